@@ -1,0 +1,24 @@
+"""Environment of every process the project starts: nothing phones home, and imports stay within the workspace."""
+
+from __future__ import annotations
+
+import os
+
+QUIET = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "DVC_NO_ANALYTICS": "1",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "GX_ANALYTICS_ENABLED": "false",
+    "TOKENIZERS_PARALLELISM": "false",
+    "GIT_PYTHON_REFRESH": "quiet",
+}
+
+
+def quiet_environment(**more: str) -> dict[str, str]:
+    """The current environment with telemetry switched off and ``more`` on top."""
+    return {**os.environ, **QUIET, **more}
+
+
+def silence_telemetry() -> None:
+    """Switch telemetry off for this process and those it starts."""
+    os.environ.update(QUIET)

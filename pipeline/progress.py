@@ -1,0 +1,28 @@
+"""Progress bars that suit a terminal (redrawn) and a log file (a line now and then)."""
+
+from __future__ import annotations
+
+import sys
+
+from tqdm import tqdm
+
+
+def bar(total: int, description: str, *, initial: int = 0, unit: str = "it") -> tqdm:
+    """A progress bar on standard error with rate and time left; a context manager.
+
+    Args:
+        total: number of steps.
+        description: what is being done.
+        initial: steps already done (a resumed job).
+        unit: name of a step.
+    """
+    terminal = sys.stderr.isatty()
+    return tqdm(
+        total=total,
+        desc=description,
+        initial=initial,
+        unit=unit,
+        mininterval=0.5 if terminal else 15.0,
+        ascii=None if terminal else True,
+        dynamic_ncols=terminal,
+    )
