@@ -24,8 +24,8 @@ def write_atomically(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
+        Path(temporary).chmod(0o644)
+        Path(temporary).replace(path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
@@ -41,7 +41,7 @@ def replace_folder(path: Path) -> Iterator[Path]:
         temporary.chmod(0o755)
         if path.exists():
             shutil.rmtree(path)
-        os.replace(temporary, path)
+        Path(temporary).replace(path)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
