@@ -1,0 +1,1 @@
+"""Scores, significance, error report and plots of the legs and the ensemble."""
