@@ -8,6 +8,7 @@ that crosses one is scored as it is.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ DIGITS = 4  # decimals of every figure in percent
 
 def _labels(document: Document, spans: Iterable[Span]) -> list[str]:
     ordered = sorted(spans, key=lambda span: span.start)
-    for before, after in zip(ordered, ordered[1:], strict=False):
+    for before, after in pairwise(ordered):
         if after.start < before.end:
             raise ValueError(f"spans overlap in document {document.id!r}: {before} and {after}")
     return encode(ordered, len(document.tokens))
