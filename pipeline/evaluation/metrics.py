@@ -1,0 +1,72 @@
+"""The figures of a language: scores of every system on every part, and whether the ensemble earns its place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from pipeline.evaluation.predictions import ENSEMBLE, Predicted
+from pipeline.evaluation.scores import DIGITS, score, span_counts
+from pipeline.evaluation.significance import paired_bootstrap
+
+COMPARED = ("dev_gate", "test", "test_without_overlap")  # parts nothing was tuned on
+
+
+def parts(predicted: Predicted, overlap: set[tuple[str, int]]) -> list[Predicted]:
+    """A part and its sub-parts: the halves of a development part, a test part without what stands in train.
+
+    Args:
+        predicted: a whole split.
+        overlap: (document id, sentence index) of the test sentences that stand in train.
+    """
+    if predicted.split == "dev":
+        halves = [
+            predicted.where(f"dev_{half}", lambda document, half=half: document.half() == half)
+            for half in ("tune", "gate")
+        ]
+        return [predicted, *halves]
+    if predicted.split == "test":
+        return [predicted, predicted.without("test_without_overlap", overlap)]
+    return [predicted]
+
+
+def compare(predicted: Predicted, scores: dict[str, Any], *, resamples: int, seed: int) -> dict[str, Any] | None:
+    """The ensemble against the leg that does better on this very part: difference in F1 with its 95 % interval.
+
+    None where there is nothing to compare.
+    """
+    legs = [name for name in scores if name != ENSEMBLE]
+    if not legs or not predicted.documents:
+        return None
+    best = max(legs, key=lambda name: scores[name]["f1"])
+    interval = paired_bootstrap(
+        span_counts(predicted.documents, predicted.systems[best]),
+        span_counts(predicted.documents, predicted.systems[ENSEMBLE]),
+        resamples=resamples,
+        seed=seed,
+    )
+    return {"against": best} | {name: round(value, DIGITS) for name, value in asdict(interval).items()}
+
+
+def figures(all_parts: Iterable[Predicted], types: Sequence[str], *, resamples: int, seed: int) -> dict[str, Any]:
+    """Scores, sizes and comparisons of every part.
+
+    Returns:
+        ``corpora`` (corpus → split → system → scores, see :func:`pipeline.evaluation.scores.score`), ``sizes``
+        (corpus → split → documents, entities) and ``significance`` (corpus → split → the ensemble's lead).
+    """
+    corpora: dict[str, Any] = {}
+    sizes: dict[str, Any] = {}
+    significance: dict[str, Any] = {}
+    for part in all_parts:
+        scores = {name: score(part.documents, spans, types) for name, spans in part.systems.items()}
+        corpora.setdefault(part.corpus, {})[part.split] = scores
+        sizes.setdefault(part.corpus, {})[part.split] = {
+            "documents": len(part.documents),
+            "entities": sum(len(document.spans) for document in part.documents),
+        }
+        if part.split in COMPARED:
+            compared = compare(part, scores, resamples=resamples, seed=seed)
+            significance.setdefault(part.corpus, {})[part.split] = compared
+    return {"corpora": corpora, "sizes": sizes, "significance": significance}

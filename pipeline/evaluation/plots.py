@@ -1,0 +1,151 @@
+"""Plots of an evaluation: CSV for DVC, and PNG images."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipeline.bio import OUTSIDE
+from pipeline.evaluation.predictions import ENSEMBLE, Predicted
+from pipeline.evaluation.scores import token_confusion
+from pipeline.files import write_atomically
+
+CURVE_COLUMNS = ("leg", "step", "epoch", "loss", "dev_f1")
+
+
+def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Write a CSV file; it is whole or absent."""
+    with write_atomically(path) as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(header)
+        writer.writerows(rows)
+
+
+def curve_rows(histories: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[list[Any]]:
+    """Rows of ``CURVE_COLUMNS`` from each leg's history; what a leg did not note stays empty."""
+    return [
+        [leg, *(point.get(column) for column in CURVE_COLUMNS[1:])]
+        for leg, history in histories.items()
+        for point in history
+    ]
+
+
+def confusion_rows(confusion: np.ndarray, types: Sequence[str]) -> list[tuple[str, str]]:
+    """(actual, predicted) of every token, as DVC's confusion template counts them, but for O taken as O."""
+    names = [OUTSIDE, *types]
+    return [
+        (actual, guess)
+        for row, actual in enumerate(names)
+        for column, guess in enumerate(names)
+        if (row, column) != (0, 0)
+        for _ in range(confusion[row, column])
+    ]
+
+
+def shares(confusion: np.ndarray) -> np.ndarray:
+    """Each row as shares of its sum; a row of zeros stays so."""
+    sums = confusion.sum(axis=1, keepdims=True)
+    return np.divide(confusion, sums, out=np.zeros(confusion.shape), where=sums > 0)
+
+
+def _save(figure: Any, path: Path) -> None:
+    # no software version or date in the file: the same figures give the same bytes
+    with write_atomically(path, "wb") as file:
+        figure.savefig(file, format="png", dpi=110, metadata={"Software": None})
+
+
+def _figure(columns: int, *, width: float = 4.6, height: float = 3.8) -> tuple[Any, list[Any]]:
+    # an own Figure in place of pyplot: no global state, no display
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width * columns, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure, list(figure.subplots(1, columns, squeeze=False)[0])
+
+
+def draw_confusions(path: Path, confusions: Mapping[str, np.ndarray], types: Sequence[str]) -> None:
+    """Confusion of token types, a panel a corpus; colours are shares of the gold row, figures are tokens."""
+    figure, panels = _figure(len(confusions))
+    names = [OUTSIDE, *types]
+    for panel, (title, confusion) in zip(panels, confusions.items(), strict=True):
+        share = shares(confusion)
+        panel.imshow(share, cmap="Blues", vmin=0, vmax=1)
+        for (row, column), tokens in np.ndenumerate(confusion):
+            colour = "white" if share[row, column] > 0.5 else "black"
+            panel.text(column, row, f"{tokens:,}", ha="center", va="center", color=colour, fontsize=8)
+        panel.set_xticks(range(len(names)), names)
+        panel.set_yticks(range(len(names)), names)
+        panel.set(title=title, xlabel="predicted", ylabel="gold")
+    _save(figure, path)
+
+
+def draw_curves(path: Path, histories: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
+    """Training loss and development F1 of each leg by epoch."""
+    figure, panels = _figure(2)
+    for panel, key, title in zip(panels, ("loss", "dev_f1"), ("Training loss", "Development F1"), strict=True):
+        for leg, history in histories.items():
+            points = [(point["epoch"], point[key]) for point in history if point.get(key) is not None]
+            if points:
+                panel.plot(*zip(*points, strict=True), marker="o", markersize=3, label=leg)
+        panel.set(title=title, xlabel="epoch")
+        panel.grid(alpha=0.3)
+        if panel.lines:
+            panel.legend()
+    _save(figure, path)
+
+
+def draw_f1(path: Path, corpora: Mapping[str, Any]) -> None:
+    """F1 of each system, dev and test, a panel a corpus."""
+    figure, panels = _figure(len(corpora))
+    for panel, (corpus, splits) in zip(panels, corpora.items(), strict=True):
+        shown = [split for split in ("dev", "test") if split in splits]
+        systems = list(splits[shown[0]]) if shown else []
+        width = 0.8 / max(1, len(shown))
+        for offset, split in enumerate(shown):
+            at = np.arange(len(systems)) + (offset - (len(shown) - 1) / 2) * width
+            bars = panel.bar(at, [splits[split][name]["f1"] for name in systems], width, label=split)
+            panel.bar_label(bars, fmt="%.1f", fontsize=8)
+        panel.set_xticks(range(len(systems)), systems)
+        panel.set(title=corpus, ylabel="strict span F1, %", ylim=(0, 108))
+        panel.legend(loc="lower right")
+    _save(figure, path)
+
+
+def write_plots(
+    folder: Path,
+    predicted: Sequence[Predicted],
+    histories: Mapping[str, Sequence[Mapping[str, Any]]],
+    corpora: Mapping[str, Any],
+    types: Sequence[str],
+) -> None:
+    """All plots: learning_curves, confusion and f1 as PNG, the first two and confusion_counts as CSV.
+
+    confusion.csv holds the ensemble on the test part of the first corpus, a row a token; confusion_counts.csv has
+    every system and part.
+    """
+    names = [OUTSIDE, *types]
+    counts: list[tuple[Any, ...]] = []
+    tests: dict[str, np.ndarray] = {}
+    for part in predicted:
+        for system, spans in part.systems.items():
+            confusion = token_confusion(part.documents, spans, types)
+            counts += [
+                (part.corpus, part.split, system, names[row], names[column], tokens)
+                for (row, column), tokens in np.ndenumerate(confusion)
+            ]
+            if part.split == "test" and system == ENSEMBLE:
+                tests[part.corpus] = confusion
+    header = ("corpus", "split", "system", "actual", "predicted", "tokens")
+    write_csv(folder / "confusion_counts.csv", header, counts)
+    write_csv(folder / "learning_curves.csv", CURVE_COLUMNS, curve_rows(histories))
+    leading = confusion_rows(next(iter(tests.values())), types) if tests else []
+    write_csv(folder / "confusion.csv", ("actual", "predicted"), leading)
+    if tests:
+        draw_confusions(folder / "confusion.png", tests, types)
+    draw_curves(folder / "learning_curves.png", histories)
+    draw_f1(folder / "f1.png", corpora)
