@@ -1,0 +1,157 @@
+"""The browsable error report: one HTML page, no outside assets, text escaped by the template engine."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline.bio import OUTSIDE
+from pipeline.document import Document, Sentence, Span
+from pipeline.evaluation.mistakes import KINDS, SPURIOUS, Case, Mistake, count_kinds, worst
+from pipeline.evaluation.plots import shares
+from pipeline.evaluation.predictions import ENSEMBLE, Predicted
+from pipeline.evaluation.scores import token_confusion
+
+TEMPLATES = Path(__file__).parent / "templates"
+IMAGES = {"f1.png": "F1 by corpus and system", "learning_curves.png": "Learning curves"}
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A stretch of a sentence: plain text, or a span with its type and, where it is wrong, the kind of error."""
+
+    text: str
+    label: str = ""
+    kind: str = ""
+
+
+def pieces(document: Document, sentence: Sentence, spans: Iterable[Span], wrong: Mapping[Span, str]) -> list[Piece]:
+    """The sentence's text cut at its spans; one that crosses the sentence's border is shown up to the border.
+
+    Args:
+        document: where the sentence stands.
+        sentence: what to show.
+        spans: of the document, in order and not overlapping.
+        wrong: spans that are errors → kind.
+    """
+    tokens = document.tokens
+    if sentence.start == sentence.end:
+        return []
+    at, last = tokens[sentence.start].start, tokens[sentence.end - 1].end
+    cut: list[Piece] = []
+    for span in spans:
+        if span.end <= sentence.start or span.start >= sentence.end:
+            continue
+        start = tokens[max(span.start, sentence.start)].start
+        end = tokens[min(span.end, sentence.end) - 1].end
+        if start > at:
+            cut.append(Piece(document.text[at:start]))
+        cut.append(Piece(document.text[start:end], span.label, wrong.get(span, "")))
+        at = end
+    if at < last:
+        cut.append(Piece(document.text[at:last]))
+    return cut
+
+
+def _wrong(errors: Sequence[Mistake]) -> dict[Span, str]:
+    return {error.predicted: error.kind for error in errors if error.predicted}
+
+
+def _sentence_view(part: Predicted, case: Case) -> dict[str, Any]:
+    document = part.documents[case.document]
+    sentence = document.sentences[case.sentence]
+    missed = {error.gold: error.kind for errors in case.mistakes.values() for error in errors if error.gold}
+    rows = [("gold", pieces(document, sentence, document.spans, missed))]
+    for name, spans in part.systems.items():
+        rows.append((name, pieces(document, sentence, spans[case.document], _wrong(case.mistakes[name]))))
+    tags = sorted(
+        {
+            f"{name}/{error.kind}/{type_}"
+            for name, errors in case.mistakes.items()
+            for error in errors
+            for type_ in error.types
+        }
+    )
+    return {
+        "document": document.id,
+        "where": f"{document.source}:{sentence.line}" if document.source and sentence.line else document.source,
+        "rows": rows,
+        "errors": {name: [error.kind for error in errors] for name, errors in case.mistakes.items()},
+        "tags": "|".join(tags),
+    }
+
+
+def section(part: Predicted, scores: Mapping[str, Any], types: Sequence[str], limit: int) -> dict[str, Any]:
+    """What the report shows of a part: scores, errors by kind, confusions, and up to ``limit`` worst sentences."""
+    names = [OUTSIDE, *types]
+    confusions = {}
+    for name, spans in part.systems.items():
+        confusion = token_confusion(part.documents, spans, types)
+        share = shares(confusion)
+        confusions[name] = [
+            (
+                names[row],
+                [
+                    (int(confusion[row, column]), round(float(share[row, column]), 4), row == column)
+                    for column in range(len(names))
+                ],
+            )
+            for row in range(len(names))
+        ]
+    leading = ENSEMBLE if ENSEMBLE in part.systems else next(iter(part.systems))
+    cases = worst(part.documents, part.systems, leading, limit)
+    return {
+        "corpus": part.corpus,
+        "split": part.split,
+        "documents": len(part.documents),
+        "sentence_count": part.sentences,
+        "entities": sum(len(document.spans) for document in part.documents),
+        "scores": scores,
+        "kinds": {name: count_kinds(part.documents, spans) for name, spans in part.systems.items()},
+        "confusions": confusions,
+        "sentences": [_sentence_view(part, case) for case in cases],
+    }
+
+
+def report(
+    sections: Sequence[Mapping[str, Any]],
+    metrics: Mapping[str, Any],
+    types: Sequence[str],
+    *,
+    with_text: bool,
+    images: Mapping[str, Path] | None = None,
+) -> str:
+    """The report as one HTML page.
+
+    Args:
+        sections: from :func:`section`.
+        metrics: the figures as written to the metrics file.
+        types: entity types, in order.
+        with_text: show the sentences with errors. Corpora must not be passed on: without it the page holds no
+            corpus text and may leave the machine.
+        images: title → PNG file to embed.
+    """
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    embedded = {title: b64encode(path.read_bytes()).decode() for title, path in (images or {}).items()}
+    return environment.get_template("report.html.jinja").render(
+        sections=sections,
+        metrics=metrics,
+        types=types,
+        labels=[OUTSIDE, *types],
+        kinds=KINDS,
+        spurious=SPURIOUS,
+        systems=list(sections[0]["scores"]) if sections else [],
+        with_text=with_text,
+        images=embedded,
+    )
