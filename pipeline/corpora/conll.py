@@ -1,0 +1,171 @@
+"""Column formats: a token a line, its tag in the last column, a blank line between sentences.
+
+Reads CoNLL-2003 and WNUT17 and what is laid out like them. Read right although not as published: CRLF, a byte order
+mark, a missing final newline, tabs where blanks are expected and the other way round, lines of blanks as blank
+lines. Refused with file and line: a column too few or too many, an unknown type, a tag that the scheme forbids.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from pipeline.corpora.labels import TypeMap, map_type
+from pipeline.corpora.text import read_lines
+from pipeline.document import Document, Span, from_words
+from pipeline.errors import NerError
+
+DOCUMENT_START = "-DOCSTART-"
+_TAG = re.compile(r"([BI])-(.+)")
+
+
+@dataclass(frozen=True)
+class ColumnFormat:
+    """How a column file is laid out.
+
+    Attributes:
+        columns: columns of a token's line; the first is the token, the last its tag.
+        separator: "blank" (runs of blanks part the columns), or "tab" (a single tab does).
+        scheme: IOB2 (every entity begins with B-) or IOB1 (B- only between neighbours of one type).
+        documents: "docstart" (a line -DOCSTART- begins a document) or "block" (each block of lines is one).
+    """
+
+    columns: int
+    separator: Literal["blank", "tab"]
+    scheme: Literal["IOB1", "IOB2"]
+    documents: Literal["docstart", "block"]
+
+
+@dataclass
+class _Sentence:
+    """A sentence being read: its first line, its words and the tags beside them."""
+
+    line: int
+    words: list[str] = field(default_factory=list)
+    tags: list[str] = field(default_factory=list)
+
+
+def split_columns(line: str, form: ColumnFormat) -> list[str]:
+    """The columns of a token's line.
+
+    In a tab-separated file a line without any tab is split at its blanks: that is what an editor that turns tabs
+    into blanks leaves behind.
+    """
+    if form.separator == "tab" and "\t" in line:
+        return [column.strip(" ") for column in line.rstrip(" \t").split("\t")]
+    return re.split(r"[ \t]+", line.strip(" \t"))
+
+
+def read_tags(tags: Sequence[str], scheme: str, types: TypeMap, file: str, line: int) -> list[Span]:
+    """The spans of one sentence.
+
+    Args:
+        tags: a tag a token, in the corpus's own types.
+        scheme: IOB1 or IOB2. In IOB1 a B- that no neighbour asks for is taken as a begin all the same.
+        types: the corpus's types and the pipeline's; types that map to None give no span.
+        file: what errors name.
+        line: line of the first tag.
+
+    Raises:
+        NerError: an illegal tag, an unknown type, or in IOB2 an I- that continues nothing.
+    """
+    spans: list[Span] = []
+    start, type_ = 0, ""
+    for index, tag in enumerate([*tags, "O"]):
+        where = f"{file}:{line + index}"
+        match = _TAG.fullmatch(tag)
+        if match is None and tag != "O":
+            raise NerError(f"illegal tag {tag!r}", where=where, remedy="A tag is O, B-TYPE or I-TYPE. Mend the line.")
+        prefix, name = match.groups() if match else ("O", "")
+        continues = prefix == "I" and name == type_
+        if prefix == "I" and not continues and scheme == "IOB2":
+            raise NerError(
+                f"{tag} follows {tags[index - 1] if index else 'nothing'}, which IOB2 forbids",
+                where=where,
+                remedy=f"Write B-{name} where the entity begins, or declare the corpus as IOB1.",
+            )
+        if continues:
+            continue
+        if type_ and (label := types[type_]):
+            spans.append(Span(start, index, label))
+        if name:
+            map_type(name, types, where)
+        start, type_ = index, name
+    return spans
+
+
+def _sentences(lines: Sequence[str], form: ColumnFormat, file: str) -> list[list[_Sentence]]:
+    """Documents as lists of sentences, none of them empty."""
+    documents: list[list[_Sentence]] = [[]]
+    current: _Sentence | None = None
+    for number, line in enumerate(lines, 1):
+        if not line.strip(" \t"):
+            current = None
+            continue
+        columns = split_columns(line, form)
+        if form.documents == "docstart" and columns[0] == DOCUMENT_START:
+            documents.append([])
+            current = None
+            continue
+        if len(columns) != form.columns or not all(columns):
+            found = "the token is empty" if not columns[0] else f"found {len(columns)}"
+            raise NerError(
+                f"expected {form.columns} columns, {found}",
+                where=f"{file}:{number}",
+                remedy="Mend the line, or restore the file: ner pull",
+            )
+        if current is None:
+            current = _Sentence(number)
+            if form.documents == "block":
+                documents.append([])
+            documents[-1].append(current)
+        current.words.append(columns[0])
+        current.tags.append(columns[-1])
+    return [sentences for sentences in documents if sentences]
+
+
+def read_columns(
+    path: Path, form: ColumnFormat, types: TypeMap, *, corpus: str = "", split: str = "", source: str = ""
+) -> list[Document]:
+    """The documents of a column file, named ``<corpus>/<split>/<number>``, in the file's order.
+
+    A -DOCSTART- that no sentence follows gives no document; sentences before the first one give a document.
+
+    Args:
+        path: the file.
+        form: its layout.
+        types: the corpus's types and the pipeline's.
+        corpus, split: carried by the documents.
+        source: name of the file that the documents carry; the path by default.
+
+    Raises:
+        NerError: the file is missing, malformed or without a sentence.
+    """
+    file = str(path)
+    documents = _sentences(read_lines(path), form, file)
+    if not documents:
+        raise NerError("no sentence in the file", where=file, remedy="Bring the corpus in again: ner pull")
+    width = 4 if form.documents == "docstart" else 5
+    return [
+        _document(f"{corpus}/{split}/{number:0{width}d}", sentences, form, types, file, (corpus, split, source or file))
+        for number, sentences in enumerate(documents, 1)
+    ]
+
+
+def _document(
+    id: str, sentences: list[_Sentence], form: ColumnFormat, types: TypeMap, file: str, origin: tuple[str, str, str]
+) -> Document:
+    """One document; ``origin`` is corpus, split and source."""
+    spans: list[Span] = []
+    offset = 0
+    for sentence in sentences:
+        found = read_tags(sentence.tags, form.scheme, types, file, sentence.line)
+        spans += [Span(span.start + offset, span.end + offset, span.label) for span in found]
+        offset += len(sentence.words)
+    corpus, split, source = origin
+    words = [sentence.words for sentence in sentences]
+    lines = [sentence.line for sentence in sentences]
+    return from_words(id, words, spans, lines=lines, corpus=corpus, split=split, source=source)

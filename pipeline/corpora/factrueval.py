@@ -1,0 +1,244 @@
+"""factRuEval-2016: stand-off annotation in four files a document, and its two readings as flat spans.
+
+``.txt`` is the text; ``.tokens`` has id, offset, length and text a line, a blank line between sentences; ``.spans``
+has id, type, offset, length, first token and count; ``.objects`` has id, type and the ids of the spans it is made of.
+Offsets are code points into the text.
+
+Two conventions make an object one span, from the first to the last token of its parts:
+
+- ``object``: all of its spans;
+- ``name``: a location's ``loc_name`` and an organisation's ``org_name`` spans, a person's all; an object without a
+  name is dropped.
+
+Objects nest and overlap, flat spans may not: :mod:`pipeline.corpora.overlap` has the rule, and counts what it loses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Literal
+
+from pipeline.corpora.labels import FACTRUEVAL, FACTRUEVAL_NAMES, FACTRUEVAL_SPANS, map_type
+from pipeline.corpora.overlap import Resolution, resolve
+from pipeline.corpora.text import BYTE_ORDER_MARK, normalise, read_lines, read_text
+from pipeline.document import Document, Sentence, Span, Token
+from pipeline.errors import NerError
+
+Convention = Literal["name", "object"]
+SUFFIXES = (".txt", ".tokens", ".spans", ".objects")
+_Part = tuple[str, int, int]
+_MARKS = (".tokens", ".spans", ".objects", ".coref", ".facts")
+
+
+def _fields(line: str, least: int, what: str, where: str) -> list[str]:
+    """The blank-separated fields of a line before its comment."""
+    found = line.partition("#")[0].split()
+    if len(found) < least:
+        raise NerError(
+            f"a column too few: expected {what}", where=where, remedy="Mend the line, or restore the file: ner pull"
+        )
+    return found
+
+
+def _number(text: str, what: str, where: str) -> int:
+    """A number that is not negative."""
+    if not (text.isascii() and text.isdigit()):
+        raise NerError(f"{what} is no number: {text!r}", where=where, remedy="Mend the line.")
+    return int(text)
+
+
+@dataclass(frozen=True)
+class _Token:
+    """A line of ``.tokens``."""
+
+    id: str
+    start: int
+    end: int
+    word: str
+    where: str
+
+
+def _read_tokens(path: Path) -> tuple[list[_Token], list[Sentence]]:
+    """Tokens, and the sentences that blank lines part."""
+    tokens: list[_Token] = []
+    starts: list[tuple[int, int]] = []
+    ids: set[str] = set()
+    begins = True
+    for number, line in enumerate(read_lines(path), 1):
+        where = f"{path}:{number}"
+        if not line.strip():
+            begins = True
+            continue
+        columns = line.replace("\t", " ").strip(" ").split(" ", 3)
+        if len(columns) < 4 or not all(columns):
+            raise NerError(
+                "a column too few: expected id, offset, length and text",
+                where=where,
+                remedy="Mend the line, or restore the file: ner pull",
+            )
+        start = _number(columns[1], "the offset", where)
+        end = start + _number(columns[2], "the length", where)
+        if columns[0] in ids:
+            raise NerError(f"token id {columns[0]} stands twice", where=where, remedy="Mend the line.")
+        if tokens and start < tokens[-1].end:
+            raise NerError("the token begins before the one above it ends", where=where, remedy="Mend the offsets.")
+        if begins:
+            starts.append((len(tokens), number))
+            begins = False
+        ids.add(columns[0])
+        tokens.append(_Token(columns[0], start, end, columns[3], where))
+    if not tokens:
+        raise NerError("no token in the file", where=str(path), remedy="Restore the file: ner pull")
+    bounds = [*starts, (len(tokens), 0)]
+    return tokens, [Sentence(first, last, line) for (first, line), (last, _) in pairwise(bounds)]
+
+
+def _matching_text(raw: str, tokens: list[_Token]) -> str:
+    """The text that the tokens' offsets count in.
+
+    As published the texts have bare line feeds and no byte order mark. A checkout may have added either; the offsets
+    then still count the published form, or whoever changed the file counted anew: whichever fits every token is right.
+    """
+    bare = raw.removeprefix(BYTE_ORDER_MARK)
+    candidates = list(dict.fromkeys([raw, bare, raw.replace("\r\n", "\n"), normalise(raw)]))
+    bad: _Token | None = None
+    for text in candidates:
+        bad = next((one for one in tokens if one.end > len(text) or text[one.start : one.end] != one.word), None)
+        if bad is None:
+            return text
+    raise NerError(
+        f"offsets {bad.start}:{bad.end} hold {text[bad.start : bad.end]!r} in the text, not {bad.word!r}",
+        where=bad.where,
+        remedy="The .txt and the .tokens are not of one version. Restore both: ner pull",
+    )
+
+
+def _read_spans(path: Path, tokens: list[_Token]) -> dict[str, _Part]:
+    """Type and token range of each span, by id.
+
+    Ten published spans have two readings, a line each (``org_name`` and ``loc_name``); the last one counts, as in the
+    figures that others report.
+    """
+    position = {token.id: index for index, token in enumerate(tokens)}
+    spans: dict[str, _Part] = {}
+    for number, line in enumerate(read_lines(path), 1):
+        if not line.strip():
+            continue
+        where = f"{path}:{number}"
+        id, type_, *numbers = _fields(line, 6, "id, type, offset, length, first token and count", where)[:6]
+        if type_ not in FACTRUEVAL_SPANS:
+            raise NerError(
+                f"unknown span type {type_!r}",
+                where=where,
+                remedy=f"Known are: {', '.join(sorted(FACTRUEVAL_SPANS))}. Mend the line.",
+            )
+        start = _number(numbers[0], "the offset", where)
+        end = start + _number(numbers[1], "the length", where)
+        first = last = position.get(numbers[2], -1)
+        # The count of tokens is not relied on: a name with a foreign word inside counts its own tokens only.
+        while 0 <= last < len(tokens) and tokens[last].end < end:
+            last += 1
+        if not 0 <= last < len(tokens) or (tokens[first].start, tokens[last].end) != (start, end):
+            raise NerError(
+                f"offsets {start}:{end} do not match the tokens from {numbers[2]} on",
+                where=where,
+                remedy="The .spans and the .tokens are not of one version. Restore both: ner pull",
+            )
+        part = (type_, first, last + 1)
+        if spans.get(id, part)[1:] != part[1:]:
+            raise NerError(f"span id {id} stands twice, with different offsets", where=where, remedy="Mend the line.")
+        spans[id] = part
+    return spans
+
+
+def _read_objects(path: Path, spans: Mapping[str, _Part], convention: Convention) -> tuple[list[Span], Resolution]:
+    """A candidate span for each object that the convention keeps, in the file's order, and what it drops."""
+    candidates: list[Span] = []
+    nameless = unmapped = 0
+    for number, line in enumerate(read_lines(path), 1):
+        if not line.strip():
+            continue
+        where = f"{path}:{number}"
+        id, type_, *parts = _fields(line, 3, "id, type and the ids of spans", where)
+        label = map_type(type_, FACTRUEVAL, where)
+        if missing := [part for part in parts if part not in spans]:
+            raise NerError(
+                f"object {id} names the span {missing[0]}, which the .spans lack",
+                where=where,
+                remedy="The .objects and the .spans are not of one version. Restore both: ner pull",
+            )
+        if label is None:
+            unmapped += 1
+            continue
+        wanted = FACTRUEVAL_NAMES.get(label) if convention == "name" else None
+        ranges = [spans[part][1:] for part in parts if wanted is None or spans[part][0] == wanted]
+        if ranges:
+            candidates.append(Span(min(one for one, _ in ranges), max(one for _, one in ranges), label))
+        else:
+            nameless += 1
+    return candidates, Resolution(nameless=nameless, unmapped=unmapped)
+
+
+def read_document(
+    stem: Path, convention: Convention, *, id: str = "", corpus: str = "", split: str = "", source: str = ""
+) -> tuple[Document, Resolution]:
+    """The document whose files are ``<stem>.txt``, ``.tokens``, ``.spans`` and ``.objects``.
+
+    Args:
+        stem: path of the files without their suffix.
+        convention: ``name`` or ``object``.
+        id, corpus, split: carried by the document; the id is by default the stem's name.
+        source: name of the ``.tokens`` file that the document carries; its path by default.
+
+    Raises:
+        NerError: a file is missing or malformed, the files contradict each other, or an entity crosses the border of
+            a sentence.
+    """
+    text, tokens_file, spans_file, objects_file = (stem.with_name(stem.name + suffix) for suffix in SUFFIXES)
+    for file in (text, tokens_file, spans_file, objects_file):
+        if not file.is_file():
+            raise NerError(
+                f"file is missing: a document has all of {', '.join(SUFFIXES)}",
+                where=str(file),
+                remedy="Bring the corpus in again: ner pull",
+            )
+    tokens, sentences = _read_tokens(tokens_file)
+    content = _matching_text(read_text(text), tokens)
+    candidates, dropped = _read_objects(objects_file, _read_spans(spans_file, tokens), convention)
+    spans, resolution = resolve(candidates)
+    borders = {sentence.start for sentence in sentences}
+    for span in spans:
+        if cut := next((index for index in range(span.start + 1, span.end) if index in borders), None):
+            raise NerError(
+                f"a blank line above this token cuts an entity of type {span.label}",
+                where=tokens[cut].where,
+                remedy="Remove the blank line, or mend the object.",
+            )
+    document = Document(
+        id=id or stem.name,
+        text=content,
+        tokens=tuple(Token(token.start, token.end) for token in tokens),
+        sentences=tuple(sentences),
+        spans=tuple(spans),
+        corpus=corpus,
+        split=split,
+        source=source or str(tokens_file),
+    )
+    return document, resolution + dropped
+
+
+def document_stems(folder: Path) -> list[Path]:
+    """The stems of a folder's documents, sorted by name.
+
+    A document is whatever has any annotation file; a lone ``.txt`` (the published ``list.txt``) is none.
+
+    Raises:
+        NerError: the folder is missing or holds no document.
+    """
+    stems = {file.with_suffix("") for suffix in _MARKS for file in folder.glob(f"*{suffix}")}
+    if not stems:
+        raise NerError("no document in the folder", where=str(folder), remedy="Bring the corpus in: ner pull")
+    return sorted(stems)

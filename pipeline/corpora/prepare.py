@@ -1,0 +1,95 @@
+"""Stage ``prepare``: the raw corpora of a language as documents of the one model, a JSON Lines file a split."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from pipeline.corpora import SPLITS, Part, corpora_of, rank, raw_folder, read_part
+from pipeline.document import Document, write_jsonl
+from pipeline.errors import NerError
+from pipeline.files import replace_folder, write_json
+from pipeline.settings import Workspace
+
+
+def limited(documents: Sequence[Document], limit: int | None) -> list[Document]:
+    """At most ``limit`` documents, taken by hash of their id and left in their order; all where it is None."""
+    if limit is None or limit >= len(documents):
+        return list(documents)
+    taken = set(sorted((document.id for document in documents), key=lambda id: rank(id, "limit"))[:limit])
+    return [document for document in documents if document.id in taken]
+
+
+def of_types(documents: Sequence[Document], types: Sequence[str]) -> tuple[list[Document], Counter[str]]:
+    """The documents without entities of other types than ``types``, and how many of each type that drops."""
+    dropped = Counter(span.label for document in documents for span in document.spans if span.label not in types)
+    if not dropped:
+        return list(documents), dropped
+    return [one.with_spans(span for span in one.spans if span.label in types) for one in documents], dropped
+
+
+def summary(documents: Sequence[Document], dropped: Counter[str], part: Part) -> dict[str, Any]:
+    """Counts of a prepared split.
+
+    Returns:
+        documents, sentences, tokens; entities by type; dropped (entities of types that the language lacks, by type);
+        published (documents before the limit); resolution (of overlapping objects, before the limit) or None.
+    """
+    entities = Counter(span.label for document in documents for span in document.spans)
+    return {
+        "documents": len(documents),
+        "sentences": sum(len(document.sentences) for document in documents),
+        "tokens": sum(len(document.tokens) for document in documents),
+        "entities": dict(sorted(entities.items())),
+        "dropped": dict(sorted(dropped.items())),
+        "published": len(part.documents),
+        "resolution": asdict(part.resolution) if part.resolution else None,
+    }
+
+
+def table(summaries: dict[str, dict[str, dict[str, Any]]]) -> str:
+    """The counts as text, a line a split."""
+    rows = [("corpus", "split", "documents", "sentences", "tokens", "entities", "by type")]
+    for corpus, splits in summaries.items():
+        for split, counts in splits.items():
+            entities = counts["entities"]
+            by_type = ", ".join(f"{type_} {count:,}" for type_, count in entities.items())
+            figures = [counts["documents"], counts["sentences"], counts["tokens"], sum(entities.values())]
+            rows.append((corpus, split, *(f"{figure:,}" for figure in figures), by_type))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = [
+        "  ".join(cell.rjust(width) if 2 <= at <= 5 else cell.ljust(width) for at, (cell, width) in enumerate(cells))
+        for cells in (zip(row, widths, strict=True) for row in rows)
+    ]
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def run(workspace: Workspace, language: str) -> None:
+    """Write the prepared documents of a language and a ``summary.json`` (corpus → split → counts) beside them.
+
+    Every corpus that the language trains on or reports on, in every split. Entities of types that the language does
+    not have are dropped and counted.
+
+    Raises:
+        NerError: an unknown language or corpus, a missing or malformed file, or two documents of one name.
+    """
+    params = workspace.language(language)
+    settings = workspace.params["prepare"]
+    raw = raw_folder(workspace)
+    summaries: dict[str, dict[str, dict[str, Any]]] = {}
+    with replace_folder(workspace.paths.documents(language)) as folder:
+        for corpus in corpora_of(params):
+            limits = settings["limit"].get(corpus, {})
+            seen: set[str] = set()
+            for split in SPLITS:
+                part = read_part(raw, corpus, split, heldout=settings["heldout"])
+                documents, dropped = of_types(limited(part.documents, limits.get(split)), params["types"])
+                if repeated := next((one for one in documents if one.id in seen), None):
+                    raise NerError(f"two documents of {corpus} are named {repeated.id}", where=repeated.source)
+                seen.update(document.id for document in documents)
+                write_jsonl(folder / f"{corpus}.{split}.jsonl", documents)
+                summaries.setdefault(corpus, {})[split] = summary(documents, dropped, part)
+        write_json(folder / "summary.json", summaries)
+    print(table(summaries))
