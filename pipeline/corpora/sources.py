@@ -1,0 +1,181 @@
+"""Where corpora come from: a mirror's folder, or the address they are published at."""
+
+from __future__ import annotations
+
+import os
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.client import HTTPException
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Protocol
+from zipfile import BadZipFile, ZipFile
+
+from pipeline.corpora.manifest import is_safe
+from pipeline.errors import NerError
+from pipeline.progress import bar
+from pipeline.settings import Workspace
+
+MIRROR_VARIABLE = "NER_CORPORA_MIRROR"
+TIMEOUT_SECONDS = 30
+REMEDY = (
+    f"Set {MIRROR_VARIABLE} to a folder that holds conll2003/, wnut17/ and factRuEval-2016/, "
+    "or see everything on invented samples: make demo."
+)
+
+WANTED: dict[str, tuple[str, ...]] = {
+    "conll2003": ("train.txt", "valid.txt", "test.txt"),
+    "wnut17": ("wnut17train.conll", "emerging.dev.conll", "emerging.test.annotated"),
+    "factRuEval-2016": (
+        "LICENSE",
+        *(f"{part}/*.{kind}" for part in ("devset", "testset") for kind in ("txt", "tokens", "spans", "objects")),
+    ),
+}
+"""Files of a corpus that the readers need, as globs; a corpus that is not listed is taken whole."""
+
+_WNUT17 = "https://raw.githubusercontent.com/leondz/emerging_entities_17/master/"
+PUBLIC: dict[str, tuple[str, ...]] = {
+    "conll2003": ("https://data.deepai.org/conll2003.zip",),
+    "wnut17": tuple(_WNUT17 + name for name in WANTED["wnut17"]),
+    "factRuEval-2016": ("https://github.com/dialogue-evaluation/factRuEval-2016/archive/refs/heads/master.zip",),
+}
+"""Public addresses: a zip archive, or the files one by one."""
+
+
+class Source(Protocol):
+    """A place that a corpus comes from."""
+
+    name: str
+    """What to call it in messages."""
+    local: bool
+    """Whether looking into it costs next to nothing, so that it is checked on every pull."""
+
+    def open(self) -> Iterator[Path]:
+        """A context manager: the folder that holds the corpus's files, at their paths in the manifest."""
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A corpus in a mirror on this machine."""
+
+    path: Path
+    local: bool = True
+
+    @property
+    def name(self) -> str:
+        """The folder."""
+        return str(self.path)
+
+    @contextmanager
+    def open(self) -> Iterator[Path]:
+        """The folder itself."""
+        yield self.path
+
+
+@dataclass(frozen=True)
+class Download:
+    """A corpus at its public addresses."""
+
+    corpus: str
+    addresses: tuple[str, ...]
+    local: bool = False
+
+    @property
+    def name(self) -> str:
+        """The first address."""
+        return self.addresses[0]
+
+    @contextmanager
+    def open(self) -> Iterator[Path]:
+        """A temporary folder with the files downloaded and unpacked."""
+        with TemporaryDirectory(prefix="ner-pull-") as temporary:
+            folder = Path(temporary) / "files"
+            folder.mkdir()
+            for address in self.addresses:
+                if address.endswith(".zip"):
+                    archive = Path(temporary) / "archive.zip"
+                    download(address, archive)
+                    unpack(archive, folder, address)
+                else:
+                    download(address, folder / address.rsplit("/", 1)[1])
+            yield folder
+
+
+def mirrors(workspace: Workspace) -> list[Path]:
+    """The mirrors' folders in the order they are tried: the environment's, then those of params.yaml.
+
+    Raises:
+        NerError: the environment names a folder that does not exist.
+    """
+    found = [workspace.root / mirror for mirror in workspace.params.get("pull", {}).get("mirrors", [])]
+    if named := os.environ.get(MIRROR_VARIABLE):
+        if not Path(named).is_dir():
+            raise NerError(
+                "no such folder", where=f"{MIRROR_VARIABLE}={named}", remedy="Correct the variable, or unset it."
+            )
+        found.insert(0, Path(named))
+    return found
+
+
+def find_source(workspace: Workspace, corpus: str) -> Source | None:
+    """The first source that has ``corpus``: a mirror, else its public addresses; None where there is neither."""
+    for mirror in mirrors(workspace):
+        if (mirror / corpus).is_dir():
+            return Folder((mirror / corpus).resolve())
+    return Download(corpus, PUBLIC[corpus]) if corpus in PUBLIC else None
+
+
+def wanted_files(folder: Path, corpus: str) -> list[str]:
+    """Relative paths of the files under ``folder`` that belong to ``corpus``, sorted."""
+    patterns = WANTED.get(corpus, ("**/*",))
+    paths = {path for pattern in patterns for path in folder.glob(pattern) if path.is_file()}
+    return sorted(path.relative_to(folder).as_posix() for path in paths)
+
+
+def download(address: str, target: Path) -> None:
+    """Fetch ``address`` into ``target``, with a progress bar.
+
+    Raises:
+        NerError: it cannot be reached, or breaks off.
+    """
+    try:
+        with urllib.request.urlopen(address, timeout=TIMEOUT_SECONDS) as answer, target.open("wb") as file:
+            size = int(answer.headers.get("Content-Length") or 0)
+            with bar(size, f"downloading {address.rsplit('/', 1)[1]}", unit="B") as progress:
+                while block := answer.read(1 << 16):
+                    file.write(block)
+                    progress.update(len(block))
+    except urllib.error.HTTPError as error:
+        raise NerError(f"the server answered {error.code} {error.reason}", where=address, remedy=REMEDY) from None
+    except (OSError, HTTPException) as error:
+        reason = getattr(error, "reason", None) or error
+        raise NerError(f"cannot be reached: {reason}", where=address, remedy=REMEDY) from None
+    if size and target.stat().st_size != size:
+        raise NerError(
+            f"the download broke off at {target.stat().st_size} of {size} bytes", where=address, remedy="Try again."
+        )
+
+
+def unpack(archive: Path, folder: Path, address: str) -> None:
+    """Unpack a zip archive into ``folder``, without the single top folder that published repositories come in.
+
+    Raises:
+        NerError: no zip archive, or one with paths that lead out of the folder.
+    """
+    try:
+        with ZipFile(archive) as opened:
+            names = [name for name in opened.namelist() if not name.endswith("/")]
+            for name in names:
+                if not is_safe(name):
+                    raise NerError(f"refused: the archive holds a path that leads out of it, {name!r}", where=address)
+            tops = {name.split("/", 1)[0] if "/" in name else "" for name in names}
+            top = f"{tops.pop()}/" if len(tops) == 1 and "" not in tops else ""
+            for name in names:
+                target = folder / name.removeprefix(top)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_bytes(opened.read(name))
+    except BadZipFile as error:
+        raise NerError(f"no readable zip archive: {error}", where=address, remedy=REMEDY) from None

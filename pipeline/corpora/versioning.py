@@ -1,0 +1,75 @@
+"""The raw data under DVC: a ``.dvc`` file for each folder, its content in the cache and the remote."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from time import sleep
+
+from pipeline.environment import quiet_environment
+from pipeline.errors import NerError
+
+LOCK_ATTEMPTS = 6
+
+
+def is_versioned(root: Path) -> bool:
+    """Whether the workspace is a DVC repository."""
+    return (root / ".dvc" / "config").is_file()
+
+
+def changed_folders(root: Path, folders: Sequence[Path]) -> list[Path]:
+    """Those of ``folders`` whose ``.dvc`` file is missing or tells of another content."""
+    pointers = {folder: folder.with_name(folder.name + ".dvc") for folder in folders}
+    changed = [folder for folder, pointer in pointers.items() if not pointer.is_file()]
+    known = [folder for folder in folders if folder not in changed]
+    if known:
+        targets = [pointers[folder].relative_to(root).as_posix() for folder in known]
+        status = json.loads(run_dvc(root, "status", "--json", *targets))
+        changed += [folder for folder, target in zip(known, targets, strict=True) if target in status]
+    return changed
+
+
+def track(root: Path, folders: Sequence[Path]) -> list[Path]:
+    """Put what changed of ``folders`` under DVC; returns the ``.dvc`` files that were written.
+
+    Raises:
+        NerError: DVC fails.
+    """
+    changed = changed_folders(root, folders)
+    if changed:
+        run_dvc(root, "add", "--quiet", *[folder.relative_to(root).as_posix() for folder in changed])
+    return [folder.with_name(folder.name + ".dvc") for folder in changed]
+
+
+def push(root: Path, pointers: Sequence[Path]) -> str | None:
+    """Copy the content of ``.dvc`` files to the default remote; returns what went wrong, if anything did.
+
+    A remote that cannot be reached stops no training: the data lies in the workspace and its cache.
+    """
+    try:
+        run_dvc(root, "push", "--quiet", *[pointer.relative_to(root).as_posix() for pointer in pointers])
+    except NerError as error:
+        return error.message
+    return None
+
+
+def run_dvc(root: Path, *arguments: str) -> str:
+    """Standard output of ``dvc`` in ``root``; waits for DVC's locks.
+
+    Raises:
+        NerError: it fails; the message is DVC's.
+    """
+    command = [sys.executable, "-m", "dvc", "--wait-for-lock", *arguments]
+    for attempt in range(LOCK_ATTEMPTS):
+        done = subprocess.run(command, cwd=root, env=quiet_environment(), capture_output=True, text=True, check=False)
+        if done.returncode == 0:
+            return done.stdout
+        if "lock" not in done.stderr.lower():
+            break
+        sleep(2**attempt)  # --wait-for-lock does not cover DVC's read-write lock
+    lines = [line for line in done.stderr.splitlines() if line.strip()]
+    message = lines[-1].removeprefix("ERROR: ") if lines else f"exit code {done.returncode}"
+    raise NerError(message, where=f"dvc {arguments[0]}", remedy="See: dvc doctor, dvc status")
