@@ -1,0 +1,70 @@
+"""Airflow plugin: buttons on the project's tasks that lead to the Data Docs, the reports and the models."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import Any
+
+from airflow.plugins_manager import AirflowPlugin
+from airflow.sdk import BaseOperatorLink
+
+
+def language_of(dag_id: str, task_id: str) -> str | None:
+    """The language that a task works for, from the ends of its names: ``retrain_en``, ``validate_ru``."""
+    found = re.search(r"_([a-z]{2})$", task_id) or re.search(r"_([a-z]{2})$", dag_id)
+    return found.group(1) if found else None
+
+
+def address(kind: str, dag_id: str, task_id: str) -> str:
+    """Where a task's button leads: ``validation`` and ``report`` on the documents server, ``model`` in MLflow.
+
+    Empty where the task has nothing of the kind; Airflow then greys the button out.
+    """
+    language = language_of(dag_id, task_id)
+    documents = os.environ.get("NER_DOCS_URL", "http://127.0.0.1:8001")
+    mlflow = os.environ.get("NER_MLFLOW_URL", "http://127.0.0.1:5000")
+    if not language or not re.match(r"(data|retrain_[a-z]{2}|promote_[a-z]{2})$", dag_id):
+        return ""
+    if kind == "validation":
+        return f"{documents}/{language}/validation/" if task_id.startswith("validate") else ""
+    if kind == "report":
+        return f"{documents}/{language}/report/" if task_id == "evaluate" else ""
+    return f"{mlflow}/#/models/ner-{language}" if task_id in ("register", "promote", "deploy") else ""
+
+
+class DataDocsLink(BaseOperatorLink):
+    """From a validation to its Data Docs."""
+
+    name = "Data Docs"
+
+    def get_link(self, operator: Any, *, ti_key: Any) -> str:  # noqa: ANN401 - Airflow's signature
+        """The address; empty for tasks that validate nothing."""
+        return address("validation", ti_key.dag_id, ti_key.task_id)
+
+
+class ReportLink(BaseOperatorLink):
+    """From an evaluation to its error report."""
+
+    name = "Error report"
+
+    def get_link(self, operator: Any, *, ti_key: Any) -> str:  # noqa: ANN401 - Airflow's signature
+        """The address; empty for tasks that evaluate nothing."""
+        return address("report", ti_key.dag_id, ti_key.task_id)
+
+
+class ModelLink(BaseOperatorLink):
+    """From registration, promotion and deployment to the model's versions."""
+
+    name = "Model in MLflow"
+
+    def get_link(self, operator: Any, *, ti_key: Any) -> str:  # noqa: ANN401 - Airflow's signature
+        """The address; empty for tasks that touch no registered model."""
+        return address("model", ti_key.dag_id, ti_key.task_id)
+
+
+class NerLinks(AirflowPlugin):
+    """The links, for every task; where one does not apply it is empty."""
+
+    name = "ner_links"
+    global_operator_extra_links = [DataDocsLink(), ReportLink(), ModelLink()]  # noqa: RUF012 - Airflow's form

@@ -1,0 +1,50 @@
+"""A DAG a language that judges the candidate and brings the champion to the users."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from airflow.sdk import DAG
+
+from wiring.assets import candidate, live
+from wiring.tasks import CommandOperator, command_line, default_args, settings
+
+DOC = """
+### Promotion and deployment, language `{language}`
+
+Set off by the Asset `ner-candidate-{language}`.
+
+1. **promote**: the candidate becomes `champion` if it is no worse than the champion on the gate half of the
+   development documents, loads in a fresh process and answers the golden samples; otherwise it becomes `challenger`,
+   and its MLflow run says why. Both are regular ends.
+2. **deploy** brings the gateway to the registry's champion: the new version starts beside the old one, is probed,
+   then takes over. Where the champion is live already, nothing happens.
+
+To go back by hand: `ner rollback {language}`.
+"""
+
+
+def build(language: str) -> DAG:
+    """The promotion DAG of a language."""
+    with DAG(
+        f"promote_{language}",
+        schedule=[candidate(language)],
+        start_date=datetime(2025, 1, 1, tzinfo=UTC),
+        catchup=False,
+        max_active_runs=1,
+        default_args=default_args(),
+        doc_md=DOC.format(language=language),
+        tags=["ner", "promotion", language],
+    ) as dag:
+        promote = CommandOperator(task_id="promote", command=command_line("promote", "--language", language))
+        deploy = CommandOperator(
+            task_id="deploy",
+            command=command_line("deploy", "--language", language),
+            outlets=[live(language)],
+        )
+        promote >> deploy
+    return dag
+
+
+for code in settings()["languages"]:
+    globals()[f"promote_{code}"] = build(code)

@@ -1,0 +1,65 @@
+"""A DAG a language that retrains: a task for each stage of dvc.yaml, then the registration."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime
+
+from airflow.sdk import DAG, AssetOrTimeSchedule, CronTriggerTimetable
+
+from wiring.assets import RAW_DATA, candidate
+from wiring.graph import parse_stages, read_mapping, stages_of, task_id, workspace_root
+from wiring.tasks import TRAINING_POOL, CommandOperator, command_line, default_args, settings, stage_command
+
+DOC = """
+### Retraining, language `{language}`
+
+Set off weekly ({schedule}) and by the Asset `ner-data`. A task a stage, in the order that dvc.yaml's paths give; each
+runs `dvc repro --single-item STAGE@{language}`, so a stage whose inputs have not changed does nothing, and one that
+was interrupted goes on from its checkpoint. The trainings share the pool `training` with its one slot.
+
+**register** replays what the stages wrote into one MLflow run (button *MLflow run*) and a version of
+`ner-{language}`; doing it again changes nothing. It emits the Asset `ner-candidate-{language}`, which sets off
+`promote_{language}`.
+
+Tasks are retried, except where a person has to mend something (exit code 1). A run reads the latest state of the
+workspace, not only that of the event which set it off.
+"""
+
+
+def first_day() -> datetime:
+    """From when on the weekly schedule counts: the system's first start, so that no past week is made up for."""
+    return datetime.fromisoformat(os.environ.get("NER_SINCE") or "2025-01-01T00:00:00+00:00").astimezone(UTC)
+
+
+def build(language: str) -> DAG:
+    """The retraining DAG of a language."""
+    schedule = settings()["airflow"].get("schedule", "@weekly")
+    stages = parse_stages(read_mapping(workspace_root() / "dvc.yaml"))
+    with DAG(
+        f"retrain_{language}",
+        schedule=AssetOrTimeSchedule(timetable=CronTriggerTimetable(schedule, timezone="UTC"), assets=[RAW_DATA]),
+        start_date=first_day(),
+        catchup=False,
+        max_active_runs=1,
+        default_args=default_args(),
+        doc_md=DOC.format(language=language, schedule=schedule),
+        tags=["ner", "retraining", language],
+    ) as dag:
+        made: dict[str, CommandOperator] = {}
+        for address, before in stages_of(stages, language).items():
+            stage = stages[address]
+            pool = {"pool": TRAINING_POOL} if stage.name.startswith("train") else {}
+            made[address] = CommandOperator(task_id=task_id(stage, language), command=stage_command(stage), **pool)
+            made[address].set_upstream([made[other] for other in before])
+        register = CommandOperator(
+            task_id="register",
+            command=command_line("register", "--language", language),
+            outlets=[candidate(language)],
+        )
+        register.set_upstream([one for one in made.values() if not one.downstream_task_ids])
+    return dag
+
+
+for code in settings()["languages"]:
+    globals()[f"retrain_{code}"] = build(code)

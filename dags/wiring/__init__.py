@@ -1,0 +1,1 @@
+"""What the DAG files share: the stage graph read from dvc.yaml, and the task that runs a command."""

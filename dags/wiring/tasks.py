@@ -1,0 +1,155 @@
+"""The one operator of the DAGs: it runs a command of the project in the workspace and reads how it ended."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+from collections import deque
+from collections.abc import Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from airflow.sdk import BaseOperator, BaseOperatorLink
+from airflow.sdk.exceptions import AirflowException, AirflowFailException
+
+from wiring.graph import Stage, read_mapping, workspace_root
+
+TRAINING_POOL = "training"  # one slot: two trainings at once would only slow each other down
+KEPT_LINES = 200
+REFUSED = 1  # the exit code of an error that a person has to mend: trying again would not help
+
+
+def command_line(*arguments: str) -> list[str]:
+    """``ner`` with these arguments, from the environment that Airflow itself runs in."""
+    return [str(Path(sys.executable).parent / "ner"), *arguments]
+
+
+def stage_command(stage: Stage) -> list[str]:
+    """DVC's command for one stage; a worker with a fresh workspace (``NER_DVC_PULL=1``) pulls what is cached."""
+    pull = ["--pull"] if os.environ.get("NER_DVC_PULL") == "1" else []
+    return [sys.executable, "-m", "dvc", "--wait-for-lock", "repro", "--single-item", *pull, stage.address]
+
+
+def refused(exit_code: int, lines: Sequence[str]) -> bool:
+    """Whether a failed command was refused for good (bad data, bad parameters), so that no retry can help.
+
+    DVC exits with 255 both when a stage fails and when it finds its files locked; only its words tell them apart.
+    """
+    return exit_code == REFUSED or any(line.rstrip().endswith(f"exited with {REFUSED}") for line in lines)
+
+
+def outcome(lines: Sequence[str]) -> str:
+    """What a successful command did: for a stage ``ran``, ``restored`` or ``unchanged``, else its last line."""
+    text = "\n".join(lines)
+    if "Running stage" in text:
+        return "ran"
+    if "is cached - skipping run" in text:
+        return "restored"
+    if "didn't change, skipping" in text or "are up to date" in text:
+        return "unchanged"
+    return next((line for line in reversed(lines) if line.strip()), "")
+
+
+def mlflow_run(lines: Sequence[str]) -> str | None:
+    """The id of the MLflow run that a command named in its output, the last one if it named several."""
+    found = re.findall(r"\brun(?:s|_id| id)?[\s/:=]+([0-9a-f]{32})\b", "\n".join(lines))
+    return found[-1] if found else None
+
+
+class MlflowRunLink(BaseOperatorLink):
+    """From a task to the MLflow run that it logged; what else tasks link to, the plugin ``ner_links`` knows."""
+
+    name = "MLflow run"
+
+    def get_link(self, operator: Any, *, ti_key: Any) -> str:  # noqa: ANN401 - Airflow's signature
+        """The run's address; empty where the task logged none. Asked in the worker, when the task has ended."""
+        run = getattr(operator, "mlflow_run", None)
+        base = os.environ.get("NER_MLFLOW_URL", "http://127.0.0.1:5000")
+        return f"{base}/#/experiments/{os.environ.get('NER_EXPERIMENT', '0')}/runs/{run}" if run else ""
+
+
+class CommandOperator(BaseOperator):
+    """Run a command in the workspace, its output as the task's log.
+
+    The outcome (see :func:`outcome`) is the task's XCom. An error that a person has to mend is not tried again. The
+    command and all that it started end with the task.
+
+    Args:
+        command: program and arguments; no shell reads them.
+    """
+
+    template_fields = ("command",)
+    operator_extra_links = (MlflowRunLink(),)
+    ui_color = "#eef4fb"
+
+    def __init__(self, *, command: list[str], **more: Any) -> None:  # noqa: ANN401 - whatever a task takes
+        super().__init__(**more)
+        self.command = command
+        self.mlflow_run: str | None = None
+        self._process: subprocess.Popen[str] | None = None
+
+    def execute(self, context: Any) -> str:  # noqa: ANN401 - Airflow's signature
+        """Run the command to its end and return what it did.
+
+        Raises:
+            AirflowFailException: it refused, for a reason that stays (see :func:`refused`).
+            AirflowException: it failed otherwise; the task is tried again.
+        """
+        self.log.info("$ %s", shlex.join(self.command))
+        lines: deque[str] = deque(maxlen=KEPT_LINES)
+        self._process = subprocess.Popen(
+            self.command,
+            cwd=workspace_root(),
+            env={**os.environ, "PYTHONUNBUFFERED": "1", **lineage(context)},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            encoding="utf-8",
+            errors="replace",
+            start_new_session=True,
+        )
+        for line in self._process.stdout or ():
+            lines.append(line.rstrip())
+            self.log.info("%s", lines[-1])
+        exit_code = self._process.wait()
+        self.mlflow_run = mlflow_run(lines)
+        if exit_code:
+            kind = AirflowFailException if refused(exit_code, lines) else AirflowException
+            raise kind(f"{shlex.join(self.command)} ended with exit code {exit_code}")
+        return outcome(lines)
+
+    def on_kill(self) -> None:
+        """End the command with everything that it started."""
+        if self._process and self._process.poll() is None:
+            os.killpg(self._process.pid, signal.SIGTERM)
+            try:
+                self._process.wait(20)
+            except subprocess.TimeoutExpired:
+                os.killpg(self._process.pid, signal.SIGKILL)
+
+
+def lineage(context: Any) -> dict[str, str]:  # noqa: ANN401 - Airflow's context
+    """Which run of which DAG a command works for, as environment variables."""
+    run = context["dag_run"]
+    return {"NER_AIRFLOW_DAG_ID": run.dag_id, "NER_AIRFLOW_RUN_ID": run.run_id}
+
+
+def settings() -> dict[str, Any]:
+    """The groups ``languages`` and ``airflow`` of params.yaml, which no profile overlays."""
+    params = read_mapping(workspace_root() / "params.yaml")
+    return {"languages": list(params["languages"]), "airflow": params.get("airflow", {})}
+
+
+def default_args() -> dict[str, Any]:
+    """Retries of every task, as params.yaml has them."""
+    knobs = settings()["airflow"]
+    return {
+        "retries": knobs.get("retries", 2),
+        "retry_delay": timedelta(seconds=knobs.get("retry_delay_seconds", 20)),
+        "owner": "ner",
+    }
