@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from airflow.sdk import DAG, Metadata, task
-
 from wiring.assets import RAW_DATA
 from wiring.graph import data_version, parse_stages, read_mapping, stages_of, task_id, workspace_root
 from wiring.tasks import CommandOperator, command_line, default_args, settings, stage_command

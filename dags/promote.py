@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from airflow.sdk import DAG
-
 from wiring.assets import candidate, live
 from wiring.tasks import CommandOperator, command_line, default_args, settings
 

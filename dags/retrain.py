@@ -6,7 +6,6 @@ import os
 from datetime import UTC, datetime
 
 from airflow.sdk import DAG, AssetOrTimeSchedule, CronTriggerTimetable
-
 from wiring.assets import RAW_DATA, candidate
 from wiring.graph import parse_stages, read_mapping, stages_of, task_id, workspace_root
 from wiring.tasks import TRAINING_POOL, CommandOperator, command_line, default_args, settings, stage_command

@@ -38,7 +38,7 @@ class DataDocsLink(BaseOperatorLink):
 
     name = "Data Docs"
 
-    def get_link(self, operator: Any, *, ti_key: Any) -> str:  # noqa: ANN401 - Airflow's signature
+    def get_link(self, operator: Any, *, ti_key: Any) -> str:
         """The address; empty for tasks that validate nothing."""
         return address("validation", ti_key.dag_id, ti_key.task_id)
 
@@ -48,7 +48,7 @@ class ReportLink(BaseOperatorLink):
 
     name = "Error report"
 
-    def get_link(self, operator: Any, *, ti_key: Any) -> str:  # noqa: ANN401 - Airflow's signature
+    def get_link(self, operator: Any, *, ti_key: Any) -> str:
         """The address; empty for tasks that evaluate nothing."""
         return address("report", ti_key.dag_id, ti_key.task_id)
 
@@ -58,7 +58,7 @@ class ModelLink(BaseOperatorLink):
 
     name = "Model in MLflow"
 
-    def get_link(self, operator: Any, *, ti_key: Any) -> str:  # noqa: ANN401 - Airflow's signature
+    def get_link(self, operator: Any, *, ti_key: Any) -> str:
         """The address; empty for tasks that touch no registered model."""
         return address("model", ti_key.dag_id, ti_key.task_id)
 

@@ -66,7 +66,7 @@ class MlflowRunLink(BaseOperatorLink):
 
     name = "MLflow run"
 
-    def get_link(self, operator: Any, *, ti_key: Any) -> str:  # noqa: ANN401 - Airflow's signature
+    def get_link(self, operator: Any, *, ti_key: Any) -> str:
         """The run's address; empty where the task logged none. Asked in the worker, when the task has ended."""
         run = getattr(operator, "mlflow_run", None)
         base = os.environ.get("NER_MLFLOW_URL", "http://127.0.0.1:5000")
@@ -87,13 +87,13 @@ class CommandOperator(BaseOperator):
     operator_extra_links = (MlflowRunLink(),)
     ui_color = "#eef4fb"
 
-    def __init__(self, *, command: list[str], **more: Any) -> None:  # noqa: ANN401 - whatever a task takes
+    def __init__(self, *, command: list[str], **more: Any) -> None:
         super().__init__(**more)
         self.command = command
         self.mlflow_run: str | None = None
         self._process: subprocess.Popen[str] | None = None
 
-    def execute(self, context: Any) -> str:  # noqa: ANN401 - Airflow's signature
+    def execute(self, context: Any) -> str:
         """Run the command to its end and return what it did.
 
         Raises:
@@ -133,7 +133,7 @@ class CommandOperator(BaseOperator):
                 os.killpg(self._process.pid, signal.SIGKILL)
 
 
-def lineage(context: Any) -> dict[str, str]:  # noqa: ANN401 - Airflow's context
+def lineage(context: Any) -> dict[str, str]:
     """Which run of which DAG a command works for, as environment variables."""
     run = context["dag_run"]
     return {"NER_AIRFLOW_DAG_ID": run.dag_id, "NER_AIRFLOW_RUN_ID": run.run_id}
