@@ -1,0 +1,121 @@
+"""What the published corpora hold, exactly: measured once, kept beside this module, checked in every run.
+
+expected.yaml has the counts of each published part; repeats.tsv the sentences that stand in a corpus more than once,
+by digest. Both are rewritten only on demand, when new data is meant (`ner validate --accept`).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from pipeline.document import Document
+from pipeline.errors import NerError
+from pipeline.files import write_atomically
+from pipeline.settings import read_yaml
+from pipeline.validation.frames import find_repeats
+from pipeline.validation.overlap import overlapping_sentences, sentences_of
+
+FOLDER = Path(__file__).parent
+HEAD = (
+    "# Exact counts of the published corpora. Written by `ner validate --accept`: review the difference, then commit.\n"
+)
+
+
+@dataclass(frozen=True)
+class Part:
+    """Exact counts of a published part of a corpus.
+
+    ``repeated`` are the sentences that stand earlier in the same part, ``overlaps`` those of its sentences that also
+    stand in an earlier part, by part.
+    """
+
+    documents: int
+    sentences: int
+    tokens: int
+    longest: int
+    entities: int
+    types: dict[str, int]
+    repeated: int
+    overlaps: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Expected:
+    """Parts by corpus, repeats by corpus, and by language the test sentences that stand in any training corpus."""
+
+    parts: Mapping[str, Mapping[str, Part]] = field(default_factory=dict)
+    repeats: Mapping[str, Mapping[str, Mapping[str, int]]] = field(default_factory=dict)
+    test_in_training: Mapping[str, int] = field(default_factory=dict)
+
+
+def measure_part(documents: Sequence[Document], earlier: Mapping[str, Sequence[Document]]) -> Part:
+    """The counts of one part; ``earlier`` are the parts it is compared with for overlap."""
+    sentences = [words for *_, words in sentences_of(documents)]
+    return Part(
+        documents=len(documents),
+        sentences=len(sentences),
+        tokens=sum(map(len, sentences)),
+        longest=max(map(len, sentences), default=0),
+        entities=sum(len(document.spans) for document in documents),
+        types=dict(sorted(Counter(span.label for document in documents for span in document.spans).items())),
+        repeated=len(sentences) - len(set(sentences)),
+        overlaps={name: len(overlapping_sentences(part, documents)) for name, part in earlier.items()},
+    )
+
+
+def measure_corpus(parts: Mapping[str, Sequence[Document]]) -> tuple[dict[str, Part], dict[str, dict[str, int]]]:
+    """Counts of each part, in order (each is compared with those before it), and a corpus's repeated sentences."""
+    measured: dict[str, Part] = {}
+    earlier: dict[str, Sequence[Document]] = {}
+    for name, documents in parts.items():
+        measured[name] = measure_part(documents, earlier)
+        earlier[name] = documents
+    return measured, find_repeats(parts)
+
+
+def load(folder: Path = FOLDER) -> Expected:
+    """The expected counts.
+
+    Raises:
+        NerError: a file is malformed.
+    """
+    counts = read_yaml(folder / "expected.yaml")
+    try:
+        parts = {
+            corpus: {name: Part(**part) for name, part in named.items()}
+            for corpus, named in counts.get("parts", {}).items()
+        }
+    except TypeError as error:
+        raise NerError(f"not the counts of a corpus part: {error}", where=str(folder / "expected.yaml")) from None
+    repeats: dict[str, dict[str, dict[str, int]]] = {}
+    path = folder / "repeats.tsv"
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines() if path.is_file() else [], 1):
+        try:
+            corpus, mark, *times = line.split("\t")
+            pairs = (item.split("=") for item in times)
+            repeats.setdefault(corpus, {})[mark] = {name: int(count) for name, count in pairs}
+        except ValueError:
+            raise NerError("expected corpus, digest and part=times, split by tabs", where=f"{path}:{number}") from None
+    return Expected(parts, repeats, counts.get("test_in_training", {}))
+
+
+def save(expected: Expected, folder: Path = FOLDER) -> None:
+    """Write the expected counts; the inverse of :func:`load`."""
+    value: dict[str, Any] = {
+        "parts": {
+            corpus: {name: asdict(part) for name, part in named.items()} for corpus, named in expected.parts.items()
+        },
+        "test_in_training": dict(expected.test_in_training),
+    }
+    with write_atomically(folder / "repeats.tsv") as file:
+        for corpus, marks in expected.repeats.items():
+            for mark, times in marks.items():
+                file.write("\t".join([corpus, mark, *(f"{name}={count}" for name, count in times.items())]) + "\n")
+    with write_atomically(folder / "expected.yaml") as file:
+        file.write(HEAD + yaml.safe_dump(value, sort_keys=False, default_flow_style=None, width=120))

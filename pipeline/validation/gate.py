@@ -1,0 +1,148 @@
+"""Runs suites with Great Expectations, writes the Data Docs, and says which rows break which expectation."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from great_expectations.expectations import Expectation
+    from pandas import DataFrame
+
+KEPT_ROWS = 1000  # rows that a breach lists in the report; the count is always whole
+
+
+@dataclass(frozen=True)
+class Check:
+    """A suite to run: ``expectations`` of ``frame``, whose rows ``place`` names; ``source`` is the file or folder."""
+
+    name: str
+    frame: DataFrame
+    expectations: list[Expectation]
+    source: str = ""
+
+
+@dataclass(frozen=True)
+class Breach:
+    """An expectation that does not hold: ``rows`` as file:line (at most KEPT_ROWS), ``count`` of them in all."""
+
+    suite: str
+    expectation: str
+    column: str
+    rows: tuple[str, ...]
+    count: int
+    message: str
+
+
+@dataclass(frozen=True)
+class SuiteResult:
+    """The outcome of a suite: how much it looked at, and what broke."""
+
+    name: str
+    rows: int
+    expectations: int
+    page: str
+    breaches: tuple[Breach, ...] = field(default=())
+
+    @property
+    def passed(self) -> bool:
+        """Whether every expectation holds."""
+        return not self.breaches
+
+
+def run_checks(checks: Sequence[Check], docs: Path, run_name: str) -> list[SuiteResult]:
+    """Run every suite, and write Great Expectations' pages into the folder ``docs``.
+
+    Args:
+        checks: the suites; names are unique and make the pages' names.
+        docs: an existing folder.
+        run_name: shown on the pages.
+    """
+    import great_expectations as gx
+
+    _hush()
+    context = gx.get_context(mode="ephemeral")
+    for site in context.get_site_names():
+        context.delete_data_docs_site(site)
+    context.variables.progress_bars = {"globally": False}
+    store = {"class_name": "TupleFilesystemStoreBackend", "base_directory": str(docs)}
+    context.add_data_docs_site(
+        "validation", {"class_name": "SiteBuilder", "show_how_to_buttons": False, "store_backend": store}
+    )
+    source = context.data_sources.add_pandas("corpora")
+    outcomes = []
+    for check in checks:
+        suite = context.suites.add(gx.ExpectationSuite(name=check.name, expectations=check.expectations))
+        batch = source.add_dataframe_asset(check.name).add_batch_definition_whole_dataframe("whole")
+        definition = context.validation_definitions.add(
+            gx.ValidationDefinition(name=check.name, data=batch, suite=suite)
+        )
+        outcome = definition.run(
+            batch_parameters={"dataframe": check.frame},
+            result_format={"result_format": "COMPLETE", "unexpected_index_column_names": ["place"]},
+            run_id=gx.RunIdentifier(run_name=run_name),
+        )
+        outcomes.append(outcome)
+    context.build_data_docs()
+    pages = {page.stem: page.relative_to(docs).as_posix() for page in (docs / "validations").rglob("*.html")}
+    return [
+        SuiteResult(
+            check.name,
+            len(check.frame),
+            len(check.expectations),
+            pages.get(f"corpora-{check.name}", ""),
+            tuple(_breaches(check, outcome.results)),
+        )
+        for check, outcome in zip(checks, outcomes, strict=True)
+    ]
+
+
+def _breaches(check: Check, results: Iterable[Any]) -> Iterable[Breach]:
+    for result in results:
+        if result.success:
+            continue
+        config = result.expectation_config
+        column = config.kwargs.get("column", "")
+        found = result.result.get("unexpected_index_list") or []
+        rows = list(dict.fromkeys(str(row["place"]) for row in found))
+        count = len(rows)
+        if not rows and column.startswith("in_"):
+            rows = check.frame.loc[check.frame[column].astype(bool), "place"].tolist()
+            count = len(rows)
+        yield Breach(
+            suite=check.name,
+            expectation=config.type,
+            column=column,
+            rows=tuple(rows[:KEPT_ROWS]) or ((check.source,) if check.source else ()),
+            count=count,
+            message=_message(config.description or config.type, check, column, found, result),
+        )
+
+
+def _message(expected: str, check: Check, column: str, found: list[dict[str, Any]], result: Any) -> str:
+    if result.exception_info.get("exception_message"):
+        return f"{expected} Could not be checked: {result.exception_info['exception_message']}"
+    if "observed_value" in result.result:
+        return f"{expected} Found: {_number(result.result['observed_value'])}."
+    if "problem" in check.frame and found:
+        places = {row["place"] for row in found}
+        return " ".join(check.frame.loc[check.frame["place"].isin(places), "problem"].unique())
+    values = sorted({str(row[column]) for row in found})
+    return expected if values in (["False"], ["True"]) else f"{expected} Found: {', '.join(values[:10])}."
+
+
+def _number(value: Any) -> str:
+    if value is None:
+        return "nothing"
+    value = float(value)
+    return f"{int(value):,}" if value.is_integer() else f"{value:.4f}"
+
+
+def _hush() -> None:
+    """Great Expectations warns about its own internals; what matters comes back as results."""
+    logging.getLogger("great_expectations").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module=r"great_expectations\..*")

@@ -1,0 +1,158 @@
+"""Stage ``validate``: the raw corpora of a language against their suites; a breach stops the run before training.
+
+It reads the whole corpora as published, whatever slice of them a profile trains on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from pipeline.corpora import SPLITS, corpora_of, corpus_entry, raw_folder, read_corpus
+from pipeline.errors import NerError
+from pipeline.files import replace_folder, write_json
+from pipeline.settings import Workspace, read_yaml
+from pipeline.validation import expected as counts
+from pipeline.validation.checks import Corpora, all_checks
+from pipeline.validation.docs import finish
+from pipeline.validation.expected import Expected
+from pipeline.validation.gate import Breach, SuiteResult, run_checks
+
+SHOWN_ROWS = 10
+
+
+def layout_of(corpus: str) -> dict[str, list[str]]:
+    """The published parts of a corpus and the splits that each feeds: a file or folder that two splits share is one."""
+    found: dict[str, list[str]] = {}
+    for split, file in corpus_entry(corpus).parts.items():
+        found.setdefault(file, []).append(split)
+    return {splits[0] if len(splits) == 1 else Path(file).stem: splits for file, splits in found.items()}
+
+
+def read(workspace: Workspace, language: str) -> Corpora:
+    """Every corpus and split of a language; what the reader refuses is kept as its refusal, not raised.
+
+    Raises:
+        NerError: an unknown language or corpus.
+    """
+    raw = raw_folder(workspace)
+    params = workspace.language(language)
+    labels = {
+        corpus: list(dict.fromkeys(label for label in corpus_entry(corpus).types.values() if label))
+        for corpus in corpora_of(params)
+    }
+    splits, refused = {}, {}
+    for corpus in labels:
+        for split in SPLITS:
+            try:
+                splits[corpus, split] = read_corpus(raw, corpus, split, heldout=workspace.params["prepare"]["heldout"])
+            except NerError as error:
+                where = (error.where or corpus).removeprefix(f"{raw}/")
+                refused[corpus, split] = NerError(error.message, where=where, remedy=error.remedy)
+    return Corpora(params, labels, {corpus: layout_of(corpus) for corpus in labels}, splits, refused)
+
+
+def run(workspace: Workspace, language: str, *, folder: Path = counts.FOLDER) -> None:
+    """Validate the corpora of a language; write ``report.json`` and the Data Docs into ``paths.validation``.
+
+    Args:
+        workspace: where the raw corpora and the outputs lie.
+        language: language code.
+        folder: where the expected counts lie. The bundled samples (``raw`` in the parameters) have none.
+
+    Raises:
+        NerError: a breach, after report and Data Docs are written whole; names the rows.
+    """
+    corpora = read(workspace, language)
+    expected = Expected() if workspace.params.get("raw") else counts.load(folder)
+    checks = all_checks(corpora, language, expected, read_yaml(counts.FOLDER / "bounds.yaml"))
+    target = workspace.paths.validation(language)
+    with replace_folder(target) as temporary:
+        docs = temporary / "docs"
+        docs.mkdir()
+        results = run_checks(checks, docs, run_name=language)
+        finish(docs, language, results)
+        write_json(temporary / "report.json", report(language, corpora, results))
+    index = target / "docs" / "index.html"
+    shown = index.relative_to(workspace.root) if index.is_relative_to(workspace.root) else index
+    asked = sum(result.expectations for result in results)
+    breaches = [breach for result in results for breach in result.breaches]
+    if breaches:
+        first = breaches[0]
+        raise NerError(
+            f"validation stops the run: {len(breaches)} of {asked} expectations of the {language} corpora do not hold\n"
+            + "\n".join(line for breach in breaches for line in describe(breach)),
+            where=first.rows[0] if first.rows else first.suite,
+            remedy=f"Every row stands in the Data Docs: {shown}\n"
+            "  Mend the corpus or restore it (ner pull). If the new counts are meant: ner validate --accept",
+        )
+    rows = sum(result.rows for result in results)
+    print(f"{language}: {asked} expectations in {len(results)} suites hold over {rows:,} rows. Data Docs: {shown}")
+
+
+def describe(breach: Breach) -> Iterator[str]:
+    """A breach for the terminal: what broke, the first rows, and how many more there are."""
+    yield f"  {breach.suite}: {breach.message}"
+    shown = breach.rows[:SHOWN_ROWS]
+    if shown:
+        more = max(breach.count, len(shown)) - len(shown)
+        yield f"    at {', '.join(shown)}" + (f" and {more:,} more" if more else "")
+
+
+def report(language: str, corpora: Corpora, results: Sequence[SuiteResult]) -> dict[str, Any]:
+    """The content of ``report.json``; without times, so that equal data gives an equal file."""
+    breaches = [breach for result in results for breach in result.breaches]
+    return {
+        "language": language,
+        "passed": not breaches,
+        "suites": [
+            {
+                "name": result.name,
+                "passed": result.passed,
+                "rows": result.rows,
+                "expectations": result.expectations,
+                "breaches": len(result.breaches),
+            }
+            for result in results
+        ],
+        "breaches": [asdict(breach) for breach in breaches],
+        "counts": {
+            corpus: {name: asdict(part) for name, part in counts.measure_corpus(corpora.parts(corpus))[0].items()}
+            for corpus in corpora.labels
+        },
+    }
+
+
+def accept(workspace: Workspace, language: str, *, folder: Path = counts.FOLDER) -> None:
+    """Take what the corpora of a language hold now as what is expected from now on.
+
+    Raises:
+        NerError: a corpus cannot be read, or the workspace holds the bundled samples.
+    """
+    if named := workspace.params.get("raw"):
+        raise NerError(
+            "the bundled samples have no expected counts", where=named, remedy="Choose a profile of the real corpora."
+        )
+    corpora = read(workspace, language)
+    for error in corpora.refused.values():
+        raise error
+    old = counts.load(folder) if (folder / "expected.yaml").is_file() else Expected()
+    measured = {corpus: counts.measure_corpus(corpora.parts(corpus)) for corpus in corpora.labels}
+    training = corpora.merged(corpora.language["train_on"], "train", "dev") or []
+    test = corpora.merged(corpora.language["report_on"], "test") or []
+    leaked = counts.measure_part(test, {"training": training}).overlaps["training"]
+    counts.save(
+        Expected(
+            {**old.parts, **{corpus: parts for corpus, (parts, _) in measured.items()}},
+            {**old.repeats, **{corpus: repeats for corpus, (_, repeats) in measured.items()}},
+            {**old.test_in_training, language: leaked},
+        ),
+        folder,
+    )
+    for corpus, (parts, _) in measured.items():
+        for name, part in parts.items():
+            before = old.parts.get(corpus, {}).get(name)
+            change = "unchanged" if before == part else "new" if before is None else "changed"
+            print(f"{corpus} {name}: {part.sentences:,} sentences, {part.entities:,} entities ({change})")

@@ -1,0 +1,127 @@
+"""The expectations: what each suite asks of a frame. Pure; :mod:`pipeline.validation.gate` runs them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from pipeline.validation.expected import Part
+
+if TYPE_CHECKING:
+    from great_expectations.expectations import Expectation
+
+
+def file_expectations() -> list[Expectation]:
+    """Of the frame with a row for each corpus and split: every file could be read."""
+    import great_expectations.expectations as gxe
+
+    return [_true(gxe, "readable", "The reader takes every file: its format, tags and offsets are legal.")]
+
+
+def sentence_expectations(
+    tokens: Sequence[int], *, earlier: Iterable[str] = (), part: Part | None = None
+) -> list[Expectation]:
+    """Of a sentence frame.
+
+    Args:
+        tokens: fewest and most tokens of a sentence.
+        earlier: parts that the frame was compared with.
+        part: exact counts, for a published corpus.
+    """
+    import great_expectations.expectations as gxe
+
+    low, high = tokens
+    expectations = [
+        gxe.ExpectColumnValuesToBeBetween(
+            column="tokens", min_value=low, max_value=high, description=f"Every sentence has {low} to {high} tokens."
+        ),
+        _true(gxe, "offsets_ok", "Token offsets match the text: in order, inside it, no blanks at their ends."),
+        _true(gxe, "id_unique", "Every document has an id of its own."),
+    ]
+    if part is None:
+        return [*expectations, gxe.ExpectTableRowCountToBeBetween(min_value=1, description="There are sentences.")]
+    expectations += [
+        gxe.ExpectTableRowCountToEqual(value=part.sentences, description=f"Exactly {part.sentences:,} sentences."),
+        gxe.ExpectColumnUniqueValueCountToBeBetween(
+            column="document",
+            min_value=part.documents,
+            max_value=part.documents,
+            description=f"Exactly {part.documents:,} documents.",
+        ),
+        _sum(gxe, "tokens", part.tokens, part.tokens, f"Exactly {part.tokens:,} tokens."),
+        _sum(gxe, "entities", part.entities, part.entities, f"Exactly {part.entities:,} entities."),
+        _sum(
+            gxe,
+            "repeated",
+            part.repeated,
+            part.repeated,
+            f"Exactly {part.repeated:,} sentences stand earlier in the same part.",
+        ),
+        gxe.ExpectColumnValuesToBeInSet(
+            column="excess_repeat",
+            value_set=[False],
+            description="No sentence repeats another that is not known to be repeated.",
+        ),
+    ]
+    for name in earlier:
+        most = part.overlaps.get(name, 0)
+        expectations.append(_sum(gxe, f"in_{name}", 0, most, f"At most {most:,} sentences also stand in {name}."))
+    return expectations
+
+
+def leakage_expectations(most: int) -> list[Expectation]:
+    """Of the frame of all test sentences of a language: how many stand in any corpus it trains on."""
+    import great_expectations.expectations as gxe
+
+    text = f"At most {most:,} test sentences also stand in any training or development set of the language."
+    return [_sum(gxe, "in_training", 0, most, text)]
+
+
+def entity_expectations(
+    types: Sequence[str],
+    tokens: Sequence[int],
+    shares: Mapping[str, Sequence[float]],
+    part: Part | None = None,
+) -> list[Expectation]:
+    """Of an entity frame.
+
+    Args:
+        types: the label set.
+        tokens: fewest and most tokens of an entity.
+        shares: lowest and highest share by type.
+        part: exact counts, for a published corpus.
+    """
+    import great_expectations.expectations as gxe
+
+    low, high = tokens
+    expectations: list[Expectation] = [
+        _true(gxe, "tags_legal", "Every tag sequence is legal: entities lie within one sentence and do not overlap."),
+        gxe.ExpectColumnValuesToBeInSet(
+            column="label", value_set=list(types), description=f"Labels are {', '.join(types)}."
+        ),
+        gxe.ExpectColumnValuesToBeBetween(
+            column="tokens", min_value=low, max_value=high, description=f"Every entity has {low} to {high} tokens."
+        ),
+    ]
+    for type_ in types:
+        least, most = shares[type_]
+        expectations.append(
+            gxe.ExpectColumnMeanToBeBetween(
+                column=f"is_{type_}",
+                min_value=least,
+                max_value=most,
+                description=f"{least:.0%} to {most:.0%} of the entities are {type_}.",
+            )
+        )
+        if part is not None:
+            count = part.types.get(type_, 0)
+            expectations.append(_sum(gxe, f"is_{type_}", count, count, f"Exactly {count:,} entities are {type_}."))
+    return expectations
+
+
+def _true(gxe, column: str, description: str) -> Expectation:  # noqa: ANN001 - the module, imported late
+    return gxe.ExpectColumnValuesToBeInSet(column=column, value_set=[True], description=description)
+
+
+def _sum(gxe, column: str, least: int, most: int, description: str) -> Expectation:  # noqa: ANN001
+    return gxe.ExpectColumnSumToBeBetween(column=column, min_value=least, max_value=most, description=description)
