@@ -69,6 +69,20 @@ def mistakes(gold: Sequence[Span], predicted: Sequence[Span]) -> list[Mistake]:
     return sorted(errors, key=lambda error: error.start)
 
 
+def wrong_spans(gold: Sequence[Span], predicted: Sequence[Span]) -> dict[Span, str]:
+    """The predicted spans that are no gold span → kind, seen from the prediction (for marking them)."""
+    wrong: dict[Span, str] = {}
+    for span in predicted:
+        touching = [other for other in gold if _common(span, other) > 0]
+        if not touching:
+            wrong[span] = SPURIOUS
+            continue
+        nearest = max(touching, key=lambda other: (_common(span, other), other.label == span.label))
+        if (nearest.start, nearest.end, nearest.label) != (span.start, span.end, span.label):
+            wrong[span] = BOUNDARY if nearest.label == span.label else TYPE
+    return wrong
+
+
 def count_kinds(documents: Sequence[Document], predicted: Sequence[Sequence[Span]]) -> dict[str, int]:
     """How many errors of each kind a system makes."""
     counts = dict.fromkeys(KINDS, 0)

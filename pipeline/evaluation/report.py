@@ -10,7 +10,7 @@ from typing import Any
 
 from pipeline.bio import OUTSIDE
 from pipeline.document import Document, Sentence, Span
-from pipeline.evaluation.mistakes import KINDS, SPURIOUS, Case, Mistake, count_kinds, worst
+from pipeline.evaluation.mistakes import KINDS, Case, count_kinds, worst, wrong_spans
 from pipeline.evaluation.plots import shares
 from pipeline.evaluation.predictions import ENSEMBLE, Predicted
 from pipeline.evaluation.scores import token_confusion
@@ -56,17 +56,14 @@ def pieces(document: Document, sentence: Sentence, spans: Iterable[Span], wrong:
     return cut
 
 
-def _wrong(errors: Sequence[Mistake]) -> dict[Span, str]:
-    return {error.predicted: error.kind for error in errors if error.predicted}
-
-
 def _sentence_view(part: Predicted, case: Case) -> dict[str, Any]:
     document = part.documents[case.document]
     sentence = document.sentences[case.sentence]
     missed = {error.gold: error.kind for errors in case.mistakes.values() for error in errors if error.gold}
     rows = [("gold", pieces(document, sentence, document.spans, missed))]
-    for name, spans in part.systems.items():
-        rows.append((name, pieces(document, sentence, spans[case.document], _wrong(case.mistakes[name]))))
+    for name, by_document in part.systems.items():
+        spans = by_document[case.document]
+        rows.append((name, pieces(document, sentence, spans, wrong_spans(document.spans, spans))))
     tags = sorted(
         {
             f"{name}/{error.kind}/{type_}"
@@ -150,7 +147,6 @@ def report(
         types=types,
         labels=[OUTSIDE, *types],
         kinds=KINDS,
-        spurious=SPURIOUS,
         systems=list(sections[0]["scores"]) if sections else [],
         with_text=with_text,
         images=embedded,

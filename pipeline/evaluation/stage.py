@@ -112,6 +112,11 @@ def write_report(
                 file.write(report(sections, metrics, types, with_text=with_text, images=images))
 
 
+def leg_folders(workspace: Workspace, language: str) -> dict[str, Path]:
+    """Leg → the folder it was trained into."""
+    return {leg: workspace.paths.leg(language, leg) for leg in workspace.params["ensemble"]["legs"]}
+
+
 def run(workspace: Workspace, language: str) -> None:
     """Evaluate the legs and the ensemble of ``language``; writes the metrics file and the report folder.
 
@@ -120,16 +125,24 @@ def run(workspace: Workspace, language: str) -> None:
     """
     from pipeline.ensemble import Ensemble
 
+    ensemble = Ensemble.load(workspace.paths.ensemble(language), leg_folders(workspace, language))
+    evaluate(workspace, language, ensemble)
+
+
+def evaluate(workspace: Workspace, language: str, predictor: Predictor) -> None:
+    """What :func:`run` does once the ensemble is loaded.
+
+    Raises:
+        NerError: prepared documents are missing, or the language is not configured.
+    """
     params, paths, settings = workspace.params, workspace.paths, workspace.language(language)
-    legs = {leg: paths.leg(language, leg) for leg in params["ensemble"]["legs"]}
     documents = paths.documents(language)
     types, options = settings["types"], params["evaluate"]
 
-    ensemble = Ensemble.load(paths.ensemble(language), legs)
-    predicted = predict_parts(ensemble, documents, settings["report_on"], f"evaluate {language}")
+    predicted = predict_parts(predictor, documents, settings["report_on"], f"evaluate {language}")
     train = [document for corpus in settings["train_on"] for document in read_documents(documents, corpus, "train")]
     overlap = overlaps(predicted, train)
-    histories = read_histories(legs)
+    histories = read_histories(leg_folders(workspace, language))
 
     all_parts = [sub for part in predicted for sub in parts(part, overlap.get(part.corpus, set()))]
     metrics = {

@@ -1,0 +1,199 @@
+"""The stage as a whole, with a predictor whose answers are known."""
+
+from __future__ import annotations
+
+import csv
+import json
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from pipeline.document import write_jsonl
+from pipeline.errors import NerError
+from pipeline.evaluation import stage
+from pipeline.evaluation.metrics import figures, parts
+from pipeline.evaluation.plots import confusion_rows
+from pipeline.evaluation.predictions import Predicted, chunks
+from pipeline.files import read_json, write_json
+from pipeline.settings import Workspace
+
+from .conftest import TYPES, FakeEnsemble, make_documents
+
+HISTORY = [
+    {"step": 10, "epoch": 1, "loss": 0.5, "dev_f1": 40.0, "seconds": 60.0},
+    {"step": 20, "epoch": 2, "loss": 0.2, "dev_f1": None, "seconds": 90.0},
+]
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    params = {
+        "profile": "tiny",
+        "seed": 13,
+        "languages": {"en": {"types": TYPES, "train_on": ["invented"], "report_on": ["invented", "other-gold"]}},
+        "transformer": {"threads": 1},
+        "ensemble": {"legs": ["transformer", "spacy"]},
+        "evaluate": {"bootstrap": 50, "worst_sentences": 20},
+    }
+    workspace = Workspace(tmp_path, params)
+    folder = workspace.paths.documents("en")
+    for corpus in ("invented", "other-gold"):
+        for split in ("train", "dev", "test"):
+            write_jsonl(folder / f"{corpus}.{split}.jsonl", make_documents(corpus, split))
+    write_json(workspace.paths.leg("en", "transformer") / "history.json", HISTORY)
+    write_json(workspace.paths.leg("en", "spacy") / "history.json", HISTORY[:1])
+    return workspace
+
+
+@pytest.fixture
+def ran(workspace: Workspace, ensemble: FakeEnsemble) -> Workspace:
+    stage.evaluate(workspace, "en", ensemble)
+    return workspace
+
+
+class Tags(HTMLParser):
+    """Counts elements; notes the pieces of text inside marks and every address."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.addresses: list[str] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.addresses += [value or "" for name, value in attrs if name in ("src", "href")]
+
+
+def test_metrics_file(ran: Workspace) -> None:
+    metrics = read_json(ran.paths.metrics("en"))
+    assert metrics["minutes"] == {"transformer": 1.5, "spacy": 1.0, "total": 2.5}
+    assert len(metrics["data_hash"]) == 64
+    assert metrics["commit"] is None, "the temporary folder is no repository"
+    scores = metrics["corpora"]["invented"]
+    assert set(scores) == {"dev", "dev_tune", "dev_gate", "test", "test_without_overlap"}
+    assert {system: row["f1"] for system, row in scores["test"].items()} == {
+        "transformer": 40.0,
+        "spacy": 100.0,
+        "ensemble": 100.0,
+    }
+    # the test sentences are those of the training part: without them nothing is left
+    assert metrics["overlapping_sentences"]["invented"] == 3
+    assert scores["test_without_overlap"]["ensemble"]["support"] == 0
+    assert metrics["significance"]["invented"]["test"]["against"] == "spacy"
+    assert metrics["significance"]["invented"]["test"]["difference"] == 0.0
+
+
+def test_the_same_run_gives_the_same_figures(ran: Workspace, ensemble: FakeEnsemble) -> None:
+    before = ran.paths.metrics("en").read_bytes()
+    picture = (ran.paths.report("en") / "plots" / "confusion.png").read_bytes()
+    stage.evaluate(ran, "en", ensemble)
+    assert ran.paths.metrics("en").read_bytes() == before
+    assert (ran.paths.report("en") / "plots" / "confusion.png").read_bytes() == picture
+
+
+def test_the_same_text_is_predicted_once(workspace: Workspace, ensemble: FakeEnsemble) -> None:
+    folder = workspace.paths.documents("en")
+    predicted = stage.predict_parts(ensemble, folder, ["invented", "other-gold"], "evaluate")
+    assert [(part.corpus, part.split) for part in predicted] == [
+        (corpus, split) for corpus in ("invented", "other-gold") for split in ("dev", "test")
+    ]
+    assert ensemble.asked == ["dev-1", "dev-2"], "all parts carry the same text here"
+
+
+def test_report_folder(ran: Workspace) -> None:
+    folder = ran.paths.report("en")
+    page = (folder / "index.html").read_text(encoding="utf-8")
+    parsed = Tags(page)
+    assert "Quill" in page
+    assert "article" in parsed.tags
+    assert all(address.startswith(("#", "data:")) for address in parsed.addresses), "no outside assets"
+    with (folder / "plots" / "learning_curves.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["leg"] for row in rows] == ["transformer", "transformer", "spacy"]
+    assert (rows[0]["dev_f1"], rows[1]["dev_f1"]) == ("40.0", "")
+    assert (folder / "plots" / "confusion.csv").read_text(encoding="utf-8").startswith("actual,predicted\n")
+    for name in ("confusion", "learning_curves", "f1"):
+        assert (folder / "plots" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_no_corpus_text_where_it_may_leave_the_machine(ran: Workspace) -> None:
+    folder = ran.paths.report("en")
+    shared = [folder / "report-public.html", *(folder / "predictions").iterdir(), *(folder / "plots").glob("*.csv")]
+    words = {word for document in make_documents("", "test") for word in document.words() if word.isalpha()}
+    names = {word for word in words if word[0].isupper()}
+    for path in shared:
+        text = path.read_text(encoding="utf-8")
+        assert not [word for word in names if word in text], path.name
+    assert "article" not in Tags(shared[0].read_text(encoding="utf-8")).tags
+
+
+def test_predictions_hold_spans_of_every_system(ran: Workspace) -> None:
+    lines = (ran.paths.report("en") / "predictions" / "invented.test.jsonl").read_text(encoding="utf-8").splitlines()
+    first = json.loads(lines[0])
+    assert list(first) == ["id", "gold", "transformer", "spacy", "ensemble"]
+    assert first["gold"][0] == [0, 2, "PER", None]
+    assert first["transformer"][0] == [0, 1, "PER", 0.9]
+
+
+def test_corpus_text_is_escaped(ran: Workspace) -> None:
+    page = (ran.paths.report("en") / "index.html").read_text(encoding="utf-8")
+    # "Brill & Sons <b> wept" stands in a sentence without errors; make one with errors
+    assert "<b>" not in page
+    documents = make_documents("invented", "test")
+    nothing = [(), ()]
+    part = Predicted("invented", "test", documents, {"spacy": nothing, "ensemble": nothing})
+    metrics = read_json(ran.paths.metrics("en"))
+    scores = metrics["corpora"]["invented"]["test"]
+    shown = stage.section(part, {name: scores[name] for name in part.systems}, TYPES, 10)
+    page = stage.report([shown], metrics, TYPES, with_text=True)
+    assert "Brill &amp; Sons" in page
+    assert "&lt;b&gt;" in page
+    assert "b" not in Tags(page).tags
+
+
+def test_missing_documents_are_named(workspace: Workspace) -> None:
+    with pytest.raises(NerError, match=r"missing") as caught:
+        stage.read_documents(workspace.paths.documents("en"), "absent", "dev")
+    assert caught.value.where.endswith("absent.dev.jsonl")
+
+
+def test_the_halves_make_the_whole(part: Predicted) -> None:
+    dev = Predicted("invented", "dev", part.documents, part.systems)
+    whole, tune, gate = parts(dev, set())
+    assert [piece.split for piece in (whole, tune, gate)] == ["dev", "dev_tune", "dev_gate"]
+    assert len(tune.documents) + len(gate.documents) == len(whole.documents)
+    assert {document.half() for document in tune.documents} <= {"tune"}
+
+
+def test_overlap_is_left_out_of_gold_and_predictions(part: Predicted) -> None:
+    whole, rest = parts(part, {("test-1", 0)})
+    assert rest.split == "test_without_overlap"
+    result = figures([whole, rest], TYPES, resamples=20, seed=1)["corpora"]["invented"]
+    assert result["test"]["transformer"]["support"] == 5
+    # left: Brill & Sons, Tam found; Ida missed; one spurious
+    left = result["test_without_overlap"]["transformer"]
+    assert (left["support"], left["precision"], left["recall"]) == (3, 66.6667, 66.6667)
+
+
+def test_an_empty_half_gives_no_comparison(part: Predicted) -> None:
+    empty = part.where("dev_gate", lambda _: False)
+    result = figures([empty], TYPES, resamples=20, seed=1)
+    assert result["significance"]["invented"]["dev_gate"] is None
+    assert result["corpora"]["invented"]["dev_gate"]["ensemble"]["f1"] == 0.0
+
+
+def test_chunks_keep_every_document_in_order(part: Predicted) -> None:
+    groups = list(chunks(part.documents * 3, tokens=12))
+    assert [document.id for group in groups for document in group] == [d.id for d in part.documents * 3]
+    assert len(groups) > 1
+
+
+def test_confusion_rows_are_a_row_a_token(part: Predicted) -> None:
+    from pipeline.evaluation.scores import token_confusion
+
+    rows = confusion_rows(token_confusion(part.documents, part.systems["transformer"], TYPES), TYPES)
+    assert len(rows) == 16 - 7
+    assert rows.count(("ORG", "ORG")) == 3
+    assert ("O", "O") not in rows
