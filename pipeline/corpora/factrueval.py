@@ -230,6 +230,17 @@ def read_document(
     return document, resolution + dropped
 
 
+def annotated_spans(stem: Path, convention: Convention) -> list[Span]:
+    """The objects of a document as token ranges before overlaps are resolved, in the file's order.
+
+    Raises:
+        NerError: a file is missing or malformed.
+    """
+    tokens_file, spans_file, objects_file = (stem.with_name(stem.name + suffix) for suffix in SUFFIXES[1:])
+    tokens, _ = _read_tokens(tokens_file)
+    return _read_objects(objects_file, _read_spans(spans_file, tokens), convention)[0]
+
+
 def document_stems(folder: Path) -> list[Path]:
     """The stems of a folder's documents, sorted by name.
 
