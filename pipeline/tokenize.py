@@ -1,0 +1,144 @@
+"""From a plain text to a Document: spaCy's rule tokenizer, bent to the corpora's habits, and a sentence splitter."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from functools import lru_cache
+from threading import Lock
+from typing import TYPE_CHECKING
+
+from pipeline.document import Document, Sentence, Token
+
+if TYPE_CHECKING:
+    from spacy.language import Language
+
+LONGEST = 200  # characters of a run without blanks that spaCy sees at once: some of its patterns are not linear
+_LONG_RUN = re.compile(rf"\S{{{LONGEST + 1},}}")
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_LINE_BREAK = re.compile(r"[\n\r\v\f\x85\u2028\u2029]")
+
+_STOP = re.compile(r"[.!?…。！？]+$")
+_CLOSING = frozenset("\"'”’»)]}") | {"''"}
+_OPENING = frozenset("\"'“‘«„([{—–-") | {"``", "--"}
+# Words whose full stop rarely ends a sentence; single letters (initials) never do.
+_ABBREVIATED = {
+    "en": "mr mrs ms dr prof st rev gen gov lt col sgt capt cpl maj sen rep jr sr inc corp co ltd vs no nos fig etc "
+    "jan feb mar apr jun jul aug sep sept oct nov dec e.g i.e u.s u.k u.n a.m p.m ph.d",
+    "ru": "г гг в вв ул пр просп пер пл им т тт д п др см стр с тыс млн млрд трлн руб коп долл проф акад доц д-р св "
+    "о оз пос обл р-н ст гл рис табл чел кв мин сек зам гос ред изд тел н э е к напр англ лат",
+}
+_ABBREVIATIONS = {language: frozenset(words.split()) for language, words in _ABBREVIATED.items()}
+
+
+def without_surrogates(text: str) -> str:
+    """``text`` with each lone surrogate, which UTF-8 cannot hold, replaced by U+FFFD; offsets stay the same."""
+    return _SURROGATE.sub("\ufffd", text)
+
+
+def document_from_text(text: str, language: str, id: str = "") -> Document:
+    """The text with its tokens and sentences.
+
+    Blanks belong to no token. Offsets are code points of ``text`` as given: ``document.text == text`` always.
+
+    Args:
+        text: any string.
+        language: ``en`` or ``ru`` (others: the rules common to both).
+        id: the document's id.
+    """
+    tokens = tuple(_tokens(text, language))
+    return Document(id, text, tokens, tuple(_sentences(text, tokens, language)))
+
+
+def _tokens(text: str, language: str) -> list[Token]:
+    nlp, lock = _tokenizer(language)
+    clean = without_surrogates(text)
+    with lock, nlp.memory_zone():  # words of one text must not stay in memory for the life of a server
+        return [
+            Token(offset + token.idx, offset + token.idx + len(token))
+            for offset, piece in _pieces(clean)
+            for token in nlp.tokenizer(piece)
+            if not token.text.isspace()
+        ]
+
+
+def _pieces(text: str) -> Iterator[tuple[int, str]]:
+    """The text in order, cut within runs that are too long, each piece with its offset."""
+    at = 0
+    for run in _LONG_RUN.finditer(text):
+        if at < run.start():
+            yield at, text[at : run.start()]
+        for start in range(run.start(), run.end(), LONGEST):
+            yield start, text[start : min(start + LONGEST, run.end())]
+        at = run.end()
+    if at < len(text):
+        yield at, text[at:]
+
+
+@lru_cache(maxsize=8)
+def _tokenizer(language: str) -> tuple[Language, Lock]:
+    """A blank pipeline whose tokenizer splits as the corpora do.
+
+    Hyphens, dots and signs within a word or number stay (Anglo-Saxon, 4-2, 12/05); Russian full stops always stand
+    alone, also after initials.
+    """
+    import spacy
+    from spacy.lang.char_classes import ALPHA, ALPHA_LOWER, ALPHA_UPPER, LIST_ELLIPSES, LIST_ICONS
+    from spacy.util import compile_infix_regex, compile_prefix_regex, compile_suffix_regex
+
+    nlp = spacy.blank(language)
+    infixes = [
+        *LIST_ELLIPSES,
+        *LIST_ICONS,
+        rf"(?<=[{ALPHA_LOWER}])\.(?=[{ALPHA_UPPER}])",
+        rf"(?<=[{ALPHA}])[,:;<>=/](?=[{ALPHA}])",
+        rf"(?<=[{ALPHA}0-9])(?:--+|[–—]+)(?=[{ALPHA}0-9])",
+        rf"(?<=[{ALPHA}0-9.,!?])[«»„“”\"()\[\]]+(?=[{ALPHA}0-9])",
+    ]
+    prefixes = [r"#(?!\w)" if pattern == "#" else pattern for pattern in nlp.Defaults.prefixes]
+    suffixes = list(nlp.Defaults.suffixes)
+    if language == "ru":
+        suffixes.append(rf"(?<=[{ALPHA}0-9])\.")
+        infixes.append(rf"(?<=\b[{ALPHA_UPPER}])\.(?=[{ALPHA}])")
+        cyrillic = re.compile("[а-яё]", re.IGNORECASE)
+        nlp.tokenizer.rules = {key: rule for key, rule in nlp.tokenizer.rules.items() if not cyrillic.search(key)}
+    nlp.tokenizer.prefix_search = compile_prefix_regex(prefixes).search
+    nlp.tokenizer.suffix_search = compile_suffix_regex(suffixes).search
+    nlp.tokenizer.infix_finditer = compile_infix_regex(infixes).finditer
+    return nlp, Lock()
+
+
+def _sentences(text: str, tokens: tuple[Token, ...], language: str) -> Iterator[Sentence]:
+    """Sentences that tile the tokens: ended by a line break, or by a stop before what can begin a sentence."""
+    start = 0
+    abbreviations = _ABBREVIATIONS.get(language, frozenset())
+    for at in range(1, len(tokens)):
+        gap = text[tokens[at - 1].end : tokens[at].start]
+        if _LINE_BREAK.search(gap) or (gap and _ends(text, tokens, start, at, abbreviations)):
+            yield Sentence(start, at)
+            start = at
+    if tokens:
+        yield Sentence(start, len(tokens))
+
+
+def _ends(text: str, tokens: tuple[Token, ...], start: int, at: int, abbreviations: frozenset[str]) -> bool:
+    """Whether a sentence that began at token ``start`` ends before token ``at``."""
+    word = text[tokens[at].start : tokens[at].end]
+    if not (word[0].isupper() or word[0].isdigit() or word in _OPENING):
+        return False
+    last = at - 1
+    while last > start and text[tokens[last].start : tokens[last].end] in _CLOSING:
+        last -= 1
+    stop = text[tokens[last].start : tokens[last].end]
+    if not _STOP.search(stop):
+        return False
+    if stop.strip(".") or last == start:
+        before = stop.rstrip(".")
+        return not stop.endswith(".") or last < at - 1 or not _abbreviated(before, abbreviations)
+    before = text[tokens[last - 1].start : tokens[last - 1].end]
+    attached = tokens[last - 1].end == tokens[last].start
+    return stop != "." or last < at - 1 or not (attached and _abbreviated(before, abbreviations))
+
+
+def _abbreviated(word: str, abbreviations: frozenset[str]) -> bool:
+    return (len(word) == 1 and word.isalpha()) or word.lower() in abbreviations
