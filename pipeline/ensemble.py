@@ -1,0 +1,107 @@
+"""The ensemble: calibrated legs on one token grid, combined by weight, decoded exactly.
+
+Each leg's probabilities are sharpened or flattened by a temperature (Guo et al. 2017) and enter a logarithmic opinion
+pool (Genest and Zidek 1986): the product of the legs' distributions, each to the power of its weight.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.bio import bio_labels
+from pipeline.decode import decode_spans
+from pipeline.document import Document, Span
+from pipeline.errors import NerError
+from pipeline.files import read_json
+from pipeline.legs import load_leg
+from pipeline.legs.base import Leg
+
+_TINY = 1e-9
+
+
+@dataclass(frozen=True)
+class Member:
+    """A leg's part in the ensemble."""
+
+    name: str
+    temperature: float
+    weight: float
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The spans of a document, by the ensemble and by each leg alone; scores are marginal probabilities."""
+
+    spans: tuple[Span, ...]
+    legs: dict[str, tuple[Span, ...]]
+
+
+def temper(probabilities: np.ndarray, temperature: float) -> np.ndarray:
+    """A distribution per row, flattened (temperature above 1) or sharpened (below 1)."""
+    return pool([probabilities], [1.0 / temperature])
+
+
+def pool(distributions: Sequence[np.ndarray], weights: Sequence[float]) -> np.ndarray:
+    """The logarithmic opinion pool of distributions ``[tokens, labels]``, float64, rows sum to 1."""
+    logs = np.zeros(distributions[0].shape, dtype=np.float64)
+    for distribution, weight in zip(distributions, weights, strict=True):
+        if weight:
+            logs += weight * np.log(np.maximum(distribution, _TINY).astype(np.float64))
+    logs -= logs.max(axis=-1, keepdims=True) if logs.size else 0.0
+    powers = np.exp(logs)
+    return powers / powers.sum(axis=-1, keepdims=True)
+
+
+class Ensemble:
+    """Trained legs with their calibration and weights.
+
+    Args:
+        language: its code.
+        types: entity types.
+        members: in the order of ``legs``.
+        legs: all over the label set of ``types``.
+
+    Raises:
+        NerError: a leg speaks another label set.
+    """
+
+    def __init__(self, language: str, types: Sequence[str], members: Sequence[Member], legs: Sequence[Leg]) -> None:
+        self.language = language
+        self.types = list(types)
+        self.labels = bio_labels(types)
+        self.members = list(members)
+        self._legs = list(legs)
+        for member, leg in zip(self.members, self._legs, strict=True):
+            if leg.labels != self.labels:
+                raise NerError(f"the leg {member.name} speaks {leg.labels}, the ensemble {self.labels}",
+                               remedy="Train the leg and the ensemble on the same types.")  # fmt: skip
+
+    @classmethod
+    def load(cls, path: Path, legs: dict[str, Path]) -> Ensemble:
+        """The ensemble that the JSON file ``path`` describes, with each leg from its folder in ``legs``."""
+        value = read_json(path)
+        members = [Member(**member) for member in value["members"]]
+        return cls(
+            value["language"], value["types"], members, [load_leg(each.name, legs[each.name]) for each in members]
+        )
+
+    def predict(self, documents: Sequence[Document]) -> list[Prediction]:
+        """Spans of each document, by the ensemble and by each calibrated leg alone."""
+        by_leg = [leg.predict(documents) for leg in self._legs]
+        return [self.combine(document, [rows[index] for rows in by_leg]) for index, document in enumerate(documents)]
+
+    def combine(self, document: Document, by_leg: Sequence[np.ndarray]) -> Prediction:
+        """The prediction for one document from the legs' probabilities ``[tokens, labels]``, in members' order."""
+        calibrated = [temper(rows, each.temperature) for rows, each in zip(by_leg, self.members, strict=True)]
+        together = pool(calibrated, [member.weight for member in self.members])
+        return Prediction(
+            decode_spans(together, document.sentences, self.labels),
+            {
+                member.name: decode_spans(rows, document.sentences, self.labels)
+                for member, rows in zip(self.members, calibrated, strict=True)
+            },
+        )

@@ -1,0 +1,28 @@
+"""The legs of the ensemble. Adding one: a module with a ``load(folder)``, an entry here, a name in params.yaml."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+
+from pipeline.errors import NerError
+from pipeline.legs.base import Leg
+
+LEGS = {
+    "transformer": "pipeline.legs.transformer:TransformerLeg",
+    "spacy": "pipeline.legs.spacy_cnn:SpacyLeg",
+}
+
+
+def load_leg(name: str, folder: Path) -> Leg:
+    """The trained leg ``name`` that lies in ``folder``.
+
+    Raises:
+        NerError: the name is unknown, or the folder is missing.
+    """
+    if name not in LEGS:
+        raise NerError(f"unknown leg {name!r}", where="params.yaml: ensemble.legs", remedy=f"Known: {', '.join(LEGS)}.")
+    if not folder.is_dir():
+        raise NerError("no trained leg here", where=str(folder), remedy="Train it: dvc repro")
+    module, _, attribute = LEGS[name].partition(":")
+    return getattr(import_module(module), attribute).load(folder)

@@ -1,0 +1,55 @@
+"""Packaging: the packages ``pipeline`` and ``serving`` and the console script ``ner``."""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+REQUIRED = [
+    "apache-airflow==3.3.2",
+    "apache-airflow-providers-standard",
+    "click>=8.1",
+    "dvc>=3.67,<4",
+    "fastapi",
+    "great-expectations>=1.24,<2",
+    "httpx",
+    "jinja2",
+    "matplotlib",
+    "mlflow>=3.17.2,<3.18",  # 3.18.0 needs parts that were never published
+    "navec",  # reads the Russian vectors
+    "numpy",
+    "pandas",
+    "psutil",
+    "pyyaml",
+    "rich",
+    "safetensors",
+    "scipy",
+    "seqeval",
+    "spacy>=3.8.18,<4",
+    "tokenizers",
+    "torch==2.13.0",
+    "tqdm",
+    "transformers>=5,<6",
+    "uvicorn",
+]
+TEST = ["hypothesis", "pytest", "ruff", "selenium"]
+
+setup(
+    name="ner-pipeline",
+    version="0.1.0",
+    description="Retraining pipeline for multilingual named entity recognition: data to served champion, run by Airflow",
+    long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="MIT",
+    python_requires=">=3.11,<3.14",
+    packages=find_packages(include=["pipeline*", "serving*"]),
+    package_data={
+        "pipeline": ["*.json", "*.md", "legs/*.cfg", "**/*.yaml", "**/*.html", "**/*.md", "**/*.css", "**/*.js"],
+        "serving": ["page/*", "page/**/*"],
+    },
+    install_requires=REQUIRED,
+    extras_require={"test": TEST},
+    entry_points={
+        "console_scripts": ["ner = pipeline.cli:main"],
+        "ner.commands": ["pipeline = pipeline.cli:commands", "serving = serving.cli:commands"],
+    },
+)
