@@ -1,0 +1,25 @@
+"""The model registry: what was trained, which version serves, and why.
+
+``register`` replays what the stages wrote into one MLflow run and registers a version with the alias
+``challenger``; ``promote`` moves the alias ``champion`` to it if it is no worse; ``rollback`` moves it back.
+"""
+
+from __future__ import annotations
+
+from pipeline.registry.champions import ModelVersionInfo, champion, rollback
+from pipeline.registry.promotion import Promotion, promote
+from pipeline.registry.registration import Registration, register
+from pipeline.registry.store import model_name, open_store, tracking_uri
+
+__all__ = [
+    "ModelVersionInfo",
+    "Promotion",
+    "Registration",
+    "champion",
+    "model_name",
+    "open_store",
+    "promote",
+    "register",
+    "rollback",
+    "tracking_uri",
+]

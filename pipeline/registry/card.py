@@ -1,0 +1,75 @@
+"""The model card: what a model is, what it was made from, how well it does and where it must not be relied on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from string import Template
+from typing import Any
+
+from pipeline.registry import lineage
+from pipeline.registry.flatten import for_language
+from pipeline.registry.store import SUFFIXED, model_name
+from pipeline.settings import Workspace
+
+TEMPLATE = Path(__file__).with_name("card.md")
+LANGUAGES = {"en": "English", "ru": "Russian"}
+SYSTEMS = ("ensemble", "transformer", "spacy")
+CORPORA = {
+    "conll2003": ("CoNLL-2003, English newswire of 1996", "annotations free; text is Reuters', for research use"),
+    "wnut17": ("WNUT17, English social media with rare and new names", "CC BY 4.0"),
+    "factrueval-name": ("factRuEval-2016, Russian news; spans are the names proper", "MIT"),
+    "factrueval-object": ("factRuEval-2016, Russian news; spans are whole objects", "MIT"),
+}
+
+
+def model_card(workspace: Workspace, language: str, metrics: dict[str, Any]) -> str:
+    """The card of a language's model as Markdown, from the parameters and the figures of its evaluation."""
+    settings = workspace.language(language)
+    params = for_language(workspace.params, language, workspace.languages)
+    trial = "\n\n**A trial of the machinery on few documents: its scores mean nothing and it must not be used.**"
+    return Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
+        name=model_name(workspace, language),
+        language_name=LANGUAGES.get(language, language),
+        types=", ".join(settings["types"]),
+        legs=", ".join(params["ensemble"]["legs"]),
+        profile=workspace.profile,
+        commit=metrics.get("commit") or "unknown",
+        data_hash=metrics.get("data_hash") or "unknown",
+        seed=metrics.get("seed", workspace.params.get("seed")),
+        trial=trial if workspace.profile in SUFFIXED else "",
+        scores=score_table(metrics),
+        data=data_list(workspace, language),
+        encoder=params["transformer"]["encoder"],
+        vectors=params["spacy"]["vectors"],
+    )
+
+
+def score_table(metrics: dict[str, Any]) -> str:
+    """Test F1 of every system by corpus, and per type of the ensemble, as a Markdown table."""
+    rows = [f"| corpus | {' | '.join(SYSTEMS)} | ensemble by type |", "|---" * (len(SYSTEMS) + 2) + "|"]
+    for corpus, splits in metrics.get("corpora", {}).items():
+        for split, systems in splits.items():
+            if not split.startswith("test"):
+                continue
+            label = corpus if split == "test" else f"{corpus}, {split.replace('_', ' ')}"
+            figures = [f"{systems[system]['f1']:.2f}" if system in systems else "" for system in SYSTEMS]
+            types = systems.get("ensemble", {}).get("per_type", {})
+            by_type = ", ".join(f"{type_} {value['f1']:.1f}" for type_, value in types.items())
+            rows.append(f"| {label} | {' | '.join(figures)} | {by_type} |")
+    return "\n".join(rows)
+
+
+def data_list(workspace: Workspace, language: str) -> str:
+    """The corpora of a language with licence, role and DVC hash, as a Markdown list."""
+    settings = workspace.language(language)
+    lines = []
+    for corpus in dict.fromkeys([*settings["train_on"], *settings["report_on"]]):
+        title, licence = CORPORA.get(corpus, (corpus, "as its publisher states"))
+        role = "trained on" if corpus in settings["train_on"] else "reported on"
+        folder = lineage.RAW_FOLDERS.get(corpus, corpus)
+        tracked = workspace.paths.raw / f"{folder}.dvc"
+        if workspace.profile == "demo":
+            title, licence, tracked = f"invented samples in the form of {folder}", "MIT", workspace.root / "none"
+        digest = f", DVC hash `{lineage.dvc_hash(tracked)}`" if tracked.is_file() else ""
+        lines.append(f"- `{corpus}` ({role}): {title}; licence: {licence}{digest}")
+    return "\n".join(lines)

@@ -1,0 +1,134 @@
+"""Which version is champion, what is known of it, and the way back to the one before."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline.errors import NerError
+from pipeline.registry.registration import alias_version
+from pipeline.registry.store import CHALLENGER, CHAMPION, exclusive, model_name, open_store
+from pipeline.settings import Workspace
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+PREVIOUS, SINCE, ROLLED_BACK = "ner.previous_champion", "ner.champion_since", "ner.rolled_back"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelVersionInfo:
+    """A registered version; ``scores`` are the ensemble's test F1 by corpus, in percent."""
+
+    name: str
+    version: str
+    run_id: str
+    experiment_id: str
+    created: datetime
+    champion_since: str | None
+    profile: str
+    data_hash: str
+    git_commit: str
+    scores: dict[str, float]
+
+    @property
+    def uri(self) -> str:
+        """MLflow's address of this version (the alias resolved, so that it does not move under the reader)."""
+        return f"models:/{self.name}/{self.version}"
+
+
+def now() -> str:
+    """The time, UTC, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def version_info(client: MlflowClient, name: str, version: str) -> ModelVersionInfo:
+    """What the registry knows of a version."""
+    found = client.get_model_version(name, version)
+    run = client.get_run(found.run_id)
+    tags, ending = run.data.tags, "/test/ensemble/f1"
+    return ModelVersionInfo(
+        name=name,
+        version=str(version),
+        run_id=found.run_id,
+        experiment_id=run.info.experiment_id,
+        created=datetime.fromtimestamp(found.creation_timestamp / 1000, UTC),
+        champion_since=found.tags.get(SINCE),
+        profile=tags.get("profile", ""),
+        data_hash=tags.get("data_hash", ""),
+        git_commit=tags.get("git_commit", ""),
+        scores={
+            metric.removesuffix(ending): value for metric, value in run.data.metrics.items() if metric.endswith(ending)
+        },
+    )
+
+
+def champion(workspace: Workspace, language: str) -> ModelVersionInfo | None:
+    """The version that serves a language under the workspace's profile, or None if there is none yet."""
+    client, name = open_store(workspace), model_name(workspace, language)
+    version = alias_version(client, name, CHAMPION)
+    return version_info(client, name, version) if version else None
+
+
+def model_folder(version: ModelVersionInfo) -> Path:
+    """The version's files on this machine: where they lie, or a copy brought here if the store is elsewhere."""
+    import mlflow
+
+    return Path(mlflow.artifacts.download_artifacts(artifact_uri=version.uri))
+
+
+def crown(client: MlflowClient, name: str, version: str) -> None:
+    """Make a version champion, noting since when and after whom; a killed call can be repeated."""
+    before = alias_version(client, name, CHAMPION)
+    if before != version:
+        client.set_model_version_tag(name, version, SINCE, now())
+        if before:
+            client.set_model_version_tag(name, version, PREVIOUS, before)
+        client.set_registered_model_alias(name, CHAMPION, version)
+    if alias_version(client, name, CHALLENGER) == version:
+        client.delete_registered_model_alias(name, CHALLENGER)
+
+
+def rollback(workspace: Workspace, language: str, version: str | None = None) -> str:
+    """Make the champion before this one champion again (or ``version``, if given); returns its version.
+
+    The version rolled back is marked so, and not promoted again by itself.
+
+    Raises:
+        NerError: there is no champion, none before it, or no such version.
+    """
+    from mlflow.exceptions import MlflowException
+
+    name = model_name(workspace, language)
+    with exclusive(workspace.paths.mlruns / f".{name}.lock"):
+        client = open_store(workspace)
+        current = alias_version(client, name, CHAMPION)
+        if current is None:
+            raise NerError(
+                f"{name} has no champion to roll back", remedy=f"Train and promote one: ner register {language}"
+            )
+        target = version or client.get_model_version(name, current).tags.get(PREVIOUS)
+        if target is None or target == current:
+            raise NerError(f"{name} has no champion before version {current}", remedy="Name the version to go back to.")
+        try:
+            tags = client.get_model_version(name, target).tags
+        except MlflowException:
+            raise NerError(f"{name} has no version {target}", remedy="ner status lists the versions.") from None
+        if ROLLED_BACK in tags:
+            if version is None:
+                raise NerError(
+                    f"{name} version {target}, the champion before, was itself rolled back at {tags[ROLLED_BACK]}",
+                    remedy="Name the version to go back to.",
+                )
+            client.delete_model_version_tag(name, target, ROLLED_BACK)
+        previous = tags.get(PREVIOUS)
+        client.set_model_version_tag(name, current, ROLLED_BACK, now())
+        client.set_model_version_tag(name, target, SINCE, now())
+        client.set_registered_model_alias(name, CHAMPION, target)
+        if previous == current:
+            client.delete_model_version_tag(name, target, PREVIOUS)
+        run_id = client.get_model_version(name, current).run_id
+        client.set_tag(run_id, ROLLED_BACK, f"{now()}: version {target} is champion again")
+    return target

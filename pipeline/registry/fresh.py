@@ -1,0 +1,80 @@
+"""A model version at work in a process of its own, with the code that was frozen with it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from pipeline.document import Document, Span, write_jsonl
+from pipeline.environment import quiet_environment
+
+ASK = Path(__file__).with_name("ask.py")
+SECONDS = 3600  # no gate takes that long; a process that hangs must end some time
+TAIL = 600  # characters of what a failed process said
+
+
+class ProcessFailed(Exception):
+    """The process ended with an error, or did not end; the message is the last of what it said."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What a model answered to each text, in how many milliseconds, and how long it took to load."""
+
+    answers: list[Any]
+    milliseconds: list[float]
+    load_seconds: float
+
+
+def ask(model: Path, texts: list[str]) -> Answers:
+    """Load the model with MLflow and ask it each text alone.
+
+    Raises:
+        ProcessFailed: it does not load, or does not answer.
+    """
+    with TemporaryDirectory(prefix="ner-gate-") as folder:
+        (Path(folder) / "texts.json").write_text(json.dumps(texts), encoding="utf-8")
+        run_python(model, Path(folder), "-P", str(ASK), str(model), "texts.json", "answers.json")
+        return Answers(**json.loads((Path(folder) / "answers.json").read_text(encoding="utf-8")))
+
+
+def predict(model: Path, documents: list[Document]) -> list[list[Span]]:
+    """The model's spans for each document; it does not get to see the gold ones.
+
+    Raises:
+        ProcessFailed: it ended with an error.
+    """
+    with TemporaryDirectory(prefix="ner-gate-") as folder:
+        write_jsonl(Path(folder) / "documents.jsonl", [document.with_spans([]) for document in documents])
+        options = ["--model", str(model), "--documents", "documents.jsonl", "--output", "spans.jsonl"]
+        run_python(model, Path(folder), "-m", "pipeline.predict", *options)
+        lines = [json.loads(line) for line in (Path(folder) / "spans.jsonl").open(encoding="utf-8")]
+    if [line["id"] for line in lines] != [document.id for document in documents]:
+        raise ProcessFailed("the predictions are not those of the documents")
+    return [[Span(*span) for span in line["spans"]] for line in lines]
+
+
+def run_python(model: Path, folder: Path, *arguments: str) -> None:
+    """Run Python in ``folder`` with the model's own code first on its path.
+
+    Raises:
+        ProcessFailed: any exit status but 0.
+    """
+    environment = quiet_environment(
+        PYTHONPATH=str(model / "code"),
+        PYTHONDONTWRITEBYTECODE="1",
+        MLFLOW_TRACKING_URI=f"sqlite:///{folder}/none.db",  # a model is files only; nothing is to be looked up
+    )
+    try:
+        done = subprocess.run(
+            [sys.executable, *arguments], cwd=folder, env=environment, capture_output=True, text=True, timeout=SECONDS
+        )
+    except subprocess.TimeoutExpired:
+        raise ProcessFailed(f"no answer within {SECONDS} seconds") from None
+    if done.returncode:
+        raise ProcessFailed(f"exit status {done.returncode}: {(done.stderr or done.stdout).strip()[-TAIL:]}")

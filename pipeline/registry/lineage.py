@@ -1,0 +1,128 @@
+"""What a model came from: code, data, environment, and a fingerprint over all that makes it answer as it does."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import subprocess
+from collections.abc import Iterable
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from pipeline.files import read_json, sha256_of
+from pipeline.settings import Workspace
+
+PACKAGES = Path(__file__).resolve().parents[2]  # the folder that holds the packages pipeline and serving
+MODEL_CODE = PACKAGES / "serving" / "model.py"
+ENTRY_POINTS = (MODEL_CODE, PACKAGES / "pipeline" / "predict.py")
+DIFF_LIMIT = 2_000_000  # characters
+VOLATILE = "history.json"  # carries seconds, which differ between equal trainings
+REFERENCE = re.compile(r"(pipeline|serving)(\.\w+)+(:\w+)?")
+RAW_FOLDERS = {"factrueval-name": "factRuEval-2016", "factrueval-object": "factRuEval-2016"}
+
+
+def git(root: Path, *arguments: str) -> str:
+    """What ``git`` prints, or nothing where there is no repository (or no git)."""
+    try:
+        command = ["git", "-C", str(root), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, errors="replace", check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+
+
+def git_diff(root: Path) -> str:
+    """Changes of tracked files against the commit, cut at a stated limit."""
+    diff = git(root, "diff", "HEAD")
+    if len(diff) <= DIFF_LIMIT:
+        return diff
+    return diff[:DIFF_LIMIT] + f"\n[cut: {len(diff) - DIFF_LIMIT:,} more characters]\n"
+
+
+def raw_folders(workspace: Workspace, language: str) -> list[str]:
+    """The folders under ``data/raw`` that a language's corpora come from."""
+    settings = workspace.language(language)
+    corpora = [*settings["train_on"], *settings["report_on"]]
+    return list(dict.fromkeys(RAW_FOLDERS.get(corpus, corpus) for corpus in corpora))
+
+
+def dvc_hash(file: Path) -> str:
+    """The hash that a ``.dvc`` file records for what it tracks."""
+    return yaml.safe_load(file.read_text(encoding="utf-8"))["outs"][0]["md5"]
+
+
+def folder_hash(folder: Path, *, without: Iterable[str] = ()) -> str:
+    """SHA-256 over the names and contents of a folder's files."""
+    digest = sha256()
+    for path in sorted(path for path in folder.rglob("*") if path.is_file() and path.name not in set(without)):
+        digest.update(f"{path.relative_to(folder).as_posix()}\0{sha256_of(path)}\n".encode())
+    return digest.hexdigest()
+
+
+def data_hash(workspace: Workspace, language: str) -> str:
+    """The hash of the language's prepared documents, which stands for the data a model saw."""
+    return folder_hash(workspace.paths.documents(language))
+
+
+def code_closure(entries: Iterable[Path] = ENTRY_POINTS, root: Path = PACKAGES) -> list[Path]:
+    """The project's modules that ``entries`` import, directly or through others, also inside functions; sorted.
+
+    A string that names a module (``"pipeline.legs.spacy_cnn:SpacyLeg"``) counts as an import of it.
+    """
+    waiting, found = list(entries), set()
+    while waiting:
+        path = waiting.pop()
+        if path in found:
+            continue
+        found.add(path)
+        waiting += [module for name in _imports(path) for module in _modules(name, root)]
+    return sorted(found)
+
+
+def _imports(path: Path) -> Iterable[str]:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and REFERENCE.fullmatch(node.value):
+            yield node.value.partition(":")[0]
+
+
+def _modules(name: str, root: Path) -> Iterable[Path]:
+    """The files that importing ``name`` runs: its packages' and its own."""
+    parts = name.split(".")
+    if parts[0] not in ("pipeline", "serving"):
+        return
+    for length in range(1, len(parts) + 1):
+        place = root.joinpath(*parts[:length])
+        for file in (place / "__init__.py", place.with_suffix(".py")):
+            if file.is_file():
+                yield file
+
+
+def code_hash() -> str:
+    """SHA-256 over the code a served model runs, so that a mended tokeniser makes a new version."""
+    digest = sha256()
+    for path in code_closure():
+        digest.update(f"{path.relative_to(PACKAGES).as_posix()}\0{sha256_of(path)}\n".encode())
+    return digest.hexdigest()
+
+
+def fingerprint(workspace: Workspace, language: str, metrics: dict[str, Any]) -> str:
+    """What makes two registrations the same: the ensemble, its legs, its scores and the code that it serves with."""
+    paths = workspace.paths
+    parts = {
+        "ensemble": read_json(paths.ensemble(language)),
+        "legs": {
+            leg: folder_hash(paths.leg(language, leg), without=[VOLATILE])
+            for leg in workspace.params["ensemble"]["legs"]
+        },
+        "scores": metrics.get("corpora", {}),
+        "code": code_hash(),
+    }
+    return sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

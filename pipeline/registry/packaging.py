@@ -1,0 +1,88 @@
+"""The ensemble as an MLflow model: code as files, weights as safetensors, spaCy folders and JSON; no pickle."""
+
+from __future__ import annotations
+
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
+
+from pipeline.registry.lineage import MODEL_CODE, PACKAGES
+from pipeline.settings import Workspace
+
+if TYPE_CHECKING:
+    from mlflow.models import ModelSignature
+
+SERVED_WITH = ("mlflow", "numpy", "pandas", "safetensors", "spacy", "tokenizers", "torch", "transformers")
+EXAMPLES = {
+    "en": "Ada Sterling of Northwind Labs flew from Lisbon to Oslo.",
+    "ru": "Анна Северцева из компании «Ладога» прилетела из Томска в Самару.",
+}
+
+
+def log_model(run_id: str, name: str, workspace: Workspace, language: str) -> str:
+    """Log the ensemble of a language as a pyfunc of the run and register it; returns the new version.
+
+    The project's code is frozen into the model, so that a later change of the code cannot change its answers.
+    """
+    import mlflow
+    import pandas as pd
+
+    paths = workspace.paths
+    legs = {leg: str(paths.leg(language, leg)) for leg in workspace.params["ensemble"]["legs"]}
+    example = pd.DataFrame({"text": [EXAMPLES.get(language, EXAMPLES["en"])]})
+    with mlflow.start_run(run_id=run_id):
+        logged = mlflow.pyfunc.log_model(
+            name="model",
+            python_model=str(MODEL_CODE),
+            artifacts={"ensemble": str(paths.ensemble(language)), **legs},
+            code_paths=[str(PACKAGES / "pipeline"), str(PACKAGES / "serving")],
+            signature=signature(),
+            input_example=example,
+            pip_requirements=requirements(),
+            metadata={"language": language, "profile": workspace.profile},
+        )
+    tags = {"language": language, "profile": workspace.profile}
+    registered = mlflow.register_model(logged.model_uri, name, tags=tags)
+    return str(registered.version)
+
+
+def requirements() -> list[str]:
+    """What serving needs, pinned to what is installed here (local build tags such as ``+cpu`` left out)."""
+    pins = []
+    for package in SERVED_WITH:
+        try:
+            pins.append(f"{package}=={version(package).split('+')[0]}")
+        except PackageNotFoundError:
+            continue
+    return pins
+
+
+def signature() -> ModelSignature:
+    """One column ``text`` in; per text its entities out, each with what every leg says of it."""
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, DataType, Schema
+    from mlflow.types.schema import Array, Map, Object, Property
+
+    def optional(name: str, kind: Any) -> Property:
+        return Property(name, kind, required=False)
+
+    opinion = Object(
+        [
+            optional("label", DataType.string),
+            optional("score", DataType.double),
+            optional("start", DataType.long),
+            optional("end", DataType.long),
+        ]
+    )
+    entity = Object(
+        [
+            Property("start", DataType.long),
+            Property("end", DataType.long),
+            Property("text", DataType.string),
+            Property("label", DataType.string),
+            Property("score", DataType.double),
+            Property("legs", Map(opinion)),
+        ]
+    )
+    return ModelSignature(
+        inputs=Schema([ColSpec(DataType.string, "text")]), outputs=Schema([ColSpec(Array(entity), "entities")])
+    )

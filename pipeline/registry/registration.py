@@ -1,0 +1,145 @@
+"""Replay of what the stages wrote into one MLflow run, and a registered version of the model, once per fingerprint."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pipeline.errors import NerError
+from pipeline.files import read_json, sha256_of
+from pipeline.registry import lineage, replay
+from pipeline.registry.packaging import log_model
+from pipeline.registry.store import (
+    CHALLENGER,
+    CHAMPION,
+    exclusive,
+    local_path,
+    model_name,
+    open_experiment,
+    open_store,
+)
+from pipeline.settings import Workspace
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+FINGERPRINT, COMPLETE = "ner.fingerprint", "ner.complete"
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """A registered model version and the run it came from; ``created`` is False if it was there already."""
+
+    name: str
+    version: str
+    run_id: str
+    experiment_id: str
+    created: bool
+
+
+def register(workspace: Workspace, language: str) -> Registration:
+    """Log what the stages wrote as one MLflow run and register the model, alias ``challenger``.
+
+    Idempotent: the same ensemble with the same code is registered once. A call that was killed leaves a run
+    without the tag ``ner.complete``; the next call removes it with all it left.
+
+    Raises:
+        NerError: a stage's output is missing, or the language is not configured.
+    """
+    metrics = _outputs(workspace, language)
+    name = model_name(workspace, language)
+    with exclusive(workspace.paths.mlruns / f".{name}.lock"):
+        client = open_store(workspace)
+        experiment = open_experiment(client, workspace, language)
+        fingerprint = lineage.fingerprint(workspace, language, metrics)
+        remove_incomplete(client, experiment)
+        if found := _registered(client, name, experiment, fingerprint):
+            version, run_id = found
+            created = False
+        else:
+            run = client.create_run(
+                experiment,
+                run_name=f"{language} {workspace.profile} {fingerprint[:8]}",
+                tags=_tags(workspace, language, metrics) | {FINGERPRINT: fingerprint, COMPLETE: "false"},
+            )
+            run_id, created = run.info.run_id, True
+            replay.log_run(client, run_id, workspace, language, metrics)
+            version = log_model(run_id, name, workspace, language)
+        if version != alias_version(client, name, CHAMPION):
+            client.set_registered_model_alias(name, CHALLENGER, version)
+        client.set_tag(run_id, COMPLETE, "true")
+    return Registration(name, version, run_id, experiment, created)
+
+
+def alias_version(client: MlflowClient, name: str, alias: str) -> str | None:
+    """The version an alias points to, or None if there is no such model or alias."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return str(client.get_model_version_by_alias(name, alias).version)
+    except MlflowException as error:
+        if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            return None
+        raise
+
+
+def remove_incomplete(client: MlflowClient, experiment: str) -> list[str]:
+    """Remove the runs that a killed registration left, with their versions, models and files; returns their ids.
+
+    The caller holds the registration's lock, so none of them is still being written.
+    """
+    runs = client.search_runs([experiment], f"tags.`{COMPLETE}` = 'false'")
+    for run in runs:
+        places = [run.info.artifact_uri]
+        for version in client.search_model_versions(f"run_id = '{run.info.run_id}'"):
+            client.delete_model_version(version.name, version.version)
+        for model in client.search_logged_models([experiment], f"source_run_id = '{run.info.run_id}'"):
+            places.append(model.artifact_location)
+            client.delete_logged_model(model.model_id)
+        for folder in filter(None, map(local_path, places)):
+            shutil.rmtree(folder, ignore_errors=True)
+        client.delete_run(run.info.run_id)
+    return [run.info.run_id for run in runs]
+
+
+def _registered(client: MlflowClient, name: str, experiment: str, fingerprint: str) -> tuple[str, str] | None:
+    """Version and run id of the registration with this fingerprint."""
+    for run in client.search_runs([experiment], f"tags.`{FINGERPRINT}` = '{fingerprint}'"):
+        for version in client.search_model_versions(f"run_id = '{run.info.run_id}'"):
+            if version.name == name:
+                return str(version.version), run.info.run_id
+    return None
+
+
+def _outputs(workspace: Workspace, language: str) -> dict[str, Any]:
+    """The figures of the evaluation, once everything that registration reads is there."""
+    paths = workspace.paths
+    workspace.language(language)
+    legs = [paths.leg(language, leg) for leg in workspace.params["ensemble"]["legs"]]
+    for place in [paths.ensemble(language), *legs, paths.documents(language), paths.metrics(language)]:
+        if not place.exists():
+            raise NerError(
+                f"nothing to register for {language!r} under the profile {workspace.profile!r}: an output is missing",
+                where=str(place),
+                remedy="Run the stages first: dvc repro",
+            )
+    return read_json(paths.metrics(language))
+
+
+def _tags(workspace: Workspace, language: str, metrics: dict[str, Any]) -> dict[str, str]:
+    root = workspace.root
+    lock = root / "requirements.lock"
+    tags = {
+        "language": language,
+        "profile": workspace.profile,
+        "git_commit": lineage.git(root, "rev-parse", "HEAD"),
+        "mlflow.source.git.commit": lineage.git(root, "rev-parse", "HEAD"),
+        "mlflow.source.name": "ner register",
+        "data_hash": metrics.get("data_hash") or lineage.data_hash(workspace, language),
+        "lock_hash": sha256_of(lock) if lock.is_file() else "",
+        "airflow_dag_id": os.environ.get("AIRFLOW_CTX_DAG_ID", ""),
+        "airflow_run_id": os.environ.get("AIRFLOW_CTX_DAG_RUN_ID", ""),
+    }
+    return {key: str(value) for key, value in tags.items() if value}

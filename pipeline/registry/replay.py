@@ -1,0 +1,100 @@
+"""Parameters, figures by step, datasets and artifacts of a training, from the stages' files into an MLflow run."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from pipeline.files import read_json
+from pipeline.registry import lineage
+from pipeline.registry.card import model_card
+from pipeline.registry.flatten import final_metrics, history_metrics, model_params
+from pipeline.settings import Workspace
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import DatasetInput
+
+PARAMS_A_BATCH, METRICS_A_BATCH = 100, 1000  # MLflow's limits
+PARAM_LENGTH = 6000
+
+
+def log_run(client: MlflowClient, run_id: str, workspace: Workspace, language: str, metrics: dict[str, Any]) -> None:
+    """Everything but the model itself."""
+    _log_figures(client, run_id, workspace, language, metrics)
+    client.log_inputs(run_id, list(datasets(workspace, language)))
+    _log_artifacts(client, run_id, workspace, language, metrics)
+
+
+def _log_figures(
+    client: MlflowClient, run_id: str, workspace: Workspace, language: str, metrics: dict[str, Any]
+) -> None:
+    from mlflow.entities import Metric, Param
+
+    now = int(time.time() * 1000)
+    params = [Param(key, value[:PARAM_LENGTH]) for key, value in model_params(workspace.params, language).items()]
+    figures = [Metric(name, value, now, 0) for name, value in final_metrics(metrics).items()]
+    for leg in workspace.params["ensemble"]["legs"]:
+        history = workspace.paths.leg(language, leg) / "history.json"
+        if history.is_file():
+            figures += [
+                Metric(name, value, now, step) for name, value, step in history_metrics(leg, read_json(history))
+            ]
+    for start in range(0, len(params), PARAMS_A_BATCH):
+        client.log_batch(run_id, params=params[start : start + PARAMS_A_BATCH])
+    for start in range(0, len(figures), METRICS_A_BATCH):
+        client.log_batch(run_id, metrics=figures[start : start + METRICS_A_BATCH])
+
+
+def datasets(workspace: Workspace, language: str) -> Iterator[DatasetInput]:
+    """The raw corpora of a language as MLflow inputs; the digest is DVC's hash where DVC tracks them."""
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+
+    for folder in lineage.raw_folders(workspace, language):
+        place = workspace.paths.raw / folder
+        tracked = place.with_name(f"{folder}.dvc")
+        if tracked.is_file() and workspace.profile != "demo":
+            digest = lineage.dvc_hash(tracked)
+        else:
+            place = place if workspace.profile != "demo" else workspace.root / "data" / "samples" / folder
+            if not place.is_dir():
+                continue
+            digest = lineage.folder_hash(place)[:36]  # as long as MLflow lets it be
+        source = json.dumps({"uri": place.relative_to(workspace.root).as_posix()})
+        yield DatasetInput(Dataset(folder, digest, "local", source), [InputTag("mlflow.data.context", "training")])
+
+
+def _log_artifacts(
+    client: MlflowClient, run_id: str, workspace: Workspace, language: str, metrics: dict[str, Any]
+) -> None:
+    paths = workspace.paths
+    report = paths.report(language)
+    folders = {"plots": report / "plots", "validation": paths.validation(language)}
+    files: list[tuple[Path, str | None]] = [
+        (workspace.root / "dvc.lock", "lineage"),
+        (workspace.root / "requirements.lock", "lineage"),
+        (report / "report-public.html", "report"),
+        (paths.metrics(language), None),
+    ]
+    files += [(path, "lineage/data/raw") for path in sorted(paths.raw.glob("*.dvc"))]
+    for leg in workspace.params["ensemble"]["legs"]:
+        files.append((paths.leg(language, leg) / "history.json", f"history/{leg}"))
+    for path, target in files:
+        if path.is_file():
+            client.log_artifact(run_id, str(path), target)
+    for target, folder in folders.items():
+        if folder.is_dir():
+            client.log_artifacts(run_id, str(folder), target)
+    client.log_text(run_id, model_card(workspace, language, metrics), "card.md")
+    with TemporaryDirectory() as folder:
+        resolved = Path(folder) / "params.yaml"
+        resolved.write_text(yaml.safe_dump(workspace.params, sort_keys=False, allow_unicode=True), encoding="utf-8")
+        client.log_artifact(run_id, str(resolved), "lineage")
+    if diff := lineage.git_diff(workspace.root):
+        client.log_text(run_id, diff + "\n", "lineage/changes.diff")

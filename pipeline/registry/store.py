@@ -1,0 +1,118 @@
+"""Where MLflow keeps runs, models and artifacts, and what the registered models are called."""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlparse
+
+from pipeline.environment import silence_telemetry
+from pipeline.settings import Workspace
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+CHAMPION, CHALLENGER = "champion", "challenger"
+SUFFIXED = ("smoke", "demo")  # profiles whose models must never be taken for, or compared with, real ones
+
+
+def tracking_uri(workspace: Workspace) -> str:
+    """``MLFLOW_TRACKING_URI`` where it is set, else the SQLite database under the workspace's ``mlruns``."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{database(workspace)}"
+
+
+def database(workspace: Workspace) -> Path:
+    """The workspace's own MLflow database."""
+    return workspace.paths.mlruns / "mlflow.db"
+
+
+def model_name(workspace: Workspace, language: str) -> str:
+    """The registered model, and the experiment, of a language: ``ner-en``, or ``ner-en-smoke`` for a trial profile."""
+    suffix = f"-{workspace.profile}" if workspace.profile in SUFFIXED else ""
+    return f"ner-{language}{suffix}"
+
+
+@contextmanager
+def exclusive(path: Path) -> Iterator[None]:
+    """Hold the lock file ``path``, waiting for it; the system frees it when its holder dies."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def local_path(uri: str) -> Path | None:
+    """The path that an artifact address names on this machine, or None if it lies elsewhere."""
+    parts = urlparse(uri)
+    return Path(unquote(parts.path)) if parts.scheme in ("", "file") else None
+
+
+def open_store(workspace: Workspace) -> MlflowClient:
+    """MLflow's client for the workspace; makes the database where there is none, and MLflow's default for the process.
+
+    Call it before anything else starts on a fresh database: MLflow's own migrations are not safe beside each other.
+    """
+    silence_telemetry()
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    import mlflow
+
+    logging.getLogger("mlflow").setLevel(logging.WARNING)
+
+    uri = tracking_uri(workspace)
+    mlflow.set_tracking_uri(uri)
+    mlflow.set_registry_uri(uri)
+    with exclusive(workspace.paths.mlruns / ".store.lock"):
+        client = mlflow.MlflowClient(uri, uri)
+        client.search_experiments(max_results=1)
+        if uri == f"sqlite:///{database(workspace)}":
+            _use_write_ahead_log(database(workspace))
+            _follow_move(workspace)
+    return client
+
+
+def _use_write_ahead_log(path: Path) -> None:
+    """Readers (the UI, the gateway) then never block the writer; the setting stays in the file."""
+    with closing(sqlite3.connect(path, timeout=30)) as connection:
+        connection.execute("PRAGMA journal_mode=WAL")
+
+
+LOCATIONS = {
+    "experiments": ["artifact_location"],
+    "runs": ["artifact_uri"],
+    "logged_models": ["artifact_location"],
+    "model_versions": ["source", "storage_location"],
+}
+
+
+def _follow_move(workspace: Workspace) -> None:
+    """Rewrite artifact addresses, which MLflow keeps absolute, if the workspace was moved or copied."""
+    here = (workspace.paths.mlruns / "artifacts").as_uri()
+    with closing(sqlite3.connect(database(workspace), timeout=30)) as connection, connection:
+        rows = connection.execute("SELECT name, artifact_location FROM experiments WHERE name LIKE 'ner-%'").fetchall()
+        before = {location.removesuffix(f"/{name}") for name, location in rows if location.endswith(f"/{name}")}
+        for old in before - {here}:
+            for table, columns in LOCATIONS.items():
+                for column in columns:
+                    connection.execute(
+                        f"UPDATE {table} SET {column} = ? || substr({column}, ?) WHERE substr({column}, 1, ?) = ?",
+                        (here, len(old) + 1, len(old) + 1, f"{old}/"),
+                    )
+
+
+def open_experiment(client: MlflowClient, workspace: Workspace, language: str) -> str:
+    """The id of the language's experiment, made with an explicit place for its artifacts where it is new."""
+    name = model_name(workspace, language)
+    with exclusive(workspace.paths.mlruns / ".store.lock"):
+        if experiment := client.get_experiment_by_name(name):
+            if experiment.lifecycle_stage == "deleted":
+                client.restore_experiment(experiment.experiment_id)
+            return experiment.experiment_id
+        own = tracking_uri(workspace) == f"sqlite:///{database(workspace)}"
+        location = (workspace.paths.mlruns / "artifacts" / name).as_uri() if own else None
+        return client.create_experiment(name, artifact_location=location)

@@ -1,0 +1,113 @@
+"""The model that MLflow serves: texts in, entities out. Handed to MLflow as a file (models from code).
+
+It knows nothing of training; with it the project's code is frozen, so that the served model stays as it was gated.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd  # MLflow reads the hint of `predict`, so not for type checking alone
+from mlflow.models import set_model
+from mlflow.pyfunc import PythonModel, PythonModelContext
+
+if TYPE_CHECKING:
+    from pipeline.document import Document, Span
+    from pipeline.ensemble import Prediction
+
+COLUMN = "text"
+DIGITS = 6  # decimals of a score
+
+
+class NerModel(PythonModel):
+    """An ensemble behind MLflow's pyfunc interface.
+
+    Input: a table with the column ``text``. Output: for each row ``{"entities": [...]}``, in order; an entity has
+    ``start`` and ``end`` (Unicode code points into the text as sent, ``text[start:end]`` is the entity), ``text``,
+    ``label``, ``score`` and ``legs``: by leg the ``label``, ``score``, ``start`` and ``end`` of what it found there,
+    or nulls.
+    """
+
+    def load_context(self, context: PythonModelContext) -> None:
+        """Load the ensemble from the model's artifacts."""
+        from pipeline.ensemble import Ensemble
+        from pipeline.predict import limit_threads
+
+        limit_threads()
+        legs = {name: Path(path) for name, path in context.artifacts.items() if name != "ensemble"}
+        self.ensemble = Ensemble.load(Path(context.artifacts["ensemble"]), legs)
+
+    def predict(
+        self, context: PythonModelContext, model_input: pd.DataFrame, params: dict[str, Any] | None = None
+    ) -> list[dict[str, Any]]:
+        """The entities of each text; one text at a time, so that it answers the same alone and among others.
+
+        Raises:
+            ValueError: there is no column ``text``, or a value is no string.
+        """
+        if COLUMN not in getattr(model_input, "columns", ()):
+            raise ValueError(f"the input needs a column {COLUMN!r}")
+        texts = [checked(value, row) for row, value in enumerate(model_input[COLUMN].tolist())]
+        return [{"entities": self.entities(text)} for text in texts]
+
+    def entities(self, text: str) -> list[dict[str, Any]]:
+        """The entities of one text."""
+        from pipeline.tokenize import document_from_text
+
+        if not text.strip():
+            return []
+        document = document_from_text(text, self.ensemble.language)
+        if not document.tokens:
+            return []
+        return as_json(document, self.ensemble.predict([document])[0])
+
+
+def checked(value: Any, row: int) -> str:
+    """The text of a row; a missing value is an empty text.
+
+    Raises:
+        ValueError: anything but a string.
+    """
+    if value is None or (isinstance(value, float) and math.isnan(value)) or type(value).__name__ == "NAType":
+        return ""
+    if not isinstance(value, str):
+        raise ValueError(f"row {row}: expected a text, got {type(value).__name__}")
+    return value
+
+
+def as_json(document: Document, prediction: Prediction) -> list[dict[str, Any]]:
+    """Token spans as entities with character offsets, ready for JSON."""
+    return [
+        place(document, span)
+        | {"text": document.span_text(span)}
+        | {"legs": {leg: opinion(document, span, spans) for leg, spans in prediction.legs.items()}}
+        for span in prediction.spans
+    ]
+
+
+def place(document: Document, span: Span) -> dict[str, Any]:
+    """Offsets, label and score of a span."""
+    return {
+        "start": document.tokens[span.start].start,
+        "end": document.tokens[span.end - 1].end,
+        "label": span.label,
+        "score": None if span.score is None else round(float(span.score), DIGITS),
+    }
+
+
+def opinion(document: Document, span: Span, found: tuple[Span, ...]) -> dict[str, Any]:
+    """What a leg found where ``span`` is: the span of the same range, else the one that shares most tokens with it."""
+
+    def shared(other: Span) -> int:
+        return min(span.end, other.end) - max(span.start, other.start)
+
+    touching = [other for other in found if shared(other) > 0]
+    if not touching:
+        return {"start": None, "end": None, "label": None, "score": None}
+    best = max(touching, key=lambda other: (shared(other), other.start - other.end, other.score or 0.0))
+    return place(document, best)
+
+
+set_model(NerModel())
