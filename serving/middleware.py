@@ -1,0 +1,80 @@
+"""What surrounds every request: an id, security headers, one line of log, and an answer whatever happens."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import time
+import uuid
+from datetime import UTC, datetime
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from serving.problems import Problem
+
+log = logging.getLogger("serving")
+REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; "
+    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+}
+
+
+class Surround:
+    """ASGI middleware; the request id is ``scope["state"]["request_id"]`` for those inside."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request, and log method, path, status and time of it, but nothing of its content."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        given = dict(scope["headers"]).get(b"x-request-id", b"").decode("latin-1")
+        request_id = given if REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+        scope.setdefault("state", {})["request_id"] = request_id
+        extra = [(name.lower().encode(), value.encode()) for name, value in HEADERS.items()]
+        extra.append((b"x-request-id", request_id.encode()))
+        status = 0
+
+        async def send_with_headers(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message = message | {"headers": [*message.get("headers", []), *extra]}
+            await send(message)
+
+        started = time.monotonic()
+        try:
+            await self.app(scope, receive, send_with_headers)
+        except Exception:
+            log.exception("unexpected error", extra={"fields": {"request_id": request_id}})
+            if status:  # the answer has begun: nothing to be done but to break it off
+                raise
+            problem = Problem(500, "internal", "Unexpected error", "This is a fault of the server; its log has more.")
+            await problem.response(request_id)(scope, receive, send_with_headers)
+        finally:
+            milliseconds = round(1000 * (time.monotonic() - started), 1)
+            fields = {"method": scope["method"], "path": scope["path"][:200], "status": status, "ms": milliseconds}
+            log.info("request", extra={"fields": {"request_id": request_id, **fields}})
+
+
+class JsonFormatter(logging.Formatter):
+    """A log record as a line of JSON."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line."""
+        line = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "message": record.getMessage(),
+            **getattr(record, "fields", {}),
+        }
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return json.dumps(line, ensure_ascii=False)

@@ -1,0 +1,78 @@
+"""Errors in one shape: RFC 9457 problem details, without stack traces, paths or the caller's text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from starlette.responses import JSONResponse
+
+MEDIA_TYPE = "application/problem+json"
+
+
+class Problem(Exception):
+    """An answer other than the one asked for.
+
+    Args:
+        status: HTTP status code.
+        name: what kind of problem, a few words with hyphens; part of its type's address.
+        title: the kind of problem in words, the same every time.
+        detail: what it is this time, and what to do.
+        where: place in the request, a JSON pointer such as ``/text/3``.
+        retry_after: seconds after which the same request may succeed.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        name: str,
+        title: str,
+        detail: str,
+        *,
+        where: str | None = None,
+        retry_after: int | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.name = name
+        self.title = title
+        self.detail = detail
+        self.where = where
+        self.headers = dict(headers or {})
+        if retry_after is not None:
+            self.headers["Retry-After"] = str(retry_after)
+
+    def to_json(self, request_id: str) -> dict[str, str | int]:
+        """The problem details object."""
+        body: dict[str, str | int] = {
+            "type": f"urn:ner:problem:{self.name}",
+            "title": self.title,
+            "status": self.status,
+            "detail": self.detail,
+            "request_id": request_id,
+        }
+        return body | ({"where": self.where} if self.where else {})
+
+    def response(self, request_id: str) -> JSONResponse:
+        """The HTTP answer."""
+        return JSONResponse(self.to_json(request_id), self.status, headers=self.headers, media_type=MEDIA_TYPE)
+
+
+def too_large(detail: str, where: str | None = None) -> Problem:
+    """The request exceeds a limit, which ``detail`` states; nothing is cut silently."""
+    return Problem(413, "too-large", "The request exceeds a limit", detail, where=where)
+
+
+def malformed(detail: str) -> Problem:
+    """The body cannot be read at all."""
+    return Problem(400, "malformed", "The body is not valid JSON", detail)
+
+
+def invalid(detail: str, where: str) -> Problem:
+    """The body can be read but asks for something that is not there."""
+    return Problem(422, "invalid", "The request is not valid", detail, where=where)
+
+
+def unavailable(detail: str, retry_after: int = 5) -> Problem:
+    """No model is live for the language."""
+    return Problem(503, "no-model", "No model is live", detail, retry_after=retry_after)

@@ -1,0 +1,241 @@
+"""Slots: loopback processes of ``mlflow models serve``, one model version each.
+
+A slot is started, probed, asked, drained and stopped here; which slot takes the traffic is decided in
+:mod:`serving.switching`. The processes die with their parent, however that dies.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import httpx
+
+from pipeline.environment import quiet_environment
+from pipeline.errors import NerError
+from serving.answers import GOLDEN_TEXTS, ModelFailed, check_predictions
+from serving.processes import family_of, is_running, signal_group
+
+# exec'd in between: the kernel ends the server when the gateway ends, even by SIGKILL (Linux only)
+DIE_WITH_PARENT = """
+import ctypes, os, signal, sys
+if sys.platform == "linux":
+    ctypes.CDLL(None).prctl(1, signal.SIGTERM)
+    if os.getppid() != int(sys.argv[1]):
+        sys.exit("the gateway has gone")
+os.execv(sys.executable, [sys.executable, *sys.argv[2:]])
+"""
+
+
+class SlotGone(Exception):
+    """The process did not take the request, or died over it."""
+
+
+class SlotTimeout(Exception):
+    """No answer within the time allowed."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServedModel:
+    """A registered model version: ``uri`` is what ``mlflow models serve -m`` takes (a folder, or models:/…)."""
+
+    language: str
+    name: str
+    version: str
+    uri: str
+
+
+def free_port() -> int:
+    """A port on loopback that nobody listens on right now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def serve_environment(tracking_uri: str | None, timeout: float) -> dict[str, str]:
+    """The environment of a slot: quiet, with our interpreter's scripts first, without our code on the path."""
+    scripts = str(Path(sys.executable).parent)
+    extra = {"PATH": scripts + os.pathsep + os.environ.get("PATH", os.defpath)}
+    extra["MLFLOW_SCORING_SERVER_REQUEST_TIMEOUT"] = str(max(1, round(timeout)))
+    if tracking_uri:
+        extra["MLFLOW_TRACKING_URI"] = tracking_uri
+    environment = quiet_environment(**extra)
+    environment.pop("PYTHONPATH", None)  # a served model runs the code frozen with it
+    return environment
+
+
+class Slot:
+    """A process of ``mlflow models serve``.
+
+    Args:
+        model: what it serves.
+        log: where its output goes.
+        tracking_uri: MLflow's tracking address, needed for ``models:/`` addresses.
+        timeout: seconds a request may take.
+    """
+
+    def __init__(self, model: ServedModel, log: Path, *, tracking_uri: str | None = None, timeout: float = 60) -> None:
+        self.model = model
+        self.log = log
+        self.tracking_uri = tracking_uri
+        self.timeout = timeout
+        self.port = 0
+        self.in_flight = 0
+        self._process: asyncio.subprocess.Process | None = None
+        self._client: httpx.AsyncClient | None = None
+        self._folder: TemporaryDirectory | None = None
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    @property
+    def pid(self) -> int | None:
+        """The process id of the server's parent process, also its process group."""
+        return self._process.pid if self._process else None
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process runs."""
+        return self._process is not None and self._process.returncode is None
+
+    async def start(self, timeout: float = 180) -> None:
+        """Start the process and wait until it says that its model is loaded.
+
+        Raises:
+            NerError: it ended or stayed silent; the end of its log is in the message.
+        """
+        self.port = free_port()
+        # an empty folder to start in (nothing to import by chance), and one for what MLflow downloads
+        self._folder = TemporaryDirectory(prefix="ner-slot-", ignore_cleanup_errors=True)
+        for name in ("cwd", "tmp"):
+            (Path(self._folder.name) / name).mkdir()
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        serve = ["-m", "mlflow", "models", "serve", "-m", self.model.uri, "--env-manager", "local"]
+        serve += ["-h", "127.0.0.1", "-p", str(self.port), "-w", "1", "-t", str(max(1, round(self.timeout)))]
+        with self.log.open("wb") as log:
+            self._process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-I", "-c", DIE_WITH_PARENT, str(os.getpid()), *serve),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=f"{self._folder.name}/cwd",
+                env=serve_environment(self.tracking_uri, self.timeout) | {"TMPDIR": f"{self._folder.name}/tmp"},
+                start_new_session=True,
+            )
+        self._client = httpx.AsyncClient(
+            base_url=f"http://127.0.0.1:{self.port}",
+            timeout=self.timeout,
+            trust_env=False,
+            # the server drops idle connections after 5 s; drop them first, or a request meets a closing one
+            limits=httpx.Limits(max_connections=64, max_keepalive_connections=16, keepalive_expiry=2),
+        )
+        deadline = time.monotonic() + timeout
+        while not await self._answers_ping():
+            if not self.alive:
+                raise self._failure(
+                    f"the served process ended with code {self._process.returncode} before it was ready"
+                )
+            if time.monotonic() > deadline:
+                raise self._failure(f"the served process was not ready within {timeout:.0f} s")
+            await asyncio.sleep(0.2)
+
+    async def _answers_ping(self) -> bool:
+        try:
+            return (await self._client.get("/ping", timeout=2)).status_code == 200
+        except httpx.HTTPError:
+            return False
+
+    def _failure(self, message: str) -> NerError:
+        lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines()[-15:] if self.log.exists() else []
+        tail = "\n".join(f"  | {line}" for line in lines)
+        return NerError(
+            f"{self.model.name} version {self.model.version}: {message}\n{tail}",
+            where=str(self.log),
+            remedy="See the log; the version that was live before goes on serving.",
+        )
+
+    async def probe(self) -> None:
+        """Ask the golden texts of the model's language; what comes back must be well formed, offsets included.
+
+        Raises:
+            NerError: it is not.
+        """
+        try:
+            await self.predict(GOLDEN_TEXTS.get(self.model.language, GOLDEN_TEXTS["en"]))
+        except (SlotGone, SlotTimeout, ModelFailed) as error:
+            raise self._failure(f"the golden texts were not answered: {error}") from error
+
+    @contextlib.contextmanager
+    def lease(self) -> Iterator[Slot]:
+        """Count a request as in flight; a leased slot is not stopped by :meth:`drain`."""
+        self.in_flight += 1
+        self._idle.clear()
+        try:
+            yield self
+        finally:
+            self.in_flight -= 1
+            if not self.in_flight:
+                self._idle.set()
+
+    async def predict(self, texts: Sequence[str]) -> list[list[dict[str, Any]]]:
+        """Entities of each text, as the model answers them.
+
+        Raises:
+            SlotGone, SlotTimeout, ModelFailed: see there.
+        """
+        # dataframe_split, since the numpy strings behind "inputs" lose trailing NULs; escaped, since any text must pass
+        body = json.dumps({"dataframe_split": {"columns": ["text"], "data": [[text] for text in texts]}}).encode()
+        for attempt in (1, 2):
+            try:
+                response = await self._client.post(
+                    "/invocations", content=body, headers={"content-type": "application/json"}
+                )
+                break
+            except httpx.TimeoutException:
+                raise SlotTimeout(f"no answer within {self.timeout:g} s") from None
+            except (httpx.TransportError, RuntimeError) as error:  # RuntimeError: the client was closed
+                if attempt == 2 or not self.alive:
+                    raise SlotGone(f"the served process did not answer ({type(error).__name__})") from None
+        if response.status_code == 504:
+            raise SlotTimeout(f"no answer within {self.timeout:g} s")
+        if response.status_code != 200:
+            raise ModelFailed(f"the model answered {response.status_code}: {response.text[:2000]}")
+        try:
+            predictions = response.json()["predictions"]
+        except (ValueError, KeyError, TypeError):
+            raise ModelFailed("the model's answer is no JSON with predictions") from None
+        return check_predictions(texts, predictions)
+
+    async def died(self) -> None:
+        """Return when the process has ended."""
+        await self._process.wait()
+
+    async def drain(self, timeout: float) -> None:
+        """Wait until no request is in flight, ``timeout`` seconds at most."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._idle.wait(), timeout)
+
+    async def stop(self, grace: float = 5) -> None:
+        """End the process and all it started: SIGTERM, then after ``grace`` seconds SIGKILL. May be called twice."""
+        if self._process is not None:
+            family = family_of(self._process.pid)
+            signal_group(self._process.pid, signal.SIGTERM)
+            deadline = time.monotonic() + grace
+            while any(is_running(process) for process in family) and time.monotonic() < deadline:
+                await asyncio.sleep(0.05)
+            signal_group(self._process.pid, signal.SIGKILL)
+            await self._process.wait()
+        if self._client is not None:
+            await self._client.aclose()
+        if self._folder is not None:
+            self._folder.cleanup()
