@@ -85,17 +85,24 @@ def draw_confusions(path: Path, confusions: Mapping[str, np.ndarray], types: Seq
 
 
 def draw_curves(path: Path, histories: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
-    """Training loss and development F1 of each leg by epoch."""
-    figure, panels = _figure(2)
-    for panel, key, title in zip(panels, ("loss", "dev_f1"), ("Training loss", "Development F1"), strict=True):
-        for leg, history in histories.items():
-            points = [(point["epoch"], point[key]) for point in history if point.get(key) is not None]
-            if points:
-                panel.plot(*zip(*points, strict=True), marker="o", markersize=3, label=leg)
-        panel.set(title=title, xlabel="epoch")
+    """Development F1 of all legs by epoch, and the training loss of each: their losses are on scales of their own."""
+    figure, panels = _figure(1 + len(histories))
+    scores, *losses = panels
+    for leg, history in histories.items():
+        points = [(point["epoch"], point["dev_f1"]) for point in history if point.get("dev_f1") is not None]
+        if points:
+            scores.plot(*zip(*points, strict=True), marker="o", markersize=3, label=leg)
+    for number, (panel, (leg, history)) in enumerate(zip(losses, histories.items(), strict=True)):
+        points = [(point["epoch"], point["loss"]) for point in history if point.get("loss") is not None]
+        if points:
+            panel.plot(*zip(*points, strict=True), marker="o", markersize=3, color=f"C{number}")
+        panel.set(title=f"Training loss, {leg}", xlabel="epoch")
+    scores.set(title="Development F1", xlabel="epoch")
+    for panel in panels:
         panel.grid(alpha=0.3)
-        if panel.lines:
-            panel.legend()
+        panel.xaxis.get_major_locator().set_params(integer=True)
+    if scores.lines:
+        scores.legend()
     _save(figure, path)
 
 
@@ -111,8 +118,8 @@ def draw_f1(path: Path, corpora: Mapping[str, Any]) -> None:
             bars = panel.bar(at, [splits[split][name]["f1"] for name in systems], width, label=split)
             panel.bar_label(bars, fmt="%.1f", fontsize=8)
         panel.set_xticks(range(len(systems)), systems)
-        panel.set(title=corpus, ylabel="strict span F1, %", ylim=(0, 108))
-        panel.legend(loc="lower right")
+        panel.set(title=corpus, ylabel="strict span F1, %", ylim=(0, 120), yticks=range(0, 101, 20))
+        panel.legend(loc="upper center", ncols=2, frameon=False)
     _save(figure, path)
 
 

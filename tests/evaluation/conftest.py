@@ -64,17 +64,17 @@ PERFECT = [
 ]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def documents() -> list[Document]:
     return make_documents("invented", "test")
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def part(documents: list[Document]) -> Predicted:
     return Predicted("invented", "test", documents, {"transformer": WEAK, "spacy": WEAK, "ensemble": PERFECT})
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def ensemble(documents: list[Document]) -> FakeEnsemble:
     rows = zip(documents, WEAK, PERFECT, strict=True)
     return FakeEnsemble(
