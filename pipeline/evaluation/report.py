@@ -141,7 +141,7 @@ def report(
         lstrip_blocks=True,
     )
     embedded = {title: b64encode(path.read_bytes()).decode() for title, path in (images or {}).items()}
-    return environment.get_template("report.html.jinja").render(
+    return environment.get_template("report.html").render(
         sections=sections,
         metrics=metrics,
         types=types,

@@ -6,9 +6,11 @@ import warnings
 
 import pytest
 
+from pipeline.decode import span_f1
 from pipeline.document import Document, Span, from_words
 from pipeline.evaluation.predictions import Predicted
 from pipeline.evaluation.scores import score, span_counts, token_confusion, without_sentences
+from pipeline.evaluation.significance import micro_f1
 
 TYPES = ["PER", "LOC", "ORG"]
 
@@ -81,3 +83,10 @@ def test_sentences_are_taken_out_on_both_sides(documents: list[Document]) -> Non
     assert without_sentences(first, first.spans, {0}) == [Span(5, 8, "ORG")]
     assert without_sentences(first, first.spans, {1}) == [Span(0, 2, "PER"), Span(3, 4, "LOC")]
     assert without_sentences(first, first.spans, ()) == list(first.spans)
+
+
+def test_three_ways_to_score_agree(part: Predicted) -> None:
+    for spans in part.systems.values():
+        by_seqeval = score(part.documents, spans, TYPES)["f1"]
+        assert micro_f1(span_counts(part.documents, spans).sum(0)) == pytest.approx(by_seqeval)
+        assert span_f1(part.documents, spans) == pytest.approx(by_seqeval)
