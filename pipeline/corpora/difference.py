@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 from pipeline.errors import NerError
 
@@ -33,7 +32,7 @@ def file_changes(old: Mapping[str, str], new: Mapping[str, str]) -> dict[str, li
     }
 
 
-def count(folder: Path, corpus: str, params: Mapping[str, Any]) -> Counts | None:
+def count(folder: Path, corpus: str) -> Counts | None:
     """Sentences and entities of a corpus as its reader sees them, else as its lines show; None if it has no reader."""
     if corpus not in READERS:
         return None
@@ -42,7 +41,7 @@ def count(folder: Path, corpus: str, params: Mapping[str, Any]) -> Counts | None
     with TemporaryDirectory(prefix="ner-count-") as temporary:
         (Path(temporary) / corpus).symlink_to(folder.resolve(), target_is_directory=True)
         try:
-            parts = [read_corpus(Path(temporary), READERS[corpus], split, params) for split in ("train", "dev", "test")]
+            parts = [read_corpus(Path(temporary), READERS[corpus], split) for split in ("train", "dev", "test")]
         except NerError as error:
             sentences, entities = count_lines(folder)
             problem = f"{error.where}: {error.message}".replace(f"{temporary}/", "")

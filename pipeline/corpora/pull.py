@@ -27,7 +27,7 @@ from pipeline.files import replace_folder
 from pipeline.progress import bar
 from pipeline.settings import Workspace
 
-BUNDLED = "data/samples"
+PULLED = "data/raw"
 
 
 @dataclass
@@ -64,7 +64,7 @@ def pull(workspace: Workspace, *, accept: str | None = None, say: Callable[[str]
         NerError: a file is truncated, altered or missing; no source can be reached; an unknown corpus to accept.
     """
     manifest = read_manifest(workspace.root)
-    bundled = workspace.params.get("raw") == BUNDLED
+    bundled = workspace.params.get("raw", PULLED) != PULLED
     names = [name for name in manifest if name == PACKAGES or not bundled]
     result = PullResult()
     if accept is not None:
@@ -94,7 +94,7 @@ def pull(workspace: Workspace, *, accept: str | None = None, say: Callable[[str]
 
 def raw_folder(workspace: Workspace, name: str) -> Path:
     """Where a corpus (or ``packages``) is brought to, whatever the profile reads."""
-    return workspace.root / "data" / "raw" / name
+    return workspace.root / PULLED / name
 
 
 def source_of(workspace: Workspace, name: str) -> Source:
@@ -152,9 +152,9 @@ def _accept(workspace: Workspace, manifest: Manifest, name: str, say: Callable[[
             raise NerError("the source holds none of the corpus's files", where=source.name, remedy=REMEDY)
         with bar(len(names), f"reading {name}", unit="file") as progress:
             entry = {file: sha for file, sha in hash_files(folder, names, progress).items() if sha is not None}
-        before = count(target, name, workspace.params) if target.is_dir() else None
+        before = count(target, name) if target.is_dir() else None
         changes = file_changes(manifest.get(name, {}), entry)
-        for line in describe(name, changes, before, count(folder, name, workspace.params)):
+        for line in describe(name, changes, before, count(folder, name)):
             say(line)
         with replace_folder(target) as temporary:
             _copy(folder, temporary, entry, name)
