@@ -30,7 +30,8 @@ class GatewayState:
     @property
     def url(self) -> str:
         """The address to ask it at."""
-        return f"http://{self.host}:{self.port}"
+        host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(self.host, self.host)
+        return f"http://{host}:{self.port}"
 
 
 def state_file(workspace: Workspace) -> Path:
@@ -49,7 +50,7 @@ def log_file(workspace: Workspace, name: str = "gateway") -> Path:
 
 
 def address(workspace: Workspace) -> tuple[str, int]:
-    """Host and port to listen on: ``NER_GATEWAY_PORT`` before ``serving.port``.
+    """Host and port to listen on: ``NER_BIND`` and ``NER_GATEWAY_PORT`` before ``serving.host`` and ``serving.port``.
 
     Raises:
         NerError: no such port.
@@ -63,7 +64,7 @@ def address(workspace: Workspace) -> tuple[str, int]:
     except (TypeError, ValueError):
         where = "NER_GATEWAY_PORT" if named else "params.yaml: serving.port"
         raise NerError(f"no port: {named or settings['port']!r}", where=where, remedy="Give 1 to 65535.") from None
-    return settings["host"], port
+    return os.environ.get("NER_BIND") or settings["host"], port
 
 
 def occupied(host: str, port: int) -> NerError:

@@ -1,0 +1,273 @@
+"""Bring what is served to the registry's champions, from whatever state it is in: ``ner deploy``, also a DAG task."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipeline.environment import quiet_environment
+from pipeline.errors import NerError
+from pipeline.settings import Workspace
+from serving import state
+from serving.processes import family_of, is_running
+
+if TYPE_CHECKING:
+    import httpx
+
+START_SECONDS = 300  # until every slot of a fresh gateway is up, on a busy machine
+SWITCH_SECONDS = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """What was done for a language: ``action`` is ``nothing to do``, ``started``, ``switched`` or ``rolled back``."""
+
+    language: str
+    name: str
+    version: str
+    action: str
+    endpoint: str
+    before: str | None = None
+
+    def __str__(self) -> str:
+        before = f" (version {self.before} before)" if self.before and self.before != self.version else ""
+        return f"{self.language}: {self.name} version {self.version} is live at {self.endpoint}: {self.action}{before}"
+
+
+def deploy(
+    workspace: Workspace,
+    *,
+    languages: Sequence[str] | None = None,
+    if_any: bool = False,
+    announce: Callable[[str], None] = print,
+) -> list[Deployment]:
+    """Bring the champions live behind the workspace's gateway, which is started where none runs.
+
+    Args:
+        workspace: whose registry and gateway.
+        languages: by default all that have a champion.
+        if_any: without a champion, do nothing instead of failing.
+        announce: told what is done, line by line.
+
+    Raises:
+        NerError: no champion, the port is occupied, or a version does not come up (what was live before stays).
+    """
+    from pipeline import registry
+
+    with _alone(workspace):
+        wanted = {language: registry.champion(workspace, language) for language in languages or workspace.languages}
+        missing = [language for language, champion in wanted.items() if champion is None]
+        wanted = {language: champion for language, champion in wanted.items() if champion is not None}
+        if missing and (languages or not wanted) and not if_any:
+            raise NerError(
+                f"no champion for {', '.join(missing)} in the registry",
+                remedy=f"Train, register and promote one: ner register {missing[0]}",
+            )
+        if not wanted:
+            announce("no champion yet: nothing to do")
+            return []
+        gateway = state.read_state(workspace)
+        fresh = gateway is None
+        if gateway is None:
+            gateway = start_gateway(workspace, announce)
+        _require_profile(workspace, gateway)
+        deployments = []
+        for language, champion in wanted.items():
+            deployment = _bring_live(gateway, language, champion.name, str(champion.version), fresh=fresh)
+            announce(str(deployment))
+            deployments.append(deployment)
+        return deployments
+
+
+def rollback(
+    workspace: Workspace, language: str, version: str | None = None, *, announce: Callable[[str], None] = print
+) -> list[Deployment]:
+    """Make the champion before (or ``version``) champion again in the registry, and live.
+
+    Raises:
+        NerError: there is none, or it does not come up.
+    """
+    from pipeline import registry
+
+    workspace.language(language)
+    registry.rollback(workspace, language, version)
+    return deploy(workspace, languages=[language], announce=announce)
+
+
+def stop(workspace: Workspace, *, patience: float = 45) -> bool:
+    """End the workspace's gateway and its slots; requests in flight are answered first. False where none ran."""
+    gateway = state.read_state(workspace)
+    if gateway is None:
+        state.state_file(workspace).unlink(missing_ok=True)
+        return False
+    family = family_of(gateway.pid)
+    os.kill(gateway.pid, signal.SIGTERM)
+    deadline = time.monotonic() + patience
+    while any(is_running(process) for process in family) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    for process in family:
+        if is_running(process):
+            process.kill()
+    state.state_file(workspace).unlink(missing_ok=True)
+    return True
+
+
+def status(workspace: Workspace) -> dict[str, Any]:
+    """What runs: ``running``, and where it does ``pid``, ``url``, ``profile`` and ``health`` (None: no answer)."""
+    gateway = state.read_state(workspace)
+    if gateway is None:
+        return {"running": False}
+    try:
+        health = _health(gateway)
+    except NerError:
+        health = None
+    return {
+        "running": True,
+        "pid": gateway.pid,
+        "url": gateway.url,
+        "profile": gateway.profile,
+        "health": health,
+    }
+
+
+def start_gateway(workspace: Workspace, announce: Callable[[str], None] = print) -> state.GatewayState:
+    """Start the gateway in the background, and return when it answers (its models may still be loading).
+
+    Raises:
+        NerError: the port is occupied, or the gateway ends at once.
+    """
+    host, port = state.address(workspace)
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            raise state.occupied(host, port) from None
+    log = state.log_file(workspace)
+    log.parent.mkdir(parents=True, exist_ok=True)
+    announce(f"starting the gateway on port {port} (log: {log.relative_to(workspace.root)})")
+    code = Path(__file__).resolve().parents[1]
+    path = os.pathsep.join(filter(None, [str(code), os.environ.get("PYTHONPATH")]))
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "serving.gateway", "--profile", workspace.profile],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            cwd=workspace.root,
+            env=quiet_environment(NER_ROOT=str(workspace.root), PYTHONPATH=path),
+            start_new_session=True,
+        )
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        gateway = state.read_state(workspace)
+        if gateway is not None and gateway.pid == process.pid and _answers(gateway):
+            return gateway
+        if process.poll() is not None:
+            break
+        time.sleep(0.1)
+    process.kill()
+    process.wait()
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()[-10:]
+    raise NerError("the gateway did not start\n" + "\n".join(f"  | {line}" for line in lines), where=str(log))
+
+
+def _bring_live(gateway: state.GatewayState, language: str, name: str, version: str, *, fresh: bool) -> Deployment:
+    route = _settled(gateway, language)
+    live = route["version"] if route["state"] == "live" else None
+    if live == version and route["name"] == name:
+        return Deployment(language, name, version, "started" if fresh else "nothing to do", gateway.url, live)
+    answer = _post(gateway, "/admin/deploy", {"language": language, "version": version})
+    return Deployment(language, name, answer["version"], answer["action"], gateway.url, live)
+
+
+def _settled(gateway: state.GatewayState, language: str) -> dict[str, Any]:
+    """The route of a language, once it is no longer starting."""
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        route = _health(gateway)["languages"].get(language)
+        if route is None:
+            raise NerError(
+                f"the running gateway does not know {language!r}", remedy="Restart it: ner down, then ner deploy."
+            )
+        if route["state"] != "starting":
+            return route
+        time.sleep(0.3)
+    raise NerError(f"the model for {language!r} did not come up within {START_SECONDS} s", where=gateway.url)
+
+
+def _client(gateway: state.GatewayState, timeout: float) -> httpx.Client:
+    import httpx
+
+    return httpx.Client(base_url=gateway.url, timeout=timeout, trust_env=False)
+
+
+def _answers(gateway: state.GatewayState) -> bool:
+    try:
+        _health(gateway, attempts=1)
+    except NerError:
+        return False
+    return True
+
+
+def _health(gateway: state.GatewayState, attempts: int = 3) -> dict[str, Any]:
+    import httpx
+
+    for attempt in range(1, attempts + 1):
+        try:
+            with _client(gateway, timeout=10) as client:
+                return client.get("/health").json()
+        except (httpx.HTTPError, ValueError):
+            if attempt < attempts:
+                time.sleep(1)
+    raise NerError(
+        f"the gateway (process {gateway.pid}) does not answer",
+        where=gateway.url,
+        remedy="Restart it: ner down, then ner deploy.",
+    )
+
+
+def _post(gateway: state.GatewayState, path: str, value: dict[str, str]) -> dict[str, Any]:
+    import httpx
+
+    try:
+        token = Path(gateway.token_file).read_text(encoding="ascii").strip()
+        with _client(gateway, timeout=SWITCH_SECONDS) as client:
+            response = client.post(path, json=value, headers={"Authorization": f"Bearer {token}"})
+    except OSError as error:
+        raise NerError(f"the gateway's token cannot be read: {error.strerror}", where=gateway.token_file) from None
+    except httpx.HTTPError as error:
+        raise NerError(f"the gateway broke off the switch ({type(error).__name__})", where=gateway.url) from None
+    answer = response.json()
+    if response.status_code != 200:
+        raise NerError(answer.get("detail", "the switch failed"), where=f"{gateway.url}{path}")
+    return answer
+
+
+def _require_profile(workspace: Workspace, gateway: state.GatewayState) -> None:
+    if gateway.profile != workspace.profile:
+        raise NerError(
+            f"the running gateway serves profile {gateway.profile!r}, not {workspace.profile!r}",
+            where=gateway.url,
+            remedy="End it first: ner down. (A trial's models never take the place of real ones by themselves.)",
+        )
+
+
+@contextmanager
+def _alone(workspace: Workspace) -> Iterator[None]:
+    """One deployment of a workspace at a time; the lock falls with the process that holds it."""
+    path = workspace.paths.run / "deploy.lock"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
