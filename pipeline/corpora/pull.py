@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pipeline.corpora.difference import count, describe, file_changes
+from pipeline.corpora.difference import Counts, count, count_lines, describe, file_changes
 from pipeline.corpora.manifest import (
     Manifest,
     Mismatch,
@@ -152,9 +152,10 @@ def _accept(workspace: Workspace, manifest: Manifest, name: str, say: Callable[[
             raise NerError("the source holds none of the corpus's files", where=source.name, remedy=REMEDY)
         with bar(len(names), f"reading {name}", unit="file") as progress:
             entry = {file: sha for file, sha in hash_files(folder, names, progress).items() if sha is not None}
-        before = count(target, name) if target.is_dir() else None
-        changes = file_changes(manifest.get(name, {}), entry)
-        for line in describe(name, changes, before, count(folder, name)):
+        before, after = count(target, name) if target.is_dir() else None, count(folder, name)
+        if before and after and after.malformed:
+            before = Counts(*count_lines(target))  # like with like
+        for line in describe(name, file_changes(manifest.get(name, {}), entry), before, after):
             say(line)
         with replace_folder(target) as temporary:
             _copy(folder, temporary, entry, name)
