@@ -1,0 +1,87 @@
+"""The commands around serving and the whole system; ``ner`` gathers them by the entry point group ``ner.commands``."""
+
+from __future__ import annotations
+
+import click
+
+from pipeline.settings import Workspace
+from serving.components import PARTS
+
+LANGUAGE = click.option("--language", "-l", default=None, help="Language code; by default all.")
+
+
+@click.group()
+def commands() -> None:
+    """Serving and the whole system."""
+
+
+@commands.command()
+@click.option("--profile", help="Switch params.yaml to this profile first: cpu, smoke, bert, demo.")
+@click.option("--once", is_flag=True, help="End when the pipeline has ended and the endpoint answers.")
+def run(profile: str | None, once: bool) -> None:
+    """Run the main job: start Airflow, MLflow and the page, run the pipeline, stay until Ctrl-C."""
+    from serving import running
+
+    workspace = Workspace.load()
+    running.run(running.choose_profile(workspace, profile) if profile else workspace, once=once)
+
+
+@commands.command()
+@click.option("--foreground", is_flag=True, help="Stay in the foreground, for a service manager or a container.")
+@click.option("--parts", help=f"Only these parts, separated by commas: {', '.join(PARTS)}.")
+@click.option("--no-trigger", is_flag=True, help="Do not run the pipeline now; wait for the schedule.")
+def up(foreground: bool, parts: str | None, no_trigger: bool) -> None:
+    """Bring the system up in the background: the weekly schedule, MLflow, the page."""
+    from serving import running
+
+    chosen = [part.strip() for part in parts.split(",")] if parts else None
+    if unknown := set(chosen or ()) - set(PARTS):
+        raise click.BadParameter(f"unknown: {', '.join(sorted(unknown))}", param_hint="--parts")
+    if (chosen or no_trigger) and not foreground:
+        raise click.UsageError("--parts and --no-trigger go with --foreground")
+    if foreground:
+        running.up_foreground(Workspace.load(), chosen, trigger=not no_trigger)
+    else:
+        running.up(Workspace.load())
+
+
+@commands.command()
+def down() -> None:
+    """End the system, with all its processes."""
+    from serving import running
+
+    running.down(Workspace.load())
+
+
+@commands.command()
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+def status(as_json: bool) -> None:
+    """Tell what runs, which version is champion and live, and when it was trained on which data."""
+    from serving import overview
+
+    overview.show(Workspace.load(), as_json=as_json)
+
+
+@commands.command()
+@LANGUAGE
+@click.option("--if-any", is_flag=True, help="Do nothing where no language has a champion yet.")
+def deploy(language: str | None, if_any: bool) -> None:
+    """Bring the champions live behind the gateway: started beside the old version, probed, then switched to."""
+    from serving import deploy, overview
+
+    workspace = Workspace.load()
+    if language:
+        workspace.language(language)
+    if if_any and not overview.has_champion(workspace):
+        click.echo("nothing to do: no champion yet")
+        return
+    deploy.deploy(workspace, [language] if language else None)
+
+
+@commands.command()
+@click.argument("language")
+def rollback(language: str) -> None:
+    """Make the champion before this one champion again, and bring it live."""
+    from serving import deploy
+
+    deploy.rollback(Workspace.load(), language)
