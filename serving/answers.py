@@ -1,22 +1,9 @@
-"""What a served model must answer: the golden texts that every version is asked first, and the form of an answer."""
+"""The form of what a served model answers, checked on every answer."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
-
-GOLDEN_TEXTS = {
-    "en": [
-        "Maria Keller met engineers of Nordwind Systems in Lisbon on Tuesday.",
-        "No names here.",
-        "🙂 Cafe\u0301 «Aurora»\r\nOpened by Tomas\u00a0Berg, in\tOslo…",
-    ],
-    "ru": [
-        "Мария Келлер встретилась с инженерами компании «Северный Ветер» в Лиссабоне.",
-        "Здесь нет имён.",
-        "🙂 Кафе «Аврора»\r\nОткрыл Иван\u00a0Лесной, в\tТвери…",
-    ],
-}
 
 
 class ModelFailed(Exception):

@@ -46,8 +46,8 @@ class Deployment:
 
 def deploy(
     workspace: Workspace,
-    *,
     languages: Sequence[str] | None = None,
+    *,
     if_any: bool = False,
     announce: Callable[[str], None] = print,
 ) -> list[Deployment]:
@@ -123,7 +123,11 @@ def stop(workspace: Workspace, *, patience: float = 45) -> bool:
 
 
 def status(workspace: Workspace) -> dict[str, Any]:
-    """What runs: ``running``, and where it does ``pid``, ``url``, ``profile`` and ``health`` (None: no answer)."""
+    """What runs.
+
+    Returns:
+        ``running``; where it is true also ``pid``, ``url``, ``profile``, ``health`` and ``models``, a route each.
+    """
     gateway = state.read_state(workspace)
     if gateway is None:
         return {"running": False}
@@ -136,7 +140,8 @@ def status(workspace: Workspace) -> dict[str, Any]:
         "pid": gateway.pid,
         "url": gateway.url,
         "profile": gateway.profile,
-        "health": health,
+        "health": health["status"] if health else "no answer",
+        "models": list(health["languages"].values()) if health else [],
     }
 
 

@@ -11,7 +11,7 @@ import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Annotated, Any
+from typing import Any
 
 from fastapi import Depends, FastAPI, Request
 from fastapi.responses import Response
@@ -92,10 +92,8 @@ def create_app(config: GatewayConfig) -> FastAPI:
         if not hmac.compare_digest(given, config.token.encode()):
             raise Problem(401, "token", "The token is missing or wrong", "Give the gateway's token as Bearer token.")
 
-    operators = Annotated[None, Depends(operator)]
-
-    @app.post("/admin/deploy", include_in_schema=False)
-    async def deploy(request: Request, _: operators) -> Response:
+    @app.post("/admin/deploy", include_in_schema=False, dependencies=[Depends(operator)])
+    async def deploy(request: Request) -> Response:
         """Bring a version of a language live, with no request dropped."""
         value = await _admin_body(request, config)
         version = value.get("version")
@@ -107,8 +105,8 @@ def create_app(config: GatewayConfig) -> FastAPI:
             raise _failed(error) from error
         return json_response({"action": action, **board.routes[value["language"]].describe()})
 
-    @app.post("/admin/rollback", include_in_schema=False)
-    async def rollback(request: Request, _: operators) -> Response:
+    @app.post("/admin/rollback", include_in_schema=False, dependencies=[Depends(operator)])
+    async def rollback(request: Request) -> Response:
         """Swap a language's live version with the warm one before it."""
         value = await _admin_body(request, config)
         try:

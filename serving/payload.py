@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +15,6 @@ from pydantic import BaseModel, Field
 from serving.languages import AUTO
 from serving.problems import Problem, invalid, malformed, too_large
 
-SURROGATE = re.compile(r"[\ud800-\udfff]")
 FIELDS = frozenset({"text", "language"})
 
 
@@ -179,11 +177,6 @@ def within(texts: tuple[str, ...], language: str, limits: Limits) -> Asked:
         detail = f"{characters} characters; at most {limits.characters} are allowed in a request, all texts together."
         raise too_large(detail, "/text")
     return Asked(texts, language)
-
-
-def without_surrogates(text: str) -> str:
-    """The text with each lone surrogate (possible in JSON escapes, in UTF-8 not) replaced by U+FFFD, one for one."""
-    return SURROGATE.sub("\ufffd", text)
 
 
 def json_response(value: Any, status: int = 200) -> Response:

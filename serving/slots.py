@@ -24,7 +24,8 @@ import httpx
 
 from pipeline.environment import quiet_environment
 from pipeline.errors import NerError
-from serving.answers import GOLDEN_TEXTS, ModelFailed, check_predictions
+from pipeline.golden import samples
+from serving.answers import ModelFailed, check_predictions
 from serving.processes import family_of, is_running, signal_group
 
 # exec'd in between: the kernel ends the server when the gateway ends, even by SIGKILL (Linux only)
@@ -171,7 +172,7 @@ class Slot:
             NerError: it is not.
         """
         try:
-            await self.predict(GOLDEN_TEXTS.get(self.model.language, GOLDEN_TEXTS["en"]))
+            await self.predict([sample.text for sample in samples(self.model.language)])
         except (SlotGone, SlotTimeout, ModelFailed) as error:
             raise self._failure(f"the golden texts were not answered: {error}") from error
 

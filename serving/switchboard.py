@@ -10,10 +10,11 @@ from typing import Any
 
 from pipeline.errors import NerError
 from pipeline.settings import Workspace
+from pipeline.tokenize import without_surrogates
 from serving import state
 from serving.answers import ModelFailed
 from serving.languages import AUTO, detect
-from serving.payload import Asked, Limits, without_surrogates
+from serving.payload import Asked, Limits
 from serving.problems import Problem, unavailable
 from serving.slots import ServedModel, Slot, SlotGone, SlotTimeout
 from serving.switching import Launch, NoModel, Route

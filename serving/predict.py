@@ -1,0 +1,210 @@
+"""Entities of texts on the command line: asked of a gateway, or of the champions loaded in this process."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+from pipeline.errors import NerError
+from pipeline.settings import Workspace
+from serving.languages import AUTO, detect
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+BATCH_TEXTS = 16
+BATCH_CHARACTERS = 50_000
+STYLES = {"PER": "bold white on dark_orange3", "LOC": "bold white on dark_green", "ORG": "bold white on blue3"}
+OTHER_STYLE = "bold white on purple4"
+
+
+def read_texts(arguments: Sequence[str], files: Iterable[Path] = (), stdin: TextIO | None = None) -> Iterator[str]:
+    """The texts to read: each argument, then each line of each file, then each line of ``stdin``.
+
+    Raises:
+        NerError: a file cannot be read, or is not UTF-8.
+    """
+    yield from arguments
+    for path in files:
+        try:
+            with path.open(encoding="utf-8-sig", newline="\n") as lines:
+                yield from (line.removesuffix("\n").removesuffix("\r") for line in lines)
+        except UnicodeDecodeError as error:
+            raise NerError(f"not UTF-8 (byte {error.start} of a block)", where=str(path)) from None
+        except OSError as error:
+            raise NerError(f"cannot be read: {error.strerror}", where=str(path)) from None
+    if stdin is not None:
+        yield from (line.removesuffix("\n").removesuffix("\r") for line in stdin)
+
+
+def batches(texts: Iterable[str]) -> Iterator[list[str]]:
+    """Texts in batches that a request may hold; a longer text than that stands alone."""
+    batch: list[str] = []
+    size = 0
+    for text in texts:
+        if batch and (len(batch) == BATCH_TEXTS or size + len(text) > BATCH_CHARACTERS):
+            yield batch
+            batch, size = [], 0
+        batch.append(text)
+        size += len(text)
+    if batch:
+        yield batch
+
+
+def predict_remote(endpoint: str, texts: Iterable[str], language: str = AUTO) -> Iterator[dict[str, Any]]:
+    """Results of a gateway, one a text: ``text``, ``language``, ``model``, ``entities``.
+
+    Args:
+        endpoint: the gateway's address, with or without ``/v1/entities``.
+        texts: read as they are needed.
+        language: ``auto`` or a code.
+
+    Raises:
+        NerError: the gateway does not answer, or refuses.
+    """
+    import httpx
+
+    base = endpoint.rstrip("/").removesuffix("/v1/entities")
+    with httpx.Client(timeout=120, trust_env=False) as client:
+        for batch in batches(texts):
+            try:
+                body = json.dumps({"text": batch, "language": language})  # escaped: lone surrogates pass
+                response = client.post(
+                    f"{base}/v1/entities", content=body, headers={"Content-Type": "application/json"}
+                )
+                answer = response.json()
+            except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
+                raise NerError(
+                    f"no answer from the endpoint ({type(error).__name__})",
+                    where=base,
+                    remedy="Start it with: ner deploy, or leave out --endpoint to predict in this process.",
+                ) from None
+            if response.status_code != 200:
+                raise NerError(f"{response.status_code}: {answer.get('detail', response.reason_phrase)}", where=base)
+            for text, result in zip(batch, answer["results"], strict=True):
+                yield {"text": text, **result}
+
+
+def predict_here(workspace: Workspace, texts: Iterable[str], language: str = AUTO) -> Iterator[dict[str, Any]]:
+    """Results as of :func:`predict_remote`, of the champions loaded in this process when first needed.
+
+    Raises:
+        NerError: unknown language, or no champion for it.
+    """
+    if language != AUTO:
+        workspace.language(language)
+    models: dict[str, tuple[Any, dict[str, str]]] = {}
+    for text in texts:
+        code = detect(text, workspace.languages) if language == AUTO else language
+        if code not in models:
+            models[code] = _load(workspace, code)
+        model, name = models[code]
+        import pandas as pd
+
+        answer = list(model.predict(pd.DataFrame({"text": [text]})))
+        yield {"text": text, "language": code, "model": name, "entities": answer[0]["entities"]}
+
+
+def _load(workspace: Workspace, language: str) -> tuple[Any, dict[str, str]]:
+    from pipeline import registry
+
+    champion = registry.champion(workspace, language)
+    if champion is None:
+        raise NerError(
+            f"no champion for {language!r} in the registry", remedy=f"Train and promote one: ner register {language}"
+        )
+    import mlflow.pyfunc
+
+    model = mlflow.pyfunc.load_model(champion.uri)
+    return model, {"name": champion.name, "version": str(champion.version)}
+
+
+def predict(
+    workspace: Workspace | None,
+    texts: Iterable[str],
+    *,
+    language: str = AUTO,
+    endpoint: str | None = None,
+    output: TextIO | None = None,
+    json_lines: bool | None = None,
+    limit: int | None = None,
+) -> int:
+    """Write the entities of each text: coloured to a terminal, else as JSON lines; returns how many texts.
+
+    Args:
+        workspace: whose champions; not needed with ``endpoint``.
+        texts: read and answered one after the other.
+        language: ``auto`` or a code.
+        endpoint: address of a gateway; None: load the champions here.
+        output: where to; standard output by default.
+        json_lines: True or False: whatever the output is.
+        limit: texts at most.
+
+    Raises:
+        NerError: see :func:`predict_remote` and :func:`predict_here`.
+    """
+    output = output or sys.stdout
+    texts = islice(texts, limit)
+    if endpoint:
+        results = predict_remote(endpoint, texts, language)
+    elif workspace is not None:
+        results = predict_here(workspace, texts, language)
+    else:
+        raise NerError("neither a workspace nor an endpoint to ask", remedy="Give --endpoint, or run it in a clone.")
+    if json_lines is None:
+        json_lines = not output.isatty()
+    write = _json_writer(output) if json_lines else _terminal_writer(output)
+    count = 0
+    for result in results:
+        write(result)
+        count += 1
+    return count
+
+
+def _json_writer(output: TextIO) -> Callable[[dict[str, Any]], None]:
+    def write(result: dict[str, Any]) -> None:
+        output.write(dump(result) + "\n")
+        output.flush()
+
+    return write
+
+
+def _terminal_writer(output: TextIO) -> Callable[[dict[str, Any]], None]:
+    from rich.console import Console
+
+    console = Console(file=output, highlight=False, soft_wrap=True)
+    return lambda result: console.print(coloured(result["text"], result["entities"]))
+
+
+def dump(result: dict[str, Any]) -> str:
+    """A result as one line of JSON; escaped where it holds lone surrogates, which UTF-8 cannot."""
+    line = json.dumps(result, ensure_ascii=False)
+    try:
+        line.encode()
+    except UnicodeEncodeError:
+        return json.dumps(result)
+    return line
+
+
+def coloured(text: str, entities: Sequence[dict[str, Any]]) -> Text:
+    """The text with its entities on a ground of their type's colour, the type behind each."""
+    from rich.text import Text
+
+    shown, at = Text(), 0
+    for entity in sorted(entities, key=lambda entity: entity["start"]):
+        shown.append(_printable(text[at : entity["start"]]))
+        style = STYLES.get(entity["label"], OTHER_STYLE)
+        shown.append(_printable(text[entity["start"] : entity["end"]]), style=style)
+        shown.append(f" {entity['label']}", style="dim")
+        at = entity["end"]
+    shown.append(_printable(text[at:]))
+    return shown
+
+
+def _printable(text: str) -> str:
+    """The text without what would steer the terminal."""
+    return "".join(sign if sign.isprintable() or sign in "\n\t" else "\ufffd" for sign in text)
