@@ -12,8 +12,8 @@ from typing import Any
 from pipeline.document import Document
 from pipeline.errors import NerError
 from pipeline.validation.expected import Expected
-from pipeline.validation.frames import common_source, entity_frame, mark_excess, sentence_frame
-from pipeline.validation.gate import Check
+from pipeline.validation.frames import entity_frame, mark_excess, sentence_frame, sources_of
+from pipeline.validation.gate import FILES, Check
 from pipeline.validation.suites import (
     entity_expectations,
     file_expectations,
@@ -68,14 +68,15 @@ def file_check(corpora: Corpora) -> Check:
     import pandas as pd
 
     rows = [
-        (corpus, split, common_source(documents), True, "") for (corpus, split), documents in corpora.splits.items()
+        (corpus, split, ", ".join(sources_of(documents)), True, "")
+        for (corpus, split), documents in corpora.splits.items()
     ]
     rows += [
         (corpus, split, error.where or corpus, False, f"{error.message}.")
         for (corpus, split), error in corpora.refused.items()
     ]
     frame = pd.DataFrame(rows, columns=["corpus", "split", "place", "readable", "problem"])
-    return Check("files", frame, file_expectations())
+    return Check(FILES, frame, file_expectations())
 
 
 def part_checks(corpora: Corpora, corpus: str, expected: Expected, bounds: Mapping[str, Any]) -> list[Check]:
@@ -84,17 +85,17 @@ def part_checks(corpora: Corpora, corpus: str, expected: Expected, bounds: Mappi
     checks: list[Check] = []
     earlier: dict[str, list[Document]] = {}
     for name, documents in corpora.parts(corpus).items():
-        source = common_source(documents)
+        sources = sources_of(documents)
         part = expected.parts.get(corpus, {}).get(name)
         compared = list(earlier) if part else []
         sentences = sentence_frame(documents, {other: earlier[other] for other in compared})
         if part:
             sentences = mark_excess(sentences, name, expected.repeats.get(corpus, {}), compared)
         asked = sentence_expectations(bounds["tokens"], earlier=compared, part=part)
-        checks.append(Check(f"{corpus}-{name}-sentences", sentences, asked, source))
+        checks.append(Check(f"{corpus}-{name}-sentences", sentences, asked, sources))
         shares = dict.fromkeys(labels, bounds["share"])
         asked = entity_expectations(labels, bounds["entity_tokens"], shares, part)
-        checks.append(Check(f"{corpus}-{name}-entities", entity_frame(documents, labels), asked, source))
+        checks.append(Check(f"{corpus}-{name}-entities", entity_frame(documents, labels), asked, sources))
         earlier[name] = documents
     return checks
 
@@ -111,14 +112,20 @@ def merged_checks(corpora: Corpora, code: str, expected: Expected, bounds: Mappi
         documents = corpora.merged(train_on, split)
         if documents is None:
             continue
+        sources = sources_of(documents)
         asked = sentence_expectations(bounds["tokens"])
-        checks.append(Check(f"{code}-{split}-sentences", sentence_frame(documents), asked))
+        checks.append(Check(f"{code}-{split}-sentences", sentence_frame(documents), asked, sources))
         asked = entity_expectations(types, bounds["entity_tokens"], shares)
-        checks.append(Check(f"{code}-{split}-entities", entity_frame(documents, types), asked))
+        checks.append(Check(f"{code}-{split}-entities", entity_frame(documents, types), asked, sources))
     training, test = corpora.merged(train_on, "train", "dev"), corpora.merged(report_on, "test")
     if training is not None and test is not None and (most := expected.test_in_training.get(code)) is not None:
         frame = sentence_frame(test, {"training": training})
-        checks.append(Check(f"{code}-test-leakage", frame, leakage_expectations(most)))
+        known = [
+            mark in expected.repeats.get(corpus, {})
+            for corpus, mark in zip(frame["corpus"], frame["digest"], strict=True)
+        ]
+        frame = frame.assign(excess_repeat=[not one for one in known])
+        checks.append(Check(f"{code}-test-leakage", frame, leakage_expectations(most), sources_of(test)))
     return checks
 
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
-from pipeline.validation.gate import Breach, SuiteResult
+from pipeline.validation.gate import FILES, Breach, SuiteResult
 
 SHOWN_ROWS = 200
 _FOREIGN = re.compile(
@@ -32,16 +32,17 @@ a { color: #0a58ca } code { font: .9em ui-monospace, monospace }
 table { border-collapse: collapse; width: 100%; margin: .5rem 0 }
 th, td { border-bottom: 1px solid #d0d7de; padding: .35rem .75rem .35rem 0; text-align: left; vertical-align: top }
 td.n, th.n { text-align: right; font-variant-numeric: tabular-nums }
-.ok, .ge-success-icon { color: #1a7f37 } .bad, .ge-failed-icon { color: #b3261e }
-.ge-success-icon::before { content: "\\2713 holds" }
-.ge-failed-icon::before { content: "\\2717 broken"; font-weight: 600 }
+.ok, i.text-success { color: #1a7f37 } .bad, i.text-danger { color: #b3261e }
+i.text-success::before { content: "\\2713" }
+i.text-danger::before { content: "\\2717"; font-weight: 600 }
 .breach { border-left: 4px solid #b3261e; padding: .25rem 1rem; margin: 1rem 0; background: #fdf3f2 }
 .breach ul { columns: 18rem; margin: .25rem 0 }
-nav, .popover, .top, [id$=action-card], .ge-walkthrough-modal, form, input { display: none }
-nav[aria-label=breadcrumb] { display: block } ol.breadcrumb { list-style: none; padding: 0; display: flex; gap: .5rem }
+.card, .popover, .top, .cooltip .top, a[data-toggle=collapse], .collapse { display: none }
+.ge-breadcrumbs { list-style: none; padding: 0; display: flex; gap: 1rem } .d-none.modal { display: none }
+td table { width: auto } i { font-style: normal }
 @media (prefers-color-scheme: dark) {
   body { background: #16191d; color: #e6e8eb } a { color: #7ab7ff } th, td { border-color: #3a4048 }
-  .ok, .ge-success-icon { color: #57c478 } .bad, .ge-failed-icon { color: #ff8a80 } .breach { background: #2a1d1c }
+  .ok, i.text-success { color: #57c478 } .bad, i.text-danger { color: #ff8a80 } .breach { background: #2a1d1c }
 }
 """
 
@@ -70,13 +71,15 @@ def index(language: str, results: Sequence[SuiteResult]) -> str:
         if breaches
         else f'<p class="ok"><strong>All {asked} expectations hold.</strong></p>'
     )
+    unread = any(result.name == FILES and not result.passed for result in results)
+    skipped = " What a file that cannot be read is part of was not checked further." if unread else ""
     pages = {result.name: result.page for result in results}
     return f"""<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <title>Data Docs: {escape(language)}</title><style>{STYLE}</style></head><body>
 <h1>Validation of the corpora: {escape(language)}</h1>
 {verdict}
-<p>Rows are named by file and line below the folder of the raw corpora; the corpora's text is not shown.</p>
+<p>Rows are named by file and line below the folder of the raw corpora; the corpora's text is not shown.{skipped}</p>
 {"".join(_breach(breach, pages[breach.suite]) for breach in breaches)}
 <h2>Suites</h2>
 <table><tr><th>Suite</th><th class="n">Rows</th><th class="n">Expectations</th><th>Outcome</th></tr>

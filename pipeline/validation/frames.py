@@ -134,10 +134,13 @@ def find_repeats(parts: Mapping[str, Iterable[Document]]) -> dict[str, dict[str,
     return {mark: dict(times) for mark, times in sorted(counts.items()) if times.total() > 1}
 
 
-def common_source(documents: Iterable[Document]) -> str:
-    """The file that documents come from, or the folder where they come from several."""
-    sources = sorted({document.source for document in documents if document.source})
-    return commonpath(sources) if sources else ""
+def sources_of(documents: Iterable[Document]) -> tuple[str, ...]:
+    """For each corpus the file that its documents come from, or the folder where they come from several."""
+    files: defaultdict[str, set[str]] = defaultdict(set)
+    for document in documents:
+        if document.source:
+            files[document.corpus].add(document.source)
+    return tuple(commonpath(sorted(names)) for names in files.values())
 
 
 def _sentence_starts(document: Document) -> list[int]:

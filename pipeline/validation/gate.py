@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -13,17 +14,18 @@ if TYPE_CHECKING:
     from great_expectations.expectations import Expectation
     from pandas import DataFrame
 
+FILES = "files"  # the suite that holds the reader's word on each file
 KEPT_ROWS = 1000  # rows that a breach lists in the report; the count is always whole
 
 
 @dataclass(frozen=True)
 class Check:
-    """A suite to run: ``expectations`` of ``frame``, whose rows ``place`` names; ``source`` is the file or folder."""
+    """A suite to run: ``expectations`` of ``frame``, whose rows ``place`` names; ``sources`` are its files."""
 
     name: str
     frame: DataFrame
     expectations: list[Expectation]
-    source: str = ""
+    sources: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,9 @@ def run_checks(checks: Sequence[Check], docs: Path, run_name: str) -> list[Suite
 
     _hush()
     context = gx.get_context(mode="ephemeral")
-    for site in context.get_site_names():
+    for site, settings in dict(context.config.data_docs_sites).items():
+        # The context has made a temporary folder for a site of its own, which it would leave behind.
+        shutil.rmtree(settings["store_backend"]["base_directory"], ignore_errors=True)
         context.delete_data_docs_site(site)
     context.variables.progress_bars = {"globally": False}
     store = {"class_name": "TupleFilesystemStoreBackend", "base_directory": str(docs)}
@@ -111,13 +115,15 @@ def _breaches(check: Check, results: Iterable[Any]) -> Iterable[Breach]:
         rows = list(dict.fromkeys(str(row["place"]) for row in found))
         count = len(rows)
         if not rows and column.startswith("in_"):
-            rows = check.frame.loc[check.frame[column].astype(bool), "place"].tolist()
+            shared = check.frame[check.frame[column].astype(bool)]
+            unknown = shared[shared["excess_repeat"]] if "excess_repeat" in shared else shared
+            rows = (shared if unknown.empty else unknown)["place"].tolist()
             count = len(rows)
         yield Breach(
             suite=check.name,
             expectation=config.type,
             column=column,
-            rows=tuple(rows[:KEPT_ROWS]) or ((check.source,) if check.source else ()),
+            rows=tuple(rows[:KEPT_ROWS]) or check.sources,
             count=count,
             message=_message(config.description or config.type, check, column, found, result),
         )
