@@ -1,4 +1,4 @@
-"""How the embedded Airflow is configured: by environment variables alone, SQLite, loopback, its state under ``.run``."""
+"""How the embedded Airflow is configured: by environment variables alone; SQLite, loopback, state under ``.run``."""
 
 from __future__ import annotations
 
@@ -81,6 +81,7 @@ def environment(
         "API__SECRET_KEY_CMD": shlex.join(["cat", str(key)]),
         "API_AUTH__JWT_SECRET_CMD": shlex.join(["cat", str(jwt)]),
         "DAG_PROCESSOR__PARSING_PROCESSES": "1",
+        "SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.3",
         "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "180",
         "LOGGING__BASE_LOG_FOLDER": str(at / "logs"),
         "LOGGING__COLORED_CONSOLE_LOG": "False",

@@ -193,7 +193,8 @@ class System:
                 self.say("Making Airflow's database")
                 command = [airflow_setup.script("airflow"), "db", "migrate"]
                 work.append(self._run(command, airflow_environment(self.workspace, self.addresses), file))
-            if any([process.wait() for process in work]):
+            codes = [process.wait() for process in work]
+            if any(codes):
                 raise NerError(f"a database could not be made\n{tail(log)}", where=str(log))
         if migrate:
             with write_atomically(done) as file:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import re
+from pathlib import Path
 from typing import Any
 
+import yaml
 from airflow.plugins_manager import AirflowPlugin
 from airflow.sdk import BaseOperatorLink
 
@@ -14,6 +16,13 @@ def language_of(dag_id: str, task_id: str) -> str | None:
     """The language that a task works for, from the ends of its names: ``retrain_en``, ``validate_ru``."""
     found = re.search(r"_([a-z]{2})$", task_id) or re.search(r"_([a-z]{2})$", dag_id)
     return found.group(1) if found else None
+
+
+def trial_suffix() -> str:
+    """What the names of models end in that must never be taken for real ones, as the registry has it."""
+    root = Path(os.environ.get("NER_ROOT") or Path(__file__).resolve().parents[2])
+    profile = yaml.safe_load((root / "params.yaml").read_text(encoding="utf-8")).get("profile", "")
+    return f"-{profile}" if profile in ("smoke", "demo") else ""
 
 
 def address(kind: str, dag_id: str, task_id: str) -> str:
@@ -30,7 +39,7 @@ def address(kind: str, dag_id: str, task_id: str) -> str:
         return f"{documents}/{language}/validation/" if task_id.startswith("validate") else ""
     if kind == "report":
         return f"{documents}/{language}/report/" if task_id == "evaluate" else ""
-    return f"{mlflow}/#/models/ner-{language}" if task_id in ("register", "promote", "deploy") else ""
+    return f"{mlflow}/#/models/ner-{language}{trial_suffix()}" if task_id in ("register", "promote", "deploy") else ""
 
 
 class DataDocsLink(BaseOperatorLink):

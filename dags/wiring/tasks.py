@@ -55,9 +55,9 @@ def outcome(lines: Sequence[str]) -> str:
     return next((line for line in reversed(lines) if line.strip()), "")
 
 
-def mlflow_run(lines: Sequence[str]) -> str | None:
-    """The id of the MLflow run that a command named in its output, the last one if it named several."""
-    found = re.findall(r"\brun(?:s|_id| id)?[\s/:=]+([0-9a-f]{32})\b", "\n".join(lines))
+def mlflow_run(lines: Sequence[str]) -> tuple[str, str] | None:
+    """Experiment and run of MLflow that a command named in its output, the last ones if it named several."""
+    found = re.findall(r"experiments/(\d+)/runs/([0-9a-f]{32})\b", "\n".join(lines))
     return found[-1] if found else None
 
 
@@ -68,9 +68,9 @@ class MlflowRunLink(BaseOperatorLink):
 
     def get_link(self, operator: Any, *, ti_key: Any) -> str:
         """The run's address; empty where the task logged none. Asked in the worker, when the task has ended."""
-        run = getattr(operator, "mlflow_run", None)
+        found = getattr(operator, "mlflow_run", None)
         base = os.environ.get("NER_MLFLOW_URL", "http://127.0.0.1:5000")
-        return f"{base}/#/experiments/{os.environ.get('NER_EXPERIMENT', '0')}/runs/{run}" if run else ""
+        return f"{base}/#/experiments/{found[0]}/runs/{found[1]}" if found else ""
 
 
 class CommandOperator(BaseOperator):
@@ -90,7 +90,7 @@ class CommandOperator(BaseOperator):
     def __init__(self, *, command: list[str], **more: Any) -> None:
         super().__init__(**more)
         self.command = command
-        self.mlflow_run: str | None = None
+        self.mlflow_run: tuple[str, str] | None = None
         self._process: subprocess.Popen[str] | None = None
 
     def execute(self, context: Any) -> str:
@@ -136,7 +136,7 @@ class CommandOperator(BaseOperator):
 def lineage(context: Any) -> dict[str, str]:
     """Which run of which DAG a command works for, as environment variables."""
     run = context["dag_run"]
-    return {"NER_AIRFLOW_DAG_ID": run.dag_id, "NER_AIRFLOW_RUN_ID": run.run_id}
+    return {"AIRFLOW_CTX_DAG_ID": run.dag_id, "AIRFLOW_CTX_DAG_RUN_ID": run.run_id}
 
 
 def settings() -> dict[str, Any]:

@@ -1,0 +1,92 @@
+"""The DAG files of the repository against its dvc.yaml, loaded in a fresh process."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+LANGUAGES = ("en", "ru")
+
+
+@pytest.fixture(scope="module")
+def loaded(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What describe_dags.py prints of the repository."""
+    home = tmp_path_factory.mktemp("airflow")
+    environment = {**os.environ, "AIRFLOW_HOME": str(home), "AIRFLOW__CORE__LOAD_EXAMPLES": "False"}
+    environment.pop("PYTHONPATH", None)
+    command = [sys.executable, str(Path(__file__).with_name("describe_dags.py")), str(ROOT)]
+    done = subprocess.run(command, env=environment, cwd=home, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.fixture
+def dags(loaded: dict[str, Any]) -> dict[str, Any]:
+    return loaded["dags"]
+
+
+def test_all_dags_are_there(dags: dict[str, Any]) -> None:
+    assert sorted(dags) == ["data", "promote_en", "promote_ru", "retrain_en", "retrain_ru"]
+
+
+def test_parsing_is_fast_and_light(loaded: dict[str, Any]) -> None:
+    assert loaded["heavy"] == []
+    assert loaded["seconds"] < 1
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_task_for_each_stage_of_dvc_yaml(dags: dict[str, Any], language: str) -> None:
+    stages = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    expected = {
+        f"{name}@{language}" if "foreach" in body else name
+        for name, body in stages.items()
+        if "foreach" not in body or language in body["foreach"]
+    }
+    tasks = dags[f"retrain_{language}"]["tasks"]
+    commands = {task["command"][-1]: task["command"] for name, task in tasks.items() if name != "register"}
+    assert expected <= commands.keys()
+    for command in commands.values():
+        assert command[1:-1] == ["-m", "dvc", "--wait-for-lock", "repro", "--single-item"]
+
+
+def ancestors(tasks: dict[str, Any], name: str) -> set[str]:
+    """Everything that comes before a task."""
+    direct = set(tasks[name]["upstream"])
+    return direct.union(*(ancestors(tasks, other) for other in direct))
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_nothing_trains_before_the_validation(dags: dict[str, Any], language: str) -> None:
+    tasks = dags[f"retrain_{language}"]["tasks"]
+    trainings = [name for name in tasks if name.startswith("train")]
+    assert len(trainings) >= 2
+    for name in trainings:
+        assert "validate" in ancestors(tasks, name)
+        assert tasks[name]["pool"] == "training"
+    assert ancestors(tasks, "register") == tasks.keys() - {"register"}
+
+
+def test_assets_chain_the_dags(dags: dict[str, Any]) -> None:
+    assert dags["data"]["tasks"]["publish"]["outlets"] == ["ner-data"]
+    assert {"pull", "validate_en", "validate_ru"} <= ancestors(dags["data"]["tasks"], "publish")
+    for language in LANGUAGES:
+        retrain, promote = dags[f"retrain_{language}"], dags[f"promote_{language}"]
+        assert retrain["schedule"]["assets"] == ["ner-data"]
+        assert retrain["schedule"]["cron"] in ("@weekly", "0 0 * * 0")
+        assert retrain["tasks"]["register"]["outlets"] == promote["schedule"]["assets"] == [f"ner-candidate-{language}"]
+        assert promote["tasks"]["deploy"]["upstream"] == ["promote"]
+
+
+def test_every_dag_is_documented_and_every_task_retried(dags: dict[str, Any]) -> None:
+    knobs = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))["airflow"]
+    for dag in dags.values():
+        assert len(dag["doc"]) > 100
+        assert dag["max_active_runs"] == 1
+        assert dag["catchup"] is False
+        assert {task["retries"] for task in dag["tasks"].values()} == {knobs["retries"]}

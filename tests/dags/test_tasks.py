@@ -1,0 +1,109 @@
+"""The operator of the DAGs, and the links on its tasks."""
+
+import os
+import sys
+import threading
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import psutil
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path[len(sys.path) :] = [str(ROOT / "dags"), str(ROOT / "dags" / "plugins")]
+
+from airflow.sdk.exceptions import AirflowException, AirflowFailException  # noqa: E402
+from ner_links import address, language_of  # noqa: E402
+from wiring.tasks import CommandOperator, MlflowRunLink, mlflow_run, outcome, refused  # noqa: E402
+
+CONTEXT = {"dag_run": SimpleNamespace(dag_id="retrain_en", run_id="run__1")}
+
+
+def operator(code: str) -> CommandOperator:
+    return CommandOperator(task_id="task", command=[sys.executable, "-c", code])
+
+
+@pytest.fixture(autouse=True)
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("NER_ROOT", str(tmp_path))
+    return tmp_path
+
+
+def test_runs_in_the_workspace_with_the_run_named(workspace: Path) -> None:
+    code = "import os; print(os.getcwd(), os.environ['AIRFLOW_CTX_DAG_RUN_ID'])"
+    assert operator(code).execute(CONTEXT) == f"{workspace} run__1"
+
+
+def test_an_error_that_a_person_must_mend_is_not_tried_again() -> None:
+    with pytest.raises(AirflowFailException):
+        operator("raise SystemExit(1)").execute(CONTEXT)
+
+
+@pytest.mark.parametrize("code", ["raise SystemExit(255)", "import os; os.kill(os.getpid(), 9)"])
+def test_other_failures_are_tried_again(code: str) -> None:
+    with pytest.raises(AirflowException) as caught:
+        operator(code).execute(CONTEXT)
+    assert not isinstance(caught.value, AirflowFailException)
+
+
+def test_dvc_says_255_for_a_lock_and_for_a_refusal() -> None:
+    failed = "ERROR: failed to reproduce 'validate@ru': failed to run: ner validate --language ru, exited with 1"
+    assert refused(255, [failed])
+    assert not refused(255, ["ERROR: 'data/raw' is busy, it is being blocked by:"])
+    assert not refused(255, [failed.replace("exited with 1", "exited with 143")])
+
+
+def test_outcomes() -> None:
+    assert outcome(["Running stage 'train@en':", "> ner train"]) == "ran"
+    assert outcome(["Stage 'train@en' is cached - skipping run, checking out outputs"]) == "restored"
+    assert outcome(["Stage 'train@en' didn't change, skipping", "Data and pipelines are up to date."]) == "unchanged"
+    assert outcome(["first", "registered version 3", ""]) == "registered version 3"
+    assert outcome([]) == ""
+
+
+def test_the_mlflow_run_is_found_in_the_output(monkeypatch: pytest.MonkeyPatch) -> None:
+    run = "0123456789abcdef" * 2
+    assert mlflow_run(["no run here"]) is None
+    assert mlflow_run([f"registered version 1 (experiments/7/runs/{run})"]) == ("7", run)
+    monkeypatch.setenv("NER_MLFLOW_URL", "http://127.0.0.1:5001")
+    task = operator(f"print('experiments/7/runs/{run}')")
+    task.execute(CONTEXT)
+    assert MlflowRunLink().get_link(task, ti_key=None) == f"http://127.0.0.1:5001/#/experiments/7/runs/{run}"
+    assert MlflowRunLink().get_link(operator("pass"), ti_key=None) == ""
+
+
+def test_killing_the_task_ends_all_that_it_started(workspace: Path) -> None:
+    inner = "import time, os; open('pid', 'w').write(str(os.getpid())); time.sleep(60)"
+    task = operator(f"import subprocess, sys; subprocess.run([sys.executable, '-c', {inner!r}])")
+
+    def execute() -> None:
+        with pytest.raises(AirflowException):
+            task.execute(CONTEXT)
+
+    thread = threading.Thread(target=execute)
+    thread.start()
+    deadline = time.monotonic() + 20
+    while not (workspace / "pid").is_file() or not (workspace / "pid").read_text():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    pid = int((workspace / "pid").read_text())
+    task.on_kill()
+    thread.join(20)
+    assert not thread.is_alive()
+    assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+
+
+def test_links_lead_where_the_task_has_something_to_show(workspace: Path) -> None:
+    (workspace / "params.yaml").write_text("profile: smoke\n")
+    os.environ.pop("NER_DOCS_URL", None)
+    assert language_of("data", "validate_ru") == "ru"
+    assert language_of("retrain_en", "train_spacy") == "en"
+    assert address("validation", "data", "validate_ru").endswith("/ru/validation/")
+    assert address("validation", "retrain_en", "validate").endswith("/en/validation/")
+    assert address("validation", "retrain_en", "prepare") == ""
+    assert address("report", "retrain_en", "evaluate").endswith("/en/report/")
+    assert address("model", "promote_en", "deploy").endswith("#/models/ner-en-smoke")
+    (workspace / "params.yaml").write_text("profile: cpu\n")
+    assert address("model", "promote_en", "deploy").endswith("#/models/ner-en")
+    assert address("model", "somebody_elses", "deploy") == ""
