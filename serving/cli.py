@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import sys
+from pathlib import Path
+
 import click
 
 from pipeline.settings import Workspace
@@ -67,21 +71,49 @@ def status(as_json: bool) -> None:
 @click.option("--if-any", is_flag=True, help="Do nothing where no language has a champion yet.")
 def deploy(language: str | None, if_any: bool) -> None:
     """Bring the champions live behind the gateway: started beside the old version, probed, then switched to."""
-    from serving import deploy, overview
+    from serving import deploy, remote
 
     workspace = Workspace.load()
     if language:
-        workspace.language(language)
-    if if_any and not overview.has_champion(workspace):
-        click.echo("nothing to do: no champion yet")
-        return
-    deploy.deploy(workspace, [language] if language else None)
+        workspace.language(language)  # refuses an unknown one
+    languages = [language] if language else None
+    if gateway := os.environ.get("NER_GATEWAY_URL"):
+        remote.await_live(workspace, gateway, languages)
+    else:
+        deploy.deploy(workspace, languages, if_any=if_any, announce=click.echo)
 
 
 @commands.command()
 @click.argument("language")
-def rollback(language: str) -> None:
+@click.option("--version", help="Go back to this version; by default to the champion before.")
+def rollback(language: str, version: str | None) -> None:
     """Make the champion before this one champion again, and bring it live."""
     from serving import deploy
 
-    deploy.rollback(Workspace.load(), language)
+    for deployment in deploy.rollback(Workspace.load(), language, version, announce=click.echo):
+        click.echo(f"{deployment.language}: version {deployment.version} is champion and live")
+
+
+@commands.command()
+@click.argument("texts", nargs=-1)
+@click.option("--file", "-f", "files", multiple=True, type=click.Path(path_type=Path), help="Read texts, one a line.")
+@click.option("--language", "-l", default="auto", show_default=True, help="Language code, or auto.")
+@click.option("--endpoint", help="Ask this gateway; by default the workspace's, or its champions loaded here.")
+@click.option("--json/--text", "json_lines", default=None, help="JSON lines, or coloured; by default as suits.")
+@click.option("--limit", type=click.IntRange(min=1), help="Texts at most.")
+def predict(
+    texts: tuple[str, ...],
+    files: tuple[Path, ...],
+    language: str,
+    endpoint: str | None,
+    json_lines: bool | None,
+    limit: int | None,
+) -> None:
+    """Find the entities in TEXTS, in files, or in the lines of standard input."""
+    from serving import predict, state
+
+    workspace = None if endpoint else Workspace.load()
+    if workspace and (gateway := state.read_state(workspace)) and gateway.profile == workspace.profile:
+        endpoint = gateway.url
+    read = predict.read_texts(texts, files, None if texts or files else sys.stdin)
+    predict.predict(workspace, read, language=language, endpoint=endpoint, json_lines=json_lines, limit=limit)

@@ -13,15 +13,6 @@ from serving.components import PARTS, Addresses, listening
 from serving.system import read_system
 
 
-def has_champion(workspace: Workspace) -> bool:
-    """Whether any language has a champion."""
-    if not (workspace.paths.mlruns / "mlflow.db").is_file():
-        return False
-    from pipeline.registry import champion
-
-    return any(champion(workspace, language) for language in workspace.languages)
-
-
 def parts(workspace: Workspace) -> list[dict[str, Any]]:
     """Each part of the system, with its address and whether something answers there."""
     addresses = Addresses.of(workspace)
@@ -60,12 +51,9 @@ def models(workspace: Workspace) -> list[dict[str, Any]]:
     return found
 
 
-def live_versions(status: Any) -> dict[str, str | None]:
+def live_versions(status: dict[str, Any]) -> dict[str, str | None]:
     """The live version of each language, out of what the gateway says of its routes."""
-    routes = status.get("models", status.get("routes", [])) if isinstance(status, dict) else status or []
-    if isinstance(routes, dict):
-        routes = routes.values()
-    return {route["language"]: route.get("version") for route in routes if isinstance(route, dict)}
+    return {route["language"]: route["version"] for route in status.get("models", [])}
 
 
 def collect(workspace: Workspace) -> dict[str, Any]:

@@ -25,7 +25,8 @@ from serving.system import System, only_supervisor, read_system, stop_signals
 from serving.terminal import ProgressView
 
 LOG_LINES = 30
-DOWN_SECONDS = 60
+DOWN_SECONDS = 90
+SILENT_SECONDS = 120  # without an answer from Airflow's API
 
 
 def choose_profile(workspace: Workspace, profile: str) -> Workspace:
@@ -69,12 +70,16 @@ def follow(system: System, follower: Follower) -> None:
     Raises:
         NerError: a task failed; the message holds the end of its log.
     """
-    logs = airflow_setup.home(system.workspace) / "logs"
+    logs, heard = airflow_setup.home(system.workspace) / "logs", time.monotonic()
     with ProgressView(follower, logs) as view:
         while not follower.done:
             system.look_after()
-            with contextlib.suppress(httpx.TransportError):  # the API server is being started again
+            try:
                 view.show(follower.poll())
+                heard = time.monotonic()
+            except (httpx.TransportError, NerError):  # the API server is starting again, or its database is locked
+                if time.monotonic() - heard > SILENT_SECONDS:
+                    raise
             time.sleep(2)
     if follower.failed:
         raise _failure(system, follower)

@@ -26,7 +26,7 @@ from pipeline.environment import quiet_environment
 from pipeline.errors import NerError
 from pipeline.files import read_json, write_atomically, write_json
 from pipeline.settings import Workspace
-from serving import airflow_setup, family, state
+from serving import airflow_setup, deploy, family, state
 from serving.airflow_api import AirflowClient
 from serving.components import (
     PARTS,
@@ -41,6 +41,7 @@ from serving.components import (
 
 TRAINING_POOL = "training"
 START_SECONDS = 240  # on a loaded machine Airflow takes a while
+LOOK_SECONDS = 30  # between looks at the gateway
 PREPARE_STORE = (
     "from pipeline.settings import Workspace; from pipeline.registry.store import open_store; "
     "open_store(Workspace.load())"
@@ -129,6 +130,7 @@ class System:
         self._docs: Any = None
         self._deploying: subprocess.Popen[bytes] | None = None
         self._next_look = 0.0
+        self._registry: list[int] = []
 
     def __enter__(self) -> System:
         try:
@@ -147,7 +149,12 @@ class System:
         if left := family.marked(root):
             self.say(f"Ending {len(left)} processes that an earlier system left behind")
             family.end_all(root)
-        ours = state.read_state(self.workspace) is not None  # a gateway of ours may go on serving
+        gateway = state.read_state(self.workspace)
+        if gateway and gateway.profile != self.workspace.profile:
+            self.say(f"Ending the gateway that serves profile {gateway.profile}")
+            deploy.stop(self.workspace)
+            gateway = None
+        ours = gateway is not None  # it may go on serving
         require_free(self.addresses, [part for part in self.parts if not (part == "serving" and ours)])
         self._write_state("starting")
         self._prepare()
@@ -263,8 +270,16 @@ class System:
                 command = [airflow_setup.script("ner"), "deploy", "--if-any"]
                 self._deploying = self._run(command, quiet_environment(**mark), file)
 
+    def _registry_moved(self) -> bool:
+        """Whether the registry has changed since last asked, for a gateway whose champions others make."""
+        if "airflow" in self.parts:
+            return False  # the promotion DAG deploys
+        files = [self.workspace.paths.mlruns / name for name in ("mlflow.db", "mlflow.db-wal")]
+        before, self._registry = self._registry, [file.stat().st_mtime_ns if file.is_file() else 0 for file in files]
+        return before != self._registry
+
     def look_after(self) -> None:
-        """Start again what has died, collect what was orphaned, and once a minute see to the gateway.
+        """Start again what has died, collect what was orphaned, and now and then see to the gateway.
 
         Raises:
             NerError: a part keeps dying.
@@ -277,9 +292,9 @@ class System:
         if self._deploying is not None:
             self._deploying.poll()
         if "serving" in self.parts and time.monotonic() > self._next_look:
-            if self._next_look and state.read_state(self.workspace) is None:
+            if self._next_look and (state.read_state(self.workspace) is None or self._registry_moved()):
                 self.reconcile()
-            self._next_look = time.monotonic() + 60
+            self._next_look = time.monotonic() + LOOK_SECONDS
 
     def stay(self) -> None:
         """Look after the parts until a signal ends us."""
@@ -294,8 +309,5 @@ class System:
             self._docs.shutdown()
             self._docs.server_close()
         if "serving" in self.parts:
-            with contextlib.suppress(NerError):
-                from serving import deploy
-
-                deploy.stop(self.workspace)
+            deploy.stop(self.workspace)
         family.end_all(self.workspace.root)
