@@ -58,8 +58,10 @@ def create_app(config: GatewayConfig) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         board.start()
-        yield
-        await board.close()
+        try:
+            yield
+        finally:
+            await board.close()
 
     app = FastAPI(title="Names in text", version="1", docs_url=None, redoc_url=None, lifespan=lifespan)
     app.state.board = board

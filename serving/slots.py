@@ -76,6 +76,14 @@ def serve_environment(tracking_uri: str | None, timeout: float) -> dict[str, str
     return environment
 
 
+def telling_lines(log: str, number: int = 15) -> list[str]:
+    """The last lines of a slot's log, without the stack trace of MLflow's parent process, which tells nothing."""
+    head, mark, trace = log.rpartition("Traceback (most recent call last):")
+    if mark and "mlflow/models/cli.py" in trace and head.strip():
+        log = head
+    return log.rstrip().splitlines()[-number:]
+
+
 class Slot:
     """A process of ``mlflow models serve``.
 
@@ -157,8 +165,8 @@ class Slot:
             return False
 
     def _failure(self, message: str) -> NerError:
-        lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines()[-15:] if self.log.exists() else []
-        tail = "\n".join(f"  | {line}" for line in lines)
+        text = self.log.read_text(encoding="utf-8", errors="replace") if self.log.exists() else ""
+        tail = "\n".join(f"  | {line}" for line in telling_lines(text))
         return NerError(
             f"{self.model.name} version {self.model.version}: {message}\n{tail}",
             where=str(self.log),
