@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
 import httpx
@@ -21,7 +22,7 @@ from pipeline.settings import Workspace
 from serving import airflow_setup, family
 from serving.components import Addresses, tail
 from serving.following import Follower, TaskView
-from serving.system import System, only_supervisor, read_system, stop_signals
+from serving.system import Stopped, System, only_supervisor, read_system, stop_signals
 from serving.terminal import ProgressView
 
 LOG_LINES = 30
@@ -158,17 +159,29 @@ def run(workspace: Workspace, *, once: bool = False, parts: list[str] | None = N
     Raises:
         NerError: something could not start, or a task failed.
     """
-    begun = time.monotonic()
-    with only_supervisor(workspace), stop_signals():
+    begun, finished = time.monotonic(), False
+    with _ending_on_signal(lambda: finished), only_supervisor(workspace), stop_signals():
         with System(workspace, parts) as system:
             print(addresses_text(workspace, system.addresses), flush=True)
             follower = start_pipeline(system)
             follow(system, follower)
             check_live(system)
             print(f"\n{summary(follower)}\ndone in {(time.monotonic() - begun) / 60:.1f} minutes", flush=True)
+            finished = True
             if not once:
                 print(f"\n{addresses_text(workspace, system.addresses)}\n\nCtrl-C ends everything.", flush=True)
                 system.stay()
+
+
+@contextlib.contextmanager
+def _ending_on_signal(regular: Callable[[], bool]) -> Iterator[None]:
+    """Turn the user's wish to stop into an exit code: 0 where that was the regular end, else 130."""
+    try:
+        yield
+    except Stopped:
+        print("\neverything has ended", flush=True)
+        if not regular():
+            sys.exit(130)
 
 
 def up_foreground(workspace: Workspace, parts: list[str] | None = None, *, trigger: bool = True) -> None:
@@ -177,7 +190,7 @@ def up_foreground(workspace: Workspace, parts: list[str] | None = None, *, trigg
     Raises:
         NerError: a part could not start, or keeps dying.
     """
-    with only_supervisor(workspace), stop_signals():
+    with _ending_on_signal(lambda: True), only_supervisor(workspace), stop_signals():
         with System(workspace, parts, say=lambda line: print(line, flush=True)) as system:
             if trigger and "airflow" in system.parts:
                 start_pipeline(system)

@@ -49,7 +49,7 @@ PREPARE_STORE = (
 Say = Callable[[str], None]
 
 
-class Stopped(Exception):
+class Stopped(BaseException):
     """The user, or the service manager, asked the system to end."""
 
 
