@@ -123,12 +123,9 @@ def rollback(workspace: Workspace, language: str, version: str | None = None) ->
                     remedy="Name the version to go back to.",
                 )
             client.delete_model_version_tag(name, target, ROLLED_BACK)
-        previous = tags.get(PREVIOUS)
         client.set_model_version_tag(name, current, ROLLED_BACK, now())
         client.set_model_version_tag(name, target, SINCE, now())
         client.set_registered_model_alias(name, CHAMPION, target)
-        if previous == current:
-            client.delete_model_version_tag(name, target, PREVIOUS)
         run_id = client.get_model_version(name, current).run_id
         client.set_tag(run_id, ROLLED_BACK, f"{now()}: version {target} is champion again")
     return target

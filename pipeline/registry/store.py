@@ -65,8 +65,9 @@ def open_store(workspace: Workspace) -> MlflowClient:
     logging.getLogger("mlflow").setLevel(logging.WARNING)
 
     uri = tracking_uri(workspace)
-    mlflow.set_tracking_uri(uri)
-    mlflow.set_registry_uri(uri)
+    with _environment_kept("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"):
+        mlflow.set_tracking_uri(uri)
+        mlflow.set_registry_uri(uri)
     with exclusive(workspace.paths.mlruns / ".store.lock"):
         client = mlflow.MlflowClient(uri, uri)
         client.search_experiments(max_results=1)
@@ -74,6 +75,18 @@ def open_store(workspace: Workspace) -> MlflowClient:
             _use_write_ahead_log(database(workspace))
             _follow_move(workspace)
     return client
+
+
+@contextmanager
+def _environment_kept(*names: str) -> Iterator[None]:
+    """MLflow writes its setters' values into the environment, where they would pass for the user's own choice."""
+    before = {name: os.environ.get(name) for name in names}
+    yield
+    for name, value in before.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
 
 
 def _use_write_ahead_log(path: Path) -> None:

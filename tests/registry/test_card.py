@@ -1,0 +1,31 @@
+"""The model card says what the model is, from what, how good, and what not to do with it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from pipeline.files import read_json
+from pipeline.registry.card import model_card, score_table
+
+
+def test_card_has_scores_data_licences_and_limits(workspace, fill, empty_leg) -> None:  # noqa: ANN001
+    fill(empty_leg)
+    card = model_card(workspace, "en", read_json(workspace.paths.metrics("en")))
+    assert card.startswith("# ner-en\n")
+    for part in ("91.25", "Reuters", "CC BY 4.0", "abab", "## Use and limits", "PER, LOC, ORG, MISC", "0123456789"):
+        assert part in card
+    assert "$" not in card
+    assert "mean nothing" not in card
+
+
+def test_card_of_a_trial_profile_says_so(workspace, fill, empty_leg) -> None:  # noqa: ANN001
+    fill(empty_leg)
+    trial = replace(workspace, params=workspace.params | {"profile": "smoke"})
+    card = model_card(trial, "en", read_json(workspace.paths.metrics("en")))
+    assert card.startswith("# ner-en-smoke")
+    assert "scores mean nothing" in card
+
+
+def test_score_table_leaves_a_missing_system_blank() -> None:
+    table = score_table({"corpora": {"wnut17": {"test": {"ensemble": {"f1": 50.0, "per_type": {}}}, "dev": {}}}})
+    assert table.splitlines()[2:] == ["| wnut17 | 50.00 |  |  |  |"]
