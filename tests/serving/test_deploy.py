@@ -1,0 +1,159 @@
+"""Deploying for real: a background gateway, a registry, ``mlflow models serve`` processes of a small model."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+import yaml
+
+from pipeline.errors import NerError
+from pipeline.settings import Workspace
+from serving import deploy, state
+from serving.slots import free_port
+
+MODEL_CODE = '''
+from mlflow.models import set_model
+from mlflow.pyfunc import PythonModel
+
+class First(PythonModel):
+    """The first sign of each text, whatever it is."""
+
+    def predict(self, context, model_input, params=None):
+        return [
+            {"entities": [{"start": 0, "end": 1, "text": text[:1], "label": "PER", "score": 1.0}] if text else []}
+            for text in model_input["text"]
+        ]
+
+set_model(First())
+'''
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, root: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workspace]:
+    params = yaml.safe_load((root / "params.yaml").read_text(encoding="utf-8")) | {"profile": "cpu"}
+    params["serving"]["port"] = free_port()
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
+    (tmp_path / "dvc.yaml").write_text("stages: {}\n", encoding="utf-8")
+    (tmp_path / "params").mkdir()
+    (tmp_path / "params" / "cpu.yaml").write_text("{}\n", encoding="utf-8")
+    (tmp_path / "first.py").write_text(MODEL_CODE, encoding="utf-8")
+    for name in ("NER_GATEWAY_PORT", "NER_BIND", "MLFLOW_TRACKING_URI"):
+        monkeypatch.delenv(name, raising=False)
+    made = Workspace.load(root=tmp_path)
+    yield made
+    deploy.stop(made)
+
+
+def crown(workspace: Workspace) -> str:
+    """Register the model anew and make it champion; its version."""
+    import mlflow
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, Schema
+
+    from pipeline.registry.champions import crown
+    from pipeline.registry.store import model_name, open_experiment, open_store
+
+    client = open_store(workspace)
+    name = model_name(workspace, "en")
+    with mlflow.start_run(experiment_id=open_experiment(client, workspace, "en")):
+        logged = mlflow.pyfunc.log_model(
+            name="model",
+            python_model=str(workspace.root / "first.py"),
+            signature=ModelSignature(Schema([ColSpec("string", "text")])),
+            pip_requirements=["mlflow"],
+            registered_model_name=name,
+        )
+    crown(client, name, str(logged.registered_model_version))
+    return str(logged.registered_model_version)
+
+
+def test_without_champions(workspace: Workspace) -> None:
+    said: list[str] = []
+    assert deploy.deploy(workspace, if_any=True, announce=said.append) == []
+    assert "nothing to do" in said[0]
+    with pytest.raises(NerError, match="no champion"):
+        deploy.deploy(workspace)
+    assert deploy.status(workspace) == {"running": False}
+    assert deploy.stop(workspace) is False
+
+
+@pytest.mark.parametrize("port", ["http", "0", "70000"])
+def test_ports_are_checked(workspace: Workspace, monkeypatch: pytest.MonkeyPatch, port: str) -> None:
+    monkeypatch.setenv("NER_GATEWAY_PORT", port)
+    with pytest.raises(NerError, match="NER_GATEWAY_PORT: no port"):
+        deploy.start_gateway(workspace)
+
+
+def test_an_occupied_port_is_named(workspace: Workspace) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", workspace.params["serving"]["port"]))
+        other.listen()
+        with pytest.raises(NerError, match=str(workspace.params["serving"]["port"])) as raised:
+            deploy.start_gateway(workspace)
+    assert "NER_GATEWAY_PORT" in raised.value.remedy
+
+
+def test_a_stale_state_file_is_not_believed(workspace: Workspace) -> None:
+    state.write_state(workspace, "127.0.0.1", 1)
+    assert state.read_state(workspace).pid == os.getpid()
+    path = state.state_file(workspace)
+    path.write_text(path.read_text().replace('"created": 1', '"created": 2'), encoding="utf-8")
+    assert state.read_state(workspace) is None
+    path.write_text("{}", encoding="utf-8")
+    assert state.read_state(workspace) is None
+    path.unlink()
+
+
+@pytest.mark.slow
+def test_what_is_served_follows_the_registry(workspace: Workspace) -> None:
+    def live() -> str:
+        response = httpx.post(f"{gateway.url}/v1/entities", json={"text": "Anna", "language": "en"}, trust_env=False)
+        (result,) = response.json()["results"]
+        assert result["entities"][0]["text"] == "A"
+        return result["model"]["version"]
+
+    assert crown(workspace) == "1"
+    (started,) = deploy.deploy(workspace)
+    assert (started.action, started.version) == ("started", "1")
+    gateway = state.read_state(workspace)
+    assert stat.S_IMODE(state.token_file(workspace).stat().st_mode) == 0o600
+    assert live() == "1"
+
+    (again,) = deploy.deploy(workspace)
+    assert again.action == "nothing to do"
+    assert state.read_state(workspace) == gateway
+
+    assert crown(workspace) == "2"
+    (switched,) = deploy.deploy(workspace, ["en"])
+    assert (switched.action, switched.version, switched.before) == ("switched", "2", "1")
+    assert live() == "2"
+
+    (back,) = deploy.rollback(workspace, "en")
+    assert (back.action, back.version) == ("rolled back", "1")
+    assert live() == "1"
+
+    told = deploy.status(workspace)
+    assert told["health"] == "degraded", "Russian has no champion"
+    assert [model["version"] for model in told["models"]] == ["1", None]
+
+    slots = psutil.Process(gateway.pid).children(recursive=True)
+    os.kill(gateway.pid, signal.SIGKILL)
+    _, alive = psutil.wait_procs(slots, timeout=15)
+    assert not [process for process in alive if process.status() != psutil.STATUS_ZOMBIE]
+    (revived,) = deploy.deploy(workspace)
+    assert (revived.action, revived.version) == ("started", "1")
+
+    gateway = state.read_state(workspace)
+    family = [psutil.Process(gateway.pid), *psutil.Process(gateway.pid).children(recursive=True)]
+    assert len(family) >= 3
+    assert deploy.stop(workspace) is True
+    assert not [process for process in family if process.is_running() and process.status() != psutil.STATUS_ZOMBIE]
+    assert not state.state_file(workspace).exists()
