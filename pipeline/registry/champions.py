@@ -107,7 +107,7 @@ def rollback(workspace: Workspace, language: str, version: str | None = None) ->
         current = alias_version(client, name, CHAMPION)
         if current is None:
             raise NerError(
-                f"{name} has no champion to roll back", remedy=f"Train and promote one: ner register {language}"
+                f"{name} has no champion to roll back", remedy=f"Train and promote one: ner register -l {language}"
             )
         target = version or client.get_model_version(name, current).tags.get(PREVIOUS)
         if target is None or target == current:

@@ -49,7 +49,7 @@ def promote(workspace: Workspace, language: str) -> Promotion:
         challenger, champion = alias_version(client, name, CHALLENGER), alias_version(client, name, CHAMPION)
         if challenger is None and champion is None:
             raise NerError(
-                f"{name}: nothing was registered yet", remedy=f"Register a model first: ner register {language}"
+                f"{name}: nothing was registered yet", remedy=f"Register a model first: ner register -l {language}"
             )
         if challenger is None or challenger == champion:
             crown(client, name, champion)  # clears an alias that a killed call left

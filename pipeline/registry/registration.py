@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import NerError
@@ -66,11 +70,25 @@ def register(workspace: Workspace, language: str) -> Registration:
             )
             run_id, created = run.info.run_id, True
             replay.log_run(client, run_id, workspace, language, metrics)
-            version = log_model(run_id, name, workspace, language)
+            with scratch(workspace.paths.mlruns / f".{name}.tmp"):
+                version = log_model(run_id, name, workspace, language)
         if version != alias_version(client, name, CHAMPION):
             client.set_registered_model_alias(name, CHALLENGER, version)
         client.set_tag(run_id, COMPLETE, "true")
     return Registration(name, version, run_id, experiment, created)
+
+
+@contextmanager
+def scratch(folder: Path) -> Iterator[None]:
+    """Temporary files go into ``folder``; what a killed call left there, a copy of a whole model, is removed first."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    before, tempfile.tempdir = tempfile.tempdir, str(folder)
+    try:
+        yield
+    finally:
+        tempfile.tempdir = before
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def alias_version(client: MlflowClient, name: str, alias: str) -> str | None:
@@ -92,14 +110,16 @@ def remove_incomplete(client: MlflowClient, experiment: str) -> list[str]:
     """
     runs = client.search_runs([experiment], f"tags.`{COMPLETE}` = 'false'")
     for run in runs:
-        places = [run.info.artifact_uri]
+        places = {run.info.run_id: run.info.artifact_uri}
         for version in client.search_model_versions(f"run_id = '{run.info.run_id}'"):
             client.delete_model_version(version.name, version.version)
         for model in client.search_logged_models([experiment], f"source_run_id = '{run.info.run_id}'"):
-            places.append(model.artifact_location)
+            places[model.model_id] = model.artifact_location
             client.delete_logged_model(model.model_id)
-        for folder in filter(None, map(local_path, places)):
-            shutil.rmtree(folder, ignore_errors=True)
+        for id, address in places.items():
+            folder = local_path(address)
+            if folder and folder.parent.name == id:  # MLflow puts the files into <id>/artifacts
+                shutil.rmtree(folder.parent, ignore_errors=True)
         client.delete_run(run.info.run_id)
     return [run.info.run_id for run in runs]
 

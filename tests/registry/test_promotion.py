@@ -33,6 +33,7 @@ def test_nothing_registered_is_an_error(workspace) -> None:  # noqa: ANN001
         rollback(workspace, "en")
 
 
+@pytest.mark.usefixtures("in_process")
 def test_from_first_model_to_rollback(workspace, fill, good_leg, worse_leg, monkeypatch) -> None:  # noqa: ANN001
     fill(worse_leg)
     register(workspace, "en")
@@ -81,6 +82,7 @@ def test_from_first_model_to_rollback(workspace, fill, good_leg, worse_leg, monk
         rollback(workspace, "en")
 
 
+@pytest.mark.usefixtures("in_process")
 def test_golden_samples_and_latency_hold_a_first_model_back(workspace, fill, good_leg) -> None:  # noqa: ANN001
     fill(good_leg)
     register(workspace, "en")
@@ -95,6 +97,7 @@ def test_golden_samples_and_latency_hold_a_first_model_back(workspace, fill, goo
     assert promote(workspace, "en").promoted  # other rules, another verdict
 
 
+@pytest.mark.usefixtures("in_process")
 def test_a_model_that_does_not_load_is_held_back_and_tried_again(workspace, fill, good_leg) -> None:  # noqa: ANN001
     fill(good_leg)
     register(workspace, "en")
@@ -109,7 +112,7 @@ def test_a_model_that_does_not_load_is_held_back_and_tried_again(workspace, fill
     assert promote(workspace, "en").promoted
 
 
-def test_each_model_runs_the_code_frozen_with_it(workspace, fill, good_leg, tmp_path: Path) -> None:  # noqa: ANN001
+def test_each_model_runs_in_its_own_process_the_code_frozen_with_it(workspace, fill, good_leg, tmp_path: Path) -> None:  # noqa: ANN001
     fill(good_leg)
     register(workspace, "en")
     original = model_folder(version_info(open_store(workspace), "ner-en", "1"))
@@ -120,9 +123,11 @@ def test_each_model_runs_the_code_frozen_with_it(workspace, fill, good_leg, tmp_
     documents = gate.gate_documents(workspace, "en")["conll2003"]
     assert any(fresh.predict(original, documents))
     assert not any(fresh.predict(changed, documents))
-    text = "Maria Keller flew from London to Paris on Monday to meet John Smith."
-    assert fresh.ask(original, [text]).answers[0]["entities"]
-    assert not fresh.ask(changed, [text]).answers[0]["entities"]
+    answered = fresh.ask(changed, ["Maria Keller flew from London to Paris on Monday to meet John Smith."])
+    assert answered.answers == [{"entities": []}]
+    assert answered.milliseconds[0] > 0
+    with pytest.raises(fresh.ProcessFailed, match="exit status"):
+        fresh.ask(tmp_path / "nowhere", ["Ada"])
 
 
 def test_the_registered_model_answers_every_input_mlflow_takes(workspace, fill, good_leg) -> None:  # noqa: ANN001

@@ -104,6 +104,7 @@ def test_a_killed_call_leaves_nothing_behind(workspace, fill, empty_leg, monkeyp
     assert len(client.search_logged_models([done.experiment_id])) == 1
     folders = {path.name for path in (workspace.paths.mlruns / "artifacts" / "ner-en").iterdir()}
     assert folders == {done.run_id, "models"}
+    assert not list(workspace.paths.mlruns.glob(".*.tmp"))
     assert len(list((workspace.paths.mlruns / "artifacts" / "ner-en" / "models").glob("*/artifacts"))) == 1
 
 
