@@ -13,19 +13,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pipeline.environment import quiet_environment
 from pipeline.errors import NerError
 from pipeline.settings import Workspace
+from serving import operator_client as client
 from serving import state
 from serving.processes import family_of, is_running
-
-if TYPE_CHECKING:
-    import httpx
-
-START_SECONDS = 300  # until every slot of a fresh gateway is up, on a busy machine
-SWITCH_SECONDS = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +127,7 @@ def status(workspace: Workspace) -> dict[str, Any]:
     if gateway is None:
         return {"running": False}
     try:
-        health = _health(gateway)
+        health = client.health(gateway)
     except NerError:
         health = None
     return {
@@ -176,7 +171,7 @@ def start_gateway(workspace: Workspace, announce: Callable[[str], None] = print)
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         gateway = state.read_state(workspace)
-        if gateway is not None and gateway.pid == process.pid and _answers(gateway):
+        if gateway is not None and gateway.pid == process.pid and client.answers(gateway):
             return gateway
         if process.poll() is not None:
             break
@@ -188,75 +183,12 @@ def start_gateway(workspace: Workspace, announce: Callable[[str], None] = print)
 
 
 def _bring_live(gateway: state.GatewayState, language: str, name: str, version: str, *, fresh: bool) -> Deployment:
-    route = _settled(gateway, language)
+    route = client.settled(gateway, language)
     live = route["version"] if route["state"] == "live" else None
     if live == version and route["name"] == name:
         return Deployment(language, name, version, "started" if fresh else "nothing to do", gateway.url, live)
-    answer = _post(gateway, "/admin/deploy", {"language": language, "version": version})
+    answer = client.post(gateway, "/admin/deploy", {"language": language, "version": version})
     return Deployment(language, name, answer["version"], answer["action"], gateway.url, live)
-
-
-def _settled(gateway: state.GatewayState, language: str) -> dict[str, Any]:
-    """The route of a language, once it is no longer starting."""
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline:
-        route = _health(gateway)["languages"].get(language)
-        if route is None:
-            raise NerError(
-                f"the running gateway does not know {language!r}", remedy="Restart it: ner down, then ner deploy."
-            )
-        if route["state"] != "starting":
-            return route
-        time.sleep(0.3)
-    raise NerError(f"the model for {language!r} did not come up within {START_SECONDS} s", where=gateway.url)
-
-
-def _client(gateway: state.GatewayState, timeout: float) -> httpx.Client:
-    import httpx
-
-    return httpx.Client(base_url=gateway.url, timeout=timeout, trust_env=False)
-
-
-def _answers(gateway: state.GatewayState) -> bool:
-    try:
-        _health(gateway, attempts=1)
-    except NerError:
-        return False
-    return True
-
-
-def _health(gateway: state.GatewayState, attempts: int = 3) -> dict[str, Any]:
-    import httpx
-
-    for attempt in range(1, attempts + 1):
-        try:
-            with _client(gateway, timeout=10) as client:
-                return client.get("/health").json()
-        except (httpx.HTTPError, ValueError):
-            if attempt < attempts:
-                time.sleep(1)
-    raise NerError(
-        f"the gateway (process {gateway.pid}) does not answer",
-        where=gateway.url,
-        remedy="Restart it: ner down, then ner deploy.",
-    )
-
-
-def _post(gateway: state.GatewayState, path: str, value: dict[str, str]) -> dict[str, Any]:
-    import httpx
-
-    try:
-        token = Path(gateway.token_file).read_text(encoding="ascii").strip()
-        with _client(gateway, timeout=SWITCH_SECONDS) as client:
-            response = client.post(path, json=value, headers={"Authorization": f"Bearer {token}"})
-    except OSError as error:
-        raise NerError(f"the gateway's token cannot be read: {error.strerror}", where=gateway.token_file) from None
-    except httpx.HTTPError as error:
-        raise NerError(f"the gateway broke off the switch ({type(error).__name__})", where=gateway.url) from None
-    answer = response.json()
-    if response.status_code != 200:
-        raise NerError(answer.get("detail", "the switch failed"), where=f"{gateway.url}{path}")
-    return answer
 
 
 def _require_profile(workspace: Workspace, gateway: state.GatewayState) -> None:
