@@ -13,14 +13,17 @@ from pipeline.document import Document, Sentence, Token
 if TYPE_CHECKING:
     from spacy.language import Language
 
-LONGEST = 200  # characters of a run without blanks that spaCy sees at once: some of its patterns are not linear
+LONGEST = 100  # characters of a run without blanks that spaCy sees at once: some of its patterns are not linear
 _LONG_RUN = re.compile(rf"\S{{{LONGEST + 1},}}")
 _SURROGATE = re.compile("[\ud800-\udfff]")
+_CYRILLIC = re.compile("[а-яё]", re.IGNORECASE)
 _LINE_BREAK = re.compile(r"[\n\r\v\f\x85\u2028\u2029]")
 
 _STOP = re.compile(r"[.!?…。！？]+$")
 _CLOSING = frozenset("\"'”’»)]}") | {"''"}
-_OPENING = frozenset("\"'“‘«„([{—–-") | {"``", "--"}
+_MOST_CLOSING = 4  # closing signs after a full stop that are looked past
+_DASHES = frozenset("—–-") | {"--"}
+_OPENING = frozenset("\"'“‘«„([{") | {"``"}
 # Words whose full stop rarely ends a sentence; single letters (initials) never do.
 _ABBREVIATED = {
     "en": "mr mrs ms dr prof st rev gen gov lt col sgt capt cpl maj sen rep jr sr inc corp co ltd vs no nos fig etc "
@@ -99,9 +102,14 @@ def _tokenizer(language: str) -> tuple[Language, Lock]:
     suffixes = list(nlp.Defaults.suffixes)
     if language == "ru":
         suffixes.append(rf"(?<=[{ALPHA}0-9])\.")
-        infixes.append(rf"(?<=\b[{ALPHA_UPPER}])\.(?=[{ALPHA}])")
-        cyrillic = re.compile("[а-яё]", re.IGNORECASE)
-        nlp.tokenizer.rules = {key: rule for key, rule in nlp.tokenizer.rules.items() if not cyrillic.search(key)}
+        infixes.append(rf"(?<=\b[{ALPHA}])\.(?=[{ALPHA}])")
+        # Names with a dot inside, such as Яндекс.Погода, are one word; А.С.Пушкин is not.
+        nlp.tokenizer.token_match = re.compile(rf"[{ALPHA_UPPER}][\w-]+\.[{ALPHA}][\w-]+$").match
+    # Clitics ('s, n't) and emoticons are kept apart as spaCy does; gonna and 10am stay whole, as do Russian words.
+    rules = nlp.tokenizer.rules.items()
+    nlp.tokenizer.rules = {
+        key: rule for key, rule in rules if not key.isalnum() and not (language == "ru" and _CYRILLIC.search(key))
+    }
     nlp.tokenizer.prefix_search = compile_prefix_regex(prefixes).search
     nlp.tokenizer.suffix_search = compile_suffix_regex(suffixes).search
     nlp.tokenizer.infix_finditer = compile_infix_regex(infixes).finditer
@@ -123,22 +131,28 @@ def _sentences(text: str, tokens: tuple[Token, ...], language: str) -> Iterator[
 
 def _ends(text: str, tokens: tuple[Token, ...], start: int, at: int, abbreviations: frozenset[str]) -> bool:
     """Whether a sentence that began at token ``start`` ends before token ``at``."""
-    word = text[tokens[at].start : tokens[at].end]
-    if not (word[0].isupper() or word[0].isdigit() or word in _OPENING):
-        return False
+
+    def word(index: int) -> str:
+        return text[tokens[index].start : tokens[index].end]
+
+    after = word(at)
     last = at - 1
-    while last > start and text[tokens[last].start : tokens[last].end] in _CLOSING:
+    while last > max(start, at - _MOST_CLOSING) and word(last) in _CLOSING:
         last -= 1
-    stop = text[tokens[last].start : tokens[last].end]
+    closed = last < at - 1
+    # A dash after a closing quote goes on with who said it: «Да!» — сказал он.
+    if not (after[0].isupper() or after[0].isdigit() or after in _OPENING or (after in _DASHES and not closed)):
+        return False
+    stop = word(last)
     if not _STOP.search(stop):
         return False
-    if stop.strip(".") or last == start:
-        before = stop.rstrip(".")
-        return not stop.endswith(".") or last < at - 1 or not _abbreviated(before, abbreviations)
-    before = text[tokens[last - 1].start : tokens[last - 1].end]
-    attached = tokens[last - 1].end == tokens[last].start
-    return stop != "." or last < at - 1 or not (attached and _abbreviated(before, abbreviations))
+    if closed or not stop.endswith(".") or stop.endswith(".."):
+        return True
+    before = stop[:-1]  # "Mr." is one token, «г» and «.» are two
+    if not before and last > start and tokens[last - 1].end == tokens[last].start:
+        before = word(last - 1)
+    return not _abbreviated(before, abbreviations)
 
 
 def _abbreviated(word: str, abbreviations: frozenset[str]) -> bool:
-    return (len(word) == 1 and word.isalpha()) or word.lower() in abbreviations
+    return (len(word) == 1 and word.isupper()) or word.lower() in abbreviations

@@ -18,8 +18,8 @@ from spacy.training import Example
 from spacy.vocab import Vocab
 from thinc.api import Model, SequenceCategoricalCrossentropy
 
-from pipeline.bio import OUTSIDE, decode
-from pipeline.document import Document
+from pipeline.bio import decode, encode
+from pipeline.document import Document, Span
 from pipeline.tokenize import without_surrogates
 
 NAME = "bio_tagger"
@@ -100,7 +100,7 @@ class BioTagger(Tagger):
         gold = example.reference
         if len(gold) != len(example.predicted):
             raise ValueError("gold and predicted documents must share their tokens")
-        return [f"{token.ent_iob_}-{token.ent_type_}" if token.ent_type else OUTSIDE for token in gold]
+        return encode((Span(ent.start, ent.end, ent.label_) for ent in gold.ents), len(gold))
 
     def initialize(
         self,
