@@ -67,9 +67,9 @@ def data_list(workspace: Workspace, language: str) -> str:
         title, licence = CORPORA.get(corpus, (corpus, "as its publisher states"))
         role = "trained on" if corpus in settings["train_on"] else "reported on"
         folder = lineage.RAW_FOLDERS.get(corpus, corpus)
-        tracked = workspace.paths.raw / f"{folder}.dvc"
-        if workspace.profile == "demo":
-            title, licence, tracked = f"invented samples in the form of {folder}", "MIT", workspace.root / "none"
+        tracked = lineage.raw_root(workspace) / f"{folder}.dvc"
+        if "raw" in workspace.params:
+            title, licence = f"invented samples in the form of {folder}", "MIT"
         digest = f", DVC hash `{lineage.dvc_hash(tracked)}`" if tracked.is_file() else ""
         lines.append(f"- `{corpus}` ({role}): {title}; licence: {licence}{digest}")
     return "\n".join(lines)

@@ -42,8 +42,13 @@ def git_diff(root: Path) -> str:
     return diff[:DIFF_LIMIT] + f"\n[cut: {len(diff) - DIFF_LIMIT:,} more characters]\n"
 
 
+def raw_root(workspace: Workspace) -> Path:
+    """Where the profile's raw corpora lie: under ``data/raw``, or the bundled samples."""
+    return workspace.root / workspace.params.get("raw", "data/raw")
+
+
 def raw_folders(workspace: Workspace, language: str) -> list[str]:
-    """The folders under ``data/raw`` that a language's corpora come from."""
+    """The folders of raw data that a language's corpora come from."""
     settings = workspace.language(language)
     corpora = [*settings["train_on"], *settings["report_on"]]
     return list(dict.fromkeys(RAW_FOLDERS.get(corpus, corpus) for corpus in corpora))

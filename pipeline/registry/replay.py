@@ -57,15 +57,14 @@ def datasets(workspace: Workspace, language: str) -> Iterator[DatasetInput]:
     from mlflow.entities import Dataset, DatasetInput, InputTag
 
     for folder in lineage.raw_folders(workspace, language):
-        place = workspace.paths.raw / folder
+        place = lineage.raw_root(workspace) / folder
         tracked = place.with_name(f"{folder}.dvc")
-        if tracked.is_file() and workspace.profile != "demo":
+        if tracked.is_file():
             digest = lineage.dvc_hash(tracked)
-        else:
-            place = place if workspace.profile != "demo" else workspace.root / "data" / "samples" / folder
-            if not place.is_dir():
-                continue
+        elif place.is_dir():
             digest = lineage.folder_hash(place)[:36]  # as long as MLflow lets it be
+        else:
+            continue
         source = json.dumps({"uri": place.relative_to(workspace.root).as_posix()})
         yield DatasetInput(Dataset(folder, digest, "local", source), [InputTag("mlflow.data.context", "training")])
 

@@ -29,3 +29,11 @@ def test_card_of_a_trial_profile_says_so(workspace, fill, empty_leg) -> None:  #
 def test_score_table_leaves_a_missing_system_blank() -> None:
     table = score_table({"corpora": {"wnut17": {"test": {"ensemble": {"f1": 50.0, "per_type": {}}}, "dev": {}}}})
     assert table.splitlines()[2:] == ["| wnut17 | 50.00 |  |  |  |"]
+
+
+def test_card_of_the_bundled_samples_claims_no_corpus(workspace, fill, empty_leg) -> None:  # noqa: ANN001
+    fill(empty_leg)
+    demo = replace(workspace, params=workspace.params | {"profile": "demo", "raw": "data/samples"})
+    card = model_card(demo, "en", read_json(workspace.paths.metrics("en")))
+    assert "invented samples" in card
+    assert "Reuters" not in card

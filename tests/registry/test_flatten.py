@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from pipeline.registry.flatten import final_metrics, flatten, for_language, history_metrics, model_params
 from pipeline.settings import load_params
 
@@ -58,3 +60,8 @@ def test_history_gives_every_figure_its_step() -> None:
         ("spacy/loss", 0.25, 20),
         ("spacy/dev_f1", 80.0, 20),
     ]
+
+
+@pytest.mark.parametrize(("profile", "share"), [("cpu", 0.8), ("bert", 0.8), ("smoke", 0), ("demo", 0)])
+def test_trial_profiles_ask_for_no_content_of_the_golden_samples(root: Path, profile: str, share: float) -> None:
+    assert load_params(root, profile)["promotion"]["golden_share"] == share
