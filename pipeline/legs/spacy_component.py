@@ -19,8 +19,8 @@ from spacy.vocab import Vocab
 from thinc.api import Model, SequenceCategoricalCrossentropy
 
 from pipeline.bio import decode, encode
+from pipeline.decode import viterbi
 from pipeline.document import Document, Span
-from pipeline.tokenize import without_surrogates
 
 NAME = "bio_tagger"
 
@@ -33,43 +33,11 @@ def units(document: Document) -> Iterator[tuple[int, int]]:
 
 def to_doc(document: Document, start: int, end: int, vocab: Vocab) -> Doc:
     """Tokens ``start:end`` as a spaCy Doc, without entities."""
-    words = [without_surrogates(word) for word in document.words(start, end)]
+    # spaCy keeps strings as UTF-8, which has no lone surrogates.
+    words = [word.encode("utf-8", "replace").decode("utf-8") for word in document.words(start, end)]
     tokens = document.tokens[start : end + 1]
     spaces = [left.end < right.start for left, right in pairwise(tokens)]
     return Doc(vocab, words=words, spaces=spaces + [False] * (len(words) - len(spaces)))
-
-
-def legal(labels: Sequence[str]) -> np.ndarray:
-    """Which label may follow which in IOB2: bool [labels, labels], True where column may follow row."""
-    return np.array(
-        [[not after.startswith("I-") or before[2:] == after[2:] for after in labels] for before in labels], dtype=bool
-    )
-
-
-def legal_path(probabilities: np.ndarray, labels: Sequence[str]) -> list[str]:
-    """The most probable legal IOB2 sequence (Viterbi; tokens taken as independent but for legality).
-
-    Args:
-        probabilities: float [tokens, labels].
-        labels: names of the columns, O first.
-    """
-    allowed = legal(labels)
-    best = probabilities.argmax(axis=1)
-    # O may be followed by just what may stand first. Most sentences are legal as they are, and then no other beats it.
-    if allowed[np.concatenate([[0], best[:-1]]), best].all():
-        return [labels[index] for index in best]
-    penalty = np.where(allowed, 0.0, -np.inf)
-    scores = np.log(np.maximum(probabilities, np.finfo(np.float32).tiny)).astype(np.float64)
-    back = np.zeros(scores.shape, dtype=np.int64)
-    total = scores[0] + penalty[0]
-    for at in range(1, len(scores)):
-        paths = total[:, None] + penalty
-        back[at] = paths.argmax(axis=0)
-        total = paths.max(axis=0) + scores[at]
-    path = [int(total.argmax())]
-    for at in range(len(scores) - 1, 0, -1):
-        path.append(int(back[at, path[-1]]))
-    return [labels[index] for index in reversed(path)]
 
 
 class BioTagger(Tagger):
@@ -83,7 +51,7 @@ class BioTagger(Tagger):
 
     def predict(self, docs: Iterable[Doc]) -> list[list[str]]:
         """The most probable legal labels of each Doc."""
-        return [legal_path(scores, self.labels) if len(scores) else [] for scores in self.probabilities(list(docs))]
+        return [[self.labels[index] for index in viterbi(scores)] for scores in self.probabilities(list(docs))]
 
     def set_annotations(self, docs: Iterable[Doc], labels: Sequence[Sequence[str]]) -> None:
         """Set ``doc.ents``."""

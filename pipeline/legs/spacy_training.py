@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pipeline.bio import bio_labels
 from pipeline.document import Document, read_jsonl
 from pipeline.files import replace_folder, write_json
+from pipeline.lifeline import follow_parent, only_one
 from pipeline.progress import bar
 from pipeline.settings import Workspace
 
@@ -138,8 +139,10 @@ def _optimise(nlp: Language, training: list[Example], dev: list[Example]) -> tup
             loss = losses.get(NAME, 0.0) / max(words, 1)
             with nlp.use_params(optimizer.averages):
                 score = _f1(nlp, dev)
+                if score >= best:  # of equal epochs the later one: it has seen more
+                    weights = nlp.get_pipe(NAME).to_bytes(exclude=["vocab"])
                 if score > best or not dev:
-                    best, best_epoch, weights = score, epoch, nlp.get_pipe(NAME).to_bytes(exclude=["vocab"])
+                    best, best_epoch = score, epoch
             seconds = round(monotonic() - began, 3)
             history.append({"step": step, "epoch": epoch, "loss": loss, "dev_f1": score, "seconds": seconds})
             progress.set_postfix(loss=f"{loss:.4f}", dev_f1=f"{score:.2f}", epoch=epoch)
@@ -154,10 +157,11 @@ def _f1(nlp: Language, dev: list[Example]) -> float:
 
 
 def run(workspace: Workspace, language: str) -> None:
-    """Train the leg of ``language`` on the prepared documents: the stage ``train-spacy``.
+    """Train the leg of ``language`` on the prepared documents: the stage ``train_spacy``.
 
     Trains on the train parts, stops early on the tune half of the development parts; sees nothing else.
     """
+    follow_parent()
     settings = workspace.language(language)
     documents = workspace.paths.documents(language)
     params = workspace.params["spacy"]
@@ -166,13 +170,14 @@ def run(workspace: Workspace, language: str) -> None:
         for corpus in settings["train_on"]:
             yield from read_jsonl(documents / f"{corpus}.{split}.jsonl")
 
-    fit(
-        list(part("train")),
-        [document for document in part("dev") if document.half() == "tune"],
-        settings["types"],
-        language=language,
-        vectors=workspace.paths.vectors(language),
-        params=params | {"epochs": params["epochs"][language]},
-        seed=workspace.params["seed"],
-        folder=workspace.paths.leg(language, LEG),
-    )
+    with only_one(workspace.paths.checkpoints(language, LEG).with_suffix(".lock")):
+        fit(
+            list(part("train")),
+            [document for document in part("dev") if document.half() == "tune"],
+            settings["types"],
+            language=language,
+            vectors=workspace.paths.vectors(language),
+            params=params | {"epochs": params["epochs"][language]},
+            seed=workspace.params["seed"],
+            folder=workspace.paths.leg(language, LEG),
+        )
