@@ -43,7 +43,17 @@ setup(
     python_requires=">=3.11,<3.14",
     packages=find_packages(include=["pipeline*", "serving*"]),
     package_data={
-        "pipeline": ["*.json", "*.md", "legs/*.cfg", "**/*.yaml", "**/*.html", "**/*.md", "**/*.css", "**/*.js"],
+        "pipeline": [
+            "*.json",
+            "*.md",
+            "legs/*.cfg",
+            "**/*.yaml",
+            "**/*.tsv",
+            "**/*.html",
+            "**/*.md",
+            "**/*.css",
+            "**/*.js",
+        ],
         "serving": ["page/*", "page/**/*"],
     },
     install_requires=REQUIRED,

@@ -9,7 +9,7 @@ import click
 
 from pipeline.environment import silence_telemetry
 from pipeline.errors import NerError
-from pipeline.settings import Workspace
+from pipeline.settings import Workspace, find_root
 
 LANGUAGE = click.option("--language", "-l", required=True, help="Language code, as in params.yaml.")
 
@@ -61,11 +61,12 @@ def vectors(language: str) -> None:
 
 @commands.command()
 @LANGUAGE
-def validate(language: str) -> None:
+@click.option("--accept", is_flag=True, help="Take what the corpora hold now as what is expected from now on.")
+def validate(language: str, accept: bool) -> None:
     """Check the corpora with Great Expectations; a breach stops here and names the rows."""
     from pipeline.validation import stage
 
-    stage.run(Workspace.load(), language)
+    (stage.accept if accept else stage.run)(Workspace.load(), language)
 
 
 @commands.command()
@@ -129,6 +130,19 @@ def promote(language: str) -> None:
     for reason in verdict.reasons:
         click.echo(reason)
     click.echo("promoted to champion" if verdict.promoted else "the champion stays")
+
+
+@commands.command()
+@click.option("--check", is_flag=True, help="Change nothing; fail where the table is out of date.")
+def readme(check: bool) -> None:
+    """Write the results table of README.md from the committed metrics."""
+    from pipeline.readme_table import update
+
+    root = find_root()
+    stale = update(root / "README.md", root / "metrics" / "cpu", check=check)
+    if stale and check:
+        raise NerError("the results table is out of date", where="README.md", remedy="Run: ner readme")
+    click.echo("rewritten" if stale else "up to date")
 
 
 def main() -> None:

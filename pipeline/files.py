@@ -39,6 +39,9 @@ def replace_folder(path: Path) -> Iterator[Path]:
     try:
         yield temporary
         temporary.chmod(0o755)
+        for file in temporary.rglob("*"):
+            if file.is_file():
+                file.chmod(0o644)  # some writers leave files that only their owner can read
         if path.exists():
             shutil.rmtree(path)
         Path(temporary).replace(path)

@@ -162,6 +162,16 @@ class Workspace:
         return Paths(self.root, self.profile)
 
     @property
+    def raw(self) -> Path:
+        """Folder of the raw corpora: the pulled ones, or the bundled samples."""
+        return self.root / self.params["prepare"].get("raw", "data/raw")
+
+    @property
+    def bundled(self) -> bool:
+        """Whether the bundled samples stand for the published corpora."""
+        return self.raw != self.paths.raw
+
+    @property
     def languages(self) -> list[str]:
         """Language codes, in the order of params.yaml."""
         return list(self.params["languages"])

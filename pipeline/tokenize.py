@@ -25,13 +25,13 @@ _MOST_CLOSING = 4  # closing signs after a full stop that are looked past
 _DASHES = frozenset("—–-") | {"--"}
 _OPENING = frozenset("\"'“‘«„([{") | {"``"}
 # Words whose full stop rarely ends a sentence; single letters (initials) never do.
-_ABBREVIATED = {
+_SHORT_FORMS = {
     "en": "mr mrs ms dr prof st rev gen gov lt col sgt capt cpl maj sen rep jr sr inc corp co ltd vs no nos fig etc "
     "jan feb mar apr jun jul aug sep sept oct nov dec e.g i.e u.s u.k u.n a.m p.m ph.d",
     "ru": "г гг в вв ул пр просп пер пл им т тт д п др см стр с тыс млн млрд трлн руб коп долл проф акад доц д-р св "
     "о оз пос обл р-н ст гл рис табл чел кв мин сек зам гос ред изд тел н э е к напр англ лат",
 }
-_ABBREVIATIONS = {language: frozenset(words.split()) for language, words in _ABBREVIATED.items()}
+_ABBREVIATIONS = {language: frozenset(words.split()) for language, words in _SHORT_FORMS.items()}
 
 
 def without_surrogates(text: str) -> str:

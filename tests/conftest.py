@@ -6,10 +6,14 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from pipeline.environment import silence_telemetry
 
 silence_telemetry()
+# Speed is no promise of these tests: a busy machine must not fail them.
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")
 ROOT = Path(__file__).resolve().parents[1]
 
 

@@ -18,7 +18,6 @@ from pipeline.corpora.labels import CONLL, FACTRUEVAL, WNUT17, TypeMap
 from pipeline.corpora.overlap import Resolution
 from pipeline.document import Document
 from pipeline.errors import NerError
-from pipeline.settings import Workspace
 
 SPLITS = ("train", "dev", "test")
 
@@ -114,12 +113,6 @@ def corpus_entry(corpus: str) -> Corpus:
 def corpora_of(params: Mapping[str, Any]) -> list[str]:
     """Corpora that a language (its parameters) trains on or reports on, each once, in the order of the parameters."""
     return list(dict.fromkeys([*params["train_on"], *params["report_on"]]))
-
-
-def raw_folder(workspace: Workspace) -> Path:
-    """Where the raw corpora lie: ``raw`` of the parameters (the bundled samples), else the pulled ones."""
-    named = workspace.params.get("raw")
-    return workspace.root / named if named else workspace.paths.raw
 
 
 def rank(id: str, purpose: str) -> bytes:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from pipeline.corpora import SPLITS, Part, corpora_of, rank, raw_folder, read_part
+from pipeline.corpora import SPLITS, Part, corpora_of, rank, read_part
 from pipeline.document import Document, write_jsonl
 from pipeline.errors import NerError
 from pipeline.files import replace_folder, write_json
@@ -77,7 +77,7 @@ def run(workspace: Workspace, language: str) -> None:
     """
     params = workspace.language(language)
     settings = workspace.params["prepare"]
-    raw = raw_folder(workspace)
+    raw = workspace.raw
     summaries: dict[str, dict[str, dict[str, Any]]] = {}
     with replace_folder(workspace.paths.documents(language)) as folder:
         for corpus in corpora_of(params):

@@ -65,11 +65,10 @@ def pull(workspace: Workspace, *, accept: str | None = None, say: Callable[[str]
         NerError: a file is truncated, altered or missing; no source can be reached; an unknown corpus to accept.
     """
     manifest = read_manifest(workspace.root)
-    bundled = workspace.params.get("raw", PULLED) != PULLED
-    names = [name for name in manifest if name == PACKAGES or not bundled]
+    names = [name for name in manifest if name == PACKAGES or not workspace.bundled]
     result = PullResult()
     if accept is not None:
-        if bundled and accept != PACKAGES:
+        if workspace.bundled and accept != PACKAGES:
             raise NerError(
                 "the bundled samples are the raw data of this profile",
                 where=f"profile {workspace.profile}",

@@ -14,6 +14,14 @@ from pipeline.legs.windows import Window, Windower
 SETTINGS = "leg.json"
 
 
+def hush() -> None:
+    """Keep transformers' own progress bars and load reports off the terminal."""
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+
+
 class TransformerLeg:
     """A fine-tuned encoder.
 
@@ -35,6 +43,7 @@ class TransformerLeg:
         """The leg that training left in ``folder`` (safetensors, tokenizer.json, leg.json)."""
         from transformers import AutoModelForTokenClassification, AutoTokenizer
 
+        hush()
         settings = read_json(folder / SETTINGS)
         tokenizer = AutoTokenizer.from_pretrained(folder)
         model = AutoModelForTokenClassification.from_pretrained(folder, use_safetensors=True).eval()

@@ -24,7 +24,7 @@ from pipeline.errors import NerError
 from pipeline.files import replace_folder, sha256_of, write_json
 from pipeline.legs.checkpoint import Checkpoints, Progress
 from pipeline.legs.encoders import resolve_encoder
-from pipeline.legs.transformer import SETTINGS, TransformerLeg
+from pipeline.legs.transformer import SETTINGS, TransformerLeg, hush
 from pipeline.legs.windows import Window, Windower
 from pipeline.lifeline import follow_parent, only_one
 from pipeline.progress import bar
@@ -174,6 +174,7 @@ def _model(encoder: str, labels: list[str], options: dict[str, Any]):  # noqa: A
     """The encoder with a fresh classification head, and its tokenizer."""
     from transformers import AutoModelForTokenClassification, AutoTokenizer
 
+    hush()
     names = dict(enumerate(labels))
     try:
         tokenizer = AutoTokenizer.from_pretrained(encoder, use_fast=True, add_prefix_space=True)

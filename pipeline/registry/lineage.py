@@ -13,6 +13,7 @@ from typing import Any
 
 import yaml
 
+from pipeline.corpora import corpora_of, corpus_entry
 from pipeline.files import read_json, sha256_of
 from pipeline.settings import Workspace
 
@@ -22,7 +23,6 @@ ENTRY_POINTS = (MODEL_CODE, PACKAGES / "pipeline" / "predict.py")
 DIFF_LIMIT = 2_000_000  # characters
 VOLATILE = "history.json"  # carries seconds, which differ between equal trainings
 REFERENCE = re.compile(r"(pipeline|serving)(\.\w+)+(:\w+)?")
-RAW_FOLDERS = {"factrueval-name": "factRuEval-2016", "factrueval-object": "factRuEval-2016"}
 
 
 def git(root: Path, *arguments: str) -> str:
@@ -42,16 +42,10 @@ def git_diff(root: Path) -> str:
     return diff[:DIFF_LIMIT] + f"\n[cut: {len(diff) - DIFF_LIMIT:,} more characters]\n"
 
 
-def raw_root(workspace: Workspace) -> Path:
-    """Where the profile's raw corpora lie: under ``data/raw``, or the bundled samples."""
-    return workspace.root / workspace.params.get("raw", "data/raw")
-
-
 def raw_folders(workspace: Workspace, language: str) -> list[str]:
     """The folders of raw data that a language's corpora come from."""
-    settings = workspace.language(language)
-    corpora = [*settings["train_on"], *settings["report_on"]]
-    return list(dict.fromkeys(RAW_FOLDERS.get(corpus, corpus) for corpus in corpora))
+    corpora = corpora_of(workspace.language(language))
+    return list(dict.fromkeys(corpus_entry(corpus).folder for corpus in corpora))
 
 
 def dvc_hash(file: Path) -> str:

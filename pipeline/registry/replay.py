@@ -57,7 +57,7 @@ def datasets(workspace: Workspace, language: str) -> Iterator[DatasetInput]:
     from mlflow.entities import Dataset, DatasetInput, InputTag
 
     for folder in lineage.raw_folders(workspace, language):
-        place = lineage.raw_root(workspace) / folder
+        place = workspace.raw / folder
         tracked = place.with_name(f"{folder}.dvc")
         if tracked.is_file():
             digest = lineage.dvc_hash(tracked)

@@ -10,7 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from pipeline.corpora import SPLITS, corpora_of, corpus_entry, raw_folder, read_corpus
+from pipeline.corpora import SPLITS, corpora_of, corpus_entry, read_corpus
 from pipeline.errors import NerError
 from pipeline.files import replace_folder, write_json
 from pipeline.settings import Workspace, read_yaml
@@ -37,7 +37,7 @@ def read(workspace: Workspace, language: str) -> Corpora:
     Raises:
         NerError: an unknown language or corpus.
     """
-    raw = raw_folder(workspace)
+    raw = workspace.raw
     params = workspace.language(language)
     labels = {
         corpus: list(dict.fromkeys(label for label in corpus_entry(corpus).types.values() if label))
@@ -60,13 +60,13 @@ def run(workspace: Workspace, language: str, *, folder: Path = counts.FOLDER) ->
     Args:
         workspace: where the raw corpora and the outputs lie.
         language: language code.
-        folder: where the expected counts lie. The bundled samples (``raw`` in the parameters) have none.
+        folder: where the expected counts lie. The bundled samples (``prepare.raw`` in the parameters) have none.
 
     Raises:
         NerError: a breach, after report and Data Docs are written whole; names the rows.
     """
     corpora = read(workspace, language)
-    expected = Expected() if workspace.params.get("raw") else counts.load(folder)
+    expected = Expected() if workspace.bundled else counts.load(folder)
     checks = all_checks(corpora, language, expected, read_yaml(counts.FOLDER / "bounds.yaml"))
     target = workspace.paths.validation(language)
     with replace_folder(target) as temporary:
@@ -131,9 +131,11 @@ def accept(workspace: Workspace, language: str, *, folder: Path = counts.FOLDER)
     Raises:
         NerError: a corpus cannot be read, or the workspace holds the bundled samples.
     """
-    if named := workspace.params.get("raw"):
+    if workspace.bundled:
         raise NerError(
-            "the bundled samples have no expected counts", where=named, remedy="Choose a profile of the real corpora."
+            "the bundled samples have no expected counts",
+            where=str(workspace.raw),
+            remedy="Choose a profile of the real corpora.",
         )
     corpora = read(workspace, language)
     for error in corpora.refused.values():

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.corpora import corpora_of, held_out, prepare, raw_folder, read_corpus
+from pipeline.corpora import corpora_of, held_out, prepare, read_corpus
 from pipeline.document import Document, read_jsonl
 from pipeline.errors import NerError
 from pipeline.files import read_json
@@ -144,15 +144,15 @@ def test_unknown_corpus_and_absent_corpora(workspace: Workspace) -> None:
     workspace.params["languages"]["en"]["report_on"] = ["conll2004"]
     with pytest.raises(NerError, match="unknown corpus 'conll2004'"):
         prepare.run(workspace, "en")
-    workspace.params["raw"] = "data/nowhere"
+    workspace.params["prepare"]["raw"] = "data/nowhere"
     with pytest.raises(NerError, match="file is missing") as caught:
         prepare.run(Workspace(workspace.root, workspace.params | {"languages": PARAMS["languages"]}), "en")
     assert "ner pull" in caught.value.remedy
 
 
 def test_raw_folder_and_order_of_corpora(workspace: Workspace) -> None:
-    assert raw_folder(workspace) == workspace.root / "data" / "raw"
-    workspace.params["raw"] = "data/samples"
-    assert raw_folder(workspace) == workspace.root / "data" / "samples"
+    assert workspace.raw == workspace.root / "data" / "raw"
+    workspace.params["prepare"]["raw"] = "data/samples"
+    assert workspace.raw == workspace.root / "data" / "samples"
     assert corpora_of(workspace.language("ru")) == ["factrueval-name", "factrueval-object"]
     assert corpora_of(workspace.language("en")) == ["conll2003", "wnut17"]

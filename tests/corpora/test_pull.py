@@ -181,7 +181,7 @@ def test_files_that_the_manifest_does_not_know_are_left_out_and_named(
 
 
 def test_samples_as_raw_data_bring_the_packages_only(workspace: Workspace) -> None:
-    demo = Workspace(workspace.root, workspace.params | {"profile": "demo", "raw": "data/samples"})
+    demo = Workspace(workspace.root, workspace.params | {"profile": "demo", "prepare": {"raw": "data/samples"}})
     assert pull(demo).brought == ["packages"]
     assert list_files(workspace.root / "data" / "raw") == ["packages/tiny/weights.bin"]
     with pytest.raises(NerError, match="bundled samples"):

@@ -74,9 +74,8 @@ def folder(vectors: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def train(target: Path, vectors: Path) -> None:
-    fit(
-        corpus(30, 1), corpus(6, 2), TYPES, language="en", vectors=vectors, params=PARAMS, seed=13, folder=target
-    )  # fmt: skip
+    settings = {"language": "en", "vectors": vectors, "params": PARAMS, "seed": 13}
+    fit(corpus(30, 1), corpus(6, 2), TYPES, folder=target, **settings)
 
 
 def test_units_cover_tokens_that_no_sentence_holds() -> None:

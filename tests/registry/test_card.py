@@ -33,7 +33,7 @@ def test_score_table_leaves_a_missing_system_blank() -> None:
 
 def test_card_of_the_bundled_samples_claims_no_corpus(workspace, fill, empty_leg) -> None:  # noqa: ANN001
     fill(empty_leg)
-    demo = replace(workspace, params=workspace.params | {"profile": "demo", "raw": "data/samples"})
+    demo = replace(workspace, params=workspace.params | {"profile": "demo", "prepare": {"raw": "data/samples"}})
     card = model_card(demo, "en", read_json(workspace.paths.metrics("en")))
     assert "invented samples" in card
     assert "Reuters" not in card

@@ -181,7 +181,8 @@ def test_data_docs_are_whole_load_nothing_and_show_no_text(workspace: Workspace)
 
 
 def test_the_bundled_samples_have_no_counts(workspace: Workspace) -> None:
-    samples = Workspace(workspace.root, {**workspace.params, "raw": "data/raw"})
+    samples = Workspace(workspace.root, workspace.params | {"prepare": {"raw": "data/samples"}})
+    shutil.copytree(workspace.raw, samples.raw)
     edit(samples, "wnut17/wnut17train.conll", lambda text: text + column_text([[("Only", "O")]], "wnut"))
     stage.run(samples, "en")
     with pytest.raises(NerError, match="bundled samples"):

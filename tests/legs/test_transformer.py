@@ -1,0 +1,115 @@
+"""The transformer leg: it learns, answers alone as in a batch, and a killed training ends where it would have."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pipeline.bio import bio_labels
+from pipeline.decode import decode_spans, span_f1
+from pipeline.files import read_json
+from pipeline.legs import load_leg
+from pipeline.legs import transformer_training as training
+from pipeline.legs.checkpoint import Checkpoints
+from tests.legs.conftest import invented
+
+TYPES = ["PER", "LOC"]
+OPTIONS: dict[str, Any] = {
+    "max_pieces": 64, "batch_pieces": 256, "epochs": 6, "patience": 6, "learning_rate": 5e-3,
+    "head_learning_rate": 1e-2, "weight_decay": 0.01, "warmup": 0.1, "dropout": 0.1, "freeze_embeddings": False,
+    "checkpoint_seconds": 0, "precision": "fp32", "threads": 1,
+}  # fmt: skip
+
+
+def fit(encoder: Path, folder: Path, checkpoints: Path, **changes: Any) -> None:
+    training.fit(
+        invented(0, 24), invented(24, 6), TYPES, encoder=str(encoder), options=OPTIONS | changes, seed=7,
+        checkpoints=Checkpoints(checkpoints, "print"), folder=folder,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def trained(tiny_encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("trained")
+    fit(tiny_encoder, folder / "leg", folder / "checkpoints")
+    return folder / "leg"
+
+
+def test_it_learns_and_records_each_epoch(trained: Path) -> None:
+    leg, documents = load_leg("transformer", trained), invented(30, 6)
+    labels = bio_labels(TYPES)
+    predicted = [
+        decode_spans(rows, each.sentences, labels) for rows, each in zip(leg.predict(documents), documents, strict=True)
+    ]
+    assert span_f1(documents, predicted) > 90
+    history = read_json(trained / "history.json")
+    assert [entry["epoch"] for entry in history] == list(range(1, len(history) + 1))
+    assert history[-1]["loss"] < history[0]["loss"]
+
+
+def test_nothing_is_pickled(trained: Path) -> None:
+    assert {path.suffix for path in trained.iterdir()} == {".json", ".safetensors"}
+
+
+def test_a_document_is_answered_alone_as_among_others(trained: Path) -> None:
+    leg, documents = load_leg("transformer", trained), [*invented(30, 6), *invented(3, 1)]
+    together = leg.predict(documents)
+    for document, rows in zip(documents, together, strict=True):
+        (alone,) = leg.predict([document])
+        assert rows.shape == (len(document.tokens), len(leg.labels))
+        np.testing.assert_allclose(rows.sum(axis=1), 1, atol=1e-5)
+        np.testing.assert_allclose(alone, rows, atol=1e-5)
+
+
+class Killed(BaseException):
+    """Stands for the end of the process."""
+
+
+@pytest.mark.parametrize("step", [3, 10])
+def test_a_killed_training_goes_on_to_the_same_weights(
+    trained: Path, tiny_encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int
+) -> None:
+    saves = 0
+    save = Checkpoints.save
+
+    def dies(self: Checkpoints, *state: Any) -> None:
+        nonlocal saves
+        save(self, *state)
+        saves += 1
+        if saves == step:
+            raise Killed
+
+    monkeypatch.setattr(Checkpoints, "save", dies)
+    with pytest.raises(Killed):
+        fit(tiny_encoder, tmp_path / "leg", tmp_path / "checkpoints")
+    assert not (tmp_path / "leg").exists()
+    monkeypatch.setattr(Checkpoints, "save", save)
+    fit(tiny_encoder, tmp_path / "leg", tmp_path / "checkpoints")
+    assert (tmp_path / "leg" / "model.safetensors").read_bytes() == (trained / "model.safetensors").read_bytes()
+    scores = [
+        [entry["dev_f1"] for entry in read_json(folder / "history.json")] for folder in (trained, tmp_path / "leg")
+    ]
+    assert scores[0] == scores[1]
+
+
+def test_checkpoints_of_other_inputs_are_removed(tmp_path: Path) -> None:
+    (tmp_path / "old").mkdir()
+    Checkpoints(tmp_path, "new")
+    assert not (tmp_path / "old").exists()
+
+
+def test_options_by_language() -> None:
+    options = training.per_language({"epochs": {"en": 1, "ru": 2}, "size": {"start": 1}}, "ru")
+    assert options == {"epochs": 2, "size": {"start": 1}}
+
+
+def test_an_unknown_precision_and_encoder_are_named(tmp_path: Path) -> None:
+    from pipeline.errors import NerError
+
+    with pytest.raises(NerError, match=r"transformer\.precision"):
+        training.half_precision("fp8")
+    with pytest.raises(NerError, match="cannot be loaded"):
+        fit(tmp_path / "nowhere", tmp_path / "leg", tmp_path / "checkpoints")

@@ -1,0 +1,87 @@
+"""Calibration, weights and combination of the legs."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from pipeline.bio import bio_labels, encode
+from pipeline.document import Document, Span, from_words
+from pipeline.ensemble import Ensemble, Member, pool, temper
+from pipeline.errors import NerError
+from pipeline.tuning import fit_temperature, simplex, tune
+
+TYPES = ["PER", "LOC"]
+LABELS = bio_labels(TYPES)
+CHANCE = np.random.default_rng(5)
+
+
+def documents(count: int) -> list[Document]:
+    words = ["Ada", "Lovelace", "saw", "Oslo", "."]
+    return [from_words(f"d{number}", [words], [Span(0, 2, "PER"), Span(3, 4, "LOC")]) for number in range(count)]
+
+
+class Noisy:
+    """A leg that is right with a chance, and says so with a confidence of its own."""
+
+    def __init__(self, right: float, confidence: float) -> None:
+        self.labels = LABELS
+        self._right, self._confidence = right, confidence
+
+    def predict(self, documents: list[Document]) -> list[np.ndarray]:
+        found = []
+        for document in documents:
+            rows = np.full((len(document.tokens), len(LABELS)), (1 - self._confidence) / (len(LABELS) - 1), np.float32)
+            for index, label in enumerate(encode(document.spans, len(document.tokens))):
+                guess = LABELS.index(label) if CHANCE.random() < self._right else int(CHANCE.integers(len(LABELS)))
+                rows[index, guess] = self._confidence
+            found.append(rows)
+        return found
+
+
+def test_pool_of_one_member_is_that_member() -> None:
+    rows = CHANCE.dirichlet(np.ones(5), size=7)
+    np.testing.assert_allclose(pool([rows, rows[::-1]], [1.0, 0.0]), rows)
+    np.testing.assert_allclose(pool([rows, rows[::-1]], [0.3, 0.7]).sum(axis=1), 1)
+
+
+def test_a_temperature_above_one_flattens() -> None:
+    rows = np.array([[0.9, 0.1]])
+    assert 0.5 < temper(rows, 2.0)[0, 0] < 0.9 < temper(rows, 0.5)[0, 0]
+
+
+def test_an_overconfident_leg_is_cooled() -> None:
+    gold = np.zeros(1000, dtype=int)
+    rows = np.tile([0.99, 0.01], (1000, 1))
+    rows[:300] = [0.01, 0.99]
+    temperature = fit_temperature(rows, gold)
+    assert temperature > 2
+    assert temper(rows, temperature)[-1, 0] == pytest.approx(0.7, abs=0.02)
+
+
+def test_weights_of_the_grid_sum_to_one() -> None:
+    grid = list(simplex(3, 4))
+    assert len(grid) == 15
+    assert all(sum(weights) == pytest.approx(1) for weights in grid)
+
+
+def test_the_better_leg_gets_the_greater_weight() -> None:
+    gold = documents(60)
+    legs = {"good": Noisy(0.95, 0.9).predict(gold), "bad": Noisy(0.4, 0.9).predict(gold)}
+    members, score = tune(gold, legs, TYPES, step=0.1)
+    assert members[0].weight > members[1].weight
+    assert score > 70
+
+
+def test_prediction_names_each_legs_opinion() -> None:
+    gold = documents(1)
+    ensemble = Ensemble("en", TYPES, [Member("a", 1.0, 0.5), Member("b", 1.0, 0.5)], [Noisy(1, 0.9), Noisy(1, 0.8)])
+    (prediction,) = ensemble.predict(gold)
+    assert [(span.start, span.end, span.label) for span in prediction.spans] == [(0, 2, "PER"), (3, 4, "LOC")]
+    assert set(prediction.legs) == {"a", "b"}
+    assert prediction.legs["a"][0].score > prediction.legs["b"][0].score > 0.5
+
+
+def test_a_leg_with_other_labels_is_refused() -> None:
+    with pytest.raises(NerError, match="speaks"):
+        Ensemble("en", ["PER"], [Member("a", 1.0, 1.0)], [Noisy(1, 0.9)])
