@@ -36,7 +36,7 @@ TEST = ["hypothesis", "pytest", "ruff", "selenium"]
 setup(
     name="ner-pipeline",
     version="0.1.0",
-    description="Retraining pipeline for multilingual named entity recognition: data to served champion, run by Airflow",
+    description="Retraining pipeline for multilingual named entity recognition, run by Airflow",
     long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="MIT",
