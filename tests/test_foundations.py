@@ -22,9 +22,10 @@ from pipeline.settings import Workspace, find_root, load_params, overlay
 def test_a_failed_write_leaves_what_was_there(tmp_path: Path) -> None:
     path = tmp_path / "file.txt"
     path.write_text("before")
-    with pytest.raises(RuntimeError), write_atomically(path) as file:
-        file.write("half")
-        raise RuntimeError
+    with pytest.raises(RuntimeError):  # noqa: PT012 (the block is what fails)
+        with write_atomically(path) as file:
+            file.write("half")
+            raise RuntimeError
     assert path.read_text() == "before"
     assert list(tmp_path.iterdir()) == [path]
 
@@ -33,9 +34,10 @@ def test_a_failed_folder_leaves_what_was_there(tmp_path: Path) -> None:
     folder = tmp_path / "folder"
     with replace_folder(folder) as temporary:
         (temporary / "a").write_text("1")
-    with pytest.raises(RuntimeError), replace_folder(folder) as temporary:
-        (temporary / "b").write_text("2")
-        raise RuntimeError
+    with pytest.raises(RuntimeError):  # noqa: PT012 (the block is what fails)
+        with replace_folder(folder) as temporary:
+            (temporary / "b").write_text("2")
+            raise RuntimeError
     assert [path.name for path in folder.iterdir()] == ["a"]
     assert list(tmp_path.iterdir()) == [folder]
 
@@ -111,7 +113,10 @@ def test_a_second_holder_is_refused(tmp_path: Path) -> None:
 
 def test_a_stage_ends_with_the_command_that_started_it(tmp_path: Path) -> None:
     """As when ``dvc repro`` is killed: the stage notices, and does not train on beside its successor."""
-    stage = "import time; from pipeline.lifeline import follow_parent; follow_parent(seconds=0.1); print('up', flush=True); time.sleep(60)"
+    stage = (
+        "import time; from pipeline.lifeline import follow_parent; follow_parent(seconds=0.1); "
+        "print('up', flush=True); time.sleep(60)"
+    )
     (tmp_path / "dvc").write_text(
         textwrap.dedent(f"""
         import os, subprocess, sys
@@ -125,7 +130,7 @@ def test_a_stage_ends_with_the_command_that_started_it(tmp_path: Path) -> None:
     stage_pid = int(parent.stdout.readline())
     parent.kill()
     parent.wait()
-    deadline = time.monotonic() + 20
-    while psutil.pid_exists(stage_pid) and time.monotonic() < deadline:
+    limit = time.monotonic() + 20
+    while psutil.pid_exists(stage_pid) and time.monotonic() < limit:
         time.sleep(0.1)
     assert not psutil.pid_exists(stage_pid)
