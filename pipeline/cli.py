@@ -117,7 +117,7 @@ def register(language: str) -> None:
 
     done = register(Workspace.load(), language)
     word = "registered" if done.created else "nothing to do: already registered as"
-    click.echo(f"{word} version {done.version} (run {done.run_id})")
+    click.echo(f"{word} version {done.version} (experiments/{done.experiment_id}/runs/{done.run_id})")
 
 
 @commands.command()
