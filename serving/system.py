@@ -42,6 +42,7 @@ from serving.components import (
 TRAINING_POOL = "training"
 START_SECONDS = 240  # on a loaded machine Airflow takes a while
 LOOK_SECONDS = 30  # between looks at the gateway
+FAILED_SECONDS = 300  # after a deployment that failed, before it is tried again
 PREPARE_STORE = (
     "from pipeline.settings import Workspace; from pipeline.registry.store import open_store; "
     "open_store(Workspace.load())"
@@ -130,6 +131,7 @@ class System:
         self._docs: Any = None
         self._deploying: subprocess.Popen[bytes] | None = None
         self._next_look = 0.0
+        self._gateway_seen = False
         self._registry: list[int] = []
 
     def __enter__(self) -> System:
@@ -292,9 +294,12 @@ class System:
         if self._deploying is not None:
             self._deploying.poll()
         if "serving" in self.parts and time.monotonic() > self._next_look:
-            if self._next_look and (state.read_state(self.workspace) is None or self._registry_moved()):
+            there = state.read_state(self.workspace) is not None
+            failed = self._deploying is not None and self._deploying.returncode not in (None, 0)
+            if (self._gateway_seen and not there) or failed or self._registry_moved():
                 self.reconcile()
-            self._next_look = time.monotonic() + LOOK_SECONDS
+            self._gateway_seen = there
+            self._next_look = time.monotonic() + (FAILED_SECONDS if failed else LOOK_SECONDS)
 
     def stay(self) -> None:
         """Look after the parts until a signal ends us."""
