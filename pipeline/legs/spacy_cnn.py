@@ -11,7 +11,9 @@ import spacy
 from spacy.language import Language
 
 from pipeline.document import Document
+from pipeline.legs.base import Leg
 from pipeline.legs.spacy_component import NAME, to_doc, units
+from pipeline.legs.spacy_shipped import SETTINGS, ShippedLeg
 
 BATCH_WORDS = 4000  # words the network sees in one call; bounds memory, changes no result
 
@@ -25,8 +27,10 @@ class SpacyLeg:
         self._lock = Lock()
 
     @classmethod
-    def load(cls, folder: Path) -> SpacyLeg:
-        """The leg that training wrote to ``folder``."""
+    def load(cls, folder: Path) -> Leg:
+        """The leg that training wrote to ``folder``: a trained CNN, or a pipeline as it was shipped."""
+        if (folder / SETTINGS).is_file():
+            return ShippedLeg.load(folder)
         return cls(spacy.load(folder))
 
     @property

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pipeline.bio import bio_labels
 from pipeline.document import Document, read_jsonl
 from pipeline.files import replace_folder, write_json
+from pipeline.legs.spacy_shipped import install
 from pipeline.lifeline import follow_parent, only_one
 from pipeline.progress import bar
 from pipeline.settings import Workspace
@@ -159,9 +160,13 @@ def _f1(nlp: Language, dev: list[Example]) -> float:
 def run(workspace: Workspace, language: str) -> None:
     """Train the leg of ``language`` on the prepared documents: the stage ``train_spacy``.
 
+    With ``spacy.pipeline`` set for the language, that shipped pipeline is put in place instead.
     Trains on the train parts, stops early on the tune half of the development parts; sees nothing else.
     """
     follow_parent()
+    if shipped := workspace.params["spacy"]["pipeline"].get(language):
+        install(shipped, workspace.language(language)["types"], workspace.paths.leg(language, LEG))
+        return
     settings = workspace.language(language)
     documents = workspace.paths.documents(language)
     params = workspace.params["spacy"]

@@ -1,0 +1,42 @@
+# Everything starts here: `make run` sets up and runs the main job, `make test` sets up and runs all the tests.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run demo test lint lock clean
+
+help:  ## Show what there is
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+setup: $(VENV)/installed  ## Make the environment from the lock
+
+$(VENV)/installed: requirements.lock setup.py
+	@$(PYTHON) -c 'import sys; sys.exit(None if (3, 11) <= sys.version_info < (3, 14) else "Python 3.11 to 3.13 is needed, this is %d.%d: make PYTHON=python3.12 ..." % sys.version_info[:2])'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --requirement requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+run: setup  ## Set up, then run the main job on the real corpora (PROFILE=smoke: on slices)
+	ner run $(if $(PROFILE),--profile $(PROFILE))
+
+demo: setup  ## Set up, then show everything on the bundled invented samples
+	ner run --profile demo
+
+lint: setup  ## Check style
+	ruff check .
+	ruff format --check .
+
+test: lint  ## Set up, then run all the tests, fast ones first
+	pytest -m "not slow and not e2e"
+	pytest -m "slow and not e2e"
+	pytest -m e2e
+
+lock: setup  ## Resolve the dependencies anew and rewrite requirements.lock (needs uv)
+	uv pip compile --universal --python-version 3.11 --extra test setup.py --no-header --no-annotate --upgrade --output-file requirements.lock
+
+clean:  ## Remove the environment and run state; data, models and the registry stay
+	rm -rf $(VENV) .run build *.egg-info .pytest_cache .ruff_cache
