@@ -66,7 +66,7 @@ def deploy(
         if missing and (languages or not wanted) and not if_any:
             raise NerError(
                 f"no champion for {', '.join(missing)} in the registry",
-                remedy=f"Train, register and promote one: ner register {missing[0]}",
+                remedy=f"Train, register and promote one: ner register --language {missing[0]}",
             )
         if not wanted:
             announce("no champion yet: nothing to do")

@@ -115,7 +115,8 @@ def _load(workspace: Workspace, language: str) -> tuple[Any, dict[str, str]]:
     champion = registry.champion(workspace, language)
     if champion is None:
         raise NerError(
-            f"no champion for {language!r} in the registry", remedy=f"Train and promote one: ner register {language}"
+            f"no champion for {language!r} in the registry",
+            remedy=f"Train and promote one: ner register --language {language}",
         )
     import mlflow.pyfunc
 

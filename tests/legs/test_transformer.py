@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -113,3 +117,32 @@ def test_an_unknown_precision_and_encoder_are_named(tmp_path: Path) -> None:
         training.half_precision("fp8")
     with pytest.raises(NerError, match="cannot be loaded"):
         fit(tmp_path / "nowhere", tmp_path / "leg", tmp_path / "checkpoints")
+
+
+SCRIPT = """
+import sys
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from tests.legs.test_transformer import fit
+fit(Path(sys.argv[1]), Path(sys.argv[2]) / "leg", Path(sys.argv[2]) / "checkpoints")
+"""
+
+
+@pytest.mark.slow
+def test_kill_nine_in_mid_epoch(trained: Path, tiny_encoder: Path, tmp_path: Path, root: Path) -> None:
+    """The process is killed for real, between two checkpoints; the same command then reaches the same weights."""
+    command = [sys.executable, "-c", SCRIPT, str(tiny_encoder), str(tmp_path)]
+    environment = {**os.environ, "PYTHONPATH": str(root)}
+    progress = tmp_path / "checkpoints" / "print" / "last" / "progress.json"
+    process = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
+    while not progress.is_file() or read_json(progress)["step"] < 4:
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    assert not (tmp_path / "leg").exists()
+    subprocess.run(command, env=environment, check=True, stderr=subprocess.DEVNULL)
+    assert (tmp_path / "leg" / "model.safetensors").read_bytes() == (trained / "model.safetensors").read_bytes()

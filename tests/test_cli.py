@@ -1,0 +1,81 @@
+"""The command line: every stage is there and explains itself; errors are clear and never a stack trace."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from pipeline.environment import quiet_environment
+
+NER = Path(sys.executable).parent / "ner"
+STAGES = ["pull", "validate", "prepare", "encoder", "vectors", "train", "ensemble", "evaluate", "register", "promote"]
+SYSTEM = ["run", "up", "down", "status", "deploy", "rollback", "predict", "readme"]
+
+
+def ner(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    env = {name: value for name, value in quiet_environment(**environment).items() if name != "NER_ROOT"}
+    return subprocess.run([NER, *arguments], cwd=cwd, env=env, capture_output=True, text=True, check=False)
+
+
+def test_help_lists_every_command(root: Path) -> None:
+    done = ner("--help", cwd=root)
+    assert done.returncode == 0
+    listed = {line.split()[0] for line in done.stdout.splitlines() if line.startswith("  ") and line.split()}
+    assert listed >= {*STAGES, *SYSTEM}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", [*STAGES, *SYSTEM])
+def test_each_command_explains_itself(root: Path, command: str) -> None:
+    done = ner(command, "--help", cwd=root)
+    assert done.returncode == 0
+    assert len(done.stdout.split("Options:")[0].split()) > 6, done.stdout
+
+
+def test_outside_a_workspace(tmp_path: Path) -> None:
+    done = ner("prepare", "--language", "en", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "no workspace found" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_an_unknown_language_and_option(root: Path) -> None:
+    done = ner("prepare", "--language", "xx", cwd=root)
+    assert done.returncode == 1
+    assert "unknown language 'xx'" in done.stderr
+    done = ner("prepare", "--langauge", "en", cwd=root)
+    assert done.returncode == 2
+    assert "No such option" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_broken_parameter_file(root: Path, tmp_path: Path) -> None:
+    (tmp_path / "params").mkdir()
+    (tmp_path / "dvc.yaml").touch()
+    (tmp_path / "params.yaml").write_text("profile: cpu\nseed: {1\n")
+    done = ner("prepare", "--language", "en", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "params.yaml:" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_every_stage_of_the_graph_is_a_command(root: Path) -> None:
+    graph = yaml.safe_load((root / "dvc.yaml").read_text(encoding="utf-8"))
+    for name, stage in graph["stages"].items():
+        words = stage.get("do", stage)["cmd"].split()
+        assert words[0] == "ner"
+        assert words[1] in STAGES, name
+
+
+def test_the_graph_depends_on_files_that_are_there(root: Path) -> None:
+    graph = yaml.safe_load((root / "dvc.yaml").read_text(encoding="utf-8"))
+    for stage in graph["stages"].values():
+        for path in stage.get("do", stage)["deps"]:
+            if path.startswith("pipeline/"):
+                assert (root / path).exists(), path
+    assert os.access(root / ".ci" / "run", os.X_OK)

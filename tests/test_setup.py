@@ -1,0 +1,53 @@
+"""Set-up: the lock pins what setup.py asks for, and nothing names a machine."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+from packaging.requirements import Requirement
+
+PIN = re.compile(r"^([A-Za-z0-9._-]+)==(\S+)( ; .+)?$")
+
+
+def pins(root: Path) -> dict[str, str]:
+    lines = (root / "requirements.lock").read_text(encoding="utf-8").splitlines()
+    found = [PIN.match(line) for line in lines if line and not line.startswith("#")]
+    assert all(found), "a line of the lock is no exact pin"
+    return {re.sub(r"[._-]+", "-", match[1].lower()): match[2] for match in found if match}
+
+
+def required(root: Path) -> list[Requirement]:
+    text = (root / "setup.py").read_text(encoding="utf-8")
+    blocks = re.findall(r"^(?:REQUIRED|TEST) = \[(.*?)\]", text, flags=re.M | re.S)
+    return [Requirement(name) for block in blocks for name in re.findall(r'"([^"]+)"', re.sub(r"#.*", "", block))]
+
+
+def test_the_lock_satisfies_every_requirement(root: Path) -> None:
+    locked = pins(root)
+    wanted = required(root)
+    assert len(wanted) > 20
+    for requirement in wanted:
+        version = locked[re.sub(r"[._-]+", "-", requirement.name.lower())]
+        assert requirement.specifier.contains(version), requirement
+
+
+def test_no_cuda_build_is_pinned(root: Path) -> None:
+    assert not [name for name in pins(root) if name.startswith(("nvidia", "triton"))]
+
+
+def test_no_corpus_and_no_weights_are_tracked(root: Path) -> None:
+    done = subprocess.run(["git", "ls-files", "-z"], cwd=root, capture_output=True, text=True, check=False)
+    for name in done.stdout.split("\0"):
+        assert not name.startswith(("data/out", "data/encoders", "data/vectors", "mlruns/mlflow")), name
+        assert not name.startswith("data/raw/") or name.endswith((".dvc", ".gitignore")), name
+        assert Path(name).suffix not in {".safetensors", ".bin", ".pkl", ".pt", ".onnx", ".db"}, name
+
+
+def test_pages_docs_and_code_name_no_path_of_a_machine(root: Path) -> None:
+    done = subprocess.run(["git", "ls-files", "-z", "*.py", "*.md", "*.yaml", "*.lock", "Makefile"], cwd=root,
+                          capture_output=True, text=True, check=False)  # fmt: skip
+    for name in filter(None, done.stdout.split("\0")):
+        text = (root / name).read_text(encoding="utf-8")
+        assert not re.search(r"/(home|root|work|Users)/\w+/", text), name
