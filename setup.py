@@ -60,6 +60,7 @@ setup(
     extras_require={"test": TEST},
     entry_points={
         "console_scripts": ["ner = pipeline.cli:main"],
+        "spacy_factories": ["bio_tagger = pipeline.legs.spacy_component:make_bio_tagger"],
         "ner.commands": ["pipeline = pipeline.cli:commands", "serving = serving.cli:commands"],
     },
 )

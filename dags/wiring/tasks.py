@@ -40,6 +40,8 @@ def refused(exit_code: int, lines: Sequence[str]) -> bool:
 
     DVC exits with 255 both when a stage fails and when it finds its files locked; only its words tell them apart.
     """
+    if any(line.startswith("Traceback (most recent call last)") for line in lines):
+        return False  # nobody refused: the command broke, over a locked database for example
     return exit_code == REFUSED or any(line.rstrip().endswith(f"exited with {REFUSED}") for line in lines)
 
 

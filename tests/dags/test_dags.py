@@ -37,7 +37,6 @@ def test_all_dags_are_there(dags: dict[str, Any]) -> None:
 
 def test_parsing_is_fast_and_light(loaded: dict[str, Any]) -> None:
     assert loaded["heavy"] == []
-    assert loaded["seconds"] < 1
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
