@@ -35,7 +35,7 @@ def test_all_dags_are_there(dags: dict[str, Any]) -> None:
     assert sorted(dags) == ["data", "promote_en", "promote_ru", "retrain_en", "retrain_ru"]
 
 
-def test_parsing_is_fast_and_light(loaded: dict[str, Any]) -> None:
+def test_parsing_is_light(loaded: dict[str, Any]) -> None:
     assert loaded["heavy"] == []
 
 
