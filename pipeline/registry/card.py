@@ -6,6 +6,7 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
+from pipeline.corpora import corpus_entry
 from pipeline.registry import lineage
 from pipeline.registry.flatten import for_language
 from pipeline.registry.store import SUFFIXED, model_name
@@ -66,9 +67,9 @@ def data_list(workspace: Workspace, language: str) -> str:
     for corpus in dict.fromkeys([*settings["train_on"], *settings["report_on"]]):
         title, licence = CORPORA.get(corpus, (corpus, "as its publisher states"))
         role = "trained on" if corpus in settings["train_on"] else "reported on"
-        folder = lineage.RAW_FOLDERS.get(corpus, corpus)
-        tracked = lineage.raw_root(workspace) / f"{folder}.dvc"
-        if "raw" in workspace.params:
+        folder = corpus_entry(corpus).folder
+        tracked = workspace.raw / f"{folder}.dvc"
+        if workspace.bundled:
             title, licence = f"invented samples in the form of {folder}", "MIT"
         digest = f", DVC hash `{lineage.dvc_hash(tracked)}`" if tracked.is_file() else ""
         lines.append(f"- `{corpus}` ({role}): {title}; licence: {licence}{digest}")
