@@ -16,6 +16,7 @@ import numpy as np
 
 from pipeline.errors import NerError
 from pipeline.files import replace_folder
+from pipeline.legs.transformer import hush
 from pipeline.settings import Paths, Workspace
 
 PACKAGED = "packaged:"
@@ -120,6 +121,7 @@ def convert_e5(source: Path, folder: Path) -> int:
     import torch
     from transformers import BertConfig, BertModel
 
+    hush()
     file = E5File(source)
     keep = [index for index, piece in enumerate(file.pieces) if index < len(SPECIAL) or kept(piece)]
     hidden, ffn = file.shape["hidden"], file.shape["ffn"]
