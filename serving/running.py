@@ -106,12 +106,18 @@ def _told(follower: Follower, task: TaskView) -> str:
 def summary(follower: Follower) -> str:
     """One line on what the run did."""
     work = follower.work_done()
-    if not work:
+    registered = [
+        f"{run.dag.removeprefix('retrain_')}: {run.tasks['register'].outcome}"
+        for run in follower.runs.values()
+        if "register" in run.tasks and run.tasks["register"].outcome.startswith("registered")
+    ]
+    if not work and not registered:
         return "nothing to do: no stage had anything to run, the registered models are those of this data"
     ran = [f"{task.name} ({task.dag.removeprefix('retrain_')})" for task in work if task.outcome == "ran"]
     restored = sum(task.outcome == "restored" for task in work)
     parts = [f"{len(ran)} stages ran: {', '.join(ran)}"] if ran else []
-    return "; ".join([*parts, *([f"{restored} stages came from DVC's cache"] if restored else [])])
+    parts += [f"{restored} stages came from DVC's cache"] if restored else []
+    return "; ".join([*(parts or ["no stage had anything to run"]), *registered])
 
 
 def addresses_text(workspace: Workspace, addresses: Addresses) -> str:

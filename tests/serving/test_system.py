@@ -241,6 +241,9 @@ def test_a_run_is_followed_along_the_assets() -> None:
     assert running.summary(follower) == "1 stages ran: train (en)"
     follower.runs["retrain_en"].tasks["train"].outcome = "unchanged"
     assert running.summary(follower).startswith("nothing to do")
+    task = following.TaskView("retrain_en", "a1", "register", "success", 1, 1.0, "registered version 2")
+    follower.runs["retrain_en"].tasks["register"] = task
+    assert running.summary(follower) == "no stage had anything to run; en: registered version 2"
 
 
 def test_a_failure_ends_its_branch_and_is_told() -> None:
