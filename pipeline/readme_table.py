@@ -39,6 +39,7 @@ def table(metrics: Iterable[Mapping[str, Any]]) -> str:
                 lines.append(f"| {name} | {corpus} | {system} | " + " | ".join(cells) + " |")
         notes.append(
             f"{name}: profile `{language['profile']}`, seed {language['seed']}, {language['threads']} threads, "
+            f"{language['precision']}, "
             f"{language['minutes']['total']:.0f} minutes of training, data `{language['data_hash'][:12]}`."
         )
     about = (

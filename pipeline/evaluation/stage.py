@@ -15,6 +15,7 @@ from pipeline.evaluation.plots import write_plots
 from pipeline.evaluation.predictions import Predicted, Predictor, Spans, predict, write_predictions
 from pipeline.evaluation.report import IMAGES, report, section
 from pipeline.files import read_json, replace_folder, sha256_of, write_atomically, write_json
+from pipeline.legs.transformer import SETTINGS
 from pipeline.progress import bar
 from pipeline.settings import Workspace
 
@@ -129,6 +130,12 @@ def run(workspace: Workspace, language: str) -> None:
     evaluate(workspace, language, ensemble)
 
 
+def precision(leg: Path) -> str | None:
+    """What the transformer leg was trained in, ``bf16`` or ``fp32``; None where there is no such leg."""
+    settings = leg / SETTINGS
+    return read_json(settings)["trained_in"] if settings.is_file() else None
+
+
 def evaluate(workspace: Workspace, language: str, predictor: Predictor) -> None:
     """What :func:`run` does once the ensemble is loaded.
 
@@ -150,6 +157,7 @@ def evaluate(workspace: Workspace, language: str, predictor: Predictor) -> None:
         "profile": workspace.profile,
         "seed": params["seed"],
         "threads": params["transformer"]["threads"],
+        "precision": precision(paths.leg(language, "transformer")),
         "commit": git_commit(workspace.root),
         "data_hash": data_hash(documents),
         "minutes": training_minutes(histories),

@@ -136,7 +136,10 @@ def fit(
                 progress.step += 1
                 progress.seconds = before + time.monotonic() - started
                 progress_bar.update()
-                progress_bar.set_postfix(loss=f"{progress.loss / progress.batch:.4f}", f1=f"{progress.best_f1:.2f}")
+                progress_bar.set_postfix(
+                    loss=f"{progress.loss / progress.batch:.4f}",
+                    f1=f"{progress.best_f1:.2f}" if progress.history else "?",
+                )
                 if time.monotonic() - saved > options["checkpoint_seconds"]:
                     checkpoints.save(model, optimizer, progress)
                     saved = time.monotonic()

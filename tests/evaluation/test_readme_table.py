@@ -18,6 +18,7 @@ def metrics(ensemble: float) -> dict:
         "profile": "cpu",
         "seed": 13,
         "threads": 2,
+        "precision": "fp32",
         "minutes": {"total": 41.6},
         "data_hash": "0123456789abcdef",
         "corpora": {"invented": {"dev": scores, "test": scores}},

@@ -42,6 +42,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
         for split in ("train", "dev", "test"):
             write_jsonl(folder / f"{corpus}.{split}.jsonl", make_documents(corpus, split))
     write_json(workspace.paths.leg("en", "transformer") / "history.json", HISTORY)
+    write_json(workspace.paths.leg("en", "transformer") / "leg.json", {"trained_in": "fp32"})
     write_json(workspace.paths.leg("en", "spacy") / "history.json", HISTORY[:1])
     return workspace
 
@@ -70,6 +71,7 @@ def test_metrics_file(ran: Workspace) -> None:
     metrics = read_json(ran.paths.metrics("en"))
     assert metrics["minutes"] == {"transformer": 1.5, "spacy": 1.0, "total": 2.5}
     assert len(metrics["data_hash"]) == 64
+    assert metrics["precision"] == "fp32"
     assert metrics["commit"] is None, "the temporary folder is no repository"
     scores = metrics["corpora"]["invented"]
     assert set(scores) == {"dev", "dev_tune", "dev_gate", "test", "test_without_overlap"}
