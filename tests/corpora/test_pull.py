@@ -62,7 +62,7 @@ def workspace(tmp_path: Path, mirror: Path) -> Workspace:
         manifest.setdefault(corpus, {})[file] = digest(content)
     root = tmp_path / "workspace"
     write_manifest(root, manifest)
-    return Workspace(root, {"profile": "cpu", "pull": {"mirrors": []}})
+    return Workspace(root, {"profile": "cpu", "prepare": {}, "pull": {"mirrors": []}})
 
 
 def raw(workspace: Workspace, name: str) -> str:
