@@ -15,7 +15,7 @@ DOC = """
 
 Set off weekly ({schedule}) and by the Asset `ner-data`. A task a stage, in the order that dvc.yaml's paths give; each
 runs `dvc repro --single-item STAGE@{language}`, so a stage whose inputs have not changed does nothing, and one that
-was interrupted goes on from its checkpoint. The trainings share the pool `training` with its one slot.
+was interrupted goes on from its checkpoint. The stages that run models share the pool `training` with its one slot.
 
 **register** replays what the stages wrote into one MLflow run (button *MLflow run*) and a version of
 `ner-{language}`; doing it again changes nothing. It emits the Asset `ner-candidate-{language}`, which sets off
@@ -24,6 +24,13 @@ was interrupted goes on from its checkpoint. The trainings share the pool `train
 Tasks are retried, except where a person has to mend something (exit code 1). A run reads the latest state of the
 workspace, not only that of the event which set it off.
 """
+
+
+MODEL_STAGES = (
+    "train",
+    "ensemble",
+    "evaluate",
+)  # they run the models on all cores: two at once are slower than in turn
 
 
 def first_day() -> datetime:
@@ -48,7 +55,7 @@ def build(language: str) -> DAG:
         made: dict[str, CommandOperator] = {}
         for address, before in stages_of(stages, language).items():
             stage = stages[address]
-            pool = {"pool": TRAINING_POOL} if stage.name.startswith("train") else {}
+            pool = {"pool": TRAINING_POOL} if stage.name.startswith(MODEL_STAGES) else {}
             made[address] = CommandOperator(task_id=task_id(stage, language), command=stage_command(stage), **pool)
             made[address].set_upstream([made[other] for other in before])
         register = CommandOperator(

@@ -68,6 +68,8 @@ def test_nothing_trains_before_the_validation(dags: dict[str, Any], language: st
     for name in trainings:
         assert "validate" in ancestors(tasks, name)
         assert tasks[name]["pool"] == "training"
+    for name in ("ensemble", "evaluate"):
+        assert tasks[name]["pool"] == "training"
     assert ancestors(tasks, "register") == tasks.keys() - {"register"}
 
 

@@ -189,7 +189,7 @@ def test_run_reads_train_and_the_tuning_half_only(
         "profile": "cpu",
         "seed": 7,
         "languages": {"en": {"types": TYPES, "train_on": ["tales"]}},
-        "spacy": PARAMS | {"epochs": {"en": 3}},
+        "spacy": PARAMS | {"pipeline": {}, "epochs": {"en": 3}},
     }
     workspace = Workspace(tmp_path, params)
     for split, seed in (("train", 1), ("dev", 2)):

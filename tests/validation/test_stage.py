@@ -76,7 +76,7 @@ def validate(workspace: Workspace) -> dict:
 
 
 def edit(workspace: Workspace, file: str, change: Callable[[str], str]) -> None:
-    path = workspace.paths.raw / file
+    path = workspace.raw / file
     path.write_text(change(path.read_text(encoding="utf-8")), encoding="utf-8")
 
 
@@ -182,7 +182,8 @@ def test_data_docs_are_whole_load_nothing_and_show_no_text(workspace: Workspace)
 
 
 def test_the_bundled_samples_have_no_counts(workspace: Workspace) -> None:
-    samples = Workspace(workspace.root, workspace.params | {"prepare": {"raw": "data/samples"}})
+    prepare = workspace.params["prepare"] | {"raw": "data/samples"}
+    samples = Workspace(workspace.root, workspace.params | {"prepare": prepare})
     shutil.copytree(workspace.raw, samples.raw)
     edit(samples, "wnut17/wnut17train.conll", lambda text: text + column_text([[("Only", "O")]], "wnut"))
     stage.run(samples, "en")
