@@ -11,6 +11,8 @@ QUIET = {
     "GX_ANALYTICS_ENABLED": "false",
     "TOKENIZERS_PARALLELISM": "false",
     "GIT_PYTHON_REFRESH": "quiet",
+    # Waiting threads sleep: where others need the cores, spinning ones make everything many times slower.
+    "OMP_WAIT_POLICY": "PASSIVE",
 }
 
 
