@@ -12,10 +12,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 import pytest
 import yaml
 
@@ -215,6 +217,70 @@ def test_again_with_nothing_changed(job: Job, first: str, tmp_path: Path) -> Non
     assert job.left() == []
     with pytest.raises(httpx.TransportError):
         httpx.get(f"{job.gateway}/health", timeout=5)
+
+
+def test_a_changed_byte_stops_the_pull_and_an_illegal_tag_the_validation(job: Job, first: str) -> None:
+    mirror = Path(job.environment["NER_CORPORA_MIRROR"])
+    source, own = mirror / "conll2003", mirror / "changed"
+    shutil.copytree(source, own)
+    source.unlink()
+    own.rename(source)
+    path = source / "train.txt"
+    lines = path.read_text(encoding="utf-8").split("\n")
+    number = next(index for index, line in enumerate(lines) if line.endswith(" B-PER"))
+    raw = job.root / "data" / "raw" / "conll2003" / "train.txt"
+    before = raw.read_bytes()
+
+    lines[number] = lines[number].removesuffix("R") + "X"
+    path.chmod(0o644)
+    path.write_text("\n".join(lines), encoding="utf-8")
+    done = job.ner("pull")
+    assert done.returncode == 1
+    assert "train.txt" in done.stdout
+    assert len(set(re.findall(r"\b[0-9a-f]{64}\b", done.stdout))) == 2, done.stdout
+    assert raw.read_bytes() == before
+
+    assert job.ner("pull", "--accept", "conll2003").returncode == 0
+    done = job.ner("validate", "--language", "en")
+    assert done.returncode == 1
+    assert f"conll2003/train.txt:{number + 1}" in done.stdout
+    assert "Traceback" not in done.stdout
+    told = json.loads(job.ner("status", "--json").stdout)
+    assert [model["champion"] for model in told["models"]] == ["1", "1"]
+
+
+def test_a_killed_dvc_takes_its_training_along_and_the_next_run_goes_on(job: Job, first: str) -> None:
+    params = job.root / "params.yaml"
+    text = params.read_text(encoding="utf-8").replace("seed: 13", "seed: 14")
+    params.write_text(re.sub(r"checkpoint_seconds: \d+", "checkpoint_seconds: 1", text), encoding="utf-8")
+    stage = [sys.executable, "-m", "dvc", "repro", "--single-item", "train_transformer@ru"]
+    environment = job.environment | {"PATH": f"{BIN}{os.pathsep}{job.environment['PATH']}"}
+    leg = job.root / "data" / "out" / "smoke" / "ru" / "legs" / "transformer"
+    checkpoints = job.root / "data" / "checkpoints" / "smoke" / "ru" / "transformer"
+
+    dvc = subprocess.Popen(stage, cwd=job.root, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while not (found := list(checkpoints.glob("*/last/progress.json"))):
+        assert dvc.poll() is None
+        time.sleep(0.2)
+    training = [process for process in psutil.Process(dvc.pid).children(recursive=True) if process.is_running()]
+    dvc.kill()
+    dvc.wait()
+    _, alive = psutil.wait_procs(training, timeout=30)
+    assert not alive, "a training outlived the command that started it"
+    step = json.loads(found[0].read_text(encoding="utf-8"))["step"]
+    assert step > 0
+    assert not leg.exists()
+
+    def digest() -> str:
+        return sha256((leg / "model.safetensors").read_bytes()).hexdigest()
+
+    done = subprocess.run(stage, cwd=job.root, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-4000:]
+    assert f" {step}/" in done.stderr, "it began anew"
+    resumed = digest()
+    unbroken = subprocess.run([*stage, "--force"], cwd=job.root, env=environment, capture_output=True, check=False)
+    assert unbroken.returncode == 0
+    assert digest() == resumed
 
 
 def test_an_occupied_port_is_a_named_error(job: Job) -> None:
