@@ -103,7 +103,8 @@ class CommandOperator(BaseOperator):
             AirflowException: it failed otherwise; the task is tried again.
         """
         self.log.info("$ %s", shlex.join(self.command))
-        lines: deque[str] = deque(maxlen=KEPT_LINES)
+        first: list[str] = []  # what DVC does stands at the head, and a training fills the rest
+        last: deque[str] = deque(maxlen=KEPT_LINES)
         self._process = subprocess.Popen(
             self.command,
             cwd=workspace_root(),
@@ -116,9 +117,10 @@ class CommandOperator(BaseOperator):
             start_new_session=True,
         )
         for line in self._process.stdout or ():
-            lines.append(line.rstrip())
-            self.log.info("%s", lines[-1])
+            (first if len(first) < KEPT_LINES else last).append(line.rstrip())
+            self.log.info("%s", line.rstrip())
         exit_code = self._process.wait()
+        lines = [*first, *last]
         self.mlflow_run = mlflow_run(lines)
         if exit_code:
             kind = AirflowFailException if refused(exit_code, lines) else AirflowException

@@ -64,6 +64,11 @@ def test_outcomes() -> None:
     assert outcome([]) == ""
 
 
+def test_the_outcome_of_a_talkative_stage() -> None:
+    talk = "print(\"Running stage 'train@en':\"); [print('batch', n) for n in range(5000)]; print('the end')"
+    assert operator(talk).execute(CONTEXT) == "ran"
+
+
 def test_the_mlflow_run_is_found_in_the_output(monkeypatch: pytest.MonkeyPatch) -> None:
     run = "0123456789abcdef" * 2
     assert mlflow_run(["no run here"]) is None
