@@ -11,16 +11,16 @@ QUIET = {
     "GX_ANALYTICS_ENABLED": "false",
     "TOKENIZERS_PARALLELISM": "false",
     "GIT_PYTHON_REFRESH": "quiet",
-    # Waiting threads sleep: where others need the cores, spinning ones make everything many times slower.
+    # Waiting threads sleep: spinning ones take the cores from whatever else runs beside them.
     "OMP_WAIT_POLICY": "PASSIVE",
 }
 
 
 def quiet_environment(**more: str) -> dict[str, str]:
-    """The current environment with telemetry switched off and ``more`` on top."""
+    """The current environment with telemetry off, waiting threads asleep, and ``more`` on top."""
     return {**os.environ, **QUIET, **more}
 
 
 def silence_telemetry() -> None:
-    """Switch telemetry off for this process and those it starts."""
+    """Switch telemetry off, and let waiting threads sleep, for this process and those it starts."""
     os.environ.update(QUIET)
