@@ -15,7 +15,7 @@ Objects nest and overlap, flat spans may not: :mod:`pipeline.corpora.overlap` ha
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -48,6 +48,14 @@ def _number(text: str, what: str, where: str) -> int:
     if not (text.isascii() and text.isdigit()):
         raise NerError(f"{what} is no number: {text!r}", where=where, remedy="Mend the line.")
     return int(text)
+
+
+@dataclass(frozen=True)
+class AnnotatedObject:
+    """An object with its corpus type; ``parts`` are (span type, first token, last token + 1)."""
+
+    type: str
+    parts: tuple[_Part, ...]
 
 
 @dataclass(frozen=True)
@@ -154,32 +162,60 @@ def _read_spans(path: Path, tokens: list[_Token]) -> dict[str, _Part]:
     return spans
 
 
-def _read_objects(path: Path, spans: Mapping[str, _Part], convention: Convention) -> tuple[list[Span], Resolution]:
-    """A candidate span for each object that the convention keeps, in the file's order, and what it drops."""
-    candidates: list[Span] = []
-    nameless = unmapped = 0
+def _objects(path: Path, spans: Mapping[str, _Part]) -> Iterator[AnnotatedObject]:
+    """Each object with its parts, in the file's order."""
     for number, line in enumerate(read_lines(path), 1):
         if not line.strip():
             continue
         where = f"{path}:{number}"
         id, type_, *parts = _fields(line, 3, "id, type and the ids of spans", where)
-        label = map_type(type_, FACTRUEVAL, where)
+        map_type(type_, FACTRUEVAL, where)
         if missing := [part for part in parts if part not in spans]:
             raise NerError(
                 f"object {id} names the span {missing[0]}, which the .spans lack",
                 where=where,
                 remedy="The .objects and the .spans are not of one version. Restore both: ner pull",
             )
+        yield AnnotatedObject(type_, tuple(spans[part] for part in parts))
+
+
+def _read_objects(path: Path, spans: Mapping[str, _Part], convention: Convention) -> tuple[list[Span], Resolution]:
+    """A candidate span for each object that the convention keeps, in the file's order, and what it drops."""
+    candidates: list[Span] = []
+    nameless = unmapped = 0
+    for found in _objects(path, spans):
+        label = FACTRUEVAL[found.type]
         if label is None:
             unmapped += 1
             continue
         wanted = FACTRUEVAL_NAMES.get(label) if convention == "name" else None
-        ranges = [spans[part][1:] for part in parts if wanted is None or spans[part][0] == wanted]
+        ranges = [(first, last) for type_, first, last in found.parts if wanted is None or type_ == wanted]
         if ranges:
             candidates.append(Span(min(one for one, _ in ranges), max(one for _, one in ranges), label))
         else:
             nameless += 1
     return candidates, Resolution(nameless=nameless, unmapped=unmapped)
+
+
+def read_tokenised(
+    stem: Path, *, id: str = "", corpus: str = "", split: str = "", source: str = ""
+) -> tuple[Document, list[str]]:
+    """The document of ``<stem>.txt`` and ``.tokens``, annotated or not, without spans; and the id of each token.
+
+    Args and raises: as :func:`read_document`.
+    """
+    text_file, tokens_file = (stem.with_name(stem.name + suffix) for suffix in SUFFIXES[:2])
+    tokens, sentences = _read_tokens(tokens_file)
+    document = Document(
+        id=id or stem.name,
+        text=_matching_text(read_text(text_file), tokens),
+        tokens=tuple(Token(token.start, token.end) for token in tokens),
+        sentences=tuple(sentences),
+        corpus=corpus,
+        split=split,
+        source=source or str(tokens_file),
+    )
+    return document, [token.id for token in tokens]
 
 
 def read_document(
@@ -239,6 +275,17 @@ def annotated_spans(stem: Path, convention: Convention) -> list[Span]:
     tokens_file, spans_file, objects_file = (stem.with_name(stem.name + suffix) for suffix in SUFFIXES[1:])
     tokens, _ = _read_tokens(tokens_file)
     return _read_objects(objects_file, _read_spans(spans_file, tokens), convention)[0]
+
+
+def annotated_objects(stem: Path) -> list[AnnotatedObject]:
+    """The objects of a document as they are annotated: nested, overlapping, nameless ones too, in the file's order.
+
+    Raises:
+        NerError: a file is missing or malformed.
+    """
+    tokens_file, spans_file, objects_file = (stem.with_name(stem.name + suffix) for suffix in SUFFIXES[1:])
+    tokens, _ = _read_tokens(tokens_file)
+    return list(_objects(objects_file, _read_spans(spans_file, tokens)))
 
 
 def document_stems(folder: Path) -> list[Path]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from pipeline.evaluation.predictions import ENSEMBLE, Predicted
-from pipeline.evaluation.scores import DIGITS, score, span_counts
+from pipeline.evaluation.calibration import Outcomes, calibration, outcomes, thresholds
+from pipeline.evaluation.predictions import ENSEMBLE, Predicted, Spans
+from pipeline.evaluation.scores import DIGITS, score, span_counts, token_confusion, token_f1
 from pipeline.evaluation.significance import paired_bootstrap
 
 COMPARED = ("dev_gate", "test", "test_without_overlap")  # parts nothing was tuned on
@@ -49,18 +50,48 @@ def compare(predicted: Predicted, scores: dict[str, Any], *, resamples: int, see
     return {"against": best} | {name: round(value, DIGITS) for name, value in asdict(interval).items()}
 
 
-def figures(all_parts: Iterable[Predicted], types: Sequence[str], *, resamples: int, seed: int) -> dict[str, Any]:
+def system_figures(part: Predicted, spans: Sequence[Spans], found: Outcomes, types: Sequence[str]) -> dict[str, Any]:
+    """One system's figures on a part: strict spans, tokens by type, calibration."""
+    return score(part.documents, spans, types) | {
+        "token_f1": token_f1(token_confusion(part.documents, spans, types), types),
+        "calibration": calibration(found),
+    }
+
+
+def figures(
+    all_parts: Iterable[Predicted],
+    types: Sequence[str],
+    *,
+    resamples: int,
+    seed: int,
+    further: Callable[[Predicted], dict[str, dict[str, Any]]] = lambda _: {},
+) -> dict[str, Any]:
     """Scores, sizes and comparisons of every part.
 
+    Args:
+        all_parts: whole splits and sub-parts.
+        types: entity types.
+        resamples, seed: of the bootstrap.
+        further: system → scores that only this part's corpus has.
+
     Returns:
-        ``corpora`` (corpus → split → system → scores, see :func:`pipeline.evaluation.scores.score`), ``sizes``
-        (corpus → split → documents, entities) and ``significance`` (corpus → split → the ensemble's lead).
+        ``corpora`` (corpus → split → system → scores, see :func:`pipeline.evaluation.scores.score`, with ``token_f1``
+        by type, ``calibration`` and what ``further`` adds), ``thresholds`` (corpus → system → see
+        :func:`pipeline.evaluation.calibration.thresholds`), ``sizes`` (corpus → split → documents, entities) and
+        ``significance`` (corpus → split → the ensemble's lead).
     """
     corpora: dict[str, Any] = {}
+    found: dict[tuple[str, str], dict[str, Outcomes]] = {}
     sizes: dict[str, Any] = {}
     significance: dict[str, Any] = {}
     for part in all_parts:
-        scores = {name: score(part.documents, spans, types) for name, spans in part.systems.items()}
+        judged = {name: outcomes(part.documents, spans) for name, spans in part.systems.items()}
+        found[part.corpus, part.split] = judged
+        more = further(part)
+        scores = {
+            name: system_figures(part, spans, judged[name], types) | more.get(name, {})
+            for name, spans in part.systems.items()
+        }
         corpora.setdefault(part.corpus, {})[part.split] = scores
         sizes.setdefault(part.corpus, {})[part.split] = {
             "documents": len(part.documents),
@@ -69,4 +100,9 @@ def figures(all_parts: Iterable[Predicted], types: Sequence[str], *, resamples: 
         if part.split in COMPARED:
             compared = compare(part, scores, resamples=resamples, seed=seed)
             significance.setdefault(part.corpus, {})[part.split] = compared
-    return {"corpora": corpora, "sizes": sizes, "significance": significance}
+    limits = {
+        corpus: {name: thresholds(dev, found.get((corpus, "test"), {}).get(name)) for name, dev in systems.items()}
+        for (corpus, split), systems in found.items()
+        if split == "dev"
+    }
+    return {"corpora": corpora, "sizes": sizes, "significance": significance, "thresholds": limits}

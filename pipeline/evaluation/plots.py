@@ -123,6 +123,31 @@ def draw_f1(path: Path, corpora: Mapping[str, Any]) -> None:
     _save(figure, path)
 
 
+def draw_reliability(path: Path, corpora: Mapping[str, Any]) -> None:
+    """Reliability diagrams of the test part, a panel a corpus: share of right predictions by mean score of a bin."""
+    figure, panels = _figure(len(corpora))
+    for panel, (corpus, splits) in zip(panels, corpora.items(), strict=True):
+        panel.plot([0, 1], [0, 1], color="0.6", linewidth=1, linestyle="--")
+        for system, row in splits.get("test", {}).items():
+            bins = row["calibration"]["bins"]
+            if bins:
+                label = f"{system}, ECE {row['calibration']['ece']:.3f}"
+                points = [(one["score"], one["accuracy"]) for one in bins]
+                panel.plot(*zip(*points, strict=True), marker="o", markersize=3, label=label)
+        panel.set(title=f"{corpus}, test", xlabel="score", ylabel="share right", xlim=(0, 1), ylim=(0, 1))
+        panel.grid(alpha=0.3)
+        if len(panel.lines) > 1:
+            panel.legend(loc="upper left", fontsize=8)
+    _save(figure, path)
+
+
+def reliability_rows(corpora: Mapping[str, Any]) -> list[tuple[float, float, int]]:
+    """Score, accuracy and count of each bin: the ensemble on the test part of the first corpus, for DVC."""
+    leading = next(iter(corpora.values()), {}).get("test", {}).get(ENSEMBLE)
+    bins = leading["calibration"]["bins"] if leading else []
+    return [(one["score"], one["accuracy"], one["count"]) for one in bins]
+
+
 def write_plots(
     folder: Path,
     predicted: Sequence[Predicted],
@@ -130,10 +155,10 @@ def write_plots(
     corpora: Mapping[str, Any],
     types: Sequence[str],
 ) -> None:
-    """All plots: learning_curves, confusion and f1 as PNG, the first two and confusion_counts as CSV.
+    """All plots: learning_curves, confusion, reliability and f1 as PNG, the first three and confusion_counts as CSV.
 
-    confusion.csv holds the ensemble on the test part of the first corpus, a row a token; confusion_counts.csv has
-    every system and part.
+    reliability.csv and confusion.csv hold the ensemble on the test part of the first corpus, a row a bin and a row a
+    token; confusion_counts.csv has every system and part.
     """
     names = [OUTSIDE, *types]
     counts: list[tuple[Any, ...]] = []
@@ -155,4 +180,6 @@ def write_plots(
     if tests:
         draw_confusions(folder / "confusion.png", tests, types)
     draw_curves(folder / "learning_curves.png", histories)
+    write_csv(folder / "reliability.csv", ("score", "accuracy", "count"), reliability_rows(corpora))
+    draw_reliability(folder / "reliability.png", corpora)
     draw_f1(folder / "f1.png", corpora)

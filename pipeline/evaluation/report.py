@@ -16,7 +16,18 @@ from pipeline.evaluation.predictions import ENSEMBLE, Predicted
 from pipeline.evaluation.scores import token_confusion
 
 TEMPLATES = Path(__file__).parent / "templates"
-IMAGES = {"f1.png": "F1 by corpus and system", "learning_curves.png": "Learning curves"}
+IMAGES = {
+    "f1.png": "F1 by corpus and system",
+    "learning_curves.png": "Learning curves",
+    "reliability.png": "Reliability of scores",
+}
+
+
+OWN_TERMS = {"surface": "surface form", "official": "official"}
+TERMS_SAID = {
+    "surface": "Surface form: WNUT17's F1 over unique pairs of words and type.",
+    "official": "Official: factRuEval-2016's scoring by name tokens, LocOrg taken as Loc.",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +118,7 @@ def section(part: Predicted, scores: Mapping[str, Any], types: Sequence[str], li
         "sentence_count": part.sentences,
         "entities": sum(len(document.spans) for document in part.documents),
         "scores": scores,
+        "own_terms": [pair for pair in OWN_TERMS.items() if all(pair[0] in row for row in scores.values())],
         "kinds": {name: count_kinds(part.documents, spans) for name, spans in part.systems.items()},
         "confusions": confusions,
         "sentences": [_sentence_view(part, case) for case in cases],
@@ -147,6 +159,7 @@ def report(
         types=types,
         labels=[OUTSIDE, *types],
         kinds=KINDS,
+        terms_said=TERMS_SAID,
         systems=list(sections[0]["scores"]) if sections else [],
         with_text=with_text,
         images=embedded,

@@ -62,6 +62,39 @@ def score(gold: Sequence[Document], predicted: Sequence[Sequence[Span]], types: 
     return _figures(report.get("micro avg")) | {"per_type": {type_: _figures(report.get(type_)) for type_ in types}}
 
 
+def precision_recall_f1(right: int, found: int, wanted: int) -> dict[str, Any]:
+    """``{f1, precision, recall, support}`` in percent, zero where there is nothing to divide by.
+
+    Args:
+        right: predictions that are right.
+        found: all predictions.
+        wanted: what the gold holds.
+    """
+    figures = {
+        "f1": 200.0 * right / (found + wanted) if found + wanted else 0.0,
+        "precision": 100.0 * right / found if found else 0.0,
+        "recall": 100.0 * right / wanted if wanted else 0.0,
+    }
+    return {name: round(value, DIGITS) for name, value in figures.items()} | {"support": wanted}
+
+
+def token_f1(confusion: np.ndarray, types: Sequence[str]) -> dict[str, float]:
+    """F1 of the tokens of each type, in percent: right where the types agree, whatever the entities' borders.
+
+    So naeval reports systems for Russian. Zero where a type stands in neither gold nor prediction.
+
+    Args:
+        confusion: from :func:`token_confusion`.
+        types: its types, in order.
+    """
+    right = np.diag(confusion)
+    sides = confusion.sum(0) + confusion.sum(1)
+    return {
+        type_: round(200.0 * int(right[row]) / int(sides[row]), DIGITS) if sides[row] else 0.0
+        for row, type_ in enumerate(types, 1)
+    }
+
+
 def span_counts(gold: Sequence[Document], predicted: Sequence[Sequence[Span]]) -> np.ndarray:
     """True positives, false positives and false negatives of each document.
 

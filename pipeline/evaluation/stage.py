@@ -11,8 +11,10 @@ from typing import Any
 from pipeline.document import Document, read_jsonl
 from pipeline.errors import NerError
 from pipeline.evaluation.metrics import figures, parts
+from pipeline.evaluation.own_terms import own_terms
 from pipeline.evaluation.plots import write_plots
 from pipeline.evaluation.predictions import Predicted, Predictor, Spans, predict, write_predictions
+from pipeline.evaluation.raw_text import raw_text_scores
 from pipeline.evaluation.report import IMAGES, report, section
 from pipeline.files import read_json, replace_folder, sha256_of, write_atomically, write_json
 from pipeline.legs.transformer import SETTINGS
@@ -162,6 +164,14 @@ def evaluate(workspace: Workspace, language: str, predictor: Predictor) -> None:
         "data_hash": data_hash(documents),
         "minutes": training_minutes(histories),
         "overlapping_sentences": {corpus: len(found) for corpus, found in overlap.items()},
-    } | figures(all_parts, types, resamples=options["bootstrap"], seed=params["seed"])
+    } | figures(
+        all_parts,
+        types,
+        resamples=options["bootstrap"],
+        seed=params["seed"],
+        further=lambda part: own_terms(part, workspace.raw, types),
+    )
+    tests = [part for part in predicted if part.split == "test"]
+    metrics["raw_text"] = raw_text_scores(predictor, tests, language, types, f"raw text {language}")
     write_report(paths.report(language), predicted, metrics, histories, types, options["worst_sentences"])
     write_json(paths.metrics(language), metrics)

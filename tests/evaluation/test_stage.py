@@ -32,6 +32,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
         "profile": "tiny",
         "seed": 13,
         "languages": {"en": {"types": TYPES, "train_on": ["invented"], "report_on": ["invented", "other-gold"]}},
+        "prepare": {},
         "transformer": {"threads": 1},
         "ensemble": {"legs": ["transformer", "spacy"]},
         "evaluate": {"bootstrap": 50, "worst_sentences": 20},
