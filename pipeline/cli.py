@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from importlib.metadata import entry_points
+from pathlib import Path
 
 import click
 
@@ -107,6 +108,27 @@ def evaluate(language: str) -> None:
     from pipeline.evaluation import stage
 
     stage.run(Workspace.load(), language)
+
+
+@commands.command()
+@click.argument("source", metavar="INPUT", type=click.Path(path_type=Path))
+@LANGUAGE
+@click.option("--output", "-o", required=True, type=click.Path(path_type=Path), help="A file or folder to be made.")
+@click.option("--model", metavar="champion|FOLDER", help="By default the ensemble of the profile in force.")
+def annotate(source: Path, language: str, output: Path, model: str | None) -> None:
+    """Write INPUT with the entities that the ensemble predicts, for others' scorers.
+
+    A column file (the token in its first column, blank lines between sentences) gets a further last column of IOB2
+    tags; all columns, -DOCSTART- lines, comments and blank lines stay as they are. With the gold tag in the column
+    before it, that is what conlleval and wnuteval read.
+
+    A folder in factRuEval-2016's format (.txt and .tokens) becomes one with predicted .spans and .objects, and a
+    .task1 for the shared task's scorer.
+    """
+    from pipeline import annotate
+
+    documents, entities = annotate.run(Workspace.load(), language, source, output, model)
+    click.echo(f"{output}: {entities:,} entities in {documents:,} documents")
 
 
 @commands.command()

@@ -13,7 +13,19 @@ import yaml
 from pipeline.environment import quiet_environment
 
 NER = Path(sys.executable).parent / "ner"
-STAGES = ["pull", "validate", "prepare", "encoder", "vectors", "train", "ensemble", "evaluate", "register", "promote"]
+STAGES = [
+    "pull",
+    "validate",
+    "prepare",
+    "encoder",
+    "vectors",
+    "train",
+    "ensemble",
+    "evaluate",
+    "annotate",
+    "register",
+    "promote",
+]
 SYSTEM = ["run", "up", "down", "status", "deploy", "rollback", "predict", "readme"]
 
 

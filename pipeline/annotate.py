@@ -1,0 +1,134 @@
+"""``ner annotate``: predictions for a corpus of anyone's, in the corpus's own format, for others' scorers to score."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Sequence
+from itertools import count
+from pathlib import Path
+
+from pipeline.corpora.columns import read_column_file
+from pipeline.corpora.factrueval import document_stems, read_tokenised
+from pipeline.corpora.factrueval_write import annotation_files
+from pipeline.document import Document, Span
+from pipeline.errors import NerError
+from pipeline.evaluation.predictions import Predictor, chunks
+from pipeline.files import replace_folder, write_atomically
+from pipeline.progress import bar
+from pipeline.settings import Workspace
+
+CHAMPION = "champion"
+Predict = Callable[[Sequence[Document]], list[list[Span]]]
+
+
+def run(workspace: Workspace, language: str, source: Path, output: Path, model: str | None = None) -> tuple[int, int]:
+    """Write ``source`` with predicted entities to ``output``; returns how many documents and entities.
+
+    Args:
+        workspace: whose model it is.
+        language: its code.
+        source: a column file, or a folder in factRuEval's format (``.txt`` and ``.tokens`` suffice).
+        output: a file or a folder that is not there yet.
+        model: None for the ensemble of the profile in force; ``champion``; or a folder with an ensemble or an MLflow
+            model.
+
+    Raises:
+        NerError: an unknown language, a missing model, a missing or malformed input (names the line), or an output
+            that is there already.
+    """
+    workspace.language(language)
+    if output.exists() or output.is_symlink():
+        raise NerError("the output is there already", where=str(output), remedy="Remove it, or name another.")
+    if not source.exists():
+        raise NerError("no such file or folder", where=str(source))
+    annotate = annotate_folder if source.is_dir() else annotate_file
+    return annotate(source, output, lambda documents: with_bar(load(workspace, language, model), documents))
+
+
+def load(workspace: Workspace, language: str, model: str | None) -> Predictor:
+    """The ensemble that ``model`` names, see :func:`run`.
+
+    Raises:
+        NerError: there is none, or it speaks another language.
+    """
+    from pipeline.ensemble import Ensemble
+
+    if model is None:
+        paths = workspace.paths
+        file = paths.ensemble(language)
+        legs = {leg: paths.leg(language, leg) for leg in workspace.params["ensemble"]["legs"]}
+    else:
+        file, legs = find_ensemble(champion_folder(workspace, language) if model == CHAMPION else Path(model))
+    if not file.is_file():
+        raise NerError(
+            "no trained ensemble here",
+            where=str(file),
+            remedy="Train it: dvc repro, or name a model: --model champion, or --model FOLDER.",
+        )
+    ensemble = Ensemble.load(file, legs)
+    if ensemble.language != language:
+        raise NerError(f"the model is for {ensemble.language!r}, not {language!r}", where=str(file))
+    return ensemble
+
+
+def champion_folder(workspace: Workspace, language: str) -> Path:
+    """The files of the champion.
+
+    Raises:
+        NerError: there is no champion.
+    """
+    from pipeline import registry
+    from pipeline.registry.champions import model_folder
+
+    champion = registry.champion(workspace, language)
+    if champion is None:
+        raise NerError(
+            f"no champion for {language!r} in the registry",
+            remedy=f"Train and promote one: ner register --language {language}",
+        )
+    return model_folder(champion)
+
+
+def find_ensemble(folder: Path) -> tuple[Path, dict[str, Path]]:
+    """The ensemble's file and its legs' folders: in an MLflow model, or in a folder of a profile's outputs."""
+    base = folder / "artifacts" if (folder / "artifacts").is_dir() else folder
+    legs = base / "legs" if (base / "legs").is_dir() else base
+    found = {each.name: each for each in sorted(legs.iterdir()) if each.is_dir()} if legs.is_dir() else {}
+    return base / "ensemble.json", found
+
+
+def with_bar(predictor: Predictor, documents: Sequence[Document]) -> list[list[Span]]:
+    """The spans of each document, with a progress bar of sentences."""
+    found: list[list[Span]] = []
+    with bar(sum(len(document.sentences) for document in documents), "annotate", unit="sentence") as progress:
+        for group in chunks(documents):
+            found += [list(prediction.spans) for prediction in predictor.predict(group)]
+            progress.update(sum(len(document.sentences) for document in group))
+    return found
+
+
+def annotate_file(source: Path, output: Path, predict: Predict) -> tuple[int, int]:
+    """Write the column file ``source`` with its predicted IOB2 tags as a further last column."""
+    read = read_column_file(source)
+    spans = predict(read.documents)
+    with write_atomically(output, "wb") as file:
+        file.write(read.annotated(spans).encode())
+    return len(read.documents), sum(map(len, spans))
+
+
+def annotate_folder(source: Path, output: Path, predict: Predict) -> tuple[int, int]:
+    """Write the documents of a factRuEval folder with predicted ``.spans``, ``.objects`` and ``.task1``.
+
+    ``.txt`` and ``.tokens`` are copied as they are, so that the folder can be read as a corpus.
+    """
+    stems = document_stems(source)
+    read = [read_tokenised(stem) for stem in stems]
+    spans = predict([document for document, _ in read])
+    numbers = count(1)
+    with replace_folder(output) as folder:
+        for stem, (document, ids), found in zip(stems, read, spans, strict=True):
+            for suffix in (".txt", ".tokens"):
+                shutil.copyfile(stem.with_name(stem.name + suffix), folder / f"{stem.name}{suffix}")
+            for suffix, content in annotation_files(document.with_spans(found), ids, numbers).items():
+                (folder / f"{stem.name}{suffix}").write_text(content, encoding="utf-8", newline="\n")
+    return len(stems), sum(map(len, spans))
