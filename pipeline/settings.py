@@ -179,17 +179,24 @@ class Workspace:
     def language(self, code: str) -> dict[str, Any]:
         """The parameters of a language.
 
+        Its ``types`` are a list here, also where params.yaml names a set of types; ``type_set`` is that name or None.
+
         Raises:
-            NerError: the language is not configured.
+            NerError: the language is not configured, or names an unknown set of types.
         """
         try:
-            return self.params["languages"][code]
+            params = self.params["languages"][code]
         except KeyError:
             raise NerError(
                 f"unknown language {code!r}",
                 where="params.yaml: languages",
                 remedy=f"Choose one of: {', '.join(self.languages)}.",
             ) from None
+        if not isinstance(params["types"], str):
+            return params | {"type_set": None}
+        from pipeline.corpora.labels import types_of_set
+
+        return params | {"types": types_of_set(params["types"]), "type_set": params["types"]}
 
     @classmethod
     def load(cls, profile: str | None = None, root: Path | None = None) -> Workspace:

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from pipeline.corpora.conll import ColumnFormat, read_columns
 from pipeline.corpora.factrueval import document_stems, read_document
-from pipeline.corpora.labels import CONLL, FACTRUEVAL, WNUT17, TypeMap
+from pipeline.corpora.labels import CONLL, FACTRUEVAL, WNUT17, TypeMap, map_of_set
 from pipeline.corpora.overlap import Resolution
 from pipeline.document import Document
 from pipeline.errors import NerError
@@ -126,7 +126,7 @@ def held_out(ids: list[str], share: float) -> set[str]:
     return set(sorted(ids, key=lambda id: rank(id, "heldout"))[:count])
 
 
-def read_part(raw: Path, corpus: str, split: str, *, heldout: float = 0.2) -> Part:
+def read_part(raw: Path, corpus: str, split: str, *, heldout: float = 0.2, type_set: str | None = None) -> Part:
     """A split of a corpus as published, entity types mapped to the pipeline's.
 
     Args:
@@ -134,17 +134,20 @@ def read_part(raw: Path, corpus: str, split: str, *, heldout: float = 0.2) -> Pa
         corpus: key of :data:`CORPORA`.
         split: train, dev or test.
         heldout: share of the documents held out as dev where the corpus has no dev part.
+        type_set: key of :data:`pipeline.corpora.labels.TYPE_SETS`; None for the corpus's usual map.
 
     Raises:
-        NerError: an unknown corpus or split, or a missing or malformed file (names file and line).
+        NerError: an unknown corpus or split, a corpus that cannot speak the set of types, or a missing or malformed
+            file (names file and line).
     """
     entry = corpus_entry(corpus)
     if split not in entry.parts:
         raise NerError(f"{corpus} has no split {split!r}", remedy=f"Choose one of: {', '.join(entry.parts)}.")
+    types = map_of_set(type_set, corpus, entry.types)
     path = raw / entry.folder / entry.parts[split]
     source = f"{entry.folder}/{entry.parts[split]}"
     if isinstance(entry.form, ColumnFormat):
-        return Part(tuple(read_columns(path, entry.form, entry.types, corpus=corpus, split=split, source=source)))
+        return Part(tuple(read_columns(path, entry.form, types, corpus=corpus, split=split, source=source)))
     # Both conventions name a document alike, so that they hold out the same ones.
     stems = {f"factrueval/{stem.name}": stem for stem in document_stems(path)}
     if entry.parts["train"] == entry.parts["dev"] and split != "test":
@@ -166,6 +169,8 @@ def read_part(raw: Path, corpus: str, split: str, *, heldout: float = 0.2) -> Pa
     return Part(tuple(documents), resolution)
 
 
-def read_corpus(raw: Path, corpus: str, split: str, *, heldout: float = 0.2) -> list[Document]:
+def read_corpus(
+    raw: Path, corpus: str, split: str, *, heldout: float = 0.2, type_set: str | None = None
+) -> list[Document]:
     """The documents of :func:`read_part`."""
-    return list(read_part(raw, corpus, split, heldout=heldout).documents)
+    return list(read_part(raw, corpus, split, heldout=heldout, type_set=type_set).documents)

@@ -23,6 +23,10 @@ WNUT17: TypeMap = {
     "product": "MISC",
 }
 
+TYPE_SETS: Mapping[str, Mapping[str, TypeMap]] = {"wnut17": {"wnut17": {name: name for name in WNUT17}}}
+"""Sets of types other than PER, LOC, ORG, MISC, by the name that a language's ``types`` may have in params.yaml: each
+corpus that can speak it, with its map."""
+
 FACTRUEVAL: TypeMap = {
     "Person": "PER",
     "Location": "LOC",
@@ -43,6 +47,39 @@ FACTRUEVAL_SPANS = frozenset(
 
 FACTRUEVAL_NAMES: Mapping[str, str] = {"LOC": "loc_name", "ORG": "org_name"}
 """The span type that holds the name of an object; a type without an entry is a name as a whole."""
+
+
+def types_of_set(name: str) -> list[str]:
+    """The types of a set, in the order of its maps.
+
+    Raises:
+        NerError: there is no such set.
+    """
+    if name not in TYPE_SETS:
+        raise NerError(
+            f"unknown set of types {name!r}",
+            where="params.yaml: languages",
+            remedy=f"Give a list of types, or one of: {', '.join(TYPE_SETS)}.",
+        )
+    return list(dict.fromkeys(type_ for types in TYPE_SETS[name].values() for type_ in types.values() if type_))
+
+
+def map_of_set(name: str | None, corpus: str, default: TypeMap) -> TypeMap:
+    """A corpus's map into a set of types; ``default`` where ``name`` is None.
+
+    Raises:
+        NerError: the corpus cannot speak the set.
+    """
+    if name is None:
+        return default
+    maps = TYPE_SETS[name]
+    if corpus not in maps:
+        raise NerError(
+            f"{corpus} has no map to the types {name!r}",
+            where="params.yaml: languages",
+            remedy=f"Train and report on {', '.join(maps)} only, or give another `types`.",
+        )
+    return maps[corpus]
 
 
 def map_type(name: str, types: TypeMap, where: str) -> str | None:

@@ -84,7 +84,7 @@ def run(workspace: Workspace, language: str) -> None:
             limits = settings["limit"].get(corpus, {})
             seen: set[str] = set()
             for split in SPLITS:
-                part = read_part(raw, corpus, split, heldout=settings["heldout"])
+                part = read_part(raw, corpus, split, heldout=settings["heldout"], type_set=params["type_set"])
                 documents, dropped = of_types(limited(part.documents, limits.get(split)), params["types"])
                 if repeated := next((one for one in documents if one.id in seen), None):
                     raise NerError(f"two documents of {corpus} are named {repeated.id}", where=repeated.source)

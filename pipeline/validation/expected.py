@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -47,11 +47,37 @@ class Part:
 
 @dataclass(frozen=True)
 class Expected:
-    """Parts by corpus, repeats by corpus, and by language the test sentences that stand in any training corpus."""
+    """What is expected of the corpora.
+
+    Attributes:
+        parts: by corpus; its counts by type are those of the usual types.
+        repeats: by corpus.
+        test_in_training: by language, the test sentences that stand in any training corpus.
+        sets: set of types → corpus → part → entities by type.
+    """
 
     parts: Mapping[str, Mapping[str, Part]] = field(default_factory=dict)
     repeats: Mapping[str, Mapping[str, Mapping[str, int]]] = field(default_factory=dict)
     test_in_training: Mapping[str, int] = field(default_factory=dict)
+    sets: Mapping[str, Mapping[str, Mapping[str, dict[str, int]]]] = field(default_factory=dict)
+
+    def in_types(self, type_set: str | None) -> Expected:
+        """The same in another set of types; corpora that cannot speak it are left out.
+
+        Raises:
+            NerError: the set's counts were never measured.
+        """
+        if type_set is None:
+            return self
+        if type_set not in self.sets:
+            raise NerError(
+                f"no expected counts for the types {type_set!r}", remedy="Measure them: ner validate --accept"
+            )
+        parts = {
+            corpus: {name: replace(part, types=by_part[name]) for name, part in self.parts[corpus].items()}
+            for corpus, by_part in self.sets[type_set].items()
+        }
+        return replace(self, parts=parts)
 
 
 def measure_part(documents: Sequence[Document], earlier: Mapping[str, Sequence[Document]]) -> Part:
@@ -102,7 +128,7 @@ def load(folder: Path = FOLDER) -> Expected:
             repeats.setdefault(corpus, {})[mark] = {name: int(count) for name, count in pairs}
         except ValueError:
             raise NerError("expected corpus, digest and part=times, split by tabs", where=f"{path}:{number}") from None
-    return Expected(parts, repeats, counts.get("test_in_training", {}))
+    return Expected(parts, repeats, counts.get("test_in_training", {}), counts.get("sets", {}))
 
 
 def save(expected: Expected, folder: Path = FOLDER) -> None:
@@ -112,6 +138,9 @@ def save(expected: Expected, folder: Path = FOLDER) -> None:
             corpus: {name: asdict(part) for name, part in named.items()} for corpus, named in expected.parts.items()
         },
         "test_in_training": dict(expected.test_in_training),
+        "sets": {
+            name: {corpus: dict(parts) for corpus, parts in corpora.items()} for name, corpora in expected.sets.items()
+        },
     }
     with write_atomically(folder / "repeats.tsv") as file:
         for corpus, marks in expected.repeats.items():

@@ -6,11 +6,12 @@ It reads the whole corpora as published, whatever slice of them a profile trains
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from pipeline.corpora import SPLITS, corpora_of, corpus_entry, read_corpus
+from pipeline.corpora.labels import map_of_set
 from pipeline.errors import NerError
 from pipeline.files import replace_folder, write_json
 from pipeline.settings import Workspace, read_yaml
@@ -39,15 +40,15 @@ def read(workspace: Workspace, language: str) -> Corpora:
     """
     raw = workspace.raw
     params = workspace.language(language)
-    labels = {
-        corpus: list(dict.fromkeys(label for label in corpus_entry(corpus).types.values() if label))
-        for corpus in corpora_of(params)
-    }
+    type_set = params["type_set"]
+    maps = {corpus: map_of_set(type_set, corpus, corpus_entry(corpus).types) for corpus in corpora_of(params)}
+    labels = {corpus: list(dict.fromkeys(label for label in types.values() if label)) for corpus, types in maps.items()}
+    heldout = workspace.params["prepare"]["heldout"]
     splits, refused = {}, {}
     for corpus in labels:
         for split in SPLITS:
             try:
-                splits[corpus, split] = read_corpus(raw, corpus, split, heldout=workspace.params["prepare"]["heldout"])
+                splits[corpus, split] = read_corpus(raw, corpus, split, heldout=heldout, type_set=type_set)
             except NerError as error:
                 where = (error.where or corpus).removeprefix(f"{raw}/")
                 refused[corpus, split] = NerError(error.message, where=where, remedy=error.remedy)
@@ -66,7 +67,8 @@ def run(workspace: Workspace, language: str, *, folder: Path = counts.FOLDER) ->
         NerError: a breach, after report and Data Docs are written whole; names the rows.
     """
     corpora = read(workspace, language)
-    expected = Expected() if workspace.bundled else counts.load(folder)
+    type_set = workspace.language(language)["type_set"]
+    expected = Expected() if workspace.bundled else counts.load(folder).in_types(type_set)
     checks = all_checks(corpora, language, expected, read_yaml(counts.FOLDER / "bounds.yaml"))
     target = workspace.paths.validation(language)
     with replace_folder(target) as temporary:
@@ -128,6 +130,8 @@ def report(language: str, corpora: Corpora, results: Sequence[SuiteResult]) -> d
 def accept(workspace: Workspace, language: str, *, folder: Path = counts.FOLDER) -> None:
     """Take what the corpora of a language hold now as what is expected from now on.
 
+    Under a set of types of their own, only the counts by type are taken: the others are those of the usual types.
+
     Raises:
         NerError: a corpus cannot be read, or the workspace holds the bundled samples.
     """
@@ -142,6 +146,13 @@ def accept(workspace: Workspace, language: str, *, folder: Path = counts.FOLDER)
         raise error
     old = counts.load(folder) if (folder / "expected.yaml").is_file() else Expected()
     measured = {corpus: counts.measure_corpus(corpora.parts(corpus)) for corpus in corpora.labels}
+    if (type_set := corpora.language["type_set"]) is not None:
+        by_type = {
+            corpus: {name: part.types for name, part in parts.items()} for corpus, (parts, _) in measured.items()
+        }
+        counts.save(replace(old, sets={**old.sets, type_set: by_type}), folder)
+        print(f"entities of {', '.join(by_type)} counted in the types {type_set}")
+        return
     training = corpora.merged(corpora.language["train_on"], "train", "dev") or []
     test = corpora.merged(corpora.language["report_on"], "test") or []
     leaked = counts.measure_part(test, {"training": training}).overlaps["training"]
@@ -150,6 +161,7 @@ def accept(workspace: Workspace, language: str, *, folder: Path = counts.FOLDER)
             {**old.parts, **{corpus: parts for corpus, (parts, _) in measured.items()}},
             {**old.repeats, **{corpus: repeats for corpus, (_, repeats) in measured.items()}},
             {**old.test_in_training, language: leaked},
+            old.sets,
         ),
         folder,
     )
