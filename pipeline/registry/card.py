@@ -39,6 +39,7 @@ def model_card(workspace: Workspace, language: str, metrics: dict[str, Any]) -> 
         seed=metrics.get("seed", workspace.params.get("seed")),
         trial=trial if workspace.profile in SUFFIXED else "",
         scores=score_table(metrics),
+        thresholds=threshold_table(metrics),
         data=data_list(workspace, language),
         encoder=params["transformer"]["encoder"],
         vectors=params["spacy"]["vectors"],
@@ -58,6 +59,29 @@ def score_table(metrics: dict[str, Any]) -> str:
             by_type = ", ".join(f"{type_} {value['f1']:.1f}" for type_, value in types.items())
             rows.append(f"| {label} | {' | '.join(figures)} | {by_type} |")
     return "\n".join(rows)
+
+
+def threshold_table(metrics: dict[str, Any]) -> str:
+    """The ensemble's calibration by corpus, and its thresholds for a wanted precision, as a Markdown table."""
+    head = ("corpus", "ECE", "Brier", "wanted", "score from", "dev precision", "dev recall", "dev entities left")
+    rows = [f"| {' | '.join((*head, 'test precision', 'test recall'))} |", "|---" * (len(head) + 2) + "|"]
+    for corpus, systems in metrics.get("thresholds", {}).items():
+        test = metrics["corpora"][corpus].get("test", {}).get("ensemble", {}).get("calibration", {})
+        errors = [_shown(test.get(name), 4) for name in ("ece", "brier")]
+        for wanted, limit in systems.get("ensemble", {}).items():
+            cells = [corpus, *errors, f"{wanted} %"]
+            if limit is None:
+                cells += ["not reached", *[""] * 5]
+            else:
+                cells += [_shown(limit["score"], 4)]
+                cells += [_shown(limit["dev"][name], 2) for name in ("precision", "recall", "share")]
+                cells += [_shown(limit.get("test", {}).get(name), 2) for name in ("precision", "recall")]
+            rows.append(f"| {' | '.join(cells)} |")
+    return "\n".join(rows) if len(rows) > 2 else "Not measured."
+
+
+def _shown(value: float | None, digits: int) -> str:
+    return "" if value is None else f"{value:.{digits}f}"
 
 
 def data_list(workspace: Workspace, language: str) -> str:

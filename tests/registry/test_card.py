@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from pipeline.files import read_json
-from pipeline.registry.card import model_card, score_table
+from pipeline.registry.card import model_card, score_table, threshold_table
 
 
 def test_card_has_scores_data_licences_and_limits(workspace, fill, empty_leg) -> None:  # noqa: ANN001
@@ -29,6 +29,21 @@ def test_card_of_a_trial_profile_says_so(workspace, fill, empty_leg) -> None:  #
 def test_score_table_leaves_a_missing_system_blank() -> None:
     table = score_table({"corpora": {"wnut17": {"test": {"ensemble": {"f1": 50.0, "per_type": {}}}, "dev": {}}}})
     assert table.splitlines()[2:] == ["| wnut17 | 50.00 |  |  |  |"]
+
+
+def test_thresholds_stand_with_what_they_keep() -> None:
+    kept = {"precision": 95.5, "recall": 60.25, "share": 61.5}
+    metrics = {
+        "corpora": {"wnut17": {"test": {"ensemble": {"calibration": {"ece": 0.0312, "brier": 0.12}}}}},
+        "thresholds": {
+            "wnut17": {"ensemble": {"95": {"score": 0.91, "dev": kept, "test": kept | {"precision": 93.0}}, "99": None}}
+        },
+    }
+    assert threshold_table(metrics).splitlines()[2:] == [
+        "| wnut17 | 0.0312 | 0.1200 | 95 % | 0.9100 | 95.50 | 60.25 | 61.50 | 93.00 | 60.25 |",
+        "| wnut17 | 0.0312 | 0.1200 | 99 % | not reached |  |  |  |  |  |",
+    ]
+    assert threshold_table({"corpora": {}}) == "Not measured."
 
 
 def test_card_of_the_bundled_samples_claims_no_corpus(workspace, fill, empty_leg) -> None:  # noqa: ANN001
