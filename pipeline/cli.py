@@ -120,7 +120,8 @@ def annotate(source: Path, language: str, output: Path, model: str | None) -> No
 
     A column file (the token in its first column, blank lines between sentences) gets a further last column of IOB2
     tags; all columns, -DOCSTART- lines, comments and blank lines stay as they are. With the gold tag in the column
-    before it, that is what conlleval and wnuteval read.
+    before it, that is what conlleval and wnuteval read. The tags are the model's own types: against a gold of others,
+    such as WNUT17's six, train with `types: wnut17`.
 
     A folder in factRuEval-2016's format (.txt and .tokens) becomes one with predicted .spans and .objects, and a
     .task1 for the shared task's scorer.

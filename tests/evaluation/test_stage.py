@@ -88,6 +88,43 @@ def test_metrics_file(ran: Workspace) -> None:
     assert metrics["significance"]["invented"]["test"]["difference"] == 0.0
 
 
+def test_every_system_has_token_f1_and_calibration(ran: Workspace) -> None:
+    metrics = read_json(ran.paths.metrics("en"))
+    weak = metrics["corpora"]["invented"]["test"]["transformer"]
+    # PER: 2 of 4 gold tokens found, nothing spurious
+    assert weak["token_f1"]["PER"] == pytest.approx(200 * 2 / 6, abs=1e-4)
+    # of five predictions two are right
+    assert [(row["score"], row["accuracy"]) for row in weak["calibration"]["bins"]] == [
+        (0.5, 0.0), (0.6, 0.0), (0.7, 1.0), (0.8, 1.0), (0.9, 0.0)
+    ]  # fmt: skip
+    assert weak["calibration"]["ece"] == pytest.approx((0.5 + 0.6 + 0.3 + 0.2 + 0.9) / 5)
+    assert weak["calibration"]["brier"] == pytest.approx((0.25 + 0.36 + 0.09 + 0.04 + 0.81) / 5)
+
+
+def test_thresholds_are_found_on_dev_and_reported_on_test(ran: Workspace) -> None:
+    limits = read_json(ran.paths.metrics("en"))["thresholds"]["invented"]
+    assert limits["transformer"] == {"95": None, "99": None}
+    whole = {"precision": 100.0, "recall": 100.0, "share": 100.0}
+    assert limits["ensemble"]["99"] == {"score": 0.9, "dev": whole, "test": whole}
+
+
+def test_raw_text_stands_beside_the_tokens(ran: Workspace) -> None:
+    raw = read_json(ran.paths.metrics("en"))["raw_text"]["invented"]
+    # the predictor knows the second document only: its text is the same when written out
+    assert (raw["tokenised_f1"], raw["precision"], raw["recall"]) == (100.0, 100.0, 40.0)
+    assert raw["difference"] == pytest.approx(raw["f1"] - 100.0)
+
+
+def test_the_report_shows_them(ran: Workspace) -> None:
+    page = (ran.paths.report("en") / "report-public.html").read_text(encoding="utf-8")
+    for part in ("token F1 PER", "ECE", "Brier", "not reached", "From raw text", "Reliability of scores"):
+        assert part in page
+    with (ran.paths.report("en") / "plots" / "reliability.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert {(row["score"], row["accuracy"]) for row in rows} == {("0.9", "1.0")}
+    assert sum(int(row["count"]) for row in rows) == 5
+
+
 def test_the_same_run_gives_the_same_figures(ran: Workspace, ensemble: FakeEnsemble) -> None:
     before = ran.paths.metrics("en").read_bytes()
     picture = (ran.paths.report("en") / "plots" / "confusion.png").read_bytes()
@@ -118,7 +155,7 @@ def test_report_folder(ran: Workspace) -> None:
     assert [row["leg"] for row in rows] == ["transformer", "transformer", "spacy"]
     assert (rows[0]["dev_f1"], rows[1]["dev_f1"]) == ("40.0", "")
     assert (folder / "plots" / "confusion.csv").read_text(encoding="utf-8").startswith("actual,predicted\n")
-    for name in ("confusion", "learning_curves", "f1"):
+    for name in ("confusion", "learning_curves", "reliability", "f1"):
         assert (folder / "plots" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
 
 
