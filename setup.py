@@ -17,6 +17,8 @@ REQUIRED = [
     "mlflow>=3.17.2,<3.18",  # 3.18.0 needs parts that were never published
     "navec",  # reads the Russian vectors
     "numpy",
+    "onnx",
+    "onnxruntime",
     "pandas",
     "psutil",
     "pyyaml",

@@ -94,6 +94,15 @@ def train(leg: str, language: str) -> None:
 
 @commands.command()
 @LANGUAGE
+def export(language: str) -> None:
+    """Write the trained transformer as the leg that answers: ONNX, its weights in int8."""
+    from pipeline.legs import export
+
+    export.run(Workspace.load(), language)
+
+
+@commands.command()
+@LANGUAGE
 def ensemble(language: str) -> None:
     """Calibrate the legs and tune their weights on development documents."""
     from pipeline import tuning

@@ -29,6 +29,9 @@ def viterbi(probabilities: np.ndarray) -> np.ndarray:
     length, labels = probabilities.shape
     if not length:
         return np.zeros(0, dtype=np.int64)
+    path = probabilities.argmax(axis=1)
+    if legal(path):  # each token's best label: no sequence is more probable, and most sentences end here
+        return path
     scores = np.log(np.maximum(probabilities, _TINY).astype(np.float64))
     inside = np.arange(2, labels, 2)
     back = np.empty((length, labels), dtype=np.int64)
@@ -49,48 +52,53 @@ def viterbi(probabilities: np.ndarray) -> np.ndarray:
     return path
 
 
+def legal(path: np.ndarray) -> bool:
+    """Whether in a sequence of label indices every I- goes on a span of its type."""
+    before = np.concatenate([[0], path[:-1]])
+    inside = (path > 0) & (path % 2 == 0)
+    return bool((~inside | (before == path) | (before == path - 1)).all())
+
+
 class Marginals:
     """Forward and backward sums over the legal label sequences of one sentence.
+
+    In plain floats: sentences are short and types few, where numpy spends its time on being called.
 
     Args:
         probabilities: ``[tokens, labels]``, rows sum to 1.
     """
 
     def __init__(self, probabilities: np.ndarray) -> None:
-        self._emit = np.maximum(probabilities, _TINY).astype(np.float64)
-        length, labels = self._emit.shape
-        inside = np.arange(2, labels, 2)
-        self._inside = inside
-        self._forward = np.zeros((length, labels))
-        self._scale = np.ones(length)
-        reach = np.ones(labels)
-        reach[inside] = 0.0
+        emit = np.maximum(probabilities, _TINY).astype(np.float64)
+        self._begin, self._in = emit[:, 1::2].tolist(), emit[:, 2::2].tolist()
+        # All labels but I- may follow any other, so they enter the sums together: only I- needs to know its past.
+        self._fresh = (emit[:, 0] + emit[:, 1::2].sum(axis=1)).tolist()
+        length, types = len(emit), range(len(self._in[0]) if len(emit) else 0)
+        self._scale: list[float] = []
+        self._start: list[list[float]] = []  # forward sums of B-, scaled
+        running = [0.0 for _ in types]  # forward sums of B- and I- of the token before
         for index in range(length):
-            row = reach * self._emit[index]
-            self._scale[index] = row.sum()
-            row /= self._scale[index]
-            self._forward[index] = row
-            reach = np.full(labels, 1.0)
-            reach[inside] = row[inside] + row[inside - 1]
-        self._backward = np.ones((length, labels))
-        for index in range(length - 2, -1, -1):
-            ahead = self._emit[index + 1] * self._backward[index + 1] / self._scale[index + 1]
-            fresh = ahead.sum() - ahead[inside].sum()
-            row = np.full(labels, fresh)
-            row[inside] += ahead[inside]
-            row[inside - 1] += ahead[inside]
-            self._backward[index] = row
+            inside = [self._in[index][type_] * running[type_] for type_ in types]
+            scale = self._fresh[index] + sum(inside)
+            self._scale.append(scale)
+            self._start.append([mass / scale for mass in self._begin[index]])
+            running = [(begin + mass) / scale for begin, mass in zip(self._begin[index], inside, strict=True)]
+        # Backward sums: of going on with any label but I-, and, after B-x and I-x, of going on with I-x.
+        self._after = [1.0] * length
+        onward = [0.0 for _ in types]
+        for index in range(length - 1, 0, -1):
+            after, scale = self._after[index], self._scale[index]
+            begun = sum(begin * more for begin, more in zip(self._begin[index], onward, strict=True))
+            self._after[index - 1] = (self._fresh[index] * after + begun) / scale
+            onward = [self._in[index][type_] * (after + onward[type_]) / scale for type_ in types]
 
     def span(self, start: int, end: int, begin_label: int) -> float:
         """Probability that tokens ``start:end`` are exactly one span whose B- label is ``begin_label``."""
-        inside = begin_label + 1
-        mass = self._forward[start, begin_label]
+        type_ = begin_label // 2
+        mass = self._start[start][type_]
         for index in range(start + 1, end):
-            mass *= self._emit[index, inside] / self._scale[index]
-        if end < len(self._emit):
-            ahead = self._emit[end] * self._backward[end] / self._scale[end]
-            mass *= ahead.sum() - ahead[self._inside].sum()
-        return float(min(max(mass, 0.0), 1.0))
+            mass *= self._in[index][type_] / self._scale[index]
+        return min(max(mass * self._after[end - 1], 0.0), 1.0)
 
 
 def decode_spans(

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,17 +30,8 @@ def load_ensemble(artifacts: Path) -> Ensemble:
     return Ensemble.load(artifacts / "ensemble.json", legs)
 
 
-def limit_threads() -> None:
-    """Take as many CPU threads as ``NER_THREADS`` says, where it says so."""
-    if threads := os.environ.get("NER_THREADS"):
-        import torch
-
-        torch.set_num_threads(int(threads))
-
-
 def predict_file(model: Path, documents: Path, output: Path) -> None:
     """Write the spans that ``model`` (an MLflow model's folder) finds in a file of documents."""
-    limit_threads()
     ensemble = load_ensemble(model / "artifacts")
     found = list(read_jsonl(documents))
     with write_atomically(output) as file, bar(len(found), "predict", unit="document") as progress:

@@ -113,8 +113,12 @@ class Paths:
         """The validation report and its Data Docs."""
         return self.out(language) / "validation"
 
+    def trained(self, language: str) -> Path:
+        """The transformer as training left it, in PyTorch; the leg ``transformer`` is exported from it."""
+        return self.out(language) / "trained" / "transformer"
+
     def leg(self, language: str, name: str) -> Path:
-        """A trained leg."""
+        """A leg as it answers."""
         return self.out(language) / "legs" / name
 
     def ensemble(self, language: str) -> Path:

@@ -33,9 +33,7 @@ class NerModel(PythonModel):
     def load_context(self, context: PythonModelContext) -> None:
         """Load the ensemble from the model's artifacts."""
         from pipeline.ensemble import Ensemble
-        from pipeline.predict import limit_threads
 
-        limit_threads()
         legs = {name: Path(path) for name, path in context.artifacts.items() if name != "ensemble"}
         self.ensemble = Ensemble.load(Path(context.artifacts["ensemble"]), legs)
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 
@@ -25,4 +28,21 @@ def load_leg(name: str, folder: Path) -> Leg:
     if not folder.is_dir():
         raise NerError("no trained leg here", where=str(folder), remedy="Train it: dvc repro")
     module, _, attribute = LEGS[name].partition(":")
-    return getattr(import_module(module), attribute).load(folder)
+    with without("torch"):
+        return getattr(import_module(module), attribute).load(folder)
+
+
+@contextmanager
+def without(package: str) -> Iterator[None]:
+    """Import as if ``package`` were not installed, unless it is imported already.
+
+    thinc, under spaCy, imports PyTorch wherever it finds it: seconds and hundreds of MB, for nothing that a leg uses.
+    """
+    if package in sys.modules:
+        yield
+        return
+    sys.modules[package] = None  # type: ignore[assignment]  # the import system's own sign for "not to be found"
+    try:
+        yield
+    finally:
+        del sys.modules[package]

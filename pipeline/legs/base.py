@@ -9,6 +9,9 @@ import numpy as np
 
 from pipeline.document import Document
 
+SETTINGS = "leg.json"
+"""The file beside a transformer leg's weights that says how to use them."""
+
 
 class Leg(Protocol):
     """A trained member of an ensemble."""

@@ -16,7 +16,6 @@ import numpy as np
 
 from pipeline.errors import NerError
 from pipeline.files import replace_folder
-from pipeline.legs.transformer import hush
 from pipeline.settings import Paths, Workspace
 
 PACKAGED = "packaged:"
@@ -120,6 +119,8 @@ def convert_e5(source: Path, folder: Path) -> int:
     """Write the encoder in ``source`` to ``folder`` in Hugging Face's format; gives the vocabulary rows kept."""
     import torch
     from transformers import BertConfig, BertModel
+
+    from pipeline.legs.transformer_torch import hush
 
     hush()
     file = E5File(source)

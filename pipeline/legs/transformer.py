@@ -1,80 +1,98 @@
-"""The transformer leg at inference: a token classifier on an encoder (Devlin et al. 2019), first-subword labels."""
+"""The transformer leg at inference: a token classifier on an encoder (Devlin et al. 2019) in ONNX Runtime.
+
+A window is a call of its own. Dynamic int8 takes the scale of its activations over all that a call holds, so a text
+that shared a call with others would be answered otherwise than alone; nor is anything ever padded. Windows run beside
+each other in threads instead, which changes no bit of an answer.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pipeline.document import Document
+from pipeline.errors import NerError
 from pipeline.files import read_json
-from pipeline.legs.windows import Window, Windower
+from pipeline.legs.base import SETTINGS
+from pipeline.legs.windows import Special, Window, WindowedLeg, Windower
 
-SETTINGS = "leg.json"
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
 
-
-def hush() -> None:
-    """Keep transformers' own progress bars and load reports off the terminal."""
-    from transformers.utils import logging
-
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
+MODEL = "model.onnx"
+TOKENIZER = "tokenizer.json"
+THREADS = "NER_THREADS"
 
 
-class TransformerLeg:
-    """A fine-tuned encoder.
+def thread_count() -> int:
+    """CPU threads to use: what ``NER_THREADS`` says, else the cores this process may run on.
+
+    Raises:
+        NerError: ``NER_THREADS`` is no positive number.
+    """
+    named = os.environ.get(THREADS)
+    if not named:
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if not named.isdecimal() or not int(named):
+        raise NerError(f"no number of threads: {named!r}", where=f"${THREADS}", remedy="Set it to 1 or more.")
+    return int(named)
+
+
+class TransformerLeg(WindowedLeg):
+    """An exported encoder with its classifier. Safe to call from several threads.
 
     Args:
-        model: a ``…ForTokenClassification`` in evaluation mode.
+        session: takes ``input_ids`` ``[1, pieces]`` and gives ``probabilities`` ``[1, pieces, labels]``.
         windower: cuts documents into windows.
         labels: the label set, in the order of the model's outputs.
         context: pieces of preceding sentences shown at most.
+        threads: windows that run beside each other at most.
     """
 
-    def __init__(self, model, windower: Windower, labels: list[str], context: int) -> None:  # noqa: ANN001
-        self.model = model
-        self.windower = windower
-        self.labels = labels
-        self.context = context
+    def __init__(
+        self, session: InferenceSession, windower: Windower, labels: list[str], context: int, threads: int
+    ) -> None:
+        super().__init__(windower, labels, context)
+        self._session = session
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="windows")
 
     @classmethod
     def load(cls, folder: Path) -> TransformerLeg:
-        """The leg that training left in ``folder`` (safetensors, tokenizer.json, leg.json)."""
-        from transformers import AutoModelForTokenClassification, AutoTokenizer
+        """The leg that the stage ``export`` wrote to ``folder`` (model.onnx, tokenizer.json, leg.json).
 
-        hush()
-        settings = read_json(folder / SETTINGS)
-        tokenizer = AutoTokenizer.from_pretrained(folder)
-        model = AutoModelForTokenClassification.from_pretrained(folder, use_safetensors=True).eval()
-        return cls(model, Windower(tokenizer, settings["max_pieces"]), settings["labels"], settings["context"])
+        Raises:
+            NerError: the model cannot be read.
+        """
+        from onnxruntime import InferenceSession, SessionOptions
+        from tokenizers import Tokenizer
 
-    def predict(self, documents: Sequence[Document]) -> list[np.ndarray]:
-        """Label probabilities, one float32 array ``[tokens, labels]`` per document."""
-        results = [np.zeros((len(document.tokens), len(self.labels)), dtype=np.float32) for document in documents]
-        jobs: list[tuple[int, Window]] = []
-        for index, document in enumerate(documents):
-            pieces = self.windower.pieces(document)
-            jobs += [(index, window) for window in self.windower.windows(document, pieces, context=self.context)]
-        # Windows of one length share a batch, so that padding never touches an answer.
-        jobs.sort(key=lambda job: len(job[1].pieces))
-        at = 0
-        while at < len(jobs):
-            length = len(jobs[at][1].pieces)
-            end = at
-            while end < len(jobs) and len(jobs[end][1].pieces) == length and (end - at) * length < 4096:
-                end += 1
-            batch = [window for _, window in jobs[at:end]]
-            for (index, window), rows in zip(jobs[at:end], self._forward(batch), strict=True):
-                results[index][window.tokens.start : window.tokens.stop] = rows[window.positions]
-            at = end
-        return results
+        threads = thread_count()
+        options = SessionOptions()
+        options.intra_op_num_threads = threads
+        # Threads that wait for work by spinning take the cores from the windows (and the leg) beside them.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        try:
+            settings = read_json(folder / SETTINGS)
+            tokenizer = Tokenizer.from_file(str(folder / TOKENIZER))
+            session = InferenceSession(folder / MODEL, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # both libraries raise classes of their own for a file that is broken or absent
+            raise NerError(
+                f"the transformer leg does not load: {str(error).splitlines()[0]}",
+                where=str(folder), remedy="Export it again: dvc repro export",
+            ) from error  # fmt: skip
+        windower = Windower(tokenizer, Special(**settings["special"]), settings["max_pieces"])
+        return cls(session, windower, settings["labels"], settings["context"], threads)
 
-    def _forward(self, windows: Sequence[Window]) -> np.ndarray:
-        """Probabilities ``[windows, pieces, labels]`` of windows of one length."""
-        import torch
+    def forward(self, windows: Sequence[Window]) -> Iterable[np.ndarray]:
+        """Label probabilities of each window, in order: ``[pieces, labels]``."""
+        if len(windows) < 2:
+            return [self._run(window) for window in windows]
+        return self._pool.map(self._run, windows)
 
-        ids = torch.tensor([window.pieces for window in windows], device=self.model.device)
-        with torch.inference_mode():
-            logits = self.model(input_ids=ids, attention_mask=torch.ones_like(ids)).logits
-        return torch.softmax(logits.float(), dim=-1).cpu().numpy()
+    def _run(self, window: Window) -> np.ndarray:
+        (probabilities,) = self._session.run(None, {"input_ids": np.array([window.pieces], dtype=np.int64)})
+        return probabilities[0]

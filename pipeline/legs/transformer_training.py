@@ -22,9 +22,10 @@ from pipeline.decode import decode_spans, span_f1
 from pipeline.document import Document, read_jsonl
 from pipeline.errors import NerError
 from pipeline.files import replace_folder, sha256_of, write_json
+from pipeline.legs.base import SETTINGS
 from pipeline.legs.checkpoint import Checkpoints, Progress
 from pipeline.legs.encoders import resolve_encoder
-from pipeline.legs.transformer import SETTINGS, TransformerLeg, hush
+from pipeline.legs.transformer_torch import TorchLeg, hush, special_pieces
 from pipeline.legs.windows import Window, Windower
 from pipeline.lifeline import follow_parent, only_one
 from pipeline.progress import bar
@@ -66,7 +67,7 @@ def run(workspace: Workspace, language: str) -> None:
     with only_one(parent.with_suffix(".lock")):
         checkpoints = Checkpoints(parent, fingerprint)
         fit(train, dev, setup["types"], encoder=encoder, options=options, seed=seed, checkpoints=checkpoints,
-            folder=paths.leg(language, "transformer"), title=f"transformer {language}")  # fmt: skip
+            folder=paths.trained(language), title=f"transformer {language}")  # fmt: skip
         checkpoints.clear()
 
 
@@ -109,8 +110,8 @@ def fit(
     half = half_precision(options["precision"])
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model.to(device)
-    windower = Windower(tokenizer, options["max_pieces"])
-    leg = TransformerLeg(model, windower, labels, options["max_pieces"] // 4)
+    windower = Windower(tokenizer.backend_tokenizer, special_pieces(tokenizer), options["max_pieces"])
+    leg = TorchLeg(model, windower, labels, options["max_pieces"] // 4)
     pieces = [windower.pieces(document) for document in train]
     epochs = [_batches(train, pieces, windower, labels, options["batch_pieces"], seed, epoch)
               for epoch in range(options["epochs"])]  # fmt: skip

@@ -7,11 +7,18 @@ window is spread over several that overlap, and each token is read where it is f
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from pipeline.document import Document, Sentence
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
 
 LONGEST_TOKEN = 48
 """Pieces of one token at most: its label sits on its first piece, the tail of a monster adds nothing."""
@@ -97,33 +104,46 @@ def _spread(sentence: Sentence, lengths: Sequence[int], limit: int) -> list[Stre
     ]
 
 
+@dataclass(frozen=True)
+class Special:
+    """Ids of the pieces that stand for no text.
+
+    Attributes:
+        first: begins a window (BERT's ``[CLS]``, XLM-R's ``<s>``).
+        border: ends each sentence in it (``[SEP]``, ``</s>``).
+        unknown: stands for a token without pieces.
+    """
+
+    first: int
+    border: int
+    unknown: int
+
+
 class Windower:
-    """Cuts documents into windows with a fast Hugging Face tokenizer.
+    """Cuts documents into windows.
 
     Args:
-        tokenizer: a fast tokenizer; its ``cls``/``bos`` piece begins a window, its ``sep``/``eos`` piece ends each
-            sentence in it.
+        tokenizer: of the encoder; its truncation and padding are switched off.
+        special: ids of its special pieces.
         max_pieces: pieces in a window, special ones included.
     """
 
-    def __init__(self, tokenizer, max_pieces: int) -> None:  # noqa: ANN001 (transformers is imported late)
+    def __init__(self, tokenizer: Tokenizer, special: Special, max_pieces: int) -> None:
+        tokenizer.no_truncation()
+        tokenizer.no_padding()
         self._tokenizer = tokenizer
-        self._first = tokenizer.cls_token_id if tokenizer.cls_token_id is not None else tokenizer.bos_token_id
-        self._border = tokenizer.sep_token_id if tokenizer.sep_token_id is not None else tokenizer.eos_token_id
-        self._unknown = tokenizer.unk_token_id
+        self.special = special
         self.max_pieces = max_pieces
 
     def pieces(self, document: Document) -> list[list[int]]:
         """Piece ids of each token of a document, at least one and at most :data:`LONGEST_TOKEN`."""
         if not document.tokens:
             return []
-        encoded = self._tokenizer(
-            document.words(), is_split_into_words=True, add_special_tokens=False, truncation=False, verbose=False
-        )
+        encoded = self._tokenizer.encode(document.words(), is_pretokenized=True, add_special_tokens=False)
         by_token: list[list[int]] = [[] for _ in document.tokens]
-        for piece, word in zip(encoded["input_ids"], encoded.word_ids(), strict=True):
+        for piece, word in zip(encoded.ids, encoded.word_ids, strict=True):
             by_token[word].append(piece)
-        return [pieces[:LONGEST_TOKEN] or [self._unknown] for pieces in by_token]
+        return [pieces[:LONGEST_TOKEN] or [self.special.unknown] for pieces in by_token]
 
     def windows(
         self, document: Document, pieces: Sequence[Sequence[int]], *, context: int = 0, limit: int | None = None
@@ -140,15 +160,46 @@ class Windower:
         size = min(limit or self.max_pieces, self.max_pieces) - 1
         found: list[Window] = []
         for stretch in stretches(document.sentences, [len(each) for each in pieces], size, context):
-            ids = [self._first]
+            ids = [self.special.first]
             positions: list[int] = []
             for index in range(stretch.start, stretch.end):
                 if stretch.keep_start <= index < stretch.keep_end:
                     positions.append(len(ids))
                 ids += pieces[index]
                 if index + 1 in borders:
-                    ids.append(self._border)
-            if ids[-1] != self._border:
-                ids.append(self._border)
+                    ids.append(self.special.border)
+            if ids[-1] != self.special.border:
+                ids.append(self.special.border)
             found.append(Window(ids, range(stretch.keep_start, stretch.keep_end), positions))
         return found
+
+
+class WindowedLeg(ABC):
+    """A leg that answers window by window.
+
+    Args:
+        windower: cuts documents into windows.
+        labels: the label set, in the order of the model's outputs.
+        context: pieces of preceding sentences shown at most.
+    """
+
+    def __init__(self, windower: Windower, labels: list[str], context: int) -> None:
+        self.windower = windower
+        self.labels = labels
+        self.context = context
+
+    def predict(self, documents: Sequence[Document]) -> list[np.ndarray]:
+        """Label probabilities, one float32 array ``[tokens, labels]`` per document; rows sum to 1."""
+        jobs = [
+            (index, window)
+            for index, document in enumerate(documents)
+            for window in self.windower.windows(document, self.windower.pieces(document), context=self.context)
+        ]
+        results = [np.zeros((len(document.tokens), len(self.labels)), dtype=np.float32) for document in documents]
+        for (index, window), rows in zip(jobs, self.forward([window for _, window in jobs]), strict=True):
+            results[index][window.tokens.start : window.tokens.stop] = rows[window.positions]
+        return results
+
+    @abstractmethod
+    def forward(self, windows: Sequence[Window]) -> Iterable[np.ndarray]:
+        """Label probabilities of each window, in order: ``[pieces, labels]``."""

@@ -1,4 +1,4 @@
-"""The ensemble as an MLflow model: code as files, weights as safetensors, spaCy folders and JSON; no pickle."""
+"""The ensemble as an MLflow model: code as files, weights as ONNX, spaCy folders and JSON; no pickle."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pipeline.settings import Workspace
 if TYPE_CHECKING:
     from mlflow.models import ModelSignature
 
-SERVED_WITH = ("mlflow", "numpy", "pandas", "safetensors", "spacy", "tokenizers", "torch", "transformers")
+SERVED_WITH = ("mlflow", "numpy", "onnxruntime", "pandas", "spacy", "tokenizers")
 EXAMPLES = {
     "en": "Ada Sterling of Northwind Labs flew from Lisbon to Oslo.",
     "ru": "Анна Северцева из компании «Ладога» прилетела из Томска в Самару.",

@@ -118,7 +118,7 @@ def first(job: Job) -> str:
 def test_the_job_runs_and_says_what_it_did(job: Job, first: str) -> None:
     assert "profile is now smoke" in first
     for language in ("en", "ru"):
-        for stage in ("validate", "train_transformer", "train_spacy", "evaluate"):
+        for stage in ("validate", "train_transformer", "export", "train_spacy", "evaluate"):
             assert re.search(rf"stages ran:.*{stage}(_{language})? \(({language}|data)\)", first), (stage, language)
         assert re.search(rf"promote_{language} +promote +success", first)
         assert re.search(rf"promote_{language} +deploy +success", first)
@@ -255,7 +255,7 @@ def test_a_killed_dvc_takes_its_training_along_and_the_next_run_goes_on(job: Job
     params.write_text(re.sub(r"checkpoint_seconds: \d+", "checkpoint_seconds: 1", text), encoding="utf-8")
     stage = [sys.executable, "-m", "dvc", "repro", "--single-item", "train_transformer@ru"]
     environment = job.environment | {"PATH": f"{BIN}{os.pathsep}{job.environment['PATH']}"}
-    leg = job.root / "data" / "out" / "smoke" / "ru" / "legs" / "transformer"
+    leg = job.root / "data" / "out" / "smoke" / "ru" / "trained" / "transformer"
     checkpoints = job.root / "data" / "checkpoints" / "smoke" / "ru" / "transformer"
 
     dvc = subprocess.Popen(stage, cwd=job.root, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

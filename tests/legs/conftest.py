@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,6 +11,12 @@ from pipeline.document import Document, Span, from_words
 
 PEOPLE = ["Ada", "Boris", "Clara", "Dmitri", "Erik", "Fatima"]
 PLACES = ["Oslo", "Lima", "Quito", "Cairo", "Perm", "Turin"]
+TYPES = ["PER", "LOC"]
+OPTIONS: dict[str, Any] = {
+    "max_pieces": 64, "batch_pieces": 256, "epochs": 6, "patience": 6, "learning_rate": 5e-3,
+    "head_learning_rate": 1e-2, "weight_decay": 0.01, "warmup": 0.1, "dropout": 0.1, "freeze_embeddings": False,
+    "checkpoint_seconds": 0, "precision": "fp32", "threads": 1,
+}  # fmt: skip
 
 
 def invented(first: int, count: int) -> list[Document]:
@@ -49,3 +56,22 @@ def tiny_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )  # fmt: skip
     BertModel(config, add_pooling_layer=False).save_pretrained(folder)
     return folder
+
+
+def fit(encoder: Path, folder: Path, checkpoints: Path, **changes: Any) -> None:
+    """Train a transformer on invented documents."""
+    from pipeline.legs import transformer_training as training
+    from pipeline.legs.checkpoint import Checkpoints
+
+    training.fit(
+        invented(0, 24), invented(24, 6), TYPES, encoder=str(encoder), options=OPTIONS | changes, seed=7,
+        checkpoints=Checkpoints(checkpoints, "print"), folder=folder,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def trained(tiny_encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the training leaves."""
+    folder = tmp_path_factory.mktemp("trained")
+    fit(tiny_encoder, folder / "leg", folder / "checkpoints")
+    return folder / "leg"

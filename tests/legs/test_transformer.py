@@ -1,4 +1,4 @@
-"""The transformer leg: it learns, answers alone as in a batch, and a killed training ends where it would have."""
+"""Training the transformer: it learns, and a killed training ends where it would have."""
 
 from __future__ import annotations
 
@@ -9,41 +9,19 @@ import time
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from pipeline.bio import bio_labels
 from pipeline.decode import decode_spans, span_f1
 from pipeline.files import read_json
-from pipeline.legs import load_leg
 from pipeline.legs import transformer_training as training
 from pipeline.legs.checkpoint import Checkpoints
-from tests.legs.conftest import invented
-
-TYPES = ["PER", "LOC"]
-OPTIONS: dict[str, Any] = {
-    "max_pieces": 64, "batch_pieces": 256, "epochs": 6, "patience": 6, "learning_rate": 5e-3,
-    "head_learning_rate": 1e-2, "weight_decay": 0.01, "warmup": 0.1, "dropout": 0.1, "freeze_embeddings": False,
-    "checkpoint_seconds": 0, "precision": "fp32", "threads": 1,
-}  # fmt: skip
-
-
-def fit(encoder: Path, folder: Path, checkpoints: Path, **changes: Any) -> None:
-    training.fit(
-        invented(0, 24), invented(24, 6), TYPES, encoder=str(encoder), options=OPTIONS | changes, seed=7,
-        checkpoints=Checkpoints(checkpoints, "print"), folder=folder,
-    )  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def trained(tiny_encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("trained")
-    fit(tiny_encoder, folder / "leg", folder / "checkpoints")
-    return folder / "leg"
+from pipeline.legs.transformer_torch import TorchLeg
+from tests.legs.conftest import TYPES, fit, invented
 
 
 def test_it_learns_and_records_each_epoch(trained: Path) -> None:
-    leg, documents = load_leg("transformer", trained), invented(30, 6)
+    leg, documents = TorchLeg.load(trained), invented(30, 6)
     labels = bio_labels(TYPES)
     predicted = [
         decode_spans(rows, each.sentences, labels) for rows, each in zip(leg.predict(documents), documents, strict=True)
@@ -56,16 +34,6 @@ def test_it_learns_and_records_each_epoch(trained: Path) -> None:
 
 def test_nothing_is_pickled(trained: Path) -> None:
     assert {path.suffix for path in trained.iterdir()} == {".json", ".safetensors"}
-
-
-def test_a_document_is_answered_alone_as_among_others(trained: Path) -> None:
-    leg, documents = load_leg("transformer", trained), [*invented(30, 6), *invented(3, 1)]
-    together = leg.predict(documents)
-    for document, rows in zip(documents, together, strict=True):
-        (alone,) = leg.predict([document])
-        assert rows.shape == (len(document.tokens), len(leg.labels))
-        np.testing.assert_allclose(rows.sum(axis=1), 1, atol=1e-5)
-        np.testing.assert_allclose(alone, rows, atol=1e-5)
 
 
 class Killed(BaseException):
@@ -126,7 +94,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from tests.legs.test_transformer import fit
+from tests.legs.conftest import fit
 fit(Path(sys.argv[1]), Path(sys.argv[2]) / "leg", Path(sys.argv[2]) / "checkpoints")
 """
 

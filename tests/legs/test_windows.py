@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tokenizers import Tokenizer
 
 from pipeline.document import Document, Sentence, from_words
-from pipeline.legs.windows import Windower, stretches
+from pipeline.legs.windows import Special, Windower, stretches
 
 
 @given(
@@ -49,9 +50,9 @@ def test_context_is_shown_but_not_read() -> None:
 
 @pytest.fixture
 def windower(tiny_encoder: Path) -> Windower:
-    from transformers import AutoTokenizer
-
-    return Windower(AutoTokenizer.from_pretrained(tiny_encoder), 32)
+    tokenizer = Tokenizer.from_file(str(tiny_encoder / "tokenizer.json"))
+    special = Special(*(tokenizer.token_to_id(piece) for piece in ("[CLS]", "[SEP]", "[UNK]")))
+    return Windower(tokenizer, special, 32)
 
 
 def test_positions_point_at_the_first_piece_of_each_token(windower: Windower) -> None:
@@ -71,3 +72,11 @@ def test_a_token_without_pieces_is_still_read(windower: Windower) -> None:
 def test_no_tokens_no_windows(windower: Windower) -> None:
     document = Document("d", "", (), ())
     assert windower.windows(document, windower.pieces(document)) == []
+
+
+def test_a_limit_left_in_the_tokenizer_cuts_nothing(tiny_encoder: Path) -> None:
+    tokenizer = Tokenizer.from_file(str(tiny_encoder / "tokenizer.json"))
+    tokenizer.enable_truncation(4)
+    tokenizer.enable_padding(length=8)
+    windower = Windower(tokenizer, Special(2, 3, 1), 32)
+    assert [len(each) for each in windower.pieces(from_words("d", [["Ada", "saw", "Oslo"]]))] == [3, 3, 4]

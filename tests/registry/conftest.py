@@ -69,6 +69,8 @@ def write_leg(folder: Path, documents: Sequence[Document], epochs: int) -> None:
     from tokenizers import Tokenizer, models, pre_tokenizers
     from transformers import BertConfig, BertForTokenClassification, PreTrainedTokenizerFast
 
+    from pipeline.legs.export import export
+    from pipeline.legs.transformer_torch import special_pieces
     from pipeline.legs.windows import Windower
 
     torch.manual_seed(1)
@@ -82,7 +84,7 @@ def write_leg(folder: Path, documents: Sequence[Document], epochs: int) -> None:
     size = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 64}
     config = BertConfig(vocab_size=len(vocabulary), num_labels=len(labels), max_position_embeddings=66, **size)
     model = BertForTokenClassification(config)
-    windower = Windower(tokenizer, 64)
+    windower = Windower(words, special_pieces(tokenizer), 64)
     optimizer = torch.optim.Adam(model.parameters(), lr=5e-3)
     for _ in range(epochs):
         for document in documents:
@@ -93,10 +95,12 @@ def write_leg(folder: Path, documents: Sequence[Document], epochs: int) -> None:
                 torch.nn.functional.cross_entropy(logits, target).backward()
                 optimizer.step()
                 optimizer.zero_grad()
-    model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    write_json(folder / "leg.json", {"labels": labels, "max_pieces": 64, "context": 0})
-    write_json(folder / "history.json", HISTORY)
+    trained = folder.with_name(f"{folder.name}-trained")
+    model.save_pretrained(trained)
+    tokenizer.save_pretrained(trained)
+    write_json(trained / "leg.json", {"labels": labels, "max_pieces": 64, "context": 0})
+    write_json(trained / "history.json", HISTORY)
+    export(trained, folder, "int8")
 
 
 @pytest.fixture(scope="session")

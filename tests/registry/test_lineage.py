@@ -23,12 +23,13 @@ def test_served_code_holds_inference_and_nothing_else() -> None:
         "pipeline/legs/spacy_cnn.py",
     } <= found
     assert not [name for name in found if "training" in name or name.split("/")[1] in ("registry", "corpora", "cli.py")]
+    assert not found & {"pipeline/legs/export.py", "pipeline/legs/transformer_torch.py"}
 
 
 def test_served_code_imports_no_training_tools() -> None:
     for path in lineage.code_closure():
         tops = {name.split(".")[0] for name in lineage._imports(path)}
-        assert not tops & {"airflow", "dvc", "great_expectations"}, path
+        assert not tops & {"airflow", "dvc", "great_expectations", "safetensors", "torch", "transformers"}, path
 
 
 def test_imports_inside_functions_and_named_in_strings_count(tmp_path: Path) -> None:

@@ -102,7 +102,7 @@ def test_a_model_that_does_not_load_is_held_back_and_tried_again(workspace, fill
     fill(good_leg)
     register(workspace, "en")
     folder = model_folder(version_info(open_store(workspace), "ner-en", "1"))
-    weights = folder / "artifacts" / "transformer" / "model.safetensors"
+    weights = folder / "artifacts" / "transformer" / "model.onnx"
     whole = weights.read_bytes()
     weights.write_bytes(whole[:100])
     broken = promote(workspace, "en")
