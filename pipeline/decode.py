@@ -29,6 +29,11 @@ def viterbi(probabilities: np.ndarray) -> np.ndarray:
     length, labels = probabilities.shape
     if not length:
         return np.zeros(0, dtype=np.int64)
+    greedy = probabilities.argmax(axis=-1)
+    goes_on = (greedy > 0) & (greedy % 2 == 0)
+    before = np.concatenate(([0], greedy[:-1]))
+    if np.all(~goes_on | (before == greedy) | (before == greedy - 1)):
+        return greedy  # legal as it stands, so no other path is more probable
     scores = np.log(np.maximum(probabilities, _TINY).astype(np.float64))
     inside = np.arange(2, labels, 2)
     back = np.empty((length, labels), dtype=np.int64)
@@ -50,47 +55,43 @@ def viterbi(probabilities: np.ndarray) -> np.ndarray:
 
 
 class Marginals:
-    """Forward and backward sums over the legal label sequences of one sentence.
+    """Forward and backward sums over the legal label sequences of one sentence, for one distribution or several.
 
     Args:
-        probabilities: ``[tokens, labels]``, rows sum to 1.
+        probabilities: ``[..., tokens, labels]``, rows sum to 1; leading axes (legs) are independent of each other.
     """
 
     def __init__(self, probabilities: np.ndarray) -> None:
         self._emit = np.maximum(probabilities, _TINY).astype(np.float64)
-        length, labels = self._emit.shape
-        inside = np.arange(2, labels, 2)
-        self._inside = inside
-        self._forward = np.zeros((length, labels))
-        self._scale = np.ones(length)
-        reach = np.ones(labels)
-        reach[inside] = 0.0
+        length, labels = self._emit.shape[-2:]
+        self._inside = slice(2, labels, 2)
+        self._begin = slice(1, labels, 2)
+        self._forward = np.zeros(self._emit.shape)
+        reach = np.ones(self._emit[..., 0, :].shape)
+        reach[..., self._inside] = 0.0
         for index in range(length):
-            row = reach * self._emit[index]
-            self._scale[index] = row.sum()
-            row /= self._scale[index]
-            self._forward[index] = row
-            reach = np.full(labels, 1.0)
-            reach[inside] = row[inside] + row[inside - 1]
-        self._backward = np.ones((length, labels))
-        for index in range(length - 2, -1, -1):
-            ahead = self._emit[index + 1] * self._backward[index + 1] / self._scale[index + 1]
-            fresh = ahead.sum() - ahead[inside].sum()
-            row = np.full(labels, fresh)
-            row[inside] += ahead[inside]
-            row[inside - 1] += ahead[inside]
-            self._backward[index] = row
+            row = reach * self._emit[..., index, :]
+            scale = row.sum(axis=-1, keepdims=True)
+            self._emit[..., index, :] /= scale  # so that forward rows sum to 1 and nothing underflows
+            row /= scale
+            self._forward[..., index, :] = row
+            reach = np.ones(reach.shape)
+            reach[..., self._inside] = row[..., self._inside] + row[..., self._begin]
+        self._fresh = np.ones((*self._emit.shape[:-2], length + 1))
+        ahead = np.ones(reach.shape)
+        for index in range(length - 1, -1, -1):
+            ahead = ahead * self._emit[..., index, :]
+            inside = ahead[..., self._inside]
+            fresh = ahead.sum(axis=-1) - inside.sum(axis=-1)
+            self._fresh[..., index] = fresh
+            ahead = np.broadcast_to(fresh[..., None], reach.shape).copy()
+            ahead[..., self._inside] += inside
+            ahead[..., self._begin] += inside
 
-    def span(self, start: int, end: int, begin_label: int) -> float:
-        """Probability that tokens ``start:end`` are exactly one span whose B- label is ``begin_label``."""
-        inside = begin_label + 1
-        mass = self._forward[start, begin_label]
-        for index in range(start + 1, end):
-            mass *= self._emit[index, inside] / self._scale[index]
-        if end < len(self._emit):
-            ahead = self._emit[end] * self._backward[end] / self._scale[end]
-            mass *= ahead.sum() - ahead[self._inside].sum()
-        return float(min(max(mass, 0.0), 1.0))
+    def span(self, start: int, end: int, begin_label: int) -> np.ndarray:
+        """Probability that tokens ``start:end`` are exactly one span whose B- label is ``begin_label``, ``[...]``."""
+        mass = self._forward[..., start, begin_label] * self._emit[..., start + 1 : end, begin_label + 1].prod(axis=-1)
+        return np.clip(mass * self._fresh[..., end], 0.0, 1.0)
 
 
 def decode_spans(
@@ -113,7 +114,7 @@ def decode_spans(
             continue
         marginals = Marginals(rows) if scores else None
         for span in spans:
-            score = marginals.span(span.start, span.end, index_of[f"B-{span.label}"]) if marginals else None
+            score = float(marginals.span(span.start, span.end, index_of[f"B-{span.label}"])) if marginals else None
             found.append(Span(span.start + sentence.start, span.end + sentence.start, span.label, score))
     return tuple(found)
 
