@@ -147,3 +147,11 @@ def write_jsonl(path: Path, documents: Iterable[Document]) -> None:
     with write_atomically(path) as file:
         for document in documents:
             file.write(json.dumps(document.to_json(), ensure_ascii=False) + "\n")
+
+
+def documents_hash(documents: Iterable[Document]) -> str:
+    """SHA-256 over everything that documents hold, in their order."""
+    digest = sha256()
+    for document in documents:
+        digest.update(json.dumps(document.to_json(), ensure_ascii=True).encode())
+    return digest.hexdigest()

@@ -1,7 +1,9 @@
-"""The ensemble: calibrated legs on one token grid, combined by weight, decoded exactly.
+"""The ensemble: calibrated legs on one token grid, combined and decoded exactly.
 
 Each leg's probabilities are sharpened or flattened by a temperature (Guo et al. 2017) and enter a logarithmic opinion
-pool (Genest and Zidek 1986): the product of the legs' distributions, each to the power of its weight.
+pool (Genest and Zidek 1986): the product of the legs' distributions, each to the power of its weight. Where development
+data prefers it, a learned chooser then decides among the candidate spans of the legs and the pool; else the pool's own
+most probable spans stand.
 """
 
 from __future__ import annotations
@@ -13,7 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.bio import bio_labels
-from pipeline.decode import decode_spans
+from pipeline.candidates import describe, read_views
+from pipeline.chooser import Chooser
 from pipeline.document import Document, Span
 from pipeline.errors import NerError
 from pipeline.files import read_json
@@ -34,7 +37,7 @@ class Member:
 
 @dataclass(frozen=True)
 class Prediction:
-    """The spans of a document, by the ensemble and by each leg alone; scores are marginal probabilities."""
+    """The spans of a document, by the ensemble and by each leg alone; a score is the probability to be right."""
 
     spans: tuple[Span, ...]
     legs: dict[str, tuple[Span, ...]]
@@ -56,24 +59,39 @@ def pool(distributions: Sequence[np.ndarray], weights: Sequence[float]) -> np.nd
     return powers / powers.sum(axis=-1, keepdims=True)
 
 
+def stack(by_leg: Sequence[np.ndarray], members: Sequence[Member]) -> np.ndarray:
+    """The calibrated legs and, last, their pool: ``[legs + 1, tokens, labels]``."""
+    calibrated = [temper(rows, member.temperature) for rows, member in zip(by_leg, members, strict=True)]
+    return np.stack([*calibrated, pool(calibrated, [member.weight for member in members])])
+
+
 class Ensemble:
-    """Trained legs with their calibration and weights.
+    """Trained legs with their calibration, weights and chooser.
 
     Args:
         language: its code.
         types: entity types.
         members: in the order of ``legs``.
         legs: all over the label set of ``types``.
+        chooser: decides among the candidates; None: the pool's spans stand.
 
     Raises:
         NerError: a leg speaks another label set.
     """
 
-    def __init__(self, language: str, types: Sequence[str], members: Sequence[Member], legs: Sequence[Leg]) -> None:
+    def __init__(
+        self,
+        language: str,
+        types: Sequence[str],
+        members: Sequence[Member],
+        legs: Sequence[Leg],
+        chooser: Chooser | None = None,
+    ) -> None:
         self.language = language
         self.types = list(types)
         self.labels = bio_labels(types)
         self.members = list(members)
+        self.chooser = chooser
         self._legs = list(legs)
         for member, leg in zip(self.members, self._legs, strict=True):
             if leg.labels != self.labels:
@@ -85,9 +103,9 @@ class Ensemble:
         """The ensemble that the JSON file ``path`` describes, with each leg from its folder in ``legs``."""
         value = read_json(path)
         members = [Member(**member) for member in value["members"]]
-        return cls(
-            value["language"], value["types"], members, [load_leg(each.name, legs[each.name]) for each in members]
-        )
+        loaded = [load_leg(member.name, legs[member.name]) for member in members]
+        chooser = Chooser.from_json(value["chooser"]) if value["chooser"] else None
+        return cls(value["language"], value["types"], members, loaded, chooser)
 
     def predict(self, documents: Sequence[Document]) -> list[Prediction]:
         """Spans of each document, by the ensemble and by each calibrated leg alone."""
@@ -96,12 +114,11 @@ class Ensemble:
 
     def combine(self, document: Document, by_leg: Sequence[np.ndarray]) -> Prediction:
         """The prediction for one document from the legs' probabilities ``[tokens, labels]``, in members' order."""
-        calibrated = [temper(rows, each.temperature) for rows, each in zip(by_leg, self.members, strict=True)]
-        together = pool(calibrated, [member.weight for member in self.members])
+        views = read_views(document, stack(by_leg, self.members), self.labels)
+        *legs, spans = views.found
+        if self.chooser:
+            candidates, described = describe(document, views, self.types, self.chooser.gazetteer)
+            spans = self.chooser.choose(candidates, described)
         return Prediction(
-            decode_spans(together, document.sentences, self.labels),
-            {
-                member.name: decode_spans(rows, document.sentences, self.labels)
-                for member, rows in zip(self.members, calibrated, strict=True)
-            },
+            tuple(spans), {member.name: tuple(found) for member, found in zip(self.members, legs, strict=True)}
         )

@@ -121,6 +121,10 @@ class Paths:
         """A leg as it answers."""
         return self.out(language) / "legs" / name
 
+    def out_of_fold(self, language: str) -> Path:
+        """What legs say of training documents that they were trained without."""
+        return self.out(language) / "out_of_fold"
+
     def ensemble(self, language: str) -> Path:
         """Calibration and weights of the ensemble, JSON."""
         return self.out(language) / "ensemble.json"

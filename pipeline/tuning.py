@@ -1,22 +1,46 @@
-"""Tuning the ensemble on the tune half of the development documents: temperatures by likelihood, weights by F1."""
+"""Tuning the ensemble on development documents alone: temperatures by likelihood, weights by F1, then the chooser.
+
+The documents are the tune half of the development parts and, where a language has few of those, training documents as
+legs saw them that were trained without them (out of fold).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from math import log
+from typing import Any
 
 import numpy as np
 from scipy.optimize import minimize_scalar
 
 from pipeline.bio import bio_labels, encode
-from pipeline.decode import decode_spans, span_f1
-from pipeline.document import Document, read_jsonl
-from pipeline.ensemble import Member, pool, temper
-from pipeline.errors import NerError
+from pipeline.choosing import Sample, compare, fit_chooser, macro_f1
+from pipeline.decode import decode_spans
+from pipeline.document import Document
+from pipeline.ensemble import Member, pool, stack, temper
 from pipeline.files import write_json
 from pipeline.legs import load_leg
+from pipeline.names import Gazetteer
+from pipeline.out_of_fold import read_out_of_fold
+from pipeline.prepared import read_training
+from pipeline.progress import bar
 from pipeline.settings import Workspace
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A document to tune on, with what each leg says of it.
+
+    Attributes:
+        document: with its gold spans.
+        by_leg: probabilities ``[tokens, labels]`` of each leg.
+        gazetteer: of the documents that these legs were trained on.
+    """
+
+    document: Document
+    by_leg: list[np.ndarray]
+    gazetteer: Gazetteer
 
 
 def run(workspace: Workspace, language: str) -> None:
@@ -26,55 +50,99 @@ def run(workspace: Workspace, language: str) -> None:
         NerError: a leg or the documents are missing.
     """
     paths, setup, options = workspace.paths, workspace.language(language), workspace.params["ensemble"]
-    files = [paths.documents(language) / f"{corpus}.dev.jsonl" for corpus in setup["train_on"]]
-    documents = [document for path in files for document in read_jsonl(path) if document.half() == "tune"]
-    if not documents:
-        raise NerError("no development documents to tune on", where=str(paths.documents(language)))
+
+    train, dev = read_training(workspace, language)
     legs = {name: load_leg(name, paths.leg(language, name)) for name in options["legs"]}
-    by_leg = {name: leg.predict(documents) for name, leg in legs.items()}
-    members, score = tune(documents, by_leg, setup["types"], step=options["weight_step"])
+    gazetteer = Gazetteer.of(train)
+    by_leg = [leg.predict(dev) for leg in legs.values()]
+    seen = [Seen(document, [rows[at] for rows in by_leg], gazetteer) for at, document in enumerate(dev)]
+    folds = read_out_of_fold(paths.out_of_fold(language), train, legs, options["folds"].get(language, 0))
+    seen += [Seen(document, rows, fold) for document, rows, fold in folds]
+    counts = {"documents": len(dev), "out_of_fold": len(folds)}
+    value = tune(seen, list(legs), setup["types"], gazetteer, step=options["weight_step"])
     write_json(
         paths.ensemble(language),
-        {
-            "language": language,
-            "types": setup["types"],
-            "members": [asdict(member) for member in members],
-            "tuned_on": {"corpora": setup["train_on"], "documents": len(documents), "f1": round(score, 4)},
-        },
+        {"language": language, "types": setup["types"]}
+        | value
+        | {"tuned_on": counts | {"corpora": setup["train_on"]} | value["tuned_on"]},
     )
-    for member in members:
-        print(f"{language} {member.name}: weight {member.weight:.2f}, temperature {member.temperature:.3f}")
-    print(f"{language} ensemble: F1 {score:.2f} on the tune half")
+    for member in value["members"]:
+        print(f"{language} {member['name']}: weight {member['weight']:.2f}, temperature {member['temperature']:.3f}")
+    figures = value["tuned_on"]
+    print(f"{language} pool: F1 {figures['pool']:.2f}; chooser, cross-validated: {figures['chooser']:.2f}"
+          f" (mean over corpora); taken: {'the chooser' if value['chooser'] else 'the pool'}")  # fmt: skip
 
 
 def tune(
-    documents: Sequence[Document], by_leg: dict[str, list[np.ndarray]], types: Sequence[str], *, step: float
-) -> tuple[list[Member], float]:
-    """Temperatures and weights that suit ``documents`` best, and the F1 they reach there, in percent.
+    seen: Sequence[Seen], legs: Sequence[str], types: Sequence[str], gazetteer: Gazetteer, *, step: float
+) -> dict[str, Any]:
+    """Temperatures, weights and chooser that suit the documents best; the JSON-ready parts of an ensemble.
+
+    The chooser is taken where its cross-validated F1 is above that of the pool, whose few weights are fitted to the
+    very documents: if anything, the comparison favours the pool.
 
     Args:
-        documents: with gold spans.
-        by_leg: each leg's probabilities, ``[tokens, labels]`` per document.
+        seen: documents with the legs' probabilities.
+        legs: names, in the order of ``by_leg``.
         types: entity types.
+        gazetteer: of all training documents, which the chooser will carry.
         step: of the grid of weights, which sum to 1.
+
+    Returns:
+        ``members``, ``chooser`` (None: the pool) and ``tuned_on`` (F1 of ``pool`` and ``chooser``, mean over corpora).
     """
     labels = bio_labels(types)
+    documents = [each.document for each in seen]
+    temperatures = [
+        fit_temperature(np.concatenate([each.by_leg[leg] for each in seen]), gold_labels(documents, labels))
+        for leg in range(len(legs))
+    ]
+    weights, score = fit_weights(seen, temperatures, labels, step)
+    members = [Member(*each) for each in zip(legs, temperatures, weights, strict=True)]
+    samples = [Sample.of(each.document, stack(each.by_leg, members), types, labels, each.gazetteer) for each in seen]
+    found = compare(samples)
+    chooser = fit_chooser(samples, legs, types, found, gazetteer) if found.f1 > score else None
+    return {
+        "members": [asdict(member) for member in members],
+        "chooser": chooser.to_json() if chooser else None,
+        "tuned_on": {"pool": round(score, 4), "chooser": round(found.f1, 4)},
+    }
+
+
+def gold_labels(documents: Sequence[Document], labels: Sequence[str]) -> np.ndarray:
+    """Indices of the gold labels of all tokens."""
     index_of = {label: index for index, label in enumerate(labels)}
-    gold = np.array(
+    return np.array(
         [index_of[label] for document in documents for label in encode(document.spans, len(document.tokens))]
     )
-    temperatures = {name: fit_temperature(np.concatenate(rows), gold) for name, rows in by_leg.items()}
-    calibrated = [[temper(each, temperatures[name]) for each in rows] for name, rows in by_leg.items()]
+
+
+def fit_weights(
+    seen: Sequence[Seen], temperatures: Sequence[float], labels: Sequence[str], step: float
+) -> tuple[list[float], float]:
+    """The weights of the pool with the best F1 (mean over corpora) on the grid, and that F1 in percent.
+
+    Of equal ones, those that make the gold labels likeliest.
+    """
+    documents = [each.document for each in seen]
+    gold = gold_labels(documents, labels)
+    calibrated = [
+        [temper(rows, temperature) for rows, temperature in zip(each.by_leg, temperatures, strict=True)]
+        for each in seen
+    ]
+    grid = list(simplex(len(temperatures), round(1 / step)))
     best: tuple[float, float, list[float]] | None = None
-    for weights in simplex(len(by_leg), round(1 / step)):
-        pooled = [pool(rows, weights) for rows in zip(*calibrated, strict=True)]
-        score = span_f1(documents, [decode_spans(rows, document.sentences, labels, scores=False)
-                                    for document, rows in zip(documents, pooled, strict=True)])  # fmt: skip
-        candidate = (score, -log_loss(np.concatenate(pooled), gold), weights)
-        if best is None or candidate > best:
-            best = candidate
+    with bar(len(grid), "weights", unit="mixture") as progress:
+        for weights in grid:
+            pooled = [pool(rows, weights) for rows in calibrated]
+            score = macro_f1(documents, [decode_spans(rows, document.sentences, labels, scores=False)
+                                         for document, rows in zip(documents, pooled, strict=True)])  # fmt: skip
+            candidate = (score, -log_loss(np.concatenate(pooled), gold), weights)
+            if best is None or candidate > best:
+                best = candidate
+            progress.update()
     assert best is not None
-    return [Member(name, temperatures[name], weight) for name, weight in zip(by_leg, best[2], strict=True)], best[0]
+    return best[2], best[0]
 
 
 def log_loss(probabilities: np.ndarray, gold: np.ndarray) -> float:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -9,7 +11,9 @@ from pipeline.bio import bio_labels, encode
 from pipeline.document import Document, Span, from_words
 from pipeline.ensemble import Ensemble, Member, pool, temper
 from pipeline.errors import NerError
-from pipeline.tuning import fit_temperature, simplex, tune
+from pipeline.files import write_json
+from pipeline.names import Gazetteer
+from pipeline.tuning import Seen, fit_temperature, simplex, tune
 
 TYPES = ["PER", "LOC"]
 LABELS = bio_labels(TYPES)
@@ -67,10 +71,27 @@ def test_weights_of_the_grid_sum_to_one() -> None:
 
 def test_the_better_leg_gets_the_greater_weight() -> None:
     gold = documents(60)
-    legs = {"good": Noisy(0.95, 0.9).predict(gold), "bad": Noisy(0.4, 0.9).predict(gold)}
-    members, score = tune(gold, legs, TYPES, step=0.1)
-    assert members[0].weight > members[1].weight
-    assert score > 70
+    good, bad = Noisy(0.95, 0.9).predict(gold), Noisy(0.4, 0.9).predict(gold)
+    seen = [Seen(*each, Gazetteer()) for each in zip(gold, map(list, zip(good, bad, strict=True)), strict=True)]
+    value = tune(seen, ["good", "bad"], TYPES, Gazetteer(), step=0.1)
+    members = value["members"]
+    assert members[0]["weight"] > members[1]["weight"]
+    assert value["tuned_on"]["pool"] > 70
+    assert (value["chooser"] is not None) == (value["tuned_on"]["chooser"] > value["tuned_on"]["pool"])
+
+
+def test_an_ensemble_survives_json(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gold = documents(40)
+    legs = {"a": Noisy(0.9, 0.9), "b": Noisy(0.7, 0.8)}
+    by_leg = {name: leg.predict(gold) for name, leg in legs.items()}
+    seen = [Seen(document, [rows[at] for rows in by_leg.values()], Gazetteer()) for at, document in enumerate(gold)]
+    value = {"language": "en", "types": TYPES} | tune(seen, list(legs), TYPES, Gazetteer(), step=0.25)
+    write_json(tmp_path / "ensemble.json", value)
+    monkeypatch.setattr("pipeline.ensemble.load_leg", lambda name, folder: legs[name])
+    ensemble = Ensemble.load(tmp_path / "ensemble.json", dict.fromkeys(legs, tmp_path))
+    assert (ensemble.chooser is not None) == (value["chooser"] is not None)
+    prediction = ensemble.combine(gold[0], seen[0].by_leg)
+    assert all(0 < span.score <= 1 for span in prediction.spans)
 
 
 def test_prediction_names_each_legs_opinion() -> None:

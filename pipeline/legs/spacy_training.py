@@ -9,10 +9,11 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from pipeline.bio import bio_labels
-from pipeline.document import Document, read_jsonl
+from pipeline.document import Document
 from pipeline.files import replace_folder, write_json
 from pipeline.legs.spacy_shipped import install
 from pipeline.lifeline import follow_parent, only_one
+from pipeline.prepared import read_training
 from pipeline.progress import bar
 from pipeline.settings import Workspace
 
@@ -163,26 +164,36 @@ def run(workspace: Workspace, language: str) -> None:
     With ``spacy.pipeline`` set for the language, that shipped pipeline is put in place instead.
     Trains on the train parts, stops early on the tune half of the development parts; sees nothing else.
     """
+    train, dev = read_training(workspace, language)
+    train_leg(workspace, language, train, dev, folder=workspace.paths.leg(language, LEG))
+
+
+def train_leg(
+    workspace: Workspace, language: str, train: Sequence[Document], dev: Sequence[Document], *, folder: Path,
+    name: str = LEG,
+) -> None:  # fmt: skip
+    """Train on ``train`` with the parameters of a language, and write the leg to ``folder``.
+
+    Args:
+        workspace, language: parameters and paths.
+        train: documents with gold spans.
+        dev: documents that choose the epoch.
+        folder: the leg, replaced as a whole.
+        name: of the lock, which one training holds at a time.
+    """
     follow_parent()
-    if shipped := workspace.params["spacy"]["pipeline"].get(language):
-        install(shipped, workspace.language(language)["types"], workspace.paths.leg(language, LEG))
+    params, types = workspace.params["spacy"], workspace.language(language)["types"]
+    if shipped := params["pipeline"].get(language):
+        install(shipped, types, folder)
         return
-    settings = workspace.language(language)
-    documents = workspace.paths.documents(language)
-    params = workspace.params["spacy"]
-
-    def part(split: str) -> Iterator[Document]:
-        for corpus in settings["train_on"]:
-            yield from read_jsonl(documents / f"{corpus}.{split}.jsonl")
-
-    with only_one(workspace.paths.checkpoints(language, LEG).with_suffix(".lock")):
+    with only_one(workspace.paths.checkpoints(language, name).with_suffix(".lock")):
         fit(
-            list(part("train")),
-            [document for document in part("dev") if document.half() == "tune"],
-            settings["types"],
+            train,
+            dev,
+            types,
             language=language,
             vectors=workspace.paths.vectors(language),
             params=params | {"epochs": params["epochs"][language]},
             seed=workspace.params["seed"],
-            folder=workspace.paths.leg(language, LEG),
+            folder=folder,
         )

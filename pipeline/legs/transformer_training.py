@@ -7,7 +7,6 @@ from its checkpoint to the very weights it would have reached.
 from __future__ import annotations
 
 import json
-import random
 import time
 from collections.abc import Sequence
 from hashlib import sha256
@@ -15,24 +14,23 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch.nn.functional import cross_entropy
 
-from pipeline.bio import bio_labels, encode
+from pipeline.bio import bio_labels
 from pipeline.decode import decode_spans, span_f1
-from pipeline.document import Document, read_jsonl
+from pipeline.document import Document, documents_hash
 from pipeline.errors import NerError
 from pipeline.files import replace_folder, sha256_of, write_json
+from pipeline.legs.averaging import WeightAverage
 from pipeline.legs.base import SETTINGS
 from pipeline.legs.checkpoint import Checkpoints, Progress
 from pipeline.legs.encoders import resolve_encoder
+from pipeline.legs.examples import batch_loss, batches, repeated
 from pipeline.legs.transformer_torch import TorchLeg, hush, special_pieces
-from pipeline.legs.windows import Window, Windower
+from pipeline.legs.windows import Windower
 from pipeline.lifeline import follow_parent, only_one
+from pipeline.prepared import read_training
 from pipeline.progress import bar
 from pipeline.settings import Workspace
-
-Example = tuple[Window, list[int]]
-"""A window and the label index of each token it reads."""
 
 
 def run(workspace: Workspace, language: str) -> None:
@@ -41,33 +39,50 @@ def run(workspace: Workspace, language: str) -> None:
     Raises:
         NerError: documents or encoder are missing, or another training holds the lock.
     """
+    train, dev = read_training(workspace, language)
+    train_leg(workspace, language, train, dev, folder=workspace.paths.trained(language))
+
+
+def train_leg(
+    workspace: Workspace, language: str, train: Sequence[Document], dev: Sequence[Document], *, folder: Path,
+    name: str = "transformer",
+) -> None:  # fmt: skip
+    """Train on ``train`` with the parameters of a language, and write the leg to ``folder``.
+
+    Args:
+        workspace, language: parameters and paths.
+        train: documents with gold spans.
+        dev: documents that choose the epoch.
+        folder: the leg, replaced as a whole.
+        name: of the checkpoints, which a killed training goes on from.
+
+    Raises:
+        NerError: the encoder is missing, or another training of this name holds the lock.
+    """
     follow_parent()
-    paths, setup = workspace.paths, workspace.language(language)
+    paths = workspace.paths
     options = per_language(workspace.params["transformer"], language)
-    parts = {split: [paths.documents(language) / f"{corpus}.{split}.jsonl" for corpus in setup["train_on"]]
-             for split in ("train", "dev")}  # fmt: skip
-    for path in [*parts["train"], *parts["dev"]]:
-        if not path.is_file():
-            raise NerError(
-                "prepared documents are missing", where=str(path), remedy=f"Run: dvc repro prepare@{language}"
-            )
-    train = [document for path in parts["train"] for document in read_jsonl(path)]
-    dev = [document for path in parts["dev"] for document in read_jsonl(path) if document.half() == "tune"]
-    encoder = resolve_encoder(options["encoder"], paths)
-    seed = workspace.params["seed"]
+    start = options.pop("start").get(language)
+    encoder = str(paths.trained(start)) if start else resolve_encoder(options["encoder"], paths)
+    if start and not (weights := paths.trained(start) / "model.safetensors").is_file():
+        raise NerError("the weights to start from are missing", where=str(weights),
+                       remedy=f"Run: dvc repro train_transformer@{start}")  # fmt: skip
+    seed, types = workspace.params["seed"], workspace.language(language)["types"]
     facts = [
         options,
         seed,
         half_precision(options["precision"]),
-        setup["types"],
-        [sha256_of(path) for path in [*parts["train"], *parts["dev"]]],
+        types,
+        documents_hash(train),
+        documents_hash(dev),
+        sha256_of(weights) if start else "",
     ]
     fingerprint = sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
-    parent = paths.checkpoints(language, "transformer")
+    parent = paths.checkpoints(language, name)
     with only_one(parent.with_suffix(".lock")):
         checkpoints = Checkpoints(parent, fingerprint)
-        fit(train, dev, setup["types"], encoder=encoder, options=options, seed=seed, checkpoints=checkpoints,
-            folder=paths.trained(language), title=f"transformer {language}")  # fmt: skip
+        fit(train, dev, types, encoder=encoder, options=options, seed=seed, checkpoints=checkpoints, folder=folder,
+            title=f"{name} {language}")  # fmt: skip
         checkpoints.clear()
 
 
@@ -112,12 +127,15 @@ def fit(
     model.to(device)
     windower = Windower(tokenizer.backend_tokenizer, special_pieces(tokenizer), options["max_pieces"])
     leg = TorchLeg(model, windower, labels, options["max_pieces"] // 4)
-    pieces = [windower.pieces(document) for document in train]
-    epochs = [_batches(train, pieces, windower, labels, options["batch_pieces"], seed, epoch)
-              for epoch in range(options["epochs"])]  # fmt: skip
+    shown = repeated(train, options["repeat"])
+    epochs = [
+        batches(shown, windower, labels, size=options["batch_pieces"], recase=options["recase"], seed=f"{seed}/{epoch}")
+        for epoch in range(options["epochs"])
+    ]
     total = sum(len(batches) for batches in epochs)
     optimizer = _optimizer(model, options)
-    progress = checkpoints.load(model, optimizer) or Progress()
+    average = WeightAverage(model, options["average"])
+    progress = checkpoints.load(model, optimizer, average) or Progress()
     started = saved = time.monotonic()
     before = progress.seconds
     with bar(total, title, initial=progress.step, unit="batch") as progress_bar:
@@ -127,11 +145,12 @@ def fit(
                 for group in optimizer.param_groups:
                     group["lr"] = group["peak"] * _slope(progress.step, total, options["warmup"])
                 torch.manual_seed(seed * 1_000_003 + progress.step)
-                loss = _loss(model, batch, tokenizer.pad_token_id, device, half)
+                loss = batch_loss(model, batch, tokenizer.pad_token_id, device, half)
                 loss.backward()
                 torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
                 optimizer.step()
                 optimizer.zero_grad(set_to_none=True)
+                average.update(progress.step)
                 progress.loss += loss.item()
                 progress.batch += 1
                 progress.step += 1
@@ -142,21 +161,22 @@ def fit(
                     f1=f"{progress.best_f1:.2f}" if progress.history else "?",
                 )
                 if time.monotonic() - saved > options["checkpoint_seconds"]:
-                    checkpoints.save(model, optimizer, progress)
+                    checkpoints.save(model, optimizer, average, progress)
                     saved = time.monotonic()
             model.eval()
-            score = span_f1(dev, [decode_spans(rows, document.sentences, labels, scores=False)
-                                  for document, rows in zip(dev, leg.predict(dev), strict=True)])  # fmt: skip
+            with average.applied():
+                score = span_f1(dev, [decode_spans(rows, document.sentences, labels, scores=False)
+                                      for document, rows in zip(dev, leg.predict(dev), strict=True)])  # fmt: skip
+                if score > progress.best_f1:
+                    progress.best_f1, progress.best_epoch = score, progress.epoch
+                    checkpoints.save_best(model)
             progress.seconds = before + time.monotonic() - started
             progress.history.append({"step": progress.step, "epoch": progress.epoch + 1,
                                      "loss": progress.loss / max(1, progress.batch), "dev_f1": score,
                                      "seconds": round(progress.seconds, 1)})  # fmt: skip
             progress_bar.write(f"{title}: epoch {progress.epoch + 1}, development F1 {score:.2f}")
-            if score > progress.best_f1:
-                progress.best_f1, progress.best_epoch = score, progress.epoch
-                checkpoints.save_best(model)
             progress.epoch, progress.batch, progress.loss = progress.epoch + 1, 0, 0.0
-            checkpoints.save(model, optimizer, progress)
+            checkpoints.save(model, optimizer, average, progress)
             saved = time.monotonic()
     checkpoints.load_best(model)
     with replace_folder(folder) as temporary:
@@ -183,8 +203,9 @@ def _model(encoder: str, labels: list[str], options: dict[str, Any]):  # noqa: A
     try:
         tokenizer = AutoTokenizer.from_pretrained(encoder, use_fast=True, add_prefix_space=True)
         model = AutoModelForTokenClassification.from_pretrained(
-            encoder, num_labels=len(labels), id2label=names, label2id={label: index for index, label in names.items()},
+            encoder, num_labels=len(labels), id2label=names, label2id={label: at for at, label in names.items()},
             hidden_dropout_prob=options["dropout"], attention_probs_dropout_prob=options["dropout"],
+            ignore_mismatched_sizes=True,  # a head for another language's labels is left behind
         )  # fmt: skip
     except OSError as error:
         raise NerError(
@@ -218,55 +239,6 @@ def _slope(step: int, total: int, warmup: float) -> float:
     """Share of the peak learning rate at a step: up linearly over the warm-up, then down to zero."""
     rise = max(1, round(total * warmup))
     return (step + 1) / rise if step < rise else (total - step) / max(1, total - rise)
-
-
-def _batches(
-    documents: Sequence[Document], pieces: Sequence[list[list[int]]], windower: Windower, labels: list[str],
-    size: int, seed: int, epoch: int,
-) -> list[list[Example]]:  # fmt: skip
-    """The batches of an epoch: windows of like length, at most ``size`` pieces with padding, in random order.
-
-    A third of the documents is shown in short windows, so that the model also knows sentences without context.
-    """
-    chance = random.Random(f"{seed}/{epoch}")
-    index_of = {label: index for index, label in enumerate(labels)}
-    examples: list[Example] = []
-    for document, ids in zip(documents, pieces, strict=True):
-        gold = [index_of[label] for label in encode(document.spans, len(document.tokens))]
-        limit = chance.choice([None, None, windower.max_pieces // 4])
-        for window in windower.windows(document, ids, limit=limit):
-            examples.append((window, gold[window.tokens.start : window.tokens.stop]))
-    chance.shuffle(examples)
-    examples.sort(key=lambda example: len(example[0].pieces) + chance.random() * 8)
-    batches: list[list[Example]] = []
-    longest = size + 1
-    for example in examples:
-        longest = max(longest, len(example[0].pieces))
-        if not batches or longest * (len(batches[-1]) + 1) > size:
-            batches.append([])
-            longest = len(example[0].pieces)
-        batches[-1].append(example)
-    chance.shuffle(batches)
-    return batches
-
-
-def _loss(model: torch.nn.Module, batch: list[Example], pad: int, device: torch.device, half: bool) -> torch.Tensor:
-    """Mean cross-entropy over the tokens that a batch reads."""
-    width = max(len(window.pieces) for window, _ in batch)
-    ids = torch.full((len(batch), width), pad)
-    mask = torch.zeros((len(batch), width), dtype=torch.long)
-    rows: list[int] = []
-    columns: list[int] = []
-    gold: list[int] = []
-    for row, (window, labels) in enumerate(batch):
-        ids[row, : len(window.pieces)] = torch.tensor(window.pieces)
-        mask[row, : len(window.pieces)] = 1
-        rows += [row] * len(window.positions)
-        columns += window.positions
-        gold += labels
-    with torch.autocast(device.type, dtype=torch.bfloat16, enabled=half):
-        logits = model(input_ids=ids.to(device), attention_mask=mask.to(device)).logits
-    return cross_entropy(logits[rows, columns].float(), torch.tensor(gold, device=device))
 
 
 def half_precision(choice: str) -> bool:

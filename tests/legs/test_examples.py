@@ -1,0 +1,80 @@
+"""Training examples: what an epoch shows, and the average of the weights over its steps."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.bio import bio_labels
+from pipeline.document import Document, Span, from_words
+from pipeline.legs.averaging import WeightAverage
+from pipeline.legs.examples import batches, recased, repeated
+from pipeline.legs.transformer_torch import special_pieces
+from pipeline.legs.windows import Windower
+from tests.legs.conftest import invented
+
+LABELS = bio_labels(["PER", "LOC"])
+
+
+def of_corpus(name: str, count: int) -> list[Document]:
+    return [Document.from_json(each.to_json() | {"corpus": name}) for each in invented(0, count)]
+
+
+def test_a_repeated_corpus_is_shown_so_many_times() -> None:
+    shown = repeated(of_corpus("small", 2) + of_corpus("large", 3), {"small": 3})
+    assert [document.corpus for document in shown] == ["small"] * 6 + ["large"] * 3
+
+
+@given(st.text(min_size=1), st.booleans())
+def test_another_case_moves_no_offset(text: str, upper: bool) -> None:
+    document = from_words("d", [["Straße", text.replace(" ", "_") or "x", "Istanbul"]], [Span(0, 1, "LOC")])
+    other = recased(document, upper=upper)
+    assert len(other.text) == len(document.text)
+    assert other.tokens == document.tokens
+    assert other.spans == document.spans
+    assert "ISTANBUL" in other.text if upper else "istanbul" in other.text
+
+
+@pytest.fixture
+def windower(tiny_encoder: Path) -> Windower:
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(tiny_encoder)
+    return Windower(tokenizer.backend_tokenizer, special_pieces(tokenizer), 64)
+
+
+def test_an_epoch_shows_every_token_once_whatever_its_seed(windower: Windower) -> None:
+    documents = invented(0, 12)
+    tokens = sum(len(document.tokens) for document in documents)
+    first, again, other = (
+        batches(documents, windower, LABELS, size=128, recase=0.2, seed=seed) for seed in ("1/0", "1/0", "1/1")
+    )
+    assert first == again != other
+    for epoch in (first, other):
+        assert sum(len(labels) for batch in epoch for _, labels in batch) == tokens
+        assert all(len(batch) * max(len(window.pieces) for window, _ in batch) <= 128 for batch in epoch)
+
+
+def test_the_average_follows_the_weights_and_can_stand_in_for_them() -> None:
+    model = torch.nn.Linear(1, 1, bias=False)
+    torch.nn.init.constant_(model.weight, 0.0)
+    average = WeightAverage(model, 0.5)
+    for step in range(100, 103):
+        torch.nn.init.constant_(model.weight, 1.0)
+        average.update(step)
+    with average.applied():
+        assert model.weight.item() == pytest.approx(0.875)
+    assert model.weight.item() == 1.0
+
+
+def test_without_a_decay_the_average_is_the_model() -> None:
+    model = torch.nn.Linear(1, 1, bias=False)
+    average = WeightAverage(model, 0.0)
+    torch.nn.init.constant_(model.weight, 3.0)
+    average.update(0)
+    with average.applied():
+        assert model.weight.item() == 3.0
