@@ -101,6 +101,15 @@ def export(language: str) -> None:
     export.run(Workspace.load(), language)
 
 
+@commands.command("out-of-fold")
+@LANGUAGE
+def out_of_fold(language: str) -> None:
+    """Train the legs without a part of the documents and ask them about it, for the ensemble to learn from."""
+    from pipeline import out_of_fold
+
+    out_of_fold.run(Workspace.load(), language)
+
+
 @commands.command()
 @LANGUAGE
 def ensemble(language: str) -> None:

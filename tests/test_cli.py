@@ -20,6 +20,8 @@ STAGES = [
     "encoder",
     "vectors",
     "train",
+    "export",
+    "out-of-fold",
     "ensemble",
     "evaluate",
     "annotate",
