@@ -11,7 +11,10 @@ from pipeline.settings import Workspace
 if TYPE_CHECKING:
     from mlflow.models import ModelSignature
 
-SERVED_WITH = ("mlflow", "numpy", "pandas", "safetensors", "spacy", "tokenizers", "torch", "transformers")
+SERVED_WITH = (
+    *("mlflow", "navec", "numpy", "pandas", "razdel", "safetensors", "slovnet", "spacy"),
+    *("tokenizers", "torch", "transformers"),
+)
 EXAMPLES = {
     "en": "Ada Sterling of Northwind Labs flew from Lisbon to Oslo.",
     "ru": "Анна Северцева из компании «Ладога» прилетела из Томска в Самару.",
