@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pipeline.bio import bio_labels
 from pipeline.document import Document, read_jsonl
 from pipeline.files import replace_folder, write_json
-from pipeline.legs.spacy_shipped import install
+from pipeline.legs.shipping import install
 from pipeline.lifeline import follow_parent, only_one
 from pipeline.progress import bar
 from pipeline.settings import Workspace
@@ -164,10 +164,16 @@ def run(workspace: Workspace, language: str) -> None:
     Trains on the train parts, stops early on the tune half of the development parts; sees nothing else.
     """
     follow_parent()
-    if shipped := workspace.params["spacy"]["pipeline"].get(language):
-        install(shipped, workspace.language(language)["types"], workspace.paths.leg(language, LEG))
-        return
     settings = workspace.language(language)
+    if shipped := workspace.params["spacy"]["pipeline"].get(language):
+        install(
+            shipped,
+            settings["types"],
+            workspace.paths.leg(language, LEG),
+            packages=workspace.paths.packages,
+            where="params.yaml: spacy.pipeline",
+        )
+        return
     documents = workspace.paths.documents(language)
     params = workspace.params["spacy"]
 
