@@ -26,6 +26,7 @@ REQUIRED = [
     "safetensors",
     "scipy",
     "seqeval",
+    "slovnet>=0.6,<0.7",  # runs the shipped Russian NER
     "spacy>=3.8.18,<4",
     "tokenizers",
     "torch==2.13.0",
@@ -62,7 +63,10 @@ setup(
     extras_require={"test": TEST},
     entry_points={
         "console_scripts": ["ner = pipeline.cli:main"],
-        "spacy_factories": ["bio_tagger = pipeline.legs.spacy_component:make_bio_tagger"],
+        "spacy_factories": [
+            "bio_tagger = pipeline.legs.spacy_component:make_bio_tagger",
+            "slovnet_ner = pipeline.legs.slovnet_component:make_slovnet_ner",
+        ],
         "ner.commands": ["pipeline = pipeline.cli:commands", "serving = serving.cli:commands"],
     },
 )

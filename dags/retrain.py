@@ -28,6 +28,7 @@ workspace, not only that of the event which set it off.
 
 MODEL_STAGES = (
     "train",
+    "out_of_fold",
     "ensemble",
     "evaluate",
 )  # they run the models on all cores: two at once are slower than in turn

@@ -80,14 +80,16 @@ def prepare(language: str) -> None:
 
 
 @commands.command()
-@click.argument("leg", type=click.Choice(["transformer", "spacy"]))
+@click.argument("leg", type=click.Choice(["transformer", "spacy", "shipped"]))
 @LANGUAGE
 def train(leg: str, language: str) -> None:
-    """Train a leg of the ensemble; a killed training goes on from its checkpoint."""
+    """Train a leg of the ensemble, or put a shipped one in place; a killed training goes on from its checkpoint."""
     if leg == "transformer":
         from pipeline.legs import transformer_training as training
-    else:
+    elif leg == "spacy":
         from pipeline.legs import spacy_training as training
+    else:
+        from pipeline.legs import shipping as training
 
     training.run(Workspace.load(), language)
 

@@ -47,6 +47,7 @@ PACKAGES = (
         "natasha==1.6.0",
         {
             "natasha/data/emb/navec_news_v1_1B_250K_300d_100q.tar": "navec_news_v1_1B_250K_300d_100q.tar",
+            "natasha/data/model/slovnet_ner_news_v1.tar": "slovnet_ner_news_v1.tar",
             "natasha-1.6.0.dist-info/LICENSE": "LICENSE",
             "natasha-1.6.0.dist-info/METADATA": "METADATA",
         },

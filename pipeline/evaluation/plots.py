@@ -85,7 +85,11 @@ def draw_confusions(path: Path, confusions: Mapping[str, np.ndarray], types: Seq
 
 
 def draw_curves(path: Path, histories: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
-    """Development F1 of all legs by epoch, and the training loss of each: their losses are on scales of their own."""
+    """Development F1 of all legs by epoch, and the training loss of each: their losses are on scales of their own.
+
+    A leg that was not trained has no history and no panel.
+    """
+    histories = {leg: history for leg, history in histories.items() if history}
     figure, panels = _figure(1 + len(histories))
     scores, *losses = panels
     for leg, history in histories.items():

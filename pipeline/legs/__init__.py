@@ -14,6 +14,7 @@ from pipeline.legs.base import Leg
 LEGS = {
     "transformer": "pipeline.legs.transformer:TransformerLeg",
     "spacy": "pipeline.legs.spacy_cnn:SpacyLeg",
+    "shipped": "pipeline.legs.spacy_shipped:ShippedLeg",
 }
 
 

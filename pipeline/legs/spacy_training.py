@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pipeline.bio import bio_labels
 from pipeline.document import Document
 from pipeline.files import replace_folder, write_json
-from pipeline.legs.spacy_shipped import install
+from pipeline.legs.shipping import install
 from pipeline.lifeline import follow_parent, only_one
 from pipeline.prepared import read_training
 from pipeline.progress import bar
@@ -184,7 +184,7 @@ def train_leg(
     follow_parent()
     params, types = workspace.params["spacy"], workspace.language(language)["types"]
     if shipped := params["pipeline"].get(language):
-        install(shipped, types, folder)
+        install(shipped, types, folder, packages=workspace.paths.packages, where="params.yaml: spacy.pipeline")
         return
     with only_one(workspace.paths.checkpoints(language, name).with_suffix(".lock")):
         fit(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from string import Template
 from typing import Any
@@ -14,7 +15,6 @@ from pipeline.settings import Workspace
 
 TEMPLATE = Path(__file__).with_name("card.md")
 LANGUAGES = {"en": "English", "ru": "Russian"}
-SYSTEMS = ("ensemble", "transformer", "spacy")
 CORPORA = {
     "conll2003": ("CoNLL-2003, English newswire of 1996", "annotations free; text is Reuters', for research use"),
     "wnut17": ("WNUT17, English social media with rare and new names", "CC BY 4.0"),
@@ -38,23 +38,31 @@ def model_card(workspace: Workspace, language: str, metrics: dict[str, Any]) -> 
         data_hash=metrics.get("data_hash") or "unknown",
         seed=metrics.get("seed", workspace.params.get("seed")),
         trial=trial if workspace.profile in SUFFIXED else "",
-        scores=score_table(metrics),
+        scores=score_table(metrics, params["ensemble"]["legs"]),
         thresholds=threshold_table(metrics),
         data=data_list(workspace, language),
         encoder=params["transformer"]["encoder"],
         vectors=params["spacy"]["vectors"],
+        shipped=shipped_note(params),
     )
 
 
-def score_table(metrics: dict[str, Any]) -> str:
-    """Test F1 of every system by corpus, and per type of the ensemble, as a Markdown table."""
-    rows = [f"| corpus | {' | '.join(SYSTEMS)} | ensemble by type |", "|---" * (len(SYSTEMS) + 2) + "|"]
+def shipped_note(params: dict[str, Any]) -> str:
+    """What the card says of a pretrained pipeline among the legs; empty where there is none."""
+    name = params.get("shipped", {}).get("pipeline") if "shipped" in params["ensemble"]["legs"] else None
+    return f" The leg `shipped` is the pretrained pipeline `{name}`, used as published." if name else ""
+
+
+def score_table(metrics: dict[str, Any], legs: Sequence[str]) -> str:
+    """Test F1 of the ensemble and each of its ``legs`` by corpus, and per type of the ensemble, as a Markdown table."""
+    shown = ["ensemble", *legs]
+    rows = [f"| corpus | {' | '.join(shown)} | ensemble by type |", "|---" * (len(shown) + 2) + "|"]
     for corpus, splits in metrics.get("corpora", {}).items():
         for split, systems in splits.items():
             if not split.startswith("test"):
                 continue
             label = corpus if split == "test" else f"{corpus}, {split.replace('_', ' ')}"
-            figures = [f"{systems[system]['f1']:.2f}" if system in systems else "" for system in SYSTEMS]
+            figures = [f"{systems[system]['f1']:.2f}" if system in systems else "" for system in shown]
             types = systems.get("ensemble", {}).get("per_type", {})
             by_type = ", ".join(f"{type_} {value['f1']:.1f}" for type_, value in types.items())
             rows.append(f"| {label} | {' | '.join(figures)} | {by_type} |")

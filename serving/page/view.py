@@ -9,7 +9,7 @@ from typing import Any
 
 TYPE_NAMES = {"PER": "Person", "LOC": "Location", "ORG": "Organisation", "MISC": "Other name"}
 LANGUAGE_NAMES = {"en": "English", "ru": "Russian"}
-LEG_NAMES = {"transformer": "Transformer", "spacy": "spaCy"}
+LEG_NAMES = {"transformer": "Transformer", "spacy": "spaCy", "shipped": "Pretrained"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,10 @@ def test_card_of_a_trial_profile_says_so(workspace, fill, empty_leg) -> None:  #
 
 
 def test_score_table_leaves_a_missing_system_blank() -> None:
-    table = score_table({"corpora": {"wnut17": {"test": {"ensemble": {"f1": 50.0, "per_type": {}}}, "dev": {}}}})
+    table = score_table(
+        {"corpora": {"wnut17": {"test": {"ensemble": {"f1": 50.0, "per_type": {}}}, "dev": {}}}},
+        ["transformer", "spacy"],
+    )
     assert table.splitlines()[2:] == ["| wnut17 | 50.00 |  |  |  |"]
 
 
