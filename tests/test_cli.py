@@ -13,7 +13,10 @@ import yaml
 from pipeline.environment import quiet_environment
 
 NER = Path(sys.executable).parent / "ner"
-STAGES = ["pull", "validate", "prepare", "encoder", "vectors", "train", "ensemble", "evaluate", "register", "promote"]
+STAGES = [
+    "pull", "validate", "prepare", "encoder", "vectors", "train", "export", "ensemble", "evaluate", "register",
+    "promote",
+]  # fmt: skip
 SYSTEM = ["run", "up", "down", "status", "deploy", "rollback", "predict", "readme"]
 
 
