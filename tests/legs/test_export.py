@@ -13,6 +13,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from onnxruntime import InferenceSession
 
 from pipeline.bio import bio_labels
 from pipeline.decode import decode_spans, span_f1
@@ -20,7 +22,7 @@ from pipeline.document import from_words, write_jsonl
 from pipeline.errors import NerError
 from pipeline.files import read_json, write_json
 from pipeline.legs import load_leg
-from pipeline.legs.export import export, run
+from pipeline.legs.export import TokenScaled, export, quantise, run
 from pipeline.legs.transformer import THREADS, TransformerLeg, thread_count
 from pipeline.legs.transformer_torch import TorchLeg
 from pipeline.settings import Workspace, load_params, overlay
@@ -75,6 +77,23 @@ def test_several_callers_get_what_each_would_get_alone(exported: Export) -> None
     with ThreadPoolExecutor(4) as pool:
         for found in pool.map(lambda _: np.concatenate(leg.predict(documents)), range(12)):
             np.testing.assert_array_equal(found, expected)
+
+
+def test_a_token_of_great_magnitude_takes_no_range_from_the_others(tmp_path: Path) -> None:
+    """Through int8, the other tokens' products keep their precision beside a token a thousand times as large."""
+    torch.manual_seed(2)
+    linear, tokens = torch.nn.Linear(64, 16), torch.randn(1, 12, 64)
+    tokens[0, 0] *= 1000
+    errors = {}
+    for name, layer in {"plain": linear, "scaled": TokenScaled(linear)}.items():
+        plain, int8 = tmp_path / f"{name}.onnx", tmp_path / f"{name}.int8.onnx"
+        torch.onnx.export(layer.eval(), (tokens,), str(plain), dynamo=False, input_names=["x"])
+        quantise(plain, int8)
+        (found,) = InferenceSession(int8, providers=["CPUExecutionProvider"]).run(None, {"x": tokens.numpy()})
+        exact = linear(tokens).detach().numpy()
+        np.testing.assert_allclose(layer(tokens).detach().numpy(), exact, rtol=1e-4, atol=1e-4)
+        errors[name] = float(np.abs(found - exact)[0, 1:].mean())
+    assert errors["scaled"] < 0.02 < 10 * errors["scaled"] < errors["plain"]
 
 
 def test_it_answers_as_the_trained_model(trained: Path, exported: Export) -> None:
