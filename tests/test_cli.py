@@ -14,7 +14,7 @@ from pipeline.environment import quiet_environment
 
 NER = Path(sys.executable).parent / "ner"
 STAGES = ["pull", "validate", "prepare", "encoder", "vectors", "train", "ensemble", "evaluate", "register", "promote"]
-SYSTEM = ["run", "up", "down", "status", "deploy", "rollback", "predict", "readme"]
+SYSTEM = ["run", "up", "down", "status", "deploy", "rollback", "predict", "readme", "behave"]
 
 
 def ner(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:

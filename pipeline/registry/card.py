@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from pathlib import Path
 from string import Template
 from typing import Any
@@ -12,7 +14,9 @@ from pipeline.registry.flatten import for_language
 from pipeline.registry.store import SUFFIXED, model_name
 from pipeline.settings import Workspace
 
+CARD = "card.md"  # its name among a run's artifacts
 TEMPLATE = Path(__file__).with_name("card.md")
+SECTION = re.compile(r"(?m)^## Behaviour\n\n(?:(?!## )[^\n]*\n)*")
 LANGUAGES = {"en": "English", "ru": "Russian"}
 SYSTEMS = ("ensemble", "transformer", "spacy")
 CORPORA = {
@@ -58,6 +62,13 @@ def score_table(metrics: dict[str, Any]) -> str:
             by_type = ", ".join(f"{type_} {value['f1']:.1f}" for type_, value in types.items())
             rows.append(f"| {label} | {' | '.join(figures)} | {by_type} |")
     return "\n".join(rows)
+
+
+def with_behaviour(card: str, rates: Mapping[str, float], cases: int) -> str:
+    """The card with pass rates in percent in its section on behaviour, in place of what stood there."""
+    rows = ["| capability | passed |", "|---|---:|", *(f"| {name} | {rate:.1f} % |" for name, rate in rates.items())]
+    text = f"{cases} small tests with invented names (CheckList), at the last promotion:\n\n" + "\n".join(rows)
+    return SECTION.sub(lambda _: f"## Behaviour\n\n{text}\n\n", card, count=1)
 
 
 def data_list(workspace: Workspace, language: str) -> str:
