@@ -154,6 +154,20 @@ def annotate(source: Path, language: str, output: Path, model: str | None) -> No
 
 @commands.command()
 @LANGUAGE
+@click.option("--capability", "-c", multiple=True, help="This capability only; may be given several times.")
+@click.option("--failures", is_flag=True, help="Also list the failed cases.")
+def behave(language: str, capability: tuple[str, ...], failures: bool) -> None:
+    """Ask the trained ensemble the behaviour suite: small tests of case, punctuation, inflection, tables and more."""
+    from pipeline.behaviour import show
+
+    report = show.workspace_report(Workspace.load(), language, capability)
+    if failures and report.failures:
+        click.echo(show.failures(report) + "\n")
+    click.echo(show.table(report))
+
+
+@commands.command()
+@LANGUAGE
 def register(language: str) -> None:
     """Replay what the stages wrote into an MLflow run and register the model as challenger."""
     from pipeline.registry import register

@@ -15,16 +15,18 @@ if TYPE_CHECKING:
 
 LONGEST = 100  # characters of a run without blanks that spaCy sees at once: some of its patterns are not linear
 _LONG_RUN = re.compile(rf"\S{{{LONGEST + 1},}}")
+_SKIN = "[\U0001f3fb-\U0001f3ff]"  # the sign after an emoji that colours it
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _CYRILLIC = re.compile("[а-яё]", re.IGNORECASE)
-_LINE_BREAK = re.compile(r"[\n\r\v\f\x85\u2028\u2029]")
+_BREAK = re.compile(r"[\t\n\r\v\f\x85\u2028\u2029]")  # lines, and the cells of a table
 
 _STOP = re.compile(r"[.!?…。！？]+$")
 _CLOSING = frozenset("\"'”’»)]}") | {"''"}
 _MOST_CLOSING = 4  # closing signs after a full stop that are looked past
 _DASHES = frozenset("—–-") | {"--"}
+_INITIALS = re.compile(r"[^\W\d_](?:\.[^\W\d_])*")
 _OPENING = frozenset("\"'“‘«„([{") | {"``"}
-# Words whose full stop rarely ends a sentence; single letters (initials) never do.
+# Words whose full stop rarely ends a sentence; that of initials (J., J.R.) never does.
 _SHORT_FORMS = {
     "en": "mr mrs ms dr prof st rev gen gov lt col sgt capt cpl maj sen rep jr sr inc corp co ltd vs no nos fig etc "
     "jan feb mar apr jun jul aug sep sept oct nov dec e.g i.e u.s u.k u.n a.m p.m ph.d",
@@ -83,7 +85,7 @@ def _tokenizer(language: str) -> tuple[Language, Lock]:
     """A blank pipeline whose tokenizer splits as the corpora do.
 
     Hyphens, dots and signs within a word or number stay (Anglo-Saxon, 4-2, 12/05); Russian full stops always stand
-    alone, also after initials.
+    alone, also after initials. What separates the cells of a table always stands alone, also between word and number.
     """
     import spacy
     from spacy.lang.char_classes import ALPHA, ALPHA_LOWER, ALPHA_UPPER, LIST_ELLIPSES, LIST_ICONS
@@ -95,11 +97,16 @@ def _tokenizer(language: str) -> tuple[Language, Lock]:
         *LIST_ICONS,
         rf"(?<=[{ALPHA_LOWER}])\.(?=[{ALPHA_UPPER}])",
         rf"(?<=[{ALPHA}])[,:;<>=/](?=[{ALPHA}])",
+        rf"(?<=[{ALPHA}])[,;](?=[0-9])",
+        rf"(?<=[0-9])[,;](?=[{ALPHA}])",
+        r"\|+",
+        _SKIN,
         rf"(?<=[{ALPHA}0-9])(?:--+|[–—]+)(?=[{ALPHA}0-9])",
         rf"(?<=[{ALPHA}0-9.,!?])[«»„“”\"()\[\]]+(?=[{ALPHA}0-9])",
     ]
     prefixes = [r"#(?!\w)" if pattern == "#" else pattern for pattern in nlp.Defaults.prefixes]
-    suffixes = list(nlp.Defaults.suffixes)
+    prefixes += [r"\|+", _SKIN]
+    suffixes = [*nlp.Defaults.suffixes, r"\|+", _SKIN]
     if language == "ru":
         suffixes.append(rf"(?<=[{ALPHA}0-9])\.")
         infixes.append(rf"(?<=\b[{ALPHA}])\.(?=[{ALPHA}])")
@@ -117,12 +124,12 @@ def _tokenizer(language: str) -> tuple[Language, Lock]:
 
 
 def _sentences(text: str, tokens: tuple[Token, ...], language: str) -> Iterator[Sentence]:
-    """Sentences that tile the tokens: ended by a line break, or by a stop before what can begin a sentence."""
+    """Sentences that tile the tokens: ended by a line break or tab, or by a stop before what can begin a sentence."""
     start = 0
     abbreviations = _ABBREVIATIONS.get(language, frozenset())
     for at in range(1, len(tokens)):
         gap = text[tokens[at - 1].end : tokens[at].start]
-        if _LINE_BREAK.search(gap) or (gap and _ends(text, tokens, start, at, abbreviations)):
+        if _BREAK.search(gap) or (gap and _ends(text, tokens, start, at, abbreviations)):
             yield Sentence(start, at)
             start = at
     if tokens:
@@ -155,4 +162,4 @@ def _ends(text: str, tokens: tuple[Token, ...], start: int, at: int, abbreviatio
 
 
 def _abbreviated(word: str, abbreviations: frozenset[str]) -> bool:
-    return (len(word) == 1 and word.isupper()) or word.lower() in abbreviations
+    return (word.isupper() and bool(_INITIALS.fullmatch(word))) or word.lower() in abbreviations

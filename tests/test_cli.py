@@ -28,7 +28,7 @@ STAGES = [
     "register",
     "promote",
 ]
-SYSTEM = ["run", "up", "down", "status", "deploy", "rollback", "predict", "readme"]
+SYSTEM = ["run", "up", "down", "status", "deploy", "rollback", "predict", "readme", "behave"]
 
 
 def ner(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:

@@ -44,9 +44,9 @@ def test_the_same_text_gives_the_same_document_again(text: str, language: str) -
 
 
 @settings(max_examples=100, deadline=None)
-@given(left=SIGNS, right=SIGNS, language=LANGUAGES)
-def test_a_line_break_separates_for_good(left: str, right: str, language: str) -> None:
-    both = document_from_text(f"{left}\n{right}", language)
+@given(left=SIGNS, right=SIGNS, between=st.sampled_from("\n\t"), language=LANGUAGES)
+def test_a_line_break_or_tab_separates_for_good(left: str, right: str, between: str, language: str) -> None:
+    both = document_from_text(f"{left}{between}{right}", language)
     first, second = document_from_text(left, language), document_from_text(right, language)
 
     assert both.words() == first.words() + second.words()
@@ -73,6 +73,14 @@ def test_lone_surrogates_are_replaced_one_for_one(text: str) -> None:
         ("gonna see @plum and #Tag, (#Other)", ["gonna see @plum and #Tag , ( #Other )"]),
         ("Dunmore—or Kells—lost", ["Dunmore — or Kells — lost"]),
         ("one\r\ntwo\u2028three", ["one", "two", "three"]),
+        (
+            "The judge, J.R. Quill, left with A.B. Hale. He won.",
+            ["The judge , J.R. Quill , left with A.B. Hale .", "He won ."],
+        ),
+        ("Vera Plum\tKells\t34", ["Vera Plum", "Kells", "34"]),
+        ("Vera Plum|Kells|34 |--|", ["Vera Plum | Kells | 34 | -- |"]),
+        ("Vera Plum,Kells,2019;Dunmore 1,500", ["Vera Plum , Kells , 2019 ; Dunmore 1,500"]),
+        ("👍🏽Kells 👍🏽", ["👍 🏽 Kells 👍 🏽"]),
     ],
 )
 def test_english(text: str, expected: list[str]) -> None:
@@ -88,6 +96,7 @@ def test_english(text: str, expected: list[str]) -> None:
         ("«Да!» — сказал он. Всё.", ["« Да ! » — сказал он .", "Всё ."]),
         ("Так вышло. — Нет. – Да.", ["Так вышло .", "— Нет .", "– Да ."]),
         ("Сайт Огни.ру и Парус.Вести пишут", ["Сайт Огни.ру и Парус.Вести пишут"]),
+        ("Пётр Сойкин|Усть-Лог,2019\tда", ["Пётр Сойкин | Усть-Лог , 2019", "да"]),
         ("15-летний, 3,5 млн руб. Из-за чего?", ["15-летний , 3,5 млн руб . Из-за чего ?"]),
     ],
 )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from string import Template
 from typing import Any
@@ -13,7 +14,9 @@ from pipeline.registry.flatten import for_language
 from pipeline.registry.store import SUFFIXED, model_name
 from pipeline.settings import Workspace
 
+CARD = "card.md"  # its name among a run's artifacts
 TEMPLATE = Path(__file__).with_name("card.md")
+SECTION = re.compile(r"(?m)^## Behaviour\n\n(?:(?!## )[^\n]*\n)*")
 LANGUAGES = {"en": "English", "ru": "Russian"}
 CORPORA = {
     "conll2003": ("CoNLL-2003, English newswire of 1996", "annotations free; text is Reuters', for research use"),
@@ -90,6 +93,13 @@ def threshold_table(metrics: dict[str, Any]) -> str:
 
 def _shown(value: float | None, digits: int) -> str:
     return "" if value is None else f"{value:.{digits}f}"
+
+
+def with_behaviour(card: str, rates: Mapping[str, float], cases: int) -> str:
+    """The card with pass rates in percent in its section on behaviour, in place of what stood there."""
+    rows = ["| capability | passed |", "|---|---:|", *(f"| {name} | {rate:.1f} % |" for name, rate in rates.items())]
+    text = f"{cases} small tests with invented names (CheckList), at the last promotion:\n\n" + "\n".join(rows)
+    return SECTION.sub(lambda _: f"## Behaviour\n\n{text}\n\n", card, count=1)
 
 
 def data_list(workspace: Workspace, language: str) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 
 from pipeline.document import Document, Span, write_jsonl
 from pipeline.environment import quiet_environment
+from pipeline.registry.ask import REPEATS
 
 ASK = Path(__file__).with_name("ask.py")
 SECONDS = 3600  # no gate takes that long; a process that hangs must end some time
@@ -31,15 +32,20 @@ class Answers:
     load_seconds: float
 
 
-def ask(model: Path, texts: list[str]) -> Answers:
+def ask(model: Path, texts: list[str], repeats: int = REPEATS) -> Answers:
     """Load the model with MLflow and ask it each text alone.
+
+    Args:
+        model: folder of an MLflow model.
+        texts: what to ask.
+        repeats: how often each text is asked; the quickest answer gives its milliseconds.
 
     Raises:
         ProcessFailed: it does not load, or does not answer.
     """
     with TemporaryDirectory(prefix="ner-gate-") as folder:
         (Path(folder) / "texts.json").write_text(json.dumps(texts), encoding="utf-8")
-        run_python(model, Path(folder), "-P", str(ASK), str(model), "texts.json", "answers.json")
+        run_python(model, Path(folder), "-P", str(ASK), str(model), "texts.json", "answers.json", str(repeats))
         return Answers(**json.loads((Path(folder) / "answers.json").read_text(encoding="utf-8")))
 
 

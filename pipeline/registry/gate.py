@@ -1,15 +1,20 @@
-"""The gate before the alias ``champion``: golden samples, latency, and no worse on the gate half. No MLflow here."""
+"""The gate before the alias ``champion``: golden samples, latency, behaviour, and no worse on the gate half.
+
+No MLflow here.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from pipeline import golden
+from pipeline.behaviour import Case, Report, load_cases
+from pipeline.behaviour.suite import judge_all, texts_of
 from pipeline.document import Document, Span, read_jsonl
 from pipeline.errors import NerError
 from pipeline.registry import fresh
@@ -84,6 +89,52 @@ def check_golden(model: Path, language: str, types: Sequence[str], options: Mapp
     return GateVerdict(not reasons, reasons or [answers], details)
 
 
+def behaviour_of(model: Path, cases: Sequence[Case], types: Sequence[str]) -> Report:
+    """What a model passes of the behaviour suite, in a fresh process.
+
+    Raises:
+        ProcessFailed: it does not load or answer, or not in due form.
+    """
+    texts = texts_of(cases)
+    answers = fresh.ask(model, texts, repeats=1).answers
+    for text, answer in zip(texts, answers, strict=True):
+        if breaches := golden.form_breaches(text, answer, types):
+            raise fresh.ProcessFailed(f"answer to {text[:40]!r}: {breaches[0]}")
+    return judge_all(cases, {text: answer["entities"] for text, answer in zip(texts, answers, strict=True)})
+
+
+def check_behaviour(
+    champion: Path | None, challenger: Path, language: str, types: Sequence[str], options: Mapping[str, Any]
+) -> GateVerdict:
+    """Whether the challenger passes about as many behaviour cases as the champion does, and those that are a must.
+
+    Passes without asking where the rule is off (``min_behaviour: null``) or the language has no suite.
+    """
+    allowed, floor = options.get("min_behaviour"), float(options.get("behaviour_must") or 0)
+    cases = load_cases(language, types) if allowed is not None else []
+    if not cases:
+        return GateVerdict(True, [])
+    reports: dict[str, Report] = {}
+    for role, model in (("challenger", challenger), ("champion", champion)):
+        if model is None:
+            continue
+        try:
+            reports[role] = behaviour_of(model, cases, types)
+        except fresh.ProcessFailed as error:
+            return GateVerdict(False, [f"behaviour: the {role} fails in a fresh process: {error}"], final=False)
+    mine, reasons = reports["challenger"], []
+    if mine.must < floor:
+        failed = ", ".join(outcome.case.id for outcome in mine.failures if outcome.case.must)
+        reasons.append(f"behaviour: {mine.must:.1f} % of the must cases pass, required are {floor:.1f} %: {failed}")
+    if "champion" in reports and (difference := mine.overall - reports["champion"].overall) < allowed:
+        reasons.append(f"behaviour: the pass rate changes by {difference:+.1f} points, allowed are {allowed:+.1f}")
+    details = {role: report.to_json() for role, report in reports.items()} | {"allowed": allowed, "must": floor}
+    passed = f"behaviour: {mine.overall:.1f} % of {len(cases)} cases pass"
+    if "champion" in reports:
+        passed += f", {reports['champion'].overall:.1f} % with the champion"
+    return GateVerdict(not reasons, reasons or [passed], {"behaviour": details})
+
+
 def compare(
     champion: Path, challenger: Path, documents: Mapping[str, Sequence[Document]], options: Mapping[str, Any], seed: int
 ) -> GateVerdict:
@@ -129,20 +180,29 @@ def judge(
     options: Mapping[str, Any],
     seed: int,
 ) -> GateVerdict:
-    """The whole gate; the comparison, which takes longest, is left out where the golden samples already fail.
+    """The whole gate; where the golden samples already fail, what takes longer is left out.
 
     Args:
-        challenger, champion: folders of the two models; no champion: the golden samples alone decide.
+        challenger, champion: folders of the two models; no champion: nothing is compared.
         documents: the gate half by corpus.
         language, types: of the models.
         options: the section ``promotion`` of the parameters.
         seed: of the bootstrap.
     """
-    first = check_golden(challenger, language, types, options)
-    if not first.passed:
-        return first
-    if champion is None:
-        return GateVerdict(True, ["first model: there is no champion to compare with", *first.reasons], first.details)
-    second = compare(champion, challenger, documents, options, seed)
-    reasons = [*second.reasons, *first.reasons] if second.passed else second.reasons
-    return GateVerdict(second.passed, reasons, first.details | {"comparison": second.details}, second.final)
+    verdicts = [check_golden(challenger, language, types, options)]
+    if verdicts[0].passed:
+        verdicts.append(check_behaviour(champion, challenger, language, types, options))
+        if champion is None:
+            verdicts.append(GateVerdict(True, ["first model: there is no champion to compare with"]))
+        else:
+            compared = compare(champion, challenger, documents, options, seed)
+            verdicts.append(replace(compared, details={"comparison": compared.details}))
+    return together(verdicts)
+
+
+def together(verdicts: Sequence[GateVerdict]) -> GateVerdict:
+    """One verdict from those on the parts, which has to be good on all: the reasons of the last part first."""
+    passed = all(verdict.passed for verdict in verdicts)
+    reasons = [reason for verdict in reversed(verdicts) for reason in verdict.reasons if passed or not verdict.passed]
+    details = {name: detail for verdict in verdicts for name, detail in verdict.details.items()}
+    return GateVerdict(passed, reasons, details, all(verdict.final for verdict in verdicts))

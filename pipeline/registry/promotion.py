@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import TYPE_CHECKING
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
 
 from pipeline import golden
+from pipeline.behaviour.cases import suite_hash
 from pipeline.document import Document
 from pipeline.errors import NerError
 from pipeline.files import sha256_of
 from pipeline.registry import gate
+from pipeline.registry.card import CARD, with_behaviour
 from pipeline.registry.champions import ROLLED_BACK, crown, model_folder, now, version_info
 from pipeline.registry.registration import alias_version
 from pipeline.registry.store import CHALLENGER, CHAMPION, exclusive, model_name, open_store
@@ -87,6 +92,7 @@ def verdict_key(
         "rules": workspace.params["promotion"],
         "seed": workspace.params["seed"],
         "golden": sha256_of(golden.FILE),
+        "behaviour": suite_hash(language),
         "documents": {corpus: [document.to_json() for document in part] for corpus, part in documents.items()},
     }
     return sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
@@ -95,7 +101,7 @@ def verdict_key(
 def note(
     client: MlflowClient, name: str, version: str, champion: str | None, verdict: gate.GateVerdict, key: str
 ) -> None:
-    """Write a verdict into the challenger's run (tags and a JSON file) and onto its version."""
+    """Write a verdict into the challenger's run (tags, a JSON file, metrics, the card) and onto its version."""
     run_id = client.get_model_version(name, version).run_id
     reasons = json.dumps(verdict.reasons, ensure_ascii=False)
     record = {
@@ -108,8 +114,22 @@ def note(
         **verdict.details,
     }
     client.log_dict(run_id, record, f"gate/version-{version}-against-{champion or 'none'}.json")
+    if behaviour := verdict.details.get("behaviour"):
+        note_behaviour(client, run_id, behaviour["challenger"])
     for tag, value in ((PASSED, str(verdict.passed).lower()), (REASONS, reasons)):
         client.set_tag(run_id, tag, value[:TAG_LENGTH])
         client.set_model_version_tag(name, version, tag, value)
     if verdict.final:
         client.set_model_version_tag(name, version, KEY, key)
+
+
+def note_behaviour(client: MlflowClient, run_id: str, found: dict[str, Any]) -> None:
+    """Put the pass rates of the behaviour suite into a run: metrics ``behaviour.<capability>``, and its model card."""
+    from mlflow.entities import Metric
+
+    rates = found["capabilities"] | {"overall": found["overall"]}
+    at = int(time.time() * 1000)
+    client.log_batch(run_id, [Metric(f"behaviour.{name}", rate, at, 0) for name, rate in rates.items()])
+    with TemporaryDirectory(prefix="ner-card-") as folder:
+        written = Path(client.download_artifacts(run_id, CARD, folder)).read_text(encoding="utf-8")
+    client.log_text(run_id, with_behaviour(written, rates, found["cases"]), CARD)

@@ -13,7 +13,7 @@ import yaml
 
 from pipeline.files import read_json
 from pipeline.registry import lineage
-from pipeline.registry.card import model_card
+from pipeline.registry.card import CARD, model_card
 from pipeline.registry.flatten import final_metrics, history_metrics, model_params
 from pipeline.settings import Workspace
 
@@ -90,7 +90,7 @@ def _log_artifacts(
     for target, folder in folders.items():
         if folder.is_dir():
             client.log_artifacts(run_id, str(folder), target)
-    client.log_text(run_id, model_card(workspace, language, metrics), "card.md")
+    client.log_text(run_id, model_card(workspace, language, metrics), CARD)
     with TemporaryDirectory() as folder:
         resolved = Path(folder) / "params.yaml"
         resolved.write_text(yaml.safe_dump(workspace.params, sort_keys=False, allow_unicode=True), encoding="utf-8")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from pipeline.files import read_json
-from pipeline.registry.card import model_card, score_table, threshold_table
+from pipeline.registry.card import model_card, score_table, threshold_table, with_behaviour
 
 
 def test_card_has_scores_data_licences_and_limits(workspace, fill, empty_leg) -> None:  # noqa: ANN001
@@ -55,3 +55,18 @@ def test_card_of_the_bundled_samples_claims_no_corpus(workspace, fill, empty_leg
     card = model_card(demo, "en", read_json(workspace.paths.metrics("en")))
     assert "invented samples" in card
     assert "Reuters" not in card
+
+
+def test_pass_rates_take_their_place_in_the_card_and_are_replaced_by_newer_ones(workspace, fill, empty_leg) -> None:  # noqa: ANN001
+    fill(empty_leg)
+    card = model_card(workspace, "en", read_json(workspace.paths.metrics("en")))
+    assert "Not tested yet" in card
+    once = with_behaviour(card, {"lower_case": 41.26, "overall": 90.0}, 50)
+    assert "Not tested yet" not in once
+    assert "| lower_case | 41.3 % |" in once
+    assert "50 small tests" in once
+    twice = with_behaviour(once, {"lower_case": 50.0}, 20)
+    assert "41.3" not in twice
+    assert "| lower_case | 50.0 % |" in twice
+    for part in ("## Scores", "91.25", "## Data", "## Use and limits", "## Licences"):
+        assert once.count(part) == twice.count(part) == card.count(part)
