@@ -112,10 +112,9 @@ class TokenScaled(torch.nn.Module):
 
 
 def scale_tokens(model: PreTrainedModel) -> None:
-    """Put :class:`TokenScaled` in the place of the layers that lead out of the feed-forward layers' hidden values."""
-    width = model.config.hidden_size
+    """Put :class:`TokenScaled` in the place of the layers that widen or narrow: feed-forward and classifier."""
     for name, module in list(model.named_modules()):
-        if isinstance(module, torch.nn.Linear) and module.in_features > module.out_features == width:
+        if isinstance(module, torch.nn.Linear) and module.in_features != module.out_features:
             model.set_submodule(name, TokenScaled(module))
 
 
