@@ -63,10 +63,7 @@ setup(
     extras_require={"test": TEST},
     entry_points={
         "console_scripts": ["ner = pipeline.cli:main"],
-        "spacy_factories": [
-            "bio_tagger = pipeline.legs.spacy_component:make_bio_tagger",
-            "slovnet_ner = pipeline.legs.slovnet_component:make_slovnet_ner",
-        ],
+        # no spacy_factories: spaCy would load them in every process, also where a model's own older code stands
         "ner.commands": ["pipeline = pipeline.cli:commands", "serving = serving.cli:commands"],
     },
 )

@@ -30,11 +30,19 @@ def follow_parent(name: str = "dvc", seconds: float = 1.0) -> None:
         return
 
     def watch() -> None:
-        while all(process.is_running() and process.status() != psutil.STATUS_ZOMBIE for process in chain):
+        while all(alive(process) for process in chain):
             time.sleep(seconds)
         os._exit(143)
 
     threading.Thread(target=watch, daemon=True, name="lifeline").start()
+
+
+def alive(process: psutil.Process) -> bool:
+    """Whether a process still runs; one that ends while it is looked at does not."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 @contextmanager

@@ -15,7 +15,7 @@ import pytest
 from pipeline.document import Span, from_words, read_jsonl, write_jsonl
 from pipeline.errors import NerError
 from pipeline.files import replace_folder, write_atomically
-from pipeline.lifeline import only_one
+from pipeline.lifeline import alive, only_one
 from pipeline.settings import Workspace, find_root, load_params, overlay
 
 
@@ -109,6 +109,17 @@ def test_a_second_holder_is_refused(tmp_path: Path) -> None:
         done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert done.returncode == 3
     assert str(os.getpid()) in done.stdout
+
+
+def test_a_process_that_ends_while_it_is_looked_at_is_not_alive(monkeypatch: pytest.MonkeyPatch) -> None:
+    process = psutil.Process()
+    assert alive(process)
+
+    def gone() -> str:
+        raise psutil.NoSuchProcess(process.pid)
+
+    monkeypatch.setattr(process, "status", gone)
+    assert not alive(process)
 
 
 def test_a_stage_ends_with_the_command_that_started_it(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+from importlib.metadata import distribution
 from pathlib import Path
 
 from packaging.requirements import Requirement
@@ -51,3 +52,8 @@ def test_pages_docs_and_code_name_no_path_of_a_machine(root: Path) -> None:
     for name in filter(None, done.stdout.split("\0")):
         text = (root / name).read_text(encoding="utf-8")
         assert not re.search(r"/(home|root|work|Users)/\w+/", text), name
+
+
+def test_no_spacy_factory_is_an_entry_point() -> None:
+    """spaCy loads them in every process, and an older model's frozen code lacks the newer modules they would name."""
+    assert not [each for each in distribution("ner-pipeline").entry_points if each.group == "spacy_factories"]

@@ -11,7 +11,6 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from pipeline.files import read_json, replace_folder, write_json
-from pipeline.legs.averaging import WeightAverage
 
 
 @dataclass
@@ -54,11 +53,9 @@ class Checkpoints:
                 if other.is_dir() and other.name != fingerprint:
                     shutil.rmtree(other)
 
-    def save(
-        self, model: torch.nn.Module, optimizer: torch.optim.Optimizer, average: WeightAverage, progress: Progress
-    ) -> None:
-        """Keep the state to go on from: trained weights, their average, the optimiser's moments, progress."""
-        tensors = {f"average.{name}": value for name, value in average.values.items()}
+    def save(self, model: torch.nn.Module, optimizer: torch.optim.Optimizer, progress: Progress) -> None:
+        """Keep the state to go on from: trained weights, the optimiser's moments, progress."""
+        tensors: dict[str, torch.Tensor] = {}
         for name, parameter in model.named_parameters():
             if not parameter.requires_grad:
                 continue
@@ -69,19 +66,18 @@ class Checkpoints:
             save_file(tensors, folder / "state.safetensors")
             write_json(folder / "progress.json", asdict(progress))
 
-    def load(self, model: torch.nn.Module, optimizer: torch.optim.Optimizer, average: WeightAverage) -> Progress | None:
+    def load(self, model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> Progress | None:
         """Put the saved state in place; None where there is none."""
         folder = self._folder / "last"
         if not (folder / "progress.json").is_file():
             return None
         tensors = load_file(folder / "state.safetensors")
-        keys = {name.split(".", 1)[0] for name in tensors} - {"model", "average"}
+        keys = {name.split(".", 1)[0] for name in tensors} - {"model"}
         with torch.no_grad():
             for name, parameter in model.named_parameters():
                 if f"model.{name}" not in tensors:
                     continue
                 parameter.copy_(tensors[f"model.{name}"])
-                average.values[name].copy_(tensors[f"average.{name}"])
                 state = {key: tensors[f"{key}.{name}"] for key in keys if f"{key}.{name}" in tensors}
                 if state:
                     optimizer.state[parameter] = {key: value.to(parameter.device) for key, value in state.items()}

@@ -1,7 +1,7 @@
 """The spaCy component ``slovnet_ner``: slovnet's pretrained Russian CNN-CRF (github.com/natasha/slovnet).
 
 It reads the tokens of a Doc as they are, sets ``doc.ents``, and gives label probabilities as the CRF's marginals.
-Importing the module registers the factory (spaCy also finds it by the entry point ``spacy_factories``).
+Importing the module registers the factory, before `spacy.load`.
 """
 
 # No postponed annotations here: spaCy builds its settings schema from the signature of the factory.

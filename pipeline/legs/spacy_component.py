@@ -1,7 +1,7 @@
 """The spaCy component ``bio_tagger``: a softmax over IOB2 labels on a tok2vec, which sets ``doc.ents``.
 
 spaCy's own ``ner`` predicts transitions and yields no usable scores; this one gives a probability per token and label.
-Importing the module registers the factory (spaCy also finds it by the entry point ``spacy_factories``).
+Importing the module registers the factory, before `spacy.load`.
 """
 
 # No postponed annotations here: spaCy builds its settings schema from the signatures below.

@@ -164,8 +164,13 @@ def run(workspace: Workspace, language: str) -> None:
     With ``spacy.pipeline`` set for the language, that shipped pipeline is put in place instead.
     Trains on the train parts, stops early on the tune half of the development parts; sees nothing else.
     """
+    folder = workspace.paths.leg(language, LEG)
+    if shipped := workspace.params["spacy"]["pipeline"].get(language):
+        types = workspace.language(language)["types"]
+        install(shipped, types, folder, packages=workspace.paths.packages, where="params.yaml: spacy.pipeline")
+        return
     train, dev = read_training(workspace, language)
-    train_leg(workspace, language, train, dev, folder=workspace.paths.leg(language, LEG))
+    train_leg(workspace, language, train, dev, folder=folder)
 
 
 def train_leg(
@@ -183,9 +188,6 @@ def train_leg(
     """
     follow_parent()
     params, types = workspace.params["spacy"], workspace.language(language)["types"]
-    if shipped := params["pipeline"].get(language):
-        install(shipped, types, folder, packages=workspace.paths.packages, where="params.yaml: spacy.pipeline")
-        return
     with only_one(workspace.paths.checkpoints(language, name).with_suffix(".lock")):
         fit(
             train,

@@ -20,7 +20,6 @@ from pipeline.decode import decode_spans, span_f1
 from pipeline.document import Document, documents_hash
 from pipeline.errors import NerError
 from pipeline.files import replace_folder, sha256_of, write_json
-from pipeline.legs.averaging import WeightAverage
 from pipeline.legs.base import SETTINGS
 from pipeline.legs.checkpoint import Checkpoints, Progress
 from pipeline.legs.encoders import resolve_encoder
@@ -134,8 +133,7 @@ def fit(
     ]
     total = sum(len(batches) for batches in epochs)
     optimizer = _optimizer(model, options)
-    average = WeightAverage(model, options["average"])
-    progress = checkpoints.load(model, optimizer, average) or Progress()
+    progress = checkpoints.load(model, optimizer) or Progress()
     started = saved = time.monotonic()
     before = progress.seconds
     with bar(total, title, initial=progress.step, unit="batch") as progress_bar:
@@ -150,7 +148,6 @@ def fit(
                 torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
                 optimizer.step()
                 optimizer.zero_grad(set_to_none=True)
-                average.update(progress.step)
                 progress.loss += loss.item()
                 progress.batch += 1
                 progress.step += 1
@@ -161,22 +158,21 @@ def fit(
                     f1=f"{progress.best_f1:.2f}" if progress.history else "?",
                 )
                 if time.monotonic() - saved > options["checkpoint_seconds"]:
-                    checkpoints.save(model, optimizer, average, progress)
+                    checkpoints.save(model, optimizer, progress)
                     saved = time.monotonic()
             model.eval()
-            with average.applied():
-                score = span_f1(dev, [decode_spans(rows, document.sentences, labels, scores=False)
-                                      for document, rows in zip(dev, leg.predict(dev), strict=True)])  # fmt: skip
-                if score > progress.best_f1:
-                    progress.best_f1, progress.best_epoch = score, progress.epoch
-                    checkpoints.save_best(model)
+            score = span_f1(dev, [decode_spans(rows, document.sentences, labels, scores=False)
+                                  for document, rows in zip(dev, leg.predict(dev), strict=True)])  # fmt: skip
+            if score > progress.best_f1:
+                progress.best_f1, progress.best_epoch = score, progress.epoch
+                checkpoints.save_best(model)
             progress.seconds = before + time.monotonic() - started
             progress.history.append({"step": progress.step, "epoch": progress.epoch + 1,
                                      "loss": progress.loss / max(1, progress.batch), "dev_f1": score,
                                      "seconds": round(progress.seconds, 1)})  # fmt: skip
             progress_bar.write(f"{title}: epoch {progress.epoch + 1}, development F1 {score:.2f}")
             progress.epoch, progress.batch, progress.loss = progress.epoch + 1, 0, 0.0
-            checkpoints.save(model, optimizer, average, progress)
+            checkpoints.save(model, optimizer, progress)
             saved = time.monotonic()
     checkpoints.load_best(model)
     with replace_folder(folder) as temporary:

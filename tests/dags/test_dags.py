@@ -63,7 +63,7 @@ def ancestors(tasks: dict[str, Any], name: str) -> set[str]:
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_nothing_trains_before_the_validation(dags: dict[str, Any], language: str) -> None:
     tasks = dags[f"retrain_{language}"]["tasks"]
-    trainings = [name for name in tasks if name.startswith("train")]
+    trainings = [name for name in tasks if name.startswith("train") and not name.startswith("train_shipped")]
     assert len(trainings) >= 2
     for name in trainings:
         own = name.rpartition("_")[2]  # the Russian DAG also holds the English training that it starts from

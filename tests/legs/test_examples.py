@@ -1,17 +1,15 @@
-"""Training examples: what an epoch shows, and the average of the weights over its steps."""
+"""Training examples: what an epoch shows."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.bio import bio_labels
 from pipeline.document import Document, Span, from_words
-from pipeline.legs.averaging import WeightAverage
 from pipeline.legs.examples import batches, recased, repeated
 from pipeline.legs.transformer_torch import special_pieces
 from pipeline.legs.windows import Windower
@@ -57,24 +55,3 @@ def test_an_epoch_shows_every_token_once_whatever_its_seed(windower: Windower) -
     for epoch in (first, other):
         assert sum(len(labels) for batch in epoch for _, labels in batch) == tokens
         assert all(len(batch) * max(len(window.pieces) for window, _ in batch) <= 128 for batch in epoch)
-
-
-def test_the_average_follows_the_weights_and_can_stand_in_for_them() -> None:
-    model = torch.nn.Linear(1, 1, bias=False)
-    torch.nn.init.constant_(model.weight, 0.0)
-    average = WeightAverage(model, 0.5)
-    for step in range(100, 103):
-        torch.nn.init.constant_(model.weight, 1.0)
-        average.update(step)
-    with average.applied():
-        assert model.weight.item() == pytest.approx(0.875)
-    assert model.weight.item() == 1.0
-
-
-def test_without_a_decay_the_average_is_the_model() -> None:
-    model = torch.nn.Linear(1, 1, bias=False)
-    average = WeightAverage(model, 0.0)
-    torch.nn.init.constant_(model.weight, 3.0)
-    average.update(0)
-    with average.applied():
-        assert model.weight.item() == 3.0
