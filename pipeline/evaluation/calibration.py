@@ -16,6 +16,7 @@ from pipeline.document import Document, Span
 BINS = 15
 PRECISIONS = (95, 99)  # percent
 DIGITS = 6
+DRAWS = 200  # simulated outcomes behind the error of chance
 
 
 @dataclass(frozen=True)
@@ -63,15 +64,19 @@ def calibration(found: Outcomes, bins: int = BINS) -> dict[str, Any]:
             predictions.
 
     Returns:
-        ``{ece, brier, bins: [{low, high, score, accuracy, count}]}``, all between 0 and 1: a bin's lowest, highest and
-        mean score, and the share of its predictions that are right. ece and brier are None where there is no
-        prediction.
+        ``{ece, ece_of_chance, brier, bins: [{low, high, score, accuracy, count}]}``, all between 0 and 1.
+        ece_of_chance: what the error would be on average if every score were exactly right, by the chance of so few
+        predictions in a bin alone. A bin's lowest, highest and mean score, and the share of its predictions that are
+        right. All but bins are None where there is no prediction.
     """
     if not len(found.scores):
-        return {"ece": None, "brier": None, "bins": []}
+        return {"ece": None, "ece_of_chance": None, "brier": None, "bins": []}
     order = np.argsort(found.scores, kind="stable")
+    parts = np.array_split(order, min(bins, len(order)))
+    drawn = np.random.default_rng(0).random((DRAWS, len(order))) < found.scores
+    chance = sum(np.abs(drawn[:, part].mean(axis=1) - found.scores[part].mean()) * len(part) for part in parts)
     rows = []
-    for part in np.array_split(order, min(bins, len(order))):
+    for part in parts:
         scores = found.scores[part]
         rows.append(
             {
@@ -84,7 +89,12 @@ def calibration(found: Outcomes, bins: int = BINS) -> dict[str, Any]:
         )
     gaps = sum(row["count"] * abs(row["score"] - row["accuracy"]) for row in rows)
     brier = float(np.mean((found.scores - found.right) ** 2))
-    return {"ece": round(gaps / len(order), DIGITS), "brier": round(brier, DIGITS), "bins": rows}
+    return {
+        "ece": round(gaps / len(order), DIGITS),
+        "ece_of_chance": round(float(np.mean(chance)) / len(order), DIGITS),
+        "brier": round(brier, DIGITS),
+        "bins": rows,
+    }
 
 
 def threshold(found: Outcomes, precision: float) -> float | None:

@@ -42,13 +42,20 @@ def test_scores_that_mean_what_they_say_have_no_error() -> None:
     assert shuffled["ece"] == pytest.approx(0.25)
 
 
+def test_the_error_of_chance_is_what_honest_scores_show_on_so_few() -> None:
+    few, many = (calibration(made([(0.7, index % 10 < 7) for index in range(count)])) for count in (60, 6000))
+    assert few["ece_of_chance"] > 5 * many["ece_of_chance"] > 0
+    # of four predictions at 0.7 in a bin, the share that is right lies 0.185 off on average (binomial)
+    assert few["ece_of_chance"] == pytest.approx(0.185, abs=0.01)
+
+
 def test_bins_hold_equal_shares() -> None:
     counts = [row["count"] for row in calibration(made([(n / 100, True) for n in range(47)]))["bins"]]
     assert (len(counts), sum(counts), max(counts) - min(counts)) == (15, 47, 1)
 
 
 def test_no_prediction_has_no_error() -> None:
-    assert calibration(made([])) == {"ece": None, "brier": None, "bins": []}
+    assert calibration(made([])) == {"ece": None, "ece_of_chance": None, "brier": None, "bins": []}
     assert thresholds(made([]), None) == {"95": None, "99": None}
 
 

@@ -12,7 +12,11 @@ from pipeline.readme_table import END, START, update
 
 
 def metrics(ensemble: float) -> dict:
-    scores = {"transformer": {"f1": 90.126}, "spacy": {"f1": 83.5}, "ensemble": {"f1": ensemble}}
+    scores = {
+        "transformer": {"f1": 90.126},
+        "spacy": {"f1": 83.5},
+        "ensemble": {"f1": ensemble, "calibration": {"ece": 0.0213}},
+    }
     return {
         "language": "en",
         "profile": "cpu",
@@ -22,6 +26,7 @@ def metrics(ensemble: float) -> dict:
         "minutes": {"total": 41.6},
         "data_hash": "0123456789abcdef",
         "corpora": {"invented": {"dev": scores, "test": scores}},
+        "significance": {"invented": {"test": {"difference": 0.874, "low": 0.3, "high": 1.2, "p": 0.004}}},
     }
 
 
@@ -42,8 +47,10 @@ def test_round_trip(readme: Path, tmp_path: Path) -> None:
     text = readme.read_text(encoding="utf-8")
     assert text.startswith("# Title\n\n")
     assert text.endswith(f"{END}\n\nAfter.\n")
-    assert "| English | invented | transformer | 90.13 | 90.13 |  |" in text
-    assert "| English | invented | ensemble | **91.00** | **91.00** |  |" in text
+    assert "| English | invented | transformer | 90.13 | 90.13 |  |  |  |" in text
+    assert (
+        "| English | invented | ensemble | **91.00** | **91.00** |  | +0.87 (+0.30 to +1.20), p 0.004 | 0.021 |" in text
+    )
     assert "seed 13" in text
     assert "42 minutes" in text
     assert "`0123456789ab`" in text
