@@ -31,7 +31,13 @@ def recased(document: Document, *, upper: bool) -> Document:
 
 
 def batches(
-    documents: Sequence[Document], windower: Windower, labels: Sequence[str], *, size: int, recase: float, seed: str
+    documents: Sequence[Document],
+    windower: Windower,
+    labels: Sequence[str],
+    *,
+    size: int,
+    recase: Mapping[str, float],
+    seed: str,
 ) -> list[list[Example]]:
     """The batches of an epoch: windows of like length, at most ``size`` pieces with padding, in random order.
 
@@ -42,7 +48,7 @@ def batches(
         windower: cuts them.
         labels: the label set, in the order of the model's outputs.
         size: pieces in a batch.
-        recase: share of the documents shown in capitals, and again in lower case.
+        recase: by corpus the share of the documents shown in capitals, and again in lower case.
         seed: of everything random in this epoch.
     """
     chance = random.Random(seed)
@@ -50,8 +56,8 @@ def batches(
     examples: list[Example] = []
     for document in documents:
         limit = chance.choice([None, None, windower.max_pieces // 4])
-        draw = chance.random()
-        shown = recased(document, upper=draw < recase) if draw < 2 * recase else document
+        draw, share = chance.random(), recase.get(document.corpus, 0.0)
+        shown = recased(document, upper=draw < share) if draw < 2 * share else document
         gold = [index_of[label] for label in encode(document.spans, len(document.tokens))]
         for window in windower.windows(shown, windower.pieces(shown), limit=limit):
             examples.append((window, gold[window.tokens.start : window.tokens.stop]))

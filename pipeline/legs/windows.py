@@ -88,7 +88,7 @@ def _spread(sentence: Sentence, lengths: Sequence[int], limit: int) -> list[Stre
     start = sentence.start
     while True:
         end, room = start, limit - 1
-        while end < sentence.end and lengths[end] <= room:
+        while end < sentence.end and (lengths[end] <= room or end == start):  # one token at least, however long
             room -= lengths[end]
             end += 1
         bounds.append((start, end))
@@ -101,6 +101,7 @@ def _spread(sentence: Sentence, lengths: Sequence[int], limit: int) -> list[Stre
     return [
         Stretch(start, end, keep_start, keep_end)
         for (start, end), keep_start, keep_end in zip(bounds, edges, edges[1:], strict=False)
+        if keep_start < keep_end  # next to a token that fills a window, an overlap may leave nothing to read
     ]
 
 

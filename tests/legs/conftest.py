@@ -15,7 +15,7 @@ TYPES = ["PER", "LOC"]
 OPTIONS: dict[str, Any] = {
     "max_pieces": 64, "batch_pieces": 256, "epochs": 6, "patience": 6, "learning_rate": 5e-3,
     "head_learning_rate": 1e-2, "weight_decay": 0.01, "warmup": 0.1, "dropout": 0.1, "freeze_embeddings": False,
-    "checkpoint_seconds": 0, "precision": "fp32", "threads": 1, "repeat": {}, "recase": 0.05,
+    "checkpoint_seconds": 0, "precision": "fp32", "threads": 1, "repeat": {}, "recase": {"": 0.05},
 }  # fmt: skip
 
 

@@ -49,9 +49,21 @@ def test_an_epoch_shows_every_token_once_whatever_its_seed(windower: Windower) -
     documents = invented(0, 12)
     tokens = sum(len(document.tokens) for document in documents)
     first, again, other = (
-        batches(documents, windower, LABELS, size=128, recase=0.2, seed=seed) for seed in ("1/0", "1/0", "1/1")
+        batches(documents, windower, LABELS, size=128, recase={"": 0.2}, seed=seed) for seed in ("1/0", "1/0", "1/1")
     )
     assert first == again != other
     for epoch in (first, other):
         assert sum(len(labels) for batch in epoch for _, labels in batch) == tokens
         assert all(len(batch) * max(len(window.pieces) for window, _ in batch) <= 128 for batch in epoch)
+
+
+def test_only_the_named_corpora_are_shown_in_other_cases(windower: Windower) -> None:
+    documents = of_corpus("tweets", 40) + of_corpus("news", 40)
+
+    def shown(recase: dict[str, float]) -> list:
+        return sorted(window.pieces for batch in batches(documents, windower, LABELS, size=128, recase=recase, seed="1")
+                      for window, _ in batch)  # fmt: skip
+
+    plain, some = shown({}), shown({"tweets": 0.5})
+    assert plain != some
+    assert shown({"elsewhere": 0.5}) == plain
