@@ -60,8 +60,8 @@ def train_leg(
     """
     follow_parent()
     paths = workspace.paths
+    start = workspace.params["transformer"]["start"].get(language)
     options = per_language(workspace.params["transformer"], language)
-    start = options.pop("start").get(language)
     encoder = str(paths.trained(start)) if start else resolve_encoder(options["encoder"], paths)
     if start and not (weights := paths.trained(start) / "model.safetensors").is_file():
         raise NerError("the weights to start from are missing", where=str(weights),
