@@ -14,8 +14,8 @@ DOC = """
 Set off by the Asset `ner-candidate-{language}`.
 
 1. **promote**: the candidate becomes `champion` if it is no worse than the champion on the gate half of the
-   development documents, loads in a fresh process and answers the golden samples; otherwise it becomes `challenger`,
-   and its MLflow run says why. Both are regular ends.
+   development documents, loads in a fresh process, answers the golden samples and passes the behaviour suite no less
+   often than the champion; otherwise it becomes `challenger`, and its MLflow run says why. Both are regular ends.
 2. **deploy** brings the gateway to the registry's champion: the new version starts beside the old one, is probed,
    then takes over. Where the champion is live already, nothing happens.
 
