@@ -6,6 +6,7 @@ the very span, how far the legs agree, and what kind of name it is and where it 
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -98,41 +99,57 @@ def describe(
     distinct = sorted({(span.start, span.end, span.label) for spans in views.found for span in spans})
     candidates = [Span(*each) for each in distinct]
     mentions = Mentions(document, views.found[-1])
+    starts = [[span.start for span in spans] for spans in [*views.found[:-1], candidates]]
     rows: list[list[float]] = []
     for number, marginals in views.marginals.items():
         sentence = document.sentences[number]
-        inside = [[span for span in spans if sentence.start <= span.start < sentence.end] for spans in views.found[:-1]]
+        *inside, here = (
+            spans[bisect_left(first, sentence.start) : bisect_left(first, sentence.end)]
+            for spans, first in zip([*views.found[:-1], candidates], starts, strict=True)
+        )
         words = document.words(sentence.start, sentence.end)
-        rows += [
-            _features(span, Span(span.start - sentence.start, span.end - sentence.start, span.label), words,
-                      inside, marginals, types, gazetteer, mentions)
-            for span in candidates if sentence.start <= span.start < sentence.end
-        ]  # fmt: skip
+        letters = "".join(words)
+        case = [float(letters.isupper()), float(letters.islower())]
+        ends = [[span.end for span in spans] for spans in inside]
+        for span in here:
+            relations = [_relation(span, *each) for each in zip(inside, ends, strict=True)]
+            local = Span(span.start - sentence.start, span.end - sentence.start, span.label)
+            place = types.index(span.label)
+            chances = np.array([each.span(local.start, local.end, 2 * place + 1) for each in marginals])
+            kind = gazetteer.kind(words[local.start : local.end], span.label)
+            rows.append(
+                [*_evidence(log_odds(chances), relations, place, len(types)),
+                 *_form(local, words), *case, *_one_of(len(SEEN), kind), *mentions.elsewhere(span)]
+            )  # fmt: skip
     width = len(feature_names([""] * (len(views.found) - 1), types))
     return candidates, np.array(rows, dtype=np.float64).reshape(len(candidates), width)
 
 
-def _features(
-    span: Span, local: Span, words: Sequence[str], found: Sequence[Sequence[Span]], marginals: Sequence[Marginals],
-    types: Sequence[str], gazetteer: Gazetteer, mentions: Mentions,
-) -> list[float]:  # fmt: skip
-    """The row of a candidate; ``local`` is the same span counted from its sentence's first word."""
-    place = types.index(span.label)
-    scores = log_odds(np.array([each.span(local.start, local.end, 2 * place + 1) for each in marginals]))
-    relations = [_relation(span, spans) for spans in found]
-    name = words[local.start : local.end]
-    kind = _one_of(len(types), place)
+def _evidence(scores: np.ndarray, relations: Sequence[int], place: int, types: int) -> list[float]:
+    """The legs' and the pool's scores, how the legs stand to the span, and its type: the ``place``-th of ``types``."""
+    kind = _one_of(types, place)
     return [
         *scores,
         *(value for relation in relations for value in _one_of(len(RELATIONS), relation)),
-        *_one_of(len(found) + 1, relations.count(0)),
+        *_one_of(len(relations) + 1, relations.count(0)),
         *kind,
         *(value * scores[-1] for value in kind),
+    ]
+
+
+def _form(span: Span, words: Sequence[str]) -> list[float]:
+    """Length and shape of a name, and where it stands among the words of its sentence."""
+    name = words[span.start : span.end]
+    before = words[span.start - 1] if span.start else ""
+    after = words[span.end] if span.end < len(words) else ""
+    return [
         *_one_of(len(LENGTHS), min(len(name), len(LENGTHS)) - 1),
         *_one_of(len(SHAPES), _shape(name)),
-        *_places(words, local.start, local.end),
-        *_one_of(len(SEEN), gazetteer.kind(name, span.label)),
-        *mentions.elsewhere(span),
+        float(span.start == 0),
+        float(span.end == len(words)),
+        float(bool(before) and before[-1] in OPENING),
+        float(bool(after) and after[0] in CLOSING),
+        float(name[0][:1] in ("@", "#") or before in ("@", "#")),
     ]
 
 
@@ -146,15 +163,15 @@ def _one_of(count: int, which: int) -> list[float]:
     return [float(index == which) for index in range(count)]
 
 
-def _relation(span: Span, others: Sequence[Span]) -> int:
-    """Place in :data:`RELATIONS` of what a leg found where ``span`` is."""
-    relation = len(RELATIONS) - 1
-    for other in others:
-        if other.start == span.start and other.end == span.end:
-            return 0 if other.label == span.label else 1
-        if other.start < span.end and span.start < other.end:
-            relation = 2
-    return relation
+def _relation(span: Span, others: Sequence[Span], ends: Sequence[int]) -> int:
+    """Place in :data:`RELATIONS` of what a leg found where ``span`` is; ``others`` in order, with their ends."""
+    at = bisect_right(ends, span.start)
+    if at == len(others) or others[at].start >= span.end:
+        return 3
+    other = others[at]
+    if (other.start, other.end) != (span.start, span.end):
+        return 2
+    return 0 if other.label == span.label else 1
 
 
 def _shape(words: Sequence[str]) -> int:
@@ -167,19 +184,3 @@ def _shape(words: Sequence[str]) -> int:
     if text.islower() or not any(letter.isalpha() for letter in text):
         return 2
     return 1 if all(word[:1].isupper() or word.islower() for word in words) and words[0][:1].isupper() else 3
-
-
-def _places(words: Sequence[str], start: int, end: int) -> list[float]:
-    """Values of :data:`PLACES` for the words ``start:end`` of a sentence."""
-    letters = "".join(words)
-    before = words[start - 1] if start else ""
-    after = words[end] if end < len(words) else ""
-    return [
-        float(start == 0),
-        float(end == len(words)),
-        float(before[-1:] in OPENING and bool(before)),
-        float(after[:1] in CLOSING and bool(after)),
-        float(words[start][:1] in "@#" or before in ("@", "#")),
-        float(letters.isupper()),
-        float(letters.islower()),
-    ]

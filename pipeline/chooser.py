@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from pipeline.candidates import Gazetteer
 from pipeline.document import Span
+from pipeline.names import Gazetteer
 
 
 @dataclass(frozen=True)
@@ -76,9 +76,19 @@ def select(candidates: Sequence[Span], chances: np.ndarray, threshold: float) ->
         key=lambda span: (span.end, span.start, span.label),
     )
     ends = [span.end for span in kept]
-    best: list[tuple[float, tuple[Span, ...]]] = [(0.0, ())]
+    totals, before = [0.0], []  # the best sum of the first spans; how many of them are left where one is taken
     for index, span in enumerate(kept):
-        total, taken = best[bisect_right(ends, span.start, hi=index)]
-        with_it = (total + (span.score or 0.0) - threshold, (*taken, span))
-        best.append(max(best[-1], with_it, key=lambda each: each[0]))
-    return list(best[-1][1])
+        free = bisect_right(ends, span.start, hi=index)
+        with_it = totals[free] + (span.score or 0.0) - threshold
+        before.append(free if with_it > totals[index] else None)
+        totals.append(max(totals[index], with_it))
+    taken: list[Span] = []
+    at = len(kept)
+    while at:
+        free = before[at - 1]
+        if free is None:
+            at -= 1
+        else:
+            taken.append(kept[at - 1])
+            at = free
+    return taken[::-1]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 
 from pipeline.document import Document, Span
 
+MOST_WORDS = 6  # words of a name that its parts are looked at
 SEEN = ("seen as type", "seen as other type", "seen in part", "new")
 ELSEWHERE = ("same type elsewhere", "other type elsewhere", "within longer of type", "within longer of other type")
 
@@ -62,29 +65,40 @@ class Mentions:
 
     Args:
         document: where they stand.
-        spans: found in it.
+        spans: found in it, in order and not overlapping.
     """
 
-    def __init__(self, document: Document, spans: Iterable[Span]) -> None:
-        self._document = document
-        self._whole: dict[tuple[str, ...], list[Span]] = {}
-        self._within: dict[tuple[str, ...], list[Span]] = {}
+    def __init__(self, document: Document, spans: Sequence[Span]) -> None:
+        self._words = [word.casefold() for word in document.words()]
+        self._spans = spans
+        self._starts = [span.start for span in spans]
+        self._whole: dict[tuple[str, ...], Counter[str]] = {}
+        self._within: dict[tuple[str, ...], Counter[str]] = {}
         for span in spans:
-            words = self._words(span)
-            self._whole.setdefault(words, []).append(span)
-            for start in range(len(words)):
-                for end in range(start + 1, len(words) + 1):
-                    if end - start < len(words):
-                        self._within.setdefault(words[start:end], []).append(span)
+            for words, whole in self._parts(span):
+                counts = self._whole if whole else self._within
+                counts.setdefault(words, Counter())[span.label] += 1
 
-    def _words(self, span: Span) -> tuple[str, ...]:
-        return tuple(word.casefold() for word in self._document.words(span.start, span.end))
+    def _parts(self, span: Span) -> Iterator[tuple[tuple[str, ...], bool]]:
+        """The name itself, and each distinct run of words within it where it is not too long for a name."""
+        words = tuple(self._words[span.start : span.end])
+        yield words, True
+        if len(words) <= MOST_WORDS:
+            runs = {words[at:end] for at in range(len(words)) for end in range(at + 1, len(words) + 1)}
+            yield from ((run, False) for run in runs - {words})
 
     def elsewhere(self, span: Span) -> list[float]:
         """Values of :data:`ELSEWHERE` for a candidate: whether there is such a mention that does not touch it."""
-        words = self._words(span)
+        words = tuple(self._words[span.start : span.end])
+        here: dict[bool, Counter[str]] = {True: Counter(), False: Counter()}
+        at = max(0, bisect_right(self._starts, span.start) - 1)
+        while at < len(self._spans) and self._spans[at].start < span.end:
+            if self._spans[at].end > span.start:
+                for part, whole in self._parts(self._spans[at]):
+                    here[whole][self._spans[at].label] += part == words
+            at += 1
         values = []
-        for mentions in (self._whole.get(words, ()), self._within.get(words, ())):
-            labels = [other.label for other in mentions if other.end <= span.start or other.start >= span.end]
+        for whole, counts in ((True, self._whole), (False, self._within)):
+            labels = counts.get(words, Counter()) - here[whole]
             values += [float(span.label in labels), float(any(label != span.label for label in labels))]
         return values

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from itertools import combinations
 
 import numpy as np
@@ -96,6 +97,47 @@ def test_mentions_elsewhere_in_the_document_count_but_not_the_span_itself() -> N
     assert mentions.elsewhere(Span(3, 4, "LOC")) == [0, 0, 0, 1]
     assert mentions.elsewhere(Span(0, 1, "PER")) == [0, 0, 0, 0], "the mention it lies in is not elsewhere"
     assert mentions.elsewhere(Span(5, 6, "PER")) == [0, 0, 1, 0]
+
+
+@given(
+    st.lists(st.sampled_from("abAB"), min_size=1, max_size=12),
+    st.lists(st.tuples(st.integers(1, 3), st.integers(0, 2), st.sampled_from(TYPES)), max_size=6),
+    st.integers(0, 11),
+    st.integers(1, 3),
+)
+def test_mentions_elsewhere_as_by_looking_at_each(
+    words: list[str], gaps: list[tuple[int, int, str]], start: int, length: int
+) -> None:
+    spans: list[Span] = []
+    at = 0
+    for size, gap, label in gaps:
+        if at + gap + size <= len(words):
+            spans.append(Span(at + gap, at + gap + size, label))
+            at += gap + size
+    start = min(start, len(words) - 1)
+    span = Span(start, min(start + length, len(words)), "PER")
+    lower = [word.casefold() for word in words]
+    name = lower[span.start : span.end]
+    far = [other for other in spans if other.end <= span.start or other.start >= span.end]
+    whole = {other.label for other in far if lower[other.start : other.end] == name}
+    within = {
+        other.label
+        for other in far
+        if other.end - other.start > len(name)
+        and any(lower[at : at + len(name)] == name for at in range(other.start, other.end - len(name) + 1))
+    }
+    expected = [flag for labels in (whole, within) for flag in ("PER" in labels, bool(labels - {"PER"}))]
+    assert Mentions(from_words("d", [words]), spans).elsewhere(span) == expected
+
+
+def test_a_text_full_of_names_needs_little_memory() -> None:
+    candidates = [Span(at, at + 1, "PER") for at in range(20_000)]
+    tracemalloc.start()
+    chosen = select(candidates, np.full(len(candidates), 0.9), 0.5)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert len(chosen) == len(candidates)
+    assert peak < 40_000_000
 
 
 def test_a_gazetteer_survives_json_and_lists_no_name() -> None:
