@@ -28,6 +28,7 @@ workspace, not only that of the event which set it off.
 
 MODEL_STAGES = (
     "train",
+    "export",
     "out_of_fold",
     "ensemble",
     "evaluate",

@@ -10,6 +10,7 @@ import click
 
 from pipeline.environment import silence_telemetry
 from pipeline.errors import NerError
+from pipeline.lifeline import follow_parent
 from pipeline.settings import Workspace, find_root
 
 LANGUAGE = click.option("--language", "-l", required=True, help="Language code, as in params.yaml.")
@@ -205,6 +206,7 @@ def readme(check: bool) -> None:
 def main() -> None:
     """Entry point of ``ner``: gathers the command groups of all packages, and prints errors without a stack trace."""
     silence_telemetry()
+    follow_parent()
     for entry in sorted(entry_points(group="ner.commands"), key=lambda each: each.name):
         for name, command in entry.load().commands.items():
             ner.add_command(command, name)

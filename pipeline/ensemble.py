@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.bio import bio_labels
-from pipeline.candidates import describe, read_views
+from pipeline.candidates import describe, feature_names, read_views
 from pipeline.chooser import Chooser
 from pipeline.document import Document, Span
 from pipeline.errors import NerError
@@ -100,11 +100,22 @@ class Ensemble:
 
     @classmethod
     def load(cls, path: Path, legs: dict[str, Path]) -> Ensemble:
-        """The ensemble that the JSON file ``path`` describes, with each leg from its folder in ``legs``."""
+        """The ensemble that the JSON file ``path`` describes, with each leg from its folder in ``legs``.
+
+        Raises:
+            NerError: it was tuned by other code, or for other legs.
+        """
         value = read_json(path)
         members = [Member(**member) for member in value["members"]]
+        names = [member.name for member in members]
+        if missing := [name for name in names if name not in legs]:
+            raise NerError(f"the ensemble was tuned with other legs, of which here is no {', '.join(missing)}",
+                           where=str(path), remedy="Tune it again: dvc repro")  # fmt: skip
         loaded = [load_leg(member.name, legs[member.name]) for member in members]
         chooser = Chooser.from_json(value["chooser"]) if value["chooser"] else None
+        if chooser and list(chooser.features) != feature_names(names, value["types"]):
+            raise NerError("the chooser was fitted to other features than this code's", where=str(path),
+                           remedy="Tune it again: dvc repro")  # fmt: skip
         return cls(value["language"], value["types"], members, loaded, chooser)
 
     def predict(self, documents: Sequence[Document]) -> list[Prediction]:

@@ -33,9 +33,15 @@ def write_atomically(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
 
 @contextmanager
 def replace_folder(path: Path) -> Iterator[Path]:
-    """A temporary folder beside ``path`` that takes its place when the block ends without an error."""
+    """A temporary folder beside ``path`` that takes its place when the block ends without an error.
+
+    What a process that was killed in this block has left is removed by the next one.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+    for left in path.parent.glob(f".{path.name}.*.d"):
+        if not _runs(left.name.split(".")[-3]):
+            shutil.rmtree(left, ignore_errors=True)
+    temporary = Path(mkdtemp(dir=path.parent, prefix=f".{path.name}.{os.getpid()}.", suffix=".d"))
     try:
         yield temporary
         temporary.chmod(0o755)
@@ -43,11 +49,27 @@ def replace_folder(path: Path) -> Iterator[Path]:
             if file.is_file():
                 file.chmod(0o644)  # some writers leave files that only their owner can read
         if path.exists():
-            shutil.rmtree(path)
-        Path(temporary).replace(path)
+            # A rename is done at once, a removal is not: the gap in which a kill leaves nothing is as short as can be.
+            old = Path(mkdtemp(dir=path.parent, prefix=f".{path.name}.{os.getpid()}.", suffix=".d"))
+            path.replace(old)
+            Path(temporary).replace(path)
+            shutil.rmtree(old)
+        else:
+            Path(temporary).replace(path)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
+
+
+def _runs(process: str) -> bool:
+    """Whether there is a process of this number."""
+    try:
+        os.kill(int(process), 0)
+    except (ValueError, ProcessLookupError):
+        return False
+    except PermissionError:
+        pass
+    return True
 
 
 def write_json(path: Path, value: Any) -> None:

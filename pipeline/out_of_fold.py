@@ -7,7 +7,8 @@ Where a language has few development documents, the ensemble learns from these i
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+import shutil
+from collections.abc import Collection, Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,9 +16,9 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from pipeline.document import Document, documents_hash
+from pipeline.errors import NerError
 from pipeline.files import replace_folder, sha256_of
-from pipeline.legs.base import Leg
-from pipeline.lifeline import follow_parent
+from pipeline.legs.base import Leg, code_hash
 from pipeline.names import Gazetteer
 from pipeline.prepared import read_training
 from pipeline.settings import Workspace
@@ -39,7 +40,6 @@ def run(workspace: Workspace, language: str) -> None:
     """
     from safetensors.numpy import load_file, save_file
 
-    follow_parent()
     paths, options = workspace.paths, workspace.params["ensemble"]
     folds = options["folds"].get(language, 0)
     train, dev = read_training(workspace, language)
@@ -59,6 +59,7 @@ def run(workspace: Workspace, language: str) -> None:
                     partial.replace(path)
                 rows |= load_file(path)
             save_file(rows, folder / f"{leg}.safetensors")
+    shutil.rmtree(kept.parent, ignore_errors=True)
 
 
 def trained_legs(workspace: Workspace, language: str) -> list[str]:
@@ -79,6 +80,7 @@ def fingerprint(workspace: Workspace, language: str, train: Sequence[Document], 
         documents_hash(train),
         documents_hash(dev),
         sha256_of(workspace.paths.trained(start) / "model.safetensors") if start else "",
+        code_hash(),
     ]
     return sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
 
@@ -101,24 +103,31 @@ def predict_fold(
 
 
 def read_out_of_fold(
-    folder: Path, train: Sequence[Document], legs: Mapping[str, Leg], folds: int
+    folder: Path, train: Sequence[Document], legs: Mapping[str, Leg], trained: Collection[str], folds: int
 ) -> list[tuple[Document, list[np.ndarray], Gazetteer]]:
     """Training documents with the out-of-fold probabilities of each leg, and the names that the legs had seen.
 
     Args:
         folder: what :func:`run` wrote.
         train: the training documents.
-        legs: of the ensemble, in order; those that were not trained on the corpora are asked here.
+        legs: of the ensemble, in order.
+        trained: those that were trained on these documents; the others are asked here.
         folds: as in params.yaml; 0: there are none.
+
+    Raises:
+        NerError: the predictions of a trained leg are missing.
     """
     from safetensors.numpy import load_file
 
     if not folds:
         return []
+    for name in trained:
+        if not (path := folder / f"{name}.safetensors").is_file():
+            raise NerError("out-of-fold predictions are missing", where=str(path), remedy="Run: dvc repro out_of_fold")
     rows: list[list[np.ndarray]] = []
     for name, leg in legs.items():
         path = folder / f"{name}.safetensors"
-        found = load_file(path) if path.is_file() else None
+        found = load_file(path) if name in trained else None
         rows.append([found[document.id] for document in train] if found is not None else leg.predict(train))
     names = [Gazetteer.of(other for other in train if fold_of(other, folds) != fold) for fold in range(folds)]
     return [

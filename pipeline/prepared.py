@@ -24,13 +24,22 @@ def read_prepared(workspace: Workspace, language: str, split: str) -> list[Docum
     return documents
 
 
+def read_tune(workspace: Workspace, language: str) -> list[Document]:
+    """The tune half of the development part.
+
+    Raises:
+        NerError: it was not prepared, or there is nothing to tune on.
+    """
+    dev = [document for document in read_prepared(workspace, language, "dev") if document.half() == "tune"]
+    if not dev:
+        raise NerError("no development documents to tune on", where=str(workspace.paths.documents(language)))
+    return dev
+
+
 def read_training(workspace: Workspace, language: str) -> tuple[list[Document], list[Document]]:
     """The train part, and the tune half of the development part.
 
     Raises:
         NerError: they were not prepared, or there is nothing to tune on.
     """
-    dev = [document for document in read_prepared(workspace, language, "dev") if document.half() == "tune"]
-    if not dev:
-        raise NerError("no development documents to tune on", where=str(workspace.paths.documents(language)))
-    return read_prepared(workspace, language, "train"), dev
+    return read_prepared(workspace, language, "train"), read_tune(workspace, language)

@@ -22,7 +22,7 @@ from pipeline.ensemble import Member, pool, stack, temper
 from pipeline.files import write_json
 from pipeline.legs import load_leg
 from pipeline.names import Gazetteer
-from pipeline.out_of_fold import read_out_of_fold
+from pipeline.out_of_fold import read_out_of_fold, trained_legs
 from pipeline.prepared import read_training
 from pipeline.progress import bar
 from pipeline.settings import Workspace
@@ -56,7 +56,9 @@ def run(workspace: Workspace, language: str) -> None:
     gazetteer = Gazetteer.of(train)
     by_leg = [leg.predict(dev) for leg in legs.values()]
     seen = [Seen(document, [rows[at] for rows in by_leg], gazetteer) for at, document in enumerate(dev)]
-    folds = read_out_of_fold(paths.out_of_fold(language), train, legs, options["folds"].get(language, 0))
+    folds = read_out_of_fold(
+        paths.out_of_fold(language), train, legs, trained_legs(workspace, language), options["folds"].get(language, 0)
+    )
     seen += [Seen(document, rows, fold) for document, rows, fold in folds]
     counts = {"documents": len(dev), "out_of_fold": len(folds)}
     value = tune(seen, list(legs), setup["types"], gazetteer, step=options["weight_step"])

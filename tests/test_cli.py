@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from pipeline.environment import quiet_environment
+from pipeline.registry.lineage import code_closure
 
 NER = Path(sys.executable).parent / "ner"
 STAGES = [
@@ -84,6 +85,33 @@ def test_every_stage_of_the_graph_is_a_command(root: Path) -> None:
         words = stage.get("do", stage)["cmd"].split()
         assert words[0] == "ner"
         assert words[1] in STAGES, name
+
+
+COMMON = {"__init__", "errors", "files", "settings", "progress", "lifeline", "environment", "base"}
+TRAINING = {"checkpoint", "encoders", "examples", "shipping", "spacy_training", "transformer_training", "vectors"}
+
+
+@pytest.mark.parametrize(
+    ("stage", "entry", "aside"),
+    [
+        ("ensemble", "tuning.py", {*TRAINING, "transformer_torch"}),
+        ("evaluate", "evaluation/stage.py", set()),
+    ],
+)
+def test_a_stage_depends_on_the_code_that_its_result_follows_from(
+    root: Path, stage: str, entry: str, aside: set[str]
+) -> None:
+    """A change there must not leave old figures standing beside new answers."""
+    graph = yaml.safe_load((root / "dvc.yaml").read_text(encoding="utf-8"))
+    deps = graph["stages"][stage]["do"]["deps"]
+    modules = [path.relative_to(root) for path in code_closure([root / "pipeline" / entry])]
+    needed = [
+        path.as_posix()
+        for path in modules
+        if path.stem not in COMMON | aside and not path.as_posix().startswith("pipeline/corpora/")
+    ]
+    assert len(needed) > 10
+    assert not [path for path in needed if not any(path == dep or path.startswith(f"{dep}/") for dep in deps)]
 
 
 def test_the_graph_depends_on_files_that_are_there(root: Path) -> None:

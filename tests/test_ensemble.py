@@ -77,21 +77,49 @@ def test_the_better_leg_gets_the_greater_weight() -> None:
     members = value["members"]
     assert members[0]["weight"] > members[1]["weight"]
     assert value["tuned_on"]["pool"] > 70
-    assert (value["chooser"] is not None) == (value["tuned_on"]["chooser"] > value["tuned_on"]["pool"])
 
 
-def test_an_ensemble_survives_json(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    gold = documents(40)
-    legs = {"a": Noisy(0.9, 0.9), "b": Noisy(0.7, 0.8)}
-    by_leg = {name: leg.predict(gold) for name, leg in legs.items()}
-    seen = [Seen(document, [rows[at] for rows in by_leg.values()], Gazetteer()) for at, document in enumerate(gold)]
-    value = {"language": "en", "types": TYPES} | tune(seen, list(legs), TYPES, Gazetteer(), step=0.25)
-    write_json(tmp_path / "ensemble.json", value)
+def two_specialists(count: int) -> tuple[list[Document], list[Seen]]:
+    """Documents with two legs, of which one errs about persons and the other about places."""
+    gold = [Document.from_json(each.to_json() | {"corpus": "c"}) for each in documents(count)]
+    chance = np.random.default_rng(3)
+    seen = []
+    for document in gold:
+        person, place = (chance.random() < 0.5 for _ in range(2))
+        one = [Span(0, 2, "PER"), Span(3, 4, "PER" if place else "LOC")]
+        other = [Span(0, 1 if person else 2, "PER"), Span(3, 4, "LOC")]
+        rows = []
+        for spans in (one, other):
+            table = np.full((5, len(LABELS)), 0.02)
+            for index, label in enumerate(encode(spans, 5)):
+                table[index, LABELS.index(label)] = 0.92
+            rows.append(table / table.sum(axis=1, keepdims=True))
+        seen.append(Seen(document, rows, Gazetteer()))
+    return gold, seen
+
+
+def test_a_chooser_that_development_data_prefers_survives_json_and_decides(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gold, seen = two_specialists(60)
+    value = {"language": "en", "types": TYPES} | tune(seen, ["a", "b"], TYPES, Gazetteer(), step=0.25)
+    assert value["chooser"] is not None
+    assert value["tuned_on"]["chooser"] > 95 > value["tuned_on"]["pool"]
+    path = tmp_path / "ensemble.json"
+    write_json(path, value)
+    legs = {name: Noisy(1, 0.9) for name in "ab"}
     monkeypatch.setattr("pipeline.ensemble.load_leg", lambda name, folder: legs[name])
-    ensemble = Ensemble.load(tmp_path / "ensemble.json", dict.fromkeys(legs, tmp_path))
-    assert (ensemble.chooser is not None) == (value["chooser"] is not None)
-    prediction = ensemble.combine(gold[0], seen[0].by_leg)
-    assert all(0 < span.score <= 1 for span in prediction.spans)
+    ensemble = Ensemble.load(path, dict.fromkeys(legs, tmp_path))
+    for document, each in zip(gold, seen, strict=True):
+        spans = ensemble.combine(document, each.by_leg).spans
+        assert [(span.start, span.end, span.label) for span in spans] == [(0, 2, "PER"), (3, 4, "LOC")]
+
+    with pytest.raises(NerError, match="no b"):
+        Ensemble.load(path, {"a": tmp_path})
+    del value["chooser"]["weights"]["score b"]
+    write_json(path, value)
+    with pytest.raises(NerError, match="other features"):
+        Ensemble.load(path, dict.fromkeys(legs, tmp_path))
 
 
 def test_prediction_names_each_legs_opinion() -> None:

@@ -145,3 +145,17 @@ def test_a_stage_ends_with_the_command_that_started_it(tmp_path: Path) -> None:
     while psutil.pid_exists(stage_pid) and time.monotonic() < limit:
         time.sleep(0.1)
     assert not psutil.pid_exists(stage_pid)
+
+
+def test_a_folder_is_replaced_as_a_whole_and_leftovers_of_the_killed_are_removed(tmp_path: Path) -> None:
+    place = tmp_path / "out"
+    killed = "import os, sys; from pathlib import Path; from pipeline.files import replace_folder\n"
+    killed += "with replace_folder(Path(sys.argv[1])) as folder: (folder / 'half').touch(); os.kill(os.getpid(), 9)"
+    assert subprocess.run([sys.executable, "-c", killed, str(place)], check=False).returncode == -9
+    assert [path.name for path in tmp_path.iterdir()] != []
+    assert not place.exists()
+    for content in ("first", "second"):
+        with replace_folder(place) as folder:
+            (folder / content).touch()
+        assert [path.name for path in place.iterdir()] == [content]
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]

@@ -8,6 +8,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import time
 from collections import deque
 from collections.abc import Sequence
 from datetime import timedelta
@@ -21,6 +22,7 @@ from wiring.graph import Stage, read_mapping, workspace_root
 
 TRAINING_POOL = "training"  # one slot: two trainings at once would only slow each other down
 KEPT_LINES = 200
+BUSY_SECONDS = 10
 REFUSED = 1  # the exit code of an error that a person has to mend: trying again would not help
 
 
@@ -43,6 +45,14 @@ def refused(exit_code: int, lines: Sequence[str]) -> bool:
     if any(line.startswith("Traceback (most recent call last)") for line in lines):
         return False  # nobody refused: the command broke, over a locked database for example
     return exit_code == REFUSED or any(line.rstrip().endswith(f"exited with {REFUSED}") for line in lines)
+
+
+def blocked(lines: Sequence[str]) -> bool:
+    """Whether DVC gave up since another stage, perhaps a long training, reads or writes the same files.
+
+    ``--wait-for-lock`` waits for DVC's main lock only, not for those of outputs and dependencies.
+    """
+    return any("is busy, it is being blocked by" in line for line in lines)
 
 
 def outcome(lines: Sequence[str]) -> str:
@@ -103,6 +113,19 @@ class CommandOperator(BaseOperator):
             AirflowException: it failed otherwise; the task is tried again.
         """
         self.log.info("$ %s", shlex.join(self.command))
+        exit_code, lines = self._run(context)
+        while exit_code and blocked(lines):
+            self.log.info("DVC's files are in use by another stage; asked again in %d seconds", BUSY_SECONDS)
+            time.sleep(BUSY_SECONDS)
+            exit_code, lines = self._run(context)
+        self.mlflow_run = mlflow_run(lines)
+        if exit_code:
+            kind = AirflowFailException if refused(exit_code, lines) else AirflowException
+            raise kind(f"{shlex.join(self.command)} ended with exit code {exit_code}")
+        return outcome(lines)
+
+    def _run(self, context: Any) -> tuple[int, list[str]]:
+        """Run the command once: its exit code, and the first and last lines of its output."""
         first: list[str] = []  # what DVC does stands at the head, and a training fills the rest
         last: deque[str] = deque(maxlen=KEPT_LINES)
         self._process = subprocess.Popen(
@@ -119,13 +142,7 @@ class CommandOperator(BaseOperator):
         for line in self._process.stdout or ():
             (first if len(first) < KEPT_LINES else last).append(line.rstrip())
             self.log.info("%s", line.rstrip())
-        exit_code = self._process.wait()
-        lines = [*first, *last]
-        self.mlflow_run = mlflow_run(lines)
-        if exit_code:
-            kind = AirflowFailException if refused(exit_code, lines) else AirflowException
-            raise kind(f"{shlex.join(self.command)} ended with exit code {exit_code}")
-        return outcome(lines)
+        return self._process.wait(), [*first, *last]
 
     def on_kill(self) -> None:
         """End the command with everything that it started."""

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from hashlib import sha256
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
 from pipeline.document import Document
+from pipeline.files import sha256_of
 
 SETTINGS = "leg.json"
 """The file beside a transformer leg's weights that says how to use them."""
@@ -22,3 +25,9 @@ class Leg(Protocol):
     def predict(self, documents: Sequence[Document]) -> list[np.ndarray]:
         """Label probabilities, one float32 array ``[tokens, labels]`` per document; rows sum to 1."""
         ...
+
+
+def code_hash() -> str:
+    """SHA-256 over the modules and settings of the legs: what a training left half-way is of no use to other code."""
+    files = sorted(path for path in Path(__file__).parent.iterdir() if path.is_file())
+    return sha256("".join(f"{path.name} {sha256_of(path)}\n" for path in files).encode()).hexdigest()

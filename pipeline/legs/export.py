@@ -20,12 +20,13 @@ from typing import TYPE_CHECKING
 import torch
 
 from pipeline.decode import decode_spans, span_f1
-from pipeline.document import Document, read_jsonl
+from pipeline.document import Document
 from pipeline.errors import NerError
 from pipeline.files import read_json, replace_folder, write_json
 from pipeline.legs.base import SETTINGS, Leg
 from pipeline.legs.transformer import MODEL, TOKENIZER, TransformerLeg
 from pipeline.legs.transformer_torch import TorchLeg
+from pipeline.prepared import read_tune
 from pipeline.progress import bar
 from pipeline.settings import Workspace
 
@@ -46,8 +47,7 @@ def run(workspace: Workspace, language: str) -> None:
     """
     paths = workspace.paths
     trained, folder = paths.trained(language), paths.leg(language, "transformer")
-    files = [paths.documents(language) / f"{name}.dev.jsonl" for name in workspace.language(language)["train_on"]]
-    dev = [document for path in files for document in read_jsonl(path) if document.half() == "tune"]
+    dev = read_tune(workspace, language)
     export(trained, folder, workspace.params["export"]["precision"], dev, title=f"export {language}")
     before = max((point["dev_f1"] for point in read_json(trained / HISTORY)), default=0.0)
     size = sum(path.stat().st_size for path in folder.iterdir()) / 1e6

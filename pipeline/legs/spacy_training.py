@@ -12,7 +12,7 @@ from pipeline.bio import bio_labels
 from pipeline.document import Document
 from pipeline.files import replace_folder, write_json
 from pipeline.legs.shipping import install
-from pipeline.lifeline import follow_parent, only_one
+from pipeline.lifeline import only_one
 from pipeline.prepared import read_training
 from pipeline.progress import bar
 from pipeline.settings import Workspace
@@ -186,7 +186,6 @@ def train_leg(
         folder: the leg, replaced as a whole.
         name: of the lock, which one training holds at a time.
     """
-    follow_parent()
     params, types = workspace.params["spacy"], workspace.language(language)["types"]
     with only_one(workspace.paths.checkpoints(language, name).with_suffix(".lock")):
         fit(

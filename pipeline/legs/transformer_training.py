@@ -20,13 +20,13 @@ from pipeline.decode import decode_spans, span_f1
 from pipeline.document import Document, documents_hash
 from pipeline.errors import NerError
 from pipeline.files import replace_folder, sha256_of, write_json
-from pipeline.legs.base import SETTINGS
+from pipeline.legs.base import SETTINGS, code_hash
 from pipeline.legs.checkpoint import Checkpoints, Progress
 from pipeline.legs.encoders import resolve_encoder
 from pipeline.legs.examples import batch_loss, batches, repeated
 from pipeline.legs.transformer_torch import TorchLeg, hush, special_pieces
 from pipeline.legs.windows import Windower
-from pipeline.lifeline import follow_parent, only_one
+from pipeline.lifeline import only_one
 from pipeline.prepared import read_training
 from pipeline.progress import bar
 from pipeline.settings import Workspace
@@ -58,7 +58,6 @@ def train_leg(
     Raises:
         NerError: the encoder is missing, or another training of this name holds the lock.
     """
-    follow_parent()
     paths = workspace.paths
     start = workspace.params["transformer"]["start"].get(language)
     options = per_language(workspace.params["transformer"], language)
@@ -75,6 +74,7 @@ def train_leg(
         documents_hash(train),
         documents_hash(dev),
         sha256_of(weights) if start else "",
+        code_hash(),
     ]
     fingerprint = sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
     parent = paths.checkpoints(language, name)
@@ -137,7 +137,7 @@ def fit(
     started = saved = time.monotonic()
     before = progress.seconds
     with bar(total, title, initial=progress.step, unit="batch") as progress_bar:
-        while progress.epoch < len(epochs) and progress.epoch - progress.best_epoch <= options["patience"]:
+        while progress.epoch < len(epochs) and progress.epoch - max(progress.best_epoch, 0) <= options["patience"]:
             model.train()
             for batch in epochs[progress.epoch][progress.batch :]:
                 for group in optimizer.param_groups:

@@ -56,6 +56,20 @@ def test_dvc_says_255_for_a_lock_and_for_a_refusal() -> None:
     assert not refused(255, [failed.replace("exited with 1", "exited with 143")])
 
 
+def test_a_stage_whose_files_are_in_use_waits_without_spending_a_retry(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("wiring.tasks.BUSY_SECONDS", 0)
+    code = (
+        "from pathlib import Path; file = Path('asked'); asked = len(file.read_text()) if file.exists() else 0\n"
+        "file.write_text('x' * (asked + 1))\n"
+        "if asked < 2: print(\"ERROR: 'documents' is busy, it is being blocked by:\"); raise SystemExit(255)\n"
+        "print(\"Stage 'prepare@en' didn't change, skipping\")"
+    )
+    assert operator(code).execute(CONTEXT) == "unchanged"
+    assert (workspace / "asked").read_text() == "xxx"
+
+
 def test_outcomes() -> None:
     assert outcome(["Running stage 'train@en':", "> ner train"]) == "ran"
     assert outcome(["Stage 'train@en' is cached - skipping run, checking out outputs"]) == "restored"

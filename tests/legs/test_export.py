@@ -169,7 +169,7 @@ def test_inference_imports_no_training_framework(exported: Export, tmp_path: Pat
     nlp.to_disk(tmp_path / "spacy")
     write_json(tmp_path / "spacy" / "shipped.json", {"labels": bio_labels(TYPES)})
     members = [{"name": name, "temperature": 1.0, "weight": 0.5} for name in ("spacy", "transformer")]
-    write_json(tmp_path / "ensemble.json", {"language": "en", "types": TYPES, "members": members})
+    write_json(tmp_path / "ensemble.json", {"language": "en", "types": TYPES, "members": members, "chooser": None})
     done = subprocess.run([sys.executable, "-c", SCRIPT, str(tmp_path)], env={**os.environ, "PYTHONPATH": str(root)},
                           capture_output=True, text=True, check=False)  # fmt: skip
     assert done.returncode == 0, done.stderr

@@ -73,19 +73,42 @@ def test_each_training_document_is_predicted_by_a_leg_that_never_saw_it(
     assert shown == [
         {document.id for document in train if out_of_fold.fold_of(document, 2) != fold} for fold in range(2)
     ]
+    folder = workspace.paths.out_of_fold("ru")
     legs = {"transformer": TorchLeg.load(workspace.paths.trained("en"))}  # not asked: its folds are there
-    found = out_of_fold.read_out_of_fold(workspace.paths.out_of_fold("ru"), train, legs, 2)
+    found = out_of_fold.read_out_of_fold(folder, train, legs, ["transformer"], 2)
     assert [document.id for document, *_ in found] == [document.id for document in train]
     document, rows, _ = found[0]
     assert rows[0].shape == (len(document.tokens), 5)
     np.testing.assert_allclose(rows[0].sum(axis=1), 1, atol=1e-5)
 
-    shown.clear()
+    (folder / "transformer.safetensors").unlink()
+    with pytest.raises(NerError, match="dvc repro out_of_fold"):
+        out_of_fold.read_out_of_fold(folder, train, legs, ["transformer"], 2)
+
+
+def test_a_run_killed_between_folds_goes_on_after_the_last_whole_one(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    training.run(workspace, "en")
+    asked: list[str] = []
+    predict_fold = out_of_fold.predict_fold
+
+    def dies(*rest: object, name: str) -> dict[str, np.ndarray]:
+        asked.append(name)
+        if len(asked) == 2:
+            raise KeyboardInterrupt
+        return predict_fold(*rest, name=name)
+
+    monkeypatch.setattr(out_of_fold, "predict_fold", dies)
+    with pytest.raises(KeyboardInterrupt):
+        out_of_fold.run(workspace, "ru")
+    assert not workspace.paths.out_of_fold("ru").exists()
     out_of_fold.run(workspace, "ru")
-    assert not shown, "whole folds are kept: a killed run goes on after them"
+    assert asked == ["transformer-fold-1", "transformer-fold-2", "transformer-fold-2"]
+    assert not workspace.paths.checkpoints("ru", "out_of_fold").exists(), "what is finished is cleared away"
 
 
 def test_a_language_without_folds_gets_an_empty_folder(workspace: Workspace) -> None:
     out_of_fold.run(workspace, "en")
     assert list(workspace.paths.out_of_fold("en").iterdir()) == []
-    assert out_of_fold.read_out_of_fold(workspace.paths.out_of_fold("en"), invented(0, 2), {}, 0) == []
+    assert out_of_fold.read_out_of_fold(workspace.paths.out_of_fold("en"), invented(0, 2), {}, [], 0) == []

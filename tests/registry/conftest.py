@@ -139,7 +139,9 @@ def fill(workspace: Workspace) -> Fill:
     def put(leg: Path, temperature: float = 1.0, language: str = "en") -> None:
         paths = workspace.paths
         member = {"name": "transformer", "temperature": temperature, "weight": 1.0}
-        write_json(paths.ensemble(language), {"language": language, "types": TYPES, "members": [member]})
+        write_json(
+            paths.ensemble(language), {"language": language, "types": TYPES, "members": [member], "chooser": None}
+        )
         shutil.rmtree(paths.leg(language, "transformer"), ignore_errors=True)
         shutil.copytree(leg, paths.leg(language, "transformer"))
         for corpus in workspace.language(language)["train_on"]:
