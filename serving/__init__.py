@@ -1,1 +1,24 @@
-"""Serving named entity recognition: the model MLflow serves, the gateway in front of it, and its command group."""
+"""Serving named entity recognition: the model MLflow serves, the gateway and its client, and the command group.
+
+What programs use is here by name: ``from serving import Client``. Each is imported when first asked for.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from serving.client import AsyncClient, Client
+    from serving.exchange import ServiceError
+    from serving.results import Entity, Model, Result, to_pandas
+
+__all__ = ["AsyncClient", "Client", "Entity", "Model", "Result", "ServiceError", "to_pandas"]
+
+_MODULES = {"AsyncClient": "client", "Client": "client", "ServiceError": "exchange"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_MODULES.get(name, 'results')}"), name)

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 BATCH_TEXTS = 16
 BATCH_CHARACTERS = 50_000
+RETRIES = 2
+MAX_WAIT = 10  # seconds: a model that restarts is waited for, one that is absent is not
 STYLES = {"PER": "bold white on dark_orange3", "LOC": "bold white on dark_green", "ORG": "bold white on blue3"}
 OTHER_STYLE = "bold white on purple4"
 
@@ -41,20 +43,6 @@ def read_texts(arguments: Sequence[str], files: Iterable[Path] = (), stdin: Text
         yield from (line.removesuffix("\n").removesuffix("\r") for line in stdin)
 
 
-def batches(texts: Iterable[str]) -> Iterator[list[str]]:
-    """Texts in batches that a request may hold; a longer text than that stands alone."""
-    batch: list[str] = []
-    size = 0
-    for text in texts:
-        if batch and (len(batch) == BATCH_TEXTS or size + len(text) > BATCH_CHARACTERS):
-            yield batch
-            batch, size = [], 0
-        batch.append(text)
-        size += len(text)
-    if batch:
-        yield batch
-
-
 def predict_remote(endpoint: str, texts: Iterable[str], language: str = AUTO) -> Iterator[dict[str, Any]]:
     """Results of a gateway, one a text: ``text``, ``language``, ``model``, ``entities``.
 
@@ -64,29 +52,20 @@ def predict_remote(endpoint: str, texts: Iterable[str], language: str = AUTO) ->
         language: ``auto`` or a code.
 
     Raises:
-        NerError: the gateway does not answer, or refuses.
+        ServiceError: the gateway does not answer, or refuses.
     """
-    import httpx
+    from serving.client import Client
+    from serving.exchange import ServiceError
 
-    base = endpoint.rstrip("/").removesuffix("/v1/entities")
-    with httpx.Client(timeout=120, trust_env=False) as client:
-        for batch in batches(texts):
-            try:
-                body = json.dumps({"text": batch, "language": language})  # escaped: lone surrogates pass
-                response = client.post(
-                    f"{base}/v1/entities", content=body, headers={"Content-Type": "application/json"}
-                )
-                answer = response.json()
-            except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
-                raise NerError(
-                    f"no answer from the endpoint ({type(error).__name__})",
-                    where=base,
-                    remedy="Start it with: ner deploy, or leave out --endpoint to predict in this process.",
-                ) from None
-            if response.status_code != 200:
-                raise NerError(f"{response.status_code}: {answer.get('detail', response.reason_phrase)}", where=base)
-            for text, result in zip(batch, answer["results"], strict=True):
-                yield {"text": text, **result}
+    limits = {"batch": BATCH_TEXTS, "characters": BATCH_CHARACTERS}
+    with Client(endpoint, retries=RETRIES, max_wait=MAX_WAIT, **limits) as client:
+        try:
+            for result in client.stream(texts, language):
+                yield result.to_json()
+        except ServiceError as error:
+            if error.status is None:
+                error.remedy = "Start it with: ner deploy, or leave out --endpoint to predict in this process."
+            raise
 
 
 def predict_here(workspace: Workspace, texts: Iterable[str], language: str = AUTO) -> Iterator[dict[str, Any]]:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import NerError
-from serving.predict import BATCH_TEXTS, batches, coloured, dump, predict, predict_remote, read_texts
+from serving.predict import coloured, dump, predict, predict_remote, read_texts
 
 
 class Endpoint(BaseHTTPRequestHandler):
@@ -20,7 +20,8 @@ class Endpoint(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         asked = json.loads(self.rfile.read(int(self.headers["content-length"])))
-        status, answer = 200, {"results": [{"language": str(len(text)), "entities": []} for text in asked["text"]]}
+        more = {"model": {"name": "ner", "version": "1"}, "entities": [], "flags": ["new"]}
+        status, answer = 200, {"results": [{"language": str(len(text)), **more} for text in asked["text"]]}
         if "REFUSE" in asked["text"]:
             status, answer = 413, {"detail": "too much"}
         body = json.dumps(answer).encode()
@@ -62,14 +63,6 @@ def test_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
         list(read_texts([], [tmp_path / "latin.txt"]))
 
 
-def test_batches_keep_every_text() -> None:
-    texts = ["a"] * 40 + ["b" * 60_000, "c", ""]
-    made = list(batches(texts))
-    assert [text for batch in made for text in batch] == texts
-    assert max(map(len, made)) == BATCH_TEXTS
-    assert ["b" * 60_000] in made
-
-
 def test_an_endpoint_answers_in_order(endpoint: str) -> None:
     texts = ["x" * length for length in range(40)] + ["\ud800"]
     results = list(predict_remote(f"{endpoint}/v1/entities", texts))
@@ -91,6 +84,8 @@ def test_json_lines_where_the_output_is_no_terminal(endpoint: str) -> None:
     lines = output.getvalue().splitlines()
     assert [json.loads(line)["text"] for line in lines] == ["Анна", "\ud800"]
     assert "Анна" in lines[0]
+    model = {"name": "ner", "version": "1"}
+    assert json.loads(lines[0]) == {"text": "Анна", "language": "4", "model": model, "entities": [], "flags": ["new"]}
 
 
 def test_coloured_text_is_the_text_with_types_and_no_control_characters() -> None:
