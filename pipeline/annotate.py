@@ -42,23 +42,40 @@ def run(workspace: Workspace, language: str, source: Path, output: Path, model: 
     if not source.exists():
         raise NerError("no such file or folder", where=str(source))
     annotate = annotate_folder if source.is_dir() else annotate_file
-    return annotate(source, output, lambda documents: with_bar(load(workspace, language, model), documents))
+    folder = champion_folder(workspace, language) if model == CHAMPION else Path(model) if model else None
+    if folder and (folder / "MLmodel").is_file():
+        return annotate(source, output, lambda documents: by_frozen_code(folder, documents))
+    return annotate(source, output, lambda documents: with_bar(load(workspace, language, folder), documents))
 
 
-def load(workspace: Workspace, language: str, model: str | None) -> Predictor:
-    """The ensemble that ``model`` names, see :func:`run`.
+def by_frozen_code(folder: Path, documents: Sequence[Document]) -> list[list[Span]]:
+    """The spans of each document by an MLflow model, with the code that was frozen with it.
+
+    Raises:
+        NerError: it does not load or answer.
+    """
+    from pipeline.registry import fresh
+
+    try:
+        return fresh.predict(folder, list(documents))
+    except fresh.ProcessFailed as error:
+        raise NerError(f"the model does not answer: {error}", where=str(folder)) from None
+
+
+def load(workspace: Workspace, language: str, folder: Path | None) -> Predictor:
+    """The ensemble in ``folder``, by default that of the profile in force.
 
     Raises:
         NerError: there is none, or it speaks another language.
     """
     from pipeline.ensemble import Ensemble
 
-    if model is None:
+    if folder is None:
         paths = workspace.paths
         file = paths.ensemble(language)
         legs = {leg: paths.leg(language, leg) for leg in workspace.params["ensemble"]["legs"]}
     else:
-        file, legs = find_ensemble(champion_folder(workspace, language) if model == CHAMPION else Path(model))
+        file, legs = find_ensemble(folder)
     if not file.is_file():
         raise NerError(
             "no trained ensemble here",
@@ -90,11 +107,10 @@ def champion_folder(workspace: Workspace, language: str) -> Path:
 
 
 def find_ensemble(folder: Path) -> tuple[Path, dict[str, Path]]:
-    """The ensemble's file and its legs' folders: in an MLflow model, or in a folder of a profile's outputs."""
-    base = folder / "artifacts" if (folder / "artifacts").is_dir() else folder
-    legs = base / "legs" if (base / "legs").is_dir() else base
+    """The ensemble's file and its legs' folders, in a folder of a profile's outputs."""
+    legs = folder / "legs" if (folder / "legs").is_dir() else folder
     found = {each.name: each for each in sorted(legs.iterdir()) if each.is_dir()} if legs.is_dir() else {}
-    return base / "ensemble.json", found
+    return folder / "ensemble.json", found
 
 
 def with_bar(predictor: Predictor, documents: Sequence[Document]) -> list[list[Span]]:

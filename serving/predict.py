@@ -1,16 +1,18 @@
-"""Entities of texts on the command line: asked of a gateway, or of the champions loaded in this process."""
+"""Entities of texts on the command line: asked of a gateway, or of the champions started here."""
 
 from __future__ import annotations
 
 import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from pipeline.errors import NerError
 from pipeline.settings import Workspace
+from pipeline.tokenize import without_surrogates
 from serving.languages import AUTO, detect
 
 if TYPE_CHECKING:
@@ -69,27 +71,42 @@ def predict_remote(endpoint: str, texts: Iterable[str], language: str = AUTO) ->
 
 
 def predict_here(workspace: Workspace, texts: Iterable[str], language: str = AUTO) -> Iterator[dict[str, Any]]:
-    """Results as of :func:`predict_remote`, of the champions loaded in this process when first needed.
+    """Results as of :func:`predict_remote`, of the champions, started when first needed.
+
+    Each champion runs in a process of its own with the code that was frozen with it, so that it answers as it was
+    gated, whatever the project's code is by now.
 
     Raises:
-        NerError: unknown language, or no champion for it.
+        NerError: unknown language, no champion for it, or it does not load or answer.
     """
+    from pipeline.registry import fresh
+
     if language != AUTO:
         workspace.language(language)
-    models: dict[str, tuple[Any, dict[str, str]]] = {}
-    for text in texts:
-        code = detect(text, workspace.languages) if language == AUTO else language
-        if code not in models:
-            models[code] = _load(workspace, code)
-        model, name = models[code]
-        import pandas as pd
+    models: dict[str, tuple[Callable[[str], Any], dict[str, str]]] = {}
+    with ExitStack() as processes:
+        for text in texts:
+            code = detect(text, workspace.languages) if language == AUTO else language
+            if code not in models:
+                folder, name = _champion(workspace, code)
+                models[code] = processes.enter_context(fresh.conversation(folder)), name
+            ask, name = models[code]
+            try:
+                answer = ask(without_surrogates(text))
+            except fresh.ProcessFailed as error:
+                raise NerError(
+                    f"the champion does not answer: {error}",
+                    where=f"{name['name']} version {name['version']}",
+                    remedy="Go back to the one before: ner rollback, or train anew: ner run.",
+                ) from None
+            entities = [each | {"text": text[each["start"] : each["end"]]} for each in answer["entities"]]
+            yield {"text": text, "language": code, "model": name, "entities": entities}
 
-        answer = list(model.predict(pd.DataFrame({"text": [text]})))
-        yield {"text": text, "language": code, "model": name, "entities": answer[0]["entities"]}
 
-
-def _load(workspace: Workspace, language: str) -> tuple[Any, dict[str, str]]:
+def _champion(workspace: Workspace, language: str) -> tuple[Path, dict[str, str]]:
+    """The champion's folder, name and version."""
     from pipeline import registry
+    from pipeline.registry.champions import model_folder
 
     champion = registry.champion(workspace, language)
     if champion is None:
@@ -97,10 +114,7 @@ def _load(workspace: Workspace, language: str) -> tuple[Any, dict[str, str]]:
             f"no champion for {language!r} in the registry",
             remedy=f"Train and promote one: ner register --language {language}",
         )
-    import mlflow.pyfunc
-
-    model = mlflow.pyfunc.load_model(champion.uri)
-    return model, {"name": champion.name, "version": str(champion.version)}
+    return model_folder(champion), {"name": champion.name, "version": str(champion.version)}
 
 
 def predict(

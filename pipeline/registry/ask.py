@@ -2,7 +2,8 @@
 
 It imports nothing of the project, so that the only copy of it in the process is the one frozen with the model.
 Run as ``python -P ask.py MODEL TEXTS ANSWERS [REPEATS]``: TEXTS is a JSON list; ANSWERS becomes
-``{"answers": […], "milliseconds": […], "load_seconds": …}``.
+``{"answers": […], "milliseconds": […], "load_seconds": …}``. Run as ``python -P ask.py MODEL`` it answers a JSON string
+a line from standard input with a line of JSON each.
 """
 
 from __future__ import annotations
@@ -46,5 +47,16 @@ def main(model_folder: str, texts_file: str, answers_file: str, repeats: str = s
     Path(answers_file).write_text(json.dumps(report, ensure_ascii=False, allow_nan=False), encoding="utf-8")
 
 
+def converse(model_folder: str) -> None:
+    """Answer line by line; what libraries print goes to standard error."""
+    import mlflow
+
+    answers, sys.stdout = sys.stdout, sys.stderr
+    model = mlflow.pyfunc.load_model(model_folder)
+    for line in sys.stdin:
+        answer, _ = timed(model, json.loads(line), 1)
+        print(json.dumps(answer, allow_nan=False), file=answers, flush=True)
+
+
 if __name__ == "__main__":
-    main(*sys.argv[1:5])
+    (main if len(sys.argv) > 2 else converse)(*sys.argv[1:5])

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -65,22 +67,58 @@ def predict(model: Path, documents: list[Document]) -> list[list[Span]]:
     return [[Span(*span) for span in line["spans"]] for line in lines]
 
 
+@contextmanager
+def conversation(model: Path) -> Iterator[Callable[[str], Any]]:
+    """The model in a process of its own that answers one text after the other, for as long as the context lasts.
+
+    The function it gives raises :class:`ProcessFailed` where the process does not answer.
+    """
+    with TemporaryDirectory(prefix="ner-ask-") as folder, (Path(folder) / "log").open("w+", encoding="utf-8") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-P", str(ASK), str(model)], cwd=folder, env=_environment(model, Path(folder)),
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True, encoding="utf-8",
+        )  # fmt: skip
+
+        def answer(text: str) -> Any:
+            try:
+                print(json.dumps(text), file=process.stdin, flush=True)
+                line = process.stdout.readline() if process.stdout else ""
+            except BrokenPipeError:
+                line = ""
+            if not line:
+                process.wait()
+                log.seek(0)
+                raise ProcessFailed(f"exit status {process.returncode}: {log.read().strip()[-TAIL:]}")
+            return json.loads(line)
+
+        try:
+            yield answer
+        finally:
+            process.kill()
+            process.communicate()
+
+
 def run_python(model: Path, folder: Path, *arguments: str) -> None:
     """Run Python in ``folder`` with the model's own code first on its path.
 
     Raises:
         ProcessFailed: any exit status but 0.
     """
-    environment = quiet_environment(
-        PYTHONPATH=str(model / "code"),
-        PYTHONDONTWRITEBYTECODE="1",
-        MLFLOW_TRACKING_URI=f"sqlite:///{folder}/none.db",  # a model is files only; nothing is to be looked up
-    )
     try:
         done = subprocess.run(
-            [sys.executable, *arguments], cwd=folder, env=environment, capture_output=True, text=True, timeout=SECONDS
-        )
+            [sys.executable, *arguments], cwd=folder, env=_environment(model, folder), capture_output=True, text=True,
+            timeout=SECONDS,
+        )  # fmt: skip
     except subprocess.TimeoutExpired:
         raise ProcessFailed(f"no answer within {SECONDS} seconds") from None
     if done.returncode:
         raise ProcessFailed(f"exit status {done.returncode}: {(done.stderr or done.stdout).strip()[-TAIL:]}")
+
+
+def _environment(model: Path, folder: Path) -> dict[str, str]:
+    """That of a process which works in ``folder`` with the model's own code."""
+    return quiet_environment(
+        PYTHONPATH=str(model / "code"),
+        PYTHONDONTWRITEBYTECODE="1",
+        MLFLOW_TRACKING_URI=f"sqlite:///{folder}/none.db",  # a model is files only; nothing is to be looked up
+    )

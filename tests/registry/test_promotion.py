@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline import annotate
 from pipeline.errors import NerError
 from pipeline.registry import champion, fresh, gate, promote, register, rollback
 from pipeline.registry.champions import model_folder, version_info
@@ -129,6 +130,15 @@ def test_each_model_runs_in_its_own_process_the_code_frozen_with_it(workspace, f
     assert answered.milliseconds[0] > 0
     with pytest.raises(fresh.ProcessFailed, match="exit status"):
         fresh.ask(tmp_path / "nowhere", ["Ada"])
+    with fresh.conversation(original) as sighted, fresh.conversation(changed) as unsighted:
+        for text in ("Maria Keller flew from London to Paris.", "two\nlines", ""):
+            assert unsighted(text) == {"entities": []}
+            assert all(text[each["start"] : each["end"]] == each["text"] for each in sighted(text)["entities"])
+        assert sighted("Maria Keller flew from London to Paris.")["entities"]
+    with fresh.conversation(tmp_path / "nowhere") as nobody, pytest.raises(fresh.ProcessFailed, match="exit status"):
+        nobody("Ada")
+    spans = annotate.by_frozen_code(changed, documents)
+    assert spans == [[]] * len(documents)
 
 
 def test_the_registered_model_answers_every_input_mlflow_takes(workspace, fill, good_leg) -> None:  # noqa: ANN001
