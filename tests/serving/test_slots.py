@@ -19,10 +19,10 @@ import pytest
 
 from pipeline.errors import NerError
 from serving.answers import ModelFailed, check_predictions
+from serving.config import GatewayConfig
 from serving.gateway import create_app
 from serving.payload import Limits
 from serving.slots import ServedModel, Slot, free_port
-from serving.switchboard import GatewayConfig
 
 MODEL_CODE = '''
 import re
