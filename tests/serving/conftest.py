@@ -7,7 +7,9 @@ import csv
 import io
 import json
 import re
-from collections.abc import AsyncIterator, Callable
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -221,3 +223,27 @@ def exchange() -> type[Exchange]:
 def harness() -> type[Harness]:
     """Makes gateways: ``harness(champions={"en": "1"}, keep_previous=False, …)``."""
     return Harness
+
+
+@pytest.fixture
+def served(harness: type[Harness]) -> Iterator[tuple[Harness, tuple[str, int]]]:
+    """A gateway that is ready behind a real server, and its address; its model takes one call at a time."""
+    import uvicorn
+
+    from serving.gateway import listen
+
+    listener, made = listen("127.0.0.1", 0), harness(concurrency=1)
+    server = uvicorn.Server(uvicorn.Config(made.app, log_config=None, access_log=False))
+    thread = threading.Thread(target=lambda: asyncio.run(server.serve(sockets=[listener])))
+    thread.start()
+    try:
+        address = listener.getsockname()
+        with httpx.Client(base_url=f"http://{address[0]}:{address[1]}", trust_env=False) as client:
+            for _ in range(500):
+                if client.get("/ready").status_code == 200:
+                    break
+                time.sleep(0.02)
+        yield made, address
+    finally:
+        server.should_exit = True
+        thread.join(20)

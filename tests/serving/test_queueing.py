@@ -142,3 +142,20 @@ def test_what_waits_too_long_is_told_so_and_never_reaches_the_model(harness: Any
     assert late.status_code == 504
     assert late.json()["type"] == "urn:ner:problem:timeout"
     assert seen == [["WAIT"]]
+
+
+def test_over_a_real_connection_who_hangs_up_is_dropped(served: tuple[Any, tuple[str, int]]) -> None:
+    made, (host, port) = served
+    slot = made.slot("en")
+
+    async def main() -> list[int]:
+        async with httpx.AsyncClient(base_url=f"http://{host}:{port}", trust_env=False) as client:
+            first = asyncio.create_task(client.post("/v1/entities", json={"text": "WAIT"}))
+            await asyncio.sleep(0.1)
+            with pytest.raises(httpx.ReadTimeout):
+                await client.post("/v1/entities", json={"text": "Gone"}, timeout=0.05)
+            again = [await client.post("/v1/entities", json={"text": f"Anna{number}"}) for number in range(3)]
+            return [(await first).status_code, *(response.status_code for response in again)]
+
+    assert asyncio.run(main()) == [200] * 4
+    assert slot.seen == [["WAIT"], ["Anna0"], ["Anna1"], ["Anna2"]]

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-import threading
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import httpx
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -227,27 +225,11 @@ def test_other_bodies_are_refused(harness: Any) -> None:
     assert KIND in response.json()["detail"]
 
 
-@pytest.fixture
-def address(harness: Any) -> Iterator[tuple[str, int]]:
-    import uvicorn
-
-    from serving.gateway import listen
-
-    listener = listen("127.0.0.1", 0)
-    made = harness()
-    server = uvicorn.Server(uvicorn.Config(made.app, log_config=None, access_log=False))
-    thread = threading.Thread(target=lambda: asyncio.run(server.serve(sockets=[listener])))
-    thread.start()
-    yield listener.getsockname()
-    server.should_exit = True
-    thread.join(20)
-
-
-def test_over_a_real_connection(address: tuple[str, int]) -> None:
+def test_over_a_real_connection(served: tuple[Any, tuple[str, int]]) -> None:
     """Who waits for ``100 Continue``, and sends a line only when the one before is answered, gets all answers."""
 
     async def main() -> list[str]:
-        reader, writer = await asyncio.open_connection(*address)
+        reader, writer = await asyncio.open_connection(*served[1])
         head = f"POST {PATH} HTTP/1.1\r\nHost: x\r\nContent-Type: {KIND}\r\nTransfer-Encoding: chunked\r\n"
         writer.write(f"{head}Expect: 100-continue\r\n\r\n".encode())
         found = [(await reader.readline()).decode().strip(), (await reader.readline()).decode().strip()]
@@ -263,13 +245,5 @@ def test_over_a_real_connection(address: tuple[str, int]) -> None:
         writer.close()
         return found
 
-    async def live() -> None:
-        async with httpx.AsyncClient(base_url=f"http://{address[0]}:{address[1]}") as client:
-            while (await client.get("/ready")).status_code != 200:
-                await asyncio.sleep(0.02)
-
-    async def both() -> list[str]:
-        await asyncio.wait_for(live(), 10)
-        return await asyncio.wait_for(main(), 10)
-
-    assert asyncio.run(both()) == ["HTTP/1.1 100 Continue", "", "HTTP/1.1 200 OK", "Anna", "Bo", "0"]
+    found = asyncio.run(asyncio.wait_for(main(), 10))
+    assert found == ["HTTP/1.1 100 Continue", "", "HTTP/1.1 200 OK", "Anna", "Bo", "0"]
