@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import isfinite
 from typing import Any
 
 
@@ -14,7 +15,7 @@ def check_predictions(texts: Sequence[str], predictions: Any) -> list[list[dict[
     """The entities of each text, with ``text`` taken from the text itself.
 
     Raises:
-        ModelFailed: not one list of entities a text, or offsets outside of the text.
+        ModelFailed: not one list of entities a text, offsets outside of the text, or scores that are no numbers.
     """
     if not isinstance(predictions, list) or len(predictions) != len(texts):
         raise ModelFailed("the model did not answer every text")
@@ -24,10 +25,27 @@ def check_predictions(texts: Sequence[str], predictions: Any) -> list[list[dict[
         if not isinstance(entities, list):
             raise ModelFailed("the model's answer has no list of entities")
         for entity in entities:
-            start, end = entity.get("start"), entity.get("end")
-            if not (isinstance(start, int) and isinstance(end, int) and 0 <= start < end <= len(text)):
-                raise ModelFailed(f"the model's offsets {start}:{end} lie outside of the text")
-            if not isinstance(entity.get("label"), str) or entity.get("text") != text[start:end]:
-                raise ModelFailed(f"the model's text at {start}:{end} is not what stands there")
+            _check_entity(text, entity)
         checked.append(entities)
     return checked
+
+
+def _check_entity(text: str, entity: Any) -> None:
+    if not isinstance(entity, dict):
+        raise ModelFailed("an entity of the model is no object")
+    start, end = entity.get("start"), entity.get("end")
+    if not (isinstance(start, int) and isinstance(end, int) and 0 <= start < end <= len(text)):
+        raise ModelFailed(f"the model's offsets {start}:{end} lie outside of the text")
+    if not isinstance(entity.get("label"), str) or entity.get("text") != text[start:end]:
+        raise ModelFailed(f"the model's text at {start}:{end} is not what stands there")
+    score, legs = entity.get("score"), entity.get("legs") or {}
+    if score is not None and not (isinstance(score, int | float) and isfinite(score)):
+        raise ModelFailed("a score of the model is no number")
+    if not isinstance(legs, dict) or not all(_is_view(text, view) for view in legs.values()):
+        raise ModelFailed(f"what the model's legs say at {start}:{end} is out of form")
+
+
+def _is_view(text: str, view: Any) -> bool:
+    """Whether it is what a leg says about a span: offsets within the text, or none."""
+    places = [view.get("start"), view.get("end")] if isinstance(view, dict) else [-1]
+    return all(place is None or (isinstance(place, int) and 0 <= place <= len(text)) for place in places)

@@ -4,51 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import hmac
 import logging
 import signal
 import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
 
-from fastapi import Depends, FastAPI, Request
+from fastapi import FastAPI, Request
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from pipeline.errors import NerError
 from pipeline.settings import Workspace
-from serving import page, state
+from serving import page, routes, state
+from serving.config import GatewayConfig, workspace_config
 from serving.middleware import JsonFormatter, Surround
-from serving.payload import (
-    EntitiesAnswer,
-    EntitiesRequest,
-    ProblemDetails,
-    json_response,
-    parse_json,
-    parse_request,
-    read_body,
-)
-from serving.problems import Problem, invalid
-from serving.switchboard import GatewayConfig, Switchboard, workspace_config
-
-ERRORS: dict[int | str, dict[str, Any]] = {
-    code: {"content": {"application/problem+json": {"schema": ProblemDetails.model_json_schema()}}, "description": text}
-    for code, text in {
-        400: "Not JSON",
-        413: "Over a limit, which is named",
-        415: "Not application/json",
-        422: "Not what this takes; the place is named",
-        502: "The model failed",
-        503: "No model is live; see Retry-After",
-        504: "The model took too long",
-    }.items()
-}
-BODY = {
-    "requestBody": {"required": True, "content": {"application/json": {"schema": EntitiesRequest.model_json_schema()}}}
-}
+from serving.problems import Problem
+from serving.switchboard import Switchboard
 
 
 def create_app(config: GatewayConfig) -> FastAPI:
@@ -63,94 +37,28 @@ def create_app(config: GatewayConfig) -> FastAPI:
         finally:
             await board.close()
 
+    async def answer_problem(request: Request, problem: Problem) -> Response:
+        board.metrics.refusals.add(problem.name)
+        return problem.response(request.state.request_id)
+
+    async def answer_http_exception(request: Request, error: HTTPException) -> Response:
+        name = str(error.detail)
+        kind = name.lower().replace(" ", "-")
+        return await answer_problem(request, Problem(error.status_code, kind, name, f"{name}.", headers=error.headers))
+
+    async def answer_nobody(request: Request, error: ClientDisconnect) -> Response:
+        return Response(status_code=499)  # the caller has gone; the number is for the log
+
     app = FastAPI(title="Names in text", version="1", docs_url=None, redoc_url=None, lifespan=lifespan)
     app.state.board = board
-    app.add_middleware(Surround)
-    app.add_exception_handler(Problem, _answer_problem)
-    app.add_exception_handler(HTTPException, _answer_http_exception)
-    app.add_exception_handler(ClientDisconnect, _answer_nobody)
+    app.add_middleware(Surround, metrics=board.metrics)
+    app.add_exception_handler(Problem, answer_problem)
+    app.add_exception_handler(HTTPException, answer_http_exception)
+    app.add_exception_handler(ClientDisconnect, answer_nobody)
     page.add_page(app, board)
-
-    @app.post("/v1/entities", response_model=EntitiesAnswer, responses=ERRORS, openapi_extra=BODY)
-    async def entities(request: Request) -> Response:
-        """Find the entities of a text, or of each text of a list."""
-        body = await _json_body(request, config)
-        asked = parse_request(body, config.languages, config.limits)
-        return json_response({"results": await board.answer(asked)})
-
-    @app.get("/health")
-    async def health() -> Response:
-        """Whether the models are live: 200 when `ok` or `degraded` (one language is missing), else 503."""
-        report = board.health()
-        return json_response(report, 200 if report["status"] in ("ok", "degraded") else 503)
-
-    @app.get("/v1/models")
-    async def models() -> Response:
-        """The live version of each language, since when, and the version kept warm behind it."""
-        return json_response({"models": [route.describe() for route in board.routes.values()]})
-
-    async def operator(request: Request) -> None:
-        given = request.headers.get("authorization", "").removeprefix("Bearer ").encode()
-        if not hmac.compare_digest(given, config.token.encode()):
-            raise Problem(401, "token", "The token is missing or wrong", "Give the gateway's token as Bearer token.")
-
-    @app.post("/admin/deploy", include_in_schema=False, dependencies=[Depends(operator)])
-    async def deploy(request: Request) -> Response:
-        """Bring a version of a language live, with no request dropped."""
-        value = await _admin_body(request, config)
-        version = value.get("version")
-        if not (isinstance(version, str) and version.isdecimal() and len(version) < 10):
-            raise invalid('version must be a string of digits, such as "3".', "/version")
-        try:
-            action = await board.deploy(value["language"], version)
-        except NerError as error:
-            raise _failed(error) from error
-        return json_response({"action": action, **board.routes[value["language"]].describe()})
-
-    @app.post("/admin/rollback", include_in_schema=False, dependencies=[Depends(operator)])
-    async def rollback(request: Request) -> Response:
-        """Swap a language's live version with the warm one before it."""
-        value = await _admin_body(request, config)
-        try:
-            await board.routes[value["language"]].rollback()
-        except NerError as error:
-            raise _failed(error) from error
-        return json_response({"action": "rolled back", **board.routes[value["language"]].describe()})
-
+    for router in (routes.callers(board), routes.watchers(board), routes.operator(board)):
+        app.include_router(router)
     return app
-
-
-async def _json_body(request: Request, config: GatewayConfig) -> bytes:
-    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if media_type != "application/json":
-        raise Problem(415, "media-type", "The content type is not supported", "Send Content-Type: application/json.")
-    return await read_body(request, config.limits.body_bytes, config.limits.seconds)
-
-
-async def _admin_body(request: Request, config: GatewayConfig) -> dict[str, Any]:
-    value = parse_json(await _json_body(request, config))
-    if not isinstance(value, dict) or value.get("language") not in list(config.languages):
-        raise invalid(f"language must be one of: {', '.join(config.languages)}.", "/language")
-    return value
-
-
-def _failed(error: NerError) -> Problem:
-    logging.getLogger("serving").error("switch failed", extra={"fields": {"error": str(error)}})
-    return Problem(409, "switch-failed", "The switch failed; nothing has changed", error.message)
-
-
-async def _answer_problem(request: Request, problem: Problem) -> Response:
-    return problem.response(request.state.request_id)
-
-
-async def _answer_http_exception(request: Request, error: HTTPException) -> Response:
-    name = str(error.detail)
-    problem = Problem(error.status_code, name.lower().replace(" ", "-"), name, f"{name}.", headers=error.headers)
-    return problem.response(request.state.request_id)
-
-
-async def _answer_nobody(request: Request, error: ClientDisconnect) -> Response:
-    return Response(status_code=499)  # the caller has gone; the number is for the log
 
 
 def listen(host: str, port: int) -> socket.socket:

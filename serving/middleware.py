@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from serving.metrics import Metrics
 from serving.problems import Problem
 
 log = logging.getLogger("serving")
@@ -27,8 +28,9 @@ HEADERS = {
 class Surround:
     """ASGI middleware; the request id is ``scope["state"]["request_id"]`` for those inside."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self.app = app
+        self.metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, and log method, path, status and time of it, but nothing of its content."""
@@ -56,10 +58,15 @@ class Surround:
             log.exception("unexpected error", extra={"fields": {"request_id": request_id}})
             if status:  # the answer has begun: nothing to be done but to break it off
                 raise
+            self.metrics.refusals.add("internal")
             problem = Problem(500, "internal", "Unexpected error", "This is a fault of the server; its log has more.")
             await problem.response(request_id)(scope, receive, send_with_headers)
         finally:
-            milliseconds = round(1000 * (time.monotonic() - started), 1)
+            seconds = time.monotonic() - started
+            route = getattr(scope.get("route"), "path", "other")  # the template, so that callers cannot make up values
+            self.metrics.requests.add(route, str(status))
+            self.metrics.seconds.observe(seconds, route)
+            milliseconds = round(1000 * seconds, 1)
             fields = {"method": scope["method"], "path": scope["path"][:200], "status": status, "ms": milliseconds}
             log.info("request", extra={"fields": {"request_id": request_id, **fields}})
 

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Coroutine, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 from fastapi import Request
 from fastapi.responses import Response
-from pydantic import BaseModel, Field
+from starlette.requests import ClientDisconnect
 
 from serving.languages import AUTO
-from serving.problems import Problem, invalid, malformed, too_large
+from serving.options import OPTIONS, Options, parse_options
+from serving.problems import invalid, malformed, slow, too_large, unsupported
 
-FIELDS = frozenset({"text", "language"})
+FIELDS = ("text", "language", *OPTIONS)
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,67 +35,40 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """A request that is within the limits: texts as they were sent, language ``auto`` or a code."""
+class Offer:
+    """What may be asked for: languages, the types of each (a language that is not named: any), and the limits."""
 
-    texts: tuple[str, ...]
-    language: str
+    languages: Sequence[str]
+    limits: Limits
+    types: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
-
-class EntitiesRequest(BaseModel):
-    """What to find entities in."""
-
-    text: str | list[str] = Field(description="A text, or a list of texts. Empty texts have no entities.")
-    language: str = Field(default=AUTO, description="`auto` (told by the script of each text), or a language's code.")
-
-
-class LegView(BaseModel, extra="allow"):
-    """What one member of the ensemble says about the span."""
-
-    label: str | None = None
+    def known_types(self, language: str) -> frozenset[str] | None:
+        """The types of a language, or of all for ``auto``; None where they are not known."""
+        codes = self.languages if language == AUTO else [language]
+        if any(code not in self.types for code in codes):
+            return None
+        return frozenset(name for code in codes for name in self.types[code])
 
 
-class Entity(BaseModel, extra="allow"):
-    """An entity: `text[start:end]`, counted in Unicode code points."""
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A text that is within the limits, its language (``auto`` or a code) and the options of its answer."""
 
-    start: int
-    end: int
     text: str
-    label: str
-    score: float | None = None
-    legs: dict[str, LegView] = {}
+    language: str = AUTO
+    options: Options = field(default_factory=Options)
 
 
-class ModelName(BaseModel):
-    """The version that answered."""
+def require_type(request: Request, allowed: Sequence[str]) -> str:
+    """The media type of the body, without its parameters.
 
-    name: str
-    version: str
-
-
-class Result(BaseModel):
-    """The entities of one text."""
-
-    language: str
-    model: ModelName
-    entities: list[Entity]
-
-
-class EntitiesAnswer(BaseModel):
-    """A result for each text, in their order."""
-
-    results: list[Result]
-
-
-class ProblemDetails(BaseModel):
-    """An error (RFC 9457)."""
-
-    type: str
-    title: str
-    status: int
-    detail: str
-    request_id: str
-    where: str | None = None
+    Raises:
+        Problem: 415, it is not one of ``allowed``.
+    """
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type not in allowed:
+        raise unsupported(allowed)
+    return media_type
 
 
 async def read_body(request: Request, limit: int, seconds: float) -> bytes:
@@ -102,7 +77,6 @@ async def read_body(request: Request, limit: int, seconds: float) -> bytes:
     Raises:
         Problem: it is larger (413), or does not arrive in time (408).
     """
-    close = {"Connection": "close"}  # the rest of the body is not read
     stated = request.headers.get("content-length", "")
     body = bytearray()
     try:
@@ -115,16 +89,37 @@ async def read_body(request: Request, limit: int, seconds: float) -> bytes:
                 else:
                     return bytes(body)
     except TimeoutError:
-        raise Problem(
-            408, "slow", "The body did not arrive in time", f"Allowed: {seconds:g} s.", headers=close
-        ) from None
+        raise slow(seconds) from None
     problem = too_large(f"The body is larger than {limit} bytes.")
-    problem.headers |= close
+    problem.headers["Connection"] = "close"  # the rest of the body is not read
     raise problem
 
 
-def parse_json(body: bytes) -> Any:
-    """The value of a JSON body in UTF-8.
+async def unless_gone(request: Request, work: Coroutine[Any, Any, T]) -> T:
+    """The outcome of ``work``, which is cancelled if the caller goes away. The body must have been read.
+
+    Raises:
+        ClientDisconnect: the caller has gone.
+    """
+
+    async def gone() -> None:
+        while (await request.receive())["type"] != "http.disconnect":
+            pass
+
+    working, watching = asyncio.create_task(work), asyncio.create_task(gone())
+    try:
+        await asyncio.wait({working, watching}, return_when=asyncio.FIRST_COMPLETED)
+        if working.done():
+            return working.result()
+        raise ClientDisconnect
+    finally:
+        working.cancel()
+        watching.cancel()
+        await asyncio.gather(working, watching, return_exceptions=True)
+
+
+def parse_json(body: bytes, first_line: int = 1) -> Any:
+    """The value of a JSON body in UTF-8, whose first line counts as ``first_line``.
 
     Raises:
         Problem: it is none.
@@ -134,13 +129,13 @@ def parse_json(body: bytes) -> Any:
     except UnicodeDecodeError as error:
         raise malformed(f"The body is not UTF-8 (byte {error.start}).") from None
     except json.JSONDecodeError as error:
-        raise malformed(f"{error.msg} (line {error.lineno}, column {error.colno}).") from None
+        raise malformed(f"{error.msg} (line {first_line - 1 + error.lineno}, column {error.colno}).") from None
     except (RecursionError, ValueError):
         raise malformed("The body is nested too deeply, or holds a number that is too long.") from None
 
 
-def parse_request(body: bytes, languages: Sequence[str], limits: Limits) -> Asked:
-    """What is asked for.
+def parse_request(body: bytes, offer: Offer) -> list[Item]:
+    """The texts of a request, with what is asked of each.
 
     Raises:
         Problem: 400, 413 or 422, with the place in the body.
@@ -148,41 +143,73 @@ def parse_request(body: bytes, languages: Sequence[str], limits: Limits) -> Aske
     value = parse_json(body)
     if not isinstance(value, dict):
         raise invalid('The body must be an object such as {"text": "…"}.', "")
-    if unknown := sorted(set(value) - FIELDS):
-        raise invalid(f"Unknown field {unknown[0][:40]!a}; known are text and language.", "")
-    if "text" not in value:
-        raise invalid("The field text is missing.", "/text")
-    text = value["text"]
-    language = value.get("language", AUTO)
+    text = required_text(value, FIELDS)
     if not isinstance(text, str | list):
         raise invalid("text must be a string or a list of strings.", "/text")
-    if not isinstance(language, str) or language not in (AUTO, *languages):
-        raise invalid(f"language must be one of: {', '.join((AUTO, *languages))}.", "/language")
+    language, options = parse_wishes(value, offer)
     texts = [text] if isinstance(text, str) else text
-    for index, item in enumerate(texts[: limits.texts]):
+    for index, item in enumerate(texts[: offer.limits.texts]):
         if not isinstance(item, str):
             raise invalid("text must be a string or a list of strings.", f"/text/{index}")
-    return within(tuple(texts), language, limits)
+    return within(texts, language, offer.limits, options)
 
 
-def within(texts: tuple[str, ...], language: str, limits: Limits) -> Asked:
-    """The request, if it is within the limits.
+def required_text(value: Mapping[str, Any], fields: Sequence[str]) -> Any:
+    """The field ``text`` of an object that has no others than ``fields``.
 
     Raises:
-        Problem: it is not (413).
+        Problem: 422.
     """
-    if len(texts) > limits.texts:
-        raise too_large(f"{len(texts)} texts; at most {limits.texts} are allowed in a request.", "/text")
-    if (characters := sum(map(len, texts))) > limits.characters:
+    if unknown := sorted(set(value) - set(fields)):
+        raise invalid(f"Unknown field {unknown[0][:40]!a}; known are {', '.join(fields)}.", "")
+    if "text" not in value:
+        raise invalid("The field text is missing.", "/text")
+    return value["text"]
+
+
+def parse_wishes(value: Mapping[str, Any], offer: Offer) -> tuple[str, Options]:
+    """The language and the options among the fields of an object.
+
+    Raises:
+        Problem: 422, with the place.
+    """
+    language = value.get("language", AUTO)
+    if not isinstance(language, str) or language not in (AUTO, *offer.languages):
+        raise invalid(f"language must be one of: {', '.join((AUTO, *offer.languages))}.", "/language")
+    return language, parse_options(value, offer.known_types(language))
+
+
+def within(texts: Sequence[str], language: str, limits: Limits, options: Options | None = None) -> list[Item]:
+    """The texts to be answered, if they are within the limits.
+
+    Raises:
+        Problem: they are not (413).
+    """
+    check_size(len(texts), sum(map(len, texts[: limits.texts])), limits, "/text")
+    return [Item(text, language, options or Options()) for text in texts]
+
+
+def check_size(texts: int, characters: int, limits: Limits, where: str | None = None) -> None:
+    """Refuse what is over the limits.
+
+    Raises:
+        Problem: 413.
+    """
+    if texts > limits.texts:
+        raise too_large(f"{texts} texts; at most {limits.texts} are allowed in a request.", where)
+    if characters > limits.characters:
         detail = f"{characters} characters; at most {limits.characters} are allowed in a request, all texts together."
-        raise too_large(detail, "/text")
-    return Asked(texts, language)
+        raise too_large(detail, where)
 
 
-def json_response(value: Any, status: int = 200) -> Response:
+def to_json(value: Any) -> bytes:
     """JSON in UTF-8; escaped throughout where the text holds what UTF-8 cannot (lone surrogates)."""
     try:
-        body = json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
     except UnicodeEncodeError:
-        body = json.dumps(value, separators=(",", ":")).encode()
-    return Response(body, status, media_type="application/json")
+        return json.dumps(value, separators=(",", ":")).encode()
+
+
+def json_response(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """An answer in JSON."""
+    return Response(to_json(value), status, media_type="application/json", headers=headers)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from starlette.responses import JSONResponse
 
@@ -42,9 +43,9 @@ class Problem(Exception):
         if retry_after is not None:
             self.headers["Retry-After"] = str(retry_after)
 
-    def to_json(self, request_id: str) -> dict[str, str | int]:
+    def to_json(self, request_id: str) -> dict[str, Any]:
         """The problem details object."""
-        body: dict[str, str | int] = {
+        body: dict[str, Any] = {
             "type": f"urn:ner:problem:{self.name}",
             "title": self.title,
             "status": self.status,
@@ -76,3 +77,21 @@ def invalid(detail: str, where: str) -> Problem:
 def unavailable(detail: str, retry_after: int = 5) -> Problem:
     """No model is live for the language."""
     return Problem(503, "no-model", "No model is live", detail, retry_after=retry_after)
+
+
+def unsupported(allowed: Sequence[str]) -> Problem:
+    """The body's media type is not one that is read here."""
+    return Problem(
+        415, "media-type", "The content type is not supported", f"Send Content-Type: {' or '.join(allowed)}."
+    )
+
+
+def busy(detail: str, retry_after: int = 1) -> Problem:
+    """As many requests as may wait for the model are waiting."""
+    return Problem(429, "busy", "Too many requests are waiting", detail, retry_after=retry_after)
+
+
+def slow(seconds: float) -> Problem:
+    """The body does not come; what is left of it will not be read."""
+    close = {"Connection": "close"}
+    return Problem(408, "slow", "The body did not arrive in time", f"Allowed: {seconds:g} s.", headers=close)

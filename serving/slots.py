@@ -196,19 +196,15 @@ class Slot:
             if not self.in_flight:
                 self._idle.set()
 
-    async def predict(self, texts: Sequence[str]) -> list[list[dict[str, Any]]]:
-        """Entities of each text, as the model answers them.
+    async def invoke(self, body: bytes, content_type: str) -> httpx.Response:
+        """What the process answers to a body at ``/invocations``, whatever its status.
 
         Raises:
-            SlotGone, SlotTimeout, ModelFailed: see there.
+            SlotGone, SlotTimeout: see there.
         """
-        # dataframe_split, since the numpy strings behind "inputs" lose trailing NULs; escaped, since any text must pass
-        body = json.dumps({"dataframe_split": {"columns": ["text"], "data": [[text] for text in texts]}}).encode()
         for attempt in (1, 2):
             try:
-                response = await self._client.post(
-                    "/invocations", content=body, headers={"content-type": "application/json"}
-                )
+                response = await self._client.post("/invocations", content=body, headers={"content-type": content_type})
                 break
             except httpx.TimeoutException:
                 raise SlotTimeout(f"no answer within {self.timeout:g} s") from None
@@ -217,6 +213,17 @@ class Slot:
                     raise SlotGone(f"the served process did not answer ({type(error).__name__})") from None
         if response.status_code == 504:
             raise SlotTimeout(f"no answer within {self.timeout:g} s")
+        return response
+
+    async def predict(self, texts: Sequence[str]) -> list[list[dict[str, Any]]]:
+        """Entities of each text, as the model answers them.
+
+        Raises:
+            SlotGone, SlotTimeout, ModelFailed: see there.
+        """
+        # dataframe_split, since the numpy strings behind "inputs" lose trailing NULs; escaped, since any text must pass
+        body = json.dumps({"dataframe_split": {"columns": ["text"], "data": [[text] for text in texts]}}).encode()
+        response = await self.invoke(body, "application/json")
         if response.status_code != 200:
             raise ModelFailed(f"the model answered {response.status_code}: {response.text[:2000]}")
         try:

@@ -3,39 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from itertools import chain
+from typing import Any, TypeVar
 
 from pipeline.errors import NerError
-from pipeline.settings import Workspace
 from pipeline.tokenize import without_surrogates
-from serving import state
 from serving.answers import ModelFailed
-from serving.languages import AUTO, detect
-from serving.payload import Asked, Limits
-from serving.problems import Problem, unavailable
+from serving.config import GatewayConfig
+from serving.languages import AUTO, detect, flags
+from serving.metrics import Gauge, Metrics
+from serving.payload import Item
+from serving.problems import Problem, busy, unavailable
+from serving.queueing import CallQueue, CallsFull
 from serving.slots import ServedModel, Slot, SlotGone, SlotTimeout
-from serving.switching import Launch, NoModel, Route
+from serving.switching import NoModel, Route
 
 log = logging.getLogger("serving")
-Resolve = Callable[[str, str | None], ServedModel | None]  # (language, version or None: the champion); blocking
-
-
-@dataclass(frozen=True)
-class GatewayConfig:
-    """What a gateway needs to know.
-
-    ``launch`` starts a version, ``resolve`` finds one in the registry (None where there is no champion).
-    """
-
-    languages: Sequence[str]
-    limits: Limits
-    token: str
-    launch: Launch
-    resolve: Resolve
-    keep_previous: bool = True
+T = TypeVar("T")
 
 
 class Switchboard:
@@ -43,9 +30,14 @@ class Switchboard:
 
     def __init__(self, config: GatewayConfig) -> None:
         self.config = config
+        self.metrics = Metrics()
         self.routes = {
             code: Route(
-                code, config.launch, keep_previous=config.keep_previous, drain_seconds=config.limits.seconds + 5
+                code,
+                config.launch,
+                keep_previous=config.keep_previous,
+                drain_seconds=config.limits.seconds + 5,
+                queue=CallQueue(config.concurrency, config.queue),
             )
             for code in config.languages
         }
@@ -88,47 +80,91 @@ class Switchboard:
             raise NerError(f"the registry has no version {version} for {language!r}")
         return await self.routes[language].switch(model)
 
-    async def answer(self, asked: Asked) -> list[dict[str, Any]]:
+    async def answer(self, items: Sequence[Item]) -> list[dict[str, Any]]:
         """A result for each text, in order; texts of a language go to its model together.
 
         Raises:
-            Problem: 502, 503 or 504.
+            Problem: 429, 502, 503 or 504.
         """
-        chosen = [detect(t, self.config.languages) if asked.language == AUTO else asked.language for t in asked.texts]
+        answers = await self.answer_each(items)
+        if problem := next((answer for answer in answers if isinstance(answer, Problem)), None):
+            raise problem
+        return answers
+
+    async def answer_each(self, items: Sequence[Item], *, patient: bool = False) -> list[dict[str, Any] | Problem]:
+        """A result for each text, or why there is none, in order; texts of a language go to its model together.
+
+        Args:
+            items: the texts.
+            patient: wait as long as it takes for a place in the model's queue.
+        """
+        languages = self.config.languages
+        chosen = [detect(item.text, languages) if item.language == AUTO else item.language for item in items]
         groups = {code: [i for i, c in enumerate(chosen) if c == code] for code in dict.fromkeys(chosen)}
         answers = await asyncio.gather(
-            *(self._ask(code, [asked.texts[index] for index in indices]) for code, indices in groups.items()),
-            return_exceptions=True,
+            *(self._ask(code, [items[index] for index in indices], patient) for code, indices in groups.items())
         )
-        results: list[dict[str, Any]] = [{}] * len(chosen)
-        for (code, indices), answer in zip(groups.items(), answers, strict=True):
-            if isinstance(answer, BaseException):
-                raise answer
-            model, entities = answer
-            for index, found in zip(indices, entities, strict=True):
-                results[index] = {"language": code, "model": model, "entities": found}
-        return results
+        placed = dict(zip(chain.from_iterable(groups.values()), chain.from_iterable(answers), strict=True))
+        return [placed[index] for index in range(len(items))]
 
-    async def _ask(self, language: str, texts: list[str]) -> tuple[dict[str, str], list[list[dict[str, Any]]]]:
-        safe = [without_surrogates(text) for text in texts]
+    async def _ask(self, language: str, items: Sequence[Item], patient: bool) -> list[dict[str, Any] | Problem]:
+        safe = [without_surrogates(item.text) for item in items]
         try:
-            model, answers = await self.routes[language].answer(safe)
-        except NoModel as error:
-            wait = 30 if error.state in ("absent", "failed") else 5
-            raise unavailable(f"No model for {language!r} is live ({error.state}).", wait) from None
-        except SlotGone as error:
-            log.warning("slot gone", extra={"fields": {"language": language, "error": str(error)}})
-            raise unavailable(f"The model for {language!r} is being restarted.") from None
-        except SlotTimeout as error:
-            raise Problem(504, "timeout", "The model took too long", f"{error}. Send less text at once.") from None
-        except ModelFailed as error:
-            log.error("model failed", extra={"fields": {"language": language, "error": str(error)}})
-            raise Problem(502, "model-failed", "The model failed", "The model could not answer this request.") from None
-        for text, sent, entities in zip(texts, safe, answers, strict=True):
-            if sent is not text and sent != text:
-                for entity in entities:
-                    entity["text"] = text[entity["start"] : entity["end"]]
-        return {"name": model.name, "version": model.version}, answers
+            model, answers = await self.call(language, lambda slot: slot.predict(safe), patient=patient)
+        except Problem as problem:
+            return [problem] * len(items)
+        self.metrics.answered(language, answers)
+        return [self._result(item, language, model, found) for item, found in zip(items, answers, strict=True)]
+
+    def _result(
+        self, item: Item, language: str, model: ServedModel, entities: Sequence[dict[str, Any]]
+    ) -> dict[str, Any]:
+        as_sent = [entity | {"text": item.text[entity["start"] : entity["end"]]} for entity in entities]
+        result = {
+            "language": language,
+            "model": {"name": model.name, "version": model.version},
+            "entities": item.options.apply(item.text, as_sent),
+        }
+        doubts = flags(item.text, language, self.config.languages)
+        return result | ({"flags": doubts} if doubts else {})
+
+    async def call(
+        self, language: str, call: Callable[[Slot], Coroutine[Any, Any, T]], *, patient: bool = False
+    ) -> tuple[ServedModel, T]:
+        """The live version of a language and its answer to ``call``, waiting included all within the time.
+
+        Raises:
+            Problem: 429, 502, 503 or 504.
+        """
+        seconds = self.config.limits.seconds
+        with _as_problems(language):
+            async with asyncio.timeout(None if patient else seconds):
+                return await self.routes[language].ask(call, patient=patient)
+
+    def gauges(self) -> list[Gauge]:
+        """What /metrics tells of the moment."""
+        live = {code: route.live.model for code, route in self.routes.items() if route.live}
+        queues = {code: route.queue for code, route in self.routes.items()}
+        return [
+            Gauge(
+                "ner_model_info",
+                "The live version of each language.",
+                ["language", "name", "version"],
+                {(code, model.name, model.version): 1 for code, model in live.items()},
+            ),
+            Gauge(
+                "ner_queue_waiting",
+                "Calls that wait for a model.",
+                ["language"],
+                {(code,): queue.waiting for code, queue in queues.items()},
+            ),
+            Gauge(
+                "ner_model_calls_in_flight",
+                "Calls that a model works on.",
+                ["language"],
+                {(code,): queue.in_flight for code, queue in queues.items()},
+            ),
+        ]
 
     def health(self) -> dict[str, Any]:
         """The status over all (``ok``, ``starting``, ``degraded``, ``down``) and each language's."""
@@ -143,30 +179,24 @@ class Switchboard:
         return {"status": status, "languages": {code: route.describe() for code, route in self.routes.items()}}
 
 
-def workspace_config(workspace: Workspace, token: str) -> GatewayConfig:
-    """The configuration of a workspace's gateway: limits from params.yaml, versions from its registry."""
-    from pipeline import registry
-
-    settings = workspace.params["serving"]
-    uri = registry.tracking_uri(workspace)
-
-    def resolve(language: str, version: str | None) -> ServedModel | None:
-        if version is None:
-            champion = registry.champion(workspace, language)
-            return ServedModel(language, champion.name, champion.version, champion.uri) if champion else None
-        name = registry.model_name(workspace, language)
-        return ServedModel(language, name, version, f"models:/{name}/{version}")
-
-    async def launch(model: ServedModel) -> Slot:
-        log_file = state.log_file(workspace, f"slot-{model.name}-{model.version}")
-        slot = Slot(model, log_file, tracking_uri=uri, timeout=settings["timeout_seconds"])
-        try:
-            await slot.start()
-            await slot.probe()
-        except BaseException:
-            await slot.stop()
-            raise
-        return slot
-
-    limits = Limits(settings["max_texts"], settings["max_characters"], settings["timeout_seconds"])
-    return GatewayConfig(workspace.languages, limits, token, launch, resolve, settings["keep_previous"])
+@contextlib.contextmanager
+def _as_problems(language: str) -> Iterator[None]:
+    """Turn what may go wrong with a model into what its callers are told."""
+    try:
+        yield
+    except NoModel as error:
+        wait = 30 if error.state in ("absent", "failed") else 5
+        raise unavailable(f"No model for {language!r} is live ({error.state}).", wait) from None
+    except CallsFull as error:
+        raise busy(f"{str(error).capitalize()} for the model for {language!r}; no more may.") from None
+    except SlotGone as error:
+        log.warning("slot gone", extra={"fields": {"language": language, "error": str(error)}})
+        raise unavailable(f"The model for {language!r} is being restarted.") from None
+    except SlotTimeout as error:
+        raise Problem(504, "timeout", "The model took too long", f"{error}. Send less text at once.") from None
+    except TimeoutError:
+        detail = "No answer in the time allowed, waiting for the model included. Send less text at once, or later."
+        raise Problem(504, "timeout", "The model took too long", detail) from None
+    except ModelFailed as error:
+        log.error("model failed", extra={"fields": {"language": language, "error": str(error)}})
+        raise Problem(502, "model-failed", "The model failed", "The model could not answer this request.") from None

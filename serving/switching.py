@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from pipeline.errors import NerError
+from serving.queueing import CallQueue
 from serving.slots import ServedModel, Slot, SlotGone
 
 log = logging.getLogger("serving")
 Launch = Callable[[ServedModel], Awaitable[Slot]]
+T = TypeVar("T")
 RESTART_PAUSES = (0, 1, 2, 5, 10, 30, 60)  # seconds before each attempt to bring a dead version back
 
 
@@ -36,10 +38,20 @@ class Route:
         launch: starts and probes a slot for a version, or raises NerError and leaves nothing behind.
         keep_previous: whether the version before stays warm.
         drain_seconds: how long requests in flight may go on in a version that is stopped.
+        queue: where calls wait for the live version, whichever that is when their turn comes.
     """
 
-    def __init__(self, language: str, launch: Launch, *, keep_previous: bool = True, drain_seconds: float = 60) -> None:
+    def __init__(
+        self,
+        language: str,
+        launch: Launch,
+        *,
+        keep_previous: bool = True,
+        drain_seconds: float = 60,
+        queue: CallQueue | None = None,
+    ) -> None:
         self.language = language
+        self.queue = queue or CallQueue(at_once=4, places=64)
         self.live: Slot | None = None
         self.previous: Slot | None = None
         self.since: datetime | None = None
@@ -53,20 +65,32 @@ class Route:
         self._slots: set[Slot] = set()  # every process not yet stopped, whatever its part
         self._closing = False
 
-    async def answer(self, texts: Sequence[str]) -> tuple[ServedModel, list[list[dict[str, Any]]]]:
-        """The live version and its entities for each text; all texts are answered by one version.
+    async def ask(
+        self, call: Callable[[Slot], Coroutine[Any, Any, T]], *, patient: bool = False
+    ) -> tuple[ServedModel, T]:
+        """The live version and its answer to ``call``, which one version gives; waits for its turn.
+
+        Args:
+            call: asks a slot.
+            patient: as in :meth:`CallQueue.run`.
 
         Raises:
             NoModel: nothing is live.
+            CallsFull: too many wait already.
             SlotGone, SlotTimeout, ModelFailed: as in :meth:`Slot.predict`.
         """
+        if self.live is None:
+            raise NoModel(self.language, self.state)
+        return await self.queue.run(lambda: self._ask(call), patient=patient)
+
+    async def _ask(self, call: Callable[[Slot], Coroutine[Any, Any, T]]) -> tuple[ServedModel, T]:
         for last_try in (False, True):
             slot = self.live
             if slot is None:
                 break
             try:
                 with slot.lease():
-                    return slot.model, await slot.predict(texts)
+                    return slot.model, await call(slot)
             except SlotGone:
                 if last_try or self.live is slot:
                     raise

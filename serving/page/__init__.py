@@ -14,7 +14,7 @@ from starlette.staticfiles import StaticFiles
 from serving.languages import AUTO
 from serving.page import view
 from serving.page.examples import EXAMPLES
-from serving.payload import json_response, read_body, within
+from serving.payload import json_response, read_body, unless_gone, within
 from serving.problems import Problem, invalid
 
 if TYPE_CHECKING:
@@ -54,8 +54,9 @@ def add_page(app: FastAPI, board: Switchboard) -> None:
         try:
             text, language = await _read_form(request, board)
             asked = within((text,), language, board.config.limits)
-            result = present(text, (await board.answer(asked))[0])
+            result = present(text, (await unless_gone(request, board.answer(asked)))[0])
         except Problem as error:
+            board.metrics.refusals.add(error.name)
             problem = error
         if request.headers.get("x-fragment"):
             html = TEMPLATES.get_template("result.html").render(

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import csv
+import io
+import json
 import re
-from collections.abc import AsyncIterator, Callable
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -16,10 +21,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
+from serving.config import GatewayConfig
 from serving.gateway import create_app
 from serving.payload import Limits
 from serving.slots import ServedModel, Slot
-from serving.switchboard import GatewayConfig
 
 TOKEN = "a-token-for-tests"
 CAPITALISED = re.compile(r"[A-ZА-ЯЁ][\w-]+(?: [A-ZА-ЯЁ][\w-]+)*")
@@ -36,18 +41,43 @@ def find(text: str) -> list[dict[str, Any]]:
 
 async def invocations(request: Request) -> Response:
     """MLflow's endpoint; some texts make it misbehave as the real one does."""
-    texts = [row[0] for row in (await request.json())["dataframe_split"]["data"]]
-    if "CRASH" in texts:
-        return JSONResponse({"error_code": "BAD_REQUEST", "stack_trace": "Traceback: /srv/model.py"}, 400)
-    if "SLOW" in texts:
-        return PlainTextResponse("Request processing time exceeded limit", 504)
-    if "DEAD" in texts:
-        raise httpx.ReadError("connection reset")
-    if "WRONG" in texts:
-        return JSONResponse({"predictions": [{"entities": [{"start": 0, "end": 99, "text": "WRONG", "label": "PER"}]}]})
-    if "WAIT" in texts:
-        await asyncio.sleep(0.3)
-    return JSONResponse({"predictions": [{"entities": find(text)} for text in texts]})
+    try:
+        texts = read_texts(await request.body(), request.headers["content-type"])
+    except (KeyError, IndexError, TypeError):
+        return JSONResponse({"error_code": "INVALID_PARAMETER_VALUE", "message": "Failed to enforce schema"}, 400)
+    slot: StandIn = request.app.state.slot
+    slot.seen.append(texts)
+    slot.at_once.append(len(slot.seen) - slot.ended)
+    try:
+        if "CRASH" in texts:
+            return JSONResponse(RAISED | {"stack_trace": "Traceback: /srv/model.py"}, 400)
+        if not all(isinstance(text, str) for text in texts):
+            return JSONResponse({"error_code": "INVALID_PARAMETER_VALUE", "message": f"cannot take {texts}"}, 400)
+        if "SLOW" in texts:
+            return PlainTextResponse("Request processing time exceeded limit", 504)
+        if "DEAD" in texts:
+            raise httpx.ReadError("connection reset")
+        if "WRONG" in texts:
+            wrong = {"start": 0, "end": 99, "text": "WRONG", "label": "PER"}
+            return JSONResponse({"predictions": [{"entities": [wrong]}]})
+        if "WAIT" in texts:
+            await asyncio.sleep(0.3)
+        return JSONResponse({"predictions": [{"entities": find(text)} for text in texts]})
+    finally:
+        slot.ended += 1
+
+
+RAISED = {"error_code": "BAD_REQUEST", "message": "Encountered an unexpected error while evaluating the model. Verify"}
+
+
+def read_texts(body: bytes, media_type: str) -> list[Any]:
+    """The texts of a body in one of MLflow's shapes."""
+    if media_type == "text/csv":
+        return [row["text"] for row in csv.DictReader(io.StringIO(body.decode()))]
+    value = json.loads(body)
+    if "dataframe_split" in value:
+        return [row[0] for row in value["dataframe_split"]["data"]]
+    return value["inputs"] if "inputs" in value else [row["text"] for row in value["dataframe_records"]]
 
 
 class StandIn(Slot):
@@ -55,6 +85,9 @@ class StandIn(Slot):
 
     def __init__(self, model: ServedModel) -> None:
         super().__init__(model, Path("unused.log"), timeout=5)
+        self.seen: list[list[Any]] = []  # the texts of each call
+        self.at_once: list[int] = []  # calls under way when each began, itself included
+        self.ended = 0
         self._dead = asyncio.Event()
 
     @property
@@ -63,6 +96,7 @@ class StandIn(Slot):
 
     async def start(self, timeout: float = 1) -> None:
         app = Starlette(routes=[Route("/invocations", invocations, methods=["POST"])])
+        app.state.slot = self
         self._client = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://slot")
 
     async def died(self) -> None:
@@ -89,6 +123,7 @@ class Harness:
             token=TOKEN,
             launch=self.launch,
             resolve=self.resolve,
+            types={"en": ["PER", "LOC", "ORG", "MISC"], "ru": ["PER", "LOC", "ORG"]},
             **settings,
         )
         self.app = create_app(self.config)
@@ -117,8 +152,98 @@ class Harness:
                     await asyncio.sleep(0.01)
                 yield client
 
+    def slot(self, language: str) -> StandIn:
+        """The slot that serves a language; its record without the probe."""
+        slot = self.board.routes[language].live
+        slot.seen, slot.at_once, slot.ended = [], [], 0
+        return slot
 
-@pytest.fixture
+
+class Exchange:
+    """A request to an application whose body is sent, and whose answer is read, piece by piece."""
+
+    def __init__(self, app: Any, path: str, content_type: str) -> None:
+        self._incoming: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        self._outgoing: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        self._rest: list[bytes] = []
+        self.taking = asyncio.Event()  # cleared: the caller does not read
+        self.taking.set()
+        scope = {
+            "type": "http",
+            "asgi": {"version": "3.0", "spec_version": "2.3"},
+            "http_version": "1.1",
+            "method": "POST",
+            "path": path,
+            "raw_path": path.encode(),
+            "root_path": "",
+            "scheme": "http",
+            "query_string": b"",
+            "headers": [(b"content-type", content_type.encode())],
+        }
+        self.task = asyncio.create_task(app(scope, self._incoming.get, self._send))
+
+    async def _send(self, message: dict[str, Any]) -> None:
+        await self.taking.wait()
+        self._outgoing.put_nowait(message)
+
+    def send(self, body: bytes, *, more: bool = True) -> None:
+        """Send a piece of the body."""
+        self._incoming.put_nowait({"type": "http.request", "body": body, "more_body": more})
+
+    @property
+    def unread(self) -> int:
+        """Pieces of the body that the application has not asked for."""
+        return self._incoming.qsize()
+
+    def leave(self) -> None:
+        """Go away."""
+        self._incoming.put_nowait({"type": "http.disconnect"})
+
+    async def status(self) -> int:
+        """The status of the answer."""
+        return (await asyncio.wait_for(self._outgoing.get(), 5))["status"]
+
+    async def line(self) -> dict[str, Any] | None:
+        """The next line of the answer; None at its end."""
+        while not self._rest:
+            message = await asyncio.wait_for(self._outgoing.get(), 5)
+            if not message["body"] and not message.get("more_body"):
+                return None
+            self._rest = message["body"].splitlines()
+        return json.loads(self._rest.pop(0))
+
+
+@pytest.fixture(scope="session")
+def exchange() -> type[Exchange]:
+    """Makes requests that are sent and read piece by piece: ``exchange(app, path, content_type)``."""
+    return Exchange
+
+
+@pytest.fixture(scope="session")
 def harness() -> type[Harness]:
     """Makes gateways: ``harness(champions={"en": "1"}, keep_previous=False, …)``."""
     return Harness
+
+
+@pytest.fixture
+def served(harness: type[Harness]) -> Iterator[tuple[Harness, tuple[str, int]]]:
+    """A gateway that is ready behind a real server, and its address; its model takes one call at a time."""
+    import uvicorn
+
+    from serving.gateway import listen
+
+    listener, made = listen("127.0.0.1", 0), harness(concurrency=1)
+    server = uvicorn.Server(uvicorn.Config(made.app, log_config=None, access_log=False))
+    thread = threading.Thread(target=lambda: asyncio.run(server.serve(sockets=[listener])))
+    thread.start()
+    try:
+        address = listener.getsockname()
+        with httpx.Client(base_url=f"http://{address[0]}:{address[1]}", trust_env=False) as client:
+            for _ in range(500):
+                if client.get("/ready").status_code == 200:
+                    break
+                time.sleep(0.02)
+        yield made, address
+    finally:
+        server.should_exit = True
+        thread.join(20)

@@ -176,7 +176,15 @@ def test_health_models_and_openapi(harness: Any) -> None:
     assert health.json()["status"] == "degraded"
     assert health.json()["languages"]["ru"]["state"] == "absent"
     assert [model["version"] for model in models.json()["models"]] == ["7", None]
-    assert set(openapi.json()["paths"]) == {"/v1/entities", "/health", "/v1/models"}
+    assert set(openapi.json()["paths"]) == {
+        "/v1/entities",
+        "/v1/entities/stream",
+        "/v1/{language}/invocations",
+        "/v1/models",
+        "/health",
+        "/ready",
+        "/metrics",
+    }
 
 
 def test_while_the_models_start_health_says_so(harness: Any) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from serving.languages import cyrillic_share, detect
+from serving.languages import cyrillic_share, detect, flags
 
 BOTH = ["en", "ru"]
 
@@ -34,3 +34,25 @@ def test_the_first_language_is_the_fallback() -> None:
 def test_share_counts_letters_only() -> None:
     assert cyrillic_share("аб12 !! cd") == 0.5
     assert cyrillic_share("1 2 3") is None
+
+
+@pytest.mark.parametrize(
+    ("text", "language", "expected"),
+    [
+        ("Maria Keller lives in Lisbon. Dvořák, Ærø, ﬁn", "en", []),
+        ("The word «Правда» means truth in Russian, as every visitor learns.", "en", []),
+        ("Мария Келлер живёт в Лиссабоне.", "ru", []),
+        ("Мария Келлер — Maria Keller", "ru", ["mixed"]),
+        ("Мария Келлер живёт в Лиссабоне.", "en", ["mixed"]),
+        ("東京都", "en", ["unsupported_script"]),
+        ("Ελλάδα Россия Poland", "ru", ["mixed", "unsupported_script"]),
+        ("12:30 — 🙂 \ud800", "en", []),
+        ("", "en", []),
+    ],
+)
+def test_flags(text: str, language: str, expected: list[str]) -> None:
+    assert flags(text, language, BOTH) == expected
+
+
+def test_a_script_is_supported_by_the_languages_there_are() -> None:
+    assert flags("Мария Келлер", "en", ["en"]) == ["unsupported_script"]

@@ -18,11 +18,13 @@ import psutil
 import pytest
 
 from pipeline.errors import NerError
+from serving import invocations
 from serving.answers import ModelFailed, check_predictions
+from serving.config import GatewayConfig
 from serving.gateway import create_app
 from serving.payload import Limits
+from serving.problems import Problem
 from serving.slots import ServedModel, Slot, free_port
-from serving.switchboard import GatewayConfig
 
 MODEL_CODE = '''
 import re
@@ -80,7 +82,12 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], ServedMo
 
 def test_answers_out_of_form_are_refused() -> None:
     good = {"start": 0, "end": 4, "text": "Anna", "label": "PER"}
-    assert check_predictions(["Anna"], [{"entities": [good]}]) == [[good]]
+    full = good | {
+        "score": 0.5,
+        "legs": {"a": {"start": 0, "end": 4, "label": "PER"}, "b": {"start": None, "label": None}},
+    }
+    for right in (good, full):
+        assert check_predictions(["Anna"], [{"entities": [right]}]) == [[right]]
     for bad in (
         None,
         [],
@@ -88,6 +95,12 @@ def test_answers_out_of_form_are_refused() -> None:
         [{"entities": [good | {"end": 5}]}],
         [{"entities": [good | {"start": 1}]}],
         [{"entities": [good | {"label": None}]}],
+        [{"entities": ["Anna"]}],
+        [{"entities": [good | {"score": float("nan")}]}],
+        [{"entities": [good | {"score": "high"}]}],
+        [{"entities": [good | {"legs": ["spacy"]}]}],
+        [{"entities": [good | {"legs": {"spacy": None}}]}],
+        [{"entities": [good | {"legs": {"spacy": {"start": 0, "end": 9}}}]}],
         [{"entities": []}, {"entities": []}],
     ):
         with pytest.raises(ModelFailed):
@@ -113,6 +126,46 @@ def test_a_version_that_does_not_work_is_refused_with_the_reason(
     with pytest.raises(NerError, match=message):
         asyncio.run(main())
     assert not psutil.pid_exists(pids[0])
+
+
+@pytest.mark.slow
+def test_mlflows_shapes_and_errors_for_real(models: Callable[[str], ServedModel], tmp_path: Path) -> None:
+    """What passes through the gateway means to MLflow what the gateway takes it for."""
+    shapes = [
+        (b'{"inputs": ["Anna", "met Bo"]}', invocations.JSON),
+        (b'{"inputs": {"text": ["Anna", "met Bo"]}}', invocations.JSON),
+        (b'{"instances": ["Anna", "met Bo"]}', invocations.JSON),
+        (b'{"dataframe_split": {"columns": ["text"], "data": [["Anna"], ["met Bo"]]}}', invocations.JSON),
+        (b'{"dataframe_records": [{"text": "Anna"}, {"text": "met Bo"}]}', invocations.JSON),
+        (b"text\nAnna\nmet Bo\n", invocations.CSV),
+    ]
+    wrong = [
+        (b'{"dataframe_records": [{"words": "secret"}]}', invocations.JSON),
+        (b'{"dataframe_split": {"data": [[1, "secret"]]}}', invocations.JSON),
+        (b'{"inputs": [["secret"], 5]}', invocations.JSON),
+        (b"words\nsecret\n", invocations.CSV),
+        (b"text\nsecret,secret\n,,\n,,,\n", invocations.CSV),
+    ]
+
+    async def main() -> tuple[list[Any], list[Exception]]:
+        slot, refused = Slot(models("1"), tmp_path / "slot.log"), []
+        try:
+            await slot.start(120)
+            answers = [json.loads(await invocations.invoke(slot, *shape)) for shape in shapes]
+            for body, media_type in wrong:
+                invocations.count(body, media_type, Limits(8, 1000, 30))
+                with pytest.raises(Problem) as raised:
+                    await invocations.invoke(slot, body, media_type)
+                refused.append(raised.value)
+            return answers, refused
+        finally:
+            await slot.stop()
+
+    answers, refused = asyncio.run(main())
+    for answer in answers:
+        assert [[entity["text"] for entity in each["entities"]] for each in answer["predictions"]] == [["Anna"], ["Bo"]]
+    assert {problem.status for problem in refused} == {422}
+    assert not any("secret" in problem.detail for problem in refused)
 
 
 @pytest.mark.slow

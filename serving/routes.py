@@ -1,0 +1,163 @@
+"""The gateway's endpoints: what callers ask, what watchers ask, what the operator orders."""
+
+from __future__ import annotations
+
+import hmac
+import logging
+from typing import Any
+
+from fastapi import APIRouter, Depends, Request
+from fastapi.responses import Response
+
+from pipeline.errors import NerError
+from serving import invocations, schemas, streaming
+from serving.metrics import CONTENT_TYPE
+from serving.payload import json_response, parse_json, parse_request, read_body, require_type, unless_gone
+from serving.problems import Problem, invalid
+from serving.switchboard import Switchboard
+
+ENTITIES = {
+    "response_model": schemas.EntitiesAnswer,
+    "responses": schemas.problems(400, 408, 413, 415, 422, 429, 502, 503, 504),
+    "openapi_extra": schemas.body({"application/json": schemas.schema(schemas.EntitiesRequest)}),
+}
+LINE_IN = {"anyOf": [{"type": "string"}, schemas.schema(schemas.StreamRequest)]}
+LINE_OUT = {"anyOf": [schemas.schema(schemas.StreamResult), schemas.schema(schemas.StreamProblem)]}
+STREAM = {
+    "response_class": Response,
+    "responses": schemas.problems(415)
+    | {
+        200: {
+            "description": "A line for each line that is not blank, in their order: a result, or a problem.",
+            "content": {streaming.MEDIA_TYPES[0]: {"schema": LINE_OUT}},
+        }
+    },
+    "openapi_extra": schemas.body(dict.fromkeys(streaming.MEDIA_TYPES, LINE_IN)),
+}
+INVOCATIONS = {
+    "response_model": schemas.Predictions,
+    "responses": schemas.problems(400, 404, 408, 413, 415, 422, 429, 502, 503, 504),
+    "openapi_extra": schemas.body(
+        {
+            invocations.JSON: {"type": "object", "properties": {shape: {} for shape in invocations.SHAPES}},
+            invocations.CSV: {"type": "string"},
+        }
+    ),
+}
+
+
+def callers(board: Switchboard) -> APIRouter:
+    """The endpoints that find entities."""
+    router, limits = APIRouter(), board.config.limits
+
+    @router.post("/v1/entities", **ENTITIES)
+    async def entities(request: Request) -> Response:
+        """Find the entities of a text, or of each text of a list."""
+        require_type(request, ["application/json"])
+        body = await read_body(request, limits.body_bytes, limits.seconds)
+        items = parse_request(body, board.config.offer)
+        return json_response({"results": await unless_gone(request, board.answer(items))})
+
+    @router.post("/v1/entities/stream", **STREAM)
+    async def stream(request: Request) -> Response:
+        """Find the entities of texts without end: JSON lines in, JSON lines out, while the body is being sent."""
+        require_type(request, streaming.MEDIA_TYPES)
+        return streaming.EntityStream(board, request.state.request_id)
+
+    @router.post("/v1/{language}/invocations", **INVOCATIONS)
+    async def invoke(request: Request, language: str) -> Response:
+        """Ask a language's model as `mlflow models serve` is asked; the body and the answer are MLflow's."""
+        if language not in board.routes:
+            raise Problem(404, "not-found", "Not Found", f"Languages are: {', '.join(board.routes)}.")
+        media_type = require_type(request, [invocations.JSON, invocations.CSV])
+        body = await read_body(request, limits.body_bytes, limits.seconds)
+        rows = invocations.count(body, media_type, limits)
+        asking = board.call(language, lambda slot: invocations.invoke(slot, body, media_type))
+        model, answer = await unless_gone(request, asking)
+        board.metrics.called(language, rows)
+        headers = {"X-Model": f"{model.name}/{model.version}"}
+        return Response(answer, media_type="application/json", headers=headers)
+
+    return router
+
+
+def watchers(board: Switchboard) -> APIRouter:
+    """The endpoints that tell the gateway's state."""
+    router = APIRouter()
+
+    @router.get("/health", response_model=schemas.Health, responses={503: {"model": schemas.Health}})
+    async def health() -> Response:
+        """Whether the models are live: 200 when `ok` or `degraded` (one language is missing), else 503."""
+        report = board.health()
+        return json_response(report, 200 if report["status"] in ("ok", "degraded") else 503)
+
+    @router.get("/ready", response_model=schemas.Health, responses={503: {"model": schemas.Health}})
+    async def ready() -> Response:
+        """Whether every language is live: 200, else 503 with `Retry-After`."""
+        report = board.health()
+        if report["status"] == "ok":
+            return json_response(report)
+        coming = any(route.state in ("starting", "restarting") for route in board.routes.values())
+        return json_response(report, 503, {"Retry-After": "5" if coming else "30"})
+
+    @router.get("/metrics", responses={200: {"content": {"text/plain": {}}}}, response_class=Response)
+    async def metrics() -> Response:
+        """What was asked, answered and refused so far, in Prometheus' text format."""
+        return Response(board.metrics.render(board.gauges()), headers={"Content-Type": CONTENT_TYPE})
+
+    @router.get("/v1/models", response_model=schemas.Models)
+    async def models() -> Response:
+        """The live version of each language, since when, and the version kept warm behind it."""
+        return json_response({"models": [route.describe() for route in board.routes.values()]})
+
+    return router
+
+
+def operator(board: Switchboard) -> APIRouter:
+    """The endpoints that switch versions; they want the gateway's token."""
+    config = board.config
+
+    async def authorised(request: Request) -> None:
+        given = request.headers.get("authorization", "").removeprefix("Bearer ").encode()
+        if not hmac.compare_digest(given, config.token.encode()):
+            raise Problem(401, "token", "The token is missing or wrong", "Give the gateway's token as Bearer token.")
+
+    async def read(request: Request) -> dict[str, Any]:
+        require_type(request, ["application/json"])
+        value = parse_json(await read_body(request, config.limits.body_bytes, config.limits.seconds))
+        language = value.get("language") if isinstance(value, dict) else None
+        if language not in list(config.languages):
+            raise invalid(f"language must be one of: {', '.join(config.languages)}.", "/language")
+        return value
+
+    router = APIRouter(prefix="/admin", include_in_schema=False, dependencies=[Depends(authorised)])
+
+    @router.post("/deploy")
+    async def deploy(request: Request) -> Response:
+        """Bring a version of a language live, with no request dropped."""
+        value = await read(request)
+        version = value.get("version")
+        if not (isinstance(version, str) and version.isdecimal() and len(version) < 10):
+            raise invalid('version must be a string of digits, such as "3".', "/version")
+        try:
+            action = await board.deploy(value["language"], version)
+        except NerError as error:
+            raise _failed(error) from error
+        return json_response({"action": action, **board.routes[value["language"]].describe()})
+
+    @router.post("/rollback")
+    async def rollback(request: Request) -> Response:
+        """Swap a language's live version with the warm one before it."""
+        value = await read(request)
+        try:
+            await board.routes[value["language"]].rollback()
+        except NerError as error:
+            raise _failed(error) from error
+        return json_response({"action": "rolled back", **board.routes[value["language"]].describe()})
+
+    return router
+
+
+def _failed(error: NerError) -> Problem:
+    logging.getLogger("serving").error("switch failed", extra={"fields": {"error": str(error)}})
+    return Problem(409, "switch-failed", "The switch failed; nothing has changed", error.message)

@@ -1,0 +1,165 @@
+"""The shapes of the API's requests and answers, as its OpenAPI document states them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import BaseModel, Field
+
+from serving.languages import AUTO
+
+
+class EntitiesOptions(BaseModel):
+    """What to leave out of an answer, and how to count."""
+
+    language: str = Field(default=AUTO, description="`auto` (told by the script of each text), or a language's code.")
+    min_score: float = Field(default=0.0, ge=0, le=1, description="Entities with a lower score are left out.")
+    types: list[str] | None = Field(default=None, description="Only entities of these types; null: of all.")
+    legs: bool = Field(default=True, description="Whether entities tell what each member of the ensemble found.")
+    offsets: Literal["code_points", "utf16"] = Field(
+        default="code_points", description="What `start` and `end` count: code points, or UTF-16 code units."
+    )
+
+
+class EntitiesRequest(EntitiesOptions):
+    """What to find entities in."""
+
+    text: str | list[str] = Field(description="A text, or a list of texts. Empty texts have no entities.")
+
+
+class StreamRequest(EntitiesOptions):
+    """A line of a stream, unless it is a string alone."""
+
+    text: str
+    id: str | int | None = Field(default=None, description="Comes back on the line of the answer.")
+
+
+class LegView(BaseModel, extra="allow"):
+    """What one member of the ensemble says about the span."""
+
+    start: int | None = None
+    end: int | None = None
+    label: str | None = None
+    score: float | None = None
+
+
+class Entity(BaseModel, extra="allow"):
+    """An entity: `text[start:end]`, counted in Unicode code points or in UTF-16 code units."""
+
+    start: int
+    end: int
+    text: str
+    label: str
+    score: float | None = None
+    legs: dict[str, LegView] | None = None
+
+
+class ModelName(BaseModel):
+    """The version that answered."""
+
+    name: str
+    version: str
+
+
+class Result(BaseModel):
+    """The entities of one text."""
+
+    language: str
+    model: ModelName
+    entities: list[Entity]
+    flags: list[Literal["mixed", "unsupported_script"]] | None = Field(
+        default=None, description="Reasons to trust the answer less; left out where there are none."
+    )
+
+
+class EntitiesAnswer(BaseModel):
+    """A result for each text, in their order."""
+
+    results: list[Result]
+
+
+class ProblemDetails(BaseModel):
+    """An error (RFC 9457)."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    request_id: str
+    where: str | None = None
+
+
+class StreamResult(Result):
+    """The answer to a line of a stream."""
+
+    line: int
+    id: str | int | None = None
+
+
+class StreamProblem(ProblemDetails):
+    """Why a line of a stream was not answered."""
+
+    line: int
+    id: str | int | None = None
+
+
+class RouteState(BaseModel):
+    """What serves a language."""
+
+    language: str
+    state: Literal["live", "starting", "restarting", "absent", "failed"]
+    name: str | None
+    version: str | None
+    since: str | None
+    previous: str | None
+    detail: str | None
+
+
+class Health(BaseModel):
+    """The state over all, and of each language."""
+
+    status: Literal["ok", "starting", "degraded", "down"]
+    languages: dict[str, RouteState]
+
+
+class Models(BaseModel):
+    """The state of each language."""
+
+    models: list[RouteState]
+
+
+class Predictions(BaseModel):
+    """What `mlflow models serve` answers."""
+
+    predictions: list[dict[str, Any]]
+
+
+def schema(model: type[BaseModel]) -> dict[str, Any]:
+    """A model's schema for use inside the OpenAPI document, which holds the models that it refers to."""
+    found = model.model_json_schema(ref_template="#/components/schemas/{model}")
+    found.pop("$defs", None)
+    return found
+
+
+def problems(*codes: int) -> dict[int | str, dict[str, Any]]:
+    """The error answers of an endpoint, for its OpenAPI entry."""
+    texts = {
+        400: "Malformed: not JSON in UTF-8",
+        404: "There is no such language",
+        408: "The body did not arrive in time",
+        413: "Over a limit, which is named",
+        415: "The content type is not supported",
+        422: "Not what this takes; the place is named",
+        429: "Too many requests are waiting; see Retry-After",
+        502: "The model failed",
+        503: "No model is live; see Retry-After",
+        504: "The model took too long",
+    }
+    content = {"application/problem+json": {"schema": schema(ProblemDetails)}}
+    return {code: {"content": content, "description": texts[code]} for code in codes}
+
+
+def body(shapes: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
+    """An endpoint's body, for its OpenAPI entry: media types, each with its schema."""
+    return {"requestBody": {"required": True, "content": {kind: {"schema": shape} for kind, shape in shapes.items()}}}

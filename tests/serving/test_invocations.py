@@ -1,0 +1,104 @@
+"""MLflow's own protocol through the gateway."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import httpx
+import pytest
+
+from serving.invocations import count
+from serving.payload import Limits
+
+JSON, CSV = "application/json", "text/csv"
+ROOM = Limits(10, 1000, 5)
+
+
+def ask(harness: Any, use: Callable[[httpx.AsyncClient, Any], Awaitable[Any]], **settings: Any) -> Any:
+    async def main() -> Any:
+        made = harness(**settings)
+        async with made.client() as client:
+            return await use(client, made)
+
+    return asyncio.run(main())
+
+
+def post(harness: Any, body: Any, media_type: str = JSON, language: str = "en", **settings: Any) -> httpx.Response:
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    path, headers = f"/v1/{language}/invocations", {"content-type": media_type}
+    return ask(harness, lambda client, _: client.post(path, content=content, headers=headers), **settings)
+
+
+@pytest.mark.parametrize(
+    ("body", "media_type"),
+    [
+        ({"inputs": ["Anna", "met Bo"]}, JSON),
+        ({"dataframe_split": {"columns": ["text"], "data": [["Anna"], ["met Bo"]]}}, JSON),
+        ({"dataframe_records": [{"text": "Anna"}, {"text": "met Bo"}]}, "Application/JSON; charset=utf-8"),
+        (b"text\nAnna\nmet Bo\n", CSV),
+    ],
+)
+def test_each_shape_is_passed_on_and_answered_as_mlflow_answers(harness: Any, body: Any, media_type: str) -> None:
+    response = post(harness, body, media_type)
+    assert response.status_code == 200
+    assert response.headers["content-type"] == JSON
+    assert response.headers["x-model"] == "ner-en/1"
+    found = [[entity["text"] for entity in each["entities"]] for each in response.json()["predictions"]]
+    assert found == [["Anna"], ["Bo"]]
+
+
+@pytest.mark.parametrize(
+    ("body", "media_type", "status", "kind"),
+    [
+        (b"{", JSON, 400, "malformed"),
+        (b"\xff", CSV, 400, "malformed"),
+        (b'text\n"open', CSV, 400, "malformed"),
+        ([], JSON, 422, "invalid"),
+        ({"text": ["Anna"]}, JSON, 422, "invalid"),
+        ({"inputs": ["a"], "dataframe_records": []}, JSON, 422, "invalid"),
+        ({"dataframe_split": ["a"]}, JSON, 422, "invalid"),
+        ({"dataframe_records": {"text": "a"}}, JSON, 422, "invalid"),
+        ({"inputs": [5, "secret"]}, JSON, 422, "invalid"),
+        ({"inputs": ["a"] * 5}, JSON, 413, "too-large"),
+        ({"inputs": ["a" * 1001]}, JSON, 413, "too-large"),
+        (b"text\n" + b"a\n" * 5, CSV, 413, "too-large"),
+        (b"x" * 50_000, JSON, 413, "too-large"),
+        (b"PAR1", "application/vnd.apache.parquet", 415, "media-type"),
+        ({"inputs": ["CRASH"]}, JSON, 502, "model-failed"),
+        ({"inputs": ["SLOW"]}, JSON, 504, "timeout"),
+        ({"inputs": ["DEAD"]}, JSON, 503, "no-model"),
+    ],
+)
+def test_errors_are_problems(harness: Any, body: Any, media_type: str, status: int, kind: str) -> None:
+    response = post(harness, body, media_type)
+    assert response.status_code == status
+    assert response.json()["type"] == f"urn:ner:problem:{kind}"
+    for told in ("Traceback", "/srv", "secret", "stack"):
+        assert told not in response.text
+
+
+def test_only_languages_that_there_are(harness: Any) -> None:
+    response = post(harness, {"inputs": []}, language="de")
+    assert response.status_code == 404
+    assert "en, ru" in response.json()["detail"]
+    assert post(harness, {"inputs": []}, language="ru", champions={"en": "1"}).status_code == 503
+
+
+@pytest.mark.parametrize(
+    ("body", "rows"),
+    [
+        ({"inputs": "one"}, 1),
+        ({"inputs": {"text": ["a", "b", "c"]}}, 3),
+        ({"inputs": {"text": "a"}}, 1),
+        ({"instances": [{"text": "a"}, {"text": "b"}]}, 2),
+        ({"dataframe_split": {"data": []}}, 0),
+        (b'text\n"two\nlines"\nthree\n', 2),
+        (b"", 0),
+    ],
+)
+def test_rows_are_counted_as_mlflow_counts_them(body: Any, rows: int) -> None:
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    assert count(content, CSV if isinstance(body, bytes) else JSON, ROOM) == rows

@@ -1,0 +1,161 @@
+"""The queue in front of a model."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import httpx
+import pytest
+
+from serving.payload import Limits
+from serving.queueing import CallQueue, CallsFull
+
+JSON = "application/json"
+
+
+def ask(harness: Any, use: Callable[[httpx.AsyncClient, Any], Awaitable[Any]], **settings: Any) -> Any:
+    async def main() -> Any:
+        made = harness(**settings)
+        async with made.client() as client:
+            return await use(client, made)
+
+    return asyncio.run(main())
+
+
+def test_calls_take_turns_in_their_order() -> None:
+    async def main() -> tuple[list[int], int]:
+        queue, begun, most = CallQueue(at_once=2, places=10), [], 0
+
+        async def call(number: int) -> int:
+            nonlocal most
+            begun.append(number)
+            most = max(most, queue.in_flight)
+            await asyncio.sleep(0.01)
+            return number
+
+        def make(number: int) -> Callable[[], Any]:
+            return lambda: call(number)
+
+        assert await asyncio.gather(*(queue.run(make(number)) for number in range(10))) == list(range(10))
+        return begun, most
+
+    assert asyncio.run(main()) == (list(range(10)), 2)
+
+
+def test_what_finds_no_place_is_refused_unless_it_is_patient() -> None:
+    async def main() -> list[Any]:
+        queue = CallQueue(at_once=1, places=1)
+
+        async def call() -> str:
+            await asyncio.sleep(0.01)
+            return "answered"
+
+        first, second = (asyncio.create_task(queue.run(call)) for _ in range(2))
+        await asyncio.sleep(0)
+        with pytest.raises(CallsFull, match="1 requests"):
+            await queue.run(call)
+        patient = await queue.run(call, patient=True)
+        return [await first, await second, patient, queue.waiting, queue.in_flight, await queue.run(call)]
+
+    assert asyncio.run(main()) == ["answered", "answered", "answered", 0, 0, "answered"]
+
+
+def test_a_call_under_way_holds_its_turn_though_its_caller_has_gone() -> None:
+    async def main() -> tuple[list[str], int]:
+        queue, log, finish = CallQueue(at_once=1, places=5), [], asyncio.Event()
+
+        async def call(name: str) -> None:
+            log.append(f"{name} begins")
+            await finish.wait()
+            log.append(f"{name} ends")
+            raise ValueError(name)  # nobody is left to hear of it
+
+        gone = asyncio.create_task(queue.run(lambda: call("first")))
+        await asyncio.sleep(0.01)
+        dropped = asyncio.create_task(queue.run(lambda: call("second")))
+        last = asyncio.create_task(queue.run(lambda: call("third")))
+        await asyncio.sleep(0.01)
+        gone.cancel()
+        dropped.cancel()
+        await asyncio.sleep(0.01)
+        assert (queue.in_flight, queue.waiting) == (1, 1)
+        finish.set()
+        with pytest.raises(ValueError, match="third"):
+            await last
+        return log, queue.waiting
+
+    log, waiting = asyncio.run(main())
+    assert log == ["first begins", "first ends", "third begins", "third ends"]
+    assert waiting == 0
+
+
+def test_a_full_queue_refuses_and_says_when_to_come_again(harness: Any) -> None:
+    async def use(client: httpx.AsyncClient, made: Any) -> list[httpx.Response]:
+        slot = made.slot("en")
+        waiting = [asyncio.create_task(client.post("/v1/entities", json={"text": "WAIT"})) for _ in range(3)]
+        await asyncio.sleep(0.1)
+        refused = await client.post("/v1/entities", json={"text": "Anna"})
+        other = await client.post("/v1/entities", json={"text": "Анна"})
+        answers = await asyncio.gather(*waiting)
+        assert max(slot.at_once) == 1
+        return [refused, other, *answers, await client.post("/v1/entities", json={"text": "Anna"})]
+
+    refused, *answered = ask(harness, use, queue=2, concurrency=1)
+    assert refused.status_code == 429
+    assert refused.json()["type"] == "urn:ner:problem:busy"
+    assert int(refused.headers["retry-after"]) > 0
+    assert [response.status_code for response in answered] == [200] * 5
+
+
+def test_who_goes_away_while_waiting_never_reaches_the_model(harness: Any, exchange: Any) -> None:
+    async def use(client: httpx.AsyncClient, made: Any) -> tuple[int, int, list[list[str]]]:
+        slot = made.slot("en")
+        first = asyncio.create_task(client.post("/v1/entities", json={"text": "WAIT"}))
+        await asyncio.sleep(0.05)
+        asked = exchange(made.app, "/v1/entities", JSON)
+        asked.send(b'{"text": "Gone"}', more=False)
+        await asyncio.sleep(0.05)
+        before = made.board.routes["en"].queue.waiting
+        asked.leave()
+        await asyncio.wait_for(asked.task, 2)
+        after = made.board.routes["en"].queue.waiting
+        await first
+        await client.post("/v1/entities", json={"text": "Anna"})
+        return before, after, slot.seen
+
+    assert ask(harness, use, concurrency=1) == (1, 0, [["WAIT"], ["Anna"]])
+
+
+def test_what_waits_too_long_is_told_so_and_never_reaches_the_model(harness: Any) -> None:
+    async def use(client: httpx.AsyncClient, made: Any) -> tuple[httpx.Response, list[list[str]]]:
+        slot = made.slot("en")
+        first = asyncio.create_task(client.post("/v1/entities", json={"text": "WAIT"}))
+        await asyncio.sleep(0.05)
+        late = await client.post("/v1/entities", json={"text": "Late"})
+        await first
+        await asyncio.sleep(0.3)
+        return late, slot.seen
+
+    late, seen = ask(harness, use, concurrency=1, limits=Limits(4, 1000, 0.15))
+    assert late.status_code == 504
+    assert late.json()["type"] == "urn:ner:problem:timeout"
+    assert seen == [["WAIT"]]
+
+
+def test_over_a_real_connection_who_hangs_up_is_dropped(served: tuple[Any, tuple[str, int]]) -> None:
+    made, (host, port) = served
+    slot = made.slot("en")
+
+    async def main() -> list[int]:
+        async with httpx.AsyncClient(base_url=f"http://{host}:{port}", trust_env=False) as client:
+            first = asyncio.create_task(client.post("/v1/entities", json={"text": "WAIT"}))
+            await asyncio.sleep(0.1)
+            with pytest.raises(httpx.ReadTimeout):
+                await client.post("/v1/entities", json={"text": "Gone"}, timeout=0.05)
+            again = [await client.post("/v1/entities", json={"text": f"Anna{number}"}) for number in range(3)]
+            return [(await first).status_code, *(response.status_code for response in again)]
+
+    assert asyncio.run(main()) == [200] * 4
+    assert slot.seen == [["WAIT"], ["Anna0"], ["Anna1"], ["Anna2"]]
