@@ -27,7 +27,7 @@ from starlette.routing import Route
 
 from serving import AsyncClient, Client, ServiceError
 from serving.batching import Batcher
-from serving.payload import Limits, parse_request
+from serving.payload import Limits, Offer, parse_request
 from serving.problems import Problem
 from serving.retry import Retry
 
@@ -339,10 +339,10 @@ def test_the_gateway_itself(harness: Any) -> None:
 
 async def gateway(request: Request) -> Response:
     try:
-        asked = parse_request(await request.body(), ["en", "ru"], Limits(64, 100_000, 60))
+        asked = parse_request(await request.body(), Offer(["en", "ru"], Limits(64, 100_000, 60)))
     except Problem as refused:
         return refused.response("id")
-    return JSONResponse({"results": [found(text) for text in asked.texts]})
+    return JSONResponse({"results": [found(item.text) for item in asked]})
 
 
 @contextmanager
