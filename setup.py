@@ -7,6 +7,7 @@ from setuptools import find_packages, setup
 REQUIRED = [
     "apache-airflow==3.3.2",
     "apache-airflow-providers-standard",
+    "babel",  # names of territories and cities in both languages
     "click>=8.1",
     "dvc>=3.67,<4",
     "fastapi",
@@ -22,6 +23,7 @@ REQUIRED = [
     "pandas",
     "psutil",
     "pyyaml",
+    "rapidfuzz",
     "rich",
     "safetensors",
     "scipy",
@@ -34,7 +36,7 @@ REQUIRED = [
     "transformers>=5,<6",
     "uvicorn",
 ]
-TEST = ["hypothesis", "pytest", "ruff", "selenium"]
+TEST = ["axe-core-python", "hypothesis", "pytest", "ruff", "schemathesis>=4,<5", "selenium"]
 
 setup(
     name="ner-pipeline",
