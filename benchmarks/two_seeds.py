@@ -25,16 +25,18 @@ from pipeline.evaluation.stage import leg_folders
 from pipeline.files import write_json
 from pipeline.legs.transformer_torch import TorchLeg
 from pipeline.legs.transformer_training import train_leg
+from pipeline.out_of_fold import fingerprint
 from pipeline.prepared import read_training
 from pipeline.settings import Workspace
 
 
 def second_seed(workspace: Workspace, language: str) -> Path:
-    """The transformer trained with the next seed; trained where it is not there yet."""
-    folder = workspace.paths.checkpoints(language, "second_seed") / "leg"
+    """The transformer trained with the next seed; trained where none of these data and parameters is there yet."""
+    other = replace(workspace, params=workspace.params | {"seed": workspace.params["seed"] + 1})
+    train, dev = read_training(other, language)
+    made_of = fingerprint(other, language, train, dev)
+    folder = workspace.paths.checkpoints(language, "second_seed") / f"leg-{made_of}"
     if not folder.is_dir():
-        other = replace(workspace, params=workspace.params | {"seed": workspace.params["seed"] + 1})
-        train, dev = read_training(other, language)
         train_leg(other, language, train, dev, folder=folder, name="second_seed")
     return folder
 
