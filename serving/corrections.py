@@ -33,9 +33,13 @@ CORRECTIONS = {
 
 @dataclass(frozen=True, slots=True)
 class Correction:
-    """A text with its right entities; ``changed``: the places whose sentences are to be kept, None for all."""
+    """A text with its right entities; ``changed``: the places whose sentences are to be kept, None for all.
+
+    ``sent`` are the entities as they were sent, with whatever fields; their places and labels are right.
+    """
 
     result: Result
+    sent: Sequence[Mapping[str, Any]]
     changed: tuple[tuple[int, int], ...] | None = None
 
 
@@ -123,7 +127,9 @@ def parse_correction(body: bytes, offer: Offer) -> Correction:
     clean = without_surrogates(text)
     entities = _entities(value.get("entities"), clean, offer.known_types(language))
     result = Result(clean, language, _model(value.get("model")), entities)
-    return Correction(result, _changed(value["changed"], clean) if value.get("changed") is not None else None)
+    return Correction(
+        result, value["entities"], _changed(value["changed"], clean) if value.get("changed") is not None else None
+    )
 
 
 def _model(value: Any) -> Model:
