@@ -14,7 +14,7 @@ from fastapi.responses import Response
 
 from pipeline.errors import NerError
 from pipeline.review import QueueFull, ReviewQueue, sentences
-from pipeline.tokenize import without_surrogates
+from pipeline.tokenize import document_from_text, without_surrogates
 from serving import schemas
 from serving.payload import Offer, json_response, parse_json, read_body, require_type, required_text, within
 from serving.problems import Problem, invalid
@@ -64,6 +64,13 @@ def router(board: Switchboard) -> APIRouter:
         return json_response({"kept": kept.kept, "known": kept.known}, 201 if kept.kept else 200)
 
     return made
+
+
+async def warm_up(board: Switchboard) -> None:
+    """Load what takes words apart, which takes seconds, so that the first correction need not wait for it."""
+    if board.config.review is not None:
+        for language in board.config.languages:
+            await asyncio.to_thread(document_from_text, "", language)
 
 
 async def read(request: Request, board: Switchboard) -> Correction:

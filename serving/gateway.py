@@ -32,9 +32,11 @@ def create_app(config: GatewayConfig) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         board.start()
+        warming = asyncio.create_task(corrections.warm_up(board))
         try:
             yield
         finally:
+            await warming
             await board.close()
 
     async def answer_problem(request: Request, problem: Problem) -> Response:

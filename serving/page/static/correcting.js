@@ -55,8 +55,10 @@ export function startCorrecting(result, showAnswer) {
   }
 
   async function send(entities, changed, focusAt) {
+    if (dialog.ariaBusy === "true") return;
     const { text, language, model } = at.answer;
     problem.textContent = "";
+    dialog.ariaBusy = "true";
     try {
       const response = await fetch("/corrections", {
         method: "POST",
@@ -72,6 +74,8 @@ export function startCorrecting(result, showAnswer) {
     } catch {
       problem.textContent = "The server did not answer. Nothing was kept; try again.";
       return;
+    } finally {
+      dialog.ariaBusy = "false";
     }
     dialog.close();
     const index = answerOf(result).entities.findIndex((each) => each.start === focusAt);
@@ -98,6 +102,8 @@ export function startCorrecting(result, showAnswer) {
     send(at.answer.entities.filter((each) => each !== at.entity), [{ start, end }], -1);
   });
   document.getElementById("cancel").addEventListener("click", () => dialog.close());
+  // not readonly: then browsers show no caret, and the arrow keys would not move it
+  passage.addEventListener("beforeinput", (event) => event.preventDefault());
   for (const name of ["select", "keyup", "pointerup"]) passage.addEventListener(name, showChosen);
 
   // What is selected in the text as it is read, in UTF-16 code units of the text; null where nothing is.
@@ -122,8 +128,12 @@ export function startCorrecting(result, showAnswer) {
   });
   result.addEventListener("click", ({ target }) => {
     const mark = target.closest("mark:not(.off)");
-    if (target.id === "missed") open(null, selection());
-    else if (target.dataset.correct) open(target.dataset.correct);
+    if (target.id === "missed") {
+      const selected = selection();
+      target.focus(); // to come back to
+      open(null, selected);
+    }
+    if (target.dataset.correct) open(target.dataset.correct);
     else if (mark && !selection()) open(mark.dataset.number);
   });
   result.addEventListener("keydown", (event) => {
