@@ -14,7 +14,7 @@ export function decode(bytes) {
   return text.replace(/\r\n?/g, "\n");
 }
 
-export function startFiles({ form, text, notice, limit, fill }) {
+export function startFiles({ form, notice, limit, fill }) {
   const input = document.getElementById("file");
   const most = limit.toLocaleString("en");
 
@@ -67,8 +67,5 @@ export function startFiles({ form, text, notice, limit, fill }) {
     if (!holdsFiles(event)) return;
     event.preventDefault();
     if (form.contains(event.target)) take([...event.dataTransfer.files]);
-  });
-  text.addEventListener("input", (event) => {
-    if (event.inputType && event.inputType !== "insertText") tell("", false);
   });
 }

@@ -99,7 +99,7 @@ for (const link of document.querySelectorAll("[data-example]")) {
   });
 }
 
-startFiles({ form, text, notice, limit, fill });
+startFiles({ form, notice, limit, fill });
 startExports(result, filters);
 startTips(result);
 const makeButtons = startCorrecting(result, showAnswer);
