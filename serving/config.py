@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from pipeline.review import ReviewQueue
 from pipeline.settings import Workspace
 from serving import state
 from serving.payload import Limits, Offer
@@ -20,7 +21,7 @@ class GatewayConfig:
 
     ``launch`` starts a version, ``resolve`` finds one in the registry (None where there is no champion). ``types`` are
     the labels of each language; of a language that is not named there, any may be asked for. ``queue`` requests may
-    wait for each model, which works on ``concurrency`` at once.
+    wait for each model, which works on ``concurrency`` at once. Corrections go to ``review``; None: none are taken.
     """
 
     languages: Sequence[str]
@@ -32,6 +33,7 @@ class GatewayConfig:
     types: Mapping[str, Sequence[str]] = field(default_factory=dict)
     queue: int = 64
     concurrency: int = 4
+    review: ReviewQueue | None = None
 
     @property
     def offer(self) -> Offer:
@@ -74,4 +76,7 @@ def workspace_config(workspace: Workspace, token: str) -> GatewayConfig:
         types={code: workspace.language(code)["types"] for code in workspace.languages},
         queue=settings["queue"],
         concurrency=settings["concurrency"],
+        review=ReviewQueue(workspace.paths.review, 1_000_000 * settings["review_megabytes"])
+        if settings["review"]
+        else None,
     )

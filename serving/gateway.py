@@ -18,7 +18,7 @@ from starlette.requests import ClientDisconnect
 
 from pipeline.errors import NerError
 from pipeline.settings import Workspace
-from serving import page, routes, state
+from serving import corrections, page, routes, state
 from serving.config import GatewayConfig, workspace_config
 from serving.middleware import JsonFormatter, Surround
 from serving.problems import Problem
@@ -32,9 +32,11 @@ def create_app(config: GatewayConfig) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         board.start()
+        warming = asyncio.create_task(corrections.warm_up(board))
         try:
             yield
         finally:
+            await warming
             await board.close()
 
     async def answer_problem(request: Request, problem: Problem) -> Response:
@@ -56,7 +58,7 @@ def create_app(config: GatewayConfig) -> FastAPI:
     app.add_exception_handler(HTTPException, answer_http_exception)
     app.add_exception_handler(ClientDisconnect, answer_nobody)
     page.add_page(app, board)
-    for router in (routes.callers(board), routes.watchers(board), routes.operator(board)):
+    for router in (routes.callers(board), corrections.router(board), routes.watchers(board), routes.operator(board)):
         app.include_router(router)
     return app
 
