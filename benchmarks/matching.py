@@ -3,8 +3,8 @@
     python benchmarks/matching.py
 
 Reads the pairs of benchmarks/matching.tsv, halves them by hash, and makes texts of them: each has twelve pairs, of
-which some lack one side. Every system assigns names one to one above its threshold, which is tuned on the texts of one half;
-the table tells of the texts of the other half. Takes about a minute on one core.
+which some lack one side. Every system assigns names one to one above its threshold, which is tuned on the texts of one
+half; the table tells of the texts of the other half. Takes about a minute on one core.
 """
 
 from __future__ import annotations
