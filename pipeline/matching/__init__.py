@@ -20,8 +20,8 @@ from scipy.sparse.csgraph import connected_components
 from pipeline.matching import known
 from pipeline.matching.grouping import Mention, Name, group
 from pipeline.matching.inflection import nominatives
+from pipeline.matching.letters import skeleton
 from pipeline.matching.similarity import Comparer, Likeness
-from pipeline.matching.spelling import skeleton
 
 __all__ = ["Comparison", "Match", "Mention", "Name", "compare", "likeness"]
 
@@ -30,7 +30,7 @@ OTHER_TYPE = 0.95  # factor where the types disagree
 ORDER = 0.02  # at most what the order of first mentions weighs in the choice
 ALIKE = 0.5  # skeletons less alike are not looked at further
 T = TypeVar("T")
-MOST_CANDIDATES = 12  # English names that a Russian one is compared with
+MOST_CANDIDATES = 8  # English names that a Russian one is compared with
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,13 +85,16 @@ def likeness(russian: Name, english: Name, comparer: Comparer | None = None) -> 
     found = (comparer or Comparer()).names(russian.words, english.words, russian.label)
     factor = 1.0 if russian.label == english.label else OTHER_TYPE
     reasons = found.reasons
-    if any(map(known.is_abbreviation, (russian.text, english.text))) and set(reasons) & {"organisation", "place"}:
+    if any(map(known.is_abbreviation, (russian.text, english.text))) and set(reasons) & {
+        known.ORGANISATION,
+        known.PLACE,
+    }:
         reasons = (known.ABBREVIATION,)
-    return Likeness(found.similarity * factor, reasons, found.odd)
+    return Likeness(round(found.similarity * factor, 3), reasons, found.odd)
 
 
 def _match(names: tuple[Sequence[Name], Sequence[Name]], i: int, j: int, found: Likeness) -> Match:
-    return Match(i, j, round(found.similarity, 3), found.reasons, found.odd > 0)
+    return Match(i, j, found.similarity, found.reasons, found.odd > 0)
 
 
 def _candidates(russian: Sequence[Name], english: Sequence[Name]) -> Iterator[tuple[int, int]]:

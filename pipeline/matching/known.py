@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
 from pipeline.matching.inflection import nominatives
-from pipeline.matching.spelling import fold_cyrillic, fold_latin
+from pipeline.matching.letters import fold_cyrillic, fold_latin
 
 TABLE = Path(__file__).with_name("names.tsv")
 WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*")
@@ -19,8 +19,8 @@ TERRITORY, CITY, ABBREVIATION, ORGANISATION, PLACE = (
     "CLDR territory",
     "CLDR city",
     "abbreviation",
-    "organisation",
-    "place",
+    "known organisation",
+    "known place",
 )
 GIVEN_NAME, TRANSLATION = "traditional name", "translation"
 MOST_WORDS = 8  # of a known name
@@ -129,26 +129,25 @@ def _variants(name: str) -> list[str]:
     return list(dict.fromkeys([name, full, re.sub(r"\s*\(.*?\)", "", full)]))
 
 
-def _own(kinds: Sequence[str]) -> Iterator[tuple[str, list[str], list[str]]]:
+def _own(reasons: Mapping[str, str]) -> Iterator[tuple[str, list[str], list[str]]]:
+    """The lines of our own table of the kinds that ``reasons`` has."""
     for line in TABLE.read_text(encoding="utf-8").splitlines():
         if line and not line.startswith("#"):
             kind, russian, english = line.split("\t")
-            if kind in kinds:
-                yield kind, russian.split("|"), english.split("|")
+            if kind in reasons:
+                yield reasons[kind], russian.split("|"), english.split("|")
 
 
 @cache
 def names() -> Known:
     """Whole names: territories, cities, places, organisations."""
-    return Known([*_own(("organisation", "place")), *_cldr()])
+    return Known([*_own({"organisation": ORGANISATION, "place": PLACE}), *_cldr()])
 
 
 @cache
 def single_words() -> Known:
     """Words of names: given names with a traditional form, and common words that are translated."""
-    reasons = {"given name": GIVEN_NAME, "word": TRANSLATION}
-    own = _own(tuple(reasons))
-    return Known(((reasons[kind], russian, english) for kind, russian, english in own), by_stem=True)
+    return Known(_own({"given name": GIVEN_NAME, "word": TRANSLATION}), by_stem=True)
 
 
 def is_abbreviation(name: str) -> bool:

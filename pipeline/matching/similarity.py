@@ -10,19 +10,19 @@ import numpy as np
 from rapidfuzz.distance import Levenshtein
 from scipy.optimize import linear_sum_assignment
 
-from pipeline.matching import known, spelling
+from pipeline.matching import known, letters, spelling
 from pipeline.matching.inflection import is_patronymic, nominatives
 
 TRANSLITERATION, TRANSCRIPTION, SAME, INITIAL = "transliteration", "transcription", "same spelling", "initial"
 INITIAL_SIMILARITY = 0.95
 OTHER_WORD = 0.5  # words less alike are not the same word
-OTHER_BONES = 0.3  # consonants less alike are not aligned
+OTHER_BONES = 0.45  # consonants less alike are not aligned
 OUT_OF_ORDER = 0.05
 OMITTED = {"PER": 0.15}  # weight of a word that one language leaves out
 OMITTED_OTHERWISE = 0.6
 WEAKEST = 0.3  # weight of the word that agrees least: a shared given name is not enough
 JOINED_AT_MOST = 24  # letters of names that are also compared without their spaces
-MOST_FORMS = 3  # of a word that are aligned letter by letter
+MOST_FORMS = 2  # of a word that are aligned letter by letter
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +62,8 @@ class Comparer:
         if one and other:
             return DIFFERENT  # each is known by another name
         found = self._by_words(russian, english, label)
-        letters = max(sum(map(len, russian)), sum(map(len, english)))
-        if len(russian) != len(english) and letters <= JOINED_AT_MOST:
+        longest = max(sum(map(len, russian)), sum(map(len, english)))
+        if len(russian) != len(english) and longest <= JOINED_AT_MOST:
             joined = self.words("".join(russian), "".join(english))
             found = max(found, joined, key=lambda each: each.similarity)
         return found
@@ -79,9 +79,9 @@ class Comparer:
             return DIFFERENT
         total = weight = 0.0
         for i, j in pairs:
-            letters = 1 if INITIAL in alike[i][j].reasons else max(2, len(russian[i]), len(english[j]))
-            total += letters * alike[i][j].similarity
-            weight += letters
+            size = 1 if INITIAL in alike[i][j].reasons else max(2, len(russian[i]), len(english[j]))
+            total += size * alike[i][j].similarity
+            weight += size
         left = [word for i, word in enumerate(russian) if i not in {i for i, _ in pairs} and not is_patronymic(word)]
         right = [word for j, word in enumerate(english) if j not in {j for _, j in pairs}]
         share = 1.0 if left and right else OMITTED.get(label, OMITTED_OTHERWISE)
@@ -116,7 +116,7 @@ class Comparer:
         if len(russian) == 1 or len(english) == 1:
             alike = any(
                 english.startswith(spelled) or (len(english) == 1 and spelled[:1] == english)
-                for spelled, _, _ in spelling.CORRESPONDENCES.get(russian[0], ())
+                for spelled, _, _ in letters.CORRESPONDENCES.get(russian[0], ())
                 if spelled
             )
             return Likeness(INITIAL_SIMILARITY, (INITIAL,)) if alike else DIFFERENT
@@ -127,7 +127,7 @@ class Comparer:
 
     def _spelled(self, russian: str, english: str) -> Likeness:
         """The best of the word and of the likeliest nominatives that it may come from."""
-        bones = Levenshtein.normalized_similarity(spelling.skeleton(russian), spelling.skeleton(english))
+        bones = Levenshtein.normalized_similarity(letters.skeleton(russian), letters.skeleton(english))
         if bones < OTHER_BONES:
             return DIFFERENT
         near = sorted(
@@ -156,7 +156,7 @@ class Comparer:
 
 def romanise(word: str) -> str:
     """A folded Cyrillic word letter by letter, each as its first scheme spells it."""
-    return "".join(spelling.CORRESPONDENCES.get(letter, ((letter, 0.0, False),))[0][0] for letter in word)
+    return "".join(letters.CORRESPONDENCES.get(letter, ((letter, 0.0, False),))[0][0] for letter in word)
 
 
 def _numbers(name: Sequence[str]) -> list[str]:
