@@ -91,20 +91,25 @@ def _join_parts(groups: list[list[int]], mentions: Sequence[Mention]) -> list[li
                 for form in _nominatives(word):
                     by_surname.setdefault(form, []).append(place)
     target: dict[int, int] = {}
-    for place, name in enumerate(names):
+
+    def whole(place: int) -> int:
+        while place in target:
+            place = target[place]
+        return place
+
+    # fuller names first, so that what they join is known when their parts ask
+    for place in sorted(range(len(names)), key=lambda at: -sum(map(len, names[at].words))):
+        name = names[place]
         if name.label != PERSON:
             continue
         longest = max(name.words, key=len)
         near = dict.fromkeys(other for form in _nominatives(longest) for other in by_surname.get(form, ()))
-        fuller = [other for other in near if other != place and _is_part(name.words, names[other].words)]
+        fuller = {whole(other) for other in near if other != place and _is_part(name.words, names[other].words)}
         if len(fuller) == 1:
-            target[place] = fuller[0]
+            target[place] = fuller.pop()
     merged: dict[int, list[int]] = {}
     for place, members in enumerate(groups):
-        end = place
-        while end in target:
-            end = target[end]
-        merged.setdefault(end, []).extend(members)
+        merged.setdefault(whole(place), []).extend(members)
     return [sorted(members) for members in merged.values()]
 
 

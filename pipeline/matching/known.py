@@ -14,6 +14,7 @@ TABLE = Path(__file__).with_name("names.tsv")
 WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*")
 CYRILLIC = re.compile(r"[\u0400-\u04ff]")
 EMPTY_WORDS = frozenset({"of", "for", "and", "in", "on", "to", "s", "и", "в", "на", "по", "имени", "им"})
+DOTTED = frozenset({"US", "USA", "UK", "UN", "EU", "USSR"})  # dotted abbreviations within longer names
 ARTICLES = frozenset({"the", "a", "an", "The", "A", "An"})
 TERRITORY, CITY, ABBREVIATION, ORGANISATION, PLACE = (
     "CLDR territory",
@@ -45,10 +46,11 @@ def words(name: str) -> tuple[str, ...]:
 
 
 def _join_initials(match: re.Match[str]) -> str:
-    """``U.N.`` as ``UN``, but initials before a surname stay apart."""
-    rest = match.string[match.end() :].strip()
-    before = match.string[: match.start()].strip()
-    return match.group() if rest or before else match.group().replace(".", "")
+    """``U.N.`` as ``UN``, but initials beside a surname stay apart."""
+    joined = match.group().replace(".", "")
+    rest, before = match.string[match.end() :].strip(), match.string[: match.start()].strip()
+    alone = not rest and (not before or before in ARTICLES)
+    return joined if alone or joined in DOTTED else match.group()
 
 
 class Known:

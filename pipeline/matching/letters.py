@@ -34,7 +34,7 @@ TABLE = """
 ц: ts c tz z cz / t s
 ч: ch tch c tsch cz / t tsh
 ш: sh ch s sch sz x / ti ci ss c
-щ: shch sch chtch shh sc schtsch schtch sh shtsh
+щ: shch sch chtch shh sc s schtsch schtch sh shtsh
 ъ: -
 ы: y i ui / e
 ь: - ' / e i
