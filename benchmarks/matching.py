@@ -164,8 +164,8 @@ def main() -> None:
     print("| System | Threshold | Precision | Recall | F1 | F1 where tuned |\n|---|---:|---:|---:|---:|---:|")
     best = 0.0
     for name, system in SYSTEMS.items():
-        scores = {threshold: figures(system, texts["tune"], threshold)[2] for threshold in THRESHOLDS}
-        threshold = max(scores, key=lambda each: scores[each])
+        scores = {threshold: round(figures(system, texts["tune"], threshold)[2], 3) for threshold in THRESHOLDS}
+        threshold = max(scores, key=lambda each: scores[each])  # the lowest of those that tie
         best = threshold if system is ours else best
         precision, recall, f1 = (100 * value for value in figures(system, texts["report"], threshold))
         tuned = 100 * scores[threshold]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Literal
 
 from fastapi import APIRouter, Request
@@ -24,7 +25,7 @@ from serving.payload import (
     require_type,
     unless_gone,
 )
-from serving.problems import invalid, too_large
+from serving.problems import Problem, invalid, too_large
 
 if TYPE_CHECKING:
     from pipeline.matching import Comparison, Mention, Name
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 LANGUAGES = ("ru", "en")
 MOST_NAMES = 500  # different names of a text: what is compared grows with them
+COMPARING = ThreadPoolExecutor(1, "comparing")  # one at a time, so that comparisons leave the gateway most of its time
 
 
 class ParallelRequest(BaseModel):
@@ -144,7 +146,12 @@ async def answer(board: Switchboard, items: Sequence[Item]) -> dict[str, Any]:
         if len({mention.text for mention in found}) > MOST_NAMES:
             detail = f"The text has more than {MOST_NAMES} different names; send it in parts."
             raise too_large(detail, f"/{code}")
-    return merge(results, await asyncio.to_thread(_compare, *mentions))
+    try:
+        async with asyncio.timeout(board.config.limits.seconds):
+            return merge(results, await asyncio.get_running_loop().run_in_executor(COMPARING, _compare, *mentions))
+    except TimeoutError:
+        detail = "The names could not be compared in the time allowed. Send less text at once, or later."
+        raise Problem(504, "timeout", "The model took too long", detail) from None
 
 
 def _mentions(entities: Sequence[Mapping[str, Any]]) -> list[Mention]:

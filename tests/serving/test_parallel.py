@@ -6,6 +6,7 @@ import asyncio
 import csv
 import io
 import re
+import threading
 from html import unescape
 from typing import Any
 
@@ -226,3 +227,18 @@ def test_in_a_browser(harness: Any, serving: Any, browser: Any) -> None:
         assert browser.one("tbody tr")
         assert browser.texts(".types input"), "the filters are boxes then"
     assert EXAMPLES.keys() == {"museum", "harbour", "talks"}
+
+
+def test_a_comparison_that_takes_too_long_is_a_problem(harness: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    over = threading.Event()
+    monkeypatch.setattr(parallel, "_compare", lambda *mentions: over.wait(10))
+
+    async def main() -> httpx.Response:
+        async with harness(limits=Limits(4, 1000, 0.3)).client() as client:
+            try:
+                return await client.post("/v1/parallel", json={"ru": "Анна", "en": "Anna"})
+            finally:
+                over.set()
+
+    response = asyncio.run(main())
+    assert (response.status_code, response.json()["type"]) == (504, "urn:ner:problem:timeout")
