@@ -18,10 +18,11 @@ from starlette.requests import ClientDisconnect
 
 from pipeline.errors import NerError
 from pipeline.settings import Workspace
-from serving import page, parallel, routes, state
+from serving import page, routes, state
 from serving.config import GatewayConfig, workspace_config
 from serving.middleware import JsonFormatter, Surround
 from serving.page.parallel import add_parallel
+from serving.parallel import router as parallel_router
 from serving.problems import Problem
 from serving.switchboard import Switchboard
 
@@ -58,7 +59,8 @@ def create_app(config: GatewayConfig) -> FastAPI:
     app.add_exception_handler(ClientDisconnect, answer_nobody)
     page.add_page(app, board)
     add_parallel(app, board)
-    for router in (routes.callers(board), parallel.router(board), routes.watchers(board), routes.operator(board)):
+    app.include_router(parallel_router(board))
+    for router in (routes.callers(board), routes.watchers(board), routes.operator(board)):
         app.include_router(router)
     return app
 
