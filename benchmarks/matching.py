@@ -164,11 +164,11 @@ def main() -> None:
     print("| System | Threshold | Precision | Recall | F1 | F1 where tuned |\n|---|---:|---:|---:|---:|---:|")
     best = 0.0
     for name, system in SYSTEMS.items():
-        scores = {threshold: round(figures(system, texts["tune"], threshold)[2], 3) for threshold in THRESHOLDS}
-        threshold = max(scores, key=lambda each: scores[each])  # the lowest of those that tie
+        scores = {threshold: figures(system, texts["tune"], threshold) for threshold in THRESHOLDS}
+        threshold = max(scores, key=lambda each: round(scores[each][2], 3))  # the lowest of those that tie
         best = threshold if system is ours else best
         precision, recall, f1 = (100 * value for value in figures(system, texts["report"], threshold))
-        tuned = 100 * scores[threshold]
+        tuned = 100 * scores[threshold][2]
         print(f"| {name} | {threshold:.2f} | {precision:.1f} | {recall:.1f} | {f1:.1f} | {tuned:.1f} |")
     print("\n| Verdict | Pairs | Matched alone | Of these, suspicious |\n|---|---:|---:|---:|")
     for verdict, (total, matched, odd) in verdicts(halves["report"], best).items():

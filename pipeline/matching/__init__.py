@@ -25,7 +25,7 @@ from pipeline.matching.similarity import Comparer, Likeness
 
 __all__ = ["Comparison", "Match", "Mention", "Name", "compare", "likeness"]
 
-THRESHOLD = 0.8  # tuned on one half of the pairs of benchmarks/matching.py
+THRESHOLD = 0.85  # tuned on one half of the pairs of benchmarks/matching.py
 OTHER_TYPE = 0.95  # factor where the types disagree
 ORDER = 0.02  # at most what the order of first mentions weighs in the choice
 ALIKE = 0.5  # skeletons less alike are not looked at further
