@@ -21,6 +21,8 @@ from pipeline.settings import Workspace
 from serving import corrections, page, routes, state
 from serving.config import GatewayConfig, workspace_config
 from serving.middleware import JsonFormatter, Surround
+from serving.page.parallel import add_parallel
+from serving.parallel import router as parallel_router
 from serving.problems import Problem
 from serving.switchboard import Switchboard
 
@@ -58,7 +60,14 @@ def create_app(config: GatewayConfig) -> FastAPI:
     app.add_exception_handler(HTTPException, answer_http_exception)
     app.add_exception_handler(ClientDisconnect, answer_nobody)
     page.add_page(app, board)
-    for router in (routes.callers(board), corrections.router(board), routes.watchers(board), routes.operator(board)):
+    add_parallel(app, board)
+    for router in (
+        routes.callers(board),
+        parallel_router(board),
+        corrections.router(board),
+        routes.watchers(board),
+        routes.operator(board),
+    ):
         app.include_router(router)
     return app
 

@@ -1,0 +1,161 @@
+"""What the page of two texts shows of an answer: rows, the texts in segments, the table as CSV. Pure functions."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from serving.page.view import TYPE_NAMES
+from serving.parallel import LANGUAGES
+
+HUES = 8  # colours of pairs, after which they begin anew; the number is what tells pairs apart
+UNSAFE = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet program takes cells that begin so for formulas
+HEADER = [
+    "pair",
+    "Russian",
+    "English",
+    "type",
+    "times in Russian",
+    "times in English",
+    "similarity",
+    "reasons",
+    "check",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A pair, or a name that stands alone: ``number`` is None, and one of the texts empty."""
+
+    key: str
+    number: int | None
+    texts: tuple[str, str]
+    forms: tuple[tuple[str, ...], tuple[str, ...]]
+    label: str
+    counts: tuple[int, int]
+    similarity: float | None
+    reasons: tuple[str, ...]
+    checks: tuple[str, ...]
+
+    @property
+    def kind(self) -> str:
+        """``alone``, ``suspicious`` or ``pair``: what the page tells apart at a glance."""
+        if self.number is None:
+            return "alone"
+        return "suspicious" if SPELLING in self.checks else "pair"
+
+    @property
+    def hue(self) -> int:
+        """Which of the colours of pairs it has."""
+        return ((self.number or 1) - 1) % HUES
+
+    @property
+    def title(self) -> str:
+        """What a mark says when pointed at."""
+        russian, english = self.texts
+        name = f"{russian} – {english}" if self.number else f"{russian or english}: no counterpart found"
+        return "\n".join([name, TYPE_NAMES.get(self.label, self.label), *self.reasons, *self.checks])
+
+
+SPELLING, ALONE, COUNTS = "spelling", "no counterpart", "counts differ"
+ORDER = {"suspicious": 0, "alone": 1, "pair": 2}
+
+
+def rows(answer: Mapping[str, Any]) -> list[Row]:
+    """The rows of the table: what wants checking first, else in the order of the Russian text.
+
+    Args:
+        answer: what ``POST /v1/parallel`` answers.
+    """
+    found = []
+    for number, pair in enumerate(answer["pairs"], start=1):
+        names = [answer[code]["names"][pair[code]] for code in LANGUAGES]
+        checks = [name for name, so in ((SPELLING, pair["suspicious"]), (COUNTS, pair["counts_differ"])) if so]
+        found.append(_row(f"p{number}", number, names, pair["similarity"], pair["reasons"], checks))
+    for code in LANGUAGES:
+        for index, name in enumerate(answer[code]["names"]):
+            if name["pair"] is None:
+                names = [name if code == each else None for each in LANGUAGES]
+                found.append(_row(f"{code}{index + 1}", None, names, None, (), [ALONE]))
+    return sorted(found, key=lambda row: (ORDER[row.kind], COUNTS not in row.checks))
+
+
+def _row(
+    key: str,
+    number: int | None,
+    names: Sequence[Mapping[str, Any] | None],
+    similarity: float | None,
+    reasons: Sequence[str],
+    checks: Sequence[str],
+) -> Row:
+    russian, english = ((name["text"] if name else "") for name in names)
+    forms = tuple(tuple(form for form in name["forms"] if form != name["text"]) if name else () for name in names)
+    counts = tuple(len(name["mentions"]) if name else 0 for name in names)
+    label = next(name["label"] for name in names if name)
+    return Row(key, number, (russian, english), forms, label, counts, similarity, tuple(reasons), tuple(checks))
+
+
+def segments(
+    text: str, side: Mapping[str, Any], code: str, by_key: Mapping[str, Row]
+) -> Iterator[tuple[str, Row | None]]:
+    """A text in pieces, each with the row of the name it is, or None; joined they are the text."""
+    keys = {}
+    for index, name in enumerate(side["names"]):
+        key = f"{code}{index + 1}" if name["pair"] is None else f"p{name['pair'] + 1}"
+        keys |= dict.fromkeys(name["mentions"], key)
+    at = 0
+    for place, entity in sorted(enumerate(side["entities"]), key=lambda each: each[1]["start"]):
+        if entity["start"] > at:
+            yield text[at : entity["start"]], None
+        yield text[entity["start"] : entity["end"]], by_key[keys[place]]
+        at = entity["end"]
+    if at < len(text):
+        yield text[at:], None
+
+
+def present(texts: Mapping[str, str], answer: Mapping[str, Any], hidden: frozenset[str]) -> dict[str, Any]:
+    """What the template needs of an answer; ``hidden`` are the types that are filtered out."""
+    found = rows(answer)
+    by_key = {row.key: row for row in found}
+    counted = Counter(row.label for row in found)
+    order = [*TYPE_NAMES, *sorted(set(counted) - set(TYPE_NAMES))]
+    shown = [row for row in found if row.label not in hidden]
+    return {
+        "sides": {
+            code: {
+                "model": answer[code]["model"],
+                "segments": list(segments(texts[code], answer[code], code, by_key)),
+                "flags": answer[code].get("flags", []),
+            }
+            for code in LANGUAGES
+        },
+        "rows": found,
+        "hidden": hidden,
+        "types": {label: counted[label] for label in order if counted[label]},
+        "summary": {
+            "pairs": sum(row.number is not None for row in shown),
+            "spelling": sum(row.kind == "suspicious" for row in shown),
+            "alone": sum(row.kind == "alone" for row in shown),
+            "counts": sum(COUNTS in row.checks for row in shown),
+        },
+    }
+
+
+def to_csv(found: Sequence[Row]) -> str:
+    """The table for spreadsheet programs, which take no cell of it for a formula.
+
+    Names that begin like one get an apostrophe before them, as OWASP advises.
+    """
+    file = io.StringIO()
+    write = csv.writer(file)
+    write.writerow(HEADER)
+    for row in found:
+        likeness = "" if row.similarity is None else f"{row.similarity:.3f}"
+        names = [f"'{text}" if text.startswith(UNSAFE) else text for text in row.texts]
+        checks = "; ".join(row.checks)
+        write.writerow([row.number or "", *names, row.label, *row.counts, likeness, "; ".join(row.reasons), checks])
+    return file.getvalue()
