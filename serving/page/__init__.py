@@ -2,38 +2,23 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
 from fastapi import FastAPI, Request
 from fastapi.responses import HTMLResponse, Response
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.staticfiles import StaticFiles
 
 from serving.languages import AUTO
 from serving.page import view
 from serving.page.examples import EXAMPLES
+from serving.page.rendering import HERE, render, render_page
 from serving.payload import json_response, read_body, unless_gone, within
 from serving.problems import Problem, invalid
 
 if TYPE_CHECKING:
     from serving.switchboard import Switchboard
 
-HERE = Path(__file__).resolve().parent
-TEMPLATES = Environment(
-    loader=FileSystemLoader(HERE / "templates"),
-    autoescape=True,
-    undefined=StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-)
-TEMPLATES.globals |= {
-    "type_names": view.TYPE_NAMES,
-    "language_names": view.LANGUAGE_NAMES,
-    "leg_names": view.LEG_NAMES,
-    "examples": EXAMPLES,
-}
 FORM = "application/x-www-form-urlencoded"
 
 
@@ -42,10 +27,10 @@ def add_page(app: FastAPI, board: Switchboard) -> None:
     app.mount("/static", StaticFiles(directory=HERE / "static"), name="static")
 
     @app.get("/", include_in_schema=False)
-    async def show(example: str = "") -> HTMLResponse:
+    async def show(request: Request, example: str = "") -> HTMLResponse:
         """The empty page, or one of the examples filled in."""
         text = EXAMPLES[example].text if example in EXAMPLES else ""
-        return _render(board, text=text)
+        return _page(request, board, text=text)
 
     @app.post("/", include_in_schema=False)
     async def find(request: Request) -> Response:
@@ -59,13 +44,9 @@ def add_page(app: FastAPI, board: Switchboard) -> None:
             board.metrics.refusals.add(error.name)
             problem = error
         if request.headers.get("x-fragment"):
-            html = TEMPLATES.get_template("result.html").render(
-                result=result, problem=problem, request_id=request.state.request_id
-            )
+            html = render("result.html", result=result, problem=problem, request_id=request.state.request_id)
             return HTMLResponse(html, problem.status if problem else 200, problem.headers if problem else None)
-        return _render(
-            board, text=text, language=language, result=result, problem=problem, request_id=request.state.request_id
-        )
+        return _page(request, board, text=text, language=language, result=result, problem=problem)
 
     @app.get("/favicon.ico", include_in_schema=False)
     async def icon() -> Response:
@@ -103,23 +84,25 @@ async def _read_form(request: Request, board: Switchboard) -> tuple[str, str]:
     return text, language
 
 
-def _render(
+def _page(
+    request: Request,
     board: Switchboard,
     *,
     text: str = "",
     language: str = AUTO,
     result: dict[str, Any] | None = None,
     problem: Problem | None = None,
-    request_id: str = "",
 ) -> HTMLResponse:
-    html = TEMPLATES.get_template("page.html").render(
+    return render_page(
+        request,
+        board,
+        "page.html",
+        status=problem.status if problem else 200,
+        headers=problem.headers if problem else None,
         text=text,
         language=language,
-        languages=board.config.languages,
         limits=board.config.limits,
-        health=board.health(),
         result=result,
         problem=problem,
-        request_id=request_id,
+        request_id=request.state.request_id,
     )
-    return HTMLResponse(html, problem.status if problem else 200, problem.headers if problem else None)

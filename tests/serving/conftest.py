@@ -7,12 +7,13 @@ import csv
 import io
 import json
 import re
+import shutil
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
@@ -25,6 +26,9 @@ from serving.config import GatewayConfig
 from serving.gateway import create_app
 from serving.payload import Limits
 from serving.slots import ServedModel, Slot
+
+if TYPE_CHECKING:
+    from tests.serving.browser import Browser
 
 TOKEN = "a-token-for-tests"
 CAPITALISED = re.compile(r"[A-ZА-ЯЁ][\w-]+(?: [A-ZА-ЯЁ][\w-]+)*")
@@ -225,25 +229,68 @@ def harness() -> type[Harness]:
     return Harness
 
 
-@pytest.fixture
-def served(harness: type[Harness]) -> Iterator[tuple[Harness, tuple[str, int]]]:
-    """A gateway that is ready behind a real server, and its address; its model takes one call at a time."""
-    import uvicorn
+class Live:
+    """A gateway behind a real server, ready; use it as a context manager."""
 
-    from serving.gateway import listen
+    def __init__(self, harness: Harness) -> None:
+        import uvicorn
 
-    listener, made = listen("127.0.0.1", 0), harness(concurrency=1)
-    server = uvicorn.Server(uvicorn.Config(made.app, log_config=None, access_log=False))
-    thread = threading.Thread(target=lambda: asyncio.run(server.serve(sockets=[listener])))
-    thread.start()
-    try:
-        address = listener.getsockname()
-        with httpx.Client(base_url=f"http://{address[0]}:{address[1]}", trust_env=False) as client:
+        from serving.gateway import listen
+
+        self.harness = harness
+        listener = listen("127.0.0.1", 0)
+        self.address: tuple[str, int] = listener.getsockname()
+        self.url = f"http://{self.address[0]}:{self.address[1]}/"
+        self._server = uvicorn.Server(uvicorn.Config(harness.app, log_config=None, access_log=False))
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._server.serve(sockets=[listener])))
+
+    def __enter__(self) -> Live:
+        self._thread.start()
+        with httpx.Client(base_url=self.url, trust_env=False) as client:
             for _ in range(500):
                 if client.get("/ready").status_code == 200:
                     break
                 time.sleep(0.02)
-        yield made, address
-    finally:
-        server.should_exit = True
-        thread.join(20)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._server.should_exit = True
+        self._thread.join(20)
+
+
+@pytest.fixture
+def served(harness: type[Harness]) -> Iterator[tuple[Harness, tuple[str, int]]]:
+    """A gateway that is ready behind a real server, and its address; its model takes one call at a time."""
+    with Live(harness(concurrency=1)) as live:
+        yield live.harness, live.address
+
+
+@pytest.fixture(scope="module")
+def live(harness: type[Harness]) -> Iterator[Live]:
+    """A gateway for a module's browser tests: ``live.url``, ``live.harness``."""
+    with Live(harness()) as gateway:
+        yield gateway
+
+
+@pytest.fixture(scope="session")
+def serving() -> type[Live]:
+    """Puts a gateway behind a real server: ``with serving(harness(…)) as live``."""
+    return Live
+
+
+@pytest.fixture(scope="module")
+def _browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    if not (shutil.which("chromium") and shutil.which("chromedriver")):
+        pytest.skip("no chromium: apt-get install chromium chromium-driver")
+    from tests.serving.browser import Browser
+
+    started = Browser(tmp_path_factory.mktemp("downloads"))
+    yield started
+    started.driver.quit()
+
+
+@pytest.fixture
+def browser(_browser: Browser) -> Browser:
+    """Debian's Chromium, one for a module; each test finds it in its usual size and scheme."""
+    _browser.reset()
+    return _browser

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import shutil
-import threading
-from collections.abc import Iterator
 from html import unescape
 from typing import Any
 
@@ -120,106 +117,54 @@ def test_nothing_comes_from_outside(harness: Any) -> None:
     assert not re.search(r"\son\w+=|<style|style=|<script(?! src)", page.text), "the policy would forbid it"
 
 
-@pytest.fixture
-def gateway(harness: Any) -> Iterator[str]:
-    import uvicorn
-
-    from serving.gateway import listen
-
-    listener = listen("127.0.0.1", 0)
-    server = uvicorn.Server(uvicorn.Config(harness().app, log_config=None, access_log=False))
-    thread = threading.Thread(target=lambda: asyncio.run(server.serve(sockets=[listener])))
-    thread.start()
-    yield f"http://127.0.0.1:{listener.getsockname()[1]}/"
-    server.should_exit = True
-    thread.join(20)
-
-
-@pytest.fixture
-def browser() -> Iterator[Any]:
-    if not (shutil.which("chromium") and shutil.which("chromedriver")):
-        pytest.skip("no chromium: apt-get install chromium chromium-driver")
-    from selenium import webdriver
-    from selenium.webdriver.chrome.service import Service
-
-    options = webdriver.ChromeOptions()
-    options.binary_location = shutil.which("chromium")
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    for argument in (
-        "--headless=new",
-        "--no-sandbox",
-        "--disable-dev-shm-usage",
-        "--disable-gpu",
-        "--window-size=1000,900",
-    ):
-        options.add_argument(argument)
-    driver = webdriver.Chrome(options=options, service=Service(shutil.which("chromedriver")))
-    driver.implicitly_wait(10)
-    yield driver
-    driver.quit()
-
-
-@pytest.mark.e2e
-def test_in_a_browser(gateway: str, browser: Any) -> None:
+@pytest.mark.slow
+def test_in_a_browser(live: Any, browser: Any) -> None:
     from selenium.webdriver.common.by import By
     from selenium.webdriver.common.keys import Keys
-    from selenium.webdriver.support.ui import WebDriverWait
 
-    def all_of(selector: str) -> list[Any]:
-        return browser.find_elements(By.CSS_SELECTOR, selector)
-
-    def until(condition: Any) -> None:
-        WebDriverWait(browser, 10).until(lambda _: condition())
-
-    browser.get(gateway)
-    text = browser.find_element(By.ID, "text")
+    browser.open(live.url)
+    text = browser.one("#text")
     text.send_keys("we met Anna Berg and <b>Tom</b>")
     text.send_keys(Keys.CONTROL, Keys.ENTER)
-    until(lambda: len(all_of("mark")) == 2)
-    assert [mark.text for mark in all_of("mark")] == ["Anna BergPER", "TomPER"]
-    assert "87.5%" in all_of("mark")[0].get_attribute("title")
-    assert browser.find_element(By.CSS_SELECTOR, "tbody .place").text == "7–16"
-    assert "no entity" in browser.find_element(By.CSS_SELECTOR, "tbody .differs").text
-    assert not all_of(".reading b"), "the text must not turn into markup"
+    browser.until(lambda: len(browser.all("mark")) == 2)
+    assert [mark.text for mark in browser.all("mark")] == ["Anna BergPER", "TomPER"]
+    assert "87.5%" in browser.one("mark").get_attribute("title")
+    assert browser.one("tbody .place").text == "7–16"
+    assert "no entity" in browser.one("tbody .differs").text
+    assert not browser.all(".reading b"), "the text must not turn into markup"
 
-    browser.execute_script("document.querySelector('.legend input').click()")
-    assert all_of("mark.off")
-    assert not any(row.is_displayed() for row in all_of("tbody tr"))
+    browser.run("document.querySelector('.legend input').click()")
+    assert browser.all("mark.off")
+    assert not any(row.is_displayed() for row in browser.all("tbody tr"))
 
-    browser.find_element(By.LINK_TEXT, "Новый музей").click()
-    until(lambda: "Russian" in browser.find_element(By.CSS_SELECTOR, ".result-head .fine").text)
-    assert browser.current_url == gateway, "answered without a reload"
+    browser.driver.find_element(By.LINK_TEXT, "Новый музей").click()
+    browser.until(lambda: "Russian" in browser.one(".result-head .fine").text)
+    assert browser.driver.current_url == live.url, "answered without a reload"
     assert text.get_attribute("value") == EXAMPLES["museum"].text
 
-    browser.execute_script("arguments[0].removeAttribute('maxlength')", text)
-    browser.execute_script("arguments[0].value = 'я'.repeat(1001)", text)
-    browser.find_element(By.ID, "submit").click()
-    until(lambda: all_of(".problem") and "at most 1000" in all_of(".problem")[0].text)
-
-    browser.set_window_size(400, 800)
-    browser.get(f"{gateway}?example=bank")
-    assert browser.execute_script("return document.documentElement.scrollWidth <= innerWidth"), "no sideways scrolling"
-    severe = [
-        entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE" and "413" not in entry["message"]
-    ]
-    assert not severe
+    browser.run("arguments[0].removeAttribute('maxlength')", text)
+    browser.run("arguments[0].value = 'я'.repeat(1001)", text)
+    browser.one("#submit").click()
+    browser.until(lambda: "at most 1000" in browser.one(".problem").text)
+    assert not [error for error in browser.errors() if "413" not in error]
 
 
-@pytest.mark.e2e
-def test_by_keyboard_alone(gateway: str, browser: Any) -> None:
-    from selenium.webdriver.common.by import By
-    from selenium.webdriver.common.keys import Keys
+@pytest.mark.slow
+def test_by_keyboard_alone(live: Any, browser: Any) -> None:
+    browser.open(live.url)
+    browser.tab_to("#text").send_keys("Anna Berg")
+    browser.tab_to("[name=language]")
+    browser.press("ENTER", browser.tab_to("#submit"))
+    assert browser.one("mark").text.startswith("Anna Berg")
 
-    browser.get(gateway)
-    seen = []
-    for _ in range(14):
-        browser.switch_to.active_element.send_keys(Keys.TAB)
-        active = browser.switch_to.active_element
-        seen.append(active.get_attribute("id") or active.get_attribute("name") or active.text)
-        if seen[-1] == "text":
-            active.send_keys("Anna Berg")
-        if seen[-1] == "submit":
-            active.send_keys(Keys.ENTER)
-            break
-    assert [name for name in seen if name in ("text", "language", "submit")] == ["text", "language", "submit"]
-    assert browser.find_element(By.CSS_SELECTOR, "mark").text.startswith("Anna Berg")
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_everyone_can_use_it(live: Any, browser: Any, scheme: str) -> None:
+    browser.scheme(scheme)
+    for address in (live.url, f"{live.url}?example=bank"):
+        browser.open(address)
+        assert browser.flaws() == []
+    browser.size(360, 780)
+    browser.open(f"{live.url}?example=bank")
+    assert browser.overflow() == 0, "no sideways scrolling"

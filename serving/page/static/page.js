@@ -79,19 +79,4 @@ result.addEventListener("change", (event) => {
   }
 });
 
-async function refreshModels() {
-  const list = document.getElementById("models");
-  try {
-    const html = await (await fetch("/")).text();
-    const fresh = new DOMParser().parseFromString(html, "text/html").getElementById("models");
-    if (fresh) list.replaceWith(fresh);
-    if (fresh && fresh.dataset.status === "ok") return;
-  } catch {
-    // the server is away: ask again later
-  }
-  setTimeout(refreshModels, 4000);
-}
-
 showCount();
-document.documentElement.classList.add("scripted");
-if (document.getElementById("models").dataset.status !== "ok") setTimeout(refreshModels, 2000);

@@ -1,0 +1,66 @@
+"""Pages as HTML. Each extends ``base.html``, which brings the header with the live models, the navigation, the footer.
+
+A further page is an entry in :data:`PAGES`, a template with the blocks ``title``, ``head`` (its own style sheets and
+scripts), ``main`` and, if it has something to say there, ``footer``, and a route that answers :func:`render_page`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fastapi import Request
+from fastapi.responses import HTMLResponse
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from serving.page import view
+from serving.page.examples import EXAMPLES
+
+if TYPE_CHECKING:
+    from serving.switchboard import Switchboard
+
+HERE = Path(__file__).resolve().parent
+PAGES = {"/": "Text", "/parallel": "Parallel", "/models": "Models"}  # path: its name in the navigation
+TEMPLATES = Environment(
+    loader=FileSystemLoader(HERE / "templates"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+TEMPLATES.globals |= {
+    "type_names": view.TYPE_NAMES,
+    "language_names": view.LANGUAGE_NAMES,
+    "leg_names": view.LEG_NAMES,
+    "examples": EXAMPLES,
+}
+
+
+def render(template: str, **context: Any) -> str:
+    """A template that is no page of its own, such as an answer that a script puts into one."""
+    return TEMPLATES.get_template(template).render(context)
+
+
+def render_page(
+    request: Request,
+    board: Switchboard,
+    template: str,
+    *,
+    status: int = 200,
+    headers: Mapping[str, str] | None = None,
+    **context: Any,
+) -> HTMLResponse:
+    """A whole page, as the answer to ``request``.
+
+    Args:
+        request: whose path is the page's place in the navigation; pages that the application lacks are not shown there.
+        board: its models' states stand in the header.
+        template: extends ``base.html``.
+        status, headers: of the answer.
+        context: what the template needs besides.
+    """
+    there = {getattr(route, "path", "") for route in request.app.routes}
+    pages = {path: name for path, name in PAGES.items() if path in there}
+    shown = {"pages": pages, "path": request.url.path, "health": board.health(), "languages": board.config.languages}
+    return HTMLResponse(render(template, **shown, **context), status, headers)
