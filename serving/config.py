@@ -20,7 +20,8 @@ class GatewayConfig:
 
     ``launch`` starts a version, ``resolve`` finds one in the registry (None where there is no champion). ``types`` are
     the labels of each language; of a language that is not named there, any may be asked for. ``queue`` requests may
-    wait for each model, which works on ``concurrency`` at once.
+    wait for each model, which works on ``concurrency`` at once. ``workspace`` has the registry that facts are read
+    from, and the Airflow that operators order at; None: there is neither.
     """
 
     languages: Sequence[str]
@@ -32,6 +33,7 @@ class GatewayConfig:
     types: Mapping[str, Sequence[str]] = field(default_factory=dict)
     queue: int = 64
     concurrency: int = 4
+    workspace: Workspace | None = None
 
     @property
     def offer(self) -> Offer:
@@ -74,4 +76,5 @@ def workspace_config(workspace: Workspace, token: str) -> GatewayConfig:
         types={code: workspace.language(code)["types"] for code in workspace.languages},
         queue=settings["queue"],
         concurrency=settings["concurrency"],
+        workspace=workspace,
     )

@@ -90,6 +90,7 @@ def version_facts(record: VersionRecord) -> VersionFacts:
         aliases=list(record.aliases),
         created=record.created.isoformat(timespec="seconds"),
         champion_since=record.champion_since,
+        previous=record.previous,
         rolled_back=record.rolled_back,
         gate=GateFacts(passed=record.gate_passed, reasons=list(record.gate_reasons)) if judged else None,
     )
@@ -123,29 +124,30 @@ def data_facts(run: RunRecord) -> DataFacts:
 
     trained = yaml.safe_load(run.params.get("languages.train_on", "[]"))
     reported = yaml.safe_load(run.params.get("languages.report_on", "[]"))
-    sizes = run.figures.get("sizes", {})
+    sizes = run.sizes or run.figures.get("sizes", {})  # the latter hold no training part
     corpora = []
     for corpus in dict.fromkeys([*trained, *reported]):
         title, licence = CORPORA.get(corpus, (corpus, None))
-        counted = {part: run.counts.get(corpus, {}).get(part) or sizes.get(corpus, {}).get(part) for part in PARTS}
-        parts = {part: _part(counts) for part, counts in counted.items() if counts}
+        counted = sizes.get(corpus, {})
+        parts = {part: _part(counted[part]) for part in PARTS if counted.get(part)}
         in_training = corpus in trained
-        corpora.append(
-            CorpusFacts(corpus=corpus, title=title, licence=licence, trained_on=in_training, parts=parts)
-        )
+        corpora.append(CorpusFacts(corpus=corpus, title=title, licence=licence, trained_on=in_training, parts=parts))
     return DataFacts(hash=run.tags.get("data_hash"), corpora=corpora, sources=run.sources)
 
 
 def _part(counts: Mapping[str, Any]) -> Part:
-    return Part(**{name: counts[name] for name in ("documents", "sentences", "entities") if name in counts})
+    entities = counts.get("entities")
+    total = sum(entities.values()) if isinstance(entities, Mapping) else entities  # counted by type
+    return Part(documents=counts["documents"], sentences=counts.get("sentences"), entities=total)
 
 
 def scores(figures: Mapping[str, Any]) -> list[CorpusScores]:
-    """Every system on the test parts; a part without the sentences of train is left out where it is the whole."""
+    """Every system on the test parts; the one without the sentences of train only where there are such sentences."""
     rows = []
     for corpus, splits in figures.get("corpora", {}).items():
+        repeated = figures.get("overlapping_sentences", {}).get(corpus)
         for split, systems in splits.items():
-            if not split.startswith("test") or (split != "test" and systems == splits.get("test")):
+            if not (split == "test" or (split.startswith("test") and repeated)):
                 continue
             size = figures.get("sizes", {}).get(corpus, {}).get(split, {})
             lead = figures.get("significance", {}).get(corpus, {}).get(split)

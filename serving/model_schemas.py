@@ -111,6 +111,7 @@ class VersionFacts(BaseModel):
     aliases: list[str]
     created: str
     champion_since: str | None = Field(description="When it last became champion.")
+    previous: str | None = Field(description="The champion before it, to which a rollback leads.")
     rolled_back: str | None = Field(description="When an operator went back from it.")
     gate: GateFacts | None = Field(description="Null: not judged yet.")
 

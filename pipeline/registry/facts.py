@@ -40,8 +40,8 @@ class VersionRecord:
 class RunRecord:
     """The training run behind a version: its tags and parameters, and the files that tell of it ({} where missing).
 
-    ``figures`` is what the evaluation wrote (see :func:`pipeline.evaluation.metrics.figures`), ``counts`` the
-    validation's sizes by corpus and part, ``gate`` the last verdict on the version, ``sources`` the raw corpora with
+    ``figures`` is what the evaluation wrote (see :func:`pipeline.evaluation.metrics.figures`), ``sizes`` the prepared
+    documents counted by corpus and part, ``gate`` the last verdict on the version, ``sources`` the raw corpora with
     their digests.
     """
 
@@ -50,7 +50,7 @@ class RunRecord:
     tags: dict[str, str]
     params: dict[str, str]
     figures: dict[str, Any]
-    counts: dict[str, Any]
+    sizes: dict[str, Any]
     gate: dict[str, Any]
     sources: dict[str, str]
 
@@ -96,7 +96,8 @@ def run_record(client: MlflowClient, version: VersionRecord) -> RunRecord:
     """
     run = client.get_run(version.run_id)
     tags = dict(run.data.tags)
-    present = {item.path for folder in (None, "validation", "gate") for item in client.list_artifacts(run.info.run_id, folder)}
+    folders = (None, "data", "gate")
+    present = {item.path for folder in folders for item in client.list_artifacts(run.info.run_id, folder)}
 
     def load(path: str) -> dict[str, Any]:
         from mlflow.artifacts import load_dict
@@ -111,7 +112,7 @@ def run_record(client: MlflowClient, version: VersionRecord) -> RunRecord:
         tags=tags,
         params=dict(run.data.params),
         figures=load(f"{tags.get('language')}.json"),
-        counts=load("validation/report.json").get("counts", {}),
+        sizes=load("data/summary.json"),
         gate=max(verdicts, key=lambda verdict: verdict.get("at", ""), default={}),
         sources={each.dataset.name: each.dataset.digest for each in inputs},
     )
