@@ -62,7 +62,7 @@ class FactsReader:
         reading = self._reading.get(key) or self._start(key)
         await asyncio.wait({reading}, timeout=self._patience)
         if not reading.done():
-            return _old(kept, f"The registry did not answer within {self._patience:g} s.")
+            return _old(kept, f"The registry has not answered within {self._patience:g} s; ask again in a moment.")
         if error := reading.exception():
             reason = error.message.splitlines()[0] if isinstance(error, NerError) else type(error).__name__
             return _old(kept, f"The registry cannot be read ({reason}).")

@@ -23,7 +23,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from pipeline.settings import Workspace
+from pipeline.settings import Workspace, overlay
+from serving import airflow_setup
 from serving.config import GatewayConfig
 from serving.gateway import create_app
 from serving.payload import Limits
@@ -31,6 +32,7 @@ from serving.slots import ServedModel, Slot
 
 if TYPE_CHECKING:
     from tests.serving.browser import Browser
+    from tests.serving.fake_airflow import FakeAirflow
 
 TOKEN = "a-token-for-tests"
 CAPITALISED = re.compile(r"[A-ZА-ЯЁ][\w-]+(?: [A-ZА-ЯЁ][\w-]+)*")
@@ -316,3 +318,15 @@ def stocked(filled: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     shutil.copytree(filled.root, tmp_path / "stocked")
     return replace(filled, root=tmp_path / "stocked")
+
+
+@pytest.fixture
+def airflow(stocked: Workspace) -> Iterator[FakeAirflow]:
+    """Airflow as the workspace has it; ``airflow.workspace`` knows its port."""
+    from tests.serving.fake_airflow import FakeAirflow
+
+    with FakeAirflow() as fake:
+        ports = {"serving": {"airflow_port": fake.port}}
+        fake.workspace = replace(stocked, params=overlay(stocked.params, ports))
+        fake.password = airflow_setup.password(fake.workspace)
+        yield fake

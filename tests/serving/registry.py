@@ -6,10 +6,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from pipeline.registry import champion
 from pipeline.registry.champions import crown
 from pipeline.registry.promotion import KEY, PASSED, REASONS
 from pipeline.registry.store import open_experiment, open_store
 from pipeline.settings import Workspace, load_params, overlay
+from serving.slots import ServedModel
 
 BINS = [
     {"low": 0.2, "high": 0.6, "score": 0.5, "accuracy": 0.25, "count": 40},
@@ -94,3 +96,16 @@ def fill(workspace: Workspace) -> None:
     """Two versions, both champions in their time."""
     for _ in range(2):
         crown(open_store(workspace), "ner-en", add_version(workspace))
+
+
+def gateway(harness: Any, workspace: Workspace, **settings: Any) -> Any:
+    """A gateway whose champions are the registry's."""
+
+    class OfRegistry(harness):
+        def resolve(self, language: str, version: str | None) -> ServedModel | None:
+            if version is None:
+                found = champion(workspace, language)
+                return ServedModel(language, found.name, found.version, "unused") if found else None
+            return super().resolve(language, version)
+
+    return OfRegistry(workspace=workspace, **settings)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +21,7 @@ from pipeline.settings import Workspace, overlay
 from serving import airflow_setup, dag_runs
 from serving.actions import ActionLog
 from serving.slots import ServedModel
+from tests.serving import registry
 from tests.serving.fake_airflow import FakeAirflow
 
 pytestmark = pytest.mark.slow  # a registry, real but small
@@ -32,33 +33,10 @@ def workspace(stocked: Workspace) -> Workspace:
     return stocked
 
 
-@pytest.fixture
-def airflow(workspace: Workspace) -> Iterator[FakeAirflow]:
-    """Airflow as the workspace has it; ``airflow.workspace`` knows its port."""
-    with FakeAirflow() as fake:
-        ports = {"serving": {"airflow_port": fake.port}}
-        fake.workspace = replace(workspace, params=overlay(workspace.params, ports))
-        fake.password = airflow_setup.password(fake.workspace)
-        yield fake
-
-
-def gateway(harness: Any, workspace: Workspace, **settings: Any) -> Any:
-    """A gateway whose champions are the registry's."""
-
-    class OfRegistry(harness):
-        def resolve(self, language: str, version: str | None) -> ServedModel | None:
-            if version is None:
-                found = champion(workspace, language)
-                return ServedModel(language, found.name, found.version, "unused") if found else None
-            return super().resolve(language, version)
-
-    return OfRegistry(workspace=workspace, **settings)
-
-
 @asynccontextmanager
 async def desk(harness: Any, workspace: Workspace, **settings: Any) -> AsyncIterator[tuple[httpx.AsyncClient, Any]]:
     """A client of a gateway, with the operator's token."""
-    made = gateway(harness, workspace, **settings)
+    made = registry.gateway(harness, workspace, **settings)
     async with made.client() as client:
         client.headers.update(OPERATOR)
         yield client, made

@@ -49,6 +49,14 @@ async function renewLanguages() {
   }
 }
 
+/** What the registry did not tell in time it may tell now. */
+async function awaitRegistry(tries) {
+  if (!tries || !document.querySelector("[data-registry]")) return;
+  await new Promise((resolve) => setTimeout(resolve, 3000));
+  await renewLanguages().catch(() => {});
+  awaitRegistry(tries - 1);
+}
+
 const running = () => document.querySelector(".actions")?.dataset.running.split(" ").filter(Boolean) ?? [];
 let timer = null;
 
@@ -120,3 +128,4 @@ document.getElementById("sign-out")?.addEventListener("click", async () => {
   location.reload();
 });
 if (desk.dataset.signedIn === "yes" && running().length) timer = setTimeout(look, LOOK);
+awaitRegistry(4);
