@@ -99,13 +99,13 @@ def fill(workspace: Workspace) -> None:
 
 
 def gateway(harness: Any, workspace: Workspace, **settings: Any) -> Any:
-    """A gateway whose champions are the registry's."""
+    """A gateway whose champions are the registry's; those of languages without any are the harness's."""
 
     class OfRegistry(harness):
         def resolve(self, language: str, version: str | None) -> ServedModel | None:
-            if version is None:
-                found = champion(workspace, language)
-                return ServedModel(language, found.name, found.version, "unused") if found else None
+            found = champion(workspace, language) if version is None else None
+            if found:
+                return ServedModel(language, found.name, found.version, "unused")
             return super().resolve(language, version)
 
     return OfRegistry(workspace=workspace, **settings)

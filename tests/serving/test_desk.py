@@ -133,7 +133,7 @@ def test_a_deployment_brings_the_champion_live(harness: Any, workspace: Workspac
         assert absent["state"] == "failed"
         assert "no champion" in absent["message"]
 
-    run(harness, workspace, use)
+    run(harness, workspace, use, champions={"ru": None})
 
 
 def test_switches_of_a_language_exclude_each_other(harness: Any, workspace: Workspace) -> None:

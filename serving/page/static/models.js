@@ -30,15 +30,18 @@ async function call(method, path, body) {
   throw error;
 }
 
-/** Put fresh HTML into an element; details stay as the reader has left them. */
+/** Put fresh HTML into an element; details and the focus stay as the reader has left them. */
 function renew(element, html) {
   const open = new Map([...element.querySelectorAll("details[data-keep]")].map((each) => [each.dataset.keep, each.open]));
-  const focused = document.activeElement?.closest?.("details[data-keep]")?.dataset.keep;
+  const focused = element.contains(document.activeElement) ? document.activeElement : null;
+  const place = focused?.matches("summary")
+    ? `details[data-keep="${focused.parentElement.dataset.keep}"] > summary`
+    : focused?.dataset.action && `[data-action="${focused.dataset.action}"][data-language="${focused.dataset.language}"]`;
   element.innerHTML = html;
   for (const each of element.querySelectorAll("details[data-keep]")) {
     if (open.has(each.dataset.keep)) each.open = open.get(each.dataset.keep);
-    if (each.dataset.keep === focused) each.querySelector("summary").focus();
   }
+  if (place) element.querySelector(place)?.focus({ preventScroll: true });
 }
 
 async function renewLanguages() {
