@@ -191,6 +191,37 @@ def promote(language: str) -> None:
 
 
 @commands.command()
+@click.option("--language", "-l", help="Language code; by default all.")
+@click.option("--output", "-o", type=click.Path(path_type=Path), help="Write them there, in CoNLL format.")
+@click.option("--clear", is_flag=True, help="Empty the queue once they are written.")
+def review(language: str | None, output: Path | None, clear: bool) -> None:
+    """List the corrections that people have made on the page, or write a language's out.
+
+    Each sentence stands once, as it was corrected last: token, tab, IOB2 tag, under a -DOCSTART- line with an id, the
+    time, and the model whose answer was corrected. The page takes corrections where serving.review is true.
+    """
+    from pipeline.review import ReviewQueue
+
+    workspace = Workspace.load()
+    queue = ReviewQueue(workspace.paths.review, 1_000_000 * workspace.params["serving"]["review_megabytes"])
+    codes = [language] if language else workspace.languages
+    for code in codes:
+        workspace.language(code)
+    if output:
+        if not language:
+            raise click.UsageError("--output goes with --language")
+        count = queue.export(language, output, clear=clear)
+        click.echo(f"{output}: {count:,} sentences{', and the queue is empty' if clear else ''}")
+        return
+    if clear:
+        raise click.UsageError("--clear goes with --output: nothing is thrown away unread")
+    for code in codes:
+        found = queue.read(code)
+        latest = f", the latest of {found[-1].time} ({found[-1].model})" if found else ""
+        click.echo(f"{code}: {len(found):,} sentences{latest}")
+
+
+@commands.command()
 @click.option("--check", is_flag=True, help="Change nothing; fail where the table is out of date.")
 def readme(check: bool) -> None:
     """Write the results table of README.md from the committed metrics."""

@@ -142,6 +142,11 @@ class Paths:
         return self.root / "metrics" / self.profile / f"{language}.json"
 
     @property
+    def review(self) -> Path:
+        """Sentences that people have corrected, a CoNLL file a language; of all profiles."""
+        return self.root / "data" / "review"
+
+    @property
     def mlruns(self) -> Path:
         """MLflow's database and artifacts."""
         return self.root / "mlruns"

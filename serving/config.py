@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from pipeline.review import ReviewQueue
 from pipeline.settings import Workspace
 from serving import state
 from serving.payload import Limits, Offer
@@ -20,8 +21,9 @@ class GatewayConfig:
 
     ``launch`` starts a version, ``resolve`` finds one in the registry (None where there is no champion). ``types`` are
     the labels of each language; of a language that is not named there, any may be asked for. ``queue`` requests may
-    wait for each model, which works on ``concurrency`` at once. ``workspace`` has the registry that facts are read
-    from, and the Airflow that operators order at; None: there is neither.
+    wait for each model, which works on ``concurrency`` at once. Corrections go to ``review``; None: none are taken.
+    ``workspace`` has the registry that facts are read from, and the Airflow that operators order at; None: there is
+    neither.
     """
 
     languages: Sequence[str]
@@ -34,6 +36,7 @@ class GatewayConfig:
     queue: int = 64
     concurrency: int = 4
     workspace: Workspace | None = None
+    review: ReviewQueue | None = None
 
     @property
     def offer(self) -> Offer:
@@ -77,4 +80,7 @@ def workspace_config(workspace: Workspace, token: str) -> GatewayConfig:
         queue=settings["queue"],
         concurrency=settings["concurrency"],
         workspace=workspace,
+        review=ReviewQueue(workspace.paths.review, 1_000_000 * settings["review_megabytes"])
+        if settings["review"]
+        else None,
     )

@@ -18,7 +18,7 @@ from starlette.requests import ClientDisconnect
 
 from pipeline.errors import NerError
 from pipeline.settings import Workspace
-from serving import page, routes, state
+from serving import corrections, page, routes, state
 from serving.admin import desk_router
 from serving.config import GatewayConfig, workspace_config
 from serving.desk import Desk
@@ -39,10 +39,12 @@ def create_app(config: GatewayConfig) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         board.start()
+        warming = asyncio.create_task(corrections.warm_up(board))
         try:
             yield
         finally:
             await desk.close()
+            await warming
             await board.close()
 
     async def answer_problem(request: Request, problem: Problem) -> Response:
@@ -67,6 +69,7 @@ def create_app(config: GatewayConfig) -> FastAPI:
     add_models_page(app, board, facts=facts, desk=desk, guard=guard)
     for router in (
         routes.callers(board),
+        corrections.router(board),
         routes.watchers(board, facts),
         routes.operator(board, guard),
         desk_router(config, desk, guard),

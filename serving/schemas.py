@@ -80,6 +80,25 @@ class EntitiesAnswer(BaseModel):
     results: list[Result]
 
 
+class CorrectionRequest(BaseModel):
+    """A text with all its entities as they should be."""
+
+    text: str
+    language: str = Field(description="A language's code.")
+    model: ModelName = Field(description="What had answered.")
+    entities: list[Entity] = Field(description="All that are right; offsets count code points; scores are ignored.")
+    changed: list[dict[str, int]] | None = Field(
+        default=None, description="Places (`start`, `end`) whose sentences are kept; null: all sentences."
+    )
+
+
+class Kept(BaseModel):
+    """How many sentences were new to the review queue, and how many stood there already."""
+
+    kept: int
+    known: int
+
+
 class ProblemDetails(BaseModel):
     """An error (RFC 9457)."""
 
@@ -160,6 +179,7 @@ def problems(*codes: int) -> dict[int | str, dict[str, Any]]:
         502: "The model failed",
         503: "No model is live; see Retry-After",
         504: "The model took too long",
+        507: "The review queue is full",
     }
     content = {"application/problem+json": {"schema": schema(ProblemDetails)}}
     return {code: {"content": content, "description": texts[code]} for code in codes}

@@ -2,51 +2,74 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qs
 
 from fastapi import FastAPI, Request
 from fastapi.responses import HTMLResponse, Response
 from starlette.staticfiles import StaticFiles
 
-from serving.languages import AUTO
+from serving import corrections
+from serving.answers import ModelFailed, check_predictions
 from serving.page import view
 from serving.page.examples import EXAMPLES
+from serving.page.form import MEDIA_TYPE, Form
 from serving.page.rendering import HERE, render, render_page
-from serving.payload import json_response, read_body, unless_gone, within
+from serving.payload import json_response, read_body, require_type, to_json, unless_gone
 from serving.problems import Problem, invalid
 
 if TYPE_CHECKING:
     from serving.switchboard import Switchboard
 
-FORM = "application/x-www-form-urlencoded"
-
 
 def add_page(app: FastAPI, board: Switchboard) -> None:
     """Give ``app`` the page at ``/`` and its files under ``/static``."""
+    limits = board.config.limits
     app.mount("/static", StaticFiles(directory=HERE / "static"), name="static")
 
     @app.get("/", include_in_schema=False)
     async def show(request: Request, example: str = "") -> HTMLResponse:
         """The empty page, or one of the examples filled in."""
-        text = EXAMPLES[example].text if example in EXAMPLES else ""
-        return _page(request, board, text=text)
+        return _page(request, board, Form(EXAMPLES[example].text if example in EXAMPLES else ""))
 
     @app.post("/", include_in_schema=False)
     async def find(request: Request) -> Response:
         """The page with the answer; only the answer for scripts (``X-Fragment``)."""
-        text, language, result, problem = "", AUTO, None, None
+        form, result, problem = Form(), None, None
         try:
-            text, language = await _read_form(request, board)
-            asked = within((text,), language, board.config.limits)
-            result = present(text, (await unless_gone(request, board.answer(asked)))[0])
+            require_type(request, [MEDIA_TYPE])
+            form = Form.parse(await read_body(request, limits.body_bytes, limits.seconds))
+            item = form.item(board.config.offer)
+            answer = (await unless_gone(request, board.answer([item])))[0]
+            result = present(form.text, answer, board, asked=form.language)
         except Problem as error:
             board.metrics.refusals.add(error.name)
             problem = error
         if request.headers.get("x-fragment"):
             html = render("result.html", result=result, problem=problem, request_id=request.state.request_id)
             return HTMLResponse(html, problem.status if problem else 200, problem.headers if problem else None)
-        return _page(request, board, text=text, language=language, result=result, problem=problem)
+        return _page(request, board, form, result, problem)
+
+    if board.config.review is not None:
+
+        @app.post("/corrections", include_in_schema=False)
+        async def correct(request: Request) -> HTMLResponse:
+            """As ``/v1/corrections``; the answer is what the page shows of the corrected text."""
+            correction = await corrections.read(request, board)
+            text, language, model = correction.result.text, correction.result.language, correction.result.model
+            entities = [dict(each) | {"text": text[each["start"] : each["end"]]} for each in correction.sent]
+            try:
+                check_predictions([text], [{"entities": entities}])
+            except ModelFailed:
+                raise invalid("Scores and legs must be as in the answer.", "/entities") from None
+            await corrections.keep(board, correction)
+            answer = {
+                "language": language,
+                "model": {"name": model.name, "version": model.version},
+                "entities": entities,
+            }
+            shown = present(text, answer, board, asked=language)
+            return HTMLResponse(render("result.html", result=shown, problem=None, request_id=""))
 
     @app.get("/favicon.ico", include_in_schema=False)
     async def icon() -> Response:
@@ -54,42 +77,41 @@ def add_page(app: FastAPI, board: Switchboard) -> None:
         return json_response({}, 404)
 
 
-def present(text: str, result: dict[str, Any]) -> dict[str, Any]:
-    """What the template needs of a result."""
+def present(text: str, result: dict[str, Any], board: Switchboard, *, asked: str) -> dict[str, Any]:
+    """What the template needs of a result; ``asked`` is the language that was asked for, maybe ``auto``."""
     marked = view.marks(result["entities"])
+    types = board.config.types.get(result["language"]) or sorted({mark.label for mark in marked})
+    # for scripts: the API's answer, with what its caller knows besides
+    data = {
+        "text": text,
+        "asked": asked,
+        "types": list(types),
+        "language": result["language"],
+        "model": result["model"],
+    }
     return {
         "language": result["language"],
         "model": result["model"],
+        "flags": result.get("flags", []),
         "marks": marked,
         "segments": list(view.segments(text, marked)),
         "counts": view.counts(marked),
+        "groups": view.groups(marked),
         "legs": list(dict.fromkeys(opinion.leg for mark in marked for opinion in mark.opinions)),
+        "review": board.config.review is not None,
+        "data": to_json(data | {"entities": sorted(result["entities"], key=lambda each: each["start"])}).decode(),
     }
 
 
-async def _read_form(request: Request, board: Switchboard) -> tuple[str, str]:
-    limits = board.config.limits
-    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != FORM:
-        raise Problem(415, "media-type", "The content type is not supported", f"Send Content-Type: {FORM}.")
-    body = await read_body(request, limits.body_bytes, limits.seconds)
-    try:
-        fields = parse_qs(body.decode("ascii"), keep_blank_values=True, max_num_fields=10, errors="replace")
-    except ValueError:
-        raise Problem(400, "malformed", "The form cannot be read", f"Send it as {FORM}.") from None
-    # forms send line breaks as CRLF; the offsets shown count them as one
-    text = fields.get("text", [""])[0].replace("\r\n", "\n")
-    language = fields.get("language", [AUTO])[0]
-    if language not in (AUTO, *board.config.languages):
-        raise invalid(f"language must be one of: {', '.join((AUTO, *board.config.languages))}.", "language")
-    return text, language
+def _types(board: Switchboard) -> Sequence[str]:
+    """The types of all languages, each once."""
+    return list(dict.fromkeys(label for labels in board.config.types.values() for label in labels))
 
 
 def _page(
     request: Request,
     board: Switchboard,
-    *,
-    text: str = "",
-    language: str = AUTO,
+    form: Form,
     result: dict[str, Any] | None = None,
     problem: Problem | None = None,
 ) -> HTMLResponse:
@@ -99,8 +121,8 @@ def _page(
         "page.html",
         status=problem.status if problem else 200,
         headers=problem.headers if problem else None,
-        text=text,
-        language=language,
+        form=form,
+        types=_types(board),
         limits=board.config.limits,
         result=result,
         problem=problem,

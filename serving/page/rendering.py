@@ -1,7 +1,7 @@
 """Pages as HTML. Each extends ``base.html``, which brings the header with the live models, the navigation, the footer.
 
 A further page is an entry in :data:`PAGES`, a template with the blocks ``title``, ``head`` (its own style sheets and
-scripts), ``main`` and, if it has something to say there, ``footer``, and a route that answers :func:`render_page`.
+scripts) and ``main``, and a route that answers :func:`render_page`.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ TEMPLATES.globals |= {
     "type_names": view.TYPE_NAMES,
     "language_names": view.LANGUAGE_NAMES,
     "leg_names": view.LEG_NAMES,
+    "flag_names": view.FLAG_NAMES,
     "examples": EXAMPLES,
 }
 
@@ -62,5 +63,11 @@ def render_page(
     """
     there = {getattr(route, "path", "") for route in request.app.routes}
     pages = {path: name for path, name in PAGES.items() if path in there}
-    shown = {"pages": pages, "path": request.url.path, "health": board.health(), "languages": board.config.languages}
+    shown = {
+        "pages": pages,
+        "path": request.url.path,
+        "health": board.health(),
+        "languages": board.config.languages,
+        "review": board.config.review is not None,
+    }
     return HTMLResponse(render(template, **shown, **context), status, headers)

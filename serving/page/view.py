@@ -10,6 +10,10 @@ from typing import Any
 TYPE_NAMES = {"PER": "Person", "LOC": "Location", "ORG": "Organisation", "MISC": "Other name"}
 LANGUAGE_NAMES = {"en": "English", "ru": "Russian"}
 LEG_NAMES = {"transformer": "Transformer", "spacy": "spaCy", "shipped": "Pretrained"}
+FLAG_NAMES = {
+    "mixed": "Much of this text is in the other language, which this model does not read: send its parts apart.",
+    "unsupported_script": "Much of this text is in a script that no model here reads.",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +41,7 @@ class Mark:
     label: str
     score: float | None
     opinions: tuple[Opinion, ...]
+    corrected: bool = False
 
     @property
     def disputed(self) -> bool:
@@ -47,9 +52,22 @@ class Mark:
     def title(self) -> str:
         """The tooltip: type, score, and each leg's opinion."""
         score = f" · {self.score:.1%}" if self.score is not None else ""
-        lines = [f"{TYPE_NAMES.get(self.label, self.label)}{score}"]
-        lines += [f"{LEG_NAMES.get(opinion.leg, opinion.leg)}: {opinion}" for opinion in self.opinions]
+        lines = [f"{TYPE_NAMES.get(self.label, self.label)}{score}{' · corrected by you' if self.corrected else ''}"]
+        lines += [
+            f"{'' if opinion.agrees else '≠ '}{LEG_NAMES.get(opinion.leg, opinion.leg)}: {opinion}"
+            for opinion in self.opinions
+        ]
         return "\n".join(lines)
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """A name that stands in the text once or more with one type: its highest score, and the numbers of its marks."""
+
+    text: str
+    label: str
+    score: float | None
+    numbers: tuple[int, ...]
 
 
 def marks(entities: Iterable[Mapping[str, Any]]) -> list[Mark]:
@@ -63,7 +81,8 @@ def marks(entities: Iterable[Mapping[str, Any]]) -> list[Mark]:
             text=entity["text"],
             label=entity["label"],
             score=entity.get("score"),
-            opinions=tuple(_opinion(leg, view or {}, entity) for leg, view in entity.get("legs", {}).items()),
+            opinions=tuple(_opinion(leg, view or {}, entity) for leg, view in (entity.get("legs") or {}).items()),
+            corrected=entity.get("corrected") is True,
         )
         for number, entity in enumerate(ordered, start=1)
     ]
@@ -85,6 +104,18 @@ def segments(text: str, marked: Sequence[Mark]) -> Iterator[tuple[str, Mark | No
         at = mark.end
     if at < len(text):
         yield text[at:], None
+
+
+def groups(marked: Iterable[Mark]) -> list[Group]:
+    """The names by text and type, the most frequent first."""
+    found: dict[tuple[str, str], list[Mark]] = {}
+    for mark in marked:
+        found.setdefault((mark.text, mark.label), []).append(mark)
+    listed = [
+        Group(text, label, max((m.score for m in of if m.score is not None), default=None), tuple(m.number for m in of))
+        for (text, label), of in found.items()
+    ]
+    return sorted(listed, key=lambda group: -len(group.numbers))
 
 
 def counts(marked: Iterable[Mark]) -> dict[str, int]:

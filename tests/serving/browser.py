@@ -11,6 +11,7 @@ from axe_core_python.selenium import Axe
 from selenium import webdriver
 from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
@@ -96,6 +97,10 @@ class Browser:
         """Press a key, such as ``TAB``, on an element; by default where the focus is."""
         (element or self.driver.switch_to.active_element).send_keys(getattr(Keys, key, key))
 
+    def hover(self, element: WebElement) -> None:
+        """Put the pointer on an element."""
+        ActionChains(self.driver).scroll_to_element(element).move_to_element(element).perform()
+
     def tab_to(self, selector: str, most: int = 80) -> WebElement:
         """Press Tab until the focus is on a matching element."""
         for _ in range(most):
@@ -104,6 +109,19 @@ class Browser:
             if self.run("return arguments[0].matches(arguments[1])", active, selector):
                 return active
         raise AssertionError(f"the Tab key does not reach {selector}")
+
+    def clipboard(self) -> str:
+        """The text in the clipboard."""
+        self.driver.execute_cdp_cmd("Browser.grantPermissions", {"permissions": ["clipboardReadWrite"]})
+        return self.driver.execute_async_script("navigator.clipboard.readText().then(arguments[0])")
+
+    def downloaded(self, name: str) -> bytes:
+        """A file that the page saves, waited for and taken away."""
+        path = self.downloads / name
+        self.until(path.is_file)
+        content = path.read_bytes()
+        path.unlink()
+        return content
 
     def flaws(self) -> list[str]:
         """Serious and critical findings of axe: rule and element."""
@@ -116,8 +134,8 @@ class Browser:
         ]
 
     def overflow(self) -> int:
-        """Pixels by which the page is wider than the window."""
-        return self.run("return Math.max(0, document.documentElement.scrollWidth - innerWidth)")
+        """Pixels by which the page is wider than the window; a phone's ``innerWidth`` would grow with it."""
+        return self.run("const page = document.documentElement; return page.scrollWidth - page.clientWidth")
 
     def errors(self) -> list[str]:
         """What the console has told of errors since last asked."""

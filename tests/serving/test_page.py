@@ -1,22 +1,24 @@
-"""The page: as HTML without a browser, and in Debian's Chromium."""
+"""The page as HTML, without a browser."""
 
 from __future__ import annotations
 
 import asyncio
 import re
 from html import unescape
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from pipeline.review import ReviewQueue
 from serving.page.examples import EXAMPLES
-from serving.page.view import counts, marks, segments
+from serving.page.view import counts, groups, marks, segments
 
 ENTITY = {"start": 4, "end": 8, "text": "Anna", "label": "PER", "score": 0.9}
 
 
-def post(harness: Any, data: dict[str, str], headers: dict[str, str] | None = None, **settings: Any) -> httpx.Response:
+def post(harness: Any, data: dict[str, Any], headers: dict[str, str] | None = None, **settings: Any) -> httpx.Response:
     async def main() -> httpx.Response:
         async with harness(**settings).client() as client:
             return await client.post("/", data=data, headers=headers)
@@ -63,6 +65,22 @@ def test_without_scripts_a_form_brings_the_answer(harness: Any) -> None:
     assert "the captain Anna Berg\nand Tom</textarea>" in response.text
 
 
+def test_without_scripts_the_form_filters(harness: Any) -> None:
+    low = post(harness, {"text": "Anna Berg", "language": "en", "min_score": "0.8", "types": ["PER", "LOC"]})
+    assert "<mark" in low.text
+    assert re.findall(r'value="(\w+)" checked', low.text)[:2] == ["PER", "LOC"], "what was chosen stays chosen"
+    assert 'value="0.8"' in low.text
+    assert "<mark" not in post(harness, {"text": "Anna Berg", "min_score": "0.9"}).text
+    assert "<mark" not in post(harness, {"text": "Anna Berg", "types": ["LOC"]}).text
+
+
+def test_names_that_stand_there_twice_are_one_in_the_list() -> None:
+    again = ENTITY | {"start": 20, "end": 24, "score": 0.95}
+    other = ENTITY | {"start": 30, "end": 34, "label": "LOC", "score": None}
+    listed = groups(marks([ENTITY, again, other]))
+    assert [(each.label, each.score, each.numbers) for each in listed] == [("PER", 0.95, (1, 2)), ("LOC", None, (3,))]
+
+
 def test_text_is_always_escaped(harness: Any) -> None:
     evil = 'x </textarea><script>alert(1)</script> "><img src=x onerror=alert(1)> Anna&amp;'
     response = post(harness, {"text": evil, "language": "en"})
@@ -82,18 +100,22 @@ def test_scripts_get_the_answer_alone(harness: Any) -> None:
     [
         ({"text": "a" * 1001}, {}, 413, "at most 1000"),
         ({"text": "a", "language": "de"}, {}, 422, "language must be"),
+        ({"text": "a", "min_score": "much"}, {}, 422, "min_score must be"),
+        ({"text": "a", "min_score": "nan"}, {}, 422, "min_score must be"),
+        ({"text": "a", "types": ["CITY"]}, {}, 422, "known types are"),
         ({"text": "CRASH", "language": "en"}, {}, 502, "could not answer"),
         ({"text": "Anna"}, {"champions": {"en": None}}, 503, "No model"),
     ],
 )
 def test_errors_are_shown_on_the_page(
-    harness: Any, data: dict[str, str], settings: dict[str, Any], status: int, message: str
+    harness: Any, data: dict[str, Any], settings: dict[str, Any], status: int, message: str
 ) -> None:
     response = post(harness, data, **settings)
     assert response.status_code == status
     assert response.headers["content-type"].startswith("text/html")
     assert 'role="alert"' in response.text
     assert message in response.text
+    assert f"{data['text']}</textarea>" in response.text, "the text is not lost"
     assert "Traceback" not in response.text
 
 
@@ -102,11 +124,12 @@ def test_nothing_comes_from_outside(harness: Any) -> None:
         async with harness().client() as client:
             page = await client.get("/?example=museum")
             assets = re.findall(r'(?:src|href)="(/static/[^"]+)"', page.text)
-            return page, [await client.get(asset) for asset in assets]
+            imports = re.findall(r'from "\./([^"]+)"', (await client.get("/static/page.js")).text)
+            return page, [await client.get(asset) for asset in [*assets, *(f"/static/{name}" for name in imports)]]
 
     page, assets = asyncio.run(main())
     assert unescape(page.text).count(EXAMPLES["museum"].text) == 2
-    assert len(assets) >= 3
+    assert len(assets) >= 8
     for response in (page, *assets):
         assert response.status_code == 200
         assert not re.findall(r"(?:https?:)?//(?!www\.w3\.org)[\w.]+\.\w", response.text.replace("// ", ""))
@@ -117,54 +140,42 @@ def test_nothing_comes_from_outside(harness: Any) -> None:
     assert not re.search(r"\son\w+=|<style|style=|<script(?! src)", page.text), "the policy would forbid it"
 
 
-@pytest.mark.slow
-def test_in_a_browser(live: Any, browser: Any) -> None:
-    from selenium.webdriver.common.by import By
-    from selenium.webdriver.common.keys import Keys
-
-    browser.open(live.url)
-    text = browser.one("#text")
-    text.send_keys("we met Anna Berg and <b>Tom</b>")
-    text.send_keys(Keys.CONTROL, Keys.ENTER)
-    browser.until(lambda: len(browser.all("mark")) == 2)
-    assert [mark.text for mark in browser.all("mark")] == ["Anna BergPER", "TomPER"]
-    assert "87.5%" in browser.one("mark").get_attribute("title")
-    assert browser.one("tbody .place").text == "7–16"
-    assert "no entity" in browser.one("tbody .differs").text
-    assert not browser.all(".reading b"), "the text must not turn into markup"
-
-    browser.run("document.querySelector('.legend input').click()")
-    assert browser.all("mark.off")
-    assert not any(row.is_displayed() for row in browser.all("tbody tr"))
-
-    browser.driver.find_element(By.LINK_TEXT, "Новый музей").click()
-    browser.until(lambda: "Russian" in browser.one(".result-head .fine").text)
-    assert browser.driver.current_url == live.url, "answered without a reload"
-    assert text.get_attribute("value") == EXAMPLES["museum"].text
-
-    browser.run("arguments[0].removeAttribute('maxlength')", text)
-    browser.run("arguments[0].value = 'я'.repeat(1001)", text)
-    browser.one("#submit").click()
-    browser.until(lambda: "at most 1000" in browser.one(".problem").text)
-    assert not [error for error in browser.errors() if "413" not in error]
+@pytest.mark.parametrize("on", [False, True])
+def test_the_footer_says_what_is_kept(harness: Any, tmp_path: Path, on: bool) -> None:
+    settings = {"review": ReviewQueue(tmp_path, 10_000)} if on else {}
+    html = post(harness, {"text": "We saw Anna Berg.", "language": "en"}, **settings).text
+    assert ("Texts are neither stored nor logged." in html) != on
+    assert ("its sentence is kept on this server" in html) == on
+    assert ("data-correct" in html) == ('id="missed"' in html) == ('id="corrector"' in html) == on
+    assert not list(tmp_path.iterdir()), "reading a text keeps nothing"
 
 
-@pytest.mark.slow
-def test_by_keyboard_alone(live: Any, browser: Any) -> None:
-    browser.open(live.url)
-    browser.tab_to("#text").send_keys("Anna Berg")
-    browser.tab_to("[name=language]")
-    browser.press("ENTER", browser.tab_to("#submit"))
-    assert browser.one("mark").text.startswith("Anna Berg")
+def test_corrections_of_the_page_are_those_of_the_api_and_show_the_text_anew(harness: Any, tmp_path: Path) -> None:
+    queue = ReviewQueue(tmp_path, 10_000)
+    legs = {"spacy": {"label": None, "score": None, "start": None, "end": None}}
+    body = {
+        "text": "We saw Anna <Berg>.",
+        "language": "en",
+        "model": {"name": "ner-en", "version": "1"},
+        "entities": [{"start": 7, "end": 11, "label": "LOC", "score": 0.5, "legs": legs, "corrected": True}],
+    }
+
+    async def main(**change: Any) -> httpx.Response:
+        async with harness(review=queue).client() as client:
+            return await client.post("/corrections", json=body | change)
+
+    shown = asyncio.run(main())
+    assert shown.status_code == 200
+    assert reading(shown.text) == "We saw Anna <Berg>."
+    assert "Location · 50.0% · corrected by you" in shown.text
+    assert queue.read("en")[0].tags[2] == "B-LOC"
+    broken = [body["entities"][0] | {"legs": {"spacy": {"start": "<b>", "end": 2}}}]
+    assert asyncio.run(main(entities=broken)).status_code == 422
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_everyone_can_use_it(live: Any, browser: Any, scheme: str) -> None:
-    browser.scheme(scheme)
-    for address in (live.url, f"{live.url}?example=bank"):
-        browser.open(address)
-        assert browser.flaws() == []
-    browser.size(360, 780)
-    browser.open(f"{live.url}?example=bank")
-    assert browser.overflow() == 0, "no sideways scrolling"
+def test_without_review_the_page_takes_no_corrections(harness: Any) -> None:
+    async def main() -> httpx.Response:
+        async with harness().client() as client:
+            return await client.post("/corrections", json={})
+
+    assert asyncio.run(main()).status_code == 404

@@ -1,12 +1,18 @@
 // The page works without this; with it, answers come without a reload. All HTML is rendered, and escaped, by the server.
-"use strict";
+import { startCorrecting } from "./correcting.js";
+import { startExports } from "./exports.js";
+import { startFiles } from "./files.js";
+import { startFilters } from "./filters.js";
+import { startTips } from "./tips.js";
 
 const form = document.getElementById("form");
 const text = document.getElementById("text");
 const count = document.getElementById("count");
+const notice = document.getElementById("notice");
 const submit = document.getElementById("submit");
 const result = document.getElementById("result");
-const limit = text.maxLength;
+const limit = Number(text.dataset.limit);
+const filters = startFilters(result);
 let asking = null;
 
 function showCount() {
@@ -14,6 +20,17 @@ function showCount() {
   count.textContent = length
     ? `${length.toLocaleString("en")} of ${limit.toLocaleString("en")} characters`
     : `Up to ${limit.toLocaleString("en")} characters`;
+  count.classList.toggle("over", length > limit);
+}
+
+function fill(value) {
+  text.focus();
+  text.select();
+  // a command can be undone with Ctrl+Z, so that nothing that was typed is lost
+  if (!document.execCommand("insertText", false, value)) text.value = value;
+  text.setSelectionRange(0, 0);
+  text.scrollTop = 0;
+  showCount();
 }
 
 function showProblem(title, detail) {
@@ -23,6 +40,16 @@ function showProblem(title, detail) {
   box.append(Object.assign(document.createElement("h2"), { textContent: title }));
   box.append(Object.assign(document.createElement("p"), { textContent: detail }));
   result.replaceChildren(box);
+}
+
+function showAnswer(html) {
+  result.innerHTML = html;
+  dress();
+}
+
+function dress() {
+  filters.apply();
+  makeButtons();
 }
 
 async function ask() {
@@ -38,7 +65,7 @@ async function ask() {
       signal: mine.signal,
     });
     if (!(response.headers.get("content-type") || "").startsWith("text/html")) throw new Error(`status ${response.status}`);
-    result.innerHTML = await response.text();
+    showAnswer(await response.text());
     result.focus({ preventScroll: true });
     const smooth = !matchMedia("(prefers-reduced-motion: reduce)").matches;
     result.scrollIntoView({ behavior: smooth ? "smooth" : "auto", block: "nearest" });
@@ -55,6 +82,7 @@ async function ask() {
 
 form.addEventListener("submit", (event) => {
   event.preventDefault();
+  notice.textContent = "";
   ask();
 });
 text.addEventListener("input", showCount);
@@ -65,18 +93,15 @@ for (const link of document.querySelectorAll("[data-example]")) {
   link.addEventListener("click", (event) => {
     if (event.ctrlKey || event.metaKey || event.shiftKey) return;
     event.preventDefault();
-    text.value = link.dataset.example;
+    fill(link.dataset.example);
     form.querySelector('input[name="language"][value="auto"]').checked = true;
-    showCount();
     form.requestSubmit();
   });
 }
-result.addEventListener("change", (event) => {
-  const type = event.target.dataset.type;
-  if (!type) return;
-  for (const element of result.querySelectorAll("mark, tr")) {
-    if (element.dataset.type === type) element.classList.toggle("off", !event.target.checked);
-  }
-});
 
+startFiles({ form, notice, limit, fill });
+startExports(result, filters);
+startTips(result);
+const makeButtons = startCorrecting(result, showAnswer);
 showCount();
+dress();
