@@ -18,12 +18,13 @@ class AirflowClient:
         url: Airflow's address.
         user: login name.
         password: its password.
+        timeout: seconds that an answer may take.
     """
 
-    def __init__(self, url: str, user: str, password: str) -> None:
+    def __init__(self, url: str, user: str, password: str, *, timeout: float = 60) -> None:
         self.url = url
         self._login = {"username": user, "password": password}
-        self._http = httpx.Client(base_url=url, timeout=60, trust_env=False)
+        self._http = httpx.Client(base_url=url, timeout=timeout, trust_env=False)
         self._token = ""
 
     def close(self) -> None:
@@ -92,6 +93,10 @@ class AirflowClient:
         """Start a run of a DAG and return its id."""
         body = {"logical_date": None, "dag_run_id": run_id, "note": note}
         return self.call("POST", f"/dags/{dag_id}/dagRuns", json=body)["dag_run_id"]
+
+    def dag_run(self, dag_id: str, run_id: str) -> dict[str, Any] | None:
+        """A run: ``state``, ``start_date``, ``end_date``…; None where Airflow does not know it."""
+        return self.call("GET", f"/dags/{dag_id}/dagRuns/{run_id}", allow=(404,))
 
     def run_state(self, dag_id: str, run_id: str) -> str:
         """A run's state."""

@@ -22,6 +22,8 @@ class GatewayConfig:
     ``launch`` starts a version, ``resolve`` finds one in the registry (None where there is no champion). ``types`` are
     the labels of each language; of a language that is not named there, any may be asked for. ``queue`` requests may
     wait for each model, which works on ``concurrency`` at once. Corrections go to ``review``; None: none are taken.
+    ``workspace`` has the registry that facts are read from, and the Airflow that operators order at; None: there is
+    neither.
     """
 
     languages: Sequence[str]
@@ -33,6 +35,7 @@ class GatewayConfig:
     types: Mapping[str, Sequence[str]] = field(default_factory=dict)
     queue: int = 64
     concurrency: int = 4
+    workspace: Workspace | None = None
     review: ReviewQueue | None = None
 
     @property
@@ -76,6 +79,7 @@ def workspace_config(workspace: Workspace, token: str) -> GatewayConfig:
         types={code: workspace.language(code)["types"] for code in workspace.languages},
         queue=settings["queue"],
         concurrency=settings["concurrency"],
+        workspace=workspace,
         review=ReviewQueue(workspace.paths.review, 1_000_000 * settings["review_megabytes"])
         if settings["review"]
         else None,

@@ -19,8 +19,13 @@ from starlette.requests import ClientDisconnect
 from pipeline.errors import NerError
 from pipeline.settings import Workspace
 from serving import corrections, page, routes, state
+from serving.admin import desk_router
 from serving.config import GatewayConfig, workspace_config
+from serving.desk import Desk
+from serving.facts_reader import FactsReader
+from serving.guard import Guard
 from serving.middleware import JsonFormatter, Surround
+from serving.page.models import add_models_page
 from serving.page.parallel import add_parallel
 from serving.parallel import router as parallel_router
 from serving.problems import Problem
@@ -30,6 +35,8 @@ from serving.switchboard import Switchboard
 def create_app(config: GatewayConfig) -> FastAPI:
     """The gateway as an ASGI application; its routes come up in the background when it starts."""
     board = Switchboard(config)
+    guard, facts = Guard(config.token), FactsReader(config.workspace)
+    desk = Desk(board, facts)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -38,6 +45,7 @@ def create_app(config: GatewayConfig) -> FastAPI:
         try:
             yield
         finally:
+            await desk.close()
             await warming
             await board.close()
 
@@ -61,12 +69,14 @@ def create_app(config: GatewayConfig) -> FastAPI:
     app.add_exception_handler(ClientDisconnect, answer_nobody)
     page.add_page(app, board)
     add_parallel(app, board)
+    add_models_page(app, board, facts=facts, desk=desk, guard=guard)
     for router in (
         routes.callers(board),
         parallel_router(board),
         corrections.router(board),
-        routes.watchers(board),
-        routes.operator(board),
+        routes.watchers(board, facts),
+        routes.operator(board, guard),
+        desk_router(config, desk, guard),
     ):
         app.include_router(router)
     return app

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import hmac
+import asyncio
 import logging
 from typing import Any
 
@@ -11,6 +11,8 @@ from fastapi.responses import Response
 
 from pipeline.errors import NerError
 from serving import invocations, schemas, streaming
+from serving.facts_reader import FactsReader
+from serving.guard import Guard
 from serving.metrics import CONTENT_TYPE
 from serving.payload import json_response, parse_json, parse_request, read_body, require_type, unless_gone
 from serving.problems import Problem, invalid
@@ -81,7 +83,7 @@ def callers(board: Switchboard) -> APIRouter:
     return router
 
 
-def watchers(board: Switchboard) -> APIRouter:
+def watchers(board: Switchboard, facts: FactsReader) -> APIRouter:
     """The endpoints that tell the gateway's state."""
     router = APIRouter()
 
@@ -107,20 +109,18 @@ def watchers(board: Switchboard) -> APIRouter:
 
     @router.get("/v1/models", response_model=schemas.Models)
     async def models() -> Response:
-        """The live version of each language, since when, and the version kept warm behind it."""
-        return json_response({"models": [route.describe() for route in board.routes.values()]})
+        """The live version of each language, since when, its data, scores and history, and the version kept warm."""
+        states = [route.describe() for route in board.routes.values()]
+        known = await asyncio.gather(*(facts.of(state["language"], state["version"]) for state in states))
+        told = [state | found.model_dump() for state, found in zip(states, known, strict=True)]
+        return json_response({"models": told})
 
     return router
 
 
-def operator(board: Switchboard) -> APIRouter:
+def operator(board: Switchboard, guard: Guard) -> APIRouter:
     """The endpoints that switch versions; they want the gateway's token."""
     config = board.config
-
-    async def authorised(request: Request) -> None:
-        given = request.headers.get("authorization", "").removeprefix("Bearer ").encode()
-        if not hmac.compare_digest(given, config.token.encode()):
-            raise Problem(401, "token", "The token is missing or wrong", "Give the gateway's token as Bearer token.")
 
     async def read(request: Request) -> dict[str, Any]:
         require_type(request, ["application/json"])
@@ -130,7 +130,7 @@ def operator(board: Switchboard) -> APIRouter:
             raise invalid(f"language must be one of: {', '.join(config.languages)}.", "/language")
         return value
 
-    router = APIRouter(prefix="/admin", include_in_schema=False, dependencies=[Depends(authorised)])
+    router = APIRouter(prefix="/admin", include_in_schema=False, dependencies=[Depends(guard)])
 
     @router.post("/deploy")
     async def deploy(request: Request) -> Response:

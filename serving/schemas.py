@@ -8,6 +8,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field
 
 from serving.languages import AUTO
+from serving.model_schemas import ModelFacts
 
 
 class EntitiesOptions(BaseModel):
@@ -142,10 +143,14 @@ class Health(BaseModel):
     languages: dict[str, RouteState]
 
 
-class Models(BaseModel):
-    """The state of each language."""
+class ModelState(RouteState, ModelFacts):
+    """What serves a language, and what the registry knows of it."""
 
-    models: list[RouteState]
+
+class Models(BaseModel):
+    """The state of each language, and what is known of its model."""
+
+    models: list[ModelState]
 
 
 class Predictions(BaseModel):

@@ -80,6 +80,7 @@ def _log_artifacts(
         (workspace.root / "requirements.lock", "lineage"),
         (report / "report-public.html", "report"),
         (paths.metrics(language), None),
+        (paths.documents(language) / "summary.json", "data"),
     ]
     files += [(path, "lineage/data/raw") for path in sorted(paths.raw.glob("*.dvc"))]
     for leg in workspace.params["ensemble"]["legs"]:

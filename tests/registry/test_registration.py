@@ -43,6 +43,7 @@ def test_a_run_carries_everything_and_the_model_no_pickle(workspace, fill, empty
     found = artifacts(client, done.run_id)
     assert {
         "card.md",
+        "data/summary.json",
         "en.json",
         "history/transformer/history.json",
         "lineage/data/raw/conll2003.dvc",

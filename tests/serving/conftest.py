@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
+from pipeline.settings import Workspace, overlay
+from serving import airflow_setup
 from serving.config import GatewayConfig
 from serving.gateway import create_app
 from serving.payload import Limits
@@ -29,6 +32,7 @@ from serving.slots import ServedModel, Slot
 
 if TYPE_CHECKING:
     from tests.serving.browser import Browser
+    from tests.serving.fake_airflow import FakeAirflow
 
 TOKEN = "a-token-for-tests"
 CAPITALISED = re.compile(r"[A-ZА-ЯЁ][\w-]+(?: [A-ZА-ЯЁ][\w-]+)*")
@@ -294,3 +298,35 @@ def browser(_browser: Browser) -> Browser:
     """Debian's Chromium, one for a module; each test finds it in its usual size and scheme."""
     _browser.reset()
     return _browser
+
+
+@pytest.fixture(scope="session")
+def filled(tmp_path_factory: pytest.TempPathFactory, root: Path) -> Workspace:
+    """A workspace with a small registry, made once: its database's migrations take seconds."""
+    from tests.serving import registry
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        workspace = registry.make_workspace(tmp_path_factory.mktemp("registry") / "home", root)
+        registry.fill(workspace)
+    return workspace
+
+
+@pytest.fixture
+def stocked(filled: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
+    """A workspace with a small registry that a test may change; see :mod:`tests.serving.registry`."""
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    shutil.copytree(filled.root, tmp_path / "stocked")
+    return replace(filled, root=tmp_path / "stocked")
+
+
+@pytest.fixture
+def airflow(stocked: Workspace) -> Iterator[FakeAirflow]:
+    """Airflow as the workspace has it; ``airflow.workspace`` knows its port."""
+    from tests.serving.fake_airflow import FakeAirflow
+
+    with FakeAirflow() as fake:
+        ports = {"serving": {"airflow_port": fake.port}}
+        fake.workspace = replace(stocked, params=overlay(stocked.params, ports))
+        fake.password = airflow_setup.password(fake.workspace)
+        yield fake

@@ -1,0 +1,118 @@
+"""What the registry and its runs say of a model's versions, for those who show it; reads only."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from pipeline.registry.champions import PREVIOUS, ROLLED_BACK, SINCE
+from pipeline.registry.promotion import KEY, PASSED, REASONS
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities.model_registry import ModelVersion
+
+
+@dataclass(frozen=True, slots=True)
+class VersionRecord:
+    """A registered version as the registry has it.
+
+    ``champion_since``, ``rolled_back`` and ``previous`` (the champion before it) are None where that never was;
+    ``gate_passed`` is None before a verdict, whose reasons ``gate_reasons`` are; ``gate_key`` tells verdicts apart.
+    """
+
+    name: str
+    version: str
+    run_id: str
+    created: datetime
+    aliases: tuple[str, ...]
+    champion_since: str | None
+    rolled_back: str | None
+    previous: str | None
+    gate_passed: bool | None
+    gate_reasons: tuple[str, ...]
+    gate_key: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """The training run behind a version: its tags and parameters, and the files that tell of it ({} where missing).
+
+    ``figures`` is what the evaluation wrote (see :func:`pipeline.evaluation.metrics.figures`), ``sizes`` the prepared
+    documents counted by corpus and part, ``gate`` the last verdict on the version, ``sources`` the raw corpora with
+    their digests.
+    """
+
+    run_id: str
+    experiment_id: str
+    tags: dict[str, str]
+    params: dict[str, str]
+    figures: dict[str, Any]
+    sizes: dict[str, Any]
+    gate: dict[str, Any]
+    sources: dict[str, str]
+
+
+def history(client: MlflowClient, name: str) -> list[VersionRecord]:
+    """The versions of a registered model, the newest first; none where there is no such model."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        aliases = client.get_registered_model(name).aliases  # a search may leave them out
+    except MlflowException as error:
+        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+            return []
+        raise
+    found = client.search_model_versions(f"name = '{name}'", max_results=1000)
+    ordered = sorted(found, key=lambda version: int(version.version), reverse=True)
+    return [_version_record(version, aliases) for version in ordered]
+
+
+def _version_record(found: ModelVersion, aliases: dict[str, str]) -> VersionRecord:
+    tags, version = found.tags, str(found.version)
+    passed = tags.get(PASSED)
+    return VersionRecord(
+        name=found.name,
+        version=version,
+        run_id=found.run_id,
+        created=datetime.fromtimestamp(found.creation_timestamp / 1000, UTC),
+        aliases=tuple(sorted(alias for alias, of in aliases.items() if str(of) == version)),
+        champion_since=tags.get(SINCE),
+        rolled_back=tags.get(ROLLED_BACK),
+        previous=tags.get(PREVIOUS),
+        gate_passed=None if passed is None else passed == "true",
+        gate_reasons=tuple(json.loads(tags.get(REASONS, "[]"))),
+        gate_key=tags.get(KEY, ""),
+    )
+
+
+def run_record(client: MlflowClient, version: VersionRecord) -> RunRecord:
+    """What the run behind a version holds.
+
+    Raises:
+        mlflow.exceptions.MlflowException: there is no such run, or the registry does not answer.
+    """
+    run = client.get_run(version.run_id)
+    tags = dict(run.data.tags)
+    folders = (None, "data", "gate")
+    present = {item.path for folder in folders for item in client.list_artifacts(run.info.run_id, folder)}
+
+    def load(path: str) -> dict[str, Any]:
+        from mlflow.artifacts import load_dict
+
+        return load_dict(f"{run.info.artifact_uri}/{path}") if path in present else {}
+
+    verdicts = [load(path) for path in present if path.startswith(f"gate/version-{version.version}-against-")]
+    inputs = run.inputs.dataset_inputs if run.inputs else []
+    return RunRecord(
+        run_id=run.info.run_id,
+        experiment_id=run.info.experiment_id,
+        tags=tags,
+        params=dict(run.data.params),
+        figures=load(f"{tags.get('language')}.json"),
+        sizes=load("data/summary.json"),
+        gate=max(verdicts, key=lambda verdict: verdict.get("at", ""), default={}),
+        sources={each.dataset.name: each.dataset.digest for each in inputs},
+    )

@@ -1,0 +1,179 @@
+"""The operator's desk: carries out what the page and the API order, and knows how it goes."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, TypeVar
+
+import httpx
+
+from pipeline.errors import NerError
+from serving import dag_runs
+from serving.actions import Action, ActionLog, Kind
+from serving.airflow_api import AirflowClient
+from serving.components import Addresses
+from serving.problems import Problem
+
+if TYPE_CHECKING:
+    from serving.facts_reader import FactsReader
+    from serving.switchboard import Switchboard
+
+log = logging.getLogger("serving")
+LOOK_SECONDS = 1.0  # between two looks at the same DAG run, however many watch it
+T = TypeVar("T")
+
+
+class Desk:
+    """Starts actions and follows them.
+
+    Args:
+        board: whose routes are switched.
+        facts: are read anew after a switch.
+    """
+
+    def __init__(self, board: Switchboard, facts: FactsReader) -> None:
+        self._board, self._facts = board, facts
+        self._workspace = board.config.workspace
+        self.log = ActionLog(self._workspace.paths.run / "actions.json" if self._workspace else None)
+        self._airflow: AirflowClient | None = None
+        self._asking = asyncio.Lock()
+        self._looked: dict[str, float] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def close(self) -> None:
+        """Stop; switches under way are broken off, DAG runs go on."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._airflow:
+            self._airflow.close()
+
+    async def start(
+        self, kind: Kind, language: str | None, *, champion: str | None, who: str, request_id: str
+    ) -> Action:
+        """Set an action going, and return without waiting for its end.
+
+        Args:
+            kind: what to do.
+            language: whose model; None for what concerns all.
+            champion: the version that the operator took for the champion when ordering a rollback.
+            who, request_id: for the log.
+
+        Raises:
+            Problem: 409, something excludes it; 503, Airflow is needed and does not run.
+        """
+        if self._workspace is None:
+            raise Problem(503, "no-workspace", "There is nothing to order here", "This gateway has no workspace.")
+        await self.refresh()  # what has ended meanwhile excludes nothing
+        action = self.log.begin(kind, language, who=who, request_id=request_id)
+        try:
+            if kind in ("validate", "retrain"):
+                await self._start_dag(action)
+            else:
+                self._spawn(self._switch(action, champion))
+        except Problem as problem:
+            self.log.end(action, "failed", problem.detail)
+            raise
+        finally:
+            await self.log.save()
+        return action
+
+    async def refresh(self) -> None:
+        """Look how the DAG runs of all unfinished actions stand."""
+        for action in self.log.running():
+            if action.runs and time.monotonic() - self._looked.get(action.id, float("-inf")) >= LOOK_SECONDS:
+                self._looked[action.id] = time.monotonic()
+                await self._look(action)
+
+    async def _look(self, action: Action) -> None:
+        languages = list(self._board.config.languages)
+        before = (action.state, action.message)
+        try:
+            action.runs = await self._ask(lambda client: dag_runs.look(client, languages, action.runs))
+        except Problem:
+            action.message = "Airflow does not answer now; what it runs goes on by itself."
+            return
+        state, message = dag_runs.verdict(action.runs, languages)
+        if state != "running":
+            self._looked.pop(action.id, None)
+            self._facts.forget()
+            self.log.end(action, state, message)
+        action.message = message
+        if (state, message) != before:
+            await self.log.save()
+
+    async def _start_dag(self, action: Action) -> None:
+        dag = "data" if action.action == "validate" else f"retrain_{action.language}"
+        note = f"started from the gateway's page (request {action.request_id})"
+        action.runs = [await self._ask(lambda client: dag_runs.start(client, dag, f"operator__{action.id}", note))]
+        action.message = "Waiting for Airflow to begin."
+
+    async def _ask(self, question: Callable[[AirflowClient], T]) -> T:
+        """What Airflow answers, asked in a thread by one at a time; problems where it does not."""
+
+        def ask() -> T:
+            if self._airflow is None:
+                self._airflow = dag_runs.connect(self._workspace)
+            return question(self._airflow)
+
+        async with self._asking:
+            try:
+                return await asyncio.to_thread(ask)
+            except (NerError, httpx.HTTPError) as error:
+                if self._airflow:
+                    self._airflow.close()
+                    self._airflow = None  # its password may be another after a restart
+                raise dag_runs.down(error, Addresses.of(self._workspace).airflow) from None
+
+    async def _switch(self, action: Action, champion: str | None) -> None:
+        language = action.language
+        try:
+            message = await (
+                self._rollback(language, champion) if action.action == "rollback" else self._deploy(language)
+            )
+            self.log.end(action, "success", message)
+        except NerError as error:
+            remedy = f" {error.remedy}" if error.remedy else ""
+            self.log.end(action, "failed", f"{error.message}.{remedy}")
+        except asyncio.CancelledError:
+            self.log.end(action, "failed", "The gateway was stopped meanwhile.")
+            raise
+        except Exception as error:
+            log.exception("action failed", extra={"fields": {"id": action.id}})
+            self.log.end(action, "failed", f"Unexpected error ({type(error).__name__}); the gateway's log has more.")
+        finally:
+            self._facts.forget()
+            await self.log.save()
+
+    async def _deploy(self, language: str) -> str:
+        """Bring the registry's champion live, as ``ner deploy`` does."""
+        model = await asyncio.to_thread(self._board.config.resolve, language, None)
+        if model is None:
+            raise NerError(f"{language} has no champion in the registry", remedy="Train and promote one first.")
+        done = await self._board.routes[language].switch(model)
+        return f"Version {model.version} is live: {done}."
+
+    async def _rollback(self, language: str, champion: str | None) -> str:
+        """Make the champion before champion again in the registry, then bring it live, as ``ner rollback`` does."""
+        from pipeline import registry
+
+        now = await asyncio.to_thread(self._board.config.resolve, language, None)
+        if champion is not None and (now is None or now.version != champion):
+            has = f"version {now.version} is champion" if now else "there is no champion"
+            raise NerError(f"nothing was rolled back: {has}, not version {champion} as the page showed")
+        version = await asyncio.to_thread(registry.rollback, self._workspace, language)
+        try:
+            return f"Version {version} is champion again. {await self._deploy(language)}"
+        except NerError as error:
+            raise NerError(
+                f"version {version} is champion again in the registry, but does not come up: {error.message}",
+                remedy="What was live before still answers.",
+            ) from error
+
+    def _spawn(self, work: Awaitable[None]) -> None:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)

@@ -1,0 +1,137 @@
+"""The shapes of what ``GET /v1/models`` tells of a version, out of the registry."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, Field
+
+
+class Part(BaseModel):
+    """The size of a part of a corpus."""
+
+    documents: int
+    sentences: int | None = None
+    entities: int | None = None
+
+
+class CorpusFacts(BaseModel):
+    """A corpus that the version was trained on, or that its scores are reported on."""
+
+    corpus: str
+    title: str
+    licence: str | None
+    trained_on: bool
+    parts: dict[str, Part] = Field(description="By `train`, `dev` and `test`.")
+
+
+class DataFacts(BaseModel):
+    """The data behind a version."""
+
+    hash: str | None = Field(description="SHA-256 over the prepared documents.")
+    corpora: list[CorpusFacts]
+    sources: dict[str, str] = Field(description="Folders of raw data, with DVC's hash.")
+
+
+class SystemScore(BaseModel):
+    """One system on one part, in percent but for `ece` (0 to 1)."""
+
+    f1: float
+    precision: float
+    recall: float
+    ece: float | None = Field(description="Expected calibration error of the entities' scores.")
+
+
+class Lead(BaseModel):
+    """How far the ensemble is ahead of its best leg, in F1 points, with the 95 % interval of a paired bootstrap."""
+
+    against: str
+    difference: float
+    low: float
+    high: float
+
+
+class CorpusScores(BaseModel):
+    """Strict span scores (exact bounds and type) on a test part."""
+
+    corpus: str
+    split: str
+    documents: int | None
+    entities: int | None
+    systems: dict[str, SystemScore] = Field(description="`ensemble`, then each leg.")
+    lead: Lead | None
+
+
+class Kept(BaseModel):
+    """What is left where a score is asked for, in percent."""
+
+    precision: float
+    recall: float
+    share: float
+
+
+class Threshold(BaseModel):
+    """The score of the ensemble from which so much of what is left was right on the development part."""
+
+    corpus: str
+    wanted: int = Field(description="Precision in percent.")
+    score: float | None = Field(description="Null: not reached at any score.")
+    dev: Kept | None
+    test: Kept | None
+
+
+class Bin(BaseModel):
+    """A bin of a reliability diagram: all between 0 and 1 but `count`."""
+
+    low: float
+    high: float
+    score: float
+    accuracy: float
+    count: int
+
+
+class BehaviourFacts(BaseModel):
+    """Pass rates of the behaviour suite at the last promotion, in percent."""
+
+    cases: int
+    overall: float
+    must: float
+    capabilities: dict[str, float]
+
+
+class GateFacts(BaseModel):
+    """The verdict of the gate before promotion."""
+
+    passed: bool
+    reasons: list[str]
+
+
+class VersionFacts(BaseModel):
+    """A registered version."""
+
+    version: str
+    aliases: list[str]
+    created: str
+    champion_since: str | None = Field(description="When it last became champion.")
+    previous: str | None = Field(description="The champion before it, to which a rollback leads.")
+    rolled_back: str | None = Field(description="When an operator went back from it.")
+    gate: GateFacts | None = Field(description="Null: not judged yet.")
+
+
+class ModelFacts(BaseModel):
+    """What the registry says of a version; empty, with the reason in `registry`, where it says nothing."""
+
+    registry: str | None = Field(default=None, description="Why facts are missing or old; null: read just now.")
+    described: str | None = Field(
+        default=None, description="The version that the facts are of: the live one, else the champion."
+    )
+    aliases: list[str] = []
+    created: str | None = None
+    champion_since: str | None = None
+    profile: str | None = None
+    git_commit: str | None = None
+    data: DataFacts | None = None
+    scores: list[CorpusScores] = []
+    thresholds: list[Threshold] = []
+    reliability: dict[str, list[Bin]] = Field(default={}, description="Of the ensemble on test, by corpus.")
+    behaviour: BehaviourFacts | None = None
+    history: list[VersionFacts] = Field(default=[], description="All versions, the newest first.")
+    links: dict[str, str] = Field(default={}, description="Pages of MLflow and Airflow on the server's machine.")

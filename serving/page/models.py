@@ -1,0 +1,172 @@
+"""The page about the live models: what answers, from which data, how well, since when; and the operator's desk."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from fastapi import Depends, FastAPI, Request
+from fastapi.responses import HTMLResponse
+
+from serving.model_schemas import Bin, ModelFacts, VersionFacts
+from serving.page.rendering import TEMPLATES, render, render_page
+from serving.page.view import LANGUAGE_NAMES
+
+if TYPE_CHECKING:
+    from serving.desk import Desk
+    from serving.facts_reader import FactsReader
+    from serving.guard import Guard
+    from serving.switchboard import Switchboard
+    from serving.switching import Route
+
+FRESH = {"Cache-Control": "no-store"}
+SIDE = 200  # of a diagram, in its own units
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A bin as drawn: ``x`` and ``y`` in the diagram's units, from its upper left corner."""
+
+    x: float
+    y: float
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
+class Diagram:
+    """A reliability diagram (Niculescu-Mizil and Caruana 2005): stated score to the right, share right upwards."""
+
+    corpus: str
+    ece: float | None
+    points: tuple[Point, ...]
+
+    @property
+    def line(self) -> str:
+        """The points as SVG's ``points``."""
+        return " ".join(f"{point.x:g},{point.y:g}" for point in self.points)
+
+    @property
+    def summary(self) -> str:
+        """In words, for those who do not see it."""
+        error = f", expected calibration error {self.ece:.3f}" if self.ece is not None else ""
+        ends = f", from {self.points[0].title} to {self.points[-1].title}" if self.points else ""
+        return f"Reliability on {self.corpus}{error}{ends}"
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """A language's card."""
+
+    language: str
+    title: str
+    route: dict[str, str | None]
+    waiting: int
+    in_flight: int
+    facts: ModelFacts
+    champion: VersionFacts | None
+    back_to: str | None
+    why_not_back: str | None
+    diagrams: tuple[Diagram, ...]
+    systems: tuple[str, ...]
+
+    @property
+    def behind(self) -> bool:
+        """Whether another version is live than the registry's champion."""
+        return bool(self.champion and self.route["state"] == "live" and self.route["version"] != self.champion.version)
+
+
+def diagram(corpus: str, ece: float | None, bins: Sequence[Bin]) -> Diagram:
+    """A corpus's bins as points."""
+    points = [
+        Point(
+            round(one.score * SIDE, 1),
+            round((1 - one.accuracy) * SIDE, 1),
+            f"score {one.score:.2f}: {one.accuracy:.0%} of {one.count} right",
+        )
+        for one in bins
+    ]
+    return Diagram(corpus, ece, tuple(points))
+
+
+def way_back(history: Sequence[VersionFacts]) -> tuple[VersionFacts | None, str | None, str | None]:
+    """The champion, the version that a rollback leads to, and why there is none."""
+    champion = next((each for each in history if "champion" in each.aliases), None)
+    if champion is None:
+        return None, None, "There is no champion."
+    if champion.previous is None:
+        return champion, None, f"There is no champion before version {champion.version}."
+    target = next((each for each in history if each.version == champion.previous), None)
+    if target is None:
+        return champion, None, f"Version {champion.previous}, the champion before, is no longer there."
+    if target.rolled_back:
+        return champion, None, f"Version {target.version}, the champion before, was itself rolled back."
+    return champion, target.version, None
+
+
+def card(route: Route, facts: ModelFacts) -> Card:
+    """What the template needs for a language."""
+    champion, back_to, why_not = way_back(facts.history)
+    eces = {row.corpus: row.systems["ensemble"].ece for row in facts.scores if row.split == "test"}
+    return Card(
+        language=route.language,
+        title=LANGUAGE_NAMES.get(route.language, route.language),
+        route=route.describe(),
+        waiting=route.queue.waiting,
+        in_flight=route.queue.in_flight,
+        facts=facts,
+        champion=champion,
+        back_to=back_to,
+        why_not_back=why_not,
+        diagrams=tuple(diagram(corpus, eces.get(corpus), bins) for corpus, bins in facts.reliability.items()),
+        systems=tuple(dict.fromkeys(name for row in facts.scores for name in row.systems)),
+    )
+
+
+def moment(iso: str | None) -> str:
+    """A time as people read it, in UTC."""
+    return f"{datetime.fromisoformat(iso).astimezone(UTC):%-d %b %Y, %H:%M} UTC" if iso else ""
+
+
+def span(seconds: float | None) -> str:
+    """A duration as people read it."""
+    if seconds is None:
+        return ""
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+TEMPLATES.filters |= {"moment": moment, "span": span}
+
+
+def add_models_page(app: FastAPI, board: Switchboard, *, facts: FactsReader, desk: Desk, guard: Guard) -> None:
+    """Give ``app`` the page at ``/models``; the desk is shown to those who have signed in."""
+
+    @app.get("/models", include_in_schema=False)
+    async def show(request: Request) -> HTMLResponse:
+        """The page."""
+        routes = list(board.routes.values())
+        versions = [route.live.model.version if route.live else None for route in routes]
+        asked = (facts.of(route.language, version) for route, version in zip(routes, versions, strict=True))
+        known = await asyncio.gather(*asked)
+        signed_in = guard.signed_in(request)
+        if signed_in:
+            await desk.refresh()
+        return render_page(
+            request,
+            board,
+            "models.html",
+            headers=FRESH,
+            cards=[card(route, found) for route, found in zip(routes, known, strict=True)],
+            signed_in=signed_in,
+            actions=desk.log.actions if signed_in else [],
+            side=SIDE,
+        )
+
+    @app.get("/models/actions", include_in_schema=False, dependencies=[Depends(guard)])
+    async def actions() -> HTMLResponse:
+        """The list of actions alone, for the page's script."""
+        await desk.refresh()
+        return HTMLResponse(render("actions.html", actions=desk.log.actions), headers=FRESH)
