@@ -19,6 +19,7 @@ from starlette.requests import ClientDisconnect
 from pipeline.errors import NerError
 from pipeline.settings import Workspace
 from serving import page, routes, state
+from serving.afterwards import Afterwards
 from serving.config import GatewayConfig, workspace_config
 from serving.middleware import JsonFormatter, Surround
 from serving.problems import Problem
@@ -51,6 +52,7 @@ def create_app(config: GatewayConfig) -> FastAPI:
 
     app = FastAPI(title="Names in text", version="1", docs_url=None, redoc_url=None, lifespan=lifespan)
     app.state.board = board
+    app.add_middleware(Afterwards)
     app.add_middleware(Surround, metrics=board.metrics)
     app.add_exception_handler(Problem, answer_problem)
     app.add_exception_handler(HTTPException, answer_http_exception)

@@ -93,9 +93,9 @@ def watchers(board: Switchboard) -> APIRouter:
 
     @router.get("/ready", response_model=schemas.Health, responses={503: {"model": schemas.Health}})
     async def ready() -> Response:
-        """Whether every language is live: 200, else 503 with `Retry-After`."""
+        """Whether every language is answered: 200, else 503 with `Retry-After`."""
         report = board.health()
-        if report["status"] == "ok":
+        if all(route.answering for route in board.routes.values()):  # by the version before, where one is restarting
             return json_response(report)
         coming = any(route.state in ("starting", "restarting") for route in board.routes.values())
         return json_response(report, 503, {"Retry-After": "5" if coming else "30"})
@@ -107,8 +107,8 @@ def watchers(board: Switchboard) -> APIRouter:
 
     @router.get("/v1/models", response_model=schemas.Models)
     async def models() -> Response:
-        """The live version of each language, since when, and the version kept warm behind it."""
-        return json_response({"models": [route.describe() for route in board.routes.values()]})
+        """The live version of each language, since when, the version kept warm behind it, and the shadow's findings."""
+        return json_response({"models": board.models()})
 
     return router
 
@@ -145,12 +145,25 @@ def operator(board: Switchboard) -> APIRouter:
             raise _failed(error) from error
         return json_response({"action": action, **board.routes[value["language"]].describe()})
 
+    @router.post("/reconcile")
+    async def reconcile(request: Request) -> Response:
+        """Bring a language to the registry's champion; with `insist` also in spite of an earlier order or failure."""
+        value = await read(request)
+        insist = value.get("insist", True)
+        if not isinstance(insist, bool):
+            raise invalid("insist must be true or false.", "/insist")
+        try:
+            action = await board.reconcilers[value["language"]].reconcile(insist=insist)
+        except NerError as error:
+            raise _failed(error) from error
+        return json_response({"action": action, **board.routes[value["language"]].describe()})
+
     @router.post("/rollback")
     async def rollback(request: Request) -> Response:
         """Swap a language's live version with the warm one before it."""
         value = await read(request)
         try:
-            await board.routes[value["language"]].rollback()
+            board.reconcilers[value["language"]].rollback()
         except NerError as error:
             raise _failed(error) from error
         return json_response({"action": "rolled back", **board.routes[value["language"]].describe()})
