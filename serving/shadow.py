@@ -9,107 +9,18 @@ import asyncio
 import logging
 import random
 import time
-from collections import Counter as Tally
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from pipeline.document import Span
 from pipeline.errors import NerError
-from pipeline.evaluation.mistakes import BOUNDARY, MISSED, SPURIOUS, TYPE, mistakes
 from serving.afterwards import afterwards
-from serving.metrics import SECONDS, Counter, Gauge, Histogram
+from serving.comparing import Comparison, Copy, Entities, Finding, ShadowMetrics
 from serving.slots import ServedModel, Slot
 
 log = logging.getLogger("serving")
-Entities = Sequence[Mapping[str, Any]]
-KINDS = {MISSED: "only_live", SPURIOUS: "only_shadow", TYPE: "other_type", BOUNDARY: "other_boundaries"}
 PLACES = 32  # calls of which copies may wait
 PAUSES = (60, 300, 900, 3600)  # seconds before a shadow that failed or died is started again
-
-
-def differences(live: Entities, shadow: Entities) -> Iterator[tuple[str, str]]:
-    """How two answers to a text differ: kind (a value of KINDS) and type, the live one's where it has one.
-
-    An entity that only one of them has, has no counterpart that overlaps; of overlapping ones, another type counts
-    whatever the boundaries.
-    """
-    for each in mistakes(_spans(live), _spans(shadow)):
-        yield KINDS[each.kind], (each.gold or each.predicted).label
-
-
-def _spans(entities: Entities) -> list[Span]:
-    return [Span(each["start"], each["end"], each["label"]) for each in entities]
-
-
-@dataclass(frozen=True, slots=True)
-class Copy:
-    """A call as the live version answered it, in ``seconds``."""
-
-    texts: Sequence[str]
-    answers: Sequence[Entities]
-    version: str
-    seconds: float
-
-
-@dataclass
-class Comparison:
-    """What came of one challenger beside one live version, ``against``."""
-
-    against: str | None = None
-    texts: int = 0
-    different: int = 0
-    calls: int = 0
-    dropped: int = 0
-    failures: int = 0
-    live_seconds: float = 0.0
-    shadow_seconds: float = 0.0
-    kinds: Tally[tuple[str, str]] = field(default_factory=Tally)
-
-    def describe(self) -> dict[str, Any]:
-        """For ``/v1/models``; mean times are of the same calls, in milliseconds."""
-        table: dict[str, dict[str, int]] = {kind: {} for kind in KINDS.values()}
-        for (kind, label), number in sorted(self.kinds.items()):
-            table[kind][label] = number
-        live, shadow = (
-            round(1000 * total / self.calls, 1) if self.calls else None
-            for total in (self.live_seconds, self.shadow_seconds)
-        )
-        return {
-            "against": self.against,
-            "texts": self.texts,
-            "different": self.different,
-            "differences": table,
-            "dropped_calls": self.dropped,
-            "failed_calls": self.failures,
-            "mean_ms": {"live": live, "shadow": shadow},
-        }
-
-
-class ShadowMetrics:
-    """What all shadows of a gateway count since its start."""
-
-    def __init__(self) -> None:
-        self.texts = Counter("ner_shadow_texts_total", "Texts that a shadow answered too.", ["language", "outcome"])
-        self.differences = Counter(
-            "ner_shadow_differences_total", "Entities that differ.", ["language", "kind", "type"]
-        )
-        self.dropped = Counter("ner_shadow_dropped_total", "Calls left out, the queue being full.", ["language"])
-        self.failures = Counter("ner_shadow_failures_total", "Calls that a shadow did not answer.", ["language"])
-        self.seconds = Histogram(
-            "ner_shadow_call_seconds", "Seconds of the calls that both answered.", ["language", "side"], SECONDS
-        )
-
-    def all(self, shadows: Mapping[str, Shadow]) -> list[Counter | Histogram | Gauge]:
-        """The counts, and which shadows run."""
-        running = {
-            (code, shadow.model.name, shadow.model.version): 1.0
-            for code, shadow in shadows.items()
-            if shadow.model and shadow.state == "live"
-        }
-        info = Gauge("ner_shadow_info", "The running shadows.", ["language", "name", "version"], running)
-        return [self.texts, self.differences, self.dropped, self.failures, self.seconds, info]
 
 
 class Shadow:
@@ -206,34 +117,20 @@ class Shadow:
                 continue
             try:
                 answers = await slot.predict(copy.texts)
-                self._compare(tally, copy, answers, time.perf_counter() - begun)
+                seconds = time.perf_counter() - begun
+                finding = tally.add(copy, answers, seconds)
+                self.metrics.add(self.language, finding, copy.seconds, seconds)
+                self._tell(finding, copy.version)
             except Exception as error:
                 tally.failures += 1
                 self.metrics.failures.add(self.language)
                 kind = type(error).__name__  # its message may quote a text
                 log.warning("shadow call failed", extra={"fields": self._fields(slot.model) | {"kind": kind}})
 
-    def _compare(self, tally: Comparison, copy: Copy, answers: Sequence[Entities], seconds: float) -> None:
-        different, kinds = 0, Tally[tuple[str, str]]()
-        for live, shadow in zip(copy.answers, answers, strict=True):
-            found = list(differences(live, shadow))
-            different += bool(found)
-            kinds.update(found)
-        tally.calls += 1
-        tally.texts += len(answers)
-        tally.different += different
-        tally.live_seconds += copy.seconds
-        tally.shadow_seconds += seconds
-        tally.kinds.update(kinds)
-        self.metrics.texts.add(self.language, "different", amount=different)
-        self.metrics.texts.add(self.language, "same", amount=len(answers) - different)
-        for (kind, label), number in kinds.items():
-            self.metrics.differences.add(self.language, kind, label, amount=number)
-        self.metrics.seconds.observe(copy.seconds, self.language, "live")
-        self.metrics.seconds.observe(seconds, self.language, "shadow")
-        if different:
-            counts = {f"{kind} {label}": number for (kind, label), number in sorted(kinds.items())}
-            fields = {"against": copy.version, "texts": len(answers), "different": different, "differences": counts}
+    def _tell(self, finding: Finding, against: str) -> None:
+        if finding.different:
+            counts = {f"{kind} {label}": number for (kind, label), number in sorted(finding.kinds.items())}
+            fields = {"against": against, "texts": finding.texts, "different": finding.different, "differences": counts}
             log.info("shadow differs", extra={"fields": self._fields() | fields})
 
     def _fields(self, model: ServedModel | None = None) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from pipeline.errors import NerError
 from pipeline.tokenize import without_surrogates
 from serving.answers import ModelFailed
+from serving.comparing import ShadowMetrics
 from serving.config import GatewayConfig
 from serving.keeping import keeper
 from serving.languages import AUTO, detect, flags
@@ -22,7 +23,7 @@ from serving.payload import Item
 from serving.problems import Problem, busy, unavailable
 from serving.queueing import CallQueue, CallsFull
 from serving.reconciling import Reconciler
-from serving.shadow import Shadow, ShadowMetrics
+from serving.shadow import Shadow
 from serving.slots import ServedModel, Slot, SlotGone, SlotTimeout
 from serving.switching import NoModel, Route
 
@@ -163,6 +164,7 @@ class Switchboard:
     def gauges(self) -> list[Counter | Histogram | Gauge]:
         """What /metrics tells of the moment, and of shadows."""
         live = {code: route.answering.model for code, route in self.routes.items() if route.answering}
+        shadows = {code: each.model for code, each in self.shadows.items() if each.model and each.state == "live"}
         queues = {code: route.queue for code, route in self.routes.items()}
         return [
             Gauge(
@@ -183,7 +185,7 @@ class Switchboard:
                 ["language"],
                 {(code,): queue.in_flight for code, queue in queues.items()},
             ),
-            *(self.shadow_metrics.all(self.shadows) if self.shadows else []),
+            *(self.shadow_metrics.all(shadows) if self.shadows else []),
         ]
 
     def health(self) -> dict[str, Any]:

@@ -15,9 +15,10 @@ import pytest
 from pipeline.errors import NerError
 from serving import shadow as shadow_module
 from serving.answers import ModelFailed
+from serving.comparing import differences
 from serving.config import ShadowConfig
 from serving.middleware import JsonFormatter
-from serving.shadow import PLACES, differences
+from serving.shadow import PLACES
 from serving.slots import ServedModel, Slot, SlotGone
 
 TEXT = "Anna met Maria Keller in Oslo"
