@@ -12,7 +12,6 @@ from pipeline import annotate
 from pipeline.errors import NerError
 from pipeline.registry import challenger, champion, fresh, gate, promote, register, rollback
 from pipeline.registry.champions import model_folder, version_info
-from pipeline.registry.registration import alias_version
 from pipeline.registry.store import open_store
 from pipeline.settings import overlay
 
