@@ -25,16 +25,21 @@ from serving.processes import family_of, is_running
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """What was done for a language: ``action`` is ``started``, or as in :meth:`Reconciler.reconcile`."""
+    """What was done for a language: ``action`` is ``started``, or as in :meth:`Reconciler.reconcile`.
+
+    ``name`` and ``version`` tell what answers now; None where nothing does, since its process is being restarted.
+    """
 
     language: str
-    name: str
-    version: str
+    name: str | None
+    version: str | None
     action: str
     endpoint: str
     before: str | None = None
 
     def __str__(self) -> str:
+        if self.version is None:
+            return f"{self.language}: nothing is live at {self.endpoint}: {self.action}"
         before = f" (version {self.before} before)" if self.before and self.before != self.version else ""
         return f"{self.language}: {self.name} version {self.version} is live at {self.endpoint}: {self.action}{before}"
 
