@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-import os
-from datetime import UTC, datetime
-
 from airflow.sdk import DAG, AssetOrTimeSchedule, CronTriggerTimetable
 from wiring.assets import RAW_DATA, candidate
 from wiring.graph import parse_stages, read_mapping, stages_of, task_id, workspace_root
-from wiring.tasks import TRAINING_POOL, CommandOperator, command_line, default_args, settings, stage_command
+from wiring.tasks import (
+    TRAINING_POOL,
+    CommandOperator,
+    command_line,
+    default_args,
+    first_day,
+    settings,
+    stage_command,
+)
 
 DOC = """
 ### Retraining, language `{language}`
@@ -33,11 +38,6 @@ MODEL_STAGES = (
     "ensemble",
     "evaluate",
 )  # they run the models on all cores: two at once are slower than in turn
-
-
-def first_day() -> datetime:
-    """From when on the weekly schedule counts: the system's first start, so that no past week is made up for."""
-    return datetime.fromisoformat(os.environ.get("NER_SINCE") or "2025-01-01T00:00:00+00:00").astimezone(UTC)
 
 
 def build(language: str) -> DAG:

@@ -69,7 +69,12 @@ def status(as_json: bool) -> None:
 @commands.command()
 @LANGUAGE
 @click.option("--if-any", is_flag=True, help="Do nothing where no language has a champion yet.")
-def deploy(language: str | None, if_any: bool) -> None:
+@click.option(
+    "--watch",
+    is_flag=True,
+    help="For timers: do nothing where no gateway runs; leave what an operator chose, or what failed a while ago.",
+)
+def deploy(language: str | None, if_any: bool, watch: bool) -> None:
     """Bring the champions live behind the gateway: started beside the old version, probed, then switched to."""
     from serving import deploy, remote
 
@@ -78,20 +83,34 @@ def deploy(language: str | None, if_any: bool) -> None:
         workspace.language(language)  # refuses an unknown one
     languages = [language] if language else None
     if gateway := os.environ.get("NER_GATEWAY_URL"):
-        remote.await_live(workspace, gateway, languages)
+        remote.await_live(workspace, gateway, languages, if_running=watch)
     else:
-        deploy.deploy(workspace, languages, if_any=if_any, announce=click.echo)
+        deploy.deploy(
+            workspace,
+            languages,
+            if_any=if_any or watch,
+            if_running=watch,
+            insist=not (if_any or watch),
+            announce=click.echo,
+        )
 
 
 @commands.command()
 @click.argument("language")
 @click.option("--version", help="Go back to this version; by default to the champion before.")
 def rollback(language: str, version: str | None) -> None:
-    """Make the champion before this one champion again, and bring it live."""
-    from serving import deploy
+    """Make the champion before this one champion again, and bring it live where a gateway runs."""
+    from pipeline import registry
+    from serving import deploy, remote
 
-    for deployment in deploy.rollback(Workspace.load(), language, version, announce=click.echo):
-        click.echo(f"{deployment.language}: version {deployment.version} is champion and live")
+    workspace = Workspace.load()
+    workspace.language(language)  # refuses an unknown one
+    target = registry.rollback(workspace, language, version)
+    click.echo(f"{language}: version {target} is champion again")
+    if gateway := os.environ.get("NER_GATEWAY_URL"):
+        remote.await_live(workspace, gateway, [language], if_running=True)
+    else:
+        deploy.deploy(workspace, [language], if_running=True, announce=click.echo)
 
 
 @commands.command()

@@ -4,15 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
 
+from pipeline.errors import NerError
 from pipeline.review import ReviewQueue
 from pipeline.settings import Workspace
 from serving import state
+from serving.keeping import Keep
 from serving.payload import Limits, Offer
 from serving.slots import ServedModel, Slot
 from serving.switching import Launch
 
+SHADOW_NICE = 19  # a shadow only takes the processor time that nobody else wants
 Resolve = Callable[[str, str | None], ServedModel | None]  # (language, version or None: the champion); blocking
+
+
+@dataclass(frozen=True)
+class ShadowConfig:
+    """How challengers are shadowed: who the challenger is (blocking), how it is started, which share of calls."""
+
+    challenger: Callable[[str], ServedModel | None]
+    launch: Launch
+    share: float
 
 
 @dataclass(frozen=True)
@@ -21,9 +35,10 @@ class GatewayConfig:
 
     ``launch`` starts a version, ``resolve`` finds one in the registry (None where there is no champion). ``types`` are
     the labels of each language; of a language that is not named there, any may be asked for. ``queue`` requests may
-    wait for each model, which works on ``concurrency`` at once. Corrections go to ``review``; None: none are taken.
-    ``workspace`` has the registry that facts are read from, and the Airflow that operators order at; None: there is
-    neither.
+    wait for each model, which works on ``concurrency`` at once. The registry is looked at every ``reconcile_seconds``
+    (0: at start alone), and its challengers are shadowed if ``shadow`` says how. Corrections go to ``review``; None:
+    none are taken. ``workspace`` has the registry that facts are read from, and the Airflow that operators order at;
+    None: there is neither.
     """
 
     languages: Sequence[str]
@@ -31,10 +46,12 @@ class GatewayConfig:
     token: str
     launch: Launch
     resolve: Resolve
-    keep_previous: bool = True
+    keep_previous: Keep = "auto"
     types: Mapping[str, Sequence[str]] = field(default_factory=dict)
     queue: int = 64
     concurrency: int = 4
+    reconcile_seconds: float = 30
+    shadow: ShadowConfig | None = None
     workspace: Workspace | None = None
     review: ReviewQueue | None = None
 
@@ -45,10 +62,15 @@ class GatewayConfig:
 
 
 def workspace_config(workspace: Workspace, token: str) -> GatewayConfig:
-    """The configuration of a workspace's gateway: limits from params.yaml, versions from its registry."""
+    """The configuration of a workspace's gateway: limits from params.yaml, versions from its registry.
+
+    Raises:
+        NerError: a parameter is out of range.
+    """
     from pipeline import registry
 
     settings = workspace.params["serving"]
+    _check(settings)
     uri = registry.tracking_uri(workspace)
 
     def resolve(language: str, version: str | None) -> ServedModel | None:
@@ -58,16 +80,17 @@ def workspace_config(workspace: Workspace, token: str) -> GatewayConfig:
         name = registry.model_name(workspace, language)
         return ServedModel(language, name, version, f"models:/{name}/{version}")
 
-    async def launch(model: ServedModel) -> Slot:
-        log_file = state.log_file(workspace, f"slot-{model.name}-{model.version}")
-        slot = Slot(model, log_file, tracking_uri=uri, timeout=settings["timeout_seconds"])
-        try:
-            await slot.start()
-            await slot.probe()
-        except BaseException:
-            await slot.stop()
-            raise
+    def challenger(language: str) -> ServedModel | None:
+        found = registry.challenger(workspace, language)
+        return ServedModel(language, found.name, found.version, found.uri) if found else None
+
+    async def launch(model: ServedModel, kind: str = "slot", nice: int = 0) -> Slot:
+        log_file = state.log_file(workspace, f"{kind}-{model.name}-{model.version}")
+        slot = Slot(model, log_file, tracking_uri=uri, timeout=settings["timeout_seconds"], nice=nice)
+        await slot.bring_up(settings["concurrency"])
         return slot
+
+    shadow = ShadowConfig(challenger, partial(launch, kind="shadow", nice=SHADOW_NICE), settings["shadow_share"])
 
     return GatewayConfig(
         languages=workspace.languages,
@@ -79,8 +102,31 @@ def workspace_config(workspace: Workspace, token: str) -> GatewayConfig:
         types={code: workspace.language(code)["types"] for code in workspace.languages},
         queue=settings["queue"],
         concurrency=settings["concurrency"],
+        reconcile_seconds=settings["reconcile_seconds"],
+        shadow=shadow if settings["shadow"] else None,
         workspace=workspace,
         review=ReviewQueue(workspace.paths.review, 1_000_000 * settings["review_megabytes"])
         if settings["review"]
         else None,
     )
+
+
+def _check(settings: Mapping[str, Any]) -> None:
+    """Refuse parameters around switching that mean nothing.
+
+    Raises:
+        NerError: naming the first.
+    """
+    wishes = {
+        "keep_previous": (lambda value: value == "auto" or isinstance(value, bool), "true, false or auto"),
+        "reconcile_seconds": (lambda value: _number(value) and value >= 0, "seconds, 0 for never"),
+        "shadow": (lambda value: isinstance(value, bool), "on or off"),
+        "shadow_share": (lambda value: _number(value) and 0 < value <= 1, "a share above 0, at most 1"),
+    }
+    for name, (fits, wish) in wishes.items():
+        if not fits(settings[name]):
+            raise NerError(f"{settings[name]!r} is not {wish}", where=f"params.yaml: serving.{name}")
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

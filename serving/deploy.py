@@ -1,4 +1,4 @@
-"""Bring what is served to the registry's champions, from whatever state it is in: ``ner deploy``, also a DAG task."""
+"""``ner deploy``, also a DAG task: see that a gateway runs, and have it reconcile with the registry."""
 
 from __future__ import annotations
 
@@ -25,16 +25,21 @@ from serving.processes import family_of, is_running
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """What was done for a language: ``action`` is ``nothing to do``, ``started``, ``switched`` or ``rolled back``."""
+    """What was done for a language: ``action`` is ``started``, or as in :meth:`Reconciler.reconcile`.
+
+    ``name`` and ``version`` tell what answers now; None where nothing does, since its process is being restarted.
+    """
 
     language: str
-    name: str
-    version: str
+    name: str | None
+    version: str | None
     action: str
     endpoint: str
     before: str | None = None
 
     def __str__(self) -> str:
+        if self.version is None:
+            return f"{self.language}: nothing is live at {self.endpoint}: {self.action}"
         before = f" (version {self.before} before)" if self.before and self.before != self.version else ""
         return f"{self.language}: {self.name} version {self.version} is live at {self.endpoint}: {self.action}{before}"
 
@@ -44,14 +49,18 @@ def deploy(
     languages: Sequence[str] | None = None,
     *,
     if_any: bool = False,
+    if_running: bool = False,
+    insist: bool = True,
     announce: Callable[[str], None] = print,
 ) -> list[Deployment]:
-    """Bring the champions live behind the workspace's gateway, which is started where none runs.
+    """Have the workspace's gateway bring the champions live; it is started where none runs.
 
     Args:
         workspace: whose registry and gateway.
         languages: by default all that have a champion.
         if_any: without a champion, do nothing instead of failing.
+        if_running: without a gateway, do nothing instead of starting one.
+        insist: as in :meth:`Reconciler.reconcile`.
         announce: told what is done, line by line.
 
     Raises:
@@ -59,44 +68,32 @@ def deploy(
     """
     from pipeline import registry
 
+    if if_running and state.read_state(workspace) is None:
+        announce("no gateway runs: nothing to do; the next one starts with the registry's champions")
+        return []
+    champions = {language: registry.champion(workspace, language) for language in languages or workspace.languages}
+    missing = [language for language, champion in champions.items() if champion is None]
+    wanted = [language for language, champion in champions.items() if champion is not None]
+    if missing and (languages or not wanted) and not if_any:
+        raise NerError(
+            f"no champion for {', '.join(missing)} in the registry",
+            remedy=f"Train, register and promote one: ner register --language {missing[0]}",
+        )
+    if not wanted:
+        announce("no champion yet: nothing to do")
+        return []
     with _alone(workspace):
-        wanted = {language: registry.champion(workspace, language) for language in languages or workspace.languages}
-        missing = [language for language, champion in wanted.items() if champion is None]
-        wanted = {language: champion for language, champion in wanted.items() if champion is not None}
-        if missing and (languages or not wanted) and not if_any:
-            raise NerError(
-                f"no champion for {', '.join(missing)} in the registry",
-                remedy=f"Train, register and promote one: ner register --language {missing[0]}",
-            )
-        if not wanted:
-            announce("no champion yet: nothing to do")
-            return []
         gateway = state.read_state(workspace)
         fresh = gateway is None
         if gateway is None:
             gateway = start_gateway(workspace, announce)
-        _require_profile(workspace, gateway)
-        deployments = []
-        for language, champion in wanted.items():
-            deployment = _bring_live(gateway, language, champion.name, str(champion.version), fresh=fresh)
-            announce(str(deployment))
-            deployments.append(deployment)
-        return deployments
-
-
-def rollback(
-    workspace: Workspace, language: str, version: str | None = None, *, announce: Callable[[str], None] = print
-) -> list[Deployment]:
-    """Make the champion before (or ``version``) champion again in the registry, and live.
-
-    Raises:
-        NerError: there is none, or it does not come up.
-    """
-    from pipeline import registry
-
-    workspace.language(language)
-    registry.rollback(workspace, language, version)
-    return deploy(workspace, languages=[language], announce=announce)
+    _require_profile(workspace, gateway)
+    deployments = []
+    for language in wanted:
+        deployment = _bring_live(gateway, language, fresh=fresh, insist=insist)
+        announce(str(deployment))
+        deployments.append(deployment)
+    return deployments
 
 
 def stop(workspace: Workspace, *, patience: float = 45) -> bool:
@@ -182,13 +179,12 @@ def start_gateway(workspace: Workspace, announce: Callable[[str], None] = print)
     raise NerError("the gateway did not start\n" + "\n".join(f"  | {line}" for line in lines), where=str(log))
 
 
-def _bring_live(gateway: state.GatewayState, language: str, name: str, version: str, *, fresh: bool) -> Deployment:
-    route = client.settled(gateway, language)
+def _bring_live(gateway: state.GatewayState, language: str, *, fresh: bool, insist: bool) -> Deployment:
+    route = client.settled(gateway, language) if fresh else client.route(gateway, language)
     live = route["version"] if route["state"] == "live" else None
-    if live == version and route["name"] == name:
-        return Deployment(language, name, version, "started" if fresh else "nothing to do", gateway.url, live)
-    answer = client.post(gateway, "/admin/deploy", {"language": language, "version": version})
-    return Deployment(language, name, answer["version"], answer["action"], gateway.url, live)
+    answer = client.post(gateway, "/admin/reconcile", {"language": language, "insist": insist})
+    action = "started" if fresh and answer["action"] == "nothing to do" else answer["action"]
+    return Deployment(language, answer["name"], answer["version"], action, gateway.url, live)
 
 
 def _require_profile(workspace: Workspace, gateway: state.GatewayState) -> None:
@@ -202,7 +198,7 @@ def _require_profile(workspace: Workspace, gateway: state.GatewayState) -> None:
 
 @contextmanager
 def _alone(workspace: Workspace) -> Iterator[None]:
-    """One deployment of a workspace at a time; the lock falls with the process that holds it."""
+    """One start of a workspace's gateway at a time; the lock falls with the process that holds it."""
     path = workspace.paths.run / "deploy.lock"
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as file:

@@ -150,11 +150,10 @@ class Desk:
 
     async def _deploy(self, language: str) -> str:
         """Bring the registry's champion live, as ``ner deploy`` does."""
-        model = await asyncio.to_thread(self._board.config.resolve, language, None)
-        if model is None:
+        done = await self._board.reconcilers[language].reconcile(insist=True)
+        if done == "no champion":
             raise NerError(f"{language} has no champion in the registry", remedy="Train and promote one first.")
-        done = await self._board.routes[language].switch(model)
-        return f"Version {model.version} is live: {done}."
+        return f"Version {self._board.routes[language].describe()['version']} is live: {done}."
 
     async def _rollback(self, language: str, champion: str | None) -> str:
         """Make the champion before champion again in the registry, then bring it live, as ``ner rollback`` does."""

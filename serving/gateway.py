@@ -20,6 +20,7 @@ from pipeline.errors import NerError
 from pipeline.settings import Workspace
 from serving import corrections, page, routes, state
 from serving.admin import desk_router
+from serving.afterwards import Afterwards
 from serving.config import GatewayConfig, workspace_config
 from serving.desk import Desk
 from serving.facts_reader import FactsReader
@@ -63,6 +64,7 @@ def create_app(config: GatewayConfig) -> FastAPI:
 
     app = FastAPI(title="Names in text", version="1", docs_url=None, redoc_url=None, lifespan=lifespan)
     app.state.board = board
+    app.add_middleware(Afterwards)
     app.add_middleware(Surround, metrics=board.metrics)
     app.add_exception_handler(Problem, answer_problem)
     app.add_exception_handler(HTTPException, answer_http_exception)

@@ -119,7 +119,7 @@ class Metrics:
         self.call_texts.observe(texts, language)
         self.texts.add(language, amount=texts)
 
-    def render(self, gauges: Iterable[Gauge] = ()) -> bytes:
+    def render(self, gauges: Iterable[Counter | Histogram | Gauge] = ()) -> bytes:
         """All of it, with ``gauges``, in Prometheus' text format."""
         counted = (self.requests, self.seconds, self.texts, self.entities, self.call_texts, self.refusals)
         return render([*counted, *gauges])

@@ -24,15 +24,25 @@ def settled(gateway: state.GatewayState, language: str) -> dict[str, Any]:
     """
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
-        route = health(gateway)["languages"].get(language)
-        if route is None:
-            raise NerError(
-                f"the running gateway does not know {language!r}", remedy="Restart it: ner down, then ner deploy."
-            )
-        if route["state"] != "starting":
-            return route
+        found = route(gateway, language)
+        if found["state"] != "starting":
+            return found
         time.sleep(0.3)
     raise NerError(f"the model for {language!r} did not come up within {START_SECONDS} s", where=gateway.url)
+
+
+def route(gateway: state.GatewayState, language: str) -> dict[str, Any]:
+    """The route of a language as it is now.
+
+    Raises:
+        NerError: the gateway does not answer, or does not know the language.
+    """
+    found = health(gateway)["languages"].get(language)
+    if found is None:
+        raise NerError(
+            f"the running gateway does not know {language!r}", remedy="Restart it: ner down, then ner deploy."
+        )
+    return found
 
 
 def connection(gateway: state.GatewayState, timeout: float) -> httpx.Client:
@@ -73,7 +83,7 @@ def health(gateway: state.GatewayState, attempts: int = 3) -> dict[str, Any]:
     )
 
 
-def post(gateway: state.GatewayState, path: str, value: dict[str, str]) -> dict[str, Any]:
+def post(gateway: state.GatewayState, path: str, value: dict[str, Any]) -> dict[str, Any]:
     """The answer of an admin endpoint.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Ending processes together with all they started."""
+"""Processes together with all they started: ending them, and the memory they hold."""
 
 from __future__ import annotations
 
@@ -29,3 +29,12 @@ def signal_group(pid: int, number: int) -> None:
     """Send a signal to a process group, if it still is there."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(pid, number)
+
+
+def resident_bytes(pid: int) -> int:
+    """Resident memory of a process and all its descendants; 0 where there is none."""
+    total = 0
+    for process in family_of(pid):
+        with contextlib.suppress(psutil.Error):
+            total += process.memory_info().rss
+    return total

@@ -26,6 +26,7 @@ def await_live(
     languages: Sequence[str] | None = None,
     *,
     patience: float = 600,
+    if_running: bool = False,
     announce: Callable[[str], None] = print,
 ) -> None:
     """Wait until ``gateway`` serves the registry's champions.
@@ -35,6 +36,7 @@ def await_live(
         gateway: address of the gateway.
         languages: by default all that have a champion.
         patience: seconds to wait.
+        if_running: where the gateway does not answer at first, do not wait.
         announce: told what is live.
 
     Raises:
@@ -42,6 +44,9 @@ def await_live(
     """
     from pipeline.registry import champion
 
+    if if_running and not live_on(gateway):
+        announce(f"no gateway answers at {gateway}: nothing to do; it starts with the registry's champions")
+        return
     found = {code: champion(workspace, code) for code in languages or workspace.languages}
     wanted = {code: str(best.version) for code, best in found.items() if best}
     deadline = time.monotonic() + patience

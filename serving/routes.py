@@ -95,9 +95,9 @@ def watchers(board: Switchboard, facts: FactsReader) -> APIRouter:
 
     @router.get("/ready", response_model=schemas.Health, responses={503: {"model": schemas.Health}})
     async def ready() -> Response:
-        """Whether every language is live: 200, else 503 with `Retry-After`."""
+        """Whether every language is answered: 200, else 503 with `Retry-After`."""
         report = board.health()
-        if report["status"] == "ok":
+        if all(route.answering for route in board.routes.values()):  # by the version before, where one is restarting
             return json_response(report)
         coming = any(route.state in ("starting", "restarting") for route in board.routes.values())
         return json_response(report, 503, {"Retry-After": "5" if coming else "30"})
@@ -109,8 +109,8 @@ def watchers(board: Switchboard, facts: FactsReader) -> APIRouter:
 
     @router.get("/v1/models", response_model=schemas.Models)
     async def models() -> Response:
-        """The live version of each language, since when, its data, scores and history, and the version kept warm."""
-        states = [route.describe() for route in board.routes.values()]
+        """What serves each language and its shadow, its data, scores and history, and the version kept warm."""
+        states = board.models()
         known = await asyncio.gather(*(facts.of(state["language"], state["version"]) for state in states))
         told = [state | found.model_dump() for state, found in zip(states, known, strict=True)]
         return json_response({"models": told})
@@ -145,12 +145,25 @@ def operator(board: Switchboard, guard: Guard) -> APIRouter:
             raise _failed(error) from error
         return json_response({"action": action, **board.routes[value["language"]].describe()})
 
+    @router.post("/reconcile")
+    async def reconcile(request: Request) -> Response:
+        """Bring a language to the registry's champion; with `insist` also in spite of an earlier order or failure."""
+        value = await read(request)
+        insist = value.get("insist", True)
+        if not isinstance(insist, bool):
+            raise invalid("insist must be true or false.", "/insist")
+        try:
+            action = await board.reconcilers[value["language"]].reconcile(insist=insist)
+        except NerError as error:
+            raise _failed(error) from error
+        return json_response({"action": action, **board.routes[value["language"]].describe()})
+
     @router.post("/rollback")
     async def rollback(request: Request) -> Response:
         """Swap a language's live version with the warm one before it."""
         value = await read(request)
         try:
-            await board.routes[value["language"]].rollback()
+            board.reconcilers[value["language"]].rollback()
         except NerError as error:
             raise _failed(error) from error
         return json_response({"action": "rolled back", **board.routes[value["language"]].describe()})

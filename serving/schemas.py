@@ -136,6 +136,29 @@ class RouteState(BaseModel):
     detail: str | None
 
 
+class ShadowMeans(BaseModel):
+    """Mean milliseconds of the calls that both answered; null where there were none."""
+
+    live: float | None
+    shadow: float | None
+
+
+class ShadowState(BaseModel):
+    """The challenger that answers copies of live calls, and how its answers differ from those of one live version."""
+
+    name: str
+    version: str
+    state: Literal["starting", "live", "failed"]
+    since: str | None
+    against: str | None = Field(description="The live version it was compared with; null before the first call.")
+    texts: int
+    different: int
+    differences: dict[Literal["only_live", "only_shadow", "other_type", "other_boundaries"], dict[str, int]]
+    dropped_calls: int
+    failed_calls: int
+    mean_ms: ShadowMeans
+
+
 class Health(BaseModel):
     """The state over all, and of each language."""
 
@@ -144,7 +167,9 @@ class Health(BaseModel):
 
 
 class ModelState(RouteState, ModelFacts):
-    """What serves a language, and what the registry knows of it."""
+    """What serves a language, what its shadow found, and what the registry knows of it."""
+
+    shadow: ShadowState | None = Field(description="null where no challenger is shadowed.")
 
 
 class Models(BaseModel):

@@ -26,7 +26,7 @@ from pipeline.environment import quiet_environment
 from pipeline.errors import NerError
 from pipeline.golden import samples
 from serving.answers import ModelFailed, check_predictions
-from serving.processes import family_of, is_running, signal_group
+from serving.processes import family_of, is_running, resident_bytes, signal_group
 
 # exec'd in between: the kernel ends the server when the gateway ends, even by SIGKILL (Linux only)
 DIE_WITH_PARENT = """
@@ -35,7 +35,8 @@ if sys.platform == "linux":
     ctypes.CDLL(None).prctl(1, signal.SIGTERM)
     if os.getppid() != int(sys.argv[1]):
         sys.exit("the gateway has gone")
-os.execv(sys.executable, [sys.executable, *sys.argv[2:]])
+os.nice(int(sys.argv[2]))
+os.execv(sys.executable, [sys.executable, *sys.argv[3:]])
 """
 
 
@@ -92,13 +93,17 @@ class Slot:
         log: where its output goes.
         tracking_uri: MLflow's tracking address, needed for ``models:/`` addresses.
         timeout: seconds a request may take.
+        nice: how far the process stands back for others, 0 to 19.
     """
 
-    def __init__(self, model: ServedModel, log: Path, *, tracking_uri: str | None = None, timeout: float = 60) -> None:
+    def __init__(
+        self, model: ServedModel, log: Path, *, tracking_uri: str | None = None, timeout: float = 60, nice: int = 0
+    ) -> None:
         self.model = model
         self.log = log
         self.tracking_uri = tracking_uri
         self.timeout = timeout
+        self.nice = nice
         self.port = 0
         self.in_flight = 0
         self._process: asyncio.subprocess.Process | None = None
@@ -117,6 +122,28 @@ class Slot:
         """Whether the process runs."""
         return self._process is not None and self._process.returncode is None
 
+    @property
+    def resident(self) -> int:
+        """Bytes of memory that the process and all it started hold."""
+        return resident_bytes(self._process.pid) if self._process else 0
+
+    async def bring_up(self, at_once: int = 1) -> None:
+        """Start, probe and warm up; where one of them fails, nothing is left behind.
+
+        Args:
+            at_once: calls that it will have to answer at the same time.
+
+        Raises:
+            NerError: it does not come up, or does not answer the golden texts.
+        """
+        try:
+            await self.start()
+            await self.probe()
+            await self.warm_up(at_once)
+        except BaseException:
+            await self.stop()
+            raise
+
     async def start(self, timeout: float = 180) -> None:
         """Start the process and wait until it says that its model is loaded.
 
@@ -133,7 +160,7 @@ class Slot:
         serve += ["-h", "127.0.0.1", "-p", str(self.port), "-w", "1", "-t", str(max(1, round(self.timeout)))]
         with self.log.open("wb") as log:
             self._process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-I", "-c", DIE_WITH_PARENT, str(os.getpid()), *serve),
+                *(sys.executable, "-I", "-c", DIE_WITH_PARENT, str(os.getpid()), str(self.nice), *serve),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -183,6 +210,19 @@ class Slot:
             await self.predict([sample.text for sample in samples(self.model.language)])
         except (SlotGone, SlotTimeout, ModelFailed) as error:
             raise self._failure(f"the golden texts were not answered: {error}") from error
+
+    async def warm_up(self, at_once: int) -> None:
+        """Answer texts of several lengths, ``at_once`` calls together, so that no caller meets what is slow at first.
+
+        Raises:
+            NerError: a call is not answered.
+        """
+        texts = [sample.text for sample in samples(self.model.language)]
+        try:
+            for text in (*texts, "\n".join(texts)):
+                await asyncio.gather(*(self.predict([text]) for _ in range(at_once)))
+        except (SlotGone, SlotTimeout, ModelFailed) as error:
+            raise self._failure(f"the golden texts were not answered a second time: {error}") from error
 
     @contextlib.contextmanager
     def lease(self) -> Iterator[Slot]:

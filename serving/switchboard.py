@@ -5,19 +5,25 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import Callable, Coroutine, Iterator, Sequence
+from functools import partial
 from itertools import chain
 from typing import Any, TypeVar
 
 from pipeline.errors import NerError
 from pipeline.tokenize import without_surrogates
 from serving.answers import ModelFailed
+from serving.comparing import ShadowMetrics
 from serving.config import GatewayConfig
+from serving.keeping import keeper
 from serving.languages import AUTO, detect, flags
-from serving.metrics import Gauge, Metrics
+from serving.metrics import Counter, Gauge, Histogram, Metrics
 from serving.payload import Item
 from serving.problems import Problem, busy, unavailable
 from serving.queueing import CallQueue, CallsFull
+from serving.reconciling import Reconciler
+from serving.shadow import Shadow
 from serving.slots import ServedModel, Slot, SlotGone, SlotTimeout
 from serving.switching import NoModel, Route
 
@@ -35,42 +41,44 @@ class Switchboard:
             code: Route(
                 code,
                 config.launch,
-                keep_previous=config.keep_previous,
+                keep=keeper(config.keep_previous),
                 drain_seconds=config.limits.seconds + 5,
                 queue=CallQueue(config.concurrency, config.queue),
             )
             for code in config.languages
         }
+        self.shadow_metrics, shadow = ShadowMetrics(), config.shadow
+        self.shadows = (
+            {code: Shadow(code, shadow.launch, shadow.share, self.shadow_metrics) for code in self.routes}
+            if shadow
+            else {}
+        )
+        self.reconcilers = {
+            code: Reconciler(
+                route,
+                partial(config.resolve, code, None),
+                self.shadows.get(code),
+                partial(shadow.challenger, code) if shadow else lambda: None,
+            )
+            for code, route in self.routes.items()
+        }
         self._tasks: list[asyncio.Task] = []
 
     def start(self) -> None:
-        """Bring up the champions of all languages side by side, in the background."""
-        self._tasks = [asyncio.create_task(self._bring_up(code)) for code in self.routes]
-
-    async def _bring_up(self, language: str) -> None:
-        route = self.routes[language]
-        try:
-            model = await asyncio.to_thread(self.config.resolve, language, None)
-            if model is None:
-                route.mark_absent("the registry has no champion")
-            else:
-                await route.switch(model)
-        except NerError as error:
-            route.mark_failed(error.message.splitlines()[0])
-            log.error("start failed", extra={"fields": {"language": language, "error": str(error)}})
-        except Exception:
-            route.mark_failed("unexpected error; see the log")
-            log.exception("start failed", extra={"fields": {"language": language}})
+        """Bring up the champions of all languages side by side, in the background, and keep to them."""
+        seconds = self.config.reconcile_seconds
+        self._tasks = [asyncio.create_task(each.follow(seconds)) for each in self.reconcilers.values()]
 
     async def close(self) -> None:
         """Stop everything that was started."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await asyncio.gather(*(route.close() for route in self.routes.values()))
+        parts = (*self.shadows.values(), *self.routes.values())
+        await asyncio.gather(*(part.close() for part in parts))
 
     async def deploy(self, language: str, version: str) -> str:
-        """Bring a version live; see :meth:`Route.switch`.
+        """Bring a version live, and leave it until the registry has another champion; see :meth:`Route.switch`.
 
         Raises:
             NerError: no such version, or it does not come up.
@@ -78,7 +86,7 @@ class Switchboard:
         model = await asyncio.to_thread(self.config.resolve, language, version)
         if model is None:
             raise NerError(f"the registry has no version {version} for {language!r}")
-        return await self.routes[language].switch(model)
+        return await self.reconcilers[language].chosen(model)
 
     async def answer(self, items: Sequence[Item]) -> list[dict[str, Any]]:
         """A result for each text, in order; texts of a language go to its model together.
@@ -109,10 +117,17 @@ class Switchboard:
 
     async def _ask(self, language: str, items: Sequence[Item], patient: bool) -> list[dict[str, Any] | Problem]:
         safe = [without_surrogates(item.text) for item in items]
+
+        async def predict(slot: Slot) -> tuple[list[list[dict[str, Any]]], float]:
+            begun = time.perf_counter()
+            return await slot.predict(safe), time.perf_counter() - begun
+
         try:
-            model, answers = await self.call(language, lambda slot: slot.predict(safe), patient=patient)
+            model, (answers, seconds) = await self.call(language, predict, patient=patient)
         except Problem as problem:
             return [problem] * len(items)
+        if language in self.shadows:
+            self.shadows[language].offer(safe, answers, model.version, seconds)
         self.metrics.answered(language, answers)
         return [self._result(item, language, model, found) for item, found in zip(items, answers, strict=True)]
 
@@ -141,9 +156,15 @@ class Switchboard:
             async with asyncio.timeout(None if patient else seconds):
                 return await self.routes[language].ask(call, patient=patient)
 
-    def gauges(self) -> list[Gauge]:
-        """What /metrics tells of the moment."""
-        live = {code: route.live.model for code, route in self.routes.items() if route.live}
+    def models(self) -> list[dict[str, Any]]:
+        """What serves each language, and its shadow."""
+        shadows = {code: shadow.describe() for code, shadow in self.shadows.items()}
+        return [route.describe() | {"shadow": shadows.get(code)} for code, route in self.routes.items()]
+
+    def gauges(self) -> list[Counter | Histogram | Gauge]:
+        """What /metrics tells of the moment, and of shadows."""
+        live = {code: route.answering.model for code, route in self.routes.items() if route.answering}
+        shadows = {code: each.model for code, each in self.shadows.items() if each.model and each.state == "live"}
         queues = {code: route.queue for code, route in self.routes.items()}
         return [
             Gauge(
@@ -164,18 +185,18 @@ class Switchboard:
                 ["language"],
                 {(code,): queue.in_flight for code, queue in queues.items()},
             ),
+            *(self.shadow_metrics.all(shadows) if self.shadows else []),
         ]
 
     def health(self) -> dict[str, Any]:
         """The status over all (``ok``, ``starting``, ``degraded``, ``down``) and each language's."""
-        states = {code: route.state for code, route in self.routes.items()}
-        live = sum(state == "live" for state in states.values())
-        if live == len(states):
+        states = [route.state for route in self.routes.values()]
+        if all(state == "live" for state in states):
             status = "ok"
-        elif "starting" in states.values():
+        elif "starting" in states:
             status = "starting"
         else:
-            status = "degraded" if live else "down"
+            status = "degraded" if any(route.answering for route in self.routes.values()) else "down"
         return {"status": status, "languages": {code: route.describe() for code, route in self.routes.items()}}
 
 

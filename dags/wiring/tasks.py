@@ -11,7 +11,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -158,6 +158,11 @@ def lineage(context: Any) -> dict[str, str]:
     """Which run of which DAG a command works for, as environment variables."""
     run = context["dag_run"]
     return {"AIRFLOW_CTX_DAG_ID": run.dag_id, "AIRFLOW_CTX_DAG_RUN_ID": run.run_id}
+
+
+def first_day() -> datetime:
+    """From when on schedules count: the system's first start, so that nothing of the past is made up for."""
+    return datetime.fromisoformat(os.environ.get("NER_SINCE") or "2025-01-01T00:00:00+00:00").astimezone(UTC)
 
 
 def settings() -> dict[str, Any]:

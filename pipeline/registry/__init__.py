@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from pipeline.registry.champions import ModelVersionInfo, champion, rollback
+from pipeline.registry.champions import ModelVersionInfo, challenger, champion, rollback
 from pipeline.registry.promotion import Promotion, promote
 from pipeline.registry.registration import Registration, register
 from pipeline.registry.store import model_name, open_store, tracking_uri
@@ -15,6 +15,7 @@ __all__ = [
     "ModelVersionInfo",
     "Promotion",
     "Registration",
+    "challenger",
     "champion",
     "model_name",
     "open_store",

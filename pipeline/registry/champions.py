@@ -67,8 +67,17 @@ def version_info(client: MlflowClient, name: str, version: str) -> ModelVersionI
 
 def champion(workspace: Workspace, language: str) -> ModelVersionInfo | None:
     """The version that serves a language under the workspace's profile, or None if there is none yet."""
+    return _holder(workspace, language, CHAMPION)
+
+
+def challenger(workspace: Workspace, language: str) -> ModelVersionInfo | None:
+    """The version that waits to be champion, or was found wanting; None where there is none."""
+    return _holder(workspace, language, CHALLENGER)
+
+
+def _holder(workspace: Workspace, language: str, alias: str) -> ModelVersionInfo | None:
     client, name = open_store(workspace), model_name(workspace, language)
-    version = alias_version(client, name, CHAMPION)
+    version = alias_version(client, name, alias)
     return version_info(client, name, version) if version else None
 
 

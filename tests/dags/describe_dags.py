@@ -28,7 +28,7 @@ for file in sorted((root / "dags").glob("*.py")):
 
 def schedule(dag: airflow.sdk.DAG) -> dict:
     condition = dag.timetable.asset_condition
-    cron = getattr(getattr(dag.timetable, "timetable", None), "expression", None)
+    cron = getattr(getattr(dag.timetable, "timetable", dag.timetable), "expression", None)
     assets = [asset.name for asset in condition.objects] if condition else []
     return {"cron": cron, "assets": assets}
 

@@ -32,7 +32,7 @@ def dags(loaded: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_all_dags_are_there(dags: dict[str, Any]) -> None:
-    assert sorted(dags) == ["data", "promote_en", "promote_ru", "retrain_en", "retrain_ru"]
+    assert sorted(dags) == ["data", "promote_en", "promote_ru", "reconcile", "retrain_en", "retrain_ru"]
 
 
 def test_parsing_is_light(loaded: dict[str, Any]) -> None:
@@ -83,6 +83,14 @@ def test_assets_chain_the_dags(dags: dict[str, Any]) -> None:
         assert retrain["schedule"]["cron"] in ("@weekly", "0 0 * * 0")
         assert retrain["tasks"]["register"]["outlets"] == promote["schedule"]["assets"] == [f"ner-candidate-{language}"]
         assert promote["tasks"]["deploy"]["upstream"] == ["promote"]
+
+
+def test_reconciling_stands_apart_from_the_pipeline(dags: dict[str, Any]) -> None:
+    reconcile = dags["reconcile"]
+    (task,) = reconcile["tasks"].values()
+    assert task["command"][-2:] == ["deploy", "--watch"], "it starts no gateway and leaves an operator's choice alone"
+    assert (task["outlets"], task["pool"]) == ([], "default_pool")
+    assert reconcile["schedule"] == {"cron": "*/15 * * * *", "assets": []}
 
 
 def test_every_dag_is_documented_and_every_task_retried(dags: dict[str, Any]) -> None:

@@ -10,9 +10,8 @@ import pytest
 
 from pipeline import annotate
 from pipeline.errors import NerError
-from pipeline.registry import champion, fresh, gate, promote, register, rollback
+from pipeline.registry import challenger, champion, fresh, gate, promote, register, rollback
 from pipeline.registry.champions import model_folder, version_info
-from pipeline.registry.registration import alias_version
 from pipeline.registry.store import open_store
 from pipeline.settings import overlay
 
@@ -41,7 +40,7 @@ def test_from_first_model_to_rollback(workspace, fill, good_leg, worse_leg, monk
     first = promote(workspace, "en")
     assert (first.promoted, first.champion) == (True, "1"), first.reasons
     client = open_store(workspace)
-    assert alias_version(client, "ner-en", "challenger") is None
+    assert challenger(workspace, "en") is None
     info = champion(workspace, "en")
     assert (info.version, info.profile, info.scores) == ("1", "cpu", {"conll2003": 91.25, "wnut17": 91.25})
     assert info.champion_since
@@ -61,7 +60,7 @@ def test_from_first_model_to_rollback(workspace, fill, good_leg, worse_leg, monk
     third = promote(workspace, "en")
     assert (third.promoted, third.champion, third.version) == (False, "2", "3")
     assert any("F1 points" in reason for reason in third.reasons)
-    assert alias_version(client, "ner-en", "challenger") == "3"
+    assert challenger(workspace, "en").version == "3"
     tags = client.get_run(client.get_model_version("ner-en", "3").run_id).data.tags
     assert tags["gate.passed"] == "false"
     assert "F1 points" in tags["gate.reasons"]

@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import stat
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,10 +14,14 @@ import httpx
 import psutil
 import pytest
 import yaml
+from click.testing import CliRunner
 
 from pipeline.errors import NerError
+from pipeline.registry.champions import ROLLED_BACK
+from pipeline.registry.store import model_name, open_store
 from pipeline.settings import Workspace
 from serving import deploy, state
+from serving.cli import commands
 from serving.slots import free_port
 
 MODEL_CODE = '''
@@ -59,7 +64,7 @@ def crown(workspace: Workspace) -> str:
     from mlflow.types import ColSpec, Schema
 
     from pipeline.registry.champions import crown
-    from pipeline.registry.store import model_name, open_experiment, open_store
+    from pipeline.registry.store import open_experiment
 
     client = open_store(workspace)
     name = model_name(workspace, "en")
@@ -73,6 +78,28 @@ def crown(workspace: Workspace) -> str:
         )
     crown(client, name, str(logged.registered_model_version))
     return str(logged.registered_model_version)
+
+
+def ner(workspace: Workspace, *arguments: str) -> str:
+    """What a command of the command line prints; it has to succeed."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NER_ROOT", str(workspace.root))
+        patch.delenv("NER_GATEWAY_URL", raising=False)
+        done = CliRunner().invoke(commands, arguments, catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    return done.output
+
+
+def test_a_rollback_without_a_champion_is_refused(workspace: Workspace) -> None:
+    with pytest.raises(NerError, match="no champion to roll back"):
+        ner(workspace, "rollback", "en")
+    with pytest.raises(NerError, match="unknown language"):
+        ner(workspace, "rollback", "xx")
+
+
+def test_watching_without_a_gateway_ends_well(workspace: Workspace) -> None:
+    assert "no gateway runs: nothing to do" in ner(workspace, "deploy", "--watch")
+    assert not state.state_file(workspace).exists()
 
 
 def test_without_champions(workspace: Workspace) -> None:
@@ -136,9 +163,12 @@ def test_what_is_served_follows_the_registry(workspace: Workspace) -> None:
     assert (switched.action, switched.version, switched.before) == ("switched", "2", "1")
     assert live() == "2"
 
-    (back,) = deploy.rollback(workspace, "en")
-    assert (back.action, back.version) == ("rolled back", "1")
+    begun = time.monotonic()
+    assert "version 1 is live" in ner(workspace, "rollback", "en")
+    assert time.monotonic() - begun < 30, "the version before is warm: only the command itself takes time"
     assert live() == "1"
+    rolled_back = open_store(workspace).get_model_version(model_name(workspace, "en"), "2").tags
+    assert ROLLED_BACK in rolled_back, "the registry has it on record"
 
     told = deploy.status(workspace)
     assert told["health"] == "degraded", "Russian has no champion"
@@ -148,10 +178,17 @@ def test_what_is_served_follows_the_registry(workspace: Workspace) -> None:
     os.kill(gateway.pid, signal.SIGKILL)
     _, alive = psutil.wait_procs(slots, timeout=15)
     assert not [process for process in alive if process.status() != psutil.STATUS_ZOMBIE]
+    said = ner(workspace, "rollback", "en", "--version", "2")
+    assert "version 2 is champion again" in said
+    assert "no gateway runs" in said
+    assert state.read_state(workspace) is None, "a rollback starts none"
+    assert "no gateway runs" in ner(workspace, "deploy", "--watch")
     (revived,) = deploy.deploy(workspace)
-    assert (revived.action, revived.version) == ("started", "1")
+    assert (revived.action, revived.version) == ("started", "2")
 
     gateway = state.read_state(workspace)
+    assert "version 1 is live" in ner(workspace, "rollback", "en", "--version", "1")
+    assert live() == "1", "it was not warm any more, and was started"
     family = [psutil.Process(gateway.pid), *psutil.Process(gateway.pid).children(recursive=True)]
     assert len(family) >= 3
     assert deploy.stop(workspace) is True

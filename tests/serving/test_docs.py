@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
+from serving.config import ShadowConfig
 from serving.options import OPTIONS
 
 
@@ -20,7 +21,8 @@ def text(root: Path) -> str:
 
 def test_every_endpoint_metric_and_option_is_told(harness: Any, text: str) -> None:
     async def main() -> tuple[set[str], set[str]]:
-        async with harness().client() as client:
+        shadow = ShadowConfig(challenger=lambda language: None, launch=harness().launch, share=1.0)
+        async with harness(shadow=shadow).client() as client:
             await client.post("/v1/entities", json={"text": "Anna"})
             paths = set((await client.get("/openapi.json")).json()["paths"])
             return paths, set(re.findall(r"(?m)^# TYPE (\w+)", (await client.get("/metrics")).text))
