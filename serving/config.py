@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from pipeline.settings import Workspace
 from serving import state
+from serving.guard import allowed_hosts
 from serving.payload import Limits, Offer
 from serving.slots import ServedModel, Slot
 from serving.switching import Launch
@@ -20,7 +21,8 @@ class GatewayConfig:
 
     ``launch`` starts a version, ``resolve`` finds one in the registry (None where there is no champion). ``types`` are
     the labels of each language; of a language that is not named there, any may be asked for. ``queue`` requests may
-    wait for each model, which works on ``concurrency`` at once.
+    wait for each model, which works on ``concurrency`` at once. ``hosts`` are the names that the gateway answers to
+    (:func:`serving.guard.allowed_hosts`).
     """
 
     languages: Sequence[str]
@@ -32,6 +34,7 @@ class GatewayConfig:
     types: Mapping[str, Sequence[str]] = field(default_factory=dict)
     queue: int = 64
     concurrency: int = 4
+    hosts: frozenset[str] | None = None
 
     @property
     def offer(self) -> Offer:
@@ -74,4 +77,5 @@ def workspace_config(workspace: Workspace, token: str) -> GatewayConfig:
         types={code: workspace.language(code)["types"] for code in workspace.languages},
         queue=settings["queue"],
         concurrency=settings["concurrency"],
+        hosts=allowed_hosts(state.address(workspace)[0], settings.get("hosts") or ()),
     )

@@ -10,9 +10,7 @@ import io
 import logging
 from typing import Any
 
-import httpx
-
-from serving.answers import ModelFailed
+from serving.answers import ModelFailed, failure
 from serving.payload import Limits, check_size, parse_json
 from serving.problems import Problem, invalid, malformed
 from serving.slots import Slot
@@ -20,7 +18,6 @@ from serving.slots import Slot
 log = logging.getLogger("serving")
 JSON, CSV = "application/json", "text/csv"
 SHAPES = ("inputs", "instances", "dataframe_split", "dataframe_records")
-MODEL_RAISED = "Encountered an unexpected error while evaluating the model"  # how MLflow's message then begins
 
 
 def count(body: bytes, media_type: str, limits: Limits) -> int:
@@ -91,16 +88,8 @@ async def invoke(slot: Slot, body: bytes, media_type: str) -> bytes:
     response = await slot.invoke(body, media_type)
     if response.status_code == 200:
         return response.content
-    code, message = _error(response)
-    if response.status_code >= 500 or message.startswith(MODEL_RAISED):
-        raise ModelFailed(f"the model answered {response.status_code} ({code})")
+    failed = failure(response)
+    if response.status_code >= 500 or failed.raised:
+        raise ModelFailed(f"the model answered {response.status_code} ({failed.reason})")
     # its message quotes the input, and its stack trace tells paths: neither is passed on
     raise invalid("The model's signature does not take this: give rows with a column text, of strings.", "")
-
-
-def _error(response: httpx.Response) -> tuple[str, str]:
-    try:
-        value = response.json()
-        return str(value.get("error_code", ""))[:100], str(value.get("message", ""))
-    except (ValueError, AttributeError):
-        return "", ""

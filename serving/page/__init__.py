@@ -14,7 +14,7 @@ from starlette.staticfiles import StaticFiles
 from serving.languages import AUTO
 from serving.page import view
 from serving.page.examples import EXAMPLES
-from serving.payload import json_response, read_body, unless_gone, within
+from serving.payload import json_response, read_body, require_type, unless_gone, within
 from serving.problems import Problem, invalid
 
 if TYPE_CHECKING:
@@ -88,8 +88,7 @@ def present(text: str, result: dict[str, Any]) -> dict[str, Any]:
 
 async def _read_form(request: Request, board: Switchboard) -> tuple[str, str]:
     limits = board.config.limits
-    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != FORM:
-        raise Problem(415, "media-type", "The content type is not supported", f"Send Content-Type: {FORM}.")
+    require_type(request, [FORM])
     body = await read_body(request, limits.body_bytes, limits.seconds)
     try:
         fields = parse_qs(body.decode("ascii"), keep_blank_values=True, max_num_fields=10, errors="replace")

@@ -10,7 +10,7 @@ import re
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -123,7 +123,7 @@ class Harness:
             token=TOKEN,
             launch=self.launch,
             resolve=self.resolve,
-            types={"en": ["PER", "LOC", "ORG", "MISC"], "ru": ["PER", "LOC", "ORG"]},
+            types=settings.pop("types", {"en": ["PER", "LOC", "ORG", "MISC"], "ru": ["PER", "LOC", "ORG"]}),
             **settings,
         )
         self.app = create_app(self.config)
@@ -225,15 +225,13 @@ def harness() -> type[Harness]:
     return Harness
 
 
-@pytest.fixture
-def served(harness: type[Harness]) -> Iterator[tuple[Harness, tuple[str, int]]]:
-    """A gateway that is ready behind a real server, and its address; its model takes one call at a time."""
-    import uvicorn
-
+@contextmanager
+def running(made: Harness) -> Iterator[tuple[str, int]]:
+    """A gateway that is ready behind the real server, in a thread; gives its address."""
     from serving.gateway import listen
+    from serving.wire import make_server
 
-    listener, made = listen("127.0.0.1", 0), harness(concurrency=1)
-    server = uvicorn.Server(uvicorn.Config(made.app, log_config=None, access_log=False))
+    listener, server = listen("127.0.0.1", 0), make_server(made.app)
     thread = threading.Thread(target=lambda: asyncio.run(server.serve(sockets=[listener])))
     thread.start()
     try:
@@ -243,7 +241,21 @@ def served(harness: type[Harness]) -> Iterator[tuple[Harness, tuple[str, int]]]:
                 if client.get("/ready").status_code == 200:
                     break
                 time.sleep(0.02)
-        yield made, address
+        yield address
     finally:
         server.should_exit = True
         thread.join(20)
+
+
+@pytest.fixture(scope="session")
+def behind_server() -> Callable[[Harness], AbstractContextManager[tuple[str, int]]]:
+    """Runs gateways on a socket: ``with behind_server(harness()) as (host, port): …``."""
+    return running
+
+
+@pytest.fixture
+def served(harness: type[Harness]) -> Iterator[tuple[Harness, tuple[str, int]]]:
+    """A gateway that is ready behind a real server, and its address; its model takes one call at a time."""
+    made = harness(concurrency=1)
+    with running(made) as address:
+        yield made, address
