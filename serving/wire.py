@@ -64,6 +64,9 @@ class GuardedProtocol(HttpToolsProtocol):
         """What is no HTTP is answered with a problem, too."""
         self._refuse(Problem(400, "malformed", "The request is not valid HTTP", "It cannot be read as HTTP/1.1."))
 
+    def _unsupported_upgrade_warning(self) -> None:
+        """A request to switch protocols is answered as if it had not asked for that (RFC 9110, 7.8): nothing to log."""
+
     def _wait_for_head(self) -> None:
         if self._head_timer is None:
             self._head_timer = self.loop.call_later(self.head_seconds, self._late)

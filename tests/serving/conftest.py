@@ -42,7 +42,7 @@ def find(text: str) -> list[dict[str, Any]]:
 async def invocations(request: Request) -> Response:
     """MLflow's endpoint; some texts make it misbehave as the real one does."""
     try:
-        texts = read_texts(await request.body(), request.headers["content-type"])
+        texts = list(read_texts(await request.body(), request.headers["content-type"]))
     except (KeyError, IndexError, TypeError):
         return JSONResponse({"error_code": "INVALID_PARAMETER_VALUE", "message": "Failed to enforce schema"}, 400)
     slot: StandIn = request.app.state.slot
