@@ -46,6 +46,8 @@ def _count_json(value: Any) -> tuple[int, int]:
     found = [shape for shape in SHAPES if shape in value] if isinstance(value, dict) else []
     if len(found) != 1:
         raise invalid(f"The body must be an object with one of: {', '.join(SHAPES)}.", "")
+    if "params" in value:  # the model takes none, and MLflow would write their names into its log
+        raise invalid("params are not taken here.", "/params")
     shape, data = found[0], value[found[0]]
     if shape == "dataframe_split":
         data = data.get("data") if isinstance(data, dict) else None

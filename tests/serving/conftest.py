@@ -62,7 +62,7 @@ async def invocations(request: Request) -> Response:
             return JSONResponse({"predictions": [{"entities": [wrong]}]})
         if "WAIT" in texts:
             await asyncio.sleep(0.3)
-        return JSONResponse({"predictions": [{"entities": find(text)} for text in texts]})
+        return JSONResponse({"predictions": [{"entities": slot.find(text)} for text in texts]})
     finally:
         slot.ended += 1
 
@@ -83,8 +83,9 @@ def read_texts(body: bytes, media_type: str) -> list[Any]:
 class StandIn(Slot):
     """A slot whose process is the application above."""
 
-    def __init__(self, model: ServedModel) -> None:
+    def __init__(self, model: ServedModel, find: Callable[[str], list[dict[str, Any]]] = find) -> None:
         super().__init__(model, Path("unused.log"), timeout=5)
+        self.find = find
         self.seen: list[list[Any]] = []  # the texts of each call
         self.at_once: list[int] = []  # calls under way when each began, itself included
         self.ended = 0
@@ -116,6 +117,7 @@ class Harness:
     def __init__(self, **settings: Any) -> None:
         self.launched: list[StandIn] = []
         self.champions: dict[str, str | None] = settings.pop("champions", {"en": "1", "ru": "1"})
+        self.find = settings.pop("find", find)
         self.refuse: Callable[[ServedModel], Exception | None] = settings.pop("refuse", lambda model: None)
         self.config = GatewayConfig(
             languages=["en", "ru"],
@@ -133,7 +135,7 @@ class Harness:
         await asyncio.sleep(0.01)
         if error := self.refuse(model):
             raise error
-        slot = StandIn(model)
+        slot = StandIn(model, self.find)
         await slot.start()
         await slot.probe()
         self.launched.append(slot)
