@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from pipeline.bio import bio_labels
 from pipeline.document import Document
 from pipeline.ensemble import Ensemble, Member
-from serving.model import NerModel
+from serving.model import ModelError, NerModel
 from serving.payload import Limits
 
 TYPES = ["PER", "LOC"]
@@ -117,7 +117,8 @@ def check(text: str, points: list[dict[str, Any]], units: list[dict[str, Any]]) 
             assert len(text[:start].encode("utf-16-le", "surrogatepass")) == 2 * first
 
 
-@settings(max_examples=250)
+@pytest.mark.slow
+@settings(max_examples=120)
 @given(st.lists(TEXTS, min_size=1, max_size=5))
 @example(["Straße \ud83d\ude42 İstanbul ﬁnn", "\ud83d", "\r\nAnna\x00Berg\r\n"])
 def test_offsets_are_exact_and_each_text_answers_alone_as_among_others(
@@ -159,6 +160,7 @@ def test_errors_of_legs_quote_no_text() -> None:
 
     broken = model("en")
     broken.ensemble.predict = lambda documents: {}[documents[0].text]
-    with pytest.raises(Exception, match="could not be read: KeyError at test_offsets.py") as raised:
-        broken.predict(None, pd.DataFrame({"text": ["Zyxwv"]}))
-    assert "Zyxwv" not in "".join(traceback.format_exception(raised.value))
+    text = "zyxwv".capitalize()
+    with pytest.raises(ModelError, match=r"could not be read: KeyError at test_offsets\.py") as raised:
+        broken.predict(None, pd.DataFrame({"text": [text]}))
+    assert text not in "".join(traceback.format_exception(raised.value))
