@@ -10,6 +10,7 @@ import io
 import logging
 from typing import Any
 
+from pipeline.tokenize import without_surrogates
 from serving.answers import ModelFailed, failure
 from serving.payload import Limits, check_size, parse_json
 from serving.problems import Problem, invalid, malformed
@@ -24,7 +25,7 @@ def count(body: bytes, media_type: str, limits: Limits) -> int:
     """The number of rows of a body, which is within the limits.
 
     Raises:
-        Problem: it is not (413), cannot be read (400), or has none of MLflow's shapes (422).
+        Problem: it is not (413), cannot be read (400), has none of MLflow's shapes or holds what it cannot (422).
     """
     rows, characters = _count_csv(body) if media_type == CSV else _count_json(parse_json(body))
     check_size(rows, characters, limits)
@@ -72,6 +73,8 @@ def _characters(value: Any) -> int:
     while left:
         each = left.pop()
         if isinstance(each, str):
+            if without_surrogates(each) != each:  # MLflow's tables hold UTF-8
+                raise invalid("Lone surrogates are not taken here.", "")
             total += len(each)
         elif isinstance(each, dict):
             left += [*each, *each.values()]

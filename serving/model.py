@@ -55,15 +55,16 @@ class NerModel(PythonModel):
             return [{"entities": self.entities(text)} for text in texts]
 
     def entities(self, text: str) -> list[dict[str, Any]]:
-        """The entities of one text."""
-        from pipeline.tokenize import document_from_text
+        """The entities of one text; lone surrogates, which no encoder takes, are read as U+FFFD."""
+        from pipeline.tokenize import document_from_text, without_surrogates
 
         if not text.strip():
             return []
-        document = document_from_text(text, self.ensemble.language)
+        document = document_from_text(without_surrogates(text), self.ensemble.language)
         if not document.tokens:
             return []
-        return as_json(document, self.ensemble.predict([document])[0])
+        found = as_json(document, self.ensemble.predict([document])[0])
+        return [entity | {"text": text[entity["start"] : entity["end"]]} for entity in found]
 
 
 class ModelError(Exception):

@@ -52,6 +52,7 @@ class Capitals:
         """Probabilities, one array [tokens, labels] per document."""
         results = []
         for document in documents:
+            document.text.encode()  # encoders take nothing that is no UTF-8
             rows = np.full((len(document.tokens), len(self.labels)), (1 - self.certainty) / (len(self.labels) - 1))
             before = False
             for row, word in zip(rows, document.words(), strict=True):
@@ -153,6 +154,13 @@ def test_a_name_is_found_where_it_stands_behind_any_sign(
     assert (at, at + 9, "Anna Berg") in [
         (entity["start"], entity["end"], entity["text"]) for entity in response.json()["results"][0]["entities"]
     ]
+
+
+def test_half_signs_are_read_by_the_model_itself_too() -> None:
+    text = "\ud800Anna\udfff Berg"
+    (person,) = model("en").entities(text)
+    assert person["text"] == text[person["start"] : person["end"]] != ""
+    assert "Anna" in person["text"]
 
 
 def test_errors_of_legs_quote_no_text() -> None:

@@ -173,6 +173,7 @@ def test_a_served_process_and_what_is_logged_of_it_hold_no_text(tmp_path: Path, 
                 (json.dumps({"inputs": [f"RAISE {SECRET}"]}), "application/json"),
                 (json.dumps({"inputs": [5, SECRET]}), "application/json"),
                 (json.dumps({"inputs": {SECRET: SECRET}}), "application/json"),
+                (json.dumps({"inputs": ["\ud800 Anna \udfff"]}), "application/json"),
                 (json.dumps({"instances": [[[SECRET]]]}), "application/json"),
                 (json.dumps({"dataframe_split": {"columns": [SECRET], "data": [[SECRET]]}}), "application/json"),
                 (json.dumps({"dataframe_split": {"columns": 5, "data": [[SECRET]]}}), "application/json"),
@@ -190,6 +191,6 @@ def test_a_served_process_and_what_is_logged_of_it_hold_no_text(tmp_path: Path, 
 
     told = asyncio.run(main())
     assert "BAD_REQUEST; ValueError at quoting.py:" in told[1]
-    assert not any("Zyxwv" in each for each in told)
+    assert not any("Zyxwv" in each or "answered 5" in each for each in told)
     assert "Zyxwv" not in logged.getvalue()
     assert "Zyxwv" not in (tmp_path / "slot.log").read_text()
