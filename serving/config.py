@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from pipeline.settings import Workspace
 from serving import state
-from serving.guard import allowed_hosts
+from serving.heads import allowed_hosts
 from serving.payload import Limits, Offer
 from serving.slots import ServedModel, Slot
 from serving.switching import Launch
@@ -22,7 +22,7 @@ class GatewayConfig:
     ``launch`` starts a version, ``resolve`` finds one in the registry (None where there is no champion). ``types`` are
     the labels of each language; of a language that is not named there, any may be asked for. ``queue`` requests may
     wait for each model, which works on ``concurrency`` at once. ``hosts`` are the names that the gateway answers to
-    (:func:`serving.guard.allowed_hosts`).
+    (:func:`serving.heads.allowed_hosts`).
     """
 
     languages: Sequence[str]

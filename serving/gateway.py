@@ -20,7 +20,7 @@ from pipeline.errors import NerError
 from pipeline.settings import Workspace
 from serving import page, routes, schemas, state
 from serving.config import GatewayConfig, workspace_config
-from serving.guard import Guard
+from serving.heads import HeadGuard
 from serving.middleware import JsonFormatter, Surround
 from serving.problems import Problem
 from serving.switchboard import Switchboard
@@ -53,7 +53,7 @@ def create_app(config: GatewayConfig) -> FastAPI:
 
     app = FastAPI(title="Names in text", version="1", docs_url=None, redoc_url=None, lifespan=lifespan)
     app.state.board = board
-    app.add_middleware(Guard, metrics=board.metrics, hosts=config.hosts)
+    app.add_middleware(HeadGuard, metrics=board.metrics, hosts=config.hosts)
     app.add_middleware(Surround, metrics=board.metrics)
     app.add_exception_handler(Problem, answer_problem)
     app.add_exception_handler(HTTPException, answer_http_exception)

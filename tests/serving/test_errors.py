@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from serving.guard import HEADER_BYTES, URL_BYTES, allowed_hosts
+from serving.heads import HEADER_BYTES, URL_BYTES, allowed_hosts
 from serving.payload import Limits
 
 JSON = {"content-type": "application/json"}

@@ -49,7 +49,7 @@ def host_name(authority: str) -> str:
     return (parts.hostname or "") if parts.netloc == authority and not parts.username else ""
 
 
-class Guard:
+class HeadGuard:
     """ASGI middleware that refuses what is addressed to another host, asked by another site, or of too large a head.
 
     Args:
