@@ -11,6 +11,7 @@ REQUIRED = [
     "click>=8.1",
     "dvc>=3.67,<4",
     "fastapi",
+    "httptools",
     "great-expectations>=1.24,<2",
     "httpx",
     "jinja2",

@@ -3,12 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from math import isfinite
 from typing import Any
+
+import httpx
+
+from serving.traces import origin_of_text
+
+MODEL_RAISED = "Encountered an unexpected error while evaluating the model"  # how MLflow's message then begins
 
 
 class ModelFailed(Exception):
     """The model raised an error, or answered something that is no list of entities."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why MLflow gave no predictions: ``raised`` by the model; ``reason`` is for the log and quotes no text."""
+
+    raised: bool
+    reason: str
+
+
+def failure(response: httpx.Response) -> Failure:
+    """What an error of MLflow's says; its message and stack trace may quote the text, and are not kept."""
+    try:
+        value = response.json()
+        code, message, trace = (str(value.get(name) or "") for name in ("error_code", "message", "stack_trace"))
+    except (ValueError, AttributeError):
+        return Failure(False, "out of form")
+    return Failure(
+        message.startswith(MODEL_RAISED), f"{code[:100] or 'no code'}; {origin_of_text(trace) or 'no trace'}"
+    )
 
 
 def check_predictions(texts: Sequence[str], predictions: Any) -> list[list[dict[str, Any]]]:

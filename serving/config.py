@@ -11,6 +11,7 @@ from pipeline.errors import NerError
 from pipeline.review import ReviewQueue
 from pipeline.settings import Workspace
 from serving import state
+from serving.heads import allowed_hosts
 from serving.keeping import Keep
 from serving.payload import Limits, Offer
 from serving.slots import ServedModel, Slot
@@ -38,7 +39,7 @@ class GatewayConfig:
     wait for each model, which works on ``concurrency`` at once. The registry is looked at every ``reconcile_seconds``
     (0: at start alone), and its challengers are shadowed if ``shadow`` says how. Corrections go to ``review``; None:
     none are taken. ``workspace`` has the registry that facts are read from, and the Airflow that operators order at;
-    None: there is neither.
+    None: there is neither. ``hosts`` are the names that the gateway answers to (:func:`serving.heads.allowed_hosts`).
     """
 
     languages: Sequence[str]
@@ -54,6 +55,7 @@ class GatewayConfig:
     shadow: ShadowConfig | None = None
     workspace: Workspace | None = None
     review: ReviewQueue | None = None
+    hosts: frozenset[str] | None = None
 
     @property
     def offer(self) -> Offer:
@@ -108,6 +110,7 @@ def workspace_config(workspace: Workspace, token: str) -> GatewayConfig:
         review=ReviewQueue(workspace.paths.review, 1_000_000 * settings["review_megabytes"])
         if settings["review"]
         else None,
+        hosts=allowed_hosts(state.address(workspace)[0], settings.get("hosts") or ()),
     )
 
 

@@ -18,19 +18,21 @@ from starlette.requests import ClientDisconnect
 
 from pipeline.errors import NerError
 from pipeline.settings import Workspace
-from serving import corrections, page, routes, state
+from serving import corrections, page, routes, schemas, state
 from serving.admin import desk_router
 from serving.afterwards import Afterwards
 from serving.config import GatewayConfig, workspace_config
 from serving.desk import Desk
 from serving.facts_reader import FactsReader
 from serving.guard import Guard
+from serving.heads import HeadGuard
 from serving.middleware import JsonFormatter, Surround
 from serving.page.models import add_models_page
 from serving.page.parallel import add_parallel
 from serving.parallel import router as parallel_router
 from serving.problems import Problem
 from serving.switchboard import Switchboard
+from serving.wire import make_server
 
 
 def create_app(config: GatewayConfig) -> FastAPI:
@@ -65,6 +67,7 @@ def create_app(config: GatewayConfig) -> FastAPI:
     app = FastAPI(title="Names in text", version="1", docs_url=None, redoc_url=None, lifespan=lifespan)
     app.state.board = board
     app.add_middleware(Afterwards)
+    app.add_middleware(HeadGuard, metrics=board.metrics, hosts=config.hosts)
     app.add_middleware(Surround, metrics=board.metrics)
     app.add_exception_handler(Problem, answer_problem)
     app.add_exception_handler(HTTPException, answer_http_exception)
@@ -80,7 +83,7 @@ def create_app(config: GatewayConfig) -> FastAPI:
         routes.operator(board, guard),
         desk_router(config, desk, guard),
     ):
-        app.include_router(router)
+        app.include_router(router, responses=schemas.problems(400, 403, 414, 421, 431))
     return app
 
 
@@ -109,14 +112,10 @@ async def serve(workspace: Workspace) -> None:
     Raises:
         NerError: the port is occupied.
     """
-    import uvicorn
-
     host, port = state.address(workspace)
     listener = listen(host, port)
     app = create_app(workspace_config(workspace, state.new_token(workspace)))
-    server = uvicorn.Server(
-        uvicorn.Config(app, log_config=None, access_log=False, server_header=False, timeout_graceful_shutdown=30)
-    )
+    server = make_server(app)
     state.write_state(workspace, host, port)
     try:
         await server.serve(sockets=[listener])

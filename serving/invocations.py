@@ -10,9 +10,8 @@ import io
 import logging
 from typing import Any
 
-import httpx
-
-from serving.answers import ModelFailed
+from pipeline.tokenize import without_surrogates
+from serving.answers import ModelFailed, failure
 from serving.payload import Limits, check_size, parse_json
 from serving.problems import Problem, invalid, malformed
 from serving.slots import Slot
@@ -20,14 +19,13 @@ from serving.slots import Slot
 log = logging.getLogger("serving")
 JSON, CSV = "application/json", "text/csv"
 SHAPES = ("inputs", "instances", "dataframe_split", "dataframe_records")
-MODEL_RAISED = "Encountered an unexpected error while evaluating the model"  # how MLflow's message then begins
 
 
 def count(body: bytes, media_type: str, limits: Limits) -> int:
     """The number of rows of a body, which is within the limits.
 
     Raises:
-        Problem: it is not (413), cannot be read (400), or has none of MLflow's shapes (422).
+        Problem: it is not (413), cannot be read (400), has none of MLflow's shapes or holds what it cannot (422).
     """
     rows, characters = _count_csv(body) if media_type == CSV else _count_json(parse_json(body))
     check_size(rows, characters, limits)
@@ -49,6 +47,8 @@ def _count_json(value: Any) -> tuple[int, int]:
     found = [shape for shape in SHAPES if shape in value] if isinstance(value, dict) else []
     if len(found) != 1:
         raise invalid(f"The body must be an object with one of: {', '.join(SHAPES)}.", "")
+    if "params" in value:  # the model takes none, and MLflow would write their names into its log
+        raise invalid("params are not taken here.", "/params")
     shape, data = found[0], value[found[0]]
     if shape == "dataframe_split":
         data = data.get("data") if isinstance(data, dict) else None
@@ -73,6 +73,8 @@ def _characters(value: Any) -> int:
     while left:
         each = left.pop()
         if isinstance(each, str):
+            if without_surrogates(each) != each:  # MLflow's tables hold UTF-8
+                raise invalid("Lone surrogates are not taken here.", "")
             total += len(each)
         elif isinstance(each, dict):
             left += [*each, *each.values()]
@@ -91,16 +93,8 @@ async def invoke(slot: Slot, body: bytes, media_type: str) -> bytes:
     response = await slot.invoke(body, media_type)
     if response.status_code == 200:
         return response.content
-    code, message = _error(response)
-    if response.status_code >= 500 or message.startswith(MODEL_RAISED):
-        raise ModelFailed(f"the model answered {response.status_code} ({code})")
+    failed = failure(response)
+    if response.status_code >= 500 or failed.raised:
+        raise ModelFailed(f"the model answered {response.status_code} ({failed.reason})")
     # its message quotes the input, and its stack trace tells paths: neither is passed on
     raise invalid("The model's signature does not take this: give rows with a column text, of strings.", "")
-
-
-def _error(response: httpx.Response) -> tuple[str, str]:
-    try:
-        value = response.json()
-        return str(value.get("error_code", ""))[:100], str(value.get("message", ""))
-    except (ValueError, AttributeError):
-        return "", ""

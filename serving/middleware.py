@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import re
 import time
 import uuid
 from datetime import UTC, datetime
+from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving.metrics import Metrics
+from serving.payload import to_json
 from serving.problems import Problem
+from serving.traces import describe
 
 log = logging.getLogger("serving")
+LONGEST = 4000  # characters of a value in the log
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; "
@@ -72,16 +75,20 @@ class Surround:
 
 
 class JsonFormatter(logging.Formatter):
-    """A log record as a line of JSON."""
+    """A log record as a line of JSON, of bounded length; errors without their messages, which may quote a text."""
 
     def format(self, record: logging.LogRecord) -> str:
         """The line."""
         line = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
-            "message": record.getMessage(),
-            **getattr(record, "fields", {}),
+            "message": _cut(record.getMessage()),
+            **{name: _cut(value) for name, value in getattr(record, "fields", {}).items()},
         }
-        if record.exc_info:
-            line["exception"] = self.formatException(record.exc_info)
-        return json.dumps(line, ensure_ascii=False)
+        if record.exc_info and record.exc_info[1]:
+            line["exception"] = describe(record.exc_info[1])
+        return to_json(line).decode()
+
+
+def _cut(value: Any) -> Any:
+    return value if not isinstance(value, str) or len(value) <= LONGEST else f"{value[:LONGEST]}…"

@@ -6,6 +6,8 @@ It knows nothing of training; with it the project's code is frozen, so that the 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,22 +46,44 @@ class NerModel(PythonModel):
 
         Raises:
             ValueError: there is no column ``text``, or a value is no string.
+            ModelError: anything else went wrong.
         """
         if COLUMN not in getattr(model_input, "columns", ()):
             raise ValueError(f"the input needs a column {COLUMN!r}")
         texts = [checked(value, row) for row, value in enumerate(model_input[COLUMN].tolist())]
-        return [{"entities": self.entities(text)} for text in texts]
+        with quoting_nothing():
+            return [{"entities": self.entities(text)} for text in texts]
 
     def entities(self, text: str) -> list[dict[str, Any]]:
-        """The entities of one text."""
-        from pipeline.tokenize import document_from_text
+        """The entities of one text; lone surrogates, which no encoder takes, are read as U+FFFD."""
+        from pipeline.tokenize import document_from_text, without_surrogates
 
         if not text.strip():
             return []
-        document = document_from_text(text, self.ensemble.language)
+        document = document_from_text(without_surrogates(text), self.ensemble.language)
         if not document.tokens:
             return []
-        return as_json(document, self.ensemble.predict([document])[0])
+        found = as_json(document, self.ensemble.predict([document])[0])
+        return [entity | {"text": text[entity["start"] : entity["end"]]} for entity in found]
+
+
+class ModelError(Exception):
+    """The model could not read a text; says where it failed, and nothing of the text."""
+
+
+@contextmanager
+def quoting_nothing() -> Iterator[None]:
+    """Keep the messages of errors to this process: they may quote a text, and MLflow answers and logs them.
+
+    Raises:
+        ModelError: in place of whatever was raised, whose type and place it tells.
+    """
+    try:
+        yield
+    except Exception as error:
+        from serving.traces import origin
+
+        raise ModelError(f"a text could not be read: {origin(error)}") from None
 
 
 def checked(value: Any, row: int) -> str:

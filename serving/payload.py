@@ -14,7 +14,7 @@ from starlette.requests import ClientDisconnect
 
 from serving.languages import AUTO
 from serving.options import OPTIONS, Options, parse_options
-from serving.problems import invalid, malformed, slow, too_large, unsupported
+from serving.problems import encoded, invalid, malformed, slow, too_large, unsupported
 
 FIELDS = ("text", "language", *OPTIONS)
 T = TypeVar("T")
@@ -63,8 +63,10 @@ def require_type(request: Request, allowed: Sequence[str]) -> str:
     """The media type of the body, without its parameters.
 
     Raises:
-        Problem: 415, it is not one of ``allowed``.
+        Problem: 415, it is not one of ``allowed``, or the body is compressed.
     """
+    if request.headers.get("content-encoding", "identity").strip().lower() not in ("", "identity"):
+        raise encoded()
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type not in allowed:
         raise unsupported(allowed)
@@ -125,13 +127,27 @@ def parse_json(body: bytes, first_line: int = 1) -> Any:
         Problem: it is none.
     """
     try:
-        return json.loads(body.decode("utf-8-sig"))
+        return json.loads(body.decode("utf-8-sig"), object_pairs_hook=_object, parse_constant=_no_constant)
     except UnicodeDecodeError as error:
         raise malformed(f"The body is not UTF-8 (byte {error.start}).") from None
     except json.JSONDecodeError as error:
         raise malformed(f"{error.msg} (line {first_line - 1 + error.lineno}, column {error.colno}).") from None
     except (RecursionError, ValueError):
         raise malformed("The body is nested too deeply, or holds a number that is too long.") from None
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object; of two fields of a name, one would be lost without a word."""
+    value = dict(pairs)
+    if len(value) != len(pairs):
+        seen: set[str] = set()
+        twice = next(name for name, _ in pairs if name in seen or seen.add(name))
+        raise malformed(f"An object has two fields {twice[:40]!a}.")
+    return value
+
+
+def _no_constant(name: str) -> None:
+    raise malformed(f"{name} is no number in JSON.")
 
 
 def parse_request(body: bytes, offer: Offer) -> list[Item]:

@@ -79,6 +79,18 @@ def unavailable(detail: str, retry_after: int = 5) -> Problem:
     return Problem(503, "no-model", "No model is live", detail, retry_after=retry_after)
 
 
+def head_too_large(detail: str) -> Problem:
+    """The request's headers exceed a limit, which ``detail`` states."""
+    return Problem(431, "too-large", "The request exceeds a limit", detail, headers={"Connection": "close"})
+
+
+def encoded() -> Problem:
+    """The body is compressed: how large it is could be known only by unpacking it."""
+    detail = "Send the body as it is, without Content-Encoding."
+    headers = {"Accept-Encoding": "identity"}
+    return Problem(415, "media-type", "The content type is not supported", detail, headers=headers)
+
+
 def unsupported(allowed: Sequence[str]) -> Problem:
     """The body's media type is not one that is read here."""
     return Problem(
@@ -95,3 +107,8 @@ def slow(seconds: float) -> Problem:
     """The body does not come; what is left of it will not be read."""
     close = {"Connection": "close"}
     return Problem(408, "slow", "The body did not arrive in time", f"Allowed: {seconds:g} s.", headers=close)
+
+
+def slow_head(seconds: float) -> Problem:
+    """The request's head does not come."""
+    return Problem(408, "slow", "The request did not arrive in time", f"Allowed for its headers: {seconds:g} s.")

@@ -21,9 +21,7 @@ from serving.switchboard import Switchboard
 ENTITIES = {
     "response_model": schemas.EntitiesAnswer,
     "responses": schemas.problems(400, 408, 413, 415, 422, 429, 502, 503, 504),
-    "openapi_extra": schemas.body({"application/json": schemas.schema(schemas.EntitiesRequest)}),
 }
-LINE_IN = {"anyOf": [{"type": "string"}, schemas.schema(schemas.StreamRequest)]}
 LINE_OUT = {"anyOf": [schemas.schema(schemas.StreamResult), schemas.schema(schemas.StreamProblem)]}
 STREAM = {
     "response_class": Response,
@@ -34,7 +32,6 @@ STREAM = {
             "content": {streaming.MEDIA_TYPES[0]: {"schema": LINE_OUT}},
         }
     },
-    "openapi_extra": schemas.body(dict.fromkeys(streaming.MEDIA_TYPES, LINE_IN)),
 }
 INVOCATIONS = {
     "response_model": schemas.Predictions,
@@ -50,17 +47,22 @@ INVOCATIONS = {
 
 def callers(board: Switchboard) -> APIRouter:
     """The endpoints that find entities."""
-    router, limits = APIRouter(), board.config.limits
+    router, limits, offer = APIRouter(), board.config.limits, board.config.offer
+    text_in = schemas.asked(schemas.EntitiesRequest, offer)
+    line = {"type": "string", "maxLength": limits.characters}
+    line_in = {"anyOf": [line, schemas.asked(schemas.StreamRequest, offer)]}
 
-    @router.post("/v1/entities", **ENTITIES)
+    @router.post("/v1/entities", **ENTITIES, openapi_extra=schemas.body({"application/json": text_in}))
     async def entities(request: Request) -> Response:
         """Find the entities of a text, or of each text of a list."""
         require_type(request, ["application/json"])
         body = await read_body(request, limits.body_bytes, limits.seconds)
-        items = parse_request(body, board.config.offer)
+        items = parse_request(body, offer)
         return json_response({"results": await unless_gone(request, board.answer(items))})
 
-    @router.post("/v1/entities/stream", **STREAM)
+    @router.post(
+        "/v1/entities/stream", **STREAM, openapi_extra=schemas.body(dict.fromkeys(streaming.MEDIA_TYPES, line_in))
+    )
     async def stream(request: Request) -> Response:
         """Find the entities of texts without end: JSON lines in, JSON lines out, while the body is being sent."""
         require_type(request, streaming.MEDIA_TYPES)

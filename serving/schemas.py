@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field
 
 from serving.languages import AUTO
 from serving.model_schemas import ModelFacts
+from serving.payload import Offer
 
 
-class EntitiesOptions(BaseModel):
+class EntitiesOptions(BaseModel, extra="forbid"):
     """What to leave out of an answer, and how to count."""
 
     language: str = Field(default=AUTO, description="`auto` (told by the script of each text), or a language's code.")
@@ -33,7 +34,9 @@ class StreamRequest(EntitiesOptions):
     """A line of a stream, unless it is a string alone."""
 
     text: str
-    id: str | int | None = Field(default=None, description="Comes back on the line of the answer.")
+    id: Annotated[str, Field(max_length=200)] | Annotated[int, Field(gt=-(2**63), lt=2**63)] | None = Field(
+        default=None, description="Comes back on the line of the answer."
+    )
 
 
 class LegView(BaseModel, extra="allow"):
@@ -191,16 +194,33 @@ def schema(model: type[BaseModel]) -> dict[str, Any]:
     return found
 
 
+def asked(model: type[EntitiesOptions], offer: Offer) -> dict[str, Any]:
+    """The schema of a request, with the languages, types and limits of this gateway."""
+    found = schema(model)
+    fields = found["properties"]
+    fields["language"]["enum"] = [AUTO, *offer.languages]
+    for shape in fields["text"].get("anyOf", [fields["text"]]):
+        shape |= {"maxLength": offer.limits.characters} if shape["type"] == "string" else {}
+        shape |= {"maxItems": offer.limits.texts} if shape["type"] == "array" else {}
+    if known := offer.known_types(AUTO):
+        fields["types"]["anyOf"][0]["items"]["enum"] = sorted(known)
+    return found
+
+
 def problems(*codes: int) -> dict[int | str, dict[str, Any]]:
     """The error answers of an endpoint, for its OpenAPI entry."""
     texts = {
-        400: "Malformed: not JSON in UTF-8",
+        400: "Malformed: not JSON in UTF-8, or not valid HTTP",
+        403: "Sent by a page of another site",
         404: "There is no such language",
         408: "The body did not arrive in time",
         413: "Over a limit, which is named",
+        414: "The address is too long",
         415: "The content type is not supported",
+        421: "Addressed to a host that this is not",
         422: "Not what this takes; the place is named",
         429: "Too many requests are waiting; see Retry-After",
+        431: "The headers are too large",
         502: "The model failed",
         503: "No model is live; see Retry-After",
         504: "The model took too long",

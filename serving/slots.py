@@ -25,7 +25,7 @@ import httpx
 from pipeline.environment import quiet_environment
 from pipeline.errors import NerError
 from pipeline.golden import samples
-from serving.answers import ModelFailed, check_predictions
+from serving.answers import ModelFailed, check_predictions, failure
 from serving.processes import family_of, is_running, resident_bytes, signal_group
 
 # exec'd in between: the kernel ends the server when the gateway ends, even by SIGKILL (Linux only)
@@ -265,7 +265,7 @@ class Slot:
         body = json.dumps({"dataframe_split": {"columns": ["text"], "data": [[text] for text in texts]}}).encode()
         response = await self.invoke(body, "application/json")
         if response.status_code != 200:
-            raise ModelFailed(f"the model answered {response.status_code}: {response.text[:2000]}")
+            raise ModelFailed(f"the model answered {response.status_code} ({failure(response).reason})")
         try:
             predictions = response.json()["predictions"]
         except (ValueError, KeyError, TypeError):

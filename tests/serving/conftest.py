@@ -11,7 +11,7 @@ import shutil
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -50,7 +50,7 @@ def find(text: str) -> list[dict[str, Any]]:
 async def invocations(request: Request) -> Response:
     """MLflow's endpoint; some texts make it misbehave as the real one does."""
     try:
-        texts = read_texts(await request.body(), request.headers["content-type"])
+        texts = list(read_texts(await request.body(), request.headers["content-type"]))
     except (KeyError, IndexError, TypeError):
         return JSONResponse({"error_code": "INVALID_PARAMETER_VALUE", "message": "Failed to enforce schema"}, 400)
     slot: StandIn = request.app.state.slot
@@ -70,7 +70,7 @@ async def invocations(request: Request) -> Response:
             return JSONResponse({"predictions": [{"entities": [wrong]}]})
         if "WAIT" in texts:
             await asyncio.sleep(0.3)
-        return JSONResponse({"predictions": [{"entities": find(text)} for text in texts]})
+        return JSONResponse({"predictions": [{"entities": slot.find(text)} for text in texts]})
     finally:
         slot.ended += 1
 
@@ -91,8 +91,9 @@ def read_texts(body: bytes, media_type: str) -> list[Any]:
 class StandIn(Slot):
     """A slot whose process is the application above."""
 
-    def __init__(self, model: ServedModel) -> None:
+    def __init__(self, model: ServedModel, find: Callable[[str], list[dict[str, Any]]] = find) -> None:
         super().__init__(model, Path("unused.log"), timeout=5)
+        self.find = find
         self.seen: list[list[Any]] = []  # the texts of each call
         self.at_once: list[int] = []  # calls under way when each began, itself included
         self.ended = 0
@@ -124,6 +125,7 @@ class Harness:
     def __init__(self, **settings: Any) -> None:
         self.launched: list[StandIn] = []
         self.champions: dict[str, str | None] = settings.pop("champions", {"en": "1", "ru": "1"})
+        self.find = settings.pop("find", find)
         self.refuse: Callable[[ServedModel], Exception | None] = settings.pop("refuse", lambda model: None)
         self.config = GatewayConfig(
             languages=["en", "ru"],
@@ -131,7 +133,7 @@ class Harness:
             token=TOKEN,
             launch=self.launch,
             resolve=self.resolve,
-            types={"en": ["PER", "LOC", "ORG", "MISC"], "ru": ["PER", "LOC", "ORG"]},
+            types=settings.pop("types", {"en": ["PER", "LOC", "ORG", "MISC"], "ru": ["PER", "LOC", "ORG"]}),
             **settings,
         )
         self.app = create_app(self.config)
@@ -141,7 +143,7 @@ class Harness:
         await asyncio.sleep(0.01)
         if error := self.refuse(model):
             raise error
-        slot = StandIn(model)
+        slot = StandIn(model, self.find)
         await slot.start()
         await slot.probe()
         self.launched.append(slot)
@@ -237,15 +239,14 @@ class Live:
     """A gateway behind a real server, ready; use it as a context manager."""
 
     def __init__(self, harness: Harness) -> None:
-        import uvicorn
-
         from serving.gateway import listen
+        from serving.wire import make_server
 
         self.harness = harness
         listener = listen("127.0.0.1", 0)
         self.address: tuple[str, int] = listener.getsockname()
         self.url = f"http://{self.address[0]}:{self.address[1]}/"
-        self._server = uvicorn.Server(uvicorn.Config(harness.app, log_config=None, access_log=False))
+        self._server = make_server(harness.app)
         self._thread = threading.Thread(target=lambda: asyncio.run(self._server.serve(sockets=[listener])))
 
     def __enter__(self) -> Live:
@@ -260,6 +261,19 @@ class Live:
     def __exit__(self, *error: object) -> None:
         self._server.should_exit = True
         self._thread.join(20)
+
+
+@contextmanager
+def running(made: Harness) -> Iterator[tuple[str, int]]:
+    """A gateway that is ready behind the real server, in a thread; gives its address."""
+    with Live(made) as live:
+        yield live.address
+
+
+@pytest.fixture(scope="session")
+def behind_server() -> Callable[[Harness], AbstractContextManager[tuple[str, int]]]:
+    """Runs gateways on a socket: ``with behind_server(harness()) as (host, port): …``."""
+    return running
 
 
 @pytest.fixture

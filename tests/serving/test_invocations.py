@@ -59,6 +59,8 @@ def test_each_shape_is_passed_on_and_answered_as_mlflow_answers(harness: Any, bo
         ([], JSON, 422, "invalid"),
         ({"text": ["Anna"]}, JSON, 422, "invalid"),
         ({"inputs": ["a"], "dataframe_records": []}, JSON, 422, "invalid"),
+        ({"inputs": ["a"], "params": {"secret": 1}}, JSON, 422, "invalid"),
+        ({"inputs": ["\ud800"]}, JSON, 422, "invalid"),
         ({"dataframe_split": ["a"]}, JSON, 422, "invalid"),
         ({"dataframe_records": {"text": "a"}}, JSON, 422, "invalid"),
         ({"inputs": [5, "secret"]}, JSON, 422, "invalid"),
