@@ -89,5 +89,7 @@ def test_each_documented_status_can_be_had(
 
 
 def test_the_documentation_names_these_and_no_others(root: Path) -> None:
-    rows = re.findall(r"^\| (\d{3}) \| `([a-z-]+)` \|", (root / "docs" / "api.md").read_text(encoding="utf-8"), re.M)
-    assert [(int(status), kind) for status, kind in rows] == [(status, kind) for status, kind, *_ in REACHED]
+    section = (root / "docs" / "api.md").read_text(encoding="utf-8").partition("## Errors\n")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| (\d{3}) \| `([a-z-]+)` \|", section, re.M)
+    elsewhere = [(507, "review-full")]  # tests/serving/test_corrections.py fills a queue
+    assert [(int(status), kind) for status, kind in rows] == [(row[0], row[1]) for row in REACHED] + elsewhere
