@@ -147,9 +147,7 @@ def summarise(runs: Runs) -> list[Figure]:
                 p50_ms=round(median(time[0] for time in times), 1),
                 p95_ms=round(median(time[1] for time in times), 1),
                 p99_ms=round(median(time[2] for time in times), 1),
-                cpu_ms=round(
-                    median(1000 * run.cpu_seconds / max(1, len(run.outcome.milliseconds)) for run in own), 2
-                ),
+                cpu_ms=round(median(1000 * run.cpu_seconds / max(1, len(run.outcome.milliseconds)) for run in own), 2),
                 resident_mb=round(max(run.resident_mb for run in own)),
                 requests=sum(len(run.outcome.milliseconds) for run in own),
                 failures=sum(sum(run.outcome.failures.values()) for run in own),

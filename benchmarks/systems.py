@@ -140,7 +140,9 @@ def plain(name: str, model: Path, log: Path) -> Iterator[Served]:
         deadline = time.monotonic() + READY_SECONDS
         while not _answers(f"http://127.0.0.1:{port}/ping"):
             if process.poll() is not None or time.monotonic() > deadline:
-                raise NerError(f"{name} does not come up", where=str(log), remedy=log.read_text(errors="replace")[-2000:])
+                raise NerError(
+                    f"{name} does not come up", where=str(log), remedy=log.read_text(errors="replace")[-2000:]
+                )
             time.sleep(0.5)
         yield Served(name, f"http://127.0.0.1:{port}/invocations", "mlflow", process.pid)
     finally:

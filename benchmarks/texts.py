@@ -33,7 +33,9 @@ def development_documents(documents: Path, language: str) -> list[Document]:
         return [document_from_text(file.read_text(encoding="utf-8"), language) for file in samples]
     found = [SAMPLES / name for name in COLUMN_SAMPLES if language == "en" and (SAMPLES / name).is_file()]
     if not found:
-        raise NerError(f"no development documents for {language!r}", where=str(documents), remedy="Make them: dvc repro")
+        raise NerError(
+            f"no development documents for {language!r}", where=str(documents), remedy="Make them: dvc repro"
+        )
     return [document for file in found for document in read_column_file(file).documents]
 
 

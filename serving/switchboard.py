@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
+from functools import partial
 from itertools import chain
 from typing import Any, TypeVar
 
@@ -13,6 +14,7 @@ from pipeline.errors import NerError
 from pipeline.tokenize import without_surrogates
 from serving.answers import ModelFailed
 from serving.config import GatewayConfig
+from serving.gathering import Gatherer
 from serving.languages import AUTO, detect, flags
 from serving.metrics import Gauge, Metrics
 from serving.payload import Item
@@ -40,6 +42,9 @@ class Switchboard:
                 queue=CallQueue(config.concurrency, config.queue),
             )
             for code in config.languages
+        }
+        self._gatherers = {
+            code: Gatherer(route.ask, partial(self.metrics.called, code)) for code, route in self.routes.items()
         }
         self._tasks: list[asyncio.Task] = []
 
@@ -110,7 +115,11 @@ class Switchboard:
     async def _ask(self, language: str, items: Sequence[Item], patient: bool) -> list[dict[str, Any] | Problem]:
         safe = [without_surrogates(item.text) for item in items]
         try:
-            model, answers = await self.call(language, lambda slot: slot.predict(safe), patient=patient)
+            if patient:  # already texts gathered from a stream
+                model, answers = await self.call(language, lambda slot: slot.predict(safe), patient=True)
+                self.metrics.called(language, len(answers))
+            else:
+                model, answers = await self._in_time(language, self._gatherers[language].predict(safe))
         except Problem as problem:
             return [problem] * len(items)
         self.metrics.answered(language, answers)
@@ -136,10 +145,12 @@ class Switchboard:
         Raises:
             Problem: 429, 502, 503 or 504.
         """
-        seconds = self.config.limits.seconds
+        return await self._in_time(language, self.routes[language].ask(call, patient=patient), patient)
+
+    async def _in_time(self, language: str, work: Awaitable[T], patient: bool = False) -> T:
         with _as_problems(language):
-            async with asyncio.timeout(None if patient else seconds):
-                return await self.routes[language].ask(call, patient=patient)
+            async with asyncio.timeout(None if patient else self.config.limits.seconds):
+                return await work
 
     def gauges(self) -> list[Gauge]:
         """What /metrics tells of the moment."""
