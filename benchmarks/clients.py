@@ -89,10 +89,9 @@ async def drive(plan: Plan) -> Outcome:
     numbers, bodies = cycle(order), [body(plan.protocol, plan.language, text) for text in plan.texts]
     outcome, failures = Outcome(), Counter()
     limits = httpx.Limits(max_connections=plan.clients, max_keepalive_connections=plan.clients)
-    begin = time.perf_counter() + plan.warm_up
-    end = begin + plan.seconds
 
-    async def ask(client: httpx.AsyncClient) -> None:
+    async def ask(client: httpx.AsyncClient, begin: float) -> None:
+        end = begin + plan.seconds
         while (sent := time.perf_counter()) < end:
             number = next(numbers)
             try:
@@ -112,7 +111,8 @@ async def drive(plan: Plan) -> Outcome:
 
     headers = {"Content-Type": "application/json"}
     async with httpx.AsyncClient(timeout=120, trust_env=False, limits=limits, headers=headers) as client:
-        await asyncio.gather(*(ask(client) for _ in range(plan.clients)))
+        begin = time.perf_counter() + plan.warm_up  # the client's own start counts for nothing
+        await asyncio.gather(*(ask(client, begin) for _ in range(plan.clients)))
     outcome.seconds, outcome.failures = plan.seconds, dict(failures)
     return outcome
 

@@ -1,8 +1,8 @@
 """spaCy vocabularies that stay small in a server which sees new words for ever.
 
-A memory zone (``nlp.memory_zone()``) frees the words of a text, but the hash tables that held them only mark their cells
-as deleted, and grow by the marks: some 36 bytes a new word, in every vocabulary, for the life of the process (spaCy
-3.8, preshed's maps). So the tables are made anew now and then.
+A memory zone (``nlp.memory_zone()``) frees the words of a text, but the hash tables that held them only mark their
+cells as deleted, and grow by the marks: some 36 bytes a new word, in every vocabulary, for the life of the process
+(spaCy 3.8, preshed's maps). So the tables are made anew now and then.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ from typing import Any
 
 from mlflow.models import set_model
 from mlflow.pyfunc import PythonModelContext
+
 from serving.model import DIGITS, NerModel
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from mlflow.models import set_model
 from mlflow.pyfunc import PythonModelContext
+
 from serving.model import NerModel
 
 
