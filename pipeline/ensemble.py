@@ -22,6 +22,7 @@ from pipeline.errors import NerError
 from pipeline.files import read_json
 from pipeline.legs import load_leg
 from pipeline.legs.base import Leg
+from pipeline.vocabulary import keep_small
 
 _TINY = 1e-9
 
@@ -121,6 +122,10 @@ class Ensemble:
     def predict(self, documents: Sequence[Document]) -> list[Prediction]:
         """Spans of each document, by the ensemble and by each calibrated leg alone."""
         by_leg = [leg.predict(documents) for leg in self._legs]
+        for leg in self._legs:
+            if nlp := getattr(leg, "_nlp", None):  # spaCy's; the lock keeps its other callers out
+                with leg._lock:
+                    keep_small(nlp.vocab)
         return [self.combine(document, [rows[index] for rows in by_leg]) for index, document in enumerate(documents)]
 
     def combine(self, document: Document, by_leg: Sequence[np.ndarray]) -> Prediction:

@@ -9,6 +9,7 @@ from threading import Lock
 from typing import TYPE_CHECKING
 
 from pipeline.document import Document, Sentence, Token
+from pipeline.vocabulary import keep_small
 
 if TYPE_CHECKING:
     from spacy.language import Language
@@ -58,13 +59,16 @@ def document_from_text(text: str, language: str, id: str = "") -> Document:
 def _tokens(text: str, language: str) -> list[Token]:
     nlp, lock = _tokenizer(language)
     clean = without_surrogates(text)
-    with lock, nlp.memory_zone():  # words of one text must not stay in memory for the life of a server
-        return [
-            Token(offset + token.idx, offset + token.idx + len(token))
-            for offset, piece in _pieces(clean)
-            for token in nlp.tokenizer(piece)
-            if not token.text.isspace()
-        ]
+    with lock:
+        with nlp.memory_zone():  # words of one text must not stay in memory for the life of a server
+            tokens = [
+                Token(offset + token.idx, offset + token.idx + len(token))
+                for offset, piece in _pieces(clean)
+                for token in nlp.tokenizer(piece)
+                if not token.text.isspace()
+            ]
+        keep_small(nlp.vocab)
+    return tokens
 
 
 def _pieces(text: str) -> Iterator[tuple[int, str]]:

@@ -109,15 +109,14 @@ class Metrics:
         self.refusals = Counter("ner_refusals_total", "Requests and lines answered with a problem.", ["kind"])
 
     def answered(self, language: str, answers: Sequence[Sequence[Mapping[str, Any]]]) -> None:
-        """Take in what a model found in the texts of a call."""
-        self.called(language, len(answers))
+        """Take in what a model found in the texts of a request."""
+        self.texts.add(language, amount=len(answers))
         for label, number in Tally(entity["label"] for entities in answers for entity in entities).items():
             self.entities.add(language, label, amount=number)
 
     def called(self, language: str, texts: int) -> None:
         """Take in a call that a model answered, of so many texts."""
         self.call_texts.observe(texts, language)
-        self.texts.add(language, amount=texts)
 
     def render(self, gauges: Iterable[Counter | Histogram | Gauge] = ()) -> bytes:
         """All of it, with ``gauges``, in Prometheus' text format."""

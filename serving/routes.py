@@ -79,6 +79,7 @@ def callers(board: Switchboard) -> APIRouter:
         asking = board.call(language, lambda slot: invocations.invoke(slot, body, media_type))
         model, answer = await unless_gone(request, asking)
         board.metrics.called(language, rows)
+        board.metrics.texts.add(language, amount=rows)
         headers = {"X-Model": f"{model.name}/{model.version}"}
         return Response(answer, media_type="application/json", headers=headers)
 

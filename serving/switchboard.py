@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from functools import partial
 from itertools import chain
 from typing import Any, TypeVar
@@ -16,6 +16,7 @@ from pipeline.tokenize import without_surrogates
 from serving.answers import ModelFailed
 from serving.comparing import ShadowMetrics
 from serving.config import GatewayConfig
+from serving.gathering import Gatherer
 from serving.keeping import keeper
 from serving.languages import AUTO, detect, flags
 from serving.metrics import Counter, Gauge, Histogram, Metrics
@@ -61,6 +62,9 @@ class Switchboard:
                 partial(shadow.challenger, code) if shadow else lambda: None,
             )
             for code, route in self.routes.items()
+        }
+        self._gatherers = {
+            code: Gatherer(route.ask, partial(self.metrics.called, code)) for code, route in self.routes.items()
         }
         self._tasks: list[asyncio.Task] = []
 
@@ -123,7 +127,11 @@ class Switchboard:
             return await slot.predict(safe), time.perf_counter() - begun
 
         try:
-            model, (answers, seconds) = await self.call(language, predict, patient=patient)
+            if patient:  # already texts gathered from a stream
+                model, (answers, seconds) = await self.call(language, predict, patient=True)
+                self.metrics.called(language, len(answers))
+            else:
+                model, answers, seconds = await self._in_time(language, self._gatherers[language].predict(safe))
         except Problem as problem:
             return [problem] * len(items)
         if language in self.shadows:
@@ -151,10 +159,12 @@ class Switchboard:
         Raises:
             Problem: 429, 502, 503 or 504.
         """
-        seconds = self.config.limits.seconds
+        return await self._in_time(language, self.routes[language].ask(call, patient=patient), patient)
+
+    async def _in_time(self, language: str, work: Awaitable[T], patient: bool = False) -> T:
         with _as_problems(language):
-            async with asyncio.timeout(None if patient else seconds):
-                return await self.routes[language].ask(call, patient=patient)
+            async with asyncio.timeout(None if patient else self.config.limits.seconds):
+                return await work
 
     def models(self) -> list[dict[str, Any]]:
         """What serves each language, and its shadow."""

@@ -1,0 +1,211 @@
+"""Requests per second and response times of the gateway beside plain `mlflow models serve` and Hugging Face's pipeline.
+
+    python benchmarks/load.py --language en
+
+All systems are brought up side by side, each from a registry of its own in a temporary folder, and asked the same texts
+in turn: rounds of all numbers of clients, each round beginning with another system, so that what else the machine does
+falls on all of them. Ratios are taken within a round; the table gives medians over rounds. Every answer of our model is
+compared with what the same model answers to the text alone. Only figures are written, no text.
+
+The systems:
+    gateway               our gateway in front of our served model
+    mlflow, unoptimised   plain `mlflow models serve` of the same ensemble with the transformer as trained, PyTorch fp32
+    mlflow, optimised     plain `mlflow models serve` of our served model
+    hugging face          the encoder alone in Hugging Face's pipeline, fp32, behind the same gateway
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from clients import Entities, Outcome, Plan, ask_alone
+from load_figures import (
+    OPTIMISED,
+    OURS,
+    RIVAL,
+    SAME_MODEL,
+    UNOPTIMISED,
+    Run,
+    Runs,
+    marks,
+    percentiles,
+    summarise,
+    table,
+)
+from systems import Served, crown_all, gateway, make_workspace, plain
+from texts import development_documents, pieces
+
+from pipeline.errors import NerError
+from pipeline.files import write_json
+from pipeline.progress import bar
+from pipeline.settings import Workspace
+
+HERE = Path(__file__).resolve().parent
+LEVELS = (1, 8, 64)
+PACKAGES = ("fastapi", "mlflow", "onnxruntime", "spacy", "torch", "transformers", "uvicorn")
+
+
+def drive(plan: Plan) -> Outcome:
+    """Run a plan in a process of its own.
+
+    Raises:
+        NerError: the process failed, or did not end.
+    """
+    command = [sys.executable, str(HERE / "clients.py")]
+    limit = plan.warm_up + plan.seconds + 180  # requests have 120 s
+    try:
+        done = subprocess.run(command, input=json.dumps(asdict(plan)), capture_output=True, text=True, timeout=limit)
+    except subprocess.TimeoutExpired:
+        raise NerError(f"the clients did not end within {limit:.0f} s", where=plan.url) from None
+    if done.returncode:
+        raise NerError(f"the clients failed: {done.stderr.strip()[-1000:]}", where=plan.url)
+    return Outcome(**json.loads(done.stdout))
+
+
+def measure(
+    systems: Sequence[Served], make_plan: Callable[[Served, int], Plan], levels: Sequence[int], rounds: int
+) -> Runs:
+    """All systems under all numbers of clients, interleaved; each round begins with another system."""
+    runs: Runs = {(system.name, level): [] for level in levels for system in systems}
+    with bar(rounds * len(runs), "load", unit="run") as progress:
+        for turn in range(rounds):
+            shift = turn % len(systems)
+            for level in levels:
+                for system in [*systems[shift:], *systems[:shift]]:
+                    plan = make_plan(system, level)
+                    drive(Plan(**asdict(plan) | {"seconds": plan.warm_up, "warm_up": 0, "expected": None}))
+                    before = system.cpu_seconds()
+                    outcome = drive(Plan(**asdict(plan) | {"warm_up": 0}))
+                    spent = system.cpu_seconds() - before
+                    runs[system.name, level].append(Run(outcome, spent, sum(system.resident_mb().values())))
+                    progress.update()
+    return runs
+
+
+@contextmanager
+def serve(options: argparse.Namespace, folder: Path) -> Iterator[list[Served]]:
+    """The systems that were asked for, ready; they end with the context."""
+    language, ensemble = options.language, options.ensemble
+    trained = {language: options.trained or ensemble / "trained" / "transformer"}
+    settings = {} if options.concurrency is None else {"concurrency": options.concurrency}
+
+    def workspace(name: str, swap: bool) -> Workspace:
+        return make_workspace(folder / name, {language: ensemble}, settings, trained if swap else None)
+
+    if set(options.systems) & {UNOPTIMISED, RIVAL} and not trained[language].is_dir():
+        raise NerError("the transformer as trained is missing", where=str(trained[language]), remedy="--trained FOLDER")
+    with ExitStack() as stack, bar(len(options.systems), "start", unit="system") as progress:
+        systems, ours = [], workspace("ours", False)
+        model = crown_all(ours)[language]
+        for name in options.systems:
+            if name == OURS:
+                systems.append(stack.enter_context(gateway(name, ours)))
+            elif name == OPTIMISED:
+                systems.append(stack.enter_context(plain(name, model, folder / "optimised.log")))
+            elif name == UNOPTIMISED:
+                slow = crown_all(workspace("unoptimised", True), HERE / "rivals" / "torch_ensemble.py")[language]
+                systems.append(stack.enter_context(plain(name, slow, folder / "unoptimised.log")))
+            else:
+                rival = workspace("rival", True)
+                crown_all(rival, HERE / "rivals" / "hugging_face.py")
+                systems.append(stack.enter_context(gateway(name, rival)))
+            progress.update()
+        yield systems
+
+
+def alone(systems: Sequence[Served], language: str, texts: Sequence[str]) -> list[Entities]:
+    """What our model answers to each text alone: of the plain server if it runs, else of the gateway."""
+    found = [system for name in reversed(SAME_MODEL) for system in systems if system.name == name]
+    if not found:
+        return []
+    with bar(len(texts), f"alone ({found[0].name})", unit="text") as progress:
+        answers = []
+        for entities in ask_alone(found[0].url, found[0].protocol, language, texts):
+            answers.append(entities)
+            progress.update()
+    return answers
+
+
+def run(options: argparse.Namespace) -> bool:
+    """Bring everything up, measure, print, write; whether all marks are reached."""
+    if hasattr(os, "sched_setaffinity"):  # what is started inherits it
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: options.cores])
+    documents = development_documents(options.ensemble / "documents", options.language)
+    texts = pieces(documents, options.texts, options.seed)
+    with TemporaryDirectory(prefix="ner-load-", ignore_cleanup_errors=True) as folder:
+        with serve(options, Path(folder)) as systems:
+            expected = alone(systems, options.language, texts)
+
+            def plan(system: Served, level: int) -> Plan:
+                known = expected if system.name in SAME_MODEL else None
+                ask = (system.url, system.protocol, options.language, texts)
+                return Plan(*ask, level, options.seconds, options.warm_up, options.seed, known)
+
+            figures = summarise(measure(systems, plan, options.clients, options.rounds))
+    reached = marks(figures)
+    print(table(figures))
+    for mark, met in reached.items():
+        print(f"{'yes' if met else 'NO '}  {mark}")
+    output = options.output or HERE / "results" / f"load.{options.language}.json"
+    lengths = percentiles([float(len(text)) for text in texts])
+    write_json(
+        output,
+        {
+            "language": options.language,
+            "texts": {"number": len(texts), "characters_p50_p95_p99": [round(each) for each in lengths]},
+            "cores": options.cores,
+            "seconds": options.seconds,
+            "rounds": options.rounds,
+            "ratio_to": UNOPTIMISED,
+            "machine": {"processor": platform.machine(), "cores": os.cpu_count(), "python": platform.python_version()},
+            "versions": {package: version(package) for package in PACKAGES},
+            "marks": reached,
+            "figures": [asdict(figure) for figure in figures],
+        },
+    )
+    print(f"written to {output}")
+    return all(reached.values())
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    names = {"ours": OURS, "unoptimised": UNOPTIMISED, "optimised": OPTIMISED, "rival": RIVAL}
+    parser.add_argument("--language", "-l", choices=["en", "ru"], default="en")
+    parser.add_argument("--ensemble", type=Path, help="folder with ensemble.json and legs (default: the profile's)")
+    parser.add_argument("--trained", type=Path, help="trained transformer (default: trained/transformer beside them)")
+    parser.add_argument("--systems", nargs="+", choices=list(names), default=list(names), help="(default: all)")
+    parser.add_argument("--clients", nargs="+", type=int, default=list(LEVELS), help="at once (default 1 8 64)")
+    parser.add_argument("--seconds", type=float, default=20, help="of each run (default 20)")
+    parser.add_argument("--warm-up", type=float, default=3, help="seconds before each run (default 3)")
+    parser.add_argument("--rounds", type=int, default=3, help="runs of each system and number of clients (default 3)")
+    parser.add_argument("--texts", type=int, default=200, help="different texts (default 200)")
+    parser.add_argument("--seed", type=int, default=13)
+    parser.add_argument("--cores", type=int, default=2, help="that everything runs on, the clients too (default 2)")
+    parser.add_argument("--concurrency", type=int, help="of the gateways (default: serving.concurrency)")
+    parser.add_argument("--output", type=Path, help="JSON file (default benchmarks/results/load.<language>.json)")
+    options = parser.parse_args(arguments)
+    options.systems = [names[name] for name in options.systems]
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started ends
+    os.environ.pop("MLFLOW_TRACKING_URI", None)  # the registries here are temporary ones
+    try:
+        options.ensemble = (options.ensemble or Workspace.load().paths.out(options.language)).resolve()
+        return 0 if run(options) else 1
+    except NerError as error:
+        parser.exit(2, f"error: {error}\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

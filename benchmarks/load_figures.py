@@ -1,0 +1,110 @@
+"""Figures of the benchmark of serving, out of what each system did in each round."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import median, quantiles
+
+from clients import Outcome
+
+OURS, UNOPTIMISED, OPTIMISED, RIVAL = "gateway", "mlflow, unoptimised", "mlflow, optimised", "hugging face"
+SAME_MODEL = (OURS, OPTIMISED)  # whose answers are compared
+MARK_LEVEL, MARK_RATIO, MARK_TAIL = 8, 3.0, 10.0
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A system under so many clients: medians over rounds, sums of what went wrong."""
+
+    system: str
+    clients: int
+    requests_per_second: float
+    ratio: float
+    """To plain MLflow with the unoptimised model, in the same round."""
+    p50_ms: float
+    p95_ms: float
+    p99_ms: float
+    cpu_ms: float
+    """CPU time of the system's processes a request, milliseconds."""
+    resident_mb: float
+    requests: int
+    failures: int
+    different: int | None
+    """Answers that were not those to the text alone; None: not compared."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One system under one number of clients, once."""
+
+    outcome: Outcome
+    cpu_seconds: float
+    resident_mb: float
+
+    @property
+    def rate(self) -> float:
+        return len(self.outcome.milliseconds) / self.outcome.seconds
+
+
+Runs = dict[tuple[str, int], list[Run]]
+
+
+def percentiles(values: Sequence[float]) -> tuple[float, float, float]:
+    """The 50th, 95th and 99th percentile; NaN where there is none."""
+    if len(values) < 2:
+        return (values[0],) * 3 if values else (float("nan"),) * 3
+    cuts = quantiles(values, n=100, method="inclusive")
+    return cuts[49], cuts[94], cuts[98]
+
+
+def summarise(runs: Runs) -> list[Figure]:
+    """The figures of all runs."""
+    figures = []
+    for (name, level), own in runs.items():
+        times = [percentiles(run.outcome.milliseconds) for run in own]
+        base = runs.get((UNOPTIMISED, level), [])
+        ratios = [run.rate / other.rate for run, other in zip(own, base, strict=False) if other.rate]
+        compared = name in SAME_MODEL
+        figures.append(
+            Figure(
+                system=name,
+                clients=level,
+                requests_per_second=round(median(run.rate for run in own), 1),
+                ratio=round(median(ratios), 2) if ratios else float("nan"),
+                p50_ms=round(median(time[0] for time in times), 1),
+                p95_ms=round(median(time[1] for time in times), 1),
+                p99_ms=round(median(time[2] for time in times), 1),
+                cpu_ms=round(median(1000 * run.cpu_seconds / max(1, len(run.outcome.milliseconds)) for run in own), 2),
+                resident_mb=round(max(run.resident_mb for run in own)),
+                requests=sum(len(run.outcome.milliseconds) for run in own),
+                failures=sum(sum(run.outcome.failures.values()) for run in own),
+                different=sum(run.outcome.different for run in own) if compared else None,
+            )
+        )
+    return figures
+
+
+def marks(figures: Sequence[Figure]) -> dict[str, bool]:
+    """What the figures are to reach, and whether they do."""
+    ours = [figure for figure in figures if figure.system == OURS]
+    found = {f"no request of the {OURS} failed": not any(figure.failures for figure in ours)}
+    found["its answers are those to each text alone"] = bool(ours) and not any(figure.different for figure in ours)
+    for figure in ours:
+        if figure.clients == MARK_LEVEL:
+            where = f"at {MARK_LEVEL} clients"
+            found[f"{where} {MARK_RATIO:g} times the requests/s of {UNOPTIMISED}"] = figure.ratio >= MARK_RATIO
+            found[f"{where} p99 under {MARK_TAIL:g} times p50"] = figure.p99_ms < MARK_TAIL * figure.p50_ms
+    return found
+
+
+def table(figures: Sequence[Figure]) -> str:
+    """The figures as Markdown."""
+    head = "| Clients | System | requests/s | ratio | p50 ms | p95 ms | p99 ms | CPU ms | MB | failed | different |"
+    lines = [head, "|---:|---|" + "---:|" * 9]
+    for figure in figures:
+        cells = [figure.requests_per_second, figure.ratio, figure.p50_ms, figure.p95_ms, figure.p99_ms, figure.cpu_ms]
+        different = "–" if figure.different is None else figure.different
+        cells += [round(figure.resident_mb), figure.failures, different]
+        lines.append(f"| {figure.clients} | {figure.system} | " + " | ".join(map(str, cells)) + " |")
+    return "\n".join(lines)

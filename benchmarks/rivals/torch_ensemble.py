@@ -1,0 +1,31 @@
+"""The served model before it is made fast: the same ensemble, its transformer in PyTorch fp32 as training left it.
+
+Handed to MLflow as a file, in place of serving/model.py; the artifact ``transformer`` is the trained folder.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mlflow.models import set_model
+from mlflow.pyfunc import PythonModelContext
+
+from serving.model import NerModel
+
+
+class TorchNerModel(NerModel):
+    """The ensemble of a folder, with another form of one leg."""
+
+    def load_context(self, context: PythonModelContext) -> None:
+        """Load the ensemble, with ``TorchLeg`` as the leg ``transformer``."""
+        from pipeline import legs
+        from pipeline.ensemble import Ensemble
+
+        legs.LEGS["transformer"] = "pipeline.legs.transformer_torch:TorchLeg"
+        folders = {name: Path(path) for name, path in context.artifacts.items() if name != "ensemble"}
+        import torch  # noqa: F401 (before the legs are loaded, which hide it from spaCy otherwise)
+
+        self.ensemble = Ensemble.load(Path(context.artifacts["ensemble"]), folders)
+
+
+set_model(TorchNerModel())
