@@ -27,7 +27,7 @@ def count(body: bytes, media_type: str, limits: Limits) -> int:
     """The number of rows of a body, which is within the limits.
 
     Raises:
-        Problem: it is not (413), cannot be read (400), or has none of MLflow's shapes (422).
+        Problem: it is not (413), cannot be read (400), or has none of MLflow's shapes, or more than that (422).
     """
     rows, characters = _count_csv(body) if media_type == CSV else _count_json(parse_json(body))
     check_size(rows, characters, limits)
@@ -49,6 +49,9 @@ def _count_json(value: Any) -> tuple[int, int]:
     found = [shape for shape in SHAPES if shape in value] if isinstance(value, dict) else []
     if len(found) != 1:
         raise invalid(f"The body must be an object with one of: {', '.join(SHAPES)}.", "")
+    if more := sorted(set(value) - {*found}):
+        # with ``params`` a caller could speak to the model past the gateway; MLflow takes some other fields for such
+        raise invalid(f"{found[0]} must stand alone.", "/params" if "params" in more else "")
     shape, data = found[0], value[found[0]]
     if shape == "dataframe_split":
         data = data.get("data") if isinstance(data, dict) else None

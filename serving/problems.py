@@ -79,6 +79,11 @@ def unavailable(detail: str, retry_after: int = 5) -> Problem:
     return Problem(503, "no-model", "No model is live", detail, retry_after=retry_after)
 
 
+def no_tokens(detail: str) -> Problem:
+    """The live version cannot do what newer ones can."""
+    return Problem(409, "no-tokens", "The model cannot give tokens", detail)
+
+
 def unsupported(allowed: Sequence[str]) -> Problem:
     """The body's media type is not one that is read here."""
     return Problem(

@@ -18,7 +18,7 @@ from serving.switchboard import Switchboard
 
 ENTITIES = {
     "response_model": schemas.EntitiesAnswer,
-    "responses": schemas.problems(400, 408, 413, 415, 422, 429, 502, 503, 504),
+    "responses": schemas.problems(400, 408, 409, 413, 415, 422, 429, 502, 503, 504),
     "openapi_extra": schemas.body({"application/json": schemas.schema(schemas.EntitiesRequest)}),
 }
 LINE_IN = {"anyOf": [{"type": "string"}, schemas.schema(schemas.StreamRequest)]}

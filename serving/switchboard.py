@@ -6,23 +6,24 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable, Coroutine, Iterator, Sequence
-from itertools import chain
 from typing import Any, TypeVar
 
 from pipeline.errors import NerError
 from pipeline.tokenize import without_surrogates
-from serving.answers import ModelFailed
+from serving.answers import ModelFailed, NoTokens
 from serving.config import GatewayConfig
-from serving.languages import AUTO, detect, flags
+from serving.languages import flags
 from serving.metrics import Gauge, Metrics
 from serving.payload import Item
-from serving.problems import Problem, busy, unavailable
+from serving.problems import Problem, busy, no_tokens, unavailable
 from serving.queueing import CallQueue, CallsFull
+from serving.runs import Part, parts_of, put_together
 from serving.slots import ServedModel, Slot, SlotGone, SlotTimeout
 from serving.switching import NoModel, Route
 
 log = logging.getLogger("serving")
 T = TypeVar("T")
+LONG = 10_000  # characters
 
 
 class Switchboard:
@@ -84,7 +85,7 @@ class Switchboard:
         """A result for each text, in order; texts of a language go to its model together.
 
         Raises:
-            Problem: 429, 502, 503 or 504.
+            Problem: 409, 429, 502, 503 or 504.
         """
         answers = await self.answer_each(items)
         if problem := next((answer for answer in answers if isinstance(answer, Problem)), None):
@@ -94,38 +95,66 @@ class Switchboard:
     async def answer_each(self, items: Sequence[Item], *, patient: bool = False) -> list[dict[str, Any] | Problem]:
         """A result for each text, or why there is none, in order; texts of a language go to its model together.
 
+        Where the language is told by the text, each model reads the sentences in its language (:mod:`serving.runs`).
+
         Args:
             items: the texts.
             patient: wait as long as it takes for a place in the model's queue.
         """
-        languages = self.config.languages
-        chosen = [detect(item.text, languages) if item.language == AUTO else item.language for item in items]
-        groups = {code: [i for i, c in enumerate(chosen) if c == code] for code in dict.fromkeys(chosen)}
-        answers = await asyncio.gather(
-            *(self._ask(code, [items[index] for index in indices], patient) for code, indices in groups.items())
+        # a long text in two languages takes a while to cut, in which others are to be heard
+        long = sum(len(item.text) for item in items) > LONG
+        plans = await asyncio.to_thread(self._plans, items) if long else self._plans(items)
+        groups: dict[tuple[str, bool], list[tuple[int, Part]]] = {}
+        for index, parts in enumerate(plans):
+            for part in parts:
+                groups.setdefault((part.language, items[index].options.tokens), []).append((index, part))
+        answered = await asyncio.gather(
+            *(
+                self._ask(language, [part.text for _, part in placed], tokens, patient)
+                for (language, tokens), placed in groups.items()
+            )
         )
-        placed = dict(zip(chain.from_iterable(groups.values()), chain.from_iterable(answers), strict=True))
-        return [placed[index] for index in range(len(items))]
+        found = {
+            (index, part.language): each
+            for placed, answers in zip(groups.values(), answered, strict=True)
+            for (index, part), each in zip(placed, answers, strict=True)
+        }
+        return [
+            self._result(item, parts, [found[index, part.language] for part in parts])
+            for index, (item, parts) in enumerate(zip(items, plans, strict=True))
+        ]
 
-    async def _ask(self, language: str, items: Sequence[Item], patient: bool) -> list[dict[str, Any] | Problem]:
-        safe = [without_surrogates(item.text) for item in items]
+    def _plans(self, items: Sequence[Item]) -> list[list[Part]]:
+        """What each language's model is to read of each text."""
+        return [parts_of(item.text, item.language, self.config.languages) for item in items]
+
+    async def _ask(
+        self, language: str, texts: Sequence[str], tokens: bool, patient: bool
+    ) -> list[tuple[ServedModel, dict[str, Any]] | Problem]:
+        safe = [without_surrogates(text) for text in texts]
         try:
-            model, answers = await self.call(language, lambda slot: slot.predict(safe), patient=patient)
+            model, answers = await self.call(language, lambda slot: slot.answer(safe, tokens=tokens), patient=patient)
         except Problem as problem:
-            return [problem] * len(items)
-        self.metrics.answered(language, answers)
-        return [self._result(item, language, model, found) for item, found in zip(items, answers, strict=True)]
+            return [problem] * len(texts)
+        self.metrics.answered(language, [answer["entities"] for answer in answers])
+        return [(model, answer) for answer in answers]
 
     def _result(
-        self, item: Item, language: str, model: ServedModel, entities: Sequence[dict[str, Any]]
-    ) -> dict[str, Any]:
-        as_sent = [entity | {"text": item.text[entity["start"] : entity["end"]]} for entity in entities]
-        result = {
-            "language": language,
-            "model": {"name": model.name, "version": model.version},
-            "entities": item.options.apply(item.text, as_sent),
-        }
-        doubts = flags(item.text, language, self.config.languages)
+        self, item: Item, parts: Sequence[Part], found: Sequence[tuple[ServedModel, dict[str, Any]] | Problem]
+    ) -> dict[str, Any] | Problem:
+        """The result for a text; a problem where a part of it was not answered, never half an answer."""
+        if problem := next((each for each in found if isinstance(each, Problem)), None):
+            return problem
+        models = [{"name": model.name, "version": model.version} for model, _ in found]
+        try:
+            with _as_problems(parts[0].language):
+                result = put_together(item.text, parts, [answer for _, answer in found], models)
+        except Problem as problem:
+            return problem
+        result["entities"] = item.options.apply(item.text, result["entities"])
+        if "tokens" in result:
+            result["tokens"] = item.options.counted(item.text, result["tokens"])
+        doubts = flags({part.language: part.text for part in parts}, self.config.languages)
         return result | ({"flags": doubts} if doubts else {})
 
     async def call(
@@ -189,6 +218,8 @@ def _as_problems(language: str) -> Iterator[None]:
         raise unavailable(f"No model for {language!r} is live ({error.state}).", wait) from None
     except CallsFull as error:
         raise busy(f"{str(error).capitalize()} for the model for {language!r}; no more may.") from None
+    except NoTokens as error:
+        raise no_tokens(f"{str(error).capitalize()}. Leave out tokens, or have the model trained anew.") from None
     except SlotGone as error:
         log.warning("slot gone", extra={"fields": {"language": language, "error": str(error)}})
         raise unavailable(f"The model for {language!r} is being restarted.") from None
