@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,13 +17,19 @@ from serving.answers import NoTokens
 from serving.config import GatewayConfig
 from serving.gateway import create_app
 from serving.payload import Limits
+from serving.processes import family_of
 from serving.slots import ServedModel, Slot, SlotTimeout, with_params
 from serving.tickets import issued
 
 TYPES = ["PER", "LOC"]
 SHORT = "Ada saw Oslo, and Bo saw Lima."
 LONG = ("Ada saw Oslo and Bo. " * 5000)[:100_000]
-MARGIN = 2.0  # seconds, for a machine that has other things to do
+SECONDS = 2.0  # of computing, the next answer included; the whole long text takes ten times that, and more
+
+
+def computed(slot: Slot) -> float:
+    """Seconds of computing that the served process has done: unlike the clock's, no busy machine changes them."""
+    return sum(sum(process.cpu_times()[:2]) for process in family_of(slot.pid))
 
 
 def test_parameters_are_put_into_a_body_however_it_is_written() -> None:
@@ -160,19 +165,21 @@ def test_a_long_text_that_is_called_off_frees_the_process(
                 for (path, long), seconds in zip([*calls, calls[0]], (0.2, 1.0, 2.5), strict=True):
                     asked = exchange(app, path, "application/json")
                     asked.send(json.dumps(long).encode(), more=False)
+                    while not route.queue.in_flight:
+                        await asyncio.sleep(0.01)
                     await asyncio.sleep(seconds)
                     working = route.queue.in_flight == 1
                     asked.leave()
-                    gone = time.monotonic()
+                    before_it = computed(route.live)
                     (after,) = (await client.post("/v1/entities", json=body)).json()["results"]
-                    seen.append((working, time.monotonic() - gone))
+                    seen.append((working, computed(route.live) - before_it))
                     assert after == before
                 assert not [*route.live._tickets.iterdir()]
                 return seen
 
     seen = asyncio.run(main())
     assert all(working for working, _ in seen), f"not all long texts were still being answered: {seen}"
-    assert max(seconds for _, seconds in seen) < 1 + MARGIN, seen
+    assert max(seconds for _, seconds in seen) < SECONDS, seen
 
 
 @pytest.mark.slow
