@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.bio import decode as spans_of
+from pipeline.cancelling import check_cancelled
 from pipeline.decode import Marginals, viterbi
 from pipeline.document import Document, Span
 from pipeline.names import ELSEWHERE, SEEN, Gazetteer, Mentions
@@ -67,6 +68,7 @@ def read_views(document: Document, stacked: np.ndarray, labels: Sequence[str]) -
     found: list[list[Span]] = [[] for _ in stacked]
     marginals: dict[int, list[Marginals]] = {}
     for number, sentence in enumerate(document.sentences):
+        check_cancelled()
         rows = stacked[:, sentence.start : sentence.end]
         if not rows[:, :, 1:].size or not (rows.argmax(axis=-1) > 0).any():
             continue  # O is likeliest everywhere, for every system
@@ -102,6 +104,7 @@ def describe(
     starts = [[span.start for span in spans] for spans in [*views.found[:-1], candidates]]
     rows: list[list[float]] = []
     for number, marginals in views.marginals.items():
+        check_cancelled()
         sentence = document.sentences[number]
         *inside, here = (
             spans[bisect_left(first, sentence.start) : bisect_left(first, sentence.end)]

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.bio import bio_labels
+from pipeline.cancelling import check_cancelled
 from pipeline.candidates import describe, feature_names, read_views
 from pipeline.chooser import Chooser
 from pipeline.document import Document, Span
@@ -22,6 +23,9 @@ from pipeline.errors import NerError
 from pipeline.files import read_json
 from pipeline.legs import load_leg
 from pipeline.legs.base import Leg
+from pipeline.legs.windows import WindowedLeg
+from pipeline.steps import SteppingLeg
+from pipeline.token_types import token_types
 from pipeline.vocabulary import keep_small
 
 _TINY = 1e-9
@@ -38,10 +42,15 @@ class Member:
 
 @dataclass(frozen=True)
 class Prediction:
-    """The spans of a document, by the ensemble and by each leg alone; a score is the probability to be right."""
+    """The spans of a document, by the ensemble and by each leg alone; a score is the probability to be right.
+
+    ``types``, where asked for: each token's probabilities to be outside and within each type, ``[tokens, 1 + types]``,
+    by the pool of the legs (a chooser decides over spans, and says nothing of tokens).
+    """
 
     spans: tuple[Span, ...]
     legs: dict[str, tuple[Span, ...]]
+    types: np.ndarray | None = None
 
 
 def temper(probabilities: np.ndarray, temperature: float) -> np.ndarray:
@@ -112,29 +121,50 @@ class Ensemble:
         if missing := [name for name in names if name not in legs]:
             raise NerError(f"the ensemble was tuned with other legs, of which here is no {', '.join(missing)}",
                            where=str(path), remedy="Tune it again: dvc repro")  # fmt: skip
-        loaded = [load_leg(member.name, legs[member.name]) for member in members]
+        loaded = [_stepping(load_leg(member.name, legs[member.name])) for member in members]
         chooser = Chooser.from_json(value["chooser"]) if value["chooser"] else None
         if chooser and list(chooser.features) != feature_names(names, value["types"]):
             raise NerError("the chooser was fitted to other features than this code's", where=str(path),
                            remedy="Tune it again: dvc repro")  # fmt: skip
         return cls(value["language"], value["types"], members, loaded, chooser)
 
-    def predict(self, documents: Sequence[Document]) -> list[Prediction]:
-        """Spans of each document, by the ensemble and by each calibrated leg alone."""
+    def predict(self, documents: Sequence[Document], *, types: bool = False) -> list[Prediction]:
+        """Spans of each document, by the ensemble and by each calibrated leg alone.
+
+        Args:
+            documents: with their sentences.
+            types: tell the probabilities of each token, too.
+
+        Raises:
+            Cancelled: see :func:`pipeline.cancelling.check_cancelled`.
+        """
         by_leg = [leg.predict(documents) for leg in self._legs]
         for leg in self._legs:
-            if nlp := getattr(leg, "_nlp", None):  # spaCy's; the lock keeps its other callers out
-                with leg._lock:
+            inner = leg.leg if isinstance(leg, SteppingLeg) else leg
+            if nlp := getattr(inner, "_nlp", None):  # spaCy's; the lock keeps its other callers out
+                with inner._lock:
                     keep_small(nlp.vocab)
-        return [self.combine(document, [rows[index] for rows in by_leg]) for index, document in enumerate(documents)]
+        return [
+            self.combine(document, [rows[index] for rows in by_leg], types=types)
+            for index, document in enumerate(documents)
+        ]
 
-    def combine(self, document: Document, by_leg: Sequence[np.ndarray]) -> Prediction:
+    def combine(self, document: Document, by_leg: Sequence[np.ndarray], *, types: bool = False) -> Prediction:
         """The prediction for one document from the legs' probabilities ``[tokens, labels]``, in members' order."""
-        views = read_views(document, stack(by_leg, self.members), self.labels)
+        check_cancelled()
+        stacked = stack(by_leg, self.members)
+        views = read_views(document, stacked, self.labels)
         *legs, spans = views.found
         if self.chooser:
             candidates, described = describe(document, views, self.types, self.chooser.gazetteer)
             spans = self.chooser.choose(candidates, described)
         return Prediction(
-            tuple(spans), {member.name: tuple(found) for member, found in zip(self.members, legs, strict=True)}
+            tuple(spans),
+            {member.name: tuple(found) for member, found in zip(self.members, legs, strict=True)},
+            token_types(stacked[-1], document.sentences) if types else None,
         )
+
+
+def _stepping(leg: Leg) -> Leg:
+    """The leg itself if it goes window by window, else in steps."""
+    return leg if isinstance(leg, WindowedLeg) else SteppingLeg(leg)

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from serving.client import AsyncClient, Client
     from serving.exchange import ServiceError
-    from serving.results import Entity, Model, Result, to_pandas
+    from serving.results import Entity, Model, Result, TokenTypes, to_pandas
 
-__all__ = ["AsyncClient", "Client", "Entity", "Model", "Result", "ServiceError", "to_pandas"]
+__all__ = ["AsyncClient", "Client", "Entity", "Model", "Result", "ServiceError", "TokenTypes", "to_pandas"]
 
 _MODULES = {"AsyncClient": "client", "Client": "client", "ServiceError": "exchange"}
 

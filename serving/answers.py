@@ -18,6 +18,10 @@ class ModelFailed(Exception):
     """The model raised an error, or answered something that is no list of entities."""
 
 
+class NoTokens(Exception):
+    """The model version was registered before models could tell tokens."""
+
+
 @dataclass(frozen=True, slots=True)
 class Failure:
     """Why MLflow gave no predictions: ``raised`` by the model; ``reason`` is for the log and quotes no text."""
@@ -42,7 +46,8 @@ def check_predictions(texts: Sequence[str], predictions: Any) -> list[list[dict[
     """The entities of each text, with ``text`` taken from the text itself.
 
     Raises:
-        ModelFailed: not one list of entities a text, offsets outside of the text, or scores that are no numbers.
+        ModelFailed: not one list of entities a text, offsets outside of the text, or scores that are no numbers; where
+            tokens are told, the same of them.
     """
     if not isinstance(predictions, list) or len(predictions) != len(texts):
         raise ModelFailed("the model did not answer every text")
@@ -53,8 +58,24 @@ def check_predictions(texts: Sequence[str], predictions: Any) -> list[list[dict[
             raise ModelFailed("the model's answer has no list of entities")
         for entity in entities:
             _check_entity(text, entity)
+        if "tokens" in prediction:
+            _check_tokens(text, prediction["tokens"])
         checked.append(entities)
     return checked
+
+
+def _check_tokens(text: str, tokens: Any) -> None:
+    last = 0
+    for token in tokens if isinstance(tokens, list) else [None]:
+        start, end = (token.get("start"), token.get("end")) if isinstance(token, dict) else (None, None)
+        if not (isinstance(start, int) and isinstance(end, int) and last <= start < end <= len(text)):
+            raise ModelFailed("the model's tokens are out of order, or lie outside of the text")
+        chances = token.get("probabilities")
+        if token.get("text") != text[start:end] or not isinstance(chances, dict):
+            raise ModelFailed(f"the model's token at {start}:{end} is out of form")
+        if not all(isinstance(chance, int | float) and 0 <= chance <= 1 for chance in chances.values()):
+            raise ModelFailed(f"the probabilities of the token at {start}:{end} are none")
+        last = end
 
 
 def _check_entity(text: str, entity: Any) -> None:

@@ -78,7 +78,12 @@ class Client(_Connection[httpx.Client]):
 
     @overload
     def entities(
-        self, text: str, language: str = ..., min_score: float | None = ..., types: Iterable[str] | None = ...
+        self,
+        text: str,
+        language: str = ...,
+        min_score: float | None = ...,
+        types: Iterable[str] | None = ...,
+        tokens: bool = ...,
     ) -> Result: ...
     @overload
     def entities(
@@ -87,6 +92,7 @@ class Client(_Connection[httpx.Client]):
         language: str = ...,
         min_score: float | None = ...,
         types: Iterable[str] | None = ...,
+        tokens: bool = ...,
     ) -> list[Result]: ...
     def entities(
         self,
@@ -94,19 +100,21 @@ class Client(_Connection[httpx.Client]):
         language: str = AUTO,
         min_score: float | None = None,
         types: Iterable[str] | None = None,
+        tokens: bool = False,
     ) -> Result | list[Result]:
         """The entities of a text, or of each of several.
 
         Args:
             text: a string, or several: any number, sent in batches.
-            language: ``auto`` (told by the script of each text) or a code.
+            language: ``auto`` (told by the script of each sentence) or a code.
             min_score: leave out entities of a lower score.
             types: leave out entities of other types.
+            tokens: tell each token's probabilities, too.
 
         Raises:
             ServiceError: the gateway refuses, fails or does not answer.
         """
-        results = list(self.stream([text] if isinstance(text, str) else text, language, min_score, types))
+        results = list(self.stream([text] if isinstance(text, str) else text, language, min_score, types, tokens))
         return results[0] if isinstance(text, str) else results
 
     def stream(
@@ -115,12 +123,13 @@ class Client(_Connection[httpx.Client]):
         language: str = AUTO,
         min_score: float | None = None,
         types: Iterable[str] | None = None,
+        tokens: bool = False,
     ) -> Iterator[Result]:
         """The results of texts in their order, a batch at a time: neither texts nor results are gathered beyond that.
 
         Args and errors: see :meth:`entities`. What came before an error has been yielded.
         """
-        options, first = chosen(language, min_score, types), 0
+        options, first = chosen(language, min_score, types, tokens), 0
         for batch in self._batcher().batches(texts):
             yield from self._run(self._exchange.find(batch, options, first))
             first += len(batch)
@@ -174,7 +183,12 @@ class AsyncClient(_Connection[httpx.AsyncClient]):
 
     @overload
     async def entities(
-        self, text: str, language: str = ..., min_score: float | None = ..., types: Iterable[str] | None = ...
+        self,
+        text: str,
+        language: str = ...,
+        min_score: float | None = ...,
+        types: Iterable[str] | None = ...,
+        tokens: bool = ...,
     ) -> Result: ...
     @overload
     async def entities(
@@ -183,6 +197,7 @@ class AsyncClient(_Connection[httpx.AsyncClient]):
         language: str = ...,
         min_score: float | None = ...,
         types: Iterable[str] | None = ...,
+        tokens: bool = ...,
     ) -> list[Result]: ...
     async def entities(
         self,
@@ -190,10 +205,11 @@ class AsyncClient(_Connection[httpx.AsyncClient]):
         language: str = AUTO,
         min_score: float | None = None,
         types: Iterable[str] | None = None,
+        tokens: bool = False,
     ) -> Result | list[Result]:
         """As :meth:`Client.entities`."""
         texts = [text] if isinstance(text, str) else text
-        results = [result async for result in self.stream(texts, language, min_score, types)]
+        results = [result async for result in self.stream(texts, language, min_score, types, tokens)]
         return results[0] if isinstance(text, str) else results
 
     async def stream(
@@ -202,9 +218,10 @@ class AsyncClient(_Connection[httpx.AsyncClient]):
         language: str = AUTO,
         min_score: float | None = None,
         types: Iterable[str] | None = None,
+        tokens: bool = False,
     ) -> AsyncIterator[Result]:
         """As :meth:`Client.stream`; the texts may come asynchronously too."""
-        options, first = chosen(language, min_score, types), 0
+        options, first = chosen(language, min_score, types, tokens), 0
         async for batch in self._batcher().async_batches(texts):
             for result in await self._run(self._exchange.find(batch, options, first)):
                 yield result
@@ -244,9 +261,9 @@ class AsyncClient(_Connection[httpx.AsyncClient]):
         await self.close()
 
 
-def chosen(language: str, min_score: float | None, types: Iterable[str] | None) -> dict[str, Any]:
+def chosen(language: str, min_score: float | None, types: Iterable[str] | None, tokens: bool = False) -> dict[str, Any]:
     """The fields of a request beside its texts; what is not given is not sent."""
     if types is not None:
         types = [types] if isinstance(types, str) else list(types)
-    given = {"language": language, "min_score": min_score, "types": types}
+    given = {"language": language, "min_score": min_score, "types": types, "tokens": tokens or None}
     return {name: value for name, value in given.items() if value is not None}

@@ -16,8 +16,7 @@ from serving.answers import ModelFailed
 from serving.slots import ServedModel, Slot
 
 TEXTS, CHARACTERS = 16, 4000  # in a call that is gathered, at most
-Entities = list[dict[str, Any]]
-Answer = tuple[ServedModel, list[Entities], float]  # and the seconds that the model's call took
+Answer = tuple[ServedModel, list[dict[str, Any]], float]  # and the seconds that the model's call took
 Ask = Callable[[Callable[[Slot], Coroutine[Any, Any, None]]], Awaitable[Any]]
 
 
@@ -59,8 +58,8 @@ class Gatherer:
         self._called = called
         self._waiting: list[Job] = []
 
-    async def predict(self, texts: Sequence[str]) -> Answer:
-        """The live version, its entities of each text, and the seconds of its call.
+    async def answer(self, texts: Sequence[str]) -> Answer:
+        """The live version, its answer to each text, and the seconds of its call.
 
         Who is cancelled while waiting is never asked.
 
@@ -109,7 +108,7 @@ class Gatherer:
 
     async def _call(self, slot: Slot, jobs: Sequence[Job]) -> None:
         begun = time.perf_counter()
-        answers = await slot.predict([text for job in jobs for text in job.texts])
+        answers = await slot.answer([text for job in jobs for text in job.texts])
         self._called(len(answers))
         at, seconds = 0, time.perf_counter() - begun
         for job in jobs:

@@ -25,7 +25,8 @@ def count(body: bytes, media_type: str, limits: Limits) -> int:
     """The number of rows of a body, which is within the limits.
 
     Raises:
-        Problem: it is not (413), cannot be read (400), has none of MLflow's shapes or holds what it cannot (422).
+        Problem: it is not (413), cannot be read (400), has none of MLflow's shapes, more than that, or what it cannot
+            hold (422).
     """
     rows, characters = _count_csv(body) if media_type == CSV else _count_json(parse_json(body))
     check_size(rows, characters, limits)
@@ -47,8 +48,9 @@ def _count_json(value: Any) -> tuple[int, int]:
     found = [shape for shape in SHAPES if shape in value] if isinstance(value, dict) else []
     if len(found) != 1:
         raise invalid(f"The body must be an object with one of: {', '.join(SHAPES)}.", "")
-    if "params" in value:  # the model takes none, and MLflow would write their names into its log
-        raise invalid("params are not taken here.", "/params")
+    if more := sorted(set(value) - {*found}):
+        # with ``params`` a caller could speak to the model past the gateway; MLflow takes some other fields for such
+        raise invalid(f"{found[0]} must stand alone.", "/params" if "params" in more else "")
     shape, data = found[0], value[found[0]]
     if shape == "dataframe_split":
         data = data.get("data") if isinstance(data, dict) else None

@@ -6,8 +6,10 @@ It knows nothing of training; with it the project's code is frozen, so that the 
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +18,10 @@ from mlflow.models import set_model
 from mlflow.pyfunc import PythonModel, PythonModelContext
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+
     from pipeline.document import Document, Span
     from pipeline.ensemble import Prediction
 
@@ -30,6 +36,10 @@ class NerModel(PythonModel):
     ``start`` and ``end`` (Unicode code points into the text as sent, ``text[start:end]`` is the entity), ``text``,
     ``label``, ``score`` and ``legs``: by leg the ``label``, ``score``, ``start`` and ``end`` of what it found there,
     or nulls.
+
+    Parameters: with ``tokens`` each row also has ``"tokens": [...]``, each with ``start``, ``end``, ``text`` and
+    ``probabilities`` by type and of ``O``, which sum to 1; ``ticket`` names what lets the call go on (see
+    :mod:`serving.tickets`).
     """
 
     def load_context(self, context: PythonModelContext) -> None:
@@ -46,25 +56,35 @@ class NerModel(PythonModel):
 
         Raises:
             ValueError: there is no column ``text``, or a value is no string.
+            Cancelled: the call's ticket was withdrawn.
             ModelError: anything else went wrong.
         """
+        from pipeline.cancelling import cancelled_when
+        from serving.tickets import withdrawn
+
         if COLUMN not in getattr(model_input, "columns", ()):
             raise ValueError(f"the input needs a column {COLUMN!r}")
         texts = [checked(value, row) for row, value in enumerate(model_input[COLUMN].tolist())]
-        with quoting_nothing():
-            return [{"entities": self.entities(text)} for text in texts]
+        params = params or {}
+        with cancelled_when(withdrawn(params.get("ticket", ""))), quoting_nothing():
+            return [self.answer(text, tokens=params.get("tokens", False)) for text in texts]
 
-    def entities(self, text: str) -> list[dict[str, Any]]:
-        """The entities of one text; lone surrogates, which no encoder takes, are read as U+FFFD."""
+    def answer(self, text: str, *, tokens: bool = False) -> dict[str, Any]:
+        """What there is to say of one text; lone surrogates, which no encoder takes, are read as U+FFFD."""
+        from pipeline.cancelling import check_cancelled
         from pipeline.tokenize import document_from_text, without_surrogates
 
-        if not text.strip():
-            return []
+        check_cancelled()
         document = document_from_text(without_surrogates(text), self.ensemble.language)
         if not document.tokens:
-            return []
-        found = as_json(document, self.ensemble.predict([document])[0])
-        return [entity | {"text": text[entity["start"] : entity["end"]]} for entity in found]
+            return {"entities": []} | ({"tokens": []} if tokens else {})
+        prediction = self.ensemble.predict([document], types=tokens)[0]
+        answer: dict[str, Any] = {"entities": as_json(document, prediction)}
+        if prediction.types is not None:
+            answer["tokens"] = tokens_json(document, prediction.types, ["O", *self.ensemble.types])
+        return {
+            kind: [each | {"text": text[each["start"] : each["end"]]} for each in told] for kind, told in answer.items()
+        }
 
 
 class ModelError(Exception):
@@ -76,10 +96,15 @@ def quoting_nothing() -> Iterator[None]:
     """Keep the messages of errors to this process: they may quote a text, and MLflow answers and logs them.
 
     Raises:
-        ModelError: in place of whatever was raised, whose type and place it tells.
+        Cancelled: as it was.
+        ModelError: in place of whatever else was raised, whose type and place it tells.
     """
+    from pipeline.cancelling import Cancelled
+
     try:
         yield
+    except Cancelled:
+        raise
     except Exception as error:
         from serving.traces import origin
 
@@ -109,6 +134,19 @@ def as_json(document: Document, prediction: Prediction) -> list[dict[str, Any]]:
     ]
 
 
+def tokens_json(document: Document, types: np.ndarray, names: Sequence[str]) -> list[dict[str, Any]]:
+    """Tokens with character offsets and their probabilities ``[tokens, names]``, ready for JSON."""
+    return [
+        {
+            "start": token.start,
+            "end": token.end,
+            "text": document.text[token.start : token.end],
+            "probabilities": dict(zip(names, row, strict=True)),
+        }
+        for token, row in zip(document.tokens, types.round(DIGITS).tolist(), strict=True)
+    ]
+
+
 def place(document: Document, span: Span) -> dict[str, Any]:
     """Offsets, label and score of a span."""
     return {
@@ -119,13 +157,21 @@ def place(document: Document, span: Span) -> dict[str, Any]:
     }
 
 
-def opinion(document: Document, span: Span, found: tuple[Span, ...]) -> dict[str, Any]:
-    """What a leg found where ``span`` is: the span of the same range, else the one that shares most tokens with it."""
+def opinion(document: Document, span: Span, found: Sequence[Span]) -> dict[str, Any]:
+    """What a leg found where ``span`` is: the span of the same range, else the one that shares most tokens with it.
+
+    Args:
+        document: whose tokens the spans count.
+        span: of the ensemble.
+        found: the leg's spans, in order, none overlapping another.
+    """
 
     def shared(other: Span) -> int:
         return min(span.end, other.end) - max(span.start, other.start)
 
-    touching = [other for other in found if shared(other) > 0]
+    first = bisect_right(found, span.start, key=lambda other: other.end)
+    after = (found[index] for index in range(first, len(found)))
+    touching = list(takewhile(lambda other: other.start < span.end, after))
     if not touching:
         return {"start": None, "end": None, "label": None, "score": None}
     best = max(touching, key=lambda other: (shared(other), other.start - other.end, other.score or 0.0))

@@ -1,4 +1,4 @@
-"""What a caller may ask of an answer: which entities, with or without each leg's view, counted in which units."""
+"""What a caller may ask of an answer: which entities, with or without legs and tokens, counted in which units."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from serving.problems import Problem, invalid
 
 CODE_POINTS, UTF16 = "code_points", "utf16"
-OPTIONS = ("min_score", "types", "legs", "offsets")
+OPTIONS = ("min_score", "types", "legs", "tokens", "offsets")
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,13 +18,15 @@ class Options:
     """Options of an answer.
 
     ``min_score``: the least score, 0 to 1; ``types``: the labels wanted, None for all; ``legs``: whether each leg's
-    view is told; ``offsets``: whether ``start`` and ``end`` count ``code_points`` or ``utf16`` code units.
+    view is told; ``offsets``: whether ``start`` and ``end`` count ``code_points`` or ``utf16`` code units; ``tokens``:
+    whether the probabilities of each token are told.
     """
 
     min_score: float = 0.0
     types: frozenset[str] | None = None
     legs: bool = True
     offsets: str = CODE_POINTS
+    tokens: bool = False
 
     def apply(self, text: str, entities: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         """The entities of ``text`` that are wanted, in the form that is wanted.
@@ -35,10 +37,14 @@ class Options:
         if not self.legs:
             for entity in kept:
                 entity.pop("legs", None)
-        if self.offsets == UTF16 and kept and max(text) > "\uffff":
-            units = list(accumulate((1 + (sign > "\uffff") for sign in text), initial=0))
-            kept = [_recount(entity, units) for entity in kept]
-        return kept
+        return self.counted(text, kept)
+
+    def counted(self, text: str, places: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Entities or tokens of ``text`` with their offsets in the units that are wanted."""
+        if self.offsets != UTF16 or not places or max(text) <= "\uffff":
+            return list(places)
+        units = list(accumulate((1 + (sign > "\uffff") for sign in text), initial=0))
+        return [_recount(place, units) for place in places]
 
     def _wants(self, entity: Mapping[str, Any]) -> bool:
         wanted = self.types is None or entity["label"] in self.types
@@ -65,16 +71,21 @@ def parse_options(value: Mapping[str, Any], known: Collection[str] | None) -> Op
     min_score = value.get("min_score", 0.0)
     if isinstance(min_score, bool) or not isinstance(min_score, int | float) or not 0 <= min_score <= 1:
         raise invalid("min_score must be a number from 0 to 1.", "/min_score")
-    legs = value.get("legs", True)
-    if not isinstance(legs, bool):
-        raise invalid("legs must be true or false.", "/legs")
+    legs, tokens = (_parse_switch(value, name, default) for name, default in (("legs", True), ("tokens", False)))
     offsets = value.get("offsets", CODE_POINTS)
     if not isinstance(offsets, str) or offsets not in (CODE_POINTS, UTF16):
         raise invalid(f"offsets must be {CODE_POINTS} or {UTF16}.", "/offsets")
     types = value.get("types")
     if types is not None:
         types = _parse_types(types, known)
-    return Options(float(min_score), types, legs, offsets)
+    return Options(float(min_score), types, legs, offsets, tokens)
+
+
+def _parse_switch(value: Mapping[str, Any], name: str, default: bool) -> bool:
+    switch = value.get(name, default)
+    if not isinstance(switch, bool):
+        raise invalid(f"{name} must be true or false.", f"/{name}")
+    return switch
 
 
 def _parse_types(types: Any, known: Collection[str] | None) -> frozenset[str]:

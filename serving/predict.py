@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any, TextIO
 from pipeline.errors import NerError
 from pipeline.settings import Workspace
 from pipeline.tokenize import without_surrogates
-from serving.languages import AUTO, detect
+from serving.answers import ModelFailed
+from serving.languages import AUTO
+from serving.runs import parts_of, put_together
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -85,22 +87,25 @@ def predict_here(workspace: Workspace, texts: Iterable[str], language: str = AUT
         workspace.language(language)
     models: dict[str, tuple[Callable[[str], Any], dict[str, str]]] = {}
     with ExitStack() as processes:
-        for text in texts:
-            code = detect(text, workspace.languages) if language == AUTO else language
+
+        def ask(code: str, text: str) -> tuple[dict[str, Any], dict[str, str]]:
             if code not in models:
                 folder, name = _champion(workspace, code)
                 models[code] = processes.enter_context(fresh.conversation(folder)), name
-            ask, name = models[code]
+            asked, name = models[code]
+            return asked(without_surrogates(text)), name
+
+        for text in texts:
+            parts = parts_of(text, language, workspace.languages)
             try:
-                answer = ask(without_surrogates(text))
-            except fresh.ProcessFailed as error:
+                answers, names = zip(*(ask(part.language, part.text) for part in parts), strict=True)
+                yield {"text": text} | put_together(text, parts, answers, names)
+            except (fresh.ProcessFailed, ModelFailed) as error:
                 raise NerError(
                     f"the champion does not answer: {error}",
-                    where=f"{name['name']} version {name['version']}",
+                    where=" and ".join(f"{name['name']} version {name['version']}" for _, name in models.values()),
                     remedy="Go back to the one before: ner rollback, or train anew: ner run.",
                 ) from None
-            entities = [each | {"text": text[each["start"] : each["end"]]} for each in answer["entities"]]
-            yield {"text": text, "language": code, "model": name, "entities": entities}
 
 
 def _champion(workspace: Workspace, language: str) -> tuple[Path, dict[str, str]]:

@@ -91,6 +91,11 @@ def encoded() -> Problem:
     return Problem(415, "media-type", "The content type is not supported", detail, headers=headers)
 
 
+def no_tokens(detail: str) -> Problem:
+    """The live version cannot do what newer ones can."""
+    return Problem(409, "no-tokens", "The model cannot give tokens", detail)
+
+
 def unsupported(allowed: Sequence[str]) -> Problem:
     """The body's media type is not one that is read here."""
     return Problem(

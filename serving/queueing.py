@@ -36,8 +36,8 @@ class CallQueue:
     async def run(self, call: Callable[[], Coroutine[Any, Any, T]], *, patient: bool = False) -> T:
         """The outcome of ``call``, begun when its turn comes.
 
-        A call that has begun holds its place at the model to its end, also where its caller is cancelled: the model
-        cannot be told to stop.
+        Where its caller is cancelled, a call that has begun is cancelled, too. It holds its place at the model until it
+        has ended: it sees to it that the model stops, and waits for that.
 
         Args:
             call: makes the coroutine.
@@ -60,7 +60,11 @@ class CallQueue:
         task = asyncio.create_task(call())
         self._calls.add(task)
         task.add_done_callback(self._ended)
-        return await asyncio.shield(task)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            task.cancel()
+            raise
 
     def _ended(self, task: asyncio.Task[Any]) -> None:
         self._calls.discard(task)

@@ -29,14 +29,19 @@ class Model:
     name: str
     version: str
 
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Model:
+        """As the API answers it."""
+        return cls(value["name"], value["version"])
+
 
 @dataclass(frozen=True, slots=True)
 class Entity:
     """An entity: ``text == result.text[start:end]``, counted in Unicode code points.
 
     ``score`` is the probability that the span and its label are right, None where the model gives none. ``legs`` is
-    what each member of the ensemble found there, as the API answers it. ``extra`` holds fields that this client does
-    not know.
+    what each member of the ensemble found there, as the API answers it. ``language`` is told where more than one
+    language's model read the text. ``extra`` holds fields that this client does not know.
     """
 
     start: int
@@ -45,29 +50,66 @@ class Entity:
     label: str
     score: float | None = None
     legs: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, hash=False)
+    language: str | None = None
     extra: Mapping[str, Any] = field(default_factory=dict, hash=False, repr=False)
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any], text: str) -> Entity:
         """An entity of ``text``, as the API answers it."""
-        known = {name: value[name] for name in ("start", "end", "label", "score", "legs") if name in value}
+        known = {name: value[name] for name in ("start", "end", "label", "score", "legs", "language") if name in value}
         extra = {name: item for name, item in value.items() if name not in known and name != "text"}
         return cls(text=text[value["start"] : value["end"]], extra=extra, **known)
 
     def to_json(self) -> dict[str, Any]:
         """As the API answers it."""
         known = {name: getattr(self, name) for name in ("start", "end", "text", "label", "score", "legs")}
-        return known | dict(self.extra)
+        return known | _given(language=self.language) | dict(self.extra)
+
+
+@dataclass(frozen=True, slots=True)
+class TokenTypes:
+    """A token: ``text == result.text[start:end]``, and the probability of each type, and of ``O``, no entity.
+
+    ``language`` is told where more than one language's model read the text.
+    """
+
+    start: int
+    end: int
+    text: str
+    probabilities: Mapping[str, float] = field(hash=False)
+    language: str | None = None
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any], text: str) -> TokenTypes:
+        """A token of ``text``, as the API answers it."""
+        start, end = value["start"], value["end"]
+        return cls(start, end, text[start:end], value["probabilities"], value.get("language"))
+
+    def to_json(self) -> dict[str, Any]:
+        """As the API answers it."""
+        known = {name: getattr(self, name) for name in ("start", "end", "text", "probabilities")}
+        return known | _given(language=self.language)
+
+
+def _given(**fields: Any) -> dict[str, Any]:
+    """The fields that are not None."""
+    return {name: value for name, value in fields.items() if value is not None}
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """The entities of a text in their order, never overlapping; ``extra`` as in :class:`Entity`."""
+    """The entities of a text in their order, never overlapping; ``extra`` as in :class:`Entity`.
+
+    ``language`` and ``model`` are the main ones. ``models`` are those that answered, by language, where they were
+    several; else it is empty. ``tokens`` are None unless asked for.
+    """
 
     text: str
     language: str
     model: Model
     entities: tuple[Entity, ...]
+    tokens: tuple[TokenTypes, ...] | None = None
+    models: Mapping[str, Model] = field(default_factory=dict, hash=False)
     extra: Mapping[str, Any] = field(default_factory=dict, hash=False, repr=False)
 
     @classmethod
@@ -78,17 +120,22 @@ class Result:
             KeyError: a field is missing.
         """
         text = value["text"] if text is None else text
-        model = Model(value["model"]["name"], value["model"]["version"])
         entities = tuple(Entity.from_json(entity, text) for entity in value["entities"])
-        known = ("text", "language", "model", "entities")
+        tokens = value.get("tokens")
+        if tokens is not None:
+            tokens = tuple(TokenTypes.from_json(token, text) for token in tokens)
+        models = {code: Model.from_json(model) for code, model in (value.get("models") or {}).items()}
+        known = ("text", "language", "model", "entities", "tokens", "models")
         extra = {name: item for name, item in value.items() if name not in known}
-        return cls(text, value["language"], model, entities, extra)
+        return cls(text, value["language"], Model.from_json(value["model"]), entities, tokens, models, extra)
 
     def to_json(self) -> dict[str, Any]:
         """As the API answers it, with the text."""
         entities = [entity.to_json() for entity in self.entities]
         known = {"text": self.text, "language": self.language, "model": asdict(self.model), "entities": entities}
-        return known | dict(self.extra)
+        tokens = None if self.tokens is None else [token.to_json() for token in self.tokens]
+        models = {code: asdict(model) for code, model in self.models.items()} or None
+        return known | _given(tokens=tokens, models=models) | dict(self.extra)
 
     def to_document(self) -> Document:
         """The text with the pipeline's tokens and sentences, and the entities as spans over them.
@@ -189,8 +236,8 @@ def _doc(document: Document, text: str, vocab: Vocab) -> Doc:
 def to_pandas(results: Result | Iterable[Result]) -> pd.DataFrame:
     """A row an entity, in order.
 
-    Columns: ``result`` (its place among the results), ``language``, ``model``, ``version``, ``start``, ``end``,
-    ``text``, ``label``, ``score``, and for each leg ``<leg>_label`` and ``<leg>_score``.
+    Columns: ``result`` (its place among the results), ``language``, ``model``, ``version`` (whose model found it),
+    ``start``, ``end``, ``text``, ``label``, ``score``, and for each leg ``<leg>_label`` and ``<leg>_score``.
     """
     import pandas as pd
 
@@ -202,8 +249,10 @@ def to_pandas(results: Result | Iterable[Result]) -> pd.DataFrame:
 
 def _rows(results: Iterable[Result]) -> Iterator[dict[str, Any]]:
     for index, result in enumerate(results):
-        source = {"language": result.language, "model": result.model.name, "version": result.model.version}
         for entity in result.entities:
+            language = entity.language or result.language
+            model = result.models.get(language, result.model)
+            source = {"language": language, "model": model.name, "version": model.version}
             place = {name: getattr(entity, name) for name in ("start", "end", "text", "label", "score")}
             legs = {f"{leg}_{key}": said.get(key) for leg, said in entity.legs.items() for key in ("label", "score")}
             yield {"result": index, **source, **place, **legs}

@@ -20,7 +20,7 @@ from serving.switchboard import Switchboard
 
 ENTITIES = {
     "response_model": schemas.EntitiesAnswer,
-    "responses": schemas.problems(400, 408, 413, 415, 422, 429, 502, 503, 504),
+    "responses": schemas.problems(400, 408, 409, 413, 415, 422, 429, 502, 503, 504),
 }
 LINE_OUT = {"anyOf": [schemas.schema(schemas.StreamResult), schemas.schema(schemas.StreamProblem)]}
 STREAM = {

@@ -15,10 +15,11 @@ from serving.payload import Offer
 class EntitiesOptions(BaseModel, extra="forbid"):
     """What to leave out of an answer, and how to count."""
 
-    language: str = Field(default=AUTO, description="`auto` (told by the script of each text), or a language's code.")
+    language: str = Field(default=AUTO, description="`auto` (told by each sentence's script), or a language's code.")
     min_score: float = Field(default=0.0, ge=0, le=1, description="Entities with a lower score are left out.")
     types: list[str] | None = Field(default=None, description="Only entities of these types; null: of all.")
     legs: bool = Field(default=True, description="Whether entities tell what each member of the ensemble found.")
+    tokens: bool = Field(default=False, description="Whether each token is told with its probabilities by type.")
     offsets: Literal["code_points", "utf16"] = Field(
         default="code_points", description="What `start` and `end` count: code points, or UTF-16 code units."
     )
@@ -57,6 +58,17 @@ class Entity(BaseModel, extra="allow"):
     label: str
     score: float | None = None
     legs: dict[str, LegView] | None = None
+    language: str | None = Field(default=None, description="Whose model found it; left out where one model answered.")
+
+
+class Token(BaseModel):
+    """A token: `text[start:end]`, counted as the entities are."""
+
+    start: int
+    end: int
+    text: str
+    probabilities: dict[str, float] = Field(description="Of each type, and of `O`, no entity; they sum to 1.")
+    language: str | None = Field(default=None, description="Whose model read it; left out where one model answered.")
 
 
 class ModelName(BaseModel):
@@ -69,9 +81,13 @@ class ModelName(BaseModel):
 class Result(BaseModel):
     """The entities of one text."""
 
-    language: str
-    model: ModelName
+    language: str = Field(description="The main one.")
+    model: ModelName = Field(description="Of the main language.")
+    models: dict[str, ModelName] | None = Field(
+        default=None, description="By language, where more than one model answered; else left out."
+    )
     entities: list[Entity]
+    tokens: list[Token] | None = Field(default=None, description="Left out unless asked for.")
     flags: list[Literal["mixed", "unsupported_script"]] | None = Field(
         default=None, description="Reasons to trust the answer less; left out where there are none."
     )
@@ -213,6 +229,7 @@ def problems(*codes: int) -> dict[int | str, dict[str, Any]]:
         400: "Malformed: not JSON in UTF-8, or not valid HTTP",
         403: "Sent by a page of another site",
         404: "There is no such language",
+        409: "The live version cannot give tokens",
         408: "The body did not arrive in time",
         413: "Over a limit, which is named",
         414: "The address is too long",

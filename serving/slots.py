@@ -14,7 +14,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -25,8 +25,9 @@ import httpx
 from pipeline.environment import quiet_environment
 from pipeline.errors import NerError
 from pipeline.golden import samples
-from serving.answers import ModelFailed, check_predictions, failure
+from serving.answers import ModelFailed, NoTokens, check_predictions, failure
 from serving.processes import family_of, is_running, resident_bytes, signal_group
+from serving.tickets import FOLDER, issued
 
 # exec'd in between: the kernel ends the server when the gateway ends, even by SIGKILL (Linux only)
 DIE_WITH_PARENT = """
@@ -38,6 +39,9 @@ if sys.platform == "linux":
 os.nice(int(sys.argv[2]))
 os.execv(sys.executable, [sys.executable, *sys.argv[3:]])
 """
+
+
+STOPPING_SECONDS = 5  # in which a model whose ticket was withdrawn has stopped
 
 
 class SlotGone(Exception):
@@ -65,11 +69,16 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
+def mlflow_timeout(timeout: float) -> str:
+    """Seconds after which MLflow gives up on a call that the gateway ends after ``timeout``."""
+    return str(max(1, round(timeout)) + STOPPING_SECONDS)
+
+
 def serve_environment(tracking_uri: str | None, timeout: float) -> dict[str, str]:
     """The environment of a slot: quiet, with our interpreter's scripts first, without our code on the path."""
     scripts = str(Path(sys.executable).parent)
     extra = {"PATH": scripts + os.pathsep + os.environ.get("PATH", os.defpath)}
-    extra["MLFLOW_SCORING_SERVER_REQUEST_TIMEOUT"] = str(max(1, round(timeout)))
+    extra["MLFLOW_SCORING_SERVER_REQUEST_TIMEOUT"] = mlflow_timeout(timeout)
     if tracking_uri:
         extra["MLFLOW_TRACKING_URI"] = tracking_uri
     environment = quiet_environment(**extra)
@@ -83,6 +92,14 @@ def telling_lines(log: str, number: int = 15) -> list[str]:
     if mark and "mlflow/models/cli.py" in trace and head.strip():
         log = head
     return log.rstrip().splitlines()[-number:]
+
+
+def with_params(body: bytes, params: Mapping[str, Any]) -> bytes:
+    """A JSON object, not empty, with ``params`` as its first field; else as it was, however it was written."""
+    if not params:
+        return body
+    at = body.index(b"{") + 1
+    return b'%b"params":%b,%b' % (body[:at], json.dumps(params).encode(), body[at:])
 
 
 class Slot:
@@ -109,6 +126,8 @@ class Slot:
         self._process: asyncio.subprocess.Process | None = None
         self._client: httpx.AsyncClient | None = None
         self._folder: TemporaryDirectory | None = None
+        self._tickets: Path | None = None
+        self._takes_params = True  # until the probe tells otherwise
         self._idle = asyncio.Event()
         self._idle.set()
 
@@ -151,26 +170,29 @@ class Slot:
             NerError: it ended or stayed silent; the end of its log is in the message.
         """
         self.port = free_port()
-        # an empty folder to start in (nothing to import by chance), and one for what MLflow downloads
+        # an empty folder to start in (nothing to import by chance), one for what MLflow downloads, one for tickets
         self._folder = TemporaryDirectory(prefix="ner-slot-", ignore_cleanup_errors=True)
-        for name in ("cwd", "tmp"):
-            (Path(self._folder.name) / name).mkdir()
+        folders = {name: Path(self._folder.name) / name for name in ("cwd", "tmp", "tickets")}
+        for folder in folders.values():
+            folder.mkdir()
+        self._tickets = folders["tickets"]
+        private = {"TMPDIR": str(folders["tmp"]), FOLDER: str(self._tickets)}
         self.log.parent.mkdir(parents=True, exist_ok=True)
         serve = ["-m", "mlflow", "models", "serve", "-m", self.model.uri, "--env-manager", "local"]
-        serve += ["-h", "127.0.0.1", "-p", str(self.port), "-w", "1", "-t", str(max(1, round(self.timeout)))]
+        serve += ["-h", "127.0.0.1", "-p", str(self.port), "-w", "1", "-t", mlflow_timeout(self.timeout)]
         with self.log.open("wb") as log:
             self._process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-I", "-c", DIE_WITH_PARENT, str(os.getpid()), str(self.nice), *serve),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                cwd=f"{self._folder.name}/cwd",
-                env=serve_environment(self.tracking_uri, self.timeout) | {"TMPDIR": f"{self._folder.name}/tmp"},
+                cwd=folders["cwd"],
+                env=serve_environment(self.tracking_uri, self.timeout) | private,
                 start_new_session=True,
             )
         self._client = httpx.AsyncClient(
             base_url=f"http://127.0.0.1:{self.port}",
-            timeout=self.timeout,
+            timeout=self.timeout + 2 * STOPPING_SECONDS,
             trust_env=False,
             # the server drops idle connections after 5 s; drop them first, or a request meets a closing one
             limits=httpx.Limits(max_connections=64, max_keepalive_connections=16, keepalive_expiry=2),
@@ -207,7 +229,8 @@ class Slot:
             NerError: it is not.
         """
         try:
-            await self.predict([sample.text for sample in samples(self.model.language)])
+            answers = await self.answer([sample.text for sample in samples(self.model.language)], tokens=True)
+            self._takes_params = all("tokens" in answer for answer in answers)
         except (SlotGone, SlotTimeout, ModelFailed) as error:
             raise self._failure(f"the golden texts were not answered: {error}") from error
 
@@ -236,24 +259,49 @@ class Slot:
             if not self.in_flight:
                 self._idle.set()
 
-    async def invoke(self, body: bytes, content_type: str) -> httpx.Response:
+    async def invoke(self, body: bytes, content_type: str, params: Mapping[str, Any] | None = None) -> httpx.Response:
         """What the process answers to a body at ``/invocations``, whatever its status.
+
+        Where the caller is cancelled, or the time is up, the model is told to stop, and waited for.
+
+        Args:
+            body: in one of MLflow's shapes; JSON without ``params`` of its own.
+            content_type: of the body. CSV has no room for parameters: such a call runs to its end.
+            params: for the model.
 
         Raises:
             SlotGone, SlotTimeout: see there.
         """
-        for attempt in (1, 2):
+        with issued(self._tickets) if self._tickets else contextlib.nullcontext() as ticket:
+            if content_type == "application/json" and self._takes_params:
+                body = with_params(body, {**(params or {}), **({"ticket": ticket.name} if ticket else {})})
+            asking = asyncio.create_task(self._post(body, content_type))
             try:
-                response = await self._client.post("/invocations", content=body, headers={"content-type": content_type})
-                break
-            except httpx.TimeoutException:
-                raise SlotTimeout(f"no answer within {self.timeout:g} s") from None
-            except (httpx.TransportError, RuntimeError) as error:  # RuntimeError: the client was closed
-                if attempt == 2 or not self.alive:
-                    raise SlotGone(f"the served process did not answer ({type(error).__name__})") from None
+                async with asyncio.timeout(self.timeout):
+                    response = await asyncio.shield(asking)
+            except (TimeoutError, asyncio.CancelledError) as error:
+                if ticket:
+                    ticket.withdraw()
+                await asyncio.wait({asking})  # the place at the model is free once the model is
+                if not asking.cancelled():
+                    asking.exception()
+                if isinstance(error, TimeoutError):
+                    raise SlotTimeout(f"no answer within {self.timeout:g} s") from None
+                raise
         if response.status_code == 504:
             raise SlotTimeout(f"no answer within {self.timeout:g} s")
         return response
+
+    async def _post(self, body: bytes, content_type: str) -> httpx.Response:
+        for attempt in (1, 2):
+            try:
+                return await self._client.post("/invocations", content=body, headers={"content-type": content_type})
+            except httpx.TimeoutException:
+                raise SlotTimeout("no answer, not even that it stopped") from None
+            except (httpx.TransportError, RuntimeError) as error:  # RuntimeError: the client was closed
+                if attempt == 2 or not self.alive:
+                    raise SlotGone(f"the served process did not answer ({type(error).__name__})") from None
+        raise AssertionError("not reached")
 
     async def predict(self, texts: Sequence[str]) -> list[list[dict[str, Any]]]:
         """Entities of each text, as the model answers them.
@@ -261,16 +309,28 @@ class Slot:
         Raises:
             SlotGone, SlotTimeout, ModelFailed: see there.
         """
+        return [answer["entities"] for answer in await self.answer(texts)]
+
+    async def answer(self, texts: Sequence[str], *, tokens: bool = False) -> list[dict[str, Any]]:
+        """What the model answers to each text: its ``entities``, and its ``tokens`` if asked for.
+
+        Raises:
+            NoTokens: this version cannot tell tokens; the probe has found that.
+            SlotGone, SlotTimeout, ModelFailed: see there.
+        """
+        if tokens and not self._takes_params:
+            raise NoTokens(f"{self.model.name} version {self.model.version} was registered before models told tokens")
         # dataframe_split, since the numpy strings behind "inputs" lose trailing NULs; escaped, since any text must pass
         body = json.dumps({"dataframe_split": {"columns": ["text"], "data": [[text] for text in texts]}}).encode()
-        response = await self.invoke(body, "application/json")
+        response = await self.invoke(body, "application/json", {"tokens": True} if tokens else None)
         if response.status_code != 200:
             raise ModelFailed(f"the model answered {response.status_code} ({failure(response).reason})")
         try:
             predictions = response.json()["predictions"]
         except (ValueError, KeyError, TypeError):
             raise ModelFailed("the model's answer is no JSON with predictions") from None
-        return check_predictions(texts, predictions)
+        check_predictions(texts, predictions)
+        return predictions
 
     async def died(self) -> None:
         """Return when the process has ended."""

@@ -8,28 +8,29 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from functools import partial
-from itertools import chain
 from typing import Any, TypeVar
 
 from pipeline.errors import NerError
 from pipeline.tokenize import without_surrogates
-from serving.answers import ModelFailed
+from serving.answers import ModelFailed, NoTokens
 from serving.comparing import ShadowMetrics
 from serving.config import GatewayConfig
 from serving.gathering import Gatherer
 from serving.keeping import keeper
-from serving.languages import AUTO, detect, flags
+from serving.languages import flags
 from serving.metrics import Counter, Gauge, Histogram, Metrics
 from serving.payload import Item
-from serving.problems import Problem, busy, unavailable
+from serving.problems import Problem, busy, no_tokens, unavailable
 from serving.queueing import CallQueue, CallsFull
 from serving.reconciling import Reconciler
+from serving.runs import Part, parts_of, put_together
 from serving.shadow import Shadow
 from serving.slots import ServedModel, Slot, SlotGone, SlotTimeout
 from serving.switching import NoModel, Route
 
 log = logging.getLogger("serving")
 T = TypeVar("T")
+LONG = 10_000  # characters
 
 
 class Switchboard:
@@ -96,7 +97,7 @@ class Switchboard:
         """A result for each text, in order; texts of a language go to its model together.
 
         Raises:
-            Problem: 429, 502, 503 or 504.
+            Problem: 409, 429, 502, 503 or 504.
         """
         answers = await self.answer_each(items)
         if problem := next((answer for answer in answers if isinstance(answer, Problem)), None):
@@ -106,49 +107,78 @@ class Switchboard:
     async def answer_each(self, items: Sequence[Item], *, patient: bool = False) -> list[dict[str, Any] | Problem]:
         """A result for each text, or why there is none, in order; texts of a language go to its model together.
 
+        Where the language is told by the text, each model reads the sentences in its language (:mod:`serving.runs`).
+
         Args:
             items: the texts.
             patient: wait as long as it takes for a place in the model's queue.
         """
-        languages = self.config.languages
-        chosen = [detect(item.text, languages) if item.language == AUTO else item.language for item in items]
-        groups = {code: [i for i, c in enumerate(chosen) if c == code] for code in dict.fromkeys(chosen)}
-        answers = await asyncio.gather(
-            *(self._ask(code, [items[index] for index in indices], patient) for code, indices in groups.items())
+        # a long text in two languages takes a while to cut, in which others are to be heard
+        long = sum(len(item.text) for item in items) > LONG
+        plans = await asyncio.to_thread(self._plans, items) if long else self._plans(items)
+        groups: dict[tuple[str, bool], list[tuple[int, Part]]] = {}
+        for index, parts in enumerate(plans):
+            for part in parts:
+                groups.setdefault((part.language, items[index].options.tokens), []).append((index, part))
+        answered = await asyncio.gather(
+            *(
+                self._ask(language, [part.text for _, part in placed], tokens, patient)
+                for (language, tokens), placed in groups.items()
+            )
         )
-        placed = dict(zip(chain.from_iterable(groups.values()), chain.from_iterable(answers), strict=True))
-        return [placed[index] for index in range(len(items))]
+        found = {
+            (index, part.language): each
+            for placed, answers in zip(groups.values(), answered, strict=True)
+            for (index, part), each in zip(placed, answers, strict=True)
+        }
+        return [
+            self._result(item, parts, [found[index, part.language] for part in parts])
+            for index, (item, parts) in enumerate(zip(items, plans, strict=True))
+        ]
 
-    async def _ask(self, language: str, items: Sequence[Item], patient: bool) -> list[dict[str, Any] | Problem]:
-        safe = [without_surrogates(item.text) for item in items]
+    def _plans(self, items: Sequence[Item]) -> list[list[Part]]:
+        """What each language's model is to read of each text."""
+        return [parts_of(item.text, item.language, self.config.languages) for item in items]
 
-        async def predict(slot: Slot) -> tuple[list[list[dict[str, Any]]], float]:
+    async def _ask(
+        self, language: str, texts: Sequence[str], tokens: bool, patient: bool
+    ) -> list[tuple[ServedModel, dict[str, Any]] | Problem]:
+        safe = [without_surrogates(text) for text in texts]
+
+        async def answer(slot: Slot) -> tuple[list[dict[str, Any]], float]:
             begun = time.perf_counter()
-            return await slot.predict(safe), time.perf_counter() - begun
+            return await slot.answer(safe, tokens=tokens), time.perf_counter() - begun
 
         try:
-            if patient:  # already texts gathered from a stream
-                model, (answers, seconds) = await self.call(language, predict, patient=True)
+            if patient or tokens:  # already texts gathered from a stream, or asked otherwise than most
+                model, (answers, seconds) = await self.call(language, answer, patient=patient)
                 self.metrics.called(language, len(answers))
             else:
-                model, answers, seconds = await self._in_time(language, self._gatherers[language].predict(safe))
+                model, answers, seconds = await self._in_time(language, self._gatherers[language].answer(safe))
         except Problem as problem:
-            return [problem] * len(items)
+            return [problem] * len(texts)
+        found = [answer["entities"] for answer in answers]
         if language in self.shadows:
-            self.shadows[language].offer(safe, answers, model.version, seconds)
-        self.metrics.answered(language, answers)
-        return [self._result(item, language, model, found) for item, found in zip(items, answers, strict=True)]
+            self.shadows[language].offer(safe, found, model.version, seconds)
+        self.metrics.answered(language, found)
+        return [(model, answer) for answer in answers]
 
     def _result(
-        self, item: Item, language: str, model: ServedModel, entities: Sequence[dict[str, Any]]
-    ) -> dict[str, Any]:
-        as_sent = [entity | {"text": item.text[entity["start"] : entity["end"]]} for entity in entities]
-        result = {
-            "language": language,
-            "model": {"name": model.name, "version": model.version},
-            "entities": item.options.apply(item.text, as_sent),
-        }
-        doubts = flags(item.text, language, self.config.languages)
+        self, item: Item, parts: Sequence[Part], found: Sequence[tuple[ServedModel, dict[str, Any]] | Problem]
+    ) -> dict[str, Any] | Problem:
+        """The result for a text; a problem where a part of it was not answered, never half an answer."""
+        if problem := next((each for each in found if isinstance(each, Problem)), None):
+            return problem
+        models = [{"name": model.name, "version": model.version} for model, _ in found]
+        try:
+            with _as_problems(parts[0].language):
+                result = put_together(item.text, parts, [answer for _, answer in found], models)
+        except Problem as problem:
+            return problem
+        result["entities"] = item.options.apply(item.text, result["entities"])
+        if "tokens" in result:
+            result["tokens"] = item.options.counted(item.text, result["tokens"])
+        doubts = flags({part.language: part.text for part in parts}, self.config.languages)
         return result | ({"flags": doubts} if doubts else {})
 
     async def call(
@@ -220,6 +250,8 @@ def _as_problems(language: str) -> Iterator[None]:
         raise unavailable(f"No model for {language!r} is live ({error.state}).", wait) from None
     except CallsFull as error:
         raise busy(f"{str(error).capitalize()} for the model for {language!r}; no more may.") from None
+    except NoTokens as error:
+        raise no_tokens(f"{str(error).capitalize()}. Leave out tokens, or have the model trained anew.") from None
     except SlotGone as error:
         log.warning("slot gone", extra={"fields": {"language": language, "error": str(error)}})
         raise unavailable(f"The model for {language!r} is being restarted.") from None

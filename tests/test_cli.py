@@ -87,7 +87,7 @@ def test_every_stage_of_the_graph_is_a_command(root: Path) -> None:
         assert words[1] in STAGES, name
 
 
-COMMON = {"__init__", "errors", "files", "settings", "progress", "lifeline", "environment", "base"}
+COMMON = {"__init__", "cancelling", "errors", "files", "settings", "progress", "lifeline", "environment", "base"}
 TRAINING = {"checkpoint", "encoders", "examples", "shipping", "spacy_training", "transformer_training", "vectors"}
 
 

@@ -8,13 +8,15 @@ each other in threads instead, which changes no bit of an answer.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pipeline.cancelling import check_cancelled
 from pipeline.errors import NerError
 from pipeline.files import read_json
 from pipeline.legs.base import SETTINGS
@@ -58,6 +60,7 @@ class TransformerLeg(WindowedLeg):
     ) -> None:
         super().__init__(windower, labels, context)
         self._session = session
+        self._ahead = 2 * threads
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="windows")
 
     @classmethod
@@ -87,11 +90,30 @@ class TransformerLeg(WindowedLeg):
         windower = Windower(tokenizer, Special(**settings["special"]), settings["max_pieces"])
         return cls(session, windower, settings["labels"], settings["context"], threads)
 
-    def forward(self, windows: Sequence[Window]) -> Iterable[np.ndarray]:
-        """Label probabilities of each window, in order: ``[pieces, labels]``."""
+    def forward(self, windows: Sequence[Window]) -> Iterator[np.ndarray]:
+        """Label probabilities of each window, in order: ``[pieces, labels]``.
+
+        Few are begun ahead of what is read, so that calls beside each other take turns, and one that is cancelled ends.
+
+        Raises:
+            Cancelled: see :func:`pipeline.cancelling.check_cancelled`.
+        """
         if len(windows) < 2:
-            return [self._run(window) for window in windows]
-        return self._pool.map(self._run, windows)
+            yield from map(self._run, windows)
+            return
+        begun: deque[Future[np.ndarray]] = deque()
+        try:
+            for window in windows:
+                check_cancelled()
+                begun.append(self._pool.submit(self._run, window))
+                if len(begun) > self._ahead:
+                    yield begun.popleft().result()
+            while begun:
+                check_cancelled()
+                yield begun.popleft().result()
+        finally:
+            for each in begun:
+                each.cancel()
 
     def _run(self, window: Window) -> np.ndarray:
         (probabilities,) = self._session.run(None, {"input_ids": np.array([window.pieces], dtype=np.int64)})

@@ -59,9 +59,9 @@ def requirements() -> list[str]:
 
 
 def signature() -> ModelSignature:
-    """One column ``text`` in; per text its entities out, each with what every leg says of it."""
+    """One column ``text`` in; per text its entities out, with what every leg says of each, and tokens if asked for."""
     from mlflow.models import ModelSignature
-    from mlflow.types import ColSpec, DataType, Schema
+    from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
     from mlflow.types.schema import Array, Map, Object, Property
 
     def optional(name: str, kind: Any) -> Property:
@@ -85,6 +85,18 @@ def signature() -> ModelSignature:
             Property("legs", Map(opinion)),
         ]
     )
+    token = Object(
+        [
+            Property("start", DataType.long),
+            Property("end", DataType.long),
+            Property("text", DataType.string),
+            Property("probabilities", Map(DataType.double)),
+        ]
+    )
     return ModelSignature(
-        inputs=Schema([ColSpec(DataType.string, "text")]), outputs=Schema([ColSpec(Array(entity), "entities")])
+        inputs=Schema([ColSpec(DataType.string, "text")]),
+        outputs=Schema([ColSpec(Array(entity), "entities"), ColSpec(Array(token), "tokens", required=False)]),
+        params=ParamSchema(
+            [ParamSpec("tokens", DataType.boolean, default=False), ParamSpec("ticket", DataType.string, default="")]
+        ),
     )

@@ -47,13 +47,24 @@ def find(text: str) -> list[dict[str, Any]]:
     ]
 
 
+def tokens_of(text: str) -> list[dict[str, Any]]:
+    """Words as tokens, capitalised ones as persons, in the form of a served model."""
+    return [
+        {"start": m.start(), "end": m.end(), "text": m.group(), "probabilities": {"O": 1.0 - chance, "PER": chance}}
+        for m in re.finditer(r"\w+", text)
+        for chance in [0.875 if m.group()[0].isupper() else 0.0]
+    ]
+
+
 async def invocations(request: Request) -> Response:
     """MLflow's endpoint; some texts make it misbehave as the real one does."""
     try:
-        texts = list(read_texts(await request.body(), request.headers["content-type"]))
+        body, media_type = await request.body(), request.headers["content-type"]
+        texts = list(read_texts(body, media_type))
     except (KeyError, IndexError, TypeError):
         return JSONResponse({"error_code": "INVALID_PARAMETER_VALUE", "message": "Failed to enforce schema"}, 400)
     slot: StandIn = request.app.state.slot
+    params = {} if media_type == "text/csv" or not slot.knows_params else json.loads(body).get("params", {})
     slot.seen.append(texts)
     slot.at_once.append(len(slot.seen) - slot.ended)
     try:
@@ -70,7 +81,14 @@ async def invocations(request: Request) -> Response:
             return JSONResponse({"predictions": [{"entities": [wrong]}]})
         if "WAIT" in texts:
             await asyncio.sleep(0.3)
-        return JSONResponse({"predictions": [{"entities": slot.find(text)} for text in texts]})
+        told = {"tokens": tokens_of} if params.get("tokens") else {}
+        return JSONResponse(
+            {
+                "predictions": [
+                    {"entities": slot.find(text)} | {key: of(text) for key, of in told.items()} for text in texts
+                ]
+            }
+        )
     finally:
         slot.ended += 1
 
@@ -90,6 +108,8 @@ def read_texts(body: bytes, media_type: str) -> list[Any]:
 
 class StandIn(Slot):
     """A slot whose process is the application above."""
+
+    knows_params = True  # False: as a version registered before there were any
 
     def __init__(self, model: ServedModel, find: Callable[[str], list[dict[str, Any]]] = find) -> None:
         super().__init__(model, Path("unused.log"), timeout=5)
@@ -127,6 +147,7 @@ class Harness:
         self.champions: dict[str, str | None] = settings.pop("champions", {"en": "1", "ru": "1"})
         self.find = settings.pop("find", find)
         self.refuse: Callable[[ServedModel], Exception | None] = settings.pop("refuse", lambda model: None)
+        self.old_versions: set[str] = settings.pop("old_versions", set())
         self.config = GatewayConfig(
             languages=["en", "ru"],
             limits=settings.pop("limits", Limits(4, 1000, 5)),
@@ -144,6 +165,7 @@ class Harness:
         if error := self.refuse(model):
             raise error
         slot = StandIn(model, self.find)
+        slot.knows_params = model.version not in self.old_versions
         await slot.start()
         await slot.probe()
         self.launched.append(slot)

@@ -114,11 +114,11 @@ def test_what_is_not_asked_for_is_not_sent() -> None:
     client = script.client()
     client.entities("a")
     client.entities("a", "en", min_score=0.0, types="PER")
-    client.entities("a", types=("PER", "LOC"))
+    client.entities("a", types=("PER", "LOC"), tokens=True)
     assert [json.loads(request.content) for request in script.requests] == [
         {"text": ["a"], "language": "auto"},
         {"text": ["a"], "language": "en", "min_score": 0.0, "types": ["PER"]},
-        {"text": ["a"], "language": "auto", "types": ["PER", "LOC"]},
+        {"text": ["a"], "language": "auto", "types": ["PER", "LOC"], "tokens": True},
     ]
 
 

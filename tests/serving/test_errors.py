@@ -38,6 +38,7 @@ REACHED: list[tuple[int, str, tuple[str, str], dict[str, str], Any, dict[str, An
     (404, "not-found", ("GET", "/nothing"), {}, b"", {}),
     (405, "method-not-allowed", ("DELETE", "/v1/entities"), {}, b"", {}),
     (408, "slow", ENTITIES, JSON, stalled, {"limits": Limits(4, 1000, 0.1)}),
+    (409, "no-tokens", ENTITIES, JSON, b'{"text": "a", "tokens": true}', {"old_versions": {"1"}}),
     (409, "switch-failed", ("POST", "/admin/rollback"), JSON | OPERATOR, b'{"language": "en"}', {}),
     (413, "too-large", ENTITIES, JSON, text("a" * 1001), {}),
     (414, "too-large", ("GET", "/health?" + "a" * URL_BYTES), {}, b"", {}),

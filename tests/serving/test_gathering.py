@@ -23,7 +23,7 @@ class Model:
         self.calls: list[list[str]] = []
         self.free = asyncio.Event()
 
-    async def predict(self, texts: list[str]) -> list[list[dict[str, Any]]]:
+    async def answer(self, texts: list[str]) -> list[list[dict[str, Any]]]:
         self.calls.append(list(texts))
         await self.free.wait()
         if "BAD" in texts:
@@ -39,7 +39,7 @@ async def busy(gathered: Gatherer, texts: list[list[str]]) -> list[asyncio.Task[
     """A call under way, and further requests that wait behind it."""
     tasks = []
     for each in [["first"], *texts]:
-        tasks.append(asyncio.create_task(gathered.predict(each)))
+        tasks.append(asyncio.create_task(gathered.answer(each)))
         await asyncio.sleep(0.001)
     return tasks
 

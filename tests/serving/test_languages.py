@@ -19,6 +19,7 @@ BOTH = ["en", "ru"]
         ("12:30 — 🙂 \ud800", "en"),
         ("東京都", "en"),
         ("Ѐ", "ru"),
+        ("Ελλάδα, Ελλάδα, Ελλάδα: так греки зовут свою страну", "ru"),
     ],
 )
 def test_script_tells_the_language(text: str, language: str) -> None:
@@ -31,8 +32,8 @@ def test_the_first_language_is_the_fallback() -> None:
     assert detect("только кириллица", ["en"]) == "en"
 
 
-def test_share_counts_letters_only() -> None:
-    assert cyrillic_share("аб12 !! cd") == 0.5
+def test_share_counts_letters_of_both_scripts_only() -> None:
+    assert cyrillic_share("аб12 !! cd ελλάδα 東京") == 0.5
     assert cyrillic_share("1 2 3") is None
 
 
@@ -51,8 +52,8 @@ def test_share_counts_letters_only() -> None:
     ],
 )
 def test_flags(text: str, language: str, expected: list[str]) -> None:
-    assert flags(text, language, BOTH) == expected
+    assert flags({language: text}, BOTH) == expected
 
 
 def test_a_script_is_supported_by_the_languages_there_are() -> None:
-    assert flags("Мария Келлер", "en", ["en"]) == ["unsupported_script"]
+    assert flags({"en": "Мария Келлер"}, ["en"]) == ["unsupported_script"]

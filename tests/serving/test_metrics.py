@@ -151,6 +151,7 @@ def test_the_openapi_document_refers_to_nothing_that_it_lacks(harness: Any) -> N
         "min_score",
         "types",
         "legs",
+        "tokens",
         "offsets",
     }
     assert "429" in entities["responses"]

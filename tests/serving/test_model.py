@@ -15,8 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.bio import bio_labels
+from pipeline.cancelling import Cancelled
 from pipeline.document import Document, Span, from_words
 from pipeline.ensemble import Ensemble, Member
+from serving.tickets import FOLDER, issued
 
 TYPES = ["PER", "LOC"]
 
@@ -127,3 +129,38 @@ def test_opinion_prefers_the_same_range_then_the_most_shared(module: ModuleType)
     assert module.opinion(document, span, (same,)) == {"start": 0, "end": 12, "label": "LOC", "score": 0.4}
     assert module.opinion(document, span, (wider, same))["label"] == "LOC"
     assert set(module.opinion(document, span, (outside,)).values()) == {None}
+
+
+def test_tokens_carry_offsets_and_probabilities_that_sum_to_one(model) -> None:  # noqa: ANN001
+    text = "🙂 Ada Lovelace\r\nsaw\u00a0Oslo."
+    plain, told = (
+        model.predict(None, pd.DataFrame({"text": [text, " "]}), params)
+        for params in ({"tokens": False, "ticket": ""}, {"tokens": True, "ticket": ""})
+    )
+    assert [{"entities": each["entities"]} for each in told] == plain
+    assert told[1]["tokens"] == []
+    assert [text[token["start"] : token["end"]] for token in told[0]["tokens"]] == [
+        token["text"] for token in told[0]["tokens"]
+    ]
+    assert [token["text"] for token in told[0]["tokens"]] == ["🙂", "Ada", "Lovelace", "saw", "Oslo", "."]
+    for token in told[0]["tokens"]:
+        assert set(token["probabilities"]) == {"O", *TYPES}
+        assert sum(token["probabilities"].values()) == pytest.approx(1, abs=1e-5)
+    assert told[0]["tokens"][2]["probabilities"]["PER"] > 0.5
+    assert json.loads(json.dumps(told, allow_nan=False)) == told
+
+
+def test_a_call_ends_when_its_ticket_is_withdrawn(model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ANN001
+    monkeypatch.setenv(FOLDER, str(tmp_path))
+    table = pd.DataFrame({"text": ["Ada saw Oslo."]})
+    with issued(tmp_path) as ticket:
+        found = model.predict(None, table, {"ticket": ticket.name})
+        ticket.withdraw()
+        with pytest.raises(Cancelled):
+            model.predict(None, table, {"ticket": ticket.name})
+    with pytest.raises(Cancelled):
+        model.predict(None, table, {"ticket": "../" + tmp_path.name})
+    assert found == model.predict(None, table, {"ticket": ""}) == model.predict(None, table)
+    assert list(tmp_path.iterdir()) == []
+    monkeypatch.delenv(FOLDER)
+    assert found == model.predict(None, table, {"ticket": ticket.name}), "served without a gateway"

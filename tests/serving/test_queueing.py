@@ -62,15 +62,19 @@ def test_what_finds_no_place_is_refused_unless_it_is_patient() -> None:
     assert asyncio.run(main()) == ["answered", "answered", "answered", 0, 0, "answered"]
 
 
-def test_a_call_under_way_holds_its_turn_though_its_caller_has_gone() -> None:
+def test_a_call_under_way_is_called_off_and_holds_its_turn_until_it_has_ended() -> None:
     async def main() -> tuple[list[str], int]:
         queue, log, finish = CallQueue(at_once=1, places=5), [], asyncio.Event()
 
         async def call(name: str) -> None:
             log.append(f"{name} begins")
-            await finish.wait()
+            try:
+                await asyncio.sleep(0 if finish.is_set() else 60)
+            except asyncio.CancelledError:
+                log.append(f"{name} is called off")
+                await finish.wait()
             log.append(f"{name} ends")
-            raise ValueError(name)  # nobody is left to hear of it
+            raise ValueError(name)  # of the first, nobody is left to hear
 
         gone = asyncio.create_task(queue.run(lambda: call("first")))
         await asyncio.sleep(0.01)
@@ -79,7 +83,9 @@ def test_a_call_under_way_holds_its_turn_though_its_caller_has_gone() -> None:
         await asyncio.sleep(0.01)
         gone.cancel()
         dropped.cancel()
-        await asyncio.sleep(0.01)
+        await asyncio.wait({gone, dropped}, timeout=5)  # who goes away does not wait for the model
+        assert gone.cancelled()
+        assert dropped.cancelled()
         assert (queue.in_flight, queue.waiting) == (1, 1)
         finish.set()
         with pytest.raises(ValueError, match="third"):
@@ -87,7 +93,7 @@ def test_a_call_under_way_holds_its_turn_though_its_caller_has_gone() -> None:
         return log, queue.waiting
 
     log, waiting = asyncio.run(main())
-    assert log == ["first begins", "first ends", "third begins", "third ends"]
+    assert log == ["first begins", "first is called off", "first ends", "third begins", "third ends"]
     assert waiting == 0
 
 

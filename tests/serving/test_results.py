@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from pipeline.bio import decode
 from pipeline.tokenize import without_surrogates
-from serving import Entity, Model, Result, to_pandas
+from serving import Entity, Model, Result, TokenTypes, to_pandas
 
 MODEL = Model("ner-en", "1")
 PIECES = ["Anna", "Bo's", "А.Б.", "U.S.", ". Da", "-", "/", "🙂🏽", "e\u0301", "\u200b", "\ud800", "\ud83d\ude42"]
@@ -128,3 +128,21 @@ def test_results_are_values() -> None:
     assert {result, result_of("Anna", (0, 4), legs={"spacy": {"label": "PER"}})} == {result}
     with pytest.raises(AttributeError):
         result.text = "other"  # type: ignore[misc]
+
+
+def test_tokens_and_the_models_of_two_languages_are_typed() -> None:
+    text = "Anna. Анна живёт здесь."
+    models = {"ru": {"name": "ner-ru", "version": "2"}, "en": {"name": "ner-en", "version": "1"}}
+    entity = {"start": 6, "end": 10, "text": "Анна", "label": "PER", "score": 0.5, "legs": {}, "language": "ru"}
+    token = {"start": 0, "end": 4, "text": "Anna", "probabilities": {"O": 0.25, "PER": 0.75}, "language": "en"}
+    answer = {"text": text, "language": "ru", "model": models["ru"], "entities": [entity], "tokens": [token]}
+    result = Result.from_json(answer | {"models": models})
+    assert result.to_json() == answer | {"models": models}
+    assert result.tokens == (TokenTypes(0, 4, "Anna", {"O": 0.25, "PER": 0.75}, "en"),)
+    assert (result.entities[0].language, result.models["en"].version, result.extra) == ("ru", "1", {})
+    other = Result.from_json(answer | {"models": models, "entities": [entity | {"language": "en"}]})
+    assert to_pandas([result, other])[["language", "model", "version"]].values.tolist() == [
+        ["ru", "ner-ru", "2"],
+        ["en", "ner-en", "1"],
+    ]
+    assert Result.from_json({**answer, "tokens": None}).tokens is None
