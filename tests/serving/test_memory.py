@@ -72,16 +72,16 @@ def test_words_seen_once_leave_nothing_behind(root: Path, texts: dict[str, list[
     model.load_context(SimpleNamespace(artifacts=artifacts))
     warm_up, rest = texts[language][: TEXTS // 3], texts[language][TEXTS // 3 : TEXTS]
     for text in warm_up:
-        model.entities(text)
+        model.answer(text)["entities"]
     counts = stores(model, language)
     before, resident = {name: count() for name, count in counts.items()}, psutil.Process().memory_info().rss
     for text in rest:
-        model.entities(text)
+        model.answer(text)["entities"]
     assert len(before) == 2 * len(vocabularies(model, language)) >= 4
     assert {name: count() for name, count in counts.items()} == before
     assert psutil.Process().memory_info().rss - resident < 50e6
-    answers = [model.entities(text) for text in warm_up[:20]]
+    answers = [model.answer(text)["entities"] for text in warm_up[:20]]
     for vocab in vocabularies(model, language).values():
         keep_small(vocab, most=0)
         assert len(vocab) == 0
-    assert [model.entities(text) for text in warm_up[:20]] == answers
+    assert [model.answer(text)["entities"] for text in warm_up[:20]] == answers

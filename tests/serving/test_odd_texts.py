@@ -44,7 +44,7 @@ def model(request: pytest.FixtureRequest, root: Path) -> NerModel:
 
 
 def check(model: NerModel, text: str) -> None:
-    entities = model.entities(text)
+    entities = model.answer(text)["entities"]
     end = 0
     for entity in entities:
         assert text[entity["start"] : entity["end"]] == entity["text"]

@@ -158,7 +158,7 @@ def test_a_name_is_found_where_it_stands_behind_any_sign(
 
 def test_half_signs_are_read_by_the_model_itself_too() -> None:
     text = "\ud800Anna\udfff Berg"
-    found = model("en").entities(text)
+    found = model("en").answer(text)["entities"]
     assert [entity["text"] for entity in found] == [text[entity["start"] : entity["end"]] for entity in found]
     assert "Anna" in found[0]["text"]
     assert "Berg" in found[-1]["text"]
@@ -168,7 +168,7 @@ def test_errors_of_legs_quote_no_text() -> None:
     import traceback
 
     broken = model("en")
-    broken.ensemble.predict = lambda documents: {}[documents[0].text]
+    broken.ensemble.predict = lambda documents, types: {}[documents[0].text]
     text = "zyxwv".capitalize()
     with pytest.raises(ModelError, match=r"could not be read: KeyError at test_offsets\.py") as raised:
         broken.predict(None, pd.DataFrame({"text": [text]}))
