@@ -9,6 +9,7 @@ most probable spans stand.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from pipeline.errors import NerError
 from pipeline.files import read_json
 from pipeline.legs import load_leg
 from pipeline.legs.base import Leg
+from pipeline.legs.transformer import thread_count
 
 _TINY = 1e-9
 
@@ -93,6 +95,7 @@ class Ensemble:
         self.members = list(members)
         self.chooser = chooser
         self._legs = list(legs)
+        self._beside = ThreadPoolExecutor(thread_name_prefix="legs") if thread_count() > 1 else None
         for member, leg in zip(self.members, self._legs, strict=True):
             if leg.labels != self.labels:
                 raise NerError(f"the leg {member.name} speaks {leg.labels}, the ensemble {self.labels}",
@@ -120,8 +123,21 @@ class Ensemble:
 
     def predict(self, documents: Sequence[Document]) -> list[Prediction]:
         """Spans of each document, by the ensemble and by each calibrated leg alone."""
-        by_leg = [leg.predict(documents) for leg in self._legs]
+        by_leg = self._ask(documents)
         return [self.combine(document, [rows[index] for rows in by_leg]) for index, document in enumerate(documents)]
+
+    def _ask(self, documents: Sequence[Document]) -> list[list[np.ndarray]]:
+        """Each leg's probabilities of each document.
+
+        The first leg, the encoder, runs beside the others: it spends its time outside of Python's lock, which the
+        spaCy legs mostly hold, so that these answer in turn.
+        """
+        first, *others = self._legs
+        if not self._beside or not others:
+            return [leg.predict(documents) for leg in self._legs]
+        running = self._beside.submit(first.predict, documents)
+        answers = [leg.predict(documents) for leg in others]
+        return [running.result(), *answers]
 
     def combine(self, document: Document, by_leg: Sequence[np.ndarray]) -> Prediction:
         """The prediction for one document from the legs' probabilities ``[tokens, labels]``, in members' order."""
