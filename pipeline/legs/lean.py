@@ -1,6 +1,7 @@
 """A loaded spaCy pipeline without the work that no answer of it needs.
 
-Both savings change no entity; together they are about a third of what a short text costs in such a leg.
+Both savings change no entity; together they are about a third of what a short text costs in such a leg (processor time
+of a sentence, alone: the trained CNN 2.4 → 1.7 ms, en_core_web_md 3.2 → 2.2 ms).
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ if TYPE_CHECKING:
     from spacy.language import Language
 
 UNDERSTOOD = frozenset({"tok2vec", "ner", "bio_tagger", "slovnet_ner"})
-"""Components that read of a word only what the pipeline's settings name; others are left all they might ask for."""
+"""Components that read of a word only :data:`READ` and what the settings name; others are left all they may ask for."""
+READ = frozenset({"NORM", "LOWER", "PREFIX", "SUFFIX", "SHAPE", "IS_SPACE"})
+"""What spaCy's embeddings read where the settings name nothing, and ``ner`` itself (no entity begins at a blank)."""
 
 
 def lean(leg: Leg) -> Leg:
@@ -27,7 +30,7 @@ def lean(leg: Leg) -> Leg:
 
 
 def forget_attributes(nlp: Language) -> None:
-    """Compute of a new word only the attributes that the settings name, and whether it is a blank (``ner`` asks).
+    """Compute of a new word only the attributes that networks read.
 
     A leg forgets the words of a text after it, so that every text's words are new ones: spaCy would match each against
     its patterns of numbers, addresses, currencies and more.
@@ -35,7 +38,7 @@ def forget_attributes(nlp: Language) -> None:
     from spacy.attrs import IDS
 
     settings = nlp.config.to_str()
-    needed = {IDS["IS_SPACE"], *(code for name, code in IDS.items() if f'"{name}"' in settings)}
+    needed = {code for name, code in IDS.items() if name in READ or f'"{name}"' in settings}
     getters = nlp.vocab.lex_attr_getters
     nlp.vocab.lex_attr_getters = {code: getter for code, getter in getters.items() if code in needed}
 
