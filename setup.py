@@ -32,6 +32,7 @@ REQUIRED = [
     "slovnet>=0.6,<0.7",  # runs the shipped Russian NER
     "spacy>=3.8.18,<4",
     "tokenizers",
+    "threadpoolctl",
     "torch==2.13.0",
     "tqdm",
     "transformers>=5,<6",

@@ -9,6 +9,8 @@ most probable spans stand.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextvars import copy_context
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +25,7 @@ from pipeline.errors import NerError
 from pipeline.files import read_json
 from pipeline.legs import load_leg
 from pipeline.legs.base import Leg
+from pipeline.legs.transformer import thread_count
 from pipeline.legs.windows import WindowedLeg
 from pipeline.steps import SteppingLeg
 from pipeline.token_types import token_types
@@ -103,6 +106,7 @@ class Ensemble:
         self.members = list(members)
         self.chooser = chooser
         self._legs = list(legs)
+        self._beside = ThreadPoolExecutor(thread_name_prefix="legs") if thread_count() > 1 else None
         for member, leg in zip(self.members, self._legs, strict=True):
             if leg.labels != self.labels:
                 raise NerError(f"the leg {member.name} speaks {leg.labels}, the ensemble {self.labels}",
@@ -138,7 +142,7 @@ class Ensemble:
         Raises:
             Cancelled: see :func:`pipeline.cancelling.check_cancelled`.
         """
-        by_leg = [leg.predict(documents) for leg in self._legs]
+        by_leg = self._ask(documents)
         for leg in self._legs:
             inner = leg.leg if isinstance(leg, SteppingLeg) else leg
             if nlp := getattr(inner, "_nlp", None):  # spaCy's; the lock keeps its other callers out
@@ -148,6 +152,22 @@ class Ensemble:
             self.combine(document, [rows[index] for rows in by_leg], types=types)
             for index, document in enumerate(documents)
         ]
+
+    def _ask(self, documents: Sequence[Document]) -> list[list[np.ndarray]]:
+        """Each leg's probabilities of each document.
+
+        The first leg, the encoder, runs beside the others: it spends its time outside of Python's lock, which the
+        spaCy legs mostly hold, so that these answer in turn.
+        """
+        first, *others = self._legs
+        if not self._beside or not others:
+            return [leg.predict(documents) for leg in self._legs]
+        running = self._beside.submit(copy_context().run, first.predict, documents)  # which knows what calls it off
+        try:
+            answers = [leg.predict(documents) for leg in others]
+        finally:
+            wait([running])
+        return [running.result(), *answers]
 
     def combine(self, document: Document, by_leg: Sequence[np.ndarray], *, types: bool = False) -> Prediction:
         """The prediction for one document from the legs' probabilities ``[tokens, labels]``, in members' order."""

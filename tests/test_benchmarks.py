@@ -11,15 +11,20 @@ from types import ModuleType
 import pytest
 
 from pipeline.document import from_words, write_jsonl
+from pipeline.errors import NerError
 
 
-@pytest.fixture(scope="module")
-def inference(root: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location("inference_benchmark", root / "benchmarks" / "inference.py")
+def script(root: Path, name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"{name}_benchmark", root / "benchmarks" / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # where dataclasses look up their annotations
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="module")
+def inference(root: Path) -> ModuleType:
+    return script(root, "inference")
 
 
 def test_a_sentence_is_a_document(inference: ModuleType, tmp_path: Path) -> None:
@@ -45,3 +50,8 @@ def test_every_system_sees_every_sentence_at_both_sizes(inference: ModuleType) -
     assert by_key[inference.RIVAL, 1].ratio == 1.0
     assert by_key["twice as fast", 32].ratio > 1.2
     assert "| twice as fast |" in inference.table(figures)
+
+
+def test_the_price_of_int8_needs_a_trained_encoder(root: Path, tmp_path: Path) -> None:
+    with pytest.raises(NerError, match="dvc repro"):
+        script(root, "precision").compare(tmp_path / "trained", tmp_path / "leg", tmp_path / "dev.jsonl")

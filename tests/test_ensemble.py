@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from threading import Barrier
 
 import numpy as np
 import pytest
@@ -129,6 +130,36 @@ def test_prediction_names_each_legs_opinion() -> None:
     assert [(span.start, span.end, span.label) for span in prediction.spans] == [(0, 2, "PER"), (3, 4, "LOC")]
     assert set(prediction.legs) == {"a", "b"}
     assert prediction.legs["a"][0].score > prediction.legs["b"][0].score > 0.5
+
+
+class Meeting(Noisy):
+    """A leg that answers only once as many legs as the barrier holds are at work."""
+
+    def __init__(self, barrier: Barrier) -> None:
+        super().__init__(1, 0.9)
+        self._barrier = barrier
+
+    def predict(self, documents: list[Document]) -> list[np.ndarray]:
+        self._barrier.wait(timeout=20)
+        return super().predict(documents)
+
+
+def test_the_first_leg_runs_beside_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NER_THREADS", "2")
+    barrier = Barrier(2)
+    members = [Member("a", 1.0, 0.5), Member("b", 1.0, 0.5)]
+    (prediction,) = Ensemble("en", TYPES, members, [Meeting(barrier), Meeting(barrier)]).predict(documents(1))
+    assert len(prediction.spans) == 2
+
+
+@pytest.mark.parametrize("broken", [0, 1])
+@pytest.mark.parametrize("threads", ["1", "2"])
+def test_a_leg_that_fails_fails_the_answer(broken: int, threads: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NER_THREADS", threads)
+    legs = [Noisy(1, 0.9), Noisy(1, 0.9)]
+    monkeypatch.setattr(legs[broken], "predict", lambda documents: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        Ensemble("en", TYPES, [Member("a", 1.0, 0.5), Member("b", 1.0, 0.5)], legs).predict(documents(1))
 
 
 def test_a_leg_with_other_labels_is_refused() -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from pipeline.errors import NerError
 from pipeline.legs.base import Leg
+from pipeline.legs.lean import lean
 
 LEGS = {
     "transformer": "pipeline.legs.transformer:TransformerLeg",
@@ -30,7 +31,7 @@ def load_leg(name: str, folder: Path) -> Leg:
         raise NerError("no trained leg here", where=str(folder), remedy="Train it: dvc repro")
     module, _, attribute = LEGS[name].partition(":")
     with without("torch"):
-        return getattr(import_module(module), attribute).load(folder)
+        return lean(getattr(import_module(module), attribute).load(folder))
 
 
 @contextmanager

@@ -8,35 +8,67 @@ were trained one by one: on the shipped weights its probabilities are far worse 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import numpy as np
+from spacy.attrs import ENT_IOB, SENT_START
 
 if TYPE_CHECKING:
+    from spacy.ml.parser_model import ParserStepModel
     from spacy.pipeline import EntityRecognizer
+    from spacy.pipeline._parser_internals.stateclass import StateClass
     from spacy.tokens import Doc
+
+INSIDE = 1  # spaCy's code of a token that goes on an entity (ENT_IOB)
 
 
 def action_scores(ner: EntityRecognizer, docs: Sequence[Doc]) -> list[np.ndarray]:
-    """Scores ``[tokens, actions]`` of the greedy parse of each Doc; sets ``doc.ents`` as ``ner`` itself does."""
+    """Scores ``[tokens, actions]`` of the greedy parse of each Doc; sets ``doc.ents`` as ``ner`` itself does.
+
+    What the network sees of the past is the open entity only. So it is asked about all tokens at once, as they are
+    where none is open, and token by token only inside entities.
+    """
     scores: list[list[np.ndarray]] = [[] for _ in docs]
     states = ner.moves.init_batch(docs)
-    live = [(rows, state) for rows, state in zip(scores, states, strict=True) if not state.is_final()]
+    live = [(index, state) for index, state in enumerate(states) if not state.is_final()]
     if live:
         step = ner.model.predict(docs)
+        outside = iter(_scores(step, np.concatenate([ids for _, state in live for ids in _walk(step, state)])))
+        at_start = {index: list(islice(outside, len(docs[index]))) for index, _ in live}
         while live:  # an action consumes a token, so that row and token agree
-            batch = np.ascontiguousarray(step.predict([state for _, state in live]), dtype=np.float32)
-            for (rows, _), row in zip(live, batch, strict=True):
-                rows.append(row)
+            open_ones = [state for _, state in live if state.entity_is_open()]
+            inside = iter(_scores(step, step.get_token_ids(open_ones)) if open_ones else ())
+            batch = np.empty((len(live), ner.moves.n_moves), dtype=np.float32)
+            for row, (index, state) in zip(batch, live, strict=True):
+                row[:] = next(inside) if state.entity_is_open() else at_start[index][len(scores[index])]
+                scores[index].append(row)
             ner.transition_states([state for _, state in live], batch)
-            live = [(rows, state) for rows, state in live if not state.is_final()]
+            live = [(index, state) for index, state in live if not state.is_final()]
         step.clear_memory()
     ner.set_annotations(docs, states)
     return [
         np.array(rows, dtype=np.float64).reshape(len(doc), ner.moves.n_moves)
         for rows, doc in zip(scores, docs, strict=True)
     ]
+
+
+def _walk(step: ParserStepModel, state: StateClass) -> Iterator[np.ndarray]:
+    """What the network sees ``[1, features]`` at each token of a Doc from ``state`` on, were every token outside."""
+    state = state.copy()
+    while not state.is_final():
+        yield step.get_token_ids([state])
+        state.push()  # what the action O does, here without asking whether it is legal
+        state.pop()
+
+
+def _scores(step: ParserStepModel, ids: np.ndarray) -> np.ndarray:
+    """Scores ``[states, actions]`` as ``step.predict`` gives them, from what the network sees of the states."""
+    vectors = step.state2vec.predict(ids)
+    scores = step.vec2scores.predict(vectors) if step.attrs["has_upper"] else vectors
+    scores[:, step._class_mask == 0] = scores.min(axis=1, keepdims=True)  # actions that training never saw
+    return scores
 
 
 class Actions:
@@ -65,29 +97,46 @@ class Actions:
         """
         length = len(doc)
         result = np.zeros((length, 1 + 2 * self._into.shape[1]))
-        ahead = np.zeros(self._into.shape[1])
-        for index, token in enumerate(doc):
-            last = index + 1 == length or doc[index + 1].is_sent_start
-            row, begun = result[index], ahead
-            row[2::2] = ahead
-            if token.ent_iob_ == "I":
-                stay, close = (self._place[f"{action}-{token.ent_type_}"] for action in "IL")
-                odds = np.clip(scores[index, close] - scores[index, stay], -50, 50)
-                ahead = begun * (0.0 if last else 1 / (1 + np.exp(odds)))
+        if not length:
+            return result
+        iob, sentence_starts = doc.to_array([ENT_IOB, SENT_START]).T
+        last = np.append(sentence_starts[1:] == 1, True)
+        begin, unit = self._starts(scores, last)
+        stays = self._stays(doc, scores, np.flatnonzero(iob == INSIDE)) * ~last
+        # What flows on to a token is a share of the mass of B- at the token where it began.
+        came, share = np.zeros(length, dtype=np.int64), np.zeros(length)
+        masses, source, flows = begin.sum(axis=1).tolist(), 0, 0.0
+        free = np.zeros(length)  # mass of the paths that are outside of entities before the token
+        for index, (inside, stay) in enumerate(zip((iob == INSIDE).tolist(), stays.tolist(), strict=True)):
+            came[index], share[index] = source, flows
+            if inside:
+                flows *= stay
             else:
-                begin, unit = self._starts(scores[index], last)
-                free = 1 - begun.sum()
-                row[1::2] = free * (begin + unit)
-                ahead = free * begin
-            row[0] = max(0.0, 1 - row[1:].sum())
+                free[index] = 1 - flows * masses[source]
+                source, flows = index, free[index]
+        result[:, 1::2] = free[:, None] * (begin + unit)
+        result[:, 2::2] = share[:, None] * begin[came]
+        result[:, 0] = np.maximum(0.0, 1 - result[:, 1:].sum(axis=1))
         return result
 
-    def _starts(self, scores: np.ndarray, last: bool) -> tuple[np.ndarray, np.ndarray]:
-        """Probabilities that a longer entity, and one of a single token, of each wanted type begins here."""
-        legal = np.concatenate([scores[self._begin], scores[self._unit], [scores[self._out]]])
-        if last:
-            legal[: len(self._begin)] = -np.inf
-        powers = np.exp(legal - legal.max())
-        powers /= powers.sum()
+    def _stays(self, doc: Doc, scores: np.ndarray, inside: np.ndarray) -> np.ndarray:
+        """Probability ``[tokens]`` of I- against L- at the tokens ``inside``; 0 elsewhere."""
+        stays = np.zeros(len(doc))
+        stay, close = ([self._place[f"{action}-{doc[int(index)].ent_type_}"] for index in inside] for action in "IL")
+        odds = np.clip(scores[inside, close] - scores[inside, stay], -50, 50)
+        stays[inside] = 1 / (1 + np.exp(odds))
+        return stays
+
+    def _starts(self, scores: np.ndarray, last: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Probabilities ``[tokens, wanted types]`` that a longer entity, and one of a single token, begins there.
+
+        Args:
+            scores: ``[tokens, actions]``.
+            last: whether a token ends its sentence, ``[tokens]``.
+        """
         count = len(self._begin)
-        return powers[:count] @ self._into, powers[count : 2 * count] @ self._into
+        legal = scores[:, [*self._begin, *self._unit, self._out]]
+        legal[last, :count] = -np.inf
+        powers = np.exp(legal - legal.max(axis=1, keepdims=True))
+        powers /= powers.sum(axis=1, keepdims=True)
+        return powers[:, :count] @ self._into, powers[:, count : 2 * count] @ self._into
