@@ -12,7 +12,18 @@ from pipeline.settings import Workspace
 if TYPE_CHECKING:
     from mlflow.models import ModelSignature
 
-SERVED_WITH = ("mlflow", "navec", "numpy", "onnxruntime", "pandas", "razdel", "slovnet", "spacy", "tokenizers")
+SERVED_WITH = (
+    "mlflow",
+    "navec",
+    "numpy",
+    "onnxruntime",
+    "pandas",
+    "razdel",
+    "slovnet",
+    "spacy",
+    "threadpoolctl",
+    "tokenizers",
+)
 EXAMPLES = {
     "en": "Ada Sterling of Northwind Labs flew from Lisbon to Oslo.",
     "ru": "Анна Северцева из компании «Ладога» прилетела из Томска в Самару.",
