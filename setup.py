@@ -31,7 +31,6 @@ REQUIRED = [
     "seqeval",
     "slovnet>=0.6,<0.7",  # runs the shipped Russian NER
     "spacy>=3.8.18,<4",
-    "threadpoolctl",
     "tokenizers",
     "threadpoolctl",
     "torch==2.13.0",
