@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import httpx
 
 from pipeline.errors import NerError
 
+BUSY_PAUSES = (0.5, 1, 2, 4)  # seconds before a call that met an error of Airflow's own is repeated
 FINISHED = frozenset({"success", "failed", "skipped", "upstream_failed", "removed"})
 
 
@@ -44,6 +46,19 @@ class AirflowClient:
             NerError: Airflow answers with another error.
             httpx.TransportError: it does not answer.
         """
+        for pause in (*BUSY_PAUSES, None):
+            response = self._request(method, path, **more)
+            # its database, SQLite, may be locked for a moment; every call here can be repeated
+            if response.status_code < 500 or response.status_code in allow or pause is None:
+                break
+            time.sleep(pause)
+        if response.status_code in allow:
+            return None
+        if response.is_error:
+            raise NerError(f"Airflow answered {response.status_code}: {response.text[:500]}", where=f"{method} {path}")
+        return response.json() if response.content else None
+
+    def _request(self, method: str, path: str, **more: Any) -> httpx.Response:
         for attempt in (1, 2):
             if not self._token:
                 self._authenticate()
@@ -52,11 +67,7 @@ class AirflowClient:
             if response.status_code != 401 or attempt == 2:
                 break
             self._token = ""
-        if response.status_code in allow:
-            return None
-        if response.is_error:
-            raise NerError(f"Airflow answered {response.status_code}: {response.text[:500]}", where=f"{method} {path}")
-        return response.json() if response.content else None
+        return response
 
     def unhealthy(self) -> list[str]:
         """The components that are not well yet; ``["api-server"]`` where Airflow does not answer."""
@@ -90,9 +101,10 @@ class AirflowClient:
             self.call("POST", "/pools", json=body, allow=(409,))
 
     def trigger(self, dag_id: str, run_id: str, note: str) -> str:
-        """Start a run of a DAG and return its id."""
+        """Start a run of a DAG and return its id; one that has been started already stays as it is."""
         body = {"logical_date": None, "dag_run_id": run_id, "note": note}
-        return self.call("POST", f"/dags/{dag_id}/dagRuns", json=body)["dag_run_id"]
+        self.call("POST", f"/dags/{dag_id}/dagRuns", json=body, allow=(409,))
+        return run_id
 
     def dag_run(self, dag_id: str, run_id: str) -> dict[str, Any] | None:
         """A run: ``state``, ``start_date``, ``end_date``…; None where Airflow does not know it."""

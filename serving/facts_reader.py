@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("serving")
 FRESH_SECONDS = 10.0
 PATIENCE = 5.0  # seconds that a caller waits for the registry
+LATE = "The registry has not answered"  # begins the notice of one that may answer soon
 Key = tuple[str, str | None]
 
 
@@ -62,7 +63,7 @@ class FactsReader:
         reading = self._reading.get(key) or self._start(key)
         await asyncio.wait({reading}, timeout=self._patience)
         if not reading.done():
-            return _old(kept, f"The registry has not answered within {self._patience:g} s; ask again in a moment.")
+            return _old(kept, f"{LATE} within {self._patience:g} s; ask again in a moment.")
         if error := reading.exception():
             reason = error.message.splitlines()[0] if isinstance(error, NerError) else type(error).__name__
             return _old(kept, f"The registry cannot be read ({reason}).")

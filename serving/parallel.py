@@ -36,7 +36,7 @@ MOST_NAMES = 500  # different names of a text: what is compared grows with them
 COMPARING = ThreadPoolExecutor(1, "comparing")  # one at a time, so that comparisons leave the gateway most of its time
 
 
-class ParallelRequest(BaseModel):
+class ParallelRequest(BaseModel, extra="forbid"):
     """A text in Russian and its translation into English, or the other way round."""
 
     ru: str = Field(description="The Russian text.")
@@ -85,7 +85,6 @@ class ParallelAnswer(BaseModel):
 PARALLEL = {
     "response_model": ParallelAnswer,
     "responses": schemas.problems(400, 408, 413, 415, 422, 429, 502, 503, 504),
-    "openapi_extra": schemas.body({"application/json": schemas.schema(ParallelRequest)}),
 }
 
 
@@ -95,7 +94,9 @@ def router(board: Switchboard) -> APIRouter:
     if not set(LANGUAGES) <= set(board.config.languages):
         return router
 
-    @router.post("/v1/parallel", **PARALLEL)
+    taken = schemas.asked(ParallelRequest, board.config.offer, LANGUAGES)
+
+    @router.post("/v1/parallel", openapi_extra=schemas.body({"application/json": taken}), **PARALLEL)
     async def parallel(request: Request) -> Response:
         """Find the names of a Russian and an English text that are each other's translation, and those that are not."""
         require_type(request, ["application/json"])
@@ -115,7 +116,7 @@ def parse_parallel(body: bytes, offer: Offer) -> list[Item]:
     value = parse_json(body)
     if not isinstance(value, dict):
         raise invalid('The body must be an object such as {"ru": "…", "en": "…"}.', "")
-    fields = (*LANGUAGES, *OPTIONS)
+    fields = (*LANGUAGES, *(name for name in OPTIONS if name != "tokens"))
     if unknown := sorted(set(value) - set(fields)):
         raise invalid(f"Unknown field {unknown[0][:40]!a}; known are {', '.join(fields)}.", "")
     for code in LANGUAGES:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field
@@ -210,12 +210,13 @@ def schema(model: type[BaseModel]) -> dict[str, Any]:
     return found
 
 
-def asked(model: type[EntitiesOptions], offer: Offer) -> dict[str, Any]:
-    """The schema of a request, with the languages, types and limits of this gateway."""
+def asked(model: type[BaseModel], offer: Offer, texts: Sequence[str] = ("text",)) -> dict[str, Any]:
+    """The schema of a request with the languages, types and limits of this gateway; ``texts`` are its fields of text."""
     found = schema(model)
     fields = found["properties"]
-    fields["language"]["enum"] = [AUTO, *offer.languages]
-    for shape in fields["text"].get("anyOf", [fields["text"]]):
+    if "language" in fields:
+        fields["language"]["enum"] = [AUTO, *offer.languages]
+    for shape in (shape for name in texts for shape in fields[name].get("anyOf", [fields[name]])):
         shape |= {"maxLength": offer.limits.characters} if shape["type"] == "string" else {}
         shape |= {"maxItems": offer.limits.texts} if shape["type"] == "array" else {}
     if known := offer.known_types(AUTO):

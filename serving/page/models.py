@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from fastapi import Depends, FastAPI, Request
 from fastapi.responses import HTMLResponse
 
+from serving.facts_reader import LATE
 from serving.model_schemas import Bin, ModelFacts, VersionFacts
 from serving.page.rendering import TEMPLATES, render, render_page
 from serving.page.view import LANGUAGE_NAMES
@@ -71,6 +72,11 @@ class Card:
     why_not_back: str | None
     diagrams: tuple[Diagram, ...]
     systems: tuple[str, ...]
+
+    @property
+    def late(self) -> bool:
+        """Whether the registry may tell more in a moment."""
+        return (self.facts.registry or "").startswith(LATE)
 
     @property
     def behind(self) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import csv
 import io
 import json
@@ -275,8 +276,9 @@ class Live:
         self._thread.start()
         with httpx.Client(base_url=self.url, trust_env=False) as client:
             for _ in range(500):
-                if client.get("/ready").status_code == 200:
-                    break
+                with contextlib.suppress(httpx.TransportError):  # on a busy machine the server gives idle callers up
+                    if client.get("/ready").status_code == 200:
+                        break
                 time.sleep(0.02)
         return self
 

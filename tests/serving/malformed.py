@@ -292,7 +292,7 @@ def forms(chance: random.Random) -> Sent:
         request(PAGE, b"text=Anna&language=xx", 422, kind=FORM),
         request(PAGE, b"text=\xff\xfe", 400, kind=FORM),
         request(PAGE, b"text=%ff%00%zz&text=b&language=%00", 422, kind=FORM),
-        request(PAGE, b"a=b&" * 20, 400, kind=FORM),
+        request(PAGE, b"a=b&" * 60, 400, kind=FORM),
         request(PAGE, b"text=" + b"a" * 150_000, 413, kind=FORM, headers=(("X-Fragment", "1"),)),
         request(PAGE, b"text=%3Cscript%3Ealert(1)%3C/script%3E%00%F0%9F%99%82", 200, kind=FORM),
     ]
@@ -426,7 +426,7 @@ def admin(chance: random.Random) -> Sent:
         "Bearer",
         "Bearer ",
         f"Bearer {TOKEN}x",
-        f"bearer {TOKEN}",
+        f"Basic {TOKEN}",
         TOKEN[:-1],
         b"Bearer \xff",
         "a" * 9000,

@@ -47,7 +47,10 @@ def vocabularies(model: Any, language: str) -> dict[str, Any]:
     """spaCy's vocabularies in a served model, by what they belong to."""
     from pipeline.tokenize import _tokenizer
 
-    legs = zip(model.ensemble.members, model.ensemble._legs, strict=True)
+    legs = [
+        (member, getattr(leg, "leg", leg))
+        for member, leg in zip(model.ensemble.members, model.ensemble._legs, strict=True)
+    ]
     own = {member.name: leg._nlp.vocab for member, leg in legs if hasattr(leg, "_nlp")}
     return {"tokenizer": _tokenizer(language)[0].vocab} | own
 

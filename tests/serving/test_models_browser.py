@@ -23,9 +23,8 @@ TOKEN = "a-token-for-tests"
 def page(harness: Any, serving: Any, airflow: FakeAirflow) -> Iterator[str]:
     """The page's address, of a gateway with a registry and an Airflow."""
     with serving(registry.gateway(harness, airflow.workspace)) as live:
-        with httpx.Client(base_url=live.url, trust_env=False) as client:  # the registry's first answer may be late
-            while "registry has not answered" in client.get("models").text:
-                continue
+        while "registry has not answered" in httpx.get(f"{live.url}models", trust_env=False, timeout=60).text:
+            continue  # its first answer may be late
         yield f"{live.url}models"
 
 
@@ -84,7 +83,7 @@ def test_a_rollback_after_confirmation(page: str, browser: Browser, airflow: Fak
     browser.until(lambda: "Version 1 is champion again" in browser.one("#desk-status").text)
     browser.until(lambda: browser.one("#language-en .language-head strong").text == "1")
     assert champion(airflow.workspace, "en").version == "1"
-    assert browser.texts("#language-en .chip.live") == ["live"]
+    browser.until(lambda: browser.texts("#language-en .chip.live") == ["live"])
     assert "Rollback (en)" in browser.one(".action--success").text
     assert not browser.all(button), "there is nothing before version 1"
     assert "No rollback" in browser.one("#language-en").text

@@ -18,7 +18,7 @@ import pytest
 
 from pipeline.errors import NerError
 from pipeline.settings import Workspace
-from serving import airflow_setup, family, following, overview, running, system, terminal
+from serving import airflow_api, airflow_setup, family, following, overview, running, system, terminal
 from serving.components import Addresses, Component, require_free
 from serving.docs_server import make_server, target
 from serving.slots import free_port
@@ -326,3 +326,18 @@ def test_the_registry_is_watched_only_where_no_dag_deploys(workspace: Workspace)
     quiet.parts = ["airflow", "serving"]
     (workspace.paths.mlruns / "mlflow.db").write_text("y")
     assert not moved(quiet)
+
+
+def test_a_locked_database_of_airflows_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = {"/auth/token": [201], "/api/v2/dags/data/dagRuns": [500, 500, 409]}  # it had been started all the same
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(answers[request.url.path].pop(0), json={"access_token": "t"})
+
+    monkeypatch.setattr(airflow_api, "BUSY_PAUSES", (0, 0))
+    client = airflow_api.AirflowClient("http://airflow", "user", "password")
+    client._http = httpx.Client(base_url=client.url, transport=httpx.MockTransport(answer))
+    assert client.trigger("data", "run-1", "note") == "run-1"
+    answers["/api/v2/dags/data/dagRuns"] = [500, 500, 500]
+    with pytest.raises(NerError, match="Airflow answered 500"):
+        client.trigger("data", "run-2", "note")

@@ -54,7 +54,7 @@ async function renewLanguages() {
 
 /** What the registry did not tell in time it may tell now. */
 async function awaitRegistry(tries) {
-  if (!tries || !document.querySelector("[data-registry]")) return;
+  if (!tries || !document.querySelector("[data-late]")) return;
   await new Promise((resolve) => setTimeout(resolve, 3000));
   await renewLanguages().catch(() => {});
   awaitRegistry(tries - 1);
