@@ -211,7 +211,7 @@ def schema(model: type[BaseModel]) -> dict[str, Any]:
 
 
 def asked(model: type[BaseModel], offer: Offer, texts: Sequence[str] = ("text",)) -> dict[str, Any]:
-    """The schema of a request with the languages, types and limits of this gateway; ``texts`` are its fields of text."""
+    """The schema of a request with this gateway's languages, types and limits; ``texts`` are its fields of text."""
     found = schema(model)
     fields = found["properties"]
     if "language" in fields:
