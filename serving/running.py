@@ -252,8 +252,8 @@ def down(workspace: Workspace) -> None:
                 process.wait(DOWN_SECONDS)
     from serving import deploy
 
-    deploy.stop(workspace)
+    stopped = deploy.stop(workspace)
     left = family.end_all(workspace.root)
     if read_system(workspace):
         raise NerError("the supervisor does not end", where=f"process {running['pid']}", remedy="Kill it: kill -9")
-    print("the system has ended" if running or left else "nothing was running", file=sys.stdout)
+    print("the system has ended" if running or stopped or left else "nothing was running", file=sys.stdout)
