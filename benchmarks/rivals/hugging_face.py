@@ -26,13 +26,13 @@ class HuggingFaceModel(NerModel):
             "token-classification", model=context.artifacts["transformer"], aggregation_strategy="first", device="cpu"
         )
 
-    def entities(self, text: str) -> list[dict[str, Any]]:
-        """The entities of one text."""
+    def answer(self, text: str, *, tokens: bool = False) -> dict[str, Any]:
+        """The entities of one text; it cannot tell tokens."""
         if not text.strip():
-            return []
+            return {"entities": []}
         with self.lock:
             found = self.tagger(text)
-        return [
+        entities = [
             {
                 "start": int(each["start"]),
                 "end": int(each["end"]),
@@ -43,6 +43,7 @@ class HuggingFaceModel(NerModel):
             }
             for each in found
         ]
+        return {"entities": entities}
 
 
 set_model(HuggingFaceModel())
