@@ -93,7 +93,9 @@ def listen(host: str, port: int) -> socket.socket:
     Raises:
         NerError: the port is occupied or the address is not this machine's.
     """
-    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # the protocol named: asyncio sends small packets at once (TCP_NODELAY) only where it is, else answers wait 40 ms
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
