@@ -413,7 +413,7 @@ def test_without_scripts_the_form_has_the_filters(live: Any, browser: Any) -> No
     browser.one('[name=types][value="MISC"]').click()
     browser.one('[name=types][value="LOC"]').click()
     browser.one("#submit").click()
-    assert [mark.text for mark in browser.all("mark")] == ["TomMISC"]
+    browser.until(lambda: [mark.text for mark in browser.all("mark")] == ["TomMISC"])
     assert browser.one('[name=types][value="LOC"]').is_selected()
     assert not [each for each in browser.all("#result button, .scripts") if each.is_displayed()]
 
