@@ -50,7 +50,7 @@ class GatewayConfig:
     keep_previous: Keep = "auto"
     types: Mapping[str, Sequence[str]] = field(default_factory=dict)
     queue: int = 64
-    concurrency: int = 4
+    concurrency: int = 2
     reconcile_seconds: float = 30
     shadow: ShadowConfig | None = None
     workspace: Workspace | None = None
