@@ -19,6 +19,7 @@ from serving.model_schemas import (
     Lead,
     ModelFacts,
     Part,
+    SwitchFacts,
     SystemScore,
     Threshold,
     VersionFacts,
@@ -26,6 +27,7 @@ from serving.model_schemas import (
 
 if TYPE_CHECKING:
     from pipeline.registry.facts import RunRecord, VersionRecord
+    from pipeline.registry.journal import Switch
     from pipeline.settings import Workspace
 
 ENSEMBLE = "ensemble"
@@ -40,12 +42,16 @@ def read(workspace: Workspace, language: str, version: str | None, runs: Runs) -
     Raises:
         Exception: whatever MLflow raises where its store cannot be read.
     """
-    from pipeline.registry.facts import history, run_record
+    from pipeline.registry.facts import history, run_record, switches
     from pipeline.registry.store import CHAMPION, model_name, open_store
 
     client, name = open_store(workspace), model_name(workspace, language)
     versions = history(client, name)
-    known = ModelFacts(history=[version_facts(each) for each in versions], links=links(workspace, language, name))
+    known = ModelFacts(
+        history=[version_facts(each) for each in versions],
+        switches=[switch_facts(each) for each in switches(client, name, versions)] if versions else [],
+        links=links(workspace, language, name),
+    )
     wanted = [each for each in versions if (each.version == version if version else CHAMPION in each.aliases)]
     if not wanted:
         missing = f"{name} has no version {version}" if version else f"{name} has no champion"
@@ -93,6 +99,18 @@ def version_facts(record: VersionRecord) -> VersionFacts:
         previous=record.previous,
         rolled_back=record.rolled_back,
         gate=GateFacts(passed=record.gate_passed, reasons=list(record.gate_reasons)) if judged else None,
+    )
+
+
+def switch_facts(switch: Switch) -> SwitchFacts:
+    """A row of the journal."""
+    return SwitchFacts(
+        at=switch.at,
+        kind=switch.kind,
+        from_version=switch.before,
+        to_version=switch.after,
+        by=switch.by,
+        reason=switch.reason,
     )
 
 

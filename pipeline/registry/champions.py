@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.errors import NerError
+from pipeline.registry import journal
 from pipeline.registry.registration import alias_version
 from pipeline.registry.store import CHALLENGER, CHAMPION, exclusive, model_name, open_store
 from pipeline.settings import Workspace
@@ -89,27 +90,39 @@ def model_folder(version: ModelVersionInfo) -> Path:
 
 
 def crown(client: MlflowClient, name: str, version: str) -> None:
-    """Make a version champion, noting since when and after whom; a killed call can be repeated."""
+    """Make a version champion, noting since when, after whom and by whom; a killed call can be repeated."""
     before = alias_version(client, name, CHAMPION)
     if before != version:
-        client.set_model_version_tag(name, version, SINCE, now())
+        at = now()
+        client.set_model_version_tag(name, version, SINCE, at)
         if before:
             client.set_model_version_tag(name, version, PREVIOUS, before)
+        journal.note(client, name, journal.Switch(at, "promotion", before, version, journal.actor()))
         client.set_registered_model_alias(name, CHAMPION, version)
     if alias_version(client, name, CHALLENGER) == version:
         client.delete_registered_model_alias(name, CHALLENGER)
 
 
-def rollback(workspace: Workspace, language: str, version: str | None = None) -> str:
+def rollback(
+    workspace: Workspace, language: str, version: str | None = None, *, by: str | None = None, reason: str | None = None
+) -> str:
     """Make the champion before this one champion again (or ``version``, if given); returns its version.
 
     The version rolled back is marked so, and not promoted again by itself.
 
+    Args:
+        workspace: whose registry.
+        language: code.
+        version: which to go back to.
+        by: who or what orders it; by default the user, or the DAG's run, of this process.
+        reason: why, in a line of 200 characters at most.
+
     Raises:
-        NerError: there is no champion, none before it, or no such version.
+        NerError: there is no champion, none before it, or no such version; or the reason is too long.
     """
     from mlflow.exceptions import MlflowException
 
+    reason = journal.checked_reason(reason)
     name = model_name(workspace, language)
     with exclusive(workspace.paths.mlruns / f".{name}.lock"):
         client = open_store(workspace)
@@ -132,9 +145,12 @@ def rollback(workspace: Workspace, language: str, version: str | None = None) ->
                     remedy="Name the version to go back to.",
                 )
             client.delete_model_version_tag(name, target, ROLLED_BACK)
-        client.set_model_version_tag(name, current, ROLLED_BACK, now())
-        client.set_model_version_tag(name, target, SINCE, now())
+        at = now()
+        client.set_model_version_tag(name, current, ROLLED_BACK, at)
+        client.set_model_version_tag(name, target, SINCE, at)
+        journal.note(client, name, journal.Switch(at, "rollback", current, target, by or journal.actor(), reason))
         client.set_registered_model_alias(name, CHAMPION, target)
         run_id = client.get_model_version(name, current).run_id
-        client.set_tag(run_id, ROLLED_BACK, f"{now()}: version {target} is champion again")
+        because = f" ({reason})" if reason else ""
+        client.set_tag(run_id, ROLLED_BACK, f"{at}: version {target} is champion again{because}")
     return target

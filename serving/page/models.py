@@ -83,6 +83,12 @@ class Card:
         """Whether another version is live than the registry's champion."""
         return bool(self.champion and self.route["state"] == "live" and self.route["version"] != self.champion.version)
 
+    @property
+    def moved_elsewhere(self) -> bool:
+        """Whether the champion is not the version that the latest switch on record is to."""
+        latest = self.facts.switches[0].to_version if self.facts.switches else None
+        return bool(self.champion and latest and latest != self.champion.version)
+
 
 def diagram(corpus: str, ece: float | None, bins: Sequence[Bin]) -> Diagram:
     """A corpus's bins as points."""

@@ -77,11 +77,11 @@ def test_a_rollback_does_what_the_command_does(
     async def use(client: httpx.AsyncClient, made: Any) -> None:
         assert made.board.routes["en"].live.model.version == "2"
         headers = {"x-request-id": "night-1"}
-        response = await client.post(
-            "/admin/actions", json={"action": "rollback", "language": "en", "champion": "2"}, headers=headers
-        )
+        order = {"action": "rollback", "language": "en", "champion": "2", "reason": " wrong\nin headlines"}
+        response = await client.post("/admin/actions", json=order, headers=headers)
         found = await ended(client, response)
         assert found["state"] == "success", found
+        assert found["reason"] == "wrong in headlines"
         assert found["message"] == "Version 1 is champion again. Version 1 is live: switched."
         assert (found["who"], found["request_id"]) == ("token", "night-1")
         assert made.board.routes["en"].live.model.version == "1"
@@ -89,6 +89,10 @@ def test_a_rollback_does_what_the_command_does(
         assert ROLLED_BACK in open_store(workspace).get_model_version("ner-en", "2").tags
         told = (await client.get("/v1/models")).json()["models"][0]
         assert (told["version"], told["aliases"], told["previous"]) == ("1", ["champion"], "2")
+        latest = told["switches"][0]
+        assert (latest["kind"], latest["from_version"], latest["to_version"]) == ("rollback", "2", "1")
+        assert latest["by"] == "operator's desk (token), request night-1"
+        assert latest["reason"] == "wrong in headlines"
         assert [each["id"] for each in (await client.get("/admin/actions")).json()["actions"]] == [found["id"]]
 
     with caplog.at_level(logging.INFO, "serving"):

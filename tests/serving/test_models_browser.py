@@ -90,6 +90,29 @@ def test_a_rollback_after_confirmation(page: str, browser: Browser, airflow: Fak
     assert browser.errors() == []
 
 
+def test_a_rollback_with_its_reason_is_on_record(page: str, browser: Browser) -> None:
+    enter(browser, page)
+    press(browser, '#language-en [data-action="deploy"]')
+    assert not browser.one("#confirm-reason").is_displayed(), "goes with rollbacks only"
+    browser.one("#confirm-no").click()
+    browser.until(lambda: not browser.one("#confirm").is_displayed())
+    press(browser, '#language-en [data-action="rollback"]')
+    assert browser.driver.switch_to.active_element.get_attribute("id") == "confirm-no", (
+        "not by haste"
+    )
+    browser.one("#confirm-reason").send_keys("wrong in headlines")
+    browser.press("ENTER")
+    browser.until(lambda: browser.all(".action--success"))
+    assert "Reason: wrong in headlines" in browser.one(".action--success").text
+    rows = "#language-en .switches tbody tr"
+    browser.until(lambda: len(browser.all(rows)) == 3)
+    latest = browser.all(rows)[0].text
+    for text in ("2 → 1", "rollback", "operator's desk (token, by the page)", "wrong in headlines"):
+        assert text in latest, latest
+    assert "1 → 2" in browser.all(rows)[1].text
+    assert browser.errors() == []
+
+
 def test_a_retraining_is_followed(page: str, browser: Browser, airflow: FakeAirflow) -> None:
     enter(browser, page)
     order(browser, '#language-en [data-action="retrain"]')

@@ -4,6 +4,7 @@
 const desk = document.getElementById("desk");
 const said = document.getElementById("desk-status");
 const dialog = document.getElementById("confirm");
+const reason = document.getElementById("confirm-reason");
 const LOOK = 1500; // milliseconds between looks at what runs
 
 function tell(text, bad = false) {
@@ -88,6 +89,8 @@ async function look() {
 function confirmed(button) {
   document.getElementById("confirm-title").textContent = button.dataset.title;
   document.getElementById("confirm-text").textContent = button.dataset.text;
+  document.getElementById("confirm-why").hidden = button.dataset.action !== "rollback";
+  reason.value = "";
   dialog.returnValue = "no";
   dialog.showModal();
   return new Promise((resolve) => dialog.addEventListener("close", () => resolve(dialog.returnValue === "yes"), { once: true }));
@@ -96,10 +99,11 @@ function confirmed(button) {
 async function order(button) {
   if (!(await confirmed(button))) return;
   const { action, language, champion } = button.dataset;
+  const more = { ...(language && { language }), ...(champion && { champion }), ...(reason.value.trim() && { reason: reason.value }) };
   button.disabled = true;
   tell("");
   try {
-    await call("POST", "/admin/actions", { action, ...(language && { language }), ...(champion && { champion }) });
+    await call("POST", "/admin/actions", { action, ...more });
     await look();
   } catch (error) {
     if (error.status === 401) return location.reload();
@@ -114,6 +118,7 @@ document.addEventListener("click", (event) => {
   const button = event.target.closest("button[data-action]");
   if (button) order(button);
 });
+document.getElementById("confirm-no").addEventListener("click", () => dialog.close("no"));
 document.getElementById("sign-in")?.addEventListener("submit", async (event) => {
   event.preventDefault();
   const field = document.getElementById("token");
