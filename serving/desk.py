@@ -15,7 +15,6 @@ from pipeline.errors import NerError
 from serving import dag_runs
 from serving.actions import Action, ActionLog, Kind
 from serving.airflow_api import AirflowClient
-from serving.components import Addresses
 from serving.problems import Problem
 
 if TYPE_CHECKING:
@@ -57,6 +56,12 @@ class Desk:
         self._asking = asyncio.Lock()
         self._looked: dict[str, float] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def without_airflow(self) -> str | None:
+        """Why no DAG can be started from here, whether or not an Airflow runs; None where one can."""
+        found = dag_runs.missing(self._workspace) if self._workspace else None
+        return found.detail if found else None
 
     async def close(self) -> None:
         """Stop; switches under way are broken off, DAG runs go on."""
@@ -133,7 +138,7 @@ class Desk:
                 if self._airflow:
                     self._airflow.close()
                     self._airflow = None  # its password may be another after a restart
-                raise dag_runs.down(error, Addresses.of(self._workspace).airflow) from None
+                raise dag_runs.down(error, self._workspace) from None
 
     async def _switch(self, action: Action, champion: str | None) -> None:
         language = action.language

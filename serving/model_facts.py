@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from serving.airflow_access import public_url
 from serving.components import Addresses
 from serving.model_schemas import (
     BehaviourFacts,
@@ -74,11 +75,11 @@ def links(
     run: RunRecord | None = None,
 ) -> dict[str, str]:
     """Where MLflow, Airflow and the reports show more, on the server's machine."""
-    at = Addresses.of(workspace)
+    at, airflow = Addresses.of(workspace), public_url(workspace)
     found = {
         "model": f"{at.mlflow}/#/models/{name}",
-        "retraining": f"{at.airflow}/dags/retrain_{language}",
-        "promotion": f"{at.airflow}/dags/promote_{language}",
+        "retraining": f"{airflow}/dags/retrain_{language}",
+        "promotion": f"{airflow}/dags/promote_{language}",
         "validation": f"{at.docs}/{language}/validation/",
         "report": f"{at.docs}/{language}/report/",
     }

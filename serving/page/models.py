@@ -184,6 +184,7 @@ def add_models_page(app: FastAPI, board: Switchboard, *, facts: FactsReader, des
             ],
             signed_in=signed_in,
             actions=desk.log.actions if signed_in else [],
+            without_airflow=desk.without_airflow if signed_in else None,
             side=SIDE,
         )
 
