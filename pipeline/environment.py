@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 
+SECRETS = ("NER_AIRFLOW_PASSWORD", "NER_AIRFLOW_PASSWORD_FILE")
 QUIET = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "DVC_NO_ANALYTICS": "1",
@@ -19,6 +21,11 @@ QUIET = {
 def quiet_environment(**more: str) -> dict[str, str]:
     """The current environment with telemetry off, waiting threads asleep, and ``more`` on top."""
     return {**os.environ, **QUIET, **more}
+
+
+def without_secrets(environment: Mapping[str, str]) -> dict[str, str]:
+    """An environment for what needs no secret: models, trainings, others' servers."""
+    return {name: value for name, value in environment.items() if name not in SECRETS}
 
 
 def silence_telemetry() -> None:

@@ -56,6 +56,7 @@ class Action(BaseModel):
     ended: str | None = None
     who: str
     request_id: str
+    reason: str | None = None
     message: str = ""
     runs: list[DagRun] = []
 
@@ -83,14 +84,17 @@ class ActionLog:
         self._writing = asyncio.Lock()
         self.actions = _read(file) if file else []
 
-    def begin(self, kind: Kind, language: str | None, *, who: str, request_id: str) -> Action:
+    def begin(
+        self, kind: Kind, language: str | None, *, who: str, request_id: str, reason: str | None = None
+    ) -> Action:
         """Note that an action begins.
 
         Raises:
             Problem: 409, one that excludes it is under way.
         """
         id = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
-        action = Action(id=id, action=kind, language=language, started=_now(), who=who, request_id=request_id)
+        given = {"who": who, "request_id": request_id, "reason": reason}
+        action = Action(id=id, action=kind, language=language, started=_now(), **given)
         if other := next((each for each in self.running() if each.lane == action.lane), None):
             raise conflict(f"{other.title} runs since {other.started} (action {other.id}).")
         self.actions = [action, *self.actions][:KEPT]

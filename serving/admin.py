@@ -7,9 +7,11 @@ from typing import Any, get_args
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import Response
 
+from pipeline.errors import NerError
+from pipeline.registry.journal import checked_reason
 from serving.actions import Kind
 from serving.config import GatewayConfig
-from serving.desk import Desk
+from serving.desk import Desk, Order
 from serving.guard import Guard
 from serving.payload import json_response, parse_json, read_body, require_type
 from serving.problems import invalid
@@ -56,9 +58,9 @@ def desk_router(config: GatewayConfig, desk: Desk, guard: Guard) -> APIRouter:
     @router.post("/actions", dependencies=operator)
     async def start(request: Request) -> Response:
         """Set an action going; its state is to be had at the address in ``Location``."""
-        kind, language, champion = order(await read(request), config)
+        given = order(await read(request), config)
         via = "token" if request.headers.get("authorization") else "token, by the page"
-        action = await desk.start(kind, language, champion=champion, who=via, request_id=request.state.request_id)
+        action = await desk.start(given, who=via, request_id=request.state.request_id)
         return json_response(action.model_dump(), 202, FRESH | {"Location": f"/admin/actions/{action.id}"})
 
     @router.get("/actions/{id}", dependencies=operator)
@@ -71,13 +73,13 @@ def desk_router(config: GatewayConfig, desk: Desk, guard: Guard) -> APIRouter:
     return router
 
 
-def order(value: dict[str, Any], config: GatewayConfig) -> tuple[Kind, str | None, str | None]:
-    """Kind, language and expected champion of an order.
+def order(value: dict[str, Any], config: GatewayConfig) -> Order:
+    """What an operator orders.
 
     Raises:
         Problem: 422, naming the field.
     """
-    if unknown := value.keys() - {"action", "language", "champion"}:
+    if unknown := value.keys() - {"action", "language", "champion", "reason"}:
         raise invalid(f"Unknown field: {min(unknown)}.", f"/{min(unknown)}")
     kind, language, champion = value.get("action"), value.get("language"), value.get("champion")
     if kind not in get_args(Kind):
@@ -89,4 +91,10 @@ def order(value: dict[str, Any], config: GatewayConfig) -> tuple[Kind, str | Non
         raise invalid(f"language must be one of: {', '.join(config.languages)}.", "/language")
     if champion is not None and not (isinstance(champion, str) and kind == "rollback"):
         raise invalid('champion, a string such as "3", goes with rollback only.', "/champion")
-    return kind, language, champion
+    reason = value.get("reason")
+    if reason is not None and not (isinstance(reason, str) and kind == "rollback"):
+        raise invalid("reason, a string, goes with rollback only.", "/reason")
+    try:
+        return Order(kind, language, champion, checked_reason(reason))
+    except NerError as error:
+        raise invalid(f"{error.message.capitalize()}.", "/reason") from None

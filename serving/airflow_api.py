@@ -21,10 +21,13 @@ class AirflowClient:
         user: login name.
         password: its password.
         timeout: seconds that an answer may take.
+        public_url: its address for browsers; by default ``url``.
     """
 
-    def __init__(self, url: str, user: str, password: str, *, timeout: float = 60) -> None:
-        self.url = url
+    def __init__(
+        self, url: str, user: str, password: str, *, timeout: float = 60, public_url: str | None = None
+    ) -> None:
+        self.url, self.public_url = url, public_url or url
         self._login = {"username": user, "password": password}
         self._http = httpx.Client(base_url=url, timeout=timeout, trust_env=False)
         self._token = ""
@@ -37,7 +40,10 @@ class AirflowClient:
         response = self._http.post("/auth/token", json=self._login)
         if response.status_code != 201:
             raise NerError(f"Airflow refused the login ({response.status_code})", where=self.url)
-        self._token = response.json()["access_token"]
+        try:
+            self._token = response.json()["access_token"]
+        except (ValueError, KeyError, TypeError):
+            raise NerError("what answers in Airflow's place is no Airflow", where=self.url) from None
 
     def call(self, method: str, path: str, *, allow: tuple[int, ...] = (), **more: Any) -> Any:
         """Call ``/api/v2<path>`` and return the JSON answer; None for a status in ``allow``.

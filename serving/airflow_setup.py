@@ -10,7 +10,8 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pipeline.environment import quiet_environment
+from pipeline.environment import quiet_environment, without_secrets
+from pipeline.errors import NerError
 from pipeline.settings import Workspace
 
 USER = "admin"
@@ -48,6 +49,41 @@ def password(workspace: Workspace) -> str:
     return json.loads(password_file(workspace).read_text(encoding="utf-8"))[USER]
 
 
+def given_password() -> str | None:
+    """The password in ``NER_AIRFLOW_PASSWORD``, or in the file that ``NER_AIRFLOW_PASSWORD_FILE`` names, if any.
+
+    Raises:
+        NerError: both are set, or the file cannot be read or is empty.
+    """
+    value, file = os.environ.get("NER_AIRFLOW_PASSWORD"), os.environ.get("NER_AIRFLOW_PASSWORD_FILE")
+    if not file:
+        return value or None
+    if value:
+        raise NerError("NER_AIRFLOW_PASSWORD and NER_AIRFLOW_PASSWORD_FILE are both set", remedy="Set one of them.")
+    try:
+        read = Path(file).read_text(encoding="utf-8").strip()
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "it is not UTF-8"
+        raise NerError(f"NER_AIRFLOW_PASSWORD_FILE cannot be read: {reason}", where=file) from None
+    if not read:
+        raise NerError("NER_AIRFLOW_PASSWORD_FILE names an empty file", where=file)
+    return read
+
+
+def settled_password_file(workspace: Workspace) -> Path:
+    """As :func:`password_file`, for an Airflow about to start: a password that was given replaces the one there.
+
+    Raises:
+        NerError: as :func:`given_password`.
+    """
+    path, given = password_file(workspace), given_password()
+    if given and given != password(workspace):
+        fresh = path.with_name("passwords.new.json")
+        fresh.unlink(missing_ok=True)
+        secret_file(fresh, json.dumps({USER: given}) + "\n").replace(path)
+    return path
+
+
 def first_start(workspace: Workspace) -> str:
     """When this workspace's Airflow was first started, ISO; the weekly schedule counts from there."""
     return secret_file(home(workspace) / "since", datetime.now(UTC).isoformat(timespec="seconds")).read_text().strip()
@@ -59,6 +95,9 @@ def environment(
     """The environment of every Airflow process, and of the commands that the tasks run.
 
     Secrets are not in it: Airflow reads them from files (``*_CMD``).
+
+    Raises:
+        NerError: as :func:`given_password`.
     """
     at, root = home(workspace), workspace.root
     jwt = secret_file(at / "jwt_secret", secrets.token_urlsafe(64))
@@ -72,7 +111,7 @@ def environment(
         "CORE__PARALLELISM": "2",
         "CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
         "CORE__SIMPLE_AUTH_MANAGER_USERS": f"{USER}:admin",
-        "CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(password_file(workspace)),
+        "CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(settled_password_file(workspace)),
         "CORE__EXECUTION_API_SERVER_URL": f"{local}/execution/",
         "API__HOST": host,
         "API__PORT": str(airflow_port),
@@ -88,7 +127,8 @@ def environment(
         "USAGE_DATA_COLLECTION__ENABLED": "False",
     }
     # Settings for another Airflow in the caller's environment must not leak in; a few are meant to be set from outside.
-    inherited = {name: value for name, value in quiet_environment().items() if not name.startswith("AIRFLOW__")}
+    quiet = without_secrets(quiet_environment())
+    inherited = {name: value for name, value in quiet.items() if not name.startswith("AIRFLOW__")}
     given = {name: value for name, value in os.environ.items() if name.startswith("AIRFLOW__DATABASE__")}
     return {
         **inherited,

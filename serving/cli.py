@@ -98,14 +98,15 @@ def deploy(language: str | None, if_any: bool, watch: bool) -> None:
 @commands.command()
 @click.argument("language")
 @click.option("--version", help="Go back to this version; by default to the champion before.")
-def rollback(language: str, version: str | None) -> None:
+@click.option("--reason", help="Why, in a line: kept in the registry and shown on the page /models.")
+def rollback(language: str, version: str | None, reason: str | None) -> None:
     """Make the champion before this one champion again, and bring it live where a gateway runs."""
     from pipeline import registry
     from serving import deploy, remote
 
     workspace = Workspace.load()
     workspace.language(language)  # refuses an unknown one
-    target = registry.rollback(workspace, language, version)
+    target = registry.rollback(workspace, language, version, reason=reason)
     click.echo(f"{language}: version {target} is champion again")
     if gateway := os.environ.get("NER_GATEWAY_URL"):
         remote.await_live(workspace, gateway, [language], if_running=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter as Tally
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from itertools import chain
 from typing import Any
 
@@ -52,12 +53,14 @@ class Finding:
 
 @dataclass
 class Comparison:
-    """What came of one challenger beside one live version, ``against``."""
+    """What came of one challenger beside one live version, ``against``, from ``since`` on."""
 
     against: str | None = None
+    since: datetime = field(default_factory=lambda: datetime.now(UTC))
     texts: int = 0
     different: int = 0
     calls: int = 0
+    different_calls: int = 0
     dropped: int = 0
     failures: int = 0
     live_seconds: float = 0.0
@@ -69,6 +72,7 @@ class Comparison:
         found = [list(differences(live, shadow)) for live, shadow in zip(copy.answers, answers, strict=True)]
         finding = Finding(len(found), sum(map(bool, found)), Tally(chain.from_iterable(found)))
         self.calls += 1
+        self.different_calls += bool(finding.different)
         self.texts += finding.texts
         self.different += finding.different
         self.kinds.update(finding.kinds)
@@ -87,6 +91,9 @@ class Comparison:
         )
         return {
             "against": self.against,
+            "counted_since": self.since.isoformat(timespec="seconds"),
+            "calls": self.calls,
+            "different_calls": self.different_calls,
             "texts": self.texts,
             "different": self.different,
             "differences": table,

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
-from pipeline.environment import quiet_environment
+from pipeline.environment import quiet_environment, without_secrets
 from pipeline.errors import NerError
 from pipeline.settings import Workspace
 from serving import airflow_setup
@@ -168,7 +168,7 @@ def components(workspace: Workspace, addresses: Addresses, parts: list[str]) -> 
         store = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{workspace.paths.mlruns / 'mlflow.db'}"
         serve = ["server", "--host", addresses.host, "--port", str(addresses.mlflow_port), "--workers", "1"]
         serve += ["--backend-store-uri", store, "--default-artifact-root", str(workspace.paths.mlruns / "artifacts")]
-        environment = quiet_environment(**mark, MLFLOW_SERVER_ENABLE_JOB_EXECUTION="false")
+        environment = without_secrets(quiet_environment(**mark, MLFLOW_SERVER_ENABLE_JOB_EXECUTION="false"))
         environment.pop("MLFLOW_TRACKING_URI", None)
         found.append(
             Component("mlflow", [airflow_setup.script("mlflow"), *serve], environment, root, logs / "mlflow.log")

@@ -7,10 +7,9 @@ from datetime import UTC, datetime, timedelta
 
 from pipeline.errors import NerError
 from pipeline.settings import Workspace
-from serving import airflow_setup
 from serving.actions import DagRun, DagTask, conflict
+from serving.airflow_access import access, elsewhere, public_url
 from serving.airflow_api import AirflowClient
-from serving.components import Addresses
 from serving.following import STRANDED_SECONDS, consumers
 from serving.problems import Problem
 
@@ -18,15 +17,13 @@ ANSWER_SECONDS = 15
 
 
 def connect(workspace: Workspace) -> AirflowClient:
-    """A client of the workspace's Airflow.
+    """A client of the Airflow that the workspace orders at.
 
     Raises:
-        NerError: Airflow was never set up here.
+        NerError: there is none, or its address or password is missing.
     """
-    address = Addresses.of(workspace).airflow
-    if not (airflow_setup.home(workspace) / "passwords.json").is_file():
-        raise NerError("Airflow has not run in this workspace yet", where=address)
-    return AirflowClient(address, airflow_setup.USER, airflow_setup.password(workspace), timeout=ANSWER_SECONDS)
+    to = access(workspace)
+    return AirflowClient(to.url, to.user, to.password, timeout=ANSWER_SECONDS, public_url=public_url(workspace))
 
 
 def start(client: AirflowClient, dag: str, run: str, note: str) -> DagRun:
@@ -40,7 +37,9 @@ def start(client: AirflowClient, dag: str, run: str, note: str) -> DagRun:
     if dag not in paused:
         raise Problem(409, "no-dag", "Airflow does not know the DAG", f"There is no DAG {dag}. See `ner status`.")
     if paused[dag]:
-        raise Problem(409, "paused", "The DAG is paused", f"Unpause {dag} on Airflow's page first: {client.url}.")
+        raise Problem(
+            409, "paused", "The DAG is paused", f"Unpause {dag} on Airflow's page first: {client.public_url}."
+        )
     if found := next((active for of, active in client.active_runs() if of == dag), None):
         raise conflict(f"{dag} runs in Airflow already (run {found}).")
     return DagRun(dag=dag, run=client.trigger(dag, run, note), url=address_of(client, dag, run))
@@ -48,7 +47,7 @@ def start(client: AirflowClient, dag: str, run: str, note: str) -> DagRun:
 
 def address_of(client: AirflowClient, dag: str, run: str) -> str:
     """A run's page in Airflow."""
-    return f"{client.url}/dags/{dag}/runs/{run}"
+    return f"{client.public_url}/dags/{dag}/runs/{run}"
 
 
 def look(client: AirflowClient, languages: Iterable[str], runs: list[DagRun]) -> list[DagRun]:
@@ -116,8 +115,23 @@ def verdict(runs: list[DagRun], languages: list[str]) -> tuple[str, str]:
     return "running", f"Running: {', '.join(at_work)}." if at_work else "Waiting for Airflow to begin."
 
 
-def down(error: Exception, address: str) -> Problem:
+def missing(workspace: Workspace) -> Problem | None:
+    """Why no Airflow can be asked however well one runs, and what to set; None where one can."""
+    try:
+        access(workspace)
+    except NerError as error:
+        where = f" ({error.where})" if error.where else ""
+        detail = f"{error.message[:1].upper()}{error.message[1:]}{where}. {error.remedy or ''}".strip()
+        return Problem(503, "no-airflow", "No Airflow is set up for this gateway", detail)
+    return None
+
+
+def down(error: Exception, workspace: Workspace) -> Problem:
     """Airflow cannot be asked; what to do."""
+    if found := missing(workspace):
+        return found
     reason = error.message.splitlines()[0] if isinstance(error, NerError) else "Airflow does not answer"
-    detail = f"{reason} ({address}). Start the system with `ner up`, then try again."
+    remedy = "See that it runs there and takes the gateway's NER_AIRFLOW_USER and NER_AIRFLOW_PASSWORD"
+    remedy = remedy if elsewhere() else "Start the system with `ner up`"
+    detail = f"{reason} ({access(workspace).url}). {remedy}, then try again."
     return Problem(503, "no-airflow", "Airflow does not run", detail, retry_after=30)

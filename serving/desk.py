@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 import httpx
@@ -14,7 +15,6 @@ from pipeline.errors import NerError
 from serving import dag_runs
 from serving.actions import Action, ActionLog, Kind
 from serving.airflow_api import AirflowClient
-from serving.components import Addresses
 from serving.problems import Problem
 
 if TYPE_CHECKING:
@@ -24,6 +24,20 @@ if TYPE_CHECKING:
 log = logging.getLogger("serving")
 LOOK_SECONDS = 1.0  # between two looks at the same DAG run, however many watch it
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What an operator orders.
+
+    ``language`` is None for what concerns all. With a rollback go ``champion``, the version that the operator took for
+    the champion, and ``reason``, why, in a line.
+    """
+
+    kind: Kind
+    language: str | None = None
+    champion: str | None = None
+    reason: str | None = None
 
 
 class Desk:
@@ -43,6 +57,12 @@ class Desk:
         self._looked: dict[str, float] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
+    @property
+    def without_airflow(self) -> str | None:
+        """Why no DAG can be started from here, whether or not an Airflow runs; None where one can."""
+        found = dag_runs.missing(self._workspace) if self._workspace else None
+        return found.detail if found else None
+
     async def close(self) -> None:
         """Stop; switches under way are broken off, DAG runs go on."""
         for task in self._tasks:
@@ -51,16 +71,8 @@ class Desk:
         if self._airflow:
             self._airflow.close()
 
-    async def start(
-        self, kind: Kind, language: str | None, *, champion: str | None, who: str, request_id: str
-    ) -> Action:
-        """Set an action going, and return without waiting for its end.
-
-        Args:
-            kind: what to do.
-            language: whose model; None for what concerns all.
-            champion: the version that the operator took for the champion when ordering a rollback.
-            who, request_id: for the log.
+    async def start(self, order: Order, *, who: str, request_id: str) -> Action:
+        """Set an action going, and return without waiting for its end; ``who`` and ``request_id`` are for the record.
 
         Raises:
             Problem: 409, something excludes it; 503, Airflow is needed and does not run.
@@ -68,12 +80,12 @@ class Desk:
         if self._workspace is None:
             raise Problem(503, "no-workspace", "There is nothing to order here", "This gateway has no workspace.")
         await self.refresh()  # what has ended meanwhile excludes nothing
-        action = self.log.begin(kind, language, who=who, request_id=request_id)
+        action = self.log.begin(order.kind, order.language, who=who, request_id=request_id, reason=order.reason)
         try:
-            if kind in ("validate", "retrain"):
+            if order.kind in ("validate", "retrain"):
                 await self._start_dag(action)
             else:
-                self._spawn(self._switch(action, champion))
+                self._spawn(self._switch(action, order.champion))
         except Problem as problem:
             self.log.end(action, "failed", problem.detail)
             raise
@@ -126,13 +138,13 @@ class Desk:
                 if self._airflow:
                     self._airflow.close()
                     self._airflow = None  # its password may be another after a restart
-                raise dag_runs.down(error, Addresses.of(self._workspace).airflow) from None
+                raise dag_runs.down(error, self._workspace) from None
 
     async def _switch(self, action: Action, champion: str | None) -> None:
         language = action.language
         try:
             message = await (
-                self._rollback(language, champion) if action.action == "rollback" else self._deploy(language)
+                self._rollback(action, champion) if action.action == "rollback" else self._deploy(language)
             )
             self.log.end(action, "success", message)
         except NerError as error:
@@ -155,15 +167,16 @@ class Desk:
             raise NerError(f"{language} has no champion in the registry", remedy="Train and promote one first.")
         return f"Version {self._board.routes[language].describe()['version']} is live: {done}."
 
-    async def _rollback(self, language: str, champion: str | None) -> str:
+    async def _rollback(self, action: Action, champion: str | None) -> str:
         """Make the champion before champion again in the registry, then bring it live, as ``ner rollback`` does."""
         from pipeline import registry
 
+        language, by = action.language, f"operator's desk ({action.who}), request {action.request_id}"
         now = await asyncio.to_thread(self._board.config.resolve, language, None)
         if champion is not None and (now is None or now.version != champion):
             has = f"version {now.version} is champion" if now else "there is no champion"
             raise NerError(f"nothing was rolled back: {has}, not version {champion} as the page showed")
-        version = await asyncio.to_thread(registry.rollback, self._workspace, language)
+        version = await asyncio.to_thread(registry.rollback, self._workspace, language, by=by, reason=action.reason)
         try:
             return f"Version {version} is champion again. {await self._deploy(language)}"
         except NerError as error:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from serving.airflow_access import public_url
 from serving.components import Addresses
 from serving.model_schemas import (
     BehaviourFacts,
@@ -19,6 +20,7 @@ from serving.model_schemas import (
     Lead,
     ModelFacts,
     Part,
+    SwitchFacts,
     SystemScore,
     Threshold,
     VersionFacts,
@@ -26,6 +28,7 @@ from serving.model_schemas import (
 
 if TYPE_CHECKING:
     from pipeline.registry.facts import RunRecord, VersionRecord
+    from pipeline.registry.journal import Switch
     from pipeline.settings import Workspace
 
 ENSEMBLE = "ensemble"
@@ -41,11 +44,16 @@ def read(workspace: Workspace, language: str, version: str | None, runs: Runs) -
         Exception: whatever MLflow raises where its store cannot be read.
     """
     from pipeline.registry.facts import history, run_record
+    from pipeline.registry.journal import switches
     from pipeline.registry.store import CHAMPION, model_name, open_store
 
     client, name = open_store(workspace), model_name(workspace, language)
     versions = history(client, name)
-    known = ModelFacts(history=[version_facts(each) for each in versions], links=links(workspace, language, name))
+    known = ModelFacts(
+        history=[version_facts(each) for each in versions],
+        switches=[switch_facts(each) for each in switches(client, name)] if versions else [],
+        links=links(workspace, language, name),
+    )
     wanted = [each for each in versions if (each.version == version if version else CHAMPION in each.aliases)]
     if not wanted:
         missing = f"{name} has no version {version}" if version else f"{name} has no champion"
@@ -68,11 +76,11 @@ def links(
     run: RunRecord | None = None,
 ) -> dict[str, str]:
     """Where MLflow, Airflow and the reports show more, on the server's machine."""
-    at = Addresses.of(workspace)
+    at, airflow = Addresses.of(workspace), public_url(workspace)
     found = {
         "model": f"{at.mlflow}/#/models/{name}",
-        "retraining": f"{at.airflow}/dags/retrain_{language}",
-        "promotion": f"{at.airflow}/dags/promote_{language}",
+        "retraining": f"{airflow}/dags/retrain_{language}",
+        "promotion": f"{airflow}/dags/promote_{language}",
         "validation": f"{at.docs}/{language}/validation/",
         "report": f"{at.docs}/{language}/report/",
     }
@@ -93,6 +101,18 @@ def version_facts(record: VersionRecord) -> VersionFacts:
         previous=record.previous,
         rolled_back=record.rolled_back,
         gate=GateFacts(passed=record.gate_passed, reasons=list(record.gate_reasons)) if judged else None,
+    )
+
+
+def switch_facts(switch: Switch) -> SwitchFacts:
+    """A row of the journal."""
+    return SwitchFacts(
+        at=switch.at,
+        kind=switch.kind,
+        from_version=switch.before,
+        to_version=switch.after,
+        by=switch.by,
+        reason=switch.reason,
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import BaseModel, Field
 
 
@@ -116,6 +118,17 @@ class VersionFacts(BaseModel):
     gate: GateFacts | None = Field(description="Null: not judged yet.")
 
 
+class SwitchFacts(BaseModel):
+    """A switch of the champion."""
+
+    at: str
+    kind: Literal["promotion", "rollback"]
+    from_version: str | None = Field(description="Null: there was no champion before.")
+    to_version: str | None = Field(description="Null: not known; of a rollback before the journal began.")
+    by: str | None = Field(description="Who or what switched; null: before the journal began.")
+    reason: str | None = Field(description="Why, where a reason was given.")
+
+
 class ModelFacts(BaseModel):
     """What the registry says of a version; empty, with the reason in `registry`, where it says nothing."""
 
@@ -134,4 +147,5 @@ class ModelFacts(BaseModel):
     reliability: dict[str, list[Bin]] = Field(default={}, description="Of the ensemble on test, by corpus.")
     behaviour: BehaviourFacts | None = None
     history: list[VersionFacts] = Field(default=[], description="All versions, the newest first.")
+    switches: list[SwitchFacts] = Field(default=[], description="Switches of the champion, the newest first.")
     links: dict[str, str] = Field(default={}, description="Pages of MLflow and Airflow on the server's machine.")

@@ -123,11 +123,12 @@ def summary(follower: Follower) -> str:
 def addresses_text(workspace: Workspace, addresses: Addresses) -> str:
     """Where everything is to be found, with a curl line that works."""
     request = '{"text": "Angela Merkel visited Berlin."}'
+    given = airflow_setup.given_password() is not None
+    password = "as given in NER_AIRFLOW_PASSWORD" if given else airflow_setup.password(workspace)
     curl = ["curl", "-s", "-H", "content-type: application/json", "-d", request, f"{addresses.gateway}/v1/entities"]
     return "\n".join(
         [
-            f"Airflow     {addresses.airflow}   login {airflow_setup.USER}, "
-            f"password {airflow_setup.password(workspace)}",
+            f"Airflow     {addresses.airflow}   login {airflow_setup.USER}, password {password}",
             f"MLflow      {addresses.mlflow}",
             f"Page, API   {addresses.gateway}",
             f"Data Docs   {addresses.docs}",

@@ -170,8 +170,11 @@ class ShadowState(BaseModel):
     state: Literal["starting", "live", "failed"]
     since: str | None
     against: str | None = Field(description="The live version it was compared with; null before the first call.")
+    counted_since: str
+    calls: int = Field(description="Calls that both answered; each may hold several texts.")
+    different_calls: int
     texts: int
-    different: int
+    different: int = Field(description="Texts that were answered differently.")
     differences: dict[Literal["only_live", "only_shadow", "other_type", "other_boundaries"], dict[str, int]]
     dropped_calls: int
     failed_calls: int

@@ -22,7 +22,7 @@ from typing import Any
 
 import httpx
 
-from pipeline.environment import quiet_environment
+from pipeline.environment import quiet_environment, without_secrets
 from pipeline.errors import NerError
 from pipeline.golden import samples
 from serving.answers import ModelFailed, NoTokens, check_predictions, failure
@@ -81,7 +81,7 @@ def serve_environment(tracking_uri: str | None, timeout: float) -> dict[str, str
     extra["MLFLOW_SCORING_SERVER_REQUEST_TIMEOUT"] = mlflow_timeout(timeout)
     if tracking_uri:
         extra["MLFLOW_TRACKING_URI"] = tracking_uri
-    environment = quiet_environment(**extra)
+    environment = without_secrets(quiet_environment(**extra))
     environment.pop("PYTHONPATH", None)  # a served model runs the code frozen with it
     return environment
 

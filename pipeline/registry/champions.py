@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.errors import NerError
+from pipeline.registry import journal
+from pipeline.registry.journal import PREVIOUS, ROLLED_BACK, SINCE, Switch
 from pipeline.registry.registration import alias_version
 from pipeline.registry.store import CHALLENGER, CHAMPION, exclusive, model_name, open_store
 from pipeline.settings import Workspace
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-
-PREVIOUS, SINCE, ROLLED_BACK = "ner.previous_champion", "ner.champion_since", "ner.rolled_back"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,10 +89,12 @@ def model_folder(version: ModelVersionInfo) -> Path:
 
 
 def crown(client: MlflowClient, name: str, version: str) -> None:
-    """Make a version champion, noting since when and after whom; a killed call can be repeated."""
+    """Make a version champion, noting since when, after whom and by whom; a killed call can be repeated."""
     before = alias_version(client, name, CHAMPION)
     if before != version:
-        client.set_model_version_tag(name, version, SINCE, now())
+        at = now()
+        journal.note(client, name, Switch(at, "promotion", before, version, journal.actor()))
+        client.set_model_version_tag(name, version, SINCE, at)
         if before:
             client.set_model_version_tag(name, version, PREVIOUS, before)
         client.set_registered_model_alias(name, CHAMPION, version)
@@ -100,16 +102,26 @@ def crown(client: MlflowClient, name: str, version: str) -> None:
         client.delete_registered_model_alias(name, CHALLENGER)
 
 
-def rollback(workspace: Workspace, language: str, version: str | None = None) -> str:
+def rollback(
+    workspace: Workspace, language: str, version: str | None = None, *, by: str | None = None, reason: str | None = None
+) -> str:
     """Make the champion before this one champion again (or ``version``, if given); returns its version.
 
     The version rolled back is marked so, and not promoted again by itself.
 
+    Args:
+        workspace: whose registry.
+        language: code.
+        version: which to go back to.
+        by: who or what orders it; by default the user, or the DAG's run, of this process.
+        reason: why, in a line of 200 characters at most.
+
     Raises:
-        NerError: there is no champion, none before it, or no such version.
+        NerError: there is no champion, none before it, or no such version; or the reason is too long.
     """
     from mlflow.exceptions import MlflowException
 
+    reason = journal.checked_reason(reason)
     name = model_name(workspace, language)
     with exclusive(workspace.paths.mlruns / f".{name}.lock"):
         client = open_store(workspace)
@@ -125,16 +137,19 @@ def rollback(workspace: Workspace, language: str, version: str | None = None) ->
             tags = client.get_model_version(name, target).tags
         except MlflowException:
             raise NerError(f"{name} has no version {target}", remedy="ner status lists the versions.") from None
+        if ROLLED_BACK in tags and version is None:
+            raise NerError(
+                f"{name} version {target}, the champion before, was itself rolled back at {tags[ROLLED_BACK]}",
+                remedy="Name the version to go back to.",
+            )
+        at = now()
+        journal.note(client, name, Switch(at, "rollback", current, target, by or journal.actor(), reason))
         if ROLLED_BACK in tags:
-            if version is None:
-                raise NerError(
-                    f"{name} version {target}, the champion before, was itself rolled back at {tags[ROLLED_BACK]}",
-                    remedy="Name the version to go back to.",
-                )
             client.delete_model_version_tag(name, target, ROLLED_BACK)
-        client.set_model_version_tag(name, current, ROLLED_BACK, now())
-        client.set_model_version_tag(name, target, SINCE, now())
+        client.set_model_version_tag(name, current, ROLLED_BACK, at)
+        client.set_model_version_tag(name, target, SINCE, at)
         client.set_registered_model_alias(name, CHAMPION, target)
         run_id = client.get_model_version(name, current).run_id
-        client.set_tag(run_id, ROLLED_BACK, f"{now()}: version {target} is champion again")
+        because = f" ({reason})" if reason else ""
+        client.set_tag(run_id, ROLLED_BACK, f"{at}: version {target} is champion again{because}")
     return target

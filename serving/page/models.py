@@ -15,11 +15,13 @@ from serving.facts_reader import LATE
 from serving.model_schemas import Bin, ModelFacts, VersionFacts
 from serving.page.rendering import TEMPLATES, render, render_page
 from serving.page.view import LANGUAGE_NAMES
+from serving.schemas import ShadowState
 
 if TYPE_CHECKING:
     from serving.desk import Desk
     from serving.facts_reader import FactsReader
     from serving.guard import Guard
+    from serving.shadow import Shadow
     from serving.switchboard import Switchboard
     from serving.switching import Route
 
@@ -72,6 +74,8 @@ class Card:
     why_not_back: str | None
     diagrams: tuple[Diagram, ...]
     systems: tuple[str, ...]
+    shadowing: bool  # whether challengers are shadowed at all
+    shadow: ShadowState | None
 
     @property
     def late(self) -> bool:
@@ -82,6 +86,12 @@ class Card:
     def behind(self) -> bool:
         """Whether another version is live than the registry's champion."""
         return bool(self.champion and self.route["state"] == "live" and self.route["version"] != self.champion.version)
+
+    @property
+    def moved_elsewhere(self) -> bool:
+        """Whether the champion is not the version that the latest switch on record is to."""
+        latest = self.facts.switches[0].to_version if self.facts.switches else None
+        return bool(self.champion and latest and latest != self.champion.version)
 
 
 def diagram(corpus: str, ece: float | None, bins: Sequence[Bin]) -> Diagram:
@@ -112,8 +122,9 @@ def way_back(history: Sequence[VersionFacts]) -> tuple[VersionFacts | None, str 
     return champion, target.version, None
 
 
-def card(route: Route, facts: ModelFacts) -> Card:
-    """What the template needs for a language."""
+def card(route: Route, facts: ModelFacts, shadow: Shadow | None = None) -> Card:
+    """What the template needs for a language; ``shadow`` is None where challengers are not shadowed."""
+    compared = shadow.describe() if shadow else None
     champion, back_to, why_not = way_back(facts.history)
     eces = {row.corpus: row.systems["ensemble"].ece for row in facts.scores if row.split == "test"}
     return Card(
@@ -128,6 +139,8 @@ def card(route: Route, facts: ModelFacts) -> Card:
         why_not_back=why_not,
         diagrams=tuple(diagram(corpus, eces.get(corpus), bins) for corpus, bins in facts.reliability.items()),
         systems=tuple(dict.fromkeys(name for row in facts.scores for name in row.systems)),
+        shadowing=shadow is not None,
+        shadow=ShadowState.model_validate(compared) if compared else None,
     )
 
 
@@ -165,9 +178,13 @@ def add_models_page(app: FastAPI, board: Switchboard, *, facts: FactsReader, des
             board,
             "models.html",
             headers=FRESH,
-            cards=[card(route, found) for route, found in zip(routes, known, strict=True)],
+            cards=[
+                card(route, found, board.shadows.get(route.language))
+                for route, found in zip(routes, known, strict=True)
+            ],
             signed_in=signed_in,
             actions=desk.log.actions if signed_in else [],
+            without_airflow=desk.without_airflow if signed_in else None,
             side=SIDE,
         )
 

@@ -4,6 +4,7 @@ import re
 import shlex
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import yaml
@@ -145,6 +146,41 @@ def test_services_are_confined_and_built_from_files_that_exist(compose: dict[str
         for other, condition in service.get("depends_on", {}).items():
             assert condition == {"condition": "service_healthy"}
             assert "healthcheck" in compose["services"][other]
+
+
+def environment_of(compose: dict[str, Any], part: str) -> dict[str, str]:
+    """The environment of the service that runs a part."""
+    (found,) = [one for one in compose["services"].values() if part in command_of(one)[-1].split(",")]
+    return found.get("environment", {})
+
+
+def test_the_gateway_finds_airflow_where_it_runs(compose: dict[str, Any]) -> None:
+    gateway = environment_of(compose, "serving")
+    knobs = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))["serving"]
+    address = urlsplit(gateway["NER_AIRFLOW_URL"])
+    assert "airflow" in command_of(compose["services"][address.hostname])[-1].split(",")
+    assert address.port == knobs["airflow_port"]
+    public = urlsplit(gateway["NER_AIRFLOW_PUBLIC_URL"])
+    assert f"{public.hostname}:{public.port}:{address.port}" in compose["services"][address.hostname]["ports"]
+
+
+def test_secrets_come_from_outside_and_only_to_who_needs_them(compose: dict[str, Any]) -> None:
+    for service in compose["services"].values():
+        for name, value in service.get("environment", {}).items():
+            if re.search(r"(?i)password|secret|token|key", name):
+                assert value == f"${{{name}:-}}", "from the shell or docker/.env, empty where it is not set"
+    assert environment_of(compose, "serving")["NER_AIRFLOW_PASSWORD"]
+    assert environment_of(compose, "airflow")["NER_AIRFLOW_PASSWORD"], "both know the same"
+    assert "NER_AIRFLOW_PASSWORD" not in environment_of(compose, "mlflow")
+
+
+def test_the_example_of_the_environment_names_what_compose_reads_and_no_secret(compose: dict[str, Any]) -> None:
+    example = (ROOT / "docker" / "env.example").read_text(encoding="utf-8")
+    named = dict(re.findall(r"(?m)^#? ?([A-Z_]+)=(.*)$", example))
+    asked = set(re.findall(r"\$\{(\w+)", (ROOT / "docker" / "compose.yaml").read_text(encoding="utf-8")))
+    assert named.keys() == asked
+    assert named["NER_AIRFLOW_PASSWORD"] == ""
+    assert "/docker/.env" in (ROOT / ".gitignore").read_text(encoding="utf-8").splitlines()
 
 
 def test_docker_is_no_package() -> None:

@@ -27,7 +27,7 @@ class FakeAirflow:
         self.tasks: dict[tuple[str, str], list[dict[str, Any]]] = {}
         self.events: dict[tuple[str, str], list[tuple[str, str]]] = {}
         self.notes: list[str] = []
-        self.password = ""
+        self.user, self.password = "admin", ""
         root = "/api/v2"
         routes = [
             Route("/auth/token", self._token, methods=["POST"]),
@@ -66,7 +66,7 @@ class FakeAirflow:
         return run
 
     async def _token(self, request: Request) -> JSONResponse:
-        right = (await request.json()).get("password") == self.password
+        right = await request.json() == {"username": self.user, "password": self.password}
         return JSONResponse({"access_token": "t"}, 201) if right else JSONResponse({}, 401)
 
     async def _dags(self, request: Request) -> JSONResponse:

@@ -12,14 +12,16 @@ from typing import Any
 
 import httpx
 import pytest
+from click.testing import CliRunner
 
 from pipeline.errors import NerError
-from pipeline.registry import champion
+from pipeline.registry import champion, journal
 from pipeline.registry.champions import ROLLED_BACK
 from pipeline.registry.store import open_store
 from pipeline.settings import Workspace, overlay
 from serving import airflow_setup, dag_runs
 from serving.actions import ActionLog
+from serving.cli import commands
 from serving.slots import ServedModel
 from tests.serving import registry
 from tests.serving.fake_airflow import FakeAirflow
@@ -77,11 +79,11 @@ def test_a_rollback_does_what_the_command_does(
     async def use(client: httpx.AsyncClient, made: Any) -> None:
         assert made.board.routes["en"].live.model.version == "2"
         headers = {"x-request-id": "night-1"}
-        response = await client.post(
-            "/admin/actions", json={"action": "rollback", "language": "en", "champion": "2"}, headers=headers
-        )
+        order = {"action": "rollback", "language": "en", "champion": "2", "reason": " wrong\nin headlines"}
+        response = await client.post("/admin/actions", json=order, headers=headers)
         found = await ended(client, response)
         assert found["state"] == "success", found
+        assert found["reason"] == "wrong in headlines"
         assert found["message"] == "Version 1 is champion again. Version 1 is live: switched."
         assert (found["who"], found["request_id"]) == ("token", "night-1")
         assert made.board.routes["en"].live.model.version == "1"
@@ -89,6 +91,10 @@ def test_a_rollback_does_what_the_command_does(
         assert ROLLED_BACK in open_store(workspace).get_model_version("ner-en", "2").tags
         told = (await client.get("/v1/models")).json()["models"][0]
         assert (told["version"], told["aliases"], told["previous"]) == ("1", ["champion"], "2")
+        latest = told["switches"][0]
+        assert (latest["kind"], latest["from_version"], latest["to_version"]) == ("rollback", "2", "1")
+        assert latest["by"] == "operator's desk (token), request night-1"
+        assert latest["reason"] == "wrong in headlines"
         assert [each["id"] for each in (await client.get("/admin/actions")).json()["actions"]] == [found["id"]]
 
     with caplog.at_level(logging.INFO, "serving"):
@@ -98,6 +104,18 @@ def test_a_rollback_does_what_the_command_does(
         ("running", "night-1", "token"),
         ("success", "night-1", "token"),
     ]
+
+
+def test_the_command_takes_a_reason_too(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Workspace, "load", lambda *_: workspace)
+    monkeypatch.delenv("NER_GATEWAY_URL", raising=False)
+    long = CliRunner().invoke(commands, ["rollback", "en", "--reason", "x" * 201])
+    assert "201 characters" in str(long.exception)
+    assert champion(workspace, "en").version == "2"
+    result = CliRunner().invoke(commands, ["rollback", "en", "--reason", "wrong in headlines"])
+    assert result.exit_code == 0, result.output
+    latest = journal.switches(open_store(workspace), "ner-en")[0]
+    assert (latest.kind, latest.after, latest.reason) == ("rollback", "1", "wrong in headlines")
 
 
 def test_an_order_from_a_page_that_is_out_of_date_rolls_nothing_back(harness: Any, workspace: Workspace) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from pipeline.registry import journal
 from pipeline.registry.champions import rollback
 from pipeline.registry.store import database, model_name, open_store
 from pipeline.settings import Workspace
@@ -76,6 +77,43 @@ def test_a_rollback_shows_in_the_history(harness: Any, workspace: Workspace) -> 
     newest, oldest = english["history"]
     assert newest["rolled_back"]
     assert oldest["aliases"] == ["champion"]
+
+
+def test_every_switch_of_the_champion_is_told(harness: Any, workspace: Workspace) -> None:
+    rollback(workspace, "en", by="the night shift", reason="<b>wrong</b> names")
+    rollback(workspace, "en", "2", by="the day shift")
+    switches = told(harness, workspace).json()["models"][0]["switches"]
+    assert [(each["kind"], each["from_version"], each["to_version"]) for each in switches] == [
+        ("rollback", "1", "2"),
+        ("rollback", "2", "1"),
+        ("promotion", "1", "2"),
+        ("promotion", None, "1"),
+    ]
+    assert [(each["by"], each["reason"]) for each in switches[:2]] == [
+        ("the day shift", None),
+        ("the night shift", "<b>wrong</b> names"),
+    ]
+    assert switches[2]["by"].startswith("user ")
+    page = told(harness, workspace, "/models").text
+    places = [page.index(text) for text in ("the day shift", "the night shift", "&lt;b&gt;wrong&lt;/b&gt; names")]
+    assert places == sorted(places), "the newest first"
+    assert "moved by other means" not in page
+    open_store(workspace).set_registered_model_alias("ner-en", "champion", "1")
+    page = told(harness, workspace, "/models").text
+    assert "Version 1 is champion, but the latest switch on record is to version 2" in page
+
+
+def test_a_registry_without_a_journal_tells_what_its_tags_say(harness: Any, workspace: Workspace) -> None:
+    open_store(workspace).delete_registered_model_tag("ner-en", journal.TAG)
+    english = told(harness, workspace).json()["models"][0]
+    assert [(each["to_version"], each["by"]) for each in english["switches"]] == [("2", None), ("1", None)]
+    assert "Champion switches" in told(harness, workspace, "/models").text
+
+
+def test_switches_are_typed(harness: Any) -> None:
+    schemas = told(harness, None, "/openapi.json").json()["components"]["schemas"]
+    assert schemas["ModelState"]["properties"]["switches"]["items"] == {"$ref": "#/components/schemas/SwitchFacts"}
+    assert schemas["SwitchFacts"]["properties"]["kind"]["enum"] == ["promotion", "rollback"]
 
 
 @pytest.mark.parametrize("how", ["broken", "none"])

@@ -10,6 +10,7 @@ import pytest
 
 from pipeline.registry import champion
 from tests.serving import registry
+from tests.serving.twins import Shadowed, entity
 
 if TYPE_CHECKING:
     from tests.serving.browser import Browser
@@ -90,6 +91,27 @@ def test_a_rollback_after_confirmation(page: str, browser: Browser, airflow: Fak
     assert browser.errors() == []
 
 
+def test_a_rollback_with_its_reason_is_on_record(page: str, browser: Browser) -> None:
+    enter(browser, page)
+    press(browser, '#language-en [data-action="deploy"]')
+    assert not browser.one("#confirm-reason").is_displayed(), "goes with rollbacks only"
+    browser.one("#confirm-no").click()
+    browser.until(lambda: not browser.one("#confirm").is_displayed())
+    press(browser, '#language-en [data-action="rollback"]')
+    assert browser.driver.switch_to.active_element.get_attribute("id") == "confirm-no", "not by haste"
+    browser.one("#confirm-reason").send_keys("wrong in headlines")
+    browser.press("ENTER")
+    browser.until(lambda: browser.all(".action--success"))
+    assert "Reason: wrong in headlines" in browser.one(".action--success").text
+    rows = "#language-en .switches tbody tr"
+    browser.until(lambda: len(browser.all(rows)) == 3)
+    latest = browser.all(rows)[0].text
+    for text in ("2 → 1", "rollback", "operator's desk (token, by the page)", "wrong in headlines"):
+        assert text in latest, latest
+    assert "1 → 2" in browser.all(rows)[1].text
+    assert browser.errors() == []
+
+
 def test_a_retraining_is_followed(page: str, browser: Browser, airflow: FakeAirflow) -> None:
     enter(browser, page)
     order(browser, '#language-en [data-action="retrain"]')
@@ -106,6 +128,29 @@ def test_a_retraining_is_followed(page: str, browser: Browser, airflow: FakeAirf
     assert "deploy of promote_en" in browser.one("#desk-status").text
     assert not browser.all(".action details[open]"), "stays as the reader left it"
     assert browser.errors() == []
+
+
+def test_a_shadow_is_watched_while_it_counts(
+    harness: Any, serving: Any, airflow: FakeAirflow, browser: Browser
+) -> None:
+    shadowed = Shadowed(lambda text: [entity(0, 4, "LOC")])
+    made = registry.gateway(harness, airflow.workspace, **shadowed.settings)
+    with serving(made) as live:
+        browser.open(f"{live.url}models")
+        browser.until(lambda: "running since" in browser.one("#shadow-en").text)
+        assert browser.one("#shadow-en .shadow-calls").text == "0, 0 differ"
+        assert not browser.all("#shadow-ru dl"), "no challenger waits for Russian"
+        call = {"text": "Anna met Maria in Oslo", "language": "en"}
+        assert httpx.post(f"{live.url}v1/entities", json=call, trust_env=False).status_code == 200
+        browser.until(lambda: browser.one("#shadow-en .shadow-calls").text == "1, 1 differ")
+        rows = [row.text for row in browser.all("#shadow-en .differences tbody tr")]
+        assert rows[:3] == ["only version 2 has 2 PER 2", "only version 7 has 0 –", "of another type 1 PER 1"]
+        assert browser.errors() == []
+        for scheme in ("light", "dark"):
+            browser.scheme(scheme)
+            assert browser.flaws() == []
+        browser.size(360, 740)
+        assert browser.overflow() == 0
 
 
 def test_a_second_operator_is_told_what_runs(page: str, browser: Browser, airflow: FakeAirflow) -> None:

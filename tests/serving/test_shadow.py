@@ -6,7 +6,6 @@ import asyncio
 import json
 import logging
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -16,17 +15,13 @@ from pipeline.errors import NerError
 from serving import shadow as shadow_module
 from serving.answers import ModelFailed
 from serving.comparing import differences
-from serving.config import ShadowConfig
 from serving.middleware import JsonFormatter
 from serving.shadow import PLACES
-from serving.slots import ServedModel, Slot, SlotGone
+from serving.slots import SlotGone
+from tests.serving.twins import Shadowed, entity
 
 TEXT = "Anna met Maria Keller in Oslo"
 NOTHING = {"only_live": {}, "only_shadow": {}, "other_type": {}, "other_boundaries": {}}
-
-
-def entity(start: int, end: int, label: str) -> dict[str, Any]:
-    return {"start": start, "end": end, "label": label}
 
 
 @pytest.mark.parametrize(
@@ -43,54 +38,6 @@ def entity(start: int, end: int, label: str) -> dict[str, Any]:
 )
 def test_kinds_of_difference(live: list, shadow: list, expected: list[tuple[str, str]]) -> None:
     assert sorted(differences(live, shadow)) == expected
-
-
-class Twin(Slot):
-    """A challenger's slot without a process; ``answer`` is what it makes of a text."""
-
-    def __init__(self, model: ServedModel, answer: Callable[[str], list[dict[str, Any]]]) -> None:
-        super().__init__(model, Path("unused.log"))
-        self.answer = answer
-        self.asked: list[str] = []
-        self.open = asyncio.Event()  # cleared: it does not answer
-        self.open.set()
-        self.dead = asyncio.Event()
-
-    @property
-    def alive(self) -> bool:
-        return not self.dead.is_set()
-
-    async def predict(self, texts: Any) -> list[list[dict[str, Any]]]:
-        self.asked += texts
-        await self.open.wait()
-        return [self.answer(text) for text in texts]
-
-    async def died(self) -> None:
-        await self.dead.wait()
-
-    async def stop(self, grace: float = 0) -> None:
-        self.dead.set()
-
-
-class Shadowed:
-    """Settings of a gateway whose English has a challenger, and what was launched for it."""
-
-    def __init__(self, answer: Callable[[str], list[dict[str, Any]]] = lambda text: [], share: float = 1.0) -> None:
-        self.challengers: dict[str, str | None] = {"en": "7"}
-        self.answer = answer
-        self.twins: list[Twin] = []
-        self.refusal: NerError | None = None
-        self.settings = {"shadow": ShadowConfig(self.challenger, self.launch, share), "reconcile_seconds": 0.02}
-
-    def challenger(self, language: str) -> ServedModel | None:
-        version = self.challengers.get(language)
-        return ServedModel(language, f"ner-{language}", version, "unused") if version else None
-
-    async def launch(self, model: ServedModel) -> Slot:
-        if self.refusal:
-            raise self.refusal
-        self.twins.append(Twin(model, self.answer))
-        return self.twins[-1]
 
 
 async def until(condition: Callable[[], Any]) -> None:
@@ -132,6 +79,7 @@ def test_differences_are_counted_and_logged_without_text(harness: Any, caplog: p
     assert russian["shadow"] is None
     told = english["shadow"]
     assert (told["name"], told["version"], told["state"], told["against"]) == ("ner-en", "7", "live", "1")
+    assert (told["calls"], told["different_calls"], told["counted_since"] >= told["since"]) == (1, 1, True)
     assert (told["texts"], told["different"], told["dropped_calls"], told["failed_calls"]) == (1, 1, 0, 0)
     assert told["differences"] == NOTHING | {"other_boundaries": {"PER": 1}, "other_type": {"PER": 1}}
     assert told["mean_ms"]["live"] > 0
@@ -272,3 +220,35 @@ def test_everything_ends_with_the_gateway(harness: Any) -> None:
 
     run(harness, shadowed, use)
     assert not shadowed.twins[0].alive
+
+
+def test_the_page_shows_what_was_counted(harness: Any) -> None:
+    answers = iter([[entity(0, 4, "PER"), entity(9, 14, "PER"), entity(25, 29, "PER")], None])
+    shadowed = Shadowed(lambda text: next(answers))
+
+    async def use(client: httpx.AsyncClient, made: Any) -> list[str]:
+        pages = [(await client.get("/models")).text]
+        for _ in range(2):  # another boundary; then a failure
+            await entities(client)
+        found = made.board.shadows["en"].found
+        await until(lambda: (found.calls, found.failures) == (1, 1))
+        pages.append((await client.get("/models")).text)
+        shadowed.challengers["en"] = None
+        await until(lambda: made.board.shadows["en"].model is None)
+        return [*pages, (await client.get("/models")).text]
+
+    fresh, counted, over = (page.split('id="shadow-ru"')[0] for page in run(harness, shadowed, use))
+    assert "running since" in fresh
+    assert "no call yet" in fresh
+    assert "0, 0 differ" in fresh
+    for text in ("Version 7", "version 1, since", "1, 1 differ", '<dd class="shadow-failed bad">1</dd>', "PER 1"):
+        assert text in counted, text
+    assert "no version waits as challenger" in over
+
+
+def test_without_shadow_mode_the_page_says_nothing_of_it(harness: Any) -> None:
+    async def main() -> str:
+        async with harness().client() as client:
+            return (await client.get("/models")).text
+
+    assert "hallenger" not in asyncio.run(main())

@@ -4,7 +4,9 @@
 const desk = document.getElementById("desk");
 const said = document.getElementById("desk-status");
 const dialog = document.getElementById("confirm");
+const reason = document.getElementById("confirm-reason");
 const LOOK = 1500; // milliseconds between looks at what runs
+const SHADOWS = 5000; // and at what shadows have counted
 
 function tell(text, bad = false) {
   said.textContent = text;
@@ -36,7 +38,9 @@ function renew(element, html) {
   const focused = element.contains(document.activeElement) ? document.activeElement : null;
   const place = focused?.matches("summary")
     ? `details[data-keep="${focused.parentElement.dataset.keep}"] > summary`
-    : focused?.dataset.action && `[data-action="${focused.dataset.action}"][data-language="${focused.dataset.language}"]`;
+    : focused?.matches("[aria-label]")
+      ? `[aria-label="${focused.getAttribute("aria-label")}"]`
+      : focused?.dataset.action && `[data-action="${focused.dataset.action}"][data-language="${focused.dataset.language}"]`;
   element.innerHTML = html;
   for (const each of element.querySelectorAll("details[data-keep]")) {
     if (open.has(each.dataset.keep)) each.open = open.get(each.dataset.keep);
@@ -44,12 +48,21 @@ function renew(element, html) {
   if (place) element.querySelector(place)?.focus({ preventScroll: true });
 }
 
-async function renewLanguages() {
+async function renewParts(ids) {
   const page = new DOMParser().parseFromString(await (await call("GET", "/models")).text(), "text/html");
-  for (const id of ["languages", "models"]) {
-    const fresh = page.getElementById(id);
-    if (fresh) renew(document.getElementById(id), fresh.innerHTML);
+  for (const id of ids) {
+    const [old, fresh] = [document.getElementById(id), page.getElementById(id)];
+    if (old && fresh && old.innerHTML !== fresh.innerHTML) renew(old, fresh.innerHTML);
   }
+}
+
+const renewLanguages = () => renewParts(["languages", "models"]);
+
+/** What shadows count goes on being counted. */
+async function renewShadows() {
+  const ids = [...document.querySelectorAll(".shadow")].map((each) => each.id);
+  if (ids.length && !document.hidden) await renewParts(ids).catch(() => {}); // the next time may do
+  setTimeout(renewShadows, SHADOWS);
 }
 
 /** What the registry did not tell in time it may tell now. */
@@ -88,6 +101,8 @@ async function look() {
 function confirmed(button) {
   document.getElementById("confirm-title").textContent = button.dataset.title;
   document.getElementById("confirm-text").textContent = button.dataset.text;
+  document.getElementById("confirm-why").hidden = button.dataset.action !== "rollback";
+  reason.value = "";
   dialog.returnValue = "no";
   dialog.showModal();
   return new Promise((resolve) => dialog.addEventListener("close", () => resolve(dialog.returnValue === "yes"), { once: true }));
@@ -96,10 +111,11 @@ function confirmed(button) {
 async function order(button) {
   if (!(await confirmed(button))) return;
   const { action, language, champion } = button.dataset;
+  const more = { ...(language && { language }), ...(champion && { champion }), ...(reason.value.trim() && { reason: reason.value }) };
   button.disabled = true;
   tell("");
   try {
-    await call("POST", "/admin/actions", { action, ...(language && { language }), ...(champion && { champion }) });
+    await call("POST", "/admin/actions", { action, ...more });
     await look();
   } catch (error) {
     if (error.status === 401) return location.reload();
@@ -114,6 +130,7 @@ document.addEventListener("click", (event) => {
   const button = event.target.closest("button[data-action]");
   if (button) order(button);
 });
+document.getElementById("confirm-no").addEventListener("click", () => dialog.close("no"));
 document.getElementById("sign-in")?.addEventListener("submit", async (event) => {
   event.preventDefault();
   const field = document.getElementById("token");
@@ -132,3 +149,4 @@ document.getElementById("sign-out")?.addEventListener("click", async () => {
 });
 if (desk.dataset.signedIn === "yes" && running().length) timer = setTimeout(look, LOOK);
 awaitRegistry(4);
+setTimeout(renewShadows, SHADOWS);
