@@ -11,6 +11,7 @@ from time import sleep
 
 from pipeline.environment import quiet_environment
 from pipeline.errors import NerError
+from pipeline.stale_locks import release
 
 LOCK_ATTEMPTS = 6
 
@@ -67,9 +68,11 @@ def run_dvc(root: Path, *arguments: str) -> str:
         done = subprocess.run(command, cwd=root, env=quiet_environment(), capture_output=True, text=True, check=False)
         if done.returncode == 0:
             return done.stdout
-        if "lock" not in done.stderr.lower():
+        locked = "lock" in done.stderr.lower()
+        if not locked:
             break
+        release(root)
         sleep(2**attempt)  # --wait-for-lock does not cover DVC's read-write lock
     lines = [line for line in done.stderr.splitlines() if line.strip()]
     message = lines[-1].removeprefix("ERROR: ") if lines else f"exit code {done.returncode}"
-    raise NerError(message, where=f"dvc {arguments[0]}", remedy="See: dvc doctor, dvc status")
+    raise NerError(message, where=f"dvc {arguments[0]}", remedy="See: dvc doctor, dvc status", transient=locked)
