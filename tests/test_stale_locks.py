@@ -13,7 +13,9 @@ from pathlib import Path
 import psutil
 import pytest
 
+from pipeline.corpora import versioning
 from pipeline.environment import quiet_environment
+from pipeline.errors import NerError
 from pipeline.stale_locks import holds, release
 
 Notes = dict[str, dict]
@@ -85,6 +87,22 @@ def test_a_stranger_with_the_id_of_a_dead_writer_blocks_no_stage(workspace: Path
     (told,) = release(workspace)
     assert str(stranger.pid) in told
     assert dvc(workspace, "repro", "--single-item", "copy").returncode == 0
+
+
+@pytest.mark.slow
+def test_pulled_data_is_versioned_in_spite_of_a_stranger(workspace: Path, start, monkeypatch) -> None:  # noqa: ANN001
+    (workspace / "raw").mkdir()
+    (workspace / "raw" / "train.txt").write_text("invented\n")
+    holder = start("sleep", "600")
+    live = {"pid": holder.pid, "cmd": "sleep 600"}
+    note(workspace, {"write": {str(workspace / "raw"): live}})
+    monkeypatch.setattr(versioning, "LOCK_ATTEMPTS", 1)
+    with pytest.raises(NerError) as caught:
+        versioning.track(workspace, [workspace / "raw"])
+    assert caught.value.transient, "the holder will be done some time"
+    monkeypatch.setattr(versioning, "LOCK_ATTEMPTS", 2)
+    note(workspace, {"write": {str(workspace / "raw"): live | {"cmd": "/venv/bin/dvc add raw"}}})
+    assert versioning.track(workspace, [workspace / "raw"]) == [workspace / "raw.dvc"]
 
 
 def test_live_holders_stay(workspace: Path, start) -> None:  # noqa: ANN001

@@ -41,7 +41,7 @@ def track(root: Path, folders: Sequence[Path]) -> list[Path]:
     """
     changed = changed_folders(root, folders)
     if changed:
-        run_dvc(root, "add", "--quiet", *[folder.relative_to(root).as_posix() for folder in changed])
+        run_dvc(root, "add", *[folder.relative_to(root).as_posix() for folder in changed])
     return [folder.with_name(folder.name + ".dvc") for folder in changed]
 
 
@@ -51,7 +51,7 @@ def push(root: Path, pointers: Sequence[Path]) -> str | None:
     A remote that cannot be reached stops no training: the data lies in the workspace and its cache.
     """
     try:
-        run_dvc(root, "push", "--quiet", *[pointer.relative_to(root).as_posix() for pointer in pointers])
+        run_dvc(root, "push", *[pointer.relative_to(root).as_posix() for pointer in pointers])
     except NerError as error:
         return error.message
     return None
@@ -71,8 +71,8 @@ def run_dvc(root: Path, *arguments: str) -> str:
         locked = "lock" in done.stderr.lower()
         if not locked:
             break
-        release(root)
-        sleep(2**attempt)  # --wait-for-lock does not cover DVC's read-write lock
+        if not release(root):
+            sleep(2**attempt)  # --wait-for-lock does not cover DVC's read-write lock
     lines = [line for line in done.stderr.splitlines() if line.strip()]
     message = lines[-1].removeprefix("ERROR: ") if lines else f"exit code {done.returncode}"
     raise NerError(message, where=f"dvc {arguments[0]}", remedy="See: dvc doctor, dvc status", transient=locked)
