@@ -97,7 +97,7 @@ def test_pulled_data_is_versioned_in_spite_of_a_stranger(workspace: Path, start,
     live = {"pid": holder.pid, "cmd": "sleep 600"}
     note(workspace, {"write": {str(workspace / "raw"): live}})
     monkeypatch.setattr(versioning, "LOCK_ATTEMPTS", 1)
-    with pytest.raises(NerError) as caught:
+    with pytest.raises(NerError, match="raw' is busy") as caught:
         versioning.track(workspace, [workspace / "raw"])
     assert caught.value.transient, "the holder will be done some time"
     monkeypatch.setattr(versioning, "LOCK_ATTEMPTS", 2)

@@ -74,5 +74,6 @@ def run_dvc(root: Path, *arguments: str) -> str:
         if not release(root):
             sleep(2**attempt)  # --wait-for-lock does not cover DVC's read-write lock
     lines = [line for line in done.stderr.splitlines() if line.strip()]
+    lines = [line for line in lines if line.startswith("ERROR: ")] or lines  # help follows them
     message = lines[-1].removeprefix("ERROR: ") if lines else f"exit code {done.returncode}"
     raise NerError(message, where=f"dvc {arguments[0]}", remedy="See: dvc doctor, dvc status", transient=locked)
