@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from airflow.sdk import DAG, Metadata, task
 from wiring.assets import RAW_DATA
 from wiring.graph import data_version, parse_stages, read_mapping, stages_of, task_id, workspace_root
-from wiring.tasks import CommandOperator, command_line, default_args, settings, stage_command
+from wiring.tasks import CommandOperator, command_line, default_args, run_timeout, settings, stage_command
 
 DOC = """
 ### The corpora: pull, version, validate
@@ -36,6 +36,7 @@ with DAG(
     start_date=datetime(2025, 1, 1, tzinfo=UTC),
     catchup=False,
     max_active_runs=1,
+    dagrun_timeout=run_timeout(),
     default_args=default_args(),
     doc_md=DOC,
     tags=["ner", "data"],

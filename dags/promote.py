@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from airflow.sdk import DAG
 from wiring.assets import candidate, live
-from wiring.tasks import CommandOperator, command_line, default_args, settings
+from wiring.tasks import TRAINING_POOL, CommandOperator, command_line, default_args, run_timeout, settings
 
 DOC = """
 ### Promotion and deployment, language `{language}`
@@ -16,8 +16,11 @@ Set off by the Asset `ner-candidate-{language}`.
 1. **promote**: the candidate becomes `champion` if it is no worse than the champion on the gate half of the
    development documents, loads in a fresh process, answers the golden samples and passes the behaviour suite no less
    often than the champion; otherwise it becomes `challenger`, and its MLflow run says why. Both are regular ends.
+   Where a process failed, or only time was short, nothing is known yet (exit code 75): it is tried again, and fails in
+   the end. It shares the pool `training`, before waiting stages, so that no training slows what is measured.
 2. **deploy** brings the gateway to the registry's champion: the new version starts beside the old one, is probed,
-   then takes over. Where the champion is live already, nothing happens.
+   then takes over. Where the champion is live already, an operator chose another version meanwhile, or a first model
+   was not good enough to become champion, nothing happens.
 
 To go back by hand: `ner rollback {language}`.
 """
@@ -31,14 +34,21 @@ def build(language: str) -> DAG:
         start_date=datetime(2025, 1, 1, tzinfo=UTC),
         catchup=False,
         max_active_runs=1,
+        dagrun_timeout=run_timeout(),
         default_args=default_args(),
         doc_md=DOC.format(language=language),
         tags=["ner", "promotion", language],
     ) as dag:
-        promote = CommandOperator(task_id="promote", command=command_line("promote", "--language", language))
+        promote = CommandOperator(
+            task_id="promote",
+            command=command_line("promote", "--language", language),
+            pool=TRAINING_POOL,
+            weight_rule="absolute",
+            priority_weight=100,  # beyond what any stage has, by those that wait for it
+        )
         deploy = CommandOperator(
             task_id="deploy",
-            command=command_line("deploy", "--language", language),
+            command=command_line("deploy", "--language", language, "--if-any"),
             outlets=[live(language)],
         )
         promote >> deploy

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from airflow.sdk import DAG, CronTriggerTimetable
-from wiring.tasks import CommandOperator, command_line, default_args, first_day
+from wiring.tasks import CommandOperator, command_line, default_args, first_day, run_timeout
 
 SCHEDULE = "*/15 * * * *"
 DOC = f"""
@@ -24,6 +24,7 @@ with DAG(
     start_date=first_day(),
     catchup=False,
     max_active_runs=1,
+    dagrun_timeout=run_timeout(),
     default_args=default_args(),
     doc_md=DOC,
     tags=["ner", "serving"],

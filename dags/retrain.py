@@ -11,6 +11,7 @@ from wiring.tasks import (
     command_line,
     default_args,
     first_day,
+    run_timeout,
     settings,
     stage_command,
 )
@@ -26,8 +27,8 @@ was interrupted goes on from its checkpoint. The stages that run models share th
 `ner-{language}`; doing it again changes nothing. It emits the Asset `ner-candidate-{language}`, which sets off
 `promote_{language}`.
 
-Tasks are retried, except where a person has to mend something (exit code 1). A run reads the latest state of the
-workspace, not only that of the event which set it off.
+Tasks are retried, except where a person has to mend something (exit code 1), and end at a time limit. A run reads the
+latest state of the workspace, not only that of the event which set it off.
 """
 
 
@@ -50,6 +51,7 @@ def build(language: str) -> DAG:
         start_date=first_day(),
         catchup=False,
         max_active_runs=1,
+        dagrun_timeout=run_timeout(),
         default_args=default_args(),
         doc_md=DOC.format(language=language, schedule=schedule),
         tags=["ner", "retraining", language],

@@ -23,6 +23,9 @@ def ner() -> None:
 
     The stages run alone by their names here, in order by `dvc repro`, on a schedule by Airflow (`ner up`), and all at
     once by `ner run`.
+
+    Exit codes: 0 done; 1 a person has to mend something; 2 wrong usage; 75 failed for now, try again later (Airflow
+    does); 130 stopped.
     """
 
 
@@ -181,12 +184,22 @@ def register(language: str) -> None:
 @commands.command()
 @LANGUAGE
 def promote(language: str) -> None:
-    """Make the challenger champion if it is no worse, loads, and answers; else say why not."""
+    """Make the challenger champion if it is no worse, loads, and answers; else say why not.
+
+    Exit code 75 where that could not be found out: a process failed, or it was merely too slow on a busy machine.
+    """
     from pipeline.registry import promote
 
     verdict = promote(Workspace.load(), language)
     for reason in verdict.reasons:
         click.echo(reason)
+    if not verdict.final:
+        raise NerError(
+            "the gate could not judge, and the champion stays",
+            where=f"{verdict.name} version {verdict.version}",
+            remedy="Why, stands above; docs/operations.md says what to do where it stays so. The next call asks again.",
+            transient=True,
+        )
     click.echo("promoted to champion" if verdict.promoted else "the champion stays")
 
 
@@ -245,7 +258,7 @@ def main() -> None:
         ner(standalone_mode=False)
     except NerError as error:
         click.secho(f"error: {error}", fg="red", err=True)
-        sys.exit(1)
+        sys.exit(error.exit_code)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)

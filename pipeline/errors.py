@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+PERMANENT = 1  # exit code: a person has to mend something
+TRANSIENT = 75  # exit code EX_TEMPFAIL of sysexits.h: the same command may succeed later
+
 
 class NerError(Exception):
     """Something the user can mend: says what happened, where, and what to do next.
@@ -10,13 +13,22 @@ class NerError(Exception):
         message: what happened, one sentence.
         where: file (and line: ``"train.txt:12"``), parameter or address it happened at.
         remedy: what to do next.
+        transient: it may pass by itself (a network, a busy machine), so that a scheduler should try again.
     """
 
-    def __init__(self, message: str, *, where: str | None = None, remedy: str | None = None) -> None:
+    def __init__(
+        self, message: str, *, where: str | None = None, remedy: str | None = None, transient: bool = False
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.where = where
         self.remedy = remedy
+        self.transient = transient
+
+    @property
+    def exit_code(self) -> int:
+        """That of a command which it ends."""
+        return TRANSIENT if self.transient else PERMANENT
 
     def __str__(self) -> str:
         place = f"{self.where}: " if self.where else ""

@@ -66,6 +66,7 @@ def only_one(lock: Path, *, patience: float = 30.0) -> Iterator[None]:
                         f"process {file.read().strip() or '?'} is already at this work",
                         where=str(lock),
                         remedy="Wait for it, or end it; then run the same command again.",
+                        transient=True,
                     ) from None
                 time.sleep(0.5)
         file.seek(0)

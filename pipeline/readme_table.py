@@ -54,13 +54,15 @@ def table(metrics: Iterable[Mapping[str, Any]]) -> str:
         notes.append(
             f"{name}: profile `{language['profile']}`, seed {language['seed']}, {language['threads']} threads, "
             f"{language['precision']}, "
-            f"{language['minutes']['total']:.0f} minutes of training, data `{language['data_hash'][:12]}`."
+            f"{language['minutes']['total']:.0f} minutes of training the legs, data `{language['data_hash'][:12]}`."
         )
     about = (
         "Strict span F1 in percent (seqeval, strict, IOB2). The development parts also tune and stop early; "
         "the test parts only report. Without overlap: the test sentences that stand in the training part left out. "
         "Lead: the ensemble's over the leg that does best on this very part (95 % interval and p by paired bootstrap "
         "over documents). ECE: expected calibration error of the entities' scores, 15 bins of equal mass. "
+        "Minutes: of training the legs that answer, and no more; the legs trained out of fold (`ensemble.folds`) and, "
+        "for a language that starts from another's weights (`transformer.start`), that other's training come on top. "
         "Reproduce with `dvc repro`, rewrite this table with `ner readme`."
     )
     return "\n".join([*lines, "", about, "", *(f"- {note}" for note in notes)])

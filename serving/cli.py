@@ -68,7 +68,11 @@ def status(as_json: bool) -> None:
 
 @commands.command()
 @LANGUAGE
-@click.option("--if-any", is_flag=True, help="Do nothing where no language has a champion yet.")
+@click.option(
+    "--if-any",
+    is_flag=True,
+    help="Do nothing where there is no champion yet; leave what an operator chose, or what failed a while ago.",
+)
 @click.option(
     "--watch",
     is_flag=True,

@@ -28,7 +28,8 @@ def settled(gateway: state.GatewayState, language: str) -> dict[str, Any]:
         if found["state"] != "starting":
             return found
         time.sleep(0.3)
-    raise NerError(f"the model for {language!r} did not come up within {START_SECONDS} s", where=gateway.url)
+    told = f"the model for {language!r} did not come up within {START_SECONDS} s"
+    raise NerError(told, where=gateway.url, transient=True)
 
 
 def route(gateway: state.GatewayState, language: str) -> dict[str, Any]:
@@ -80,6 +81,7 @@ def health(gateway: state.GatewayState, attempts: int = 3) -> dict[str, Any]:
         f"the gateway (process {gateway.pid}) does not answer",
         where=gateway.url,
         remedy="Restart it: ner down, then ner deploy.",
+        transient=True,
     )
 
 
@@ -98,7 +100,8 @@ def post(gateway: state.GatewayState, path: str, value: dict[str, Any]) -> dict[
     except OSError as error:
         raise NerError(f"the gateway's token cannot be read: {error.strerror}", where=gateway.token_file) from None
     except httpx.HTTPError as error:
-        raise NerError(f"the gateway broke off the switch ({type(error).__name__})", where=gateway.url) from None
+        told = f"the gateway broke off the switch ({type(error).__name__})"
+        raise NerError(told, where=gateway.url, transient=True) from None
     answer = response.json()
     if response.status_code != 200:
         raise NerError(answer.get("detail", "the switch failed"), where=f"{gateway.url}{path}")

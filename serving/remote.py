@@ -52,7 +52,8 @@ def await_live(
     deadline = time.monotonic() + patience
     while late := _late(wanted, live_on(gateway)):
         if time.monotonic() > deadline:
-            raise NerError(f"{', '.join(late)}: the champion is not live after {patience:.0f} s", where=gateway)
+            told = f"{', '.join(late)}: the champion is not live after {patience:.0f} s"
+            raise NerError(told, where=gateway, transient=True)
         time.sleep(2)
     for code, version in wanted.items():
         announce(f"{code}: version {version} is live at {gateway}")

@@ -26,6 +26,7 @@ from pipeline.environment import quiet_environment
 from pipeline.errors import NerError
 from pipeline.files import read_json, write_atomically, write_json
 from pipeline.settings import Workspace
+from pipeline.stale_locks import release
 from serving import airflow_setup, deploy, family, state
 from serving.airflow_api import AirflowClient
 from serving.components import (
@@ -161,6 +162,8 @@ class System:
         self._write_state("starting")
         self._prepare()
         self.components = components(self.workspace, self.addresses, self.parts)
+        if "airflow" in self.parts and (stale := release(root)):  # only here are process ids those of its tasks
+            self.say(f"Dropped locks of DVC whose holders are gone: {len(stale)}")
         late = self._interrupted()  # the scheduler must not find runs that died with the one before
         for component in self.components:
             if not (late and component.name == "airflow scheduler"):

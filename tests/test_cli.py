@@ -10,7 +10,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from pipeline import cli
 from pipeline.environment import quiet_environment
+from pipeline.errors import NerError
+from pipeline.registry import Promotion
 from pipeline.registry.lineage import code_closure
 
 NER = Path(sys.executable).parent / "ner"
@@ -69,6 +72,44 @@ def test_an_unknown_language_and_option(root: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize(("transient", "code"), [(False, 1), (True, 75)])
+def test_the_exit_code_tells_what_may_pass_by_itself(
+    root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, transient: bool, code: int
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise NerError("cannot be reached", transient=transient)
+
+    monkeypatch.chdir(root)
+    monkeypatch.setattr("pipeline.corpora.pull.pull", fail)
+    monkeypatch.setattr(sys, "argv", ["ner", "pull"])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == code
+    assert "cannot be reached" in capsys.readouterr().err
+
+
+def promotion(**fields: object) -> Promotion:
+    return Promotion("ner-en", "2", "1", False, ["latency: the slowest golden sample took 2500 ms"], **fields)
+
+
+@pytest.mark.parametrize(("final", "code"), [(True, 0), (False, 75)])
+def test_a_gate_that_could_not_judge_is_no_regular_end(
+    root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, final: bool, code: int
+) -> None:
+    monkeypatch.chdir(root)
+    monkeypatch.setattr("pipeline.registry.promote", lambda *_: promotion(final=final))
+    monkeypatch.setattr(sys, "argv", ["ner", "promote", "--language", "en"])
+    ended = 0
+    try:
+        cli.main()
+    except SystemExit as error:
+        ended = error.code
+    assert ended == code
+    said = capsys.readouterr()
+    assert "latency" in said.out
+    assert "the champion stays" in (said.err if code else said.out)
+
+
 def test_a_broken_parameter_file(root: Path, tmp_path: Path) -> None:
     (tmp_path / "params").mkdir()
     (tmp_path / "dvc.yaml").touch()
@@ -88,6 +129,7 @@ def test_every_stage_of_the_graph_is_a_command(root: Path) -> None:
 
 
 COMMON = {"__init__", "cancelling", "errors", "files", "settings", "progress", "lifeline", "environment", "base"}
+COMMON |= {"stale_locks"}
 TRAINING = {"checkpoint", "encoders", "examples", "shipping", "spacy_training", "transformer_training", "vectors"}
 
 

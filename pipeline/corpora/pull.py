@@ -184,7 +184,7 @@ def _copy(folder: Path, into: Path, expected: Mapping[str, str], name: str) -> N
             (into / file).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(folder / file, into / file)
         if wrong := mismatches(expected, hash_files(into, expected, progress)):
-            raise NerError(f"changed while it was copied: {wrong[0]}", where=name, remedy="Try again.")
+            raise NerError(f"changed while it was copied: {wrong[0]}", where=name, remedy="Try again.", transient=True)
 
 
 def _refusal(name: str, source: Source, wrong: list[Mismatch], target: Path) -> NerError:

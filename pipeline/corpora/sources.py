@@ -149,13 +149,18 @@ def download(address: str, target: Path) -> None:
                     file.write(block)
                     progress.update(len(block))
     except urllib.error.HTTPError as error:
-        raise NerError(f"the server answered {error.code} {error.reason}", where=address, remedy=REMEDY) from None
+        passing = error.code >= 500 or error.code in (408, 429)  # timeout, too many requests
+        told = f"the server answered {error.code} {error.reason}"
+        raise NerError(told, where=address, remedy=REMEDY, transient=passing) from None
     except (OSError, HTTPException) as error:
         reason = getattr(error, "reason", None) or error
-        raise NerError(f"cannot be reached: {reason}", where=address, remedy=REMEDY) from None
+        raise NerError(f"cannot be reached: {reason}", where=address, remedy=REMEDY, transient=True) from None
     if size and target.stat().st_size != size:
         raise NerError(
-            f"the download broke off at {target.stat().st_size} of {size} bytes", where=address, remedy="Try again."
+            f"the download broke off at {target.stat().st_size} of {size} bytes",
+            where=address,
+            remedy="Try again.",
+            transient=True,
         )
 
 

@@ -11,6 +11,7 @@ from time import sleep
 
 from pipeline.environment import quiet_environment
 from pipeline.errors import NerError
+from pipeline.stale_locks import release
 
 LOCK_ATTEMPTS = 6
 
@@ -40,7 +41,7 @@ def track(root: Path, folders: Sequence[Path]) -> list[Path]:
     """
     changed = changed_folders(root, folders)
     if changed:
-        run_dvc(root, "add", "--quiet", *[folder.relative_to(root).as_posix() for folder in changed])
+        run_dvc(root, "add", *[folder.relative_to(root).as_posix() for folder in changed])
     return [folder.with_name(folder.name + ".dvc") for folder in changed]
 
 
@@ -50,7 +51,7 @@ def push(root: Path, pointers: Sequence[Path]) -> str | None:
     A remote that cannot be reached stops no training: the data lies in the workspace and its cache.
     """
     try:
-        run_dvc(root, "push", "--quiet", *[pointer.relative_to(root).as_posix() for pointer in pointers])
+        run_dvc(root, "push", *[pointer.relative_to(root).as_posix() for pointer in pointers])
     except NerError as error:
         return error.message
     return None
@@ -67,9 +68,12 @@ def run_dvc(root: Path, *arguments: str) -> str:
         done = subprocess.run(command, cwd=root, env=quiet_environment(), capture_output=True, text=True, check=False)
         if done.returncode == 0:
             return done.stdout
-        if "lock" not in done.stderr.lower():
+        locked = "lock" in done.stderr.lower()
+        if not locked:
             break
-        sleep(2**attempt)  # --wait-for-lock does not cover DVC's read-write lock
+        if not release(root):
+            sleep(2**attempt)  # --wait-for-lock does not cover DVC's read-write lock
     lines = [line for line in done.stderr.splitlines() if line.strip()]
+    lines = [line for line in lines if line.startswith("ERROR: ")] or lines  # help follows them
     message = lines[-1].removeprefix("ERROR: ") if lines else f"exit code {done.returncode}"
-    raise NerError(message, where=f"dvc {arguments[0]}", remedy="See: dvc doctor, dvc status")
+    raise NerError(message, where=f"dvc {arguments[0]}", remedy="See: dvc doctor, dvc status", transient=locked)

@@ -31,13 +31,17 @@ TAG_LENGTH = 5000
 
 @dataclass(frozen=True, slots=True)
 class Promotion:
-    """What became of a challenger: ``version`` was looked at, ``champion`` serves now (None: nothing does)."""
+    """What became of a challenger: ``version`` was looked at, ``champion`` serves now (None: nothing does).
+
+    ``final`` is as the gate's: False where it could not judge, and the next call asks again.
+    """
 
     name: str
     version: str
     champion: str | None
     promoted: bool
     reasons: list[str]
+    final: bool = True
 
 
 def promote(workspace: Workspace, language: str) -> Promotion:
@@ -80,7 +84,8 @@ def promote(workspace: Workspace, language: str) -> Promotion:
             note(client, name, challenger, champion, verdict, key)
         if verdict.passed:
             crown(client, name, challenger)
-        return Promotion(name, challenger, challenger if verdict.passed else champion, verdict.passed, verdict.reasons)
+        crowned = challenger if verdict.passed else champion
+        return Promotion(name, challenger, crowned, verdict.passed, verdict.reasons, verdict.final)
 
 
 def verdict_key(

@@ -230,8 +230,13 @@ def test_an_address_that_fails_is_named_with_what_to_do(site: tuple[Path, str], 
         with pytest.raises(NerError, match=reason) as error, Download("x", (address + failing,)).open():
             pass
         assert sources.MIRROR_VARIABLE in str(error.value)
-    with pytest.raises(NerError, match="cannot be reached"), Download("x", ("http://127.0.0.1:9/x.zip",)).open():
+        assert not error.value.transient
+    with (
+        pytest.raises(NerError, match="cannot be reached") as error,
+        Download("x", ("http://127.0.0.1:9/x.zip",)).open(),
+    ):
         pass
+    assert error.value.transient
 
 
 @pytest.mark.parametrize("name", ["../evil.txt", "/evil.txt", "a/../../evil.txt", "..\\evil.txt"])

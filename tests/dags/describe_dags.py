@@ -42,12 +42,16 @@ print(
                     "doc": dag.doc_md,
                     "catchup": dag.catchup,
                     "max_active_runs": dag.max_active_runs,
+                    "timeout_minutes": dag.dagrun_timeout and dag.dagrun_timeout.total_seconds() / 60,
                     "schedule": schedule(dag),
                     "tasks": {
                         task.task_id: {
                             "upstream": sorted(task.upstream_task_ids),
                             "pool": task.pool,
+                            "priority": task.priority_weight,
                             "retries": task.retries,
+                            "timeout_minutes": task.execution_timeout and task.execution_timeout.total_seconds() / 60,
+                            "busy_minutes": getattr(task, "busy_minutes", None),
                             "outlets": [asset.name for asset in task.outlets],
                             "command": getattr(task, "command", None),
                         }

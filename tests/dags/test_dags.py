@@ -83,6 +83,15 @@ def test_assets_chain_the_dags(dags: dict[str, Any]) -> None:
         assert retrain["schedule"]["cron"] in ("@weekly", "0 0 * * 0")
         assert retrain["tasks"]["register"]["outlets"] == promote["schedule"]["assets"] == [f"ner-candidate-{language}"]
         assert promote["tasks"]["deploy"]["upstream"] == ["promote"]
+        assert promote["tasks"]["deploy"]["command"][-1] == "--if-any", "a first model refused is a regular end, too"
+
+
+def test_no_training_slows_what_the_gate_measures(dags: dict[str, Any]) -> None:
+    for language in LANGUAGES:
+        judged = dags[f"promote_{language}"]["tasks"]["promote"]
+        assert judged["pool"] == "training"
+        stages = dags[f"retrain_{language}"]["tasks"]
+        assert judged["priority"] > len(stages), "it goes before stages that wait, by how many wait for them"
 
 
 def test_reconciling_stands_apart_from_the_pipeline(dags: dict[str, Any]) -> None:
@@ -100,3 +109,15 @@ def test_every_dag_is_documented_and_every_task_retried(dags: dict[str, Any]) ->
         assert dag["max_active_runs"] == 1
         assert dag["catchup"] is False
         assert {task["retries"] for task in dag["tasks"].values()} == {knobs["retries"]}
+
+
+def test_nothing_lasts_for_ever(dags: dict[str, Any]) -> None:
+    knobs = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))["airflow"]
+    tries = knobs["retries"] + 1
+    assert knobs["busy_minutes"] < knobs["task_timeout_minutes"], "who waited long still gets to work"
+    assert knobs["task_timeout_minutes"] * tries <= knobs["run_timeout_minutes"]
+    for dag in dags.values():
+        assert dag["timeout_minutes"] == knobs["run_timeout_minutes"]
+        for task in dag["tasks"].values():
+            assert task["timeout_minutes"] == knobs["task_timeout_minutes"]
+            assert task["busy_minutes"] == (knobs["busy_minutes"] if task["command"] else None)

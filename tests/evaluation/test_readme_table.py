@@ -52,7 +52,8 @@ def test_round_trip(readme: Path, tmp_path: Path) -> None:
         "| English | invented | ensemble | **91.00** | **91.00** |  | +0.87 (+0.30 to +1.20), p 0.004 | 0.021 |" in text
     )
     assert "seed 13" in text
-    assert "42 minutes" in text
+    assert "42 minutes of training the legs," in text
+    assert all(knob in text for knob in ("ensemble.folds", "transformer.start")), "what the minutes leave out"
     assert "`0123456789ab`" in text
 
     assert not update(readme, folder), "a second time there is nothing to do"

@@ -91,9 +91,11 @@ def test_golden_samples_and_latency_hold_a_first_model_back(workspace, fill, goo
     slow = promote(with_rules(workspace, max_latency_ms=0.001), "en")
     assert not slow.promoted
     assert "latency" in slow.reasons[0]
+    assert not slow.final, "it may be the machine that is busy"
     member = with_rules(workspace, golden_share=1.1)
     missed = promote(member, "en")
     assert not missed.promoted
+    assert missed.final
     assert "entities found" in missed.reasons[0]
     assert champion(workspace, "en") is None
     assert promote(workspace, "en").promoted  # other rules, another verdict
@@ -109,6 +111,7 @@ def test_a_model_that_does_not_load_is_held_back_and_tried_again(workspace, fill
     weights.write_bytes(whole[:100])
     broken = promote(workspace, "en")
     assert not broken.promoted
+    assert not broken.final
     assert "does not load" in broken.reasons[0]
     weights.write_bytes(whole)
     assert promote(workspace, "en").promoted

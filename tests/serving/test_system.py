@@ -315,6 +315,31 @@ def test_a_models_line() -> None:
     assert "data abc.dir, profile cpu; test F1 conll2003 90.12" in line
 
 
+@pytest.mark.parametrize(("part", "left"), [("airflow", {}), ("mlflow", {"out": {"pid": os.getpid(), "cmd": "dvc x"}})])
+def test_stale_locks_of_dvc_end_with_the_start_of_airflow_and_of_no_other_part(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, part: str, left: dict
+) -> None:
+    """In a container of another part the ids of Airflow's tasks mean nothing."""
+    path = workspace.root / ".dvc" / "tmp" / "rwlock"
+    path.parent.mkdir(parents=True)
+    (workspace.root / ".dvc" / "config").write_text("[core]\n    no_scm = true\n")
+    path.write_text(json.dumps({"read": {}, "write": {"out": {"pid": os.getpid(), "cmd": "dvc x"}}}))
+
+    def further(_: system.System) -> bool:
+        raise system.Stopped
+
+    monkeypatch.setattr(system.family, "adopt_orphans", lambda: None)
+    monkeypatch.setattr(system.System, "_prepare", lambda _: None)
+    monkeypatch.setattr(system.System, "_interrupted", further)
+    for name in ("airflow_port", "mlflow_port"):
+        workspace.params["serving"][name] = free_port()
+    said: list[str] = []
+    with pytest.raises(system.Stopped), system.System(workspace, [part], said.append):
+        pass
+    assert json.loads(path.read_text())["write"] == left
+    assert ("Dropped locks of DVC whose holders are gone: 1" in said) == (not left)
+
+
 def test_the_registry_is_watched_only_where_no_dag_deploys(workspace: Workspace) -> None:
     quiet = SimpleNamespace(parts=["serving"], workspace=workspace, _registry=[])
     moved = system.System._registry_moved
