@@ -187,7 +187,8 @@ def promote(language: str) -> None:
     verdict = promote(Workspace.load(), language)
     for reason in verdict.reasons:
         click.echo(reason)
-    click.echo("promoted to champion" if verdict.promoted else "the champion stays")
+    stays = "the champion stays" if verdict.champion else "not promoted: there is no champion yet"
+    click.echo("promoted to champion" if verdict.promoted else stays)
 
 
 @commands.command()
