@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 import yaml
+from click.testing import CliRunner
 
+from pipeline import cli, registry
 from pipeline.environment import quiet_environment
 from pipeline.registry.lineage import code_closure
 
@@ -67,6 +69,18 @@ def test_an_unknown_language_and_option(root: Path) -> None:
     assert done.returncode == 2
     assert "No such option" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(("champion", "said"), [(None, "there is no champion yet"), ("1", "the champion stays")])
+def test_a_refused_challenger_leaves_the_champion_if_there_is_one(
+    monkeypatch: pytest.MonkeyPatch, root: Path, champion: str | None, said: str
+) -> None:
+    refused = registry.Promotion("ner-en", "2", champion, False, ["too bad"])
+    monkeypatch.setattr(registry, "promote", lambda *_: refused)
+    monkeypatch.setenv("NER_ROOT", str(root))
+    done = CliRunner().invoke(cli.promote, ["--language", "en"])
+    assert done.output.splitlines()[0] == "too bad"
+    assert said in done.output.splitlines()[1]
 
 
 def test_a_broken_parameter_file(root: Path, tmp_path: Path) -> None:
