@@ -66,9 +66,9 @@ def load(workspace: Workspace, language: str, folder: Path | None) -> Predictor:
     """The ensemble in ``folder``, by default that of the profile in force.
 
     Raises:
-        NerError: there is none, or it speaks another language.
+        NerError: there is none, it is damaged, or it speaks another language.
     """
-    from pipeline.ensemble import Ensemble
+    from pipeline.evaluation.model import load_ensemble
 
     if folder is None:
         paths = workspace.paths
@@ -82,7 +82,7 @@ def load(workspace: Workspace, language: str, folder: Path | None) -> Predictor:
             where=str(file),
             remedy="Train it: dvc repro, or name a model: --model champion, or --model FOLDER.",
         )
-    ensemble = Ensemble.load(file, legs)
+    ensemble = load_ensemble(file, legs)
     if ensemble.language != language:
         raise NerError(f"the model is for {ensemble.language!r}, not {language!r}", where=str(file))
     return ensemble

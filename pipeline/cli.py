@@ -193,14 +193,15 @@ def promote(language: str) -> None:
     verdict = promote(Workspace.load(), language)
     for reason in verdict.reasons:
         click.echo(reason)
+    stays = "the champion stays" if verdict.champion else "there is no champion yet"
     if not verdict.final:
         raise NerError(
-            "the gate could not judge, and the champion stays",
+            f"the gate could not judge, and {stays}",
             where=f"{verdict.name} version {verdict.version}",
             remedy="Why, stands above; docs/operations.md says what to do where it stays so. The next call asks again.",
             transient=True,
         )
-    click.echo("promoted to champion" if verdict.promoted else "the champion stays")
+    click.echo("promoted to champion" if verdict.promoted else f"not promoted: {stays}")
 
 
 @commands.command()

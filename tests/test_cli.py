@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 import yaml
+from click.testing import CliRunner
 
-from pipeline import cli
+from pipeline import cli, registry
 from pipeline.environment import quiet_environment
 from pipeline.errors import NerError
-from pipeline.registry import Promotion
 from pipeline.registry.lineage import code_closure
 
 NER = Path(sys.executable).parent / "ner"
@@ -88,8 +88,8 @@ def test_the_exit_code_tells_what_may_pass_by_itself(
     assert "cannot be reached" in capsys.readouterr().err
 
 
-def promotion(**fields: object) -> Promotion:
-    return Promotion("ner-en", "2", "1", False, ["latency: the slowest golden sample took 2500 ms"], **fields)
+def promotion(**fields: object) -> registry.Promotion:
+    return registry.Promotion("ner-en", "2", "1", False, ["latency: the slowest golden sample took 2500 ms"], **fields)
 
 
 @pytest.mark.parametrize(("final", "code"), [(True, 0), (False, 75)])
@@ -108,6 +108,18 @@ def test_a_gate_that_could_not_judge_is_no_regular_end(
     said = capsys.readouterr()
     assert "latency" in said.out
     assert "the champion stays" in (said.err if code else said.out)
+
+
+@pytest.mark.parametrize(("champion", "said"), [(None, "there is no champion yet"), ("1", "the champion stays")])
+def test_a_refused_challenger_leaves_the_champion_if_there_is_one(
+    monkeypatch: pytest.MonkeyPatch, root: Path, champion: str | None, said: str
+) -> None:
+    refused = registry.Promotion("ner-en", "2", champion, False, ["too bad"])
+    monkeypatch.setattr(registry, "promote", lambda *_: refused)
+    monkeypatch.setenv("NER_ROOT", str(root))
+    done = CliRunner().invoke(cli.promote, ["--language", "en"])
+    assert done.output.splitlines()[0] == "too bad"
+    assert said in done.output.splitlines()[1]
 
 
 def test_a_broken_parameter_file(root: Path, tmp_path: Path) -> None:

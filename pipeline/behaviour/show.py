@@ -42,14 +42,15 @@ def workspace_report(workspace: Workspace, language: str, capabilities: Collecti
     Raises:
         NerError: nothing is trained, the language has no suite, or a capability is unknown.
     """
-    from pipeline.ensemble import Ensemble
+    from pipeline.evaluation.model import load_ensemble
 
     types = workspace.language(language)["types"]
     cases = load_cases(language, types)
     known = list(dict.fromkeys(case.capability for case in cases))
     if not cases:
         raise NerError(
-            f"no behaviour suite for {language!r}", remedy=f"Write one: pipeline/behaviour/{language}.yaml, as en.yaml."
+            f"no behaviour suite for {language!r} with the types {', '.join(types)}",
+            remedy=f"Write one: pipeline/behaviour/{language}.yaml, as en.yaml.",
         )
     if unknown := set(capabilities) - set(known):
         raise NerError(f"unknown capability: {', '.join(sorted(unknown))}", remedy=f"Choose from: {', '.join(known)}.")
@@ -59,7 +60,7 @@ def workspace_report(workspace: Workspace, language: str, capabilities: Collecti
             "no trained ensemble", where=str(paths.ensemble(language)), remedy="Run the stages first: dvc repro"
         )
     legs = {leg: paths.leg(language, leg) for leg in workspace.params["ensemble"]["legs"]}
-    ensemble = Ensemble.load(paths.ensemble(language), legs)
+    ensemble = load_ensemble(paths.ensemble(language), legs)
     chosen = [case for case in cases if not capabilities or case.capability in capabilities]
     return run_suite(chosen, ensemble_model(ensemble))
 

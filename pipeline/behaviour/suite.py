@@ -52,6 +52,11 @@ class Report:
         """The failed cases, in order."""
         return [outcome for outcome in self.outcomes if not outcome.passed]
 
+    def among(self, cases: Sequence[Case]) -> Report:
+        """What became of these cases only."""
+        ids = {case.id for case in cases}
+        return Report(tuple(outcome for outcome in self.outcomes if outcome.case.id in ids))
+
     def by_capability(self) -> dict[str, list[Outcome]]:
         """The outcomes of each capability, in the order of the suite."""
         found: dict[str, list[Outcome]] = {}

@@ -11,6 +11,7 @@ from typing import Any
 from pipeline.document import Document, read_jsonl
 from pipeline.errors import NerError
 from pipeline.evaluation.metrics import figures, parts
+from pipeline.evaluation.model import load_ensemble, model_hash
 from pipeline.evaluation.own_terms import own_terms
 from pipeline.evaluation.plots import write_plots
 from pipeline.evaluation.predictions import Predicted, Predictor, Spans, predict, write_predictions
@@ -22,6 +23,7 @@ from pipeline.progress import bar
 from pipeline.settings import Workspace
 
 SPLITS = ("dev", "test")
+WRITTEN_BY_RUNS = (":(top,exclude)dvc.lock", ":(top,exclude)metrics")
 
 
 def read_documents(folder: Path, corpus: str, split: str) -> list[Document]:
@@ -45,12 +47,22 @@ def data_hash(folder: Path) -> str:
 
 
 def git_commit(root: Path) -> str | None:
-    """The commit that is checked out, or None outside a repository or without git."""
+    """The commit that is checked out, or None outside a repository or without git.
+
+    ``+changed`` is appended where tracked files differ from it, other than what a run itself writes.
+    """
     try:
-        done = subprocess.run(["git", "rev-parse", "HEAD"], cwd=root, capture_output=True, text=True, check=False)
+        done = _git(root, "rev-parse", "HEAD")
+        if done.returncode:
+            return None
+        changed = _git(root, "diff", "--quiet", "HEAD", "--", ":/", *WRITTEN_BY_RUNS).returncode == 1
     except FileNotFoundError:
         return None
-    return done.stdout.strip() if done.returncode == 0 else None
+    return done.stdout.strip() + ("+changed" if changed else "")
+
+
+def _git(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True, check=False)
 
 
 def read_histories(folders: dict[str, Path]) -> dict[str, list[dict[str, Any]]]:
@@ -126,9 +138,7 @@ def run(workspace: Workspace, language: str) -> None:
     Raises:
         NerError: an earlier stage has not run, or the language is not configured.
     """
-    from pipeline.ensemble import Ensemble
-
-    ensemble = Ensemble.load(workspace.paths.ensemble(language), leg_folders(workspace, language))
+    ensemble = load_ensemble(workspace.paths.ensemble(language), leg_folders(workspace, language))
     evaluate(workspace, language, ensemble)
 
 
@@ -147,6 +157,7 @@ def evaluate(workspace: Workspace, language: str, predictor: Predictor) -> None:
     params, paths, settings = workspace.params, workspace.paths, workspace.language(language)
     documents = paths.documents(language)
     types, options = settings["types"], params["evaluate"]
+    model = model_hash(paths.ensemble(language), leg_folders(workspace, language))
 
     predicted = predict_parts(predictor, documents, settings["report_on"], f"evaluate {language}")
     train = [document for corpus in settings["train_on"] for document in read_documents(documents, corpus, "train")]
@@ -162,6 +173,7 @@ def evaluate(workspace: Workspace, language: str, predictor: Predictor) -> None:
         "precision": precision(paths.leg(language, "transformer")),
         "commit": git_commit(workspace.root),
         "data_hash": data_hash(documents),
+        "model_hash": model,
         "minutes": training_minutes(histories),
         "overlapping_sentences": {corpus: len(found) for corpus, found in overlap.items()},
     } | figures(

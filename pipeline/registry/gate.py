@@ -1,4 +1,4 @@
-"""The gate before the alias ``champion``: golden samples, latency, behaviour, and no worse on the gate half.
+"""The gate before the alias ``champion``: golden samples, latency, behaviour, and scores on the gate half.
 
 No MLflow here.
 """
@@ -6,63 +6,21 @@ No MLflow here.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from pipeline import golden
 from pipeline.behaviour import Case, Report, load_cases
 from pipeline.behaviour.suite import judge_all, texts_of
-from pipeline.document import Document, Span, read_jsonl
+from pipeline.document import Document
 from pipeline.errors import NerError
+from pipeline.evaluation.model import read_description
 from pipeline.registry import fresh
-from pipeline.settings import Workspace
+from pipeline.registry.comparison import Best, check_scores
+from pipeline.registry.verdict import GateVerdict, together
 
 GOLDEN_SHARE = 0.8
-
-
-@dataclass(frozen=True, slots=True)
-class GateVerdict:
-    """Whether a challenger may become champion, why, and the figures behind it.
-
-    ``final`` is False where a process failed, or nothing but time was short: that may be the machine's fault, so the
-    next call tries again.
-    """
-
-    passed: bool
-    reasons: list[str]
-    details: dict[str, Any] = field(default_factory=dict)
-    final: bool = True
-
-
-def gate_documents(workspace: Workspace, language: str) -> dict[str, list[Document]]:
-    """The gate half of the development documents, by corpus.
-
-    Raises:
-        NerError: they were not prepared, or there are none.
-    """
-    found: dict[str, list[Document]] = {}
-    for corpus in workspace.language(language)["train_on"]:
-        path = workspace.paths.documents(language) / f"{corpus}.dev.jsonl"
-        if not path.is_file():
-            raise NerError("prepared documents are missing", where=str(path), remedy="Run the stages first: dvc repro")
-        found[corpus] = [document for document in read_jsonl(path) if document.half() == "gate"]
-    if not any(found.values()):
-        raise NerError("no development documents to gate on", where=str(workspace.paths.documents(language)))
-    return found
-
-
-def counts(documents: Mapping[str, Sequence[Document]], spans: Sequence[Sequence[Span]]) -> dict[str, np.ndarray]:
-    """Counts [documents, 3] by corpus of predictions over all documents, in the order of the corpora."""
-    from pipeline.evaluation.scores import span_counts
-
-    result, at = {}, 0
-    for corpus, part in documents.items():
-        result[corpus] = span_counts(part, spans[at : at + len(part)])
-        at += len(part)
-    return result
 
 
 def check_golden(model: Path, language: str, types: Sequence[str], options: Mapping[str, Any]) -> GateVerdict:
@@ -114,29 +72,37 @@ def behaviour_of(model: Path, cases: Sequence[Case], types: Sequence[str], *, ot
 
 
 def check_behaviour(
-    champion: Path | None, challenger: Path, language: str, types: Sequence[str], options: Mapping[str, Any]
+    champion: Path | None,
+    challenger: Path,
+    language: str,
+    types: Sequence[str],
+    options: Mapping[str, Any],
+    *,
+    shared: Sequence[str] | None = None,
 ) -> GateVerdict:
     """Whether the challenger passes about as many behaviour cases as the champion does, and those that are a must.
 
-    Passes without asking where the rule is off (``min_behaviour: null``) or the language has no suite.
+    Passes without asking where the rule is off (``min_behaviour: null``) or the language has no suite for the types.
+    With the champion it is compared on the cases for the types that they share (``shared``; by default all).
     """
     allowed, floor = options.get("min_behaviour"), float(options.get("behaviour_must") or 0)
     cases = load_cases(language, types) if allowed is not None else []
     if not cases:
         return GateVerdict(True, [])
+    common = cases if shared is None else load_cases(language, shared)
     reports: dict[str, Report] = {}
-    for role, model in (("challenger", challenger), ("champion", champion)):
-        if model is None:
+    for role, model, asked in (("challenger", challenger, cases), ("champion", champion, common)):
+        if model is None or not asked:
             continue
         try:
-            reports[role] = behaviour_of(model, cases, types, others=role == "champion")
+            reports[role] = behaviour_of(model, asked, types, others=role == "champion")
         except fresh.ProcessFailed as error:
             return GateVerdict(False, [f"behaviour: the {role} fails in a fresh process: {error}"], final=False)
     mine, reasons = reports["challenger"], []
     if mine.must < floor:
         failed = ", ".join(outcome.case.id for outcome in mine.failures if outcome.case.must)
         reasons.append(f"behaviour: {mine.must:.1f} % of the must cases pass, required are {floor:.1f} %: {failed}")
-    if "champion" in reports and (difference := mine.overall - reports["champion"].overall) < allowed:
+    if "champion" in reports and (difference := mine.among(common).overall - reports["champion"].overall) < allowed:
         reasons.append(f"behaviour: the pass rate changes by {difference:+.1f} points, allowed are {allowed:+.1f}")
     details = {role: report.to_json() for role, report in reports.items()} | {"allowed": allowed, "must": floor}
     passed = f"behaviour: {mine.overall:.1f} % of {len(cases)} cases pass"
@@ -145,39 +111,13 @@ def check_behaviour(
     return GateVerdict(not reasons, reasons or [passed], {"behaviour": details})
 
 
-def compare(
-    champion: Path, challenger: Path, documents: Mapping[str, Sequence[Document]], options: Mapping[str, Any], seed: int
-) -> GateVerdict:
-    """Whether the challenger is no worse than the champion on ``documents``, each predicting in a fresh process."""
-    from pipeline.evaluation.significance import micro_f1, no_worse
+def types_of(model: Path) -> list[str]:
+    """The entity types that a model (an MLflow model's folder) knows.
 
-    everything = [document for part in documents.values() for document in part]
-    scored: dict[str, dict[str, np.ndarray]] = {}
-    for role, model in (("champion", champion), ("challenger", challenger)):
-        try:
-            scored[role] = counts(documents, fresh.predict(model, everything))
-        except fresh.ProcessFailed as error:
-            return GateVerdict(False, [f"the {role} does not predict in a fresh process: {error}"], final=False)
-    verdict = no_worse(
-        scored["champion"],
-        scored["challenger"],
-        min_difference=options["min_difference"],
-        min_difference_corpus=options["min_difference_corpus"],
-        resamples=options["bootstrap"],
-        seed=seed,
-    )
-    f1 = {
-        role: {corpus: round(float(micro_f1(table.sum(0))), 4) for corpus, table in tables.items()}
-        | {"overall": round(float(micro_f1(sum(table.sum(0) for table in tables.values()))), 4)}
-        for role, tables in scored.items()
-    }
-    details = {
-        "f1": f1,
-        "overall": asdict(verdict.overall),
-        "per_corpus": {corpus: asdict(interval) for corpus, interval in verdict.per_corpus.items()},
-        "documents": {corpus: len(part) for corpus, part in documents.items()},
-    }
-    return GateVerdict(verdict.passed, verdict.reasons, details)
+    Raises:
+        NerError: its description is missing or damaged.
+    """
+    return list(read_description(model / "artifacts" / "ensemble.json")["types"])
 
 
 def judge(
@@ -189,30 +129,42 @@ def judge(
     types: Sequence[str],
     options: Mapping[str, Any],
     seed: int,
+    best: Best | None = None,
 ) -> GateVerdict:
     """The whole gate; where the golden samples already fail, what takes longer is left out.
+
+    A champion is compared on the types that the challenger has, too. One that shares none is not comparable: the
+    challenger is judged as a first model.
 
     Args:
         challenger, champion: folders of the two models; no champion: nothing is compared.
         documents: the gate half by corpus.
-        language, types: of the models.
+        language, types: of the challenger.
         options: the section ``promotion`` of the parameters.
         seed: of the bootstrap.
+        best: the best of the champions before the champion, on the same documents.
     """
-    verdicts = [check_golden(challenger, language, types, options)]
-    if verdicts[0].passed:
-        verdicts.append(check_behaviour(champion, challenger, language, types, options))
-        if champion is None:
-            verdicts.append(GateVerdict(True, ["first model: there is no champion to compare with"]))
-        else:
-            compared = compare(champion, challenger, documents, options, seed)
-            verdicts.append(replace(compared, details={"comparison": compared.details}))
-    return together(verdicts)
+    first = check_golden(challenger, language, types, options)
+    if not first.passed:
+        return first
+    try:
+        known = types_of(champion) if champion else []
+    except NerError as error:
+        return together([first, GateVerdict(False, [f"the champion does not load: {error.message}"], final=False)])
+    shared = [type_ for type_ in types if type_ in known]
+    rival = champion if shared else None
+    against = GateVerdict(True, [held_against(types, known, shared, none=champion is None)])
+    behaves = check_behaviour(rival, challenger, language, types, options, shared=shared)
+    scores = check_scores(rival, challenger, documents, types, options, seed, shared=shared, best=best)
+    return together([first, behaves, against, scores])
 
 
-def together(verdicts: Sequence[GateVerdict]) -> GateVerdict:
-    """One verdict from those on the parts, which has to be good on all: the reasons of the last part first."""
-    passed = all(verdict.passed for verdict in verdicts)
-    reasons = [reason for verdict in reversed(verdicts) for reason in verdict.reasons if passed or not verdict.passed]
-    details = {name: detail for verdict in verdicts for name, detail in verdict.details.items()}
-    return GateVerdict(passed, reasons, details, all(verdict.final for verdict in verdicts))
+def held_against(types: Sequence[str], known: Sequence[str], shared: Sequence[str], *, none: bool) -> str:
+    """What a challenger of ``types`` is held against, in words: a champion who knows ``known``, or ``none``."""
+    if none:
+        return "first model: there is no champion to compare with"
+    if not shared:
+        return f"not comparable: the champion knows other types ({', '.join(known)}); judged as a first model"
+    if len(shared) < len(types):
+        return f"compared with the champion on the types that it knows, too: {', '.join(shared)}"
+    return f"compared with the champion on all types: {', '.join(types)}"

@@ -14,14 +14,14 @@ from typing import Any
 import yaml
 
 from pipeline.corpora import corpora_of, corpus_entry
-from pipeline.files import read_json, sha256_of
+from pipeline.evaluation.model import folder_hash, leg_hashes, read_description
+from pipeline.files import sha256_of
 from pipeline.settings import Workspace
 
 PACKAGES = Path(__file__).resolve().parents[2]  # the folder that holds the packages pipeline and serving
 MODEL_CODE = PACKAGES / "serving" / "model.py"
 ENTRY_POINTS = (MODEL_CODE, PACKAGES / "pipeline" / "predict.py")
 DIFF_LIMIT = 2_000_000  # characters
-VOLATILE = "history.json"  # carries seconds, which differ between equal trainings
 REFERENCE = re.compile(r"(pipeline|serving)(\.\w+)+(:\w+)?")
 
 
@@ -51,14 +51,6 @@ def raw_folders(workspace: Workspace, language: str) -> list[str]:
 def dvc_hash(file: Path) -> str:
     """The hash that a ``.dvc`` file records for what it tracks."""
     return yaml.safe_load(file.read_text(encoding="utf-8"))["outs"][0]["md5"]
-
-
-def folder_hash(folder: Path, *, without: Iterable[str] = ()) -> str:
-    """SHA-256 over the names and contents of a folder's files."""
-    digest = sha256()
-    for path in sorted(path for path in folder.rglob("*") if path.is_file() and path.name not in set(without)):
-        digest.update(f"{path.relative_to(folder).as_posix()}\0{sha256_of(path)}\n".encode())
-    return digest.hexdigest()
 
 
 def data_hash(workspace: Workspace, language: str) -> str:
@@ -113,14 +105,15 @@ def code_hash() -> str:
 
 
 def fingerprint(workspace: Workspace, language: str, metrics: dict[str, Any]) -> str:
-    """What makes two registrations the same: the ensemble, its legs, its scores and the code that it serves with."""
+    """What makes two registrations the same: the ensemble, its legs, its scores and the code that it serves with.
+
+    Raises:
+        NerError: ``ensemble.json`` is damaged.
+    """
     paths = workspace.paths
     parts = {
-        "ensemble": read_json(paths.ensemble(language)),
-        "legs": {
-            leg: folder_hash(paths.leg(language, leg), without=[VOLATILE])
-            for leg in workspace.params["ensemble"]["legs"]
-        },
+        "ensemble": read_description(paths.ensemble(language)),
+        "legs": leg_hashes({leg: paths.leg(language, leg) for leg in workspace.params["ensemble"]["legs"]}),
         "scores": metrics.get("corpora", {}),
         "code": code_hash(),
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,16 +17,20 @@ from pipeline.errors import NerError
 from pipeline.files import sha256_of
 from pipeline.registry import gate
 from pipeline.registry.card import CARD, with_behaviour
-from pipeline.registry.champions import ROLLED_BACK, crown, model_folder, now, version_info
+from pipeline.registry.champions import ROLLED_BACK, SINCE, crown, model_folder, now, version_info
+from pipeline.registry.comparison import Best, basis_hash, gate_documents
 from pipeline.registry.registration import alias_version
 from pipeline.registry.store import CHALLENGER, CHAMPION, exclusive, model_name, open_store
+from pipeline.registry.verdict import GateVerdict
 from pipeline.settings import Workspace
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-PASSED, REASONS, KEY = "gate.passed", "gate.reasons", "gate.key"
+PASSED, REASONS, KEY, F1 = "gate.passed", "gate.reasons", "gate.key", "gate.f1"
 TAG_LENGTH = 5000
+ATTEMPTS = 3
+GATE_SECONDS = 7200  # that a second call waits for the gate, which itself takes minutes
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,52 +48,121 @@ class Promotion:
     final: bool = True
 
 
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """A challenger that is to be judged against a champion (None: there is none).
+
+    ``basis`` is the hash of what their F1 is measured on, ``key`` that of all that the verdict follows from;
+    ``verdict`` was reached before, if it was.
+    """
+
+    challenger: str
+    champion: str | None
+    documents: dict[str, list[Document]]
+    basis: str
+    best: Best | None
+    key: str
+    verdict: GateVerdict | None
+
+
 def promote(workspace: Workspace, language: str) -> Promotion:
     """Make the challenger champion if it passes the gate; otherwise it stays challenger and its run says why.
 
-    Idempotent: a verdict once reached on the same two versions, documents and rules is not reached again.
+    Idempotent: a verdict once reached on the same two versions, documents and rules is not reached again. The
+    registry is free while the gate works, so that a rollback need not wait for it; a challenger whose champion has
+    changed by then is judged anew.
 
     Raises:
-        NerError: nothing was registered, or the prepared documents are missing.
+        NerError: an unknown language, nothing was registered, the prepared documents are missing, or the champion
+            keeps changing.
     """
-    name = model_name(workspace, language)
-    with exclusive(workspace.paths.mlruns / f".{name}.lock"):
-        client = open_store(workspace)
-        challenger, champion = alias_version(client, name, CHALLENGER), alias_version(client, name, CHAMPION)
-        if challenger is None and champion is None:
-            raise NerError(
-                f"{name}: nothing was registered yet", remedy=f"Register a model first: ner register -l {language}"
-            )
-        if challenger is None or challenger == champion:
-            crown(client, name, champion)  # clears an alias that a killed call left
-            return Promotion(name, champion, champion, False, [f"version {champion} is champion already"])
-        tags = client.get_model_version(name, challenger).tags
-        if ROLLED_BACK in tags:
-            reason = f"version {challenger} was rolled back at {tags[ROLLED_BACK]} and is not promoted again by itself"
-            return Promotion(name, challenger, champion, False, [reason])
-        documents = gate.gate_documents(workspace, language)
-        key = verdict_key(workspace, language, challenger, champion, documents)
-        if tags.get(KEY) == key:
-            verdict = gate.GateVerdict(tags[PASSED] == "true", json.loads(tags[REASONS]))
-        else:
-            verdict = gate.judge(
-                model_folder(version_info(client, name, challenger)),
-                model_folder(version_info(client, name, champion)) if champion else None,
-                documents,
-                language=language,
-                types=workspace.language(language)["types"],
-                options=workspace.params["promotion"],
-                seed=workspace.params["seed"],
-            )
-            note(client, name, challenger, champion, verdict, key)
-        if verdict.passed:
-            crown(client, name, challenger)
-        crowned = challenger if verdict.passed else champion
-        return Promotion(name, challenger, crowned, verdict.passed, verdict.reasons, verdict.final)
+    workspace.language(language)  # refuses an unknown one
+    name, mlruns = model_name(workspace, language), workspace.paths.mlruns
+    with exclusive(mlruns / f".{name}.gate.lock", GATE_SECONDS):  # one gate at a time, which nothing else waits for
+        for _ in range(ATTEMPTS):
+            with exclusive(mlruns / f".{name}.lock"):
+                client = open_store(workspace)
+                trial = look(client, workspace, language, name)
+            if isinstance(trial, Promotion):
+                return trial
+            verdict = trial.verdict or judged(client, workspace, language, name, trial)
+            with exclusive(mlruns / f".{name}.lock"):
+                if done := settle(client, name, trial, verdict):
+                    return done
+    raise NerError(
+        f"{name}: the champion changed {ATTEMPTS} times while a challenger was being judged",
+        remedy=f"Look who switches (ner status), then run again: ner promote -l {language}",
+        transient=True,
+    )
+
+
+def look(client: MlflowClient, workspace: Workspace, language: str, name: str) -> Promotion | Trial:
+    """Who is to be judged against whom; or what came of it, where nothing is to be judged."""
+    challenger, champion = alias_version(client, name, CHALLENGER), alias_version(client, name, CHAMPION)
+    if challenger is None and champion is None:
+        raise NerError(
+            f"{name}: nothing was registered yet", remedy=f"Register a model first: ner register -l {language}"
+        )
+    if challenger is None or challenger == champion:
+        crown(client, name, champion)  # clears an alias that a killed call left
+        return Promotion(name, champion, champion, False, [f"version {champion} is champion already"])
+    tags = client.get_model_version(name, challenger).tags
+    if ROLLED_BACK in tags:
+        reason = f"version {challenger} was rolled back at {tags[ROLLED_BACK]} and is not promoted again by itself"
+        return Promotion(name, challenger, champion, False, [reason])
+    documents = gate_documents(workspace, language)
+    basis = basis_hash(documents, workspace.language(language)["types"])
+    best = best_before(client, name, basis, champion)
+    key = verdict_key(workspace, language, challenger, champion, basis, best)
+    known = GateVerdict(tags[PASSED] == "true", json.loads(tags[REASONS])) if tags.get(KEY) == key else None
+    return Trial(challenger, champion, documents, basis, best, key, known)
+
+
+def best_before(client: MlflowClient, name: str, basis: str, champion: str | None) -> Best | None:
+    """The best of the champions before ``champion`` whose F1 on ``basis`` is known; those rolled back do not count."""
+    tag = f1_tag(basis)
+    found = [
+        Best(str(version.version), float(version.tags[tag]))
+        for version in client.search_model_versions(f"name = '{name}'", max_results=1000)
+        if tag in version.tags and SINCE in version.tags and ROLLED_BACK not in version.tags
+    ]
+    return max((best for best in found if best.version != champion), key=lambda best: best.f1, default=None)
+
+
+def f1_tag(basis: str) -> str:
+    """The tag of a version that holds its F1 on what has the hash ``basis``."""
+    return f"{F1}.{basis[:16]}"
+
+
+def judged(client: MlflowClient, workspace: Workspace, language: str, name: str, trial: Trial) -> GateVerdict:
+    """The gate's verdict on a challenger."""
+    return gate.judge(
+        model_folder(version_info(client, name, trial.challenger)),
+        model_folder(version_info(client, name, trial.champion)) if trial.champion else None,
+        trial.documents,
+        language=language,
+        types=workspace.language(language)["types"],
+        options=workspace.params["promotion"],
+        seed=workspace.params["seed"],
+        best=trial.best,
+    )
+
+
+def settle(client: MlflowClient, name: str, trial: Trial, verdict: GateVerdict) -> Promotion | None:
+    """Note the verdict and crown who passed; None, and nothing done, where the champion is no more the one compared."""
+    tags = client.get_model_version(name, trial.challenger).tags
+    if alias_version(client, name, CHAMPION) != trial.champion or ROLLED_BACK in tags:
+        return None
+    if trial.verdict is None:
+        note(client, name, trial, verdict)
+    if verdict.passed:
+        crown(client, name, trial.challenger)
+    champion = trial.challenger if verdict.passed else trial.champion
+    return Promotion(name, trial.challenger, champion, verdict.passed, verdict.reasons, verdict.final)
 
 
 def verdict_key(
-    workspace: Workspace, language: str, challenger: str, champion: str | None, documents: dict[str, list[Document]]
+    workspace: Workspace, language: str, challenger: str, champion: str | None, basis: str, best: Best | None = None
 ) -> str:
     """A hash over everything that a verdict follows from."""
     parts = {
@@ -98,15 +171,18 @@ def verdict_key(
         "seed": workspace.params["seed"],
         "golden": sha256_of(golden.FILE),
         "behaviour": suite_hash(language),
-        "documents": {corpus: [document.to_json() for document in part] for corpus, part in documents.items()},
+        "basis": basis,
+        "best": asdict(best) if best else None,
     }
     return sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
-def note(
-    client: MlflowClient, name: str, version: str, champion: str | None, verdict: gate.GateVerdict, key: str
-) -> None:
-    """Write a verdict into the challenger's run (tags, a JSON file, metrics, the card) and onto its version."""
+def note(client: MlflowClient, name: str, trial: Trial, verdict: GateVerdict) -> None:
+    """Write a verdict into the challenger's run (tags, a JSON file, metrics, the card) and onto its version.
+
+    Both versions are tagged with their F1, which later challengers are held against.
+    """
+    version, champion = trial.challenger, trial.champion
     run_id = client.get_model_version(name, version).run_id
     reasons = json.dumps(verdict.reasons, ensure_ascii=False)
     record = {
@@ -124,8 +200,11 @@ def note(
     for tag, value in ((PASSED, str(verdict.passed).lower()), (REASONS, reasons)):
         client.set_tag(run_id, tag, value[:TAG_LENGTH])
         client.set_model_version_tag(name, version, tag, value)
+    of = {"challenger": version, "champion": champion}
+    for role, f1 in verdict.details.get("f1", {}).items():
+        client.set_model_version_tag(name, of[role], f1_tag(trial.basis), str(f1))
     if verdict.final:
-        client.set_model_version_tag(name, version, KEY, key)
+        client.set_model_version_tag(name, version, KEY, trial.key)
 
 
 def note_behaviour(client: MlflowClient, run_id: str, found: dict[str, Any]) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import NerError
+from pipeline.evaluation.model import model_hash, read_description
 from pipeline.files import read_json, sha256_of
 from pipeline.registry import lineage, replay
 from pipeline.registry.packaging import log_model
@@ -50,7 +51,8 @@ def register(workspace: Workspace, language: str) -> Registration:
     without the tag ``ner.complete``; the next call removes it with all it left.
 
     Raises:
-        NerError: a stage's output is missing, or the language is not configured.
+        NerError: a stage's output is missing or damaged, the figures are of another model, or the language is not
+            configured.
     """
     metrics = _outputs(workspace, language)
     name = model_name(workspace, language)
@@ -134,18 +136,33 @@ def _registered(client: MlflowClient, name: str, experiment: str, fingerprint: s
 
 
 def _outputs(workspace: Workspace, language: str) -> dict[str, Any]:
-    """The figures of the evaluation, once everything that registration reads is there."""
+    """The figures of the evaluation, once everything that registration reads is there and belongs together."""
     paths = workspace.paths
     workspace.language(language)
-    legs = [paths.leg(language, leg) for leg in workspace.params["ensemble"]["legs"]]
-    for place in [paths.ensemble(language), *legs, paths.documents(language), paths.metrics(language)]:
+    legs = {leg: paths.leg(language, leg) for leg in workspace.params["ensemble"]["legs"]}
+    for place in [paths.ensemble(language), *legs.values(), paths.documents(language), paths.metrics(language)]:
         if not place.exists():
             raise NerError(
                 f"nothing to register for {language!r} under the profile {workspace.profile!r}: an output is missing",
                 where=str(place),
                 remedy="Run the stages first: dvc repro",
             )
-    return read_json(paths.metrics(language))
+    read_description(paths.ensemble(language))
+    metrics = read_json(paths.metrics(language))
+    if breach := _of_another_model(metrics.get("model_hash"), model_hash(paths.ensemble(language), legs)):
+        raise NerError(breach, where=str(paths.metrics(language)), remedy=f"Run: dvc repro evaluate@{language}")
+    return metrics
+
+
+def _of_another_model(noted: dict[str, Any] | None, found: dict[str, Any]) -> str | None:
+    """Why figures that were noted for the model ``noted`` are not those of ``found``; None where they are."""
+    if noted == found:
+        return None
+    if not noted:
+        return "the figures do not say which model they are of"
+    legs = [leg for leg, digest in found["legs"].items() if noted.get("legs", {}).get(leg) != digest]
+    changed = ["ensemble.json"] * (noted.get("ensemble") != found["ensemble"]) + [f"the leg {leg}" for leg in legs]
+    return f"the figures are of another model: since they were taken, {', '.join(changed) or 'a leg'} changed"
 
 
 def _tags(workspace: Workspace, language: str, metrics: dict[str, Any]) -> dict[str, str]:

@@ -6,19 +6,25 @@ import fcntl
 import logging
 import os
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 from urllib.parse import unquote, urlparse
 
 from pipeline.environment import silence_telemetry
+from pipeline.errors import NerError
 from pipeline.settings import Workspace
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 CHAMPION, CHALLENGER = "champion", "challenger"
+log = logging.getLogger(__name__)
+LOCK_SECONDS = 300  # a registration, which copies a model, holds its lock longest
+SILENT_SECONDS = 1  # of waiting, before it is worth a word
+POLL_SECONDS = 0.1
 SUFFIXED = ("smoke", "demo")  # profiles whose models must never be taken for, or compared with, real ones
 
 
@@ -39,12 +45,50 @@ def model_name(workspace: Workspace, language: str) -> str:
 
 
 @contextmanager
-def exclusive(path: Path) -> Iterator[None]:
-    """Hold the lock file ``path``, waiting for it; the system frees it when its holder dies."""
+def exclusive(path: Path, seconds: float = LOCK_SECONDS) -> Iterator[None]:
+    """Hold the lock file ``path``; the system frees it when its holder dies.
+
+    Waits up to ``seconds`` for another who holds it, and says so in the log (of a command: on the terminal).
+
+    Raises:
+        NerError: it is still held then.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    with path.open("a+") as file:
+        start, told = time.monotonic(), False
+        while not _locked(file):
+            waited = time.monotonic() - start
+            if waited >= seconds:
+                raise NerError(
+                    f"{_holder_of(file)} still holds this lock after {seconds:g} seconds",
+                    where=str(path),
+                    remedy="Wait until it is done, or end it; then try again. Nothing was changed.",
+                    transient=True,
+                )
+            if waited >= min(SILENT_SECONDS, seconds) and not told:
+                log.warning("waiting for %s, which holds %s, up to %g seconds", _holder_of(file), path, seconds)
+                told = True
+            time.sleep(POLL_SECONDS)
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
         yield
+
+
+def _locked(file: IO[str]) -> bool:
+    """Whether the lock could be had, at once."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _holder_of(file: IO[str]) -> str:
+    """Who wrote itself into a lock file."""
+    file.seek(0)
+    number = file.read().strip()
+    return f"process {number}" if number else "another process"
 
 
 def local_path(uri: str) -> Path | None:

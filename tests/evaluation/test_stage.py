@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 import json
 import re
+import subprocess
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +15,7 @@ from pipeline.document import write_jsonl
 from pipeline.errors import NerError
 from pipeline.evaluation import stage
 from pipeline.evaluation.metrics import figures, parts
+from pipeline.evaluation.model import load_ensemble, model_hash
 from pipeline.evaluation.plots import confusion_rows
 from pipeline.evaluation.predictions import Predicted, chunks
 from pipeline.files import read_json, write_json
@@ -45,6 +48,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     write_json(workspace.paths.leg("en", "transformer") / "history.json", HISTORY)
     write_json(workspace.paths.leg("en", "transformer") / "leg.json", {"trained_in": "fp32"})
     write_json(workspace.paths.leg("en", "spacy") / "history.json", HISTORY[:1])
+    write_json(workspace.paths.ensemble("en"), {"language": "en", "types": TYPES, "members": [], "chooser": None})
     return workspace
 
 
@@ -86,6 +90,50 @@ def test_metrics_file(ran: Workspace) -> None:
     assert scores["test_without_overlap"]["ensemble"]["support"] == 0
     assert metrics["significance"]["invented"]["test"]["against"] == "spacy"
     assert metrics["significance"]["invented"]["test"]["difference"] == 0.0
+
+
+def test_the_figures_say_which_model_they_are_of(ran: Workspace) -> None:
+    noted = read_json(ran.paths.metrics("en"))["model_hash"]
+    legs = {leg: ran.paths.leg("en", leg) for leg in ("transformer", "spacy")}
+    assert noted == model_hash(ran.paths.ensemble("en"), legs)
+    assert set(noted["legs"]) == {"transformer", "spacy"}
+    assert len(noted["ensemble"]) == 64
+
+
+def test_a_damaged_ensemble_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "ensemble.json"
+    for content in (b'{"language": "en", "typ', b"\xff", b"[]", b'{"language": "en"}'):
+        file.write_bytes(content)
+        with pytest.raises(NerError) as caught:
+            load_ensemble(file, {})
+        assert caught.value.where == str(file)
+        assert "dvc repro" in caught.value.remedy
+    with pytest.raises(NerError, match="cannot be read"):
+        load_ensemble(tmp_path / "none", {})
+
+
+def test_a_commit_is_marked_where_what_makes_the_figures_was_changed(tmp_path: Path) -> None:
+    def git(*arguments: str) -> str:
+        who = ["-c", "user.name=n", "-c", "user.email=e@example.org", "-c", "commit.gpgsign=false"]
+        done = subprocess.run(["git", *who, *arguments], cwd=tmp_path, capture_output=True, text=True, check=True)
+        return done.stdout.strip()
+
+    git("init", "-q")
+    for name in ("params.yaml", "dvc.lock", "metrics/cpu/en.json"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("1\n")
+    git("add", ".")
+    git("commit", "-qm", "first")
+    head = git("rev-parse", "HEAD")
+    assert stage.git_commit(tmp_path) == head
+    for name in ("dvc.lock", "metrics/cpu/en.json"):
+        (tmp_path / name).write_text("2\n")
+    assert stage.git_commit(tmp_path) == head, "a run itself writes these"
+    assert stage.git_commit(tmp_path / "metrics") == head
+    (tmp_path / "params.yaml").write_text("2\n")
+    assert stage.git_commit(tmp_path) == f"{head}+changed"
+    git("add", "params.yaml")
+    assert stage.git_commit(tmp_path / "metrics") == f"{head}+changed"
 
 
 def test_every_system_has_token_f1_and_calibration(ran: Workspace) -> None:

@@ -99,6 +99,20 @@ def test_a_first_model_answers_for_the_must_cases_alone(asked) -> None:  # noqa:
     assert set(asked) == {BAD, POOR}
 
 
+def test_a_type_that_only_the_challenger_knows_makes_up_for_no_lost_capability(monkeypatch) -> None:  # noqa: ANN001
+    def ask(model: Path, texts: list[str], repeats: int = 3) -> fresh.Answers:
+        known = answers(
+            lambda case, place: MODELS[model](case, place) if model == BAD or place.label == "PER" else None
+        )
+        return fresh.Answers([known[text] for text in texts], [1.0] * len(texts), 1.0)
+
+    monkeypatch.setattr(fresh, "ask", ask)
+    assert check(GOOD, BAD).passed, "the champion fails where other types than PER are asked for"
+    verdict = gate.check_behaviour(GOOD, BAD, "en", TYPES, RULES, shared=["PER"])
+    assert not verdict.passed
+    assert verdict.details["behaviour"]["champion"]["overall"] == 100.0
+
+
 def test_where_the_rule_is_off_or_there_is_no_suite_nothing_is_asked(asked) -> None:  # noqa: ANN001
     assert check(GOOD, POOR, min_behaviour=None).passed
     assert gate.check_behaviour(GOOD, POOR, "xx", TYPES, RULES).passed
@@ -121,9 +135,10 @@ def test_an_answer_out_of_form_is_a_failure_of_the_process(asked, monkeypatch) -
 
 def test_all_parts_of_the_gate_say_why(asked, monkeypatch) -> None:  # noqa: ANN001
     golden_good = gate.GateVerdict(True, ["golden"], {"golden": 1})
-    worse = gate.GateVerdict(False, ["worse by 2 F1 points"], {"f1": 1})
+    worse = gate.GateVerdict(False, ["worse by 2 F1 points"], {"comparison": 1})
     monkeypatch.setattr(gate, "check_golden", lambda *_: golden_good)
-    monkeypatch.setattr(gate, "compare", lambda *_: worse)
+    monkeypatch.setattr(gate, "check_scores", lambda *_, **__: worse)
+    monkeypatch.setattr(gate, "types_of", lambda _: TYPES)
     verdict = gate.judge(BAD, GOOD, {}, language="en", types=TYPES, options=RULES, seed=1)
     assert not verdict.passed
     assert verdict.reasons[0] == "worse by 2 F1 points"
@@ -132,9 +147,9 @@ def test_all_parts_of_the_gate_say_why(asked, monkeypatch) -> None:  # noqa: ANN
 
 
 def test_a_changed_suite_asks_again(workspace, monkeypatch) -> None:  # noqa: ANN001
-    before = verdict_key(workspace, "en", "2", "1", {})
+    before = verdict_key(workspace, "en", "2", "1", "basis")
     monkeypatch.setattr("pipeline.registry.promotion.suite_hash", lambda _: "other")
-    assert verdict_key(workspace, "en", "2", "1", {}) != before
+    assert verdict_key(workspace, "en", "2", "1", "basis") != before
 
 
 @pytest.mark.slow

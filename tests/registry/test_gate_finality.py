@@ -8,6 +8,7 @@ import pytest
 
 from pipeline import golden
 from pipeline.registry import fresh, gate
+from pipeline.registry.verdict import GateVerdict, together
 
 MODEL, TYPES = Path("model"), ["PER", "LOC", "ORG", "MISC"]
 
@@ -54,3 +55,16 @@ def test_a_process_that_fails_is_not_final_in_the_whole_verdict(monkeypatch: pyt
     options = {"max_latency_ms": 2000}
     verdict = gate.judge(MODEL, None, {}, language="en", types=TYPES, options=options, seed=13)
     assert (verdict.passed, verdict.final) == (False, False)
+
+
+@pytest.mark.parametrize(
+    ("parts", "passed", "final"),
+    [
+        ([(True, True), (True, True)], True, True),
+        ([(True, True), (False, False)], False, False),
+        ([(False, True), (False, False)], False, True),
+    ],
+)
+def test_what_fails_for_good_settles_it(parts: list[tuple[bool, bool]], passed: bool, final: bool) -> None:
+    verdict = together([GateVerdict(each, [], final=settled) for each, settled in parts])
+    assert (verdict.passed, verdict.final) == (passed, final)

@@ -12,6 +12,7 @@ from pipeline import annotate
 from pipeline.errors import NerError
 from pipeline.registry import challenger, champion, fresh, gate, journal, promote, register, rollback
 from pipeline.registry.champions import model_folder, version_info
+from pipeline.registry.comparison import gate_documents
 from pipeline.registry.store import open_store
 from pipeline.settings import overlay
 
@@ -126,7 +127,7 @@ def test_each_model_runs_in_its_own_process_the_code_frozen_with_it(workspace, f
     read = changed / "code" / "pipeline" / "candidates.py"
     blind = "def read_views(document, stacked, labels):\n    return Views([[] for _ in stacked], {})\n"
     read.write_text(f"{read.read_text()}\n\n{blind}")
-    documents = gate.gate_documents(workspace, "en")["conll2003"]
+    documents = gate_documents(workspace, "en")["conll2003"]
     assert any(fresh.predict(original, documents))
     assert not any(fresh.predict(changed, documents))
     answered = fresh.ask(changed, ["Maria Keller flew from London to Paris on Monday to meet John Smith."])

@@ -6,7 +6,9 @@ import json
 
 import pytest
 
+from pipeline import annotate
 from pipeline.errors import NerError
+from pipeline.files import read_json, write_json
 from pipeline.registry import champion, register, registration
 from pipeline.registry.champions import model_folder, version_info
 from pipeline.registry.lineage import PACKAGES
@@ -118,6 +120,35 @@ def test_a_missing_output_is_named(workspace, fill, empty_leg) -> None:  # noqa:
         register(workspace, "en")
     assert caught.value.where.endswith("ensemble.json")
     assert not (workspace.paths.mlruns / "artifacts").exists()
+
+
+def test_figures_of_another_model_are_not_put_on_this_ones_card(workspace, fill, empty_leg) -> None:  # noqa: ANN001
+    fill(empty_leg)
+    paths = workspace.paths
+    metrics = read_json(paths.metrics("en"))
+    write_json(paths.metrics("en"), {key: value for key, value in metrics.items() if key != "model_hash"})
+    with pytest.raises(NerError, match="do not say which model") as caught:
+        register(workspace, "en")
+    assert caught.value.remedy == "Run: dvc repro evaluate@en"
+    write_json(paths.metrics("en"), metrics)
+    write_json(paths.ensemble("en"), read_json(paths.ensemble("en")) | {"members": []})
+    with pytest.raises(NerError, match=r"another model: since they were taken, ensemble\.json changed") as caught:
+        register(workspace, "en")
+    assert caught.value.where == str(paths.metrics("en"))
+    (paths.leg("en", "transformer") / "weights.bin").write_bytes(b"other")
+    with pytest.raises(NerError, match=r"ensemble\.json, the leg transformer changed"):
+        register(workspace, "en")
+    assert not (paths.mlruns / "artifacts").exists()
+
+
+def test_a_cut_ensemble_is_named(workspace, fill, empty_leg) -> None:  # noqa: ANN001
+    fill(empty_leg)
+    file = workspace.paths.ensemble("en")
+    file.write_text(file.read_text()[:40])
+    for attempt in (lambda: register(workspace, "en"), lambda: annotate.load(workspace, "en", None)):
+        with pytest.raises(NerError, match="damaged") as caught:
+            attempt()
+        assert caught.value.where == str(file)
 
 
 def test_the_frozen_code_is_the_projects() -> None:
