@@ -79,7 +79,7 @@ class Route:
         return next((slot for slot in slots if slot is not None and slot.alive and slot not in tried), None)
 
     async def ask(
-        self, call: Callable[[Slot], Coroutine[Any, Any, T]], *, patient: bool = False
+        self, call: Callable[[Slot], Coroutine[Any, Any, T]], *, patient: bool = False, large: bool = False
     ) -> tuple[ServedModel, T]:
         """The version that answers and its answer to ``call``, all of it one version's; waits for its turn.
 
@@ -87,7 +87,7 @@ class Route:
 
         Args:
             call: asks a slot.
-            patient: as in :meth:`CallQueue.run`.
+            patient, large: as in :meth:`CallQueue.run`.
 
         Raises:
             NoModel: nothing is live.
@@ -96,7 +96,7 @@ class Route:
         """
         if self.answering is None:
             raise self._nothing()
-        return await self.queue.run(lambda: self._ask(call), patient=patient)
+        return await self.queue.run(lambda: self._ask(call), patient=patient, large=large)
 
     async def _ask(self, call: Callable[[Slot], Coroutine[Any, Any, T]]) -> tuple[ServedModel, T]:
         tried: tuple[Slot, ...] = ()
