@@ -217,10 +217,10 @@ def test_long_texts_leave_a_place_to_short_ones_in_the_gateway(
         queue, slot, free = made.board.routes["en"].queue, made.slot("en"), asyncio.Event()
         post = slot._post
 
-        async def held(body: bytes, content_type: str) -> httpx.Response:
+        async def held(body: bytes, *how: Any) -> httpx.Response:
             if b"Long" in body:
                 await free.wait()
-            return await post(body, content_type)
+            return await post(body, *how)
 
         slot._post = held
         kind = {"content-type": "application/jsonl"} if path.endswith("stream") else {}

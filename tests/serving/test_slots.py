@@ -24,7 +24,8 @@ from serving.config import GatewayConfig
 from serving.gateway import create_app
 from serving.payload import Limits
 from serving.problems import Problem
-from serving.slots import ServedModel, Slot, free_port
+from serving.served_process import free_port
+from serving.slots import ServedModel, Slot
 
 MODEL_CODE = '''
 import re
