@@ -71,6 +71,7 @@ def serve_environment(tracking_uri: str | None, timeout: float) -> dict[str, str
     scripts = str(Path(sys.executable).parent)
     extra = {"PATH": scripts + os.pathsep + os.environ.get("PATH", os.defpath)}
     extra["MLFLOW_SCORING_SERVER_REQUEST_TIMEOUT"] = mlflow_timeout(timeout)
+    extra["UVICORN_ACCESS_LOG"] = "false"  # requests stand in the gateway's log; pings would fill this one
     if tracking_uri:
         extra["MLFLOW_TRACKING_URI"] = tracking_uri
     environment = quiet_environment(**extra)
