@@ -26,7 +26,7 @@ from pipeline.settings import Workspace
 from serving import deploy, state
 from serving.family import tied
 from serving.processes import family_of, signal_group
-from serving.slots import free_port
+from serving.served_process import free_port
 
 PROFILE = "cpu"  # a name without a suffix in the registry
 READY_SECONDS = 300

@@ -125,7 +125,7 @@ class Reconciler:
         before, self._hold = self._hold, (self._seen,)
         try:
             return await self.route.switch(version)
-        except NerError:
+        except BaseException:
             self._hold = before
             raise
 

@@ -16,7 +16,7 @@ from serving.guard import Guard
 from serving.metrics import CONTENT_TYPE
 from serving.payload import json_response, parse_json, parse_request, read_body, require_type, unless_gone
 from serving.problems import Problem, invalid
-from serving.switchboard import Switchboard
+from serving.switchboard import LONG, Switchboard
 
 ENTITIES = {
     "response_model": schemas.EntitiesAnswer,
@@ -76,7 +76,8 @@ def callers(board: Switchboard) -> APIRouter:
         media_type = require_type(request, [invocations.JSON, invocations.CSV])
         body = await read_body(request, limits.body_bytes, limits.seconds)
         rows = invocations.count(body, media_type, limits)
-        asking = board.call(language, lambda slot: invocations.invoke(slot, body, media_type))
+        large = len(body) > LONG  # bytes: no fewer than characters
+        asking = board.call(language, lambda slot: invocations.invoke(slot, body, media_type), large=large)
         model, answer = await unless_gone(request, asking)
         board.metrics.called(language, rows)
         board.metrics.texts.add(language, amount=rows)

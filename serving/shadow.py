@@ -1,6 +1,7 @@
 """Shadow mode: a challenger answers copies of live traffic; its answers are compared, counted, and never returned.
 
-A copy is taken once the live answer has been sent. Whatever becomes of the shadow, live traffic does not notice.
+A copy is asked once the live answer has been sent, of a stream's answer the next part. Whatever becomes of the shadow,
+live traffic does not notice.
 """
 
 from __future__ import annotations
@@ -44,8 +45,7 @@ class Shadow:
         self.since: datetime | None = None
         self.found = Comparison()
         self._launch = launch
-        self._queue: asyncio.Queue[Copy] = asyncio.Queue()
-        self._waiting = 0  # copies taken and not yet asked, those of answers still being sent included
+        self._queue: asyncio.Queue[Copy] = asyncio.Queue(PLACES)
         self._task: asyncio.Task[None] | None = None
 
     def follow(self, model: ServedModel | None) -> None:
@@ -65,18 +65,20 @@ class Shadow:
             await self._task
 
     def offer(self, texts: Sequence[str], answers: Sequence[Entities], version: str, seconds: float) -> None:
-        """Take a copy of a call, if it falls into the share and there is room; it is asked after the live answer."""
+        """Take a copy of a call, if it falls into the share; it is asked after the live answer, if there is room."""
         if self.state != "live" or random.random() >= self.share:
             return
         if self.found.against != version:
             self.found = Comparison(against=version)
-        if self._waiting >= PLACES:
+        copy = Copy(texts, answers, version, seconds)
+        afterwards(lambda: self._put(copy))
+
+    def _put(self, copy: Copy) -> None:
+        try:
+            self._queue.put_nowait(copy)
+        except asyncio.QueueFull:
             self.found.dropped += 1
             self.metrics.dropped.add(self.language)
-            return
-        self._waiting += 1
-        copy = Copy(texts, answers, version, seconds)
-        afterwards(lambda: self._queue.put_nowait(copy))
 
     async def _run(self, model: ServedModel | None, before: asyncio.Task[None] | None) -> None:
         """Keep a process of ``model`` up until cancelled, once the task before has ended."""
@@ -111,7 +113,6 @@ class Shadow:
     async def _work(self, slot: Slot) -> None:
         while True:
             copy = await self._queue.get()
-            self._waiting -= 1
             tally, begun = self.found, time.perf_counter()
             if copy.version != tally.against:  # of a live version that is so no more
                 continue

@@ -1,7 +1,7 @@
-"""Slots: loopback processes of ``mlflow models serve``, one model version each.
+"""Slots: what a model version is asked through, in a process of its own (:mod:`serving.served_process`).
 
-A slot is started, probed, asked, drained and stopped here; which slot takes the traffic is decided in
-:mod:`serving.switching`. The processes die with their parent, however that dies.
+A slot is started, probed, asked, drained and stopped here, and ended where its process is found to answer no more;
+which slot takes the traffic is decided in :mod:`serving.switching`.
 """
 
 from __future__ import annotations
@@ -9,39 +9,22 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import os
-import signal
-import socket
-import sys
+import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import httpx
 
-from pipeline.environment import quiet_environment, without_secrets
 from pipeline.errors import NerError
 from pipeline.golden import samples
 from serving.answers import ModelFailed, NoTokens, check_predictions, failure
-from serving.processes import family_of, is_running, resident_bytes, signal_group
-from serving.tickets import FOLDER, issued
+from serving.pulse import PING_SECONDS, Pulse
+from serving.served_process import STOPPING_SECONDS, ServedModel, ServedProcess, refused, telling_lines
+from serving.tickets import issued
 
-# exec'd in between: the kernel ends the server when the gateway ends, even by SIGKILL (Linux only)
-DIE_WITH_PARENT = """
-import ctypes, os, signal, sys
-if sys.platform == "linux":
-    ctypes.CDLL(None).prctl(1, signal.SIGTERM)
-    if os.getppid() != int(sys.argv[1]):
-        sys.exit("the gateway has gone")
-os.nice(int(sys.argv[2]))
-os.execv(sys.executable, [sys.executable, *sys.argv[3:]])
-"""
-
-
-STOPPING_SECONDS = 5  # in which a model whose ticket was withdrawn has stopped
+log = logging.getLogger("serving")
 
 
 class SlotGone(Exception):
@@ -52,46 +35,18 @@ class SlotTimeout(Exception):
     """No answer within the time allowed."""
 
 
-@dataclass(frozen=True, slots=True)
-class ServedModel:
-    """A registered model version: ``uri`` is what ``mlflow models serve -m`` takes (a folder, or models:/…)."""
-
-    language: str
-    name: str
-    version: str
-    uri: str
-
-
-def free_port() -> int:
-    """A port on loopback that nobody listens on right now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def mlflow_timeout(timeout: float) -> str:
-    """Seconds after which MLflow gives up on a call that the gateway ends after ``timeout``."""
-    return str(max(1, round(timeout)) + STOPPING_SECONDS)
-
-
-def serve_environment(tracking_uri: str | None, timeout: float) -> dict[str, str]:
-    """The environment of a slot: quiet, with our interpreter's scripts first, without our code on the path."""
-    scripts = str(Path(sys.executable).parent)
-    extra = {"PATH": scripts + os.pathsep + os.environ.get("PATH", os.defpath)}
-    extra["MLFLOW_SCORING_SERVER_REQUEST_TIMEOUT"] = mlflow_timeout(timeout)
-    if tracking_uri:
-        extra["MLFLOW_TRACKING_URI"] = tracking_uri
-    environment = without_secrets(quiet_environment(**extra))
-    environment.pop("PYTHONPATH", None)  # a served model runs the code frozen with it
-    return environment
-
-
-def telling_lines(log: str, number: int = 15) -> list[str]:
-    """The last lines of a slot's log, without the stack trace of MLflow's parent process, which tells nothing."""
-    head, mark, trace = log.rpartition("Traceback (most recent call last):")
-    if mark and "mlflow/models/cli.py" in trace and head.strip():
-        log = head
-    return log.rstrip().splitlines()[-number:]
+async def outlast(task: asyncio.Task[Any]) -> None:
+    """Wait until ``task`` has ended, however often the waiter is cancelled meanwhile, and then be cancelled."""
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.wait({task})
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if not task.cancelled():
+        task.exception()  # asked for here, since nobody else will
+    if cancelled is not None:
+        raise cancelled
 
 
 def with_params(body: bytes, params: Mapping[str, Any]) -> bytes:
@@ -123,11 +78,11 @@ class Slot:
         self.nice = nice
         self.port = 0
         self.in_flight = 0
-        self._process: asyncio.subprocess.Process | None = None
+        self._process: ServedProcess | None = None
         self._client: httpx.AsyncClient | None = None
-        self._folder: TemporaryDirectory | None = None
         self._tickets: Path | None = None
         self._takes_params = True  # until the probe tells otherwise
+        self._pulse = Pulse()
         self._idle = asyncio.Event()
         self._idle.set()
 
@@ -138,13 +93,13 @@ class Slot:
 
     @property
     def alive(self) -> bool:
-        """Whether the process runs."""
-        return self._process is not None and self._process.returncode is None
+        """Whether the process runs, and was not ended here."""
+        return self._process is not None and self._process.alive
 
     @property
     def resident(self) -> int:
         """Bytes of memory that the process and all it started hold."""
-        return resident_bytes(self._process.pid) if self._process else 0
+        return self._process.resident if self._process else 0
 
     async def bring_up(self, at_once: int = 1) -> None:
         """Start, probe and warm up; where one of them fails, nothing is left behind.
@@ -169,27 +124,10 @@ class Slot:
         Raises:
             NerError: it ended or stayed silent; the end of its log is in the message.
         """
-        self.port = free_port()
-        # an empty folder to start in (nothing to import by chance), one for what MLflow downloads, one for tickets
-        self._folder = TemporaryDirectory(prefix="ner-slot-", ignore_cleanup_errors=True)
-        folders = {name: Path(self._folder.name) / name for name in ("cwd", "tmp", "tickets")}
-        for folder in folders.values():
-            folder.mkdir()
-        self._tickets = folders["tickets"]
-        private = {"TMPDIR": str(folders["tmp"]), FOLDER: str(self._tickets)}
-        self.log.parent.mkdir(parents=True, exist_ok=True)
-        serve = ["-m", "mlflow", "models", "serve", "-m", self.model.uri, "--env-manager", "local"]
-        serve += ["-h", "127.0.0.1", "-p", str(self.port), "-w", "1", "-t", mlflow_timeout(self.timeout)]
-        with self.log.open("wb") as log:
-            self._process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-I", "-c", DIE_WITH_PARENT, str(os.getpid()), str(self.nice), *serve),
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                cwd=folders["cwd"],
-                env=serve_environment(self.tracking_uri, self.timeout) | private,
-                start_new_session=True,
-            )
+        self._process = await ServedProcess.start(
+            self.model, self.log, tracking_uri=self.tracking_uri, timeout=self.timeout, nice=self.nice
+        )
+        self.port, self._tickets = self._process.port, self._process.tickets
         self._client = httpx.AsyncClient(
             base_url=f"http://127.0.0.1:{self.port}",
             timeout=self.timeout + 2 * STOPPING_SECONDS,
@@ -200,9 +138,7 @@ class Slot:
         deadline = time.monotonic() + timeout
         while not await self._answers_ping():
             if not self.alive:
-                raise self._failure(
-                    f"the served process ended with code {self._process.returncode} before it was ready"
-                )
+                raise self._failure(f"the served process ended with code {self._process.code} before it was ready")
             if time.monotonic() > deadline:
                 raise self._failure(f"the served process was not ready within {timeout:.0f} s")
             await asyncio.sleep(0.2)
@@ -273,18 +209,17 @@ class Slot:
             SlotGone, SlotTimeout: see there.
         """
         with issued(self._tickets) if self._tickets else contextlib.nullcontext() as ticket:
-            if content_type == "application/json" and self._takes_params:
+            stoppable = content_type == "application/json" and self._takes_params
+            if stoppable:
                 body = with_params(body, {**(params or {}), **({"ticket": ticket.name} if ticket else {})})
-            asking = asyncio.create_task(self._post(body, content_type))
+            asking = asyncio.create_task(self._post(body, content_type, stoppable and ticket is not None))
             try:
                 async with asyncio.timeout(self.timeout):
                     response = await asyncio.shield(asking)
             except (TimeoutError, asyncio.CancelledError) as error:
                 if ticket:
                     ticket.withdraw()
-                await asyncio.wait({asking})  # the place at the model is free once the model is
-                if not asking.cancelled():
-                    asking.exception()
+                await outlast(asking)  # the place at the model is free once the model is
                 if isinstance(error, TimeoutError):
                     raise SlotTimeout(f"no answer within {self.timeout:g} s") from None
                 raise
@@ -292,15 +227,21 @@ class Slot:
             raise SlotTimeout(f"no answer within {self.timeout:g} s")
         return response
 
-    async def _post(self, body: bytes, content_type: str) -> httpx.Response:
+    async def _post(self, body: bytes, content_type: str, stoppable: bool) -> httpx.Response:
         for attempt in (1, 2):
+            post = self._client.post("/invocations", content=body, headers={"content-type": content_type})
             try:
-                return await self._client.post("/invocations", content=body, headers={"content-type": content_type})
+                return await self._pulse.hear(post, stoppable=stoppable)
             except httpx.TimeoutException:
                 raise SlotTimeout("no answer, not even that it stopped") from None
             except (httpx.TransportError, RuntimeError) as error:  # RuntimeError: the client was closed
+                if attempt == 2 and isinstance(error, httpx.ConnectError) and await refused(self.port):
+                    self.end("nobody listens at its port")  # its server has died; MLflow notices seconds later
                 if attempt == 2 or not self.alive:
                     raise SlotGone(f"the served process did not answer ({type(error).__name__})") from None
+            finally:
+                if self._pulse.stuck:
+                    self.end("several calls in a row had to stop and did not")
         raise AssertionError("not reached")
 
     async def predict(self, texts: Sequence[str]) -> list[list[dict[str, Any]]]:
@@ -333,8 +274,23 @@ class Slot:
         return predictions
 
     async def died(self) -> None:
-        """Return when the process has ended."""
-        await self._process.wait()
+        """Return when the process has ended; one that hangs, or listens no more, is ended."""
+        watching = asyncio.create_task(self._watch())
+        try:
+            await self._process.ended()
+        finally:
+            watching.cancel()
+
+    async def _watch(self) -> None:
+        client, port = self._client, self.port
+        self.end(await self._pulse.lost(lambda: client.get("/ping", timeout=PING_SECONDS), lambda: refused(port)))
+
+    def end(self, reason: str) -> None:
+        """End the process at once, for it does not answer: :meth:`died` tells, and :meth:`stop` tidies up."""
+        if self.alive:
+            named = {"language": self.model.language, "name": self.model.name, "version": self.model.version}
+            log.error("slot does not answer", extra={"fields": named | {"reason": reason}})
+            self._process.kill()
 
     async def drain(self, timeout: float) -> None:
         """Wait until no request is in flight, ``timeout`` seconds at most."""
@@ -344,14 +300,6 @@ class Slot:
     async def stop(self, grace: float = 5) -> None:
         """End the process and all it started: SIGTERM, then after ``grace`` seconds SIGKILL. May be called twice."""
         if self._process is not None:
-            family = family_of(self._process.pid)
-            signal_group(self._process.pid, signal.SIGTERM)
-            deadline = time.monotonic() + grace
-            while any(is_running(process) for process in family) and time.monotonic() < deadline:
-                await asyncio.sleep(0.05)
-            signal_group(self._process.pid, signal.SIGKILL)
-            await self._process.wait()
+            await self._process.stop(grace)
         if self._client is not None:
             await self._client.aclose()
-        if self._folder is not None:
-            self._folder.cleanup()

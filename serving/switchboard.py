@@ -30,7 +30,7 @@ from serving.switching import NoModel, Route
 
 log = logging.getLogger("serving")
 T = TypeVar("T")
-LONG = 10_000  # characters
+LONG = 10_000  # characters: a call of more is a large one
 
 
 class Switchboard:
@@ -150,8 +150,9 @@ class Switchboard:
             return await slot.answer(safe, tokens=tokens), time.perf_counter() - begun
 
         try:
-            if patient or tokens:  # already texts gathered from a stream, or asked otherwise than most
-                model, (answers, seconds) = await self.call(language, answer, patient=patient)
+            large = sum(map(len, safe)) > LONG
+            if patient or tokens or large:  # already texts gathered from a stream, or asked otherwise than most
+                model, (answers, seconds) = await self.call(language, answer, patient=patient, large=large)
                 self.metrics.called(language, len(answers))
             else:
                 model, answers, seconds = await self._in_time(language, self._gatherers[language].answer(safe))
@@ -182,14 +183,25 @@ class Switchboard:
         return result | ({"flags": doubts} if doubts else {})
 
     async def call(
-        self, language: str, call: Callable[[Slot], Coroutine[Any, Any, T]], *, patient: bool = False
+        self,
+        language: str,
+        call: Callable[[Slot], Coroutine[Any, Any, T]],
+        *,
+        patient: bool = False,
+        large: bool = False,
     ) -> tuple[ServedModel, T]:
         """The live version of a language and its answer to ``call``, waiting included all within the time.
+
+        Args:
+            language: its code.
+            call: asks a slot.
+            patient, large: as in :meth:`serving.queueing.CallQueue.run`.
 
         Raises:
             Problem: 429, 502, 503 or 504.
         """
-        return await self._in_time(language, self.routes[language].ask(call, patient=patient), patient)
+        asking = self.routes[language].ask(call, patient=patient, large=large)
+        return await self._in_time(language, asking, patient)
 
     async def _in_time(self, language: str, work: Awaitable[T], patient: bool = False) -> T:
         with _as_problems(language):

@@ -36,7 +36,7 @@ class Route:
 
     Args:
         language: its code.
-        launch: starts and probes a slot for a version, or raises NerError and leaves nothing behind.
+        launch: starts and probes a slot for a version, or raises and leaves nothing behind.
         keep: whether a version that is no longer live stays warm; asked at each switch and by :meth:`relieve`.
         drain_seconds: how long requests in flight may go on in a version that is stopped.
         queue: where calls wait for the live version, whichever that is when their turn comes.
@@ -79,7 +79,7 @@ class Route:
         return next((slot for slot in slots if slot is not None and slot.alive and slot not in tried), None)
 
     async def ask(
-        self, call: Callable[[Slot], Coroutine[Any, Any, T]], *, patient: bool = False
+        self, call: Callable[[Slot], Coroutine[Any, Any, T]], *, patient: bool = False, large: bool = False
     ) -> tuple[ServedModel, T]:
         """The version that answers and its answer to ``call``, all of it one version's; waits for its turn.
 
@@ -87,7 +87,7 @@ class Route:
 
         Args:
             call: asks a slot.
-            patient: as in :meth:`CallQueue.run`.
+            patient, large: as in :meth:`CallQueue.run`.
 
         Raises:
             NoModel: nothing is live.
@@ -96,7 +96,7 @@ class Route:
         """
         if self.answering is None:
             raise self._nothing()
-        return await self.queue.run(lambda: self._ask(call), patient=patient)
+        return await self.queue.run(lambda: self._ask(call), patient=patient, large=large)
 
     async def _ask(self, call: Callable[[Slot], Coroutine[Any, Any, T]]) -> tuple[ServedModel, T]:
         tried: tuple[Slot, ...] = ()
@@ -142,7 +142,7 @@ class Route:
             if self.state in ("absent", "failed"):
                 self.state = "starting"
             try:
-                slot = await self._launch(model)
+                slot = await self._start(model)
             except NerError as error:
                 self.mark_failed(error.message.splitlines()[0])
                 raise
@@ -152,6 +152,21 @@ class Route:
             self._carried_out = order
             self._take_in(slot)
             return "switched"
+
+    async def _start(self, model: ServedModel) -> Slot:
+        """A slot for ``model``.
+
+        Raises:
+            NerError: it does not come up, for whatever reason.
+        """
+        try:
+            return await self._launch(model)
+        except NerError:
+            raise
+        except Exception as error:  # a full disk, too many open files, no process to be had
+            log.exception("launch failed", extra={"fields": {"language": self.language, "version": model.version}})
+            reason = getattr(error, "strerror", None) or type(error).__name__
+            raise NerError(f"{model.name} version {model.version} cannot be started: {reason}") from error
 
     def _at_once(self, model: ServedModel, order: int) -> str | None:
         """Carry out an order that needs no launch; None where it does."""
@@ -193,7 +208,7 @@ class Route:
     def relieve(self) -> None:
         """Stop the warm version if it may no longer be kept, unless it stands in for the live one."""
         warm = self.previous
-        if warm is not None and self.live is not None and self.live.alive and not self._keep(warm):
+        if warm is not None and self.live is not None and self.live.alive and not self._may_stay(warm):
             self.previous = None
             log.info("warm version stopped", extra={"fields": {"language": self.language, **_version(warm)}})
             self._spawn(self._retire(warm))
@@ -206,12 +221,19 @@ class Route:
     def _go_live(self, slot: Slot) -> None:
         others = [other for other in (self.live, self.previous) if other is not None and other is not slot]
         warm = next((other for other in others if other.alive), None)
-        self.live, self.previous = slot, warm if warm is not None and self._keep(warm) else None
+        self.live, self.previous = slot, warm if warm is not None and self._may_stay(warm) else None
         self.state, self.error, self.restarting, self.since = "live", None, None, datetime.now(UTC)
         log.info("live", extra={"fields": {"language": self.language, **_version(slot)}})
         for other in others:
             if other is not self.previous:
                 self._spawn(self._retire(other))
+
+    def _may_stay(self, warm: Slot) -> bool:
+        try:
+            return self._keep(warm)
+        except Exception:  # no memory to be read is none to be had; and no reason to stop a switch half-way
+            log.exception("memory unknown", extra={"fields": {"language": self.language}})
+            return False
 
     async def _retire(self, slot: Slot) -> None:
         await slot.drain(self._drain_seconds)
@@ -241,7 +263,7 @@ class Route:
                 if self.live is not None:
                     return  # a switch has brought a version up meanwhile
                 try:
-                    slot = await self._launch(model)
+                    slot = await self._start(model)
                 except NerError as error:
                     self.error = error.message.splitlines()[0]
                     log.error("restart failed", extra={"fields": {"language": self.language, "error": str(error)}})
@@ -255,7 +277,12 @@ class Route:
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()):
+            log.error("background task failed", exc_info=error, extra={"fields": {"language": self.language}})
 
     async def close(self) -> None:
         """Let requests in flight end, then stop every process of the route."""
@@ -265,7 +292,7 @@ class Route:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         self.live = self.previous = None
-        await asyncio.gather(*(self._retire(slot) for slot in list(self._slots)))
+        await asyncio.gather(*(self._retire(slot) for slot in list(self._slots)), return_exceptions=True)
 
     def describe(self) -> dict[str, Any]:
         """What /health and /v1/models say about the route."""

@@ -23,7 +23,7 @@ import yaml
 
 from pipeline.environment import quiet_environment
 from serving import family
-from serving.slots import free_port
+from serving.served_process import free_port
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 ROOT = Path(__file__).resolve().parents[2]

@@ -136,6 +136,9 @@ class StandIn(Slot):
         self._dead.set()
         await super().stop(grace)
 
+    def end(self, reason: str) -> None:
+        self._dead.set()
+
     def kill(self) -> None:
         self._dead.set()
 

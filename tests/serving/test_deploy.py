@@ -22,7 +22,7 @@ from pipeline.registry.store import model_name, open_store
 from pipeline.settings import Workspace
 from serving import deploy, state
 from serving.cli import commands
-from serving.slots import free_port
+from serving.served_process import free_port
 
 MODEL_CODE = '''
 from mlflow.models import set_model

@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
+from serving import routes, switchboard
 from serving.payload import Limits
 from serving.queueing import CallQueue, CallsFull
 
@@ -95,6 +96,144 @@ def test_a_call_under_way_is_called_off_and_holds_its_turn_until_it_has_ended() 
     log, waiting = asyncio.run(main())
     assert log == ["first begins", "first is called off", "first ends", "third begins", "third ends"]
     assert waiting == 0
+
+
+class Calls:
+    """Calls to a queue that end when told to, each by its name; ``begun`` has the names in order."""
+
+    def __init__(self, at_once: int, places: int = 100) -> None:
+        self.queue = CallQueue(at_once, places)
+        self.begun: list[str] = []
+        self.ends: dict[str, asyncio.Event] = {}
+        self.tasks: dict[str, asyncio.Task[None]] = {}
+
+    async def arrive(self, *names: str) -> None:
+        """``L…`` is large, ``P…`` patient, ``PL…`` both; others are short."""
+        for name in names:
+            kind = {"patient": name.startswith("P"), "large": "L" in name}
+            self.tasks[name] = asyncio.create_task(self.queue.run(lambda name=name: self._call(name), **kind))
+            await self.settle()
+
+    async def _call(self, name: str) -> None:
+        self.begun.append(name)
+        self.ends[name] = asyncio.Event()
+        await self.ends[name].wait()
+
+    async def end(self, *names: str) -> None:
+        for name in names:
+            self.ends[name].set()
+            await self.tasks[name]
+            await self.settle()
+
+    async def settle(self) -> None:
+        for _ in range(5):  # steps of the event loop, in which whatever can begin does
+            await asyncio.sleep(0)
+
+
+def test_large_calls_leave_a_place_to_short_ones() -> None:
+    async def main() -> None:
+        calls = Calls(at_once=2)
+        await calls.arrive("L1", "L2", "L3", "a", "b")
+        assert calls.begun == ["L1", "a"]
+        await calls.end("a")
+        assert calls.begun == ["L1", "a", "b"], "short calls overtake large ones that may not begin"
+        await calls.end("b")
+        assert (calls.queue.in_flight, calls.queue.waiting) == (1, 2), "the place stays free"
+        await calls.arrive("c", "d")
+        await calls.end("L1")
+        assert calls.begun[3:] == ["c", "L2"], "and their order is kept where both may"
+        await calls.end("L2", "c", "d", "L3")
+        assert (calls.queue.in_flight, calls.queue.waiting) == (0, 0)
+
+    asyncio.run(main())
+
+
+def test_streams_take_what_nobody_else_wants() -> None:
+    async def main() -> None:
+        calls = Calls(at_once=2, places=1)
+        await calls.arrive("P1", "P2", "P3", "P4", "a")
+        assert calls.begun == ["P1", "P2"], "small batches use both places"
+        await calls.end("P1")
+        assert calls.begun[2:] == ["a"], "those that wait take no place from callers, and let them go first"
+        await calls.end("a", "P2", "P3", "P4")
+        await calls.arrive("PL1", "P5", "PL2", "P6", "b")
+        assert calls.begun[5:] == ["PL1", "P5"]
+        await calls.end("P5", "b")
+        assert calls.begun[7:] == ["b"], "a large batch leaves the last place to others"
+
+    asyncio.run(main())
+
+
+def test_one_at_a_time_short_and_large_calls_take_turns() -> None:
+    async def main() -> None:
+        calls = Calls(at_once=1)
+        await calls.arrive("L1", "L2", "L3", "a", "b")
+        await calls.end("L1", "a", "L2", "b", "L3")
+        assert calls.begun == ["L1", "a", "L2", "b", "L3"]
+
+    asyncio.run(main())
+
+
+def test_a_large_call_that_leaves_the_queue_lets_on_what_it_held_up() -> None:
+    async def main() -> None:
+        calls = Calls(at_once=2)
+        await calls.arrive("L1", "L2", "P1")
+        calls.tasks["L2"].cancel()
+        await calls.settle()
+        assert calls.begun == ["L1", "P1"]
+        await calls.arrive("a", "b")
+        calls.tasks["a"].cancel()
+        calls.ends["P1"].set()  # the turn comes in the very moment in which the caller goes
+        await calls.settle()
+        assert calls.begun == ["L1", "P1", "b"]
+        await calls.end("L1", "b")
+        assert (calls.queue.in_flight, calls.queue.waiting) == (0, 0)
+        await calls.arrive("c", "d", "e")
+        for name in ("c", "e"):  # one of them has begun, the other has its turn but not begun once both have gone
+            calls.tasks[name].cancel()
+        await calls.settle()
+        await calls.end("d")
+        assert (calls.queue.in_flight, calls.queue.waiting) == (0, 0)
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v1/entities", {"text": "Long", "language": "en"}),
+        ("/v1/en/invocations", {"inputs": ["Long"]}),
+        ("/v1/entities/stream", {"text": "Long", "language": "en"}),
+    ],
+)
+def test_long_texts_leave_a_place_to_short_ones_in_the_gateway(
+    harness: Any, monkeypatch: pytest.MonkeyPatch, path: str, body: dict[str, Any]
+) -> None:
+    """Whichever way they come: three are sent, one is worked on, a short text is answered meanwhile."""
+    for module in (routes, switchboard):
+        monkeypatch.setattr(module, "LONG", 3)
+
+    async def use(client: httpx.AsyncClient, made: Any) -> None:
+        queue, slot, free = made.board.routes["en"].queue, made.slot("en"), asyncio.Event()
+        post = slot._post
+
+        async def held(body: bytes, *how: Any) -> httpx.Response:
+            if b"Long" in body:
+                await free.wait()
+            return await post(body, *how)
+
+        slot._post = held
+        kind = {"content-type": "application/jsonl"} if path.endswith("stream") else {}
+        long = [asyncio.create_task(client.post(path, json=body, headers=kind)) for _ in range(3)]
+        async with asyncio.timeout(10):
+            while queue.in_flight + queue.waiting < 3:
+                await asyncio.sleep(0)
+        short = await client.post("/v1/entities", json={"text": "Bo", "language": "en"})
+        assert (short.status_code, queue.in_flight, queue.waiting) == (200, 1, 2)
+        free.set()
+        assert [answer.status_code for answer in await asyncio.gather(*long)] == [200] * 3
+
+    ask(harness, use, concurrency=2)
 
 
 def test_a_full_queue_refuses_and_says_when_to_come_again(harness: Any) -> None:

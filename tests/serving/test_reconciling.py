@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -13,8 +14,9 @@ import pytest
 
 from pipeline.errors import NerError
 from pipeline.settings import Workspace
-from serving import keeping, reconciling
+from serving import keeping, reconciling, switching
 from serving.config import workspace_config
+from serving.served_process import free_port
 
 OPERATOR = {"authorization": "Bearer a-token-for-tests"}
 TICK = 0.02  # seconds between looks at the registry
@@ -248,6 +250,84 @@ def test_the_warm_version_stands_in_while_the_live_one_is_started_again(harness:
     assert ready == 200
     assert in_flight == 200
     assert (after, previous) == ("2", "1"), "the version that stood in stays warm"
+
+
+@pytest.mark.parametrize(
+    "error", [OSError(errno.ENOSPC, "No space left on device"), ValueError("Anna"), NerError("no")]
+)
+def test_a_dead_version_is_started_again_whatever_its_first_restart_fails_with(
+    harness: Any, monkeypatch: pytest.MonkeyPatch, error: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(switching, "RESTART_PAUSES", (0,))
+    refusals: list[Exception] = []
+
+    async def use(client: httpx.AsyncClient, made: Any) -> dict[str, Any]:
+        route, told = made.board.routes["en"], []
+        first, plain = route.live, route._launch
+
+        async def failing(model: Any) -> Any:
+            told.append(route.describe())
+            if refusals:
+                raise refusals.pop()
+            return await plain(model)
+
+        route._launch = failing
+        refusals.append(error)
+        first.kill()
+        await until(lambda: route.state == "live" and route.live is not first)
+        assert await answered_by(client) == "1"
+        return told[1]
+
+    told = run(harness, use)
+    assert told["state"] == "restarting"
+    assert told["detail"], "while it is tried again, the state says why"
+    assert "Anna" not in told["detail"]
+    assert sum(record.getMessage() == "restart failed" for record in caplog.records) == 1
+
+
+def test_an_order_whose_process_cannot_be_started_is_refused_and_forgotten(harness: Any) -> None:
+    def refuse(model: Any) -> Exception | None:
+        return OSError(errno.EMFILE, "Too many open files") if model.version == "2" else None
+
+    async def use(client: httpx.AsyncClient, made: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        return await order(client, "deploy", version="2"), await order(client, "reconcile", insist=False)
+
+    refused, after = run(harness, use, refuse=refuse, reconcile_seconds=0)
+    assert (refused["status"], "Too many open files" in refused["detail"]) == (409, True)
+    assert (after["action"], after["version"]) == ("nothing to do", "1")
+
+
+def test_memory_that_cannot_be_read_stops_no_switch(harness: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unreadable() -> int:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    async def use(client: httpx.AsyncClient, made: Any) -> None:
+        monkeypatch.setattr(keeping, "available_bytes", unreadable)
+        made.champions["en"] = "2"
+        await until(lambda: live(made) == "2")
+        assert made.board.routes["en"].previous is None
+
+    run(harness, use)
+
+
+def test_a_process_whose_server_has_died_is_replaced_at_once(harness: Any) -> None:
+    """MLflow's parent process, which the gateway started, takes seconds to notice."""
+
+    async def use(client: httpx.AsyncClient, made: Any) -> tuple[list[int], bool]:
+        route = made.board.routes["en"]
+        first, port = route.live, free_port()
+
+        async def refuse(request: httpx.Request) -> httpx.Response:
+            raise httpx.ConnectError("connection refused")
+
+        first.port, first._client = port, httpx.AsyncClient(transport=httpx.MockTransport(refuse), base_url="http://s")
+        statuses = [(await client.post("/v1/entities", json={"text": "Anna"})).status_code]
+        ready = (await client.get("/ready")).status_code
+        await until(lambda: route.state == "live" and route.live is not first)
+        statuses.append((await client.post("/v1/entities", json={"text": "Anna"})).status_code)
+        return [*statuses, ready], first.alive
+
+    assert run(harness, use, reconcile_seconds=0) == ([503, 200, 503], False)
 
 
 def test_a_request_whose_process_dies_is_asked_again_of_what_is_alive(harness: Any) -> None:

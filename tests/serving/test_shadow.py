@@ -134,6 +134,33 @@ def test_a_full_queue_drops_copies_and_delays_nobody(harness: Any) -> None:
     assert run(harness, shadowed, use) == (3, PLACES + 1)
 
 
+def test_a_stream_that_goes_on_keeps_no_copy_and_no_place(harness: Any, exchange: Any) -> None:
+    shadowed, lines = Shadowed(), PLACES + 3
+
+    async def use(client: httpx.AsyncClient, made: Any) -> tuple[int, int]:
+        shadow = made.board.shadows["en"]
+        stream = exchange(made.app, "/v1/entities/stream", "application/jsonl")
+        for number in range(1, lines + 1):
+            stream.send(json.dumps({"text": TEXT, "language": "en"}).encode() + b"\n")
+            if number == 1:
+                assert await stream.status() == 200
+            assert (await stream.line())["line"] == number
+            await until(lambda number=number: shadow.found.calls == number)
+        stalled = [exchange(made.app, "/v1/entities", "application/json") for _ in range(PLACES)]
+        for each in stalled:  # nor do callers that do not take their answers
+            each.taking.clear()
+            each.send(json.dumps({"text": TEXT, "language": "en"}).encode(), more=False)
+        await entities(client)
+        await until(lambda: shadow.found.calls == lines + 1)
+        stream.send(b"", more=False)
+        for each in stalled:
+            each.taking.set()
+        await until(lambda: shadow.found.calls + shadow.found.dropped == lines + 1 + PLACES)
+        return shadow.found.dropped, shadow.found.failures
+
+    assert run(harness, shadowed, use, queue=PLACES + 1) == (0, 0)
+
+
 @pytest.mark.parametrize("error", [ModelFailed("it quoted Anna"), SlotGone("gone"), ValueError("Anna")])
 def test_a_shadow_that_fails_touches_nothing_else(
     harness: Any, error: Exception, caplog: pytest.LogCaptureFixture

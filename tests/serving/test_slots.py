@@ -18,13 +18,15 @@ import psutil
 import pytest
 
 from pipeline.errors import NerError
-from serving import invocations
+from serving import invocations, pulse, slots
 from serving.answers import ModelFailed, check_predictions
 from serving.config import GatewayConfig
 from serving.gateway import create_app
 from serving.payload import Limits
 from serving.problems import Problem
-from serving.slots import ServedModel, Slot, free_port
+from serving.processes import family_of, is_running
+from serving.served_process import free_port
+from serving.slots import ServedModel, Slot
 
 MODEL_CODE = '''
 import re
@@ -232,6 +234,37 @@ def test_switches_and_kills_under_load(models: Callable[[str], ServedModel], tmp
     assert all(len(labels) == 1 for _, labels in answered), "an answer mixes versions"
     assert set.union(*(labels for _, labels in answered)) == {"1", "2", "3"}
     assert not any(psutil.pid_exists(slot.pid) for slot in slots)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "reason"), [(signal.SIGSTOP, "3 pings"), (signal.SIGKILL, "nobody listens")])
+def test_a_server_that_hangs_or_dies_behind_its_parent_is_found_out(
+    models: Callable[[str], ServedModel],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    number: int,
+    reason: str,
+) -> None:
+    async def main() -> list[psutil.Process]:
+        slot = Slot(models("1"), tmp_path / "slot.log")
+        try:
+            await slot.start(120)
+            monkeypatch.setattr(pulse, "PAUSE", 0.1)
+            monkeypatch.setattr(slots, "PING_SECONDS", 1)
+            family = family_of(slot.pid)
+            family[-1].send_signal(number)
+            async with asyncio.timeout(60):
+                await slot.died()
+            assert not slot.alive
+            return family
+        finally:
+            await slot.stop()
+
+    assert not any(is_running(process) for process in asyncio.run(main()))
+    (record,) = [record for record in caplog.records if record.getMessage() == "slot does not answer"]
+    assert reason in record.fields["reason"]
+    assert "/ping" not in (tmp_path / "slot.log").read_text()
 
 
 PARENT = """

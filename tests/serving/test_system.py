@@ -21,7 +21,7 @@ from pipeline.settings import Workspace
 from serving import airflow_api, airflow_setup, family, following, overview, running, system, terminal
 from serving.components import Addresses, Component, require_free
 from serving.docs_server import make_server, target
-from serving.slots import free_port
+from serving.served_process import free_port
 
 PARAMS = """# kept
 profile: cpu            # which
