@@ -26,7 +26,7 @@ from serving.desk import Desk
 from serving.facts_reader import FactsReader
 from serving.guard import Guard
 from serving.heads import HeadGuard
-from serving.middleware import JsonFormatter, Surround
+from serving.middleware import HeadMethod, JsonFormatter, Surround
 from serving.page.models import add_models_page
 from serving.page.parallel import add_parallel
 from serving.parallel import router as parallel_router
@@ -68,6 +68,7 @@ def create_app(config: GatewayConfig) -> FastAPI:
     app.state.board = board
     app.add_middleware(Afterwards)
     app.add_middleware(HeadGuard, metrics=board.metrics, hosts=config.hosts)
+    app.add_middleware(HeadMethod)
     app.add_middleware(Surround, metrics=board.metrics)
     app.add_exception_handler(Problem, answer_problem)
     app.add_exception_handler(HTTPException, answer_http_exception)

@@ -142,7 +142,8 @@ def test_the_gateway_itself(harness: Any) -> None:
     async def main() -> None:
         async with harness().client() as http:
             client = AsyncClient("http://gateway", http=http)
-            found = await client.parallel("then Anna Verrova saw Timur", "и Анна Ветрова. и Тимур, и Ветрову", types=["PER"])
+            texts = {"english": "then Anna Verrova saw Timur", "russian": "и Анна Ветрова. и Тимур, и Ветрову"}
+            found = await client.parallel(**texts, types=["PER"])
             assert [(pair.english.text, pair.russian.text, pair.suspicious) for pair in found.pairs] == [
                 ("Anna Verrova", "Анна Ветрова", True),
                 ("Timur", "Тимур", False),
