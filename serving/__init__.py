@@ -9,13 +9,34 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from serving.client import AsyncClient, Client
+    from serving.async_client import AsyncClient
+    from serving.client import Client
     from serving.exchange import ServiceError
+    from serving.parallel_results import Name, Pair, ParallelResult
     from serving.results import Entity, Model, Result, TokenTypes, to_pandas
 
-__all__ = ["AsyncClient", "Client", "Entity", "Model", "Result", "ServiceError", "TokenTypes", "to_pandas"]
+__all__ = [
+    "AsyncClient",
+    "Client",
+    "Entity",
+    "Model",
+    "Name",
+    "Pair",
+    "ParallelResult",
+    "Result",
+    "ServiceError",
+    "TokenTypes",
+    "to_pandas",
+]
 
-_MODULES = {"AsyncClient": "client", "Client": "client", "ServiceError": "exchange"}
+_MODULES = {
+    "AsyncClient": "async_client",
+    "Client": "client",
+    "Name": "parallel_results",
+    "Pair": "parallel_results",
+    "ParallelResult": "parallel_results",
+    "ServiceError": "exchange",
+}
 
 
 def __getattr__(name: str) -> Any:

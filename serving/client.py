@@ -1,65 +1,24 @@
-"""A client of the gateway, blocking and not: entities of texts, in batches, with retries."""
+"""A blocking client of the gateway: entities of texts, in batches, with retries."""
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
-from typing import Any, Generic, Self, TypeVar, overload
+from collections.abc import Iterable, Iterator
+from typing import Any, Self, TypeVar, overload
 
 import httpx
 
-from serving.batching import Batcher
-from serving.exchange import Exchange, Send, Steps
+from serving.connection import NO_ANSWER, Connection, chosen
+from serving.exchange import Send, Steps
 from serving.languages import AUTO
+from serving.parallel_results import ParallelResult
 from serving.results import Result
-from serving.retry import Outcome, Retry
+from serving.retry import Outcome
 
 T = TypeVar("T")
-H = TypeVar("H", httpx.Client, httpx.AsyncClient)
-ENDPOINT = "http://127.0.0.1:8000"
-TIMEOUT = 120.0  # seconds: twice what the gateway gives a model
-CONNECT_TIMEOUT = 10.0
-MAX_TEXTS = 64  # as serving.max_texts and serving.max_characters in params.yaml
-MAX_CHARACTERS = 100_000
-HEADERS = {"Content-Type": "application/json", "Accept": "application/json"}
-NO_ANSWER = (httpx.HTTPError, httpx.InvalidURL)
 
 
-class _Connection(Generic[H]):
-    """What both clients have in common."""
-
-    _kind: type[H]
-
-    def __init__(
-        self,
-        endpoint: str = ENDPOINT,
-        *,
-        timeout: float = TIMEOUT,
-        retries: int = 3,
-        batch: int = MAX_TEXTS,
-        characters: int = MAX_CHARACTERS,
-        max_wait: float = 60.0,
-        http: H | None = None,
-    ) -> None:
-        if batch < 1:
-            raise ValueError("batch must be 1 at least")
-        self.endpoint = endpoint.rstrip("/").removesuffix("/v1/entities")
-        self.batch = batch
-        self.characters = characters
-        self._exchange = Exchange(self.endpoint, Retry(retries, max_wait))
-        limits = httpx.Timeout(timeout, connect=min(timeout, CONNECT_TIMEOUT))
-        self._http: H = http or self._kind(timeout=limits, trust_env=False)
-
-    def _batcher(self) -> Batcher:
-        return Batcher(self.batch, self.characters)
-
-    def _request(self, send: Send) -> dict[str, Any]:
-        url = f"{self.endpoint}{send.path}"
-        return {"method": send.method, "url": url, "content": send.body, "headers": HEADERS}
-
-
-class Client(_Connection[httpx.Client]):
+class Client(Connection[httpx.Client]):
     """A blocking client; a context manager, and safe to share among threads.
 
     Args:
@@ -134,6 +93,26 @@ class Client(_Connection[httpx.Client]):
             yield from self._run(self._exchange.find(batch, options, first))
             first += len(batch)
 
+    def parallel(
+        self,
+        english: str,
+        russian: str,
+        min_score: float | None = None,
+        types: Iterable[str] | None = None,
+    ) -> ParallelResult:
+        """The entities of a text and its translation, and which names are each other's (``POST /v1/parallel``).
+
+        Args:
+            english: the English text; either may be the original.
+            russian: the Russian one.
+            min_score: leave out entities of a lower score.
+            types: leave out entities of other types.
+
+        Raises:
+            ServiceError: the gateway refuses, fails or does not answer, or does not serve both languages (404).
+        """
+        return self._run(self._exchange.parallel(english, russian, chosen(min_score=min_score, types=types)))
+
     def models(self) -> list[dict[str, Any]]:
         """The version live for each language, since when, and the one kept warm behind it (``GET /v1/models``).
 
@@ -174,96 +153,3 @@ class Client(_Connection[httpx.Client]):
 
     def __exit__(self, *error: object) -> None:
         self.close()
-
-
-class AsyncClient(_Connection[httpx.AsyncClient]):
-    """The twin of :class:`Client` for asyncio, with the same arguments (``http``: an ``httpx.AsyncClient``)."""
-
-    _kind = httpx.AsyncClient
-
-    @overload
-    async def entities(
-        self,
-        text: str,
-        language: str = ...,
-        min_score: float | None = ...,
-        types: Iterable[str] | None = ...,
-        tokens: bool = ...,
-    ) -> Result: ...
-    @overload
-    async def entities(
-        self,
-        text: Iterable[str] | AsyncIterable[str],
-        language: str = ...,
-        min_score: float | None = ...,
-        types: Iterable[str] | None = ...,
-        tokens: bool = ...,
-    ) -> list[Result]: ...
-    async def entities(
-        self,
-        text: str | Iterable[str] | AsyncIterable[str],
-        language: str = AUTO,
-        min_score: float | None = None,
-        types: Iterable[str] | None = None,
-        tokens: bool = False,
-    ) -> Result | list[Result]:
-        """As :meth:`Client.entities`."""
-        texts = [text] if isinstance(text, str) else text
-        results = [result async for result in self.stream(texts, language, min_score, types, tokens)]
-        return results[0] if isinstance(text, str) else results
-
-    async def stream(
-        self,
-        texts: Iterable[str] | AsyncIterable[str],
-        language: str = AUTO,
-        min_score: float | None = None,
-        types: Iterable[str] | None = None,
-        tokens: bool = False,
-    ) -> AsyncIterator[Result]:
-        """As :meth:`Client.stream`; the texts may come asynchronously too."""
-        options, first = chosen(language, min_score, types, tokens), 0
-        async for batch in self._batcher().async_batches(texts):
-            for result in await self._run(self._exchange.find(batch, options, first)):
-                yield result
-            first += len(batch)
-
-    async def models(self) -> list[dict[str, Any]]:
-        """As :meth:`Client.models`."""
-        return await self._run(self._exchange.models())
-
-    async def health(self) -> dict[str, Any]:
-        """As :meth:`Client.health`."""
-        return await self._run(self._exchange.health())
-
-    async def _run(self, steps: Steps[T]) -> T:
-        outcome: Outcome = None
-        while True:
-            try:
-                step = steps.send(outcome)
-            except StopIteration as end:
-                return end.value
-            if isinstance(step, Send):
-                try:
-                    outcome = await self._http.request(**self._request(step))
-                except NO_ANSWER as error:
-                    outcome = error
-            else:
-                await asyncio.sleep(step.seconds)
-
-    async def close(self) -> None:
-        """Close the connections."""
-        await self._http.aclose()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *error: object) -> None:
-        await self.close()
-
-
-def chosen(language: str, min_score: float | None, types: Iterable[str] | None, tokens: bool = False) -> dict[str, Any]:
-    """The fields of a request beside its texts; what is not given is not sent."""
-    if types is not None:
-        types = [types] if isinstance(types, str) else list(types)
-    given = {"language": language, "min_score": min_score, "types": types, "tokens": tokens or None}
-    return {name: value for name, value in given.items() if value is not None}

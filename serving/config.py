@@ -11,6 +11,7 @@ from pipeline.errors import NerError
 from pipeline.review import ReviewQueue
 from pipeline.settings import Workspace
 from serving import state
+from serving.connections import CONNECTIONS
 from serving.heads import allowed_hosts
 from serving.keeping import Keep
 from serving.payload import Limits, Offer
@@ -40,6 +41,7 @@ class GatewayConfig:
     (0: at start alone), and its challengers are shadowed if ``shadow`` says how. Corrections go to ``review``; None:
     none are taken. ``workspace`` has the registry that facts are read from, and the Airflow that operators order at;
     None: there is neither. ``hosts`` are the names that the gateway answers to (:func:`serving.heads.allowed_hosts`).
+    ``connections`` may be open at once.
     """
 
     languages: Sequence[str]
@@ -56,6 +58,7 @@ class GatewayConfig:
     workspace: Workspace | None = None
     review: ReviewQueue | None = None
     hosts: frozenset[str] | None = None
+    connections: int = CONNECTIONS
 
     @property
     def offer(self) -> Offer:
@@ -111,11 +114,12 @@ def workspace_config(workspace: Workspace, token: str) -> GatewayConfig:
         if settings["review"]
         else None,
         hosts=allowed_hosts(state.address(workspace)[0], settings.get("hosts") or ()),
+        connections=settings["connections"],
     )
 
 
 def _check(settings: Mapping[str, Any]) -> None:
-    """Refuse parameters around switching that mean nothing.
+    """Refuse parameters that mean nothing.
 
     Raises:
         NerError: naming the first.
@@ -123,6 +127,7 @@ def _check(settings: Mapping[str, Any]) -> None:
     wishes = {
         "keep_previous": (lambda value: value == "auto" or isinstance(value, bool), "true, false or auto"),
         "reconcile_seconds": (lambda value: _number(value) and value >= 0, "seconds, 0 for never"),
+        "connections": (lambda value: type(value) is int and value >= 16, "a whole number, 16 at least"),
         "shadow": (lambda value: isinstance(value, bool), "on or off"),
         "shadow_share": (lambda value: _number(value) and 0 < value <= 1, "a share above 0, at most 1"),
     }

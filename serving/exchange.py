@@ -1,7 +1,7 @@
 """What a client says to the gateway and what it makes of the answers, without input and output of its own.
 
 Each exchange is a generator that yields what is to be done, a :class:`Send` or a :class:`Wait`, and is told what came
-of it. :mod:`serving.client` does it, blocking or not, so that both clients behave alike.
+of it. Both clients do it, blocking or not, and so behave alike.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import httpx
 from pipeline.errors import NerError
 from pipeline.tokenize import without_surrogates
 from serving.answers import ModelFailed, check_predictions
+from serving.parallel_results import ParallelResult
 from serving.results import Result
 from serving.retry import Outcome, Retry
 
@@ -113,6 +114,28 @@ class Exchange:
             check_predictions(safe, answer["results"])
             return [Result.from_json(value, text) for value, text in zip(answer["results"], texts, strict=True)]
         except (ModelFailed, AttributeError, KeyError, TypeError):
+            raise self._foreign(response) from None
+
+    def parallel(self, english: str, russian: str, options: dict[str, Any]) -> Steps[ParallelResult]:
+        """The names of a text and its translation; both are asked for together, whatever their size.
+
+        Args:
+            english: the English text.
+            russian: the Russian one.
+            options: further fields of the request.
+
+        Raises:
+            ServiceError: no answer, or another than one of both texts.
+        """
+        texts = {"ru": russian, "en": english}
+        safe = {code: without_surrogates(text) for code, text in texts.items()}
+        body = json.dumps({**safe, **options}, ensure_ascii=False).encode()
+        response = yield from self._ask(Send("POST", "/v1/parallel", body))
+        answer = self._value(response, (200,))
+        try:
+            check_predictions(list(safe.values()), [answer[code] for code in safe])
+            return ParallelResult.from_json(answer, english, russian)
+        except (ModelFailed, AttributeError, IndexError, KeyError, TypeError, ValueError):
             raise self._foreign(response) from None
 
     def models(self) -> Steps[list[dict[str, Any]]]:

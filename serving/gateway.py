@@ -22,17 +22,20 @@ from serving import corrections, page, routes, schemas, state
 from serving.admin import desk_router
 from serving.afterwards import Afterwards
 from serving.config import GatewayConfig, workspace_config
+from serving.connections import allow_descriptors
 from serving.desk import Desk
 from serving.facts_reader import FactsReader
 from serving.guard import Guard
 from serving.heads import HeadGuard
-from serving.middleware import JsonFormatter, Surround
+from serving.middleware import HeadMethod, JsonFormatter, Surround
 from serving.page.models import add_models_page
 from serving.page.parallel import add_parallel
 from serving.parallel import router as parallel_router
 from serving.problems import Problem
 from serving.switchboard import Switchboard
-from serving.wire import make_server
+from serving.wire import BACKLOG, make_server
+
+STALL_SECONDS = 60  # for a caller that takes nothing of its answer
 
 
 def create_app(config: GatewayConfig) -> FastAPI:
@@ -68,6 +71,7 @@ def create_app(config: GatewayConfig) -> FastAPI:
     app.state.board = board
     app.add_middleware(Afterwards)
     app.add_middleware(HeadGuard, metrics=board.metrics, hosts=config.hosts)
+    app.add_middleware(HeadMethod)
     app.add_middleware(Surround, metrics=board.metrics)
     app.add_exception_handler(Problem, answer_problem)
     app.add_exception_handler(HTTPException, answer_http_exception)
@@ -97,9 +101,11 @@ def listen(host: str, port: int) -> socket.socket:
     # the protocol named: asyncio sends small packets at once (TCP_NODELAY) only where it is, else answers wait 40 ms
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux; RFC 5482: unsent too long, the connection ends
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(1000 * STALL_SECONDS))
     try:
         listener.bind((host, port))
-        listener.listen(1024)
+        listener.listen(BACKLOG)
     except OSError as error:
         listener.close()
         if error.errno == errno.EADDRINUSE:
@@ -112,12 +118,13 @@ async def serve(workspace: Workspace) -> None:
     """Run the workspace's gateway until it is told to stop (SIGTERM, SIGINT); its slots end with it.
 
     Raises:
-        NerError: the port is occupied.
+        NerError: the port is occupied, or a parameter means nothing here.
     """
     host, port = state.address(workspace)
     listener = listen(host, port)
-    app = create_app(workspace_config(workspace, state.new_token(workspace)))
-    server = make_server(app)
+    config = workspace_config(workspace, state.new_token(workspace))
+    allow_descriptors(config.connections)
+    server = make_server(create_app(config), config.connections)
     state.write_state(workspace, host, port)
     try:
         await server.serve(sockets=[listener])

@@ -8,11 +8,11 @@ import time
 from collections import deque
 from collections.abc import Callable
 from hashlib import sha256
-from urllib.parse import urlsplit
 
 from fastapi import Request
 from fastapi.responses import Response
 
+from serving.origins import SAFE_METHODS, is_ours
 from serving.problems import Problem
 
 COOKIE = "ner_session"
@@ -84,8 +84,8 @@ class Guard:
             return
         if not self.signed_in(request):
             raise _refused()
-        if request.method not in ("GET", "HEAD") and not _same_origin(request, required=True):
-            raise Problem(403, "origin", "The request comes from another site", "Use the page of this gateway.")
+        if request.method not in SAFE_METHODS and not is_ours(request.headers):
+            raise _elsewhere()
 
     def signed_in(self, request: Request) -> bool:
         """Whether the request carries a session that is still good."""
@@ -98,8 +98,8 @@ class Guard:
         Raises:
             Problem: 401, the token is wrong; 403, from another site; 429, too many wrong tokens before.
         """
-        if not _same_origin(request, required=False):
-            raise Problem(403, "origin", "The request comes from another site", "Use the page of this gateway.")
+        if is_ours(request.headers) is False:
+            raise _elsewhere()
         address = _address(request)
         self._sign_ins.check(address)
         if not self._right(token):
@@ -132,15 +132,11 @@ def _address(request: Request) -> str:
     return request.client.host if request.client else ""
 
 
-def _same_origin(request: Request, *, required: bool) -> bool:
-    """Whether the page that sent it is ours: cookies alone do not tell ports of a host apart, origins do."""
-    origin = request.headers.get("origin")
-    if origin is None:
-        return not required
-    return urlsplit(origin).netloc == request.headers.get("host")
-
-
 def _refused() -> Problem:
     headers = {"WWW-Authenticate": "Bearer"}
     detail = "Give the gateway's token, which stands in .run/gateway.token."
     return Problem(401, "token", "The token is missing or wrong", detail, headers=headers)
+
+
+def _elsewhere() -> Problem:
+    return Problem(403, "origin", "The request comes from another site", "Use the page of this gateway.")

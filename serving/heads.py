@@ -6,15 +6,16 @@ from collections.abc import Collection, Iterable
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from serving.metrics import Metrics
+from serving.origins import SAFE_METHODS, is_foreign
 from serving.problems import Problem, head_too_large
 
 HEADER_BYTES = 32_768
 URL_BYTES = 8_192
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
-SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 def allowed_hosts(bound: str, named: Iterable[str] = ()) -> frozenset[str] | None:
@@ -79,30 +80,19 @@ class HeadGuard:
             return Problem(414, "too-large", "The request exceeds a limit", f"At most {URL_BYTES} bytes of address.")
         if sum(len(name) + len(value) for name, value in scope["headers"]) > HEADER_BYTES:
             return head_too_large(f"The headers are larger than {HEADER_BYTES} bytes.")
-        headers = [(name, value.decode("latin-1")) for name, value in scope["headers"]]
+        headers = Headers(raw=scope["headers"])
         if self.hosts is not None and (problem := self._host_problem(headers, scope["http_version"])):
             return problem
-        if scope["method"] not in SAFE_METHODS and self._is_cross_origin(dict(headers)):
+        if scope["method"] not in SAFE_METHODS and is_foreign(headers):
             detail = "Pages of other sites may not send anything here."
             return Problem(403, "cross-origin", "The request comes from another site", detail)
         return None
 
-    def _host_problem(self, headers: list[tuple[bytes, str]], version: str) -> Problem | None:
-        given = [value for name, value in headers if name == b"host"]
+    def _host_problem(self, headers: Headers, version: str) -> Problem | None:
+        given = headers.getlist("host")
         if len(given) != 1 and (given or version != "1.0"):
             return Problem(400, "malformed", "The request is not valid HTTP", "Send one header Host.")
         if given and host_name(given[0]) not in self.hosts:
             detail = "Not a name of this gateway; further names are set by serving.hosts in params.yaml."
             return Problem(421, "host", "The request is addressed to another host", detail)
         return None
-
-    def _is_cross_origin(self, headers: dict[bytes, str]) -> bool:
-        """Whether a browser sends this for a page of another origin.
-
-        Source: Go's net/http.CrossOriginProtection. Browsers say so in Sec-Fetch-Site; older ones, and all where the
-        gateway is reached by plain HTTP from elsewhere, send Origin. Who sends neither is no browser.
-        """
-        if site := headers.get(b"sec-fetch-site"):
-            return site not in ("same-origin", "none")
-        origin = headers.get(b"origin")
-        return origin is not None and origin.partition("://")[2] != headers.get(b"host", "")

@@ -1,4 +1,4 @@
-"""What surrounds every request: an id, security headers, one line of log, and an answer whatever happens."""
+"""What surrounds every request: an id, security headers, one line of log, an answer whatever happens; HEAD for GET."""
 
 from __future__ import annotations
 
@@ -72,6 +72,46 @@ class Surround:
             milliseconds = round(1000 * seconds, 1)
             fields = {"method": scope["method"], "path": scope["path"][:200], "status": status, "ms": milliseconds}
             log.info("request", extra={"fields": {"request_id": request_id, **fields}})
+
+
+class HeadMethod:
+    """ASGI middleware that answers HEAD as GET, without the body (RFC 9110, 9.3.2), wherever GET is answered.
+
+    FastAPI's routes know the methods they are given, and would have HEAD stand in the OpenAPI document.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer; where a method is refused, HEAD is named beside GET."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        is_head = scope["method"] == "HEAD"
+
+        async def send_head(message: Message) -> None:
+            if message["type"] == "http.response.start" and message["status"] == 405:
+                headers = [
+                    (name, _with_head(value) if name == b"allow" else value) for name, value in message["headers"]
+                ]
+                message = message | {"headers": headers}
+            elif message["type"] == "http.response.body" and is_head:
+                message = message | {"body": b""}
+            await send(message)
+
+        # the server looks at the scope, too: what it is to know as HEAD stays so there
+        inner = scope | {"method": "GET"} if is_head else scope
+        try:
+            await self.app(inner, receive, send_head)
+        finally:
+            if "route" in inner:
+                scope["route"] = inner["route"]
+
+
+def _with_head(allowed: bytes) -> bytes:
+    methods = allowed.split(b", ")
+    return b", ".join([*methods, b"HEAD"]) if b"GET" in methods and b"HEAD" not in methods else allowed
 
 
 class JsonFormatter(logging.Formatter):

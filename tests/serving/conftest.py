@@ -272,8 +272,13 @@ class Live:
         listener = listen("127.0.0.1", 0)
         self.address: tuple[str, int] = listener.getsockname()
         self.url = f"http://{self.address[0]}:{self.address[1]}/"
-        self._server = make_server(harness.app)
+        self._server = make_server(harness.app, harness.config.connections)
         self._thread = threading.Thread(target=lambda: asyncio.run(self._server.serve(sockets=[listener])))
+
+    @property
+    def connections(self) -> int:
+        """How many are open."""
+        return len(self._server.server_state.connections)
 
     def __enter__(self) -> Live:
         self._thread.start()

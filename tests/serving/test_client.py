@@ -93,7 +93,7 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
         made.append(seconds)
 
     monkeypatch.setattr("serving.client.time.sleep", made.append)
-    monkeypatch.setattr("serving.client.asyncio.sleep", sleep)
+    monkeypatch.setattr("serving.async_client.asyncio.sleep", sleep)
     return made
 
 

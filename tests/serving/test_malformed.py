@@ -23,7 +23,8 @@ import pytest
 from serving.middleware import JsonFormatter
 from serving.payload import Limits
 from serving.wire import GuardedProtocol
-from tests.serving.malformed import API, KINDS, SECRET, Sent, malformed
+from tests.serving.malformed import KINDS, malformed
+from tests.serving.sending import API, SECRET, Sent
 
 NUMBER = 1000
 AT_ONCE = 24

@@ -412,6 +412,8 @@ def test_available_memory_is_the_containers_where_that_is_less(tmp_path: Path) -
         ("shadow", "maybe"),
         ("shadow_share", 0),
         ("shadow_share", 1.5),
+        ("connections", 0),
+        ("connections", "many"),
     ],
 )
 def test_parameters_that_mean_nothing_are_refused(root: Path, name: str, value: Any) -> None:
