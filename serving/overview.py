@@ -10,7 +10,7 @@ from rich.table import Table
 
 from pipeline.settings import Workspace
 from serving.components import PARTS, Addresses, listening
-from serving.system import read_system
+from serving.supervising import read_system
 
 
 def parts(workspace: Workspace) -> list[dict[str, Any]]:

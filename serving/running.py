@@ -22,7 +22,8 @@ from pipeline.settings import Workspace
 from serving import airflow_setup, family
 from serving.components import Addresses, tail
 from serving.following import Follower, TaskView
-from serving.system import Stopped, System, only_supervisor, read_system, stop_signals
+from serving.supervising import Stopped, only_supervisor, read_system, stop_signals
+from serving.system import System
 from serving.terminal import ProgressView
 
 LOG_LINES = 30

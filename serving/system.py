@@ -1,30 +1,27 @@
 """The system as a whole: start every part, watch over them, and end them without leaving a process behind.
 
-One supervisor a workspace, held by a lock file. ``ner run`` is the supervisor in the foreground that also follows a
-run of the pipeline; ``ner up`` starts it detached.
+One supervisor a workspace (:mod:`serving.supervising`). ``ner run`` is the supervisor in the foreground that also
+follows a run of the pipeline; ``ner up`` starts it detached.
 """
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
-import signal
 import sqlite3
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
-from types import FrameType
 from typing import IO, Any
 
 from pipeline.environment import quiet_environment
 from pipeline.errors import NerError
-from pipeline.files import read_json, write_atomically, write_json
+from pipeline.files import write_atomically, write_json
 from pipeline.settings import Workspace
 from pipeline.stale_locks import release
 from serving import airflow_setup, deploy, family, state
@@ -39,6 +36,7 @@ from serving.components import (
     require_free,
     tail,
 )
+from serving.supervising import state_path
 
 TRAINING_POOL = "training"
 START_SECONDS = 240  # on a loaded machine Airflow takes a while
@@ -51,70 +49,8 @@ PREPARE_STORE = (
 Say = Callable[[str], None]
 
 
-class Stopped(BaseException):
-    """The user, or the service manager, asked the system to end."""
-
-
-def state_path(workspace: Workspace) -> os.PathLike[str]:
-    """The file that says which supervisor runs."""
-    return workspace.paths.run / "system.json"
-
-
-def read_system(workspace: Workspace) -> dict[str, Any] | None:
-    """What the running supervisor says of itself; None where none runs."""
-    with contextlib.suppress(OSError, ValueError):
-        with (workspace.paths.run / "system.lock").open("a") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return read_json(state_path(workspace))
-    return None
-
-
-@contextlib.contextmanager
-def only_supervisor(workspace: Workspace) -> Iterator[None]:
-    """Hold the workspace's lock; the kernel frees it however we end.
-
-    Raises:
-        NerError: a supervisor runs already.
-    """
-    path = workspace.paths.run / "system.lock"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            running = read_system(workspace) or {}
-            raise NerError(
-                f"the system is running already (process {running.get('pid', '?')})",
-                where=str(path),
-                remedy="See `ner status`; end it with `ner down`, or with Ctrl-C where it runs.",
-            ) from None
-        try:
-            yield
-        finally:
-            (workspace.paths.run / "system.json").unlink(missing_ok=True)
-
-
-@contextlib.contextmanager
-def stop_signals() -> Iterator[None]:
-    """Turn SIGINT and SIGTERM into :class:`Stopped`, once; while things are being ended, further ones are ignored."""
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(each, signal.SIG_IGN)
-        raise Stopped
-
-    before = {each: signal.signal(each, stop) for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
-    try:
-        yield
-    finally:
-        for each, handler in before.items():
-            signal.signal(each, handler)
-
-
 class System:
-    """The parts of a running system; use it as a context manager, within :func:`only_supervisor`.
+    """The parts of a running system; use it as a context manager, within :func:`serving.supervising.only_supervisor`.
 
     Args:
         workspace: whose system.
@@ -188,7 +124,7 @@ class System:
             "addresses": asdict(self.addresses),
             "processes": {each.name: each.process.pid for each in self.components if each.process},
         }
-        write_json(self.workspace.paths.run / "system.json", value)
+        write_json(state_path(self.workspace), value)
 
     def _prepare(self) -> None:
         """Bring the databases of Airflow and MLflow up to date, side by side, where that is not done yet."""

@@ -18,7 +18,7 @@ import pytest
 
 from pipeline.errors import NerError
 from pipeline.settings import Workspace
-from serving import airflow_api, airflow_setup, family, following, overview, running, system, terminal
+from serving import airflow_api, airflow_setup, family, following, overview, running, supervising, system, terminal
 from serving.components import Addresses, Component, require_free
 from serving.docs_server import make_server, target
 from serving.served_process import free_port
@@ -86,13 +86,13 @@ def test_an_occupied_port_is_named_with_its_parameter(workspace: Workspace) -> N
 
 
 def test_one_supervisor_a_workspace(workspace: Workspace) -> None:
-    assert system.read_system(workspace) is None
-    with system.only_supervisor(workspace):
+    assert supervising.read_system(workspace) is None
+    with supervising.only_supervisor(workspace):
         (workspace.paths.run / "system.json").write_text('{"pid": 42, "phase": "ready"}')
-        assert system.read_system(workspace) == {"pid": 42, "phase": "ready"}
-        with pytest.raises(NerError, match=r"running already \(process 42\)"), system.only_supervisor(workspace):
+        assert supervising.read_system(workspace) == {"pid": 42, "phase": "ready"}
+        with pytest.raises(NerError, match=r"running already \(process 42\)"), supervising.only_supervisor(workspace):
             pass
-    assert system.read_system(workspace) is None
+    assert supervising.read_system(workspace) is None
 
 
 def sleeper(root: Path, *, forks: bool = False) -> subprocess.Popen[bytes]:
@@ -283,9 +283,9 @@ def test_the_addresses_hold_a_curl_line_and_the_login(workspace: Workspace) -> N
 
 def test_stopping_is_turned_into_an_exit_code() -> None:
     with running._ending_on_signal(lambda: True):
-        raise system.Stopped
+        raise supervising.Stopped
     with pytest.raises(SystemExit) as caught, running._ending_on_signal(lambda: False):
-        raise system.Stopped
+        raise supervising.Stopped
     assert caught.value.code == 130
 
 
