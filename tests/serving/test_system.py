@@ -23,11 +23,7 @@ from serving.components import Addresses, Component, require_free
 from serving.docs_server import make_server, target
 from serving.slots import free_port
 
-PARAMS = """# kept
-profile: cpu            # which
-languages: {en: {}, ru: {}}
-serving: {host: 127.0.0.1, port: 8000, mlflow_port: 5000, airflow_port: 8080}
-"""
+PARAMS = "# kept\n" + (Path(__file__).parents[2] / "params.yaml").read_text(encoding="utf-8")
 
 
 @pytest.fixture
