@@ -11,7 +11,8 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 
 from pipeline.errors import NerError
-from pipeline.schema import Params, suggestion
+from pipeline.schema import Params
+from pipeline.schema_kinds import suggestion
 from pipeline.yaml_source import Key, Source, dotted
 
 SHOWN = 60  # characters of a wrong value

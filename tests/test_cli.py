@@ -107,7 +107,7 @@ def test_every_stage_of_the_graph_is_a_command(root: Path) -> None:
         assert words[1] in STAGES, name
 
 
-PARAMETERS = {"settings", "yaml_source", "schema", "checking"}  # their values are tracked, as params
+PARAMETERS = {"settings", "yaml_source", "schema", "schema_kinds", "checking"}  # their values are tracked, as params
 COMMON = PARAMETERS | {"__init__", "cancelling", "errors", "files", "progress", "lifeline", "environment", "base"}
 TRAINING = {"checkpoint", "encoders", "examples", "shipping", "spacy_training", "transformer_training", "vectors"}
 

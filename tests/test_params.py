@@ -13,8 +13,8 @@ import yaml
 from pipeline.corpora import CORPORA
 from pipeline.errors import NerError
 from pipeline.legs import LEGS
-from pipeline.schema import LEGS as NAMED
 from pipeline.schema import Params
+from pipeline.schema_kinds import LEGS as NAMED
 from pipeline.settings import load_params, overlay, read_yaml
 
 
