@@ -1,4 +1,4 @@
-"""Kinds of values in params.yaml: ranges, names that are known here, and one value for all languages or one for each."""
+"""Kinds of values in params.yaml: ranges, names that are known here, one value for all languages or one for each."""
 
 from __future__ import annotations
 
