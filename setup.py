@@ -23,6 +23,7 @@ REQUIRED = [
     "onnxruntime",
     "pandas",
     "psutil",
+    "pydantic>=2",
     "pyyaml",
     "rapidfuzz",
     "rich",

@@ -66,12 +66,13 @@ def make_workspace(
     Raises:
         NerError: a folder holds no ensemble.
     """
+    params = deepcopy(Workspace.load(root=Path(__file__).resolve().parents[1]).params)
     languages, names = {}, []
     for language, folder in ensembles.items():
         if not (folder / "ensemble.json").is_file():
             raise NerError("no ensemble here", where=str(folder), remedy="Make it: dvc repro")
         described = read_json(folder / "ensemble.json")
-        languages[language] = {"types": described["types"]}
+        languages[language] = params["languages"][language] | {"types": described["types"]}
         names = [member["name"] for member in described["members"]]
         out = root / "data" / "out" / PROFILE / language
         (out / "legs").mkdir(parents=True)
@@ -79,7 +80,6 @@ def make_workspace(
         for name in names:
             source = (trained or {}).get(language) if name == "transformer" else None
             shutil.copytree(source or folder / "legs" / name, out / "legs" / name)
-    params = deepcopy(Workspace.load(root=Path(__file__).resolve().parents[1]).params)
     params |= {"profile": PROFILE, "languages": languages, "ensemble": params["ensemble"] | {"legs": names}}
     params["serving"] |= {"port": free_port(), **serving}
     (root / "params").mkdir()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import count
 from pathlib import Path
 
@@ -15,13 +16,15 @@ from pipeline.errors import NerError
 from pipeline.evaluation.predictions import Predictor, chunks
 from pipeline.files import replace_folder, write_atomically
 from pipeline.progress import bar
-from pipeline.settings import Workspace
+from pipeline.settings import Workspace, read_yaml
 
 CHAMPION = "champion"
 Predict = Callable[[Sequence[Document]], list[list[Span]]]
 
 
-def run(workspace: Workspace, language: str, source: Path, output: Path, model: str | None = None) -> tuple[int, int]:
+def run(
+    workspace: Workspace, language: str, source: Path, output: Path, model: str | None = None, column: int | None = None
+) -> tuple[int, int]:
     """Write ``source`` with predicted entities to ``output``; returns how many documents and entities.
 
     Args:
@@ -31,21 +34,41 @@ def run(workspace: Workspace, language: str, source: Path, output: Path, model: 
         output: a file or a folder that is not there yet.
         model: None for the ensemble of the profile in force; ``champion``; or a folder with an ensemble or an MLflow
             model.
+        column: of a column file the token's, from 1; None for the first, if it does not evidently hold ids.
 
     Raises:
-        NerError: an unknown language, a missing model, a missing or malformed input (names the line), or an output
-            that is there already.
+        NerError: an unknown language, a missing model or one of another language, a missing or malformed input (names
+            the line), or an output that is there already.
     """
     workspace.language(language)
     if output.exists() or output.is_symlink():
         raise NerError("the output is there already", where=str(output), remedy="Remove it, or name another.")
     if not source.exists():
         raise NerError("no such file or folder", where=str(source))
-    annotate = annotate_folder if source.is_dir() else annotate_file
     folder = champion_folder(workspace, language) if model == CHAMPION else Path(model) if model else None
     if folder and (folder / "MLmodel").is_file():
-        return annotate(source, output, lambda documents: by_frozen_code(folder, documents))
-    return annotate(source, output, lambda documents: with_bar(load(workspace, language, folder), documents))
+        require_language(folder, language)
+        predict: Predict = partial(by_frozen_code, folder)
+    else:
+        predict = lambda documents: with_bar(load(workspace, language, folder), documents)  # noqa: E731
+    if source.is_dir():
+        if column is not None:
+            raise NerError("a folder has no columns", where=str(source), remedy="Leave --column out.")
+        return annotate_folder(source, output, predict)
+    return annotate_file(source, output, predict, column)
+
+
+def require_language(folder: Path, language: str) -> None:
+    """Refuse an MLflow model that was not registered for ``language``.
+
+    Raises:
+        NerError: it is for another, or does not say for which.
+    """
+    file = folder / "MLmodel"
+    said = (read_yaml(file).get("metadata") or {}).get("language")
+    if said != language:
+        whose = f"for {said!r}" if said else "of no known language"
+        raise NerError(f"the model is {whose}, not {language!r}", where=str(file))
 
 
 def by_frozen_code(folder: Path, documents: Sequence[Document]) -> list[list[Span]]:
@@ -57,7 +80,8 @@ def by_frozen_code(folder: Path, documents: Sequence[Document]) -> list[list[Spa
     from pipeline.registry import fresh
 
     try:
-        return fresh.predict(folder, list(documents))
+        with bar(len(documents), "annotate", unit="document") as progress:
+            return fresh.predict(folder, list(documents), progress.update)
     except fresh.ProcessFailed as error:
         raise NerError(f"the model does not answer: {error}", where=str(folder)) from None
 
@@ -123,9 +147,9 @@ def with_bar(predictor: Predictor, documents: Sequence[Document]) -> list[list[S
     return found
 
 
-def annotate_file(source: Path, output: Path, predict: Predict) -> tuple[int, int]:
+def annotate_file(source: Path, output: Path, predict: Predict, column: int | None = None) -> tuple[int, int]:
     """Write the column file ``source`` with its predicted IOB2 tags as a further last column."""
-    read = read_column_file(source)
+    read = read_column_file(source, column)
     spans = predict(read.documents)
     with write_atomically(output, "wb") as file:
         file.write(read.annotated(spans).encode())

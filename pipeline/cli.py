@@ -139,20 +139,21 @@ def evaluate(language: str) -> None:
 @LANGUAGE
 @click.option("--output", "-o", required=True, type=click.Path(path_type=Path), help="A file or folder to be made.")
 @click.option("--model", metavar="champion|FOLDER", help="By default the ensemble of the profile in force.")
-def annotate(source: Path, language: str, output: Path, model: str | None) -> None:
+@click.option("--column", type=click.IntRange(min=1), metavar="N", help="The token's column; by default the first.")
+def annotate(source: Path, language: str, output: Path, model: str | None, column: int | None) -> None:
     """Write INPUT with the entities that the ensemble predicts, for others' scorers.
 
-    A column file (the token in its first column, blank lines between sentences) gets a further last column of IOB2
-    tags; all columns, -DOCSTART- lines, comments and blank lines stay as they are. With the gold tag in the column
-    before it, that is what conlleval and wnuteval read. The tags are the model's own types: against a gold of others,
-    such as WNUT17's six, train with `types: wnut17`.
+    A column file (blank lines between sentences) gets a further last column of IOB2 tags; all columns, -DOCSTART-
+    lines, comments and blank lines stay as they are. With the gold tag in the column before it, that is what conlleval
+    and wnuteval read. The token is in the first column, or in that of --column: 2 in CoNLL-U, 4 in CoNLL-2012. The tags
+    are the model's own types: against a gold of others, such as WNUT17's six, train with `types: wnut17`.
 
     A folder in factRuEval-2016's format (.txt and .tokens) becomes one with predicted .spans and .objects, and a
     .task1 for the shared task's scorer.
     """
     from pipeline import annotate
 
-    documents, entities = annotate.run(Workspace.load(), language, source, output, model)
+    documents, entities = annotate.run(Workspace.load(), language, source, output, model, column)
     click.echo(f"{output}: {entities:,} entities in {documents:,} documents")
 
 

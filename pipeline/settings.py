@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from pipeline.errors import NerError
+from pipeline.yaml_source import dotted, read_source
 
 
 def find_root(start: Path | None = None) -> Path:
@@ -46,34 +45,34 @@ def read_yaml(path: Path) -> dict[str, Any]:
     """A YAML mapping.
 
     Raises:
-        NerError: the file is missing, is no YAML, or is no mapping.
+        NerError: the file is missing, is no YAML, is no mapping, or has a key twice.
     """
-    try:
-        value = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise NerError("file is missing", where=str(path), remedy="Restore it: git checkout -- " + path.name) from None
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f":{mark.line + 1}" if mark else ""
-        raise NerError(f"no valid YAML: {getattr(error, 'problem', error)}", where=f"{path}{line}") from None
-    if not isinstance(value, dict):
-        raise NerError("expected a mapping of parameters", where=str(path))
-    return value
+    source = read_source(path)
+    if source.doubled:
+        key, line = source.doubled[0]
+        raise NerError(f"the key {dotted(key)} stands twice", where=f"{path}:{line}", remedy="Leave one of them.")
+    return source.values
 
 
 def load_params(root: Path, profile: str | None = None) -> dict[str, Any]:
-    """The parameters of ``profile`` (by default the one that params.yaml names).
+    """The parameters of ``profile`` (by default the one that params.yaml names), as :mod:`pipeline.schema` allows them.
 
     Raises:
-        NerError: an unreadable file or an unknown profile.
+        NerError: an unreadable file, an unknown profile, or mistakes in the parameters, all of them told.
     """
-    base = read_yaml(root / "params.yaml")
-    profile = profile or base.get("profile")
-    path = root / "params" / f"{profile}.yaml"
-    if not path.is_file():
-        known = ", ".join(sorted(file.stem for file in (root / "params").glob("*.yaml")))
-        raise NerError(f"unknown profile {profile!r}", where="params.yaml: profile", remedy=f"Choose one of: {known}.")
-    return overlay(base, read_yaml(path)) | {"profile": profile}
+    base = read_source(root / "params.yaml", "params.yaml")
+    profile = profile or base.values.get("profile")
+    known = sorted(file.stem for file in (root / "params").glob("*.yaml"))
+    if profile not in known:
+        line = f":{base.lines['profile',]}" if ("profile",) in base.lines else ""
+        remedy = f"Choose one of: {', '.join(known)}."
+        raise NerError(f"unknown profile {profile!r}", where=f"params.yaml{line}: profile", remedy=remedy)
+    from pipeline.checking import check  # pydantic: only where there are parameters to check
+
+    top = read_source(root / "params" / f"{profile}.yaml", f"params/{profile}.yaml")
+    params = overlay(base.values, top.values) | {"profile": profile}
+    check(params, [base, top], root)
+    return params
 
 
 @dataclass(frozen=True)

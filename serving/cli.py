@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 
@@ -86,7 +85,7 @@ def deploy(language: str | None, if_any: bool, watch: bool) -> None:
     if language:
         workspace.language(language)  # refuses an unknown one
     languages = [language] if language else None
-    if gateway := os.environ.get("NER_GATEWAY_URL"):
+    if gateway := remote.named_gateway():
         remote.await_live(workspace, gateway, languages, if_running=watch)
     else:
         deploy.deploy(
@@ -112,7 +111,7 @@ def rollback(language: str, version: str | None, reason: str | None) -> None:
     workspace.language(language)  # refuses an unknown one
     target = registry.rollback(workspace, language, version, reason=reason)
     click.echo(f"{language}: version {target} is champion again")
-    if gateway := os.environ.get("NER_GATEWAY_URL"):
+    if gateway := remote.named_gateway():
         remote.await_live(workspace, gateway, [language], if_running=True)
     else:
         deploy.deploy(workspace, [language], if_running=True, announce=click.echo)

@@ -13,7 +13,7 @@ from typing import IO
 from pipeline.environment import quiet_environment, without_secrets
 from pipeline.errors import NerError
 from pipeline.settings import Workspace
-from serving import airflow_setup
+from serving import airflow_setup, state
 from serving.family import MARK, tied
 
 PARTS = ("airflow", "mlflow", "docs", "serving")
@@ -33,15 +33,14 @@ class Addresses:
 
     @classmethod
     def of(cls, workspace: Workspace) -> Addresses:
-        """From params.yaml's group ``serving``; ``NER_BIND`` overrides the host (for containers)."""
+        """From params.yaml's group ``serving``; ``NER_BIND`` and ``NER_GATEWAY_PORT`` override.
+
+        Raises:
+            NerError: no such port.
+        """
         knobs = workspace.params["serving"]
-        return cls(
-            os.environ.get("NER_BIND") or knobs.get("host", "127.0.0.1"),
-            int(knobs.get("airflow_port", 8080)),
-            int(knobs.get("mlflow_port", 5000)),
-            int(knobs.get("docs_port", 8001)),
-            int(os.environ.get("NER_GATEWAY_PORT") or knobs.get("port", 8000)),
-        )
+        host, port = state.address(workspace)
+        return cls(host, knobs["airflow_port"], knobs["mlflow_port"], knobs["docs_port"], port)
 
     @property
     def airflow(self) -> str:

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
 
-from pipeline.errors import NerError
 from pipeline.review import ReviewQueue
 from pipeline.settings import Workspace
 from serving import state
@@ -67,15 +65,10 @@ class GatewayConfig:
 
 
 def workspace_config(workspace: Workspace, token: str) -> GatewayConfig:
-    """The configuration of a workspace's gateway: limits from params.yaml, versions from its registry.
-
-    Raises:
-        NerError: a parameter is out of range.
-    """
+    """The configuration of a workspace's gateway: limits from params.yaml, versions from its registry."""
     from pipeline import registry
 
     settings = workspace.params["serving"]
-    _check(settings)
     uri = registry.tracking_uri(workspace)
 
     def resolve(language: str, version: str | None) -> ServedModel | None:
@@ -113,28 +106,6 @@ def workspace_config(workspace: Workspace, token: str) -> GatewayConfig:
         review=ReviewQueue(workspace.paths.review, 1_000_000 * settings["review_megabytes"])
         if settings["review"]
         else None,
-        hosts=allowed_hosts(state.address(workspace)[0], settings.get("hosts") or ()),
+        hosts=allowed_hosts(state.address(workspace)[0], settings["hosts"]),
         connections=settings["connections"],
     )
-
-
-def _check(settings: Mapping[str, Any]) -> None:
-    """Refuse parameters that mean nothing.
-
-    Raises:
-        NerError: naming the first.
-    """
-    wishes = {
-        "keep_previous": (lambda value: value == "auto" or isinstance(value, bool), "true, false or auto"),
-        "reconcile_seconds": (lambda value: _number(value) and value >= 0, "seconds, 0 for never"),
-        "connections": (lambda value: type(value) is int and value >= 16, "a whole number, 16 at least"),
-        "shadow": (lambda value: isinstance(value, bool), "on or off"),
-        "shadow_share": (lambda value: _number(value) and 0 < value <= 1, "a share above 0, at most 1"),
-    }
-    for name, (fits, wish) in wishes.items():
-        if not fits(settings[name]):
-            raise NerError(f"{settings[name]!r} is not {wish}", where=f"params.yaml: serving.{name}")
-
-
-def _number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import html
 import os
+import sys
 from functools import partial
 from http import HTTPStatus
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from pipeline.errors import NerError
 from pipeline.settings import Workspace
 
 KINDS = ("validation", "report")
@@ -98,7 +100,9 @@ def make_server(workspace: Workspace, host: str, port: int) -> ThreadingHTTPServ
 
 
 if __name__ == "__main__":
-    loaded = Workspace.load()
-    make_server(
-        loaded, os.environ.get("NER_BIND", "127.0.0.1"), int(loaded.params["serving"].get("docs_port", 8001))
-    ).serve_forever()
+    try:
+        loaded = Workspace.load()
+        host, port = os.environ.get("NER_BIND") or "127.0.0.1", loaded.params["serving"]["docs_port"]
+        make_server(loaded, host, port).serve_forever()
+    except (NerError, OSError) as error:
+        sys.exit(f"error: {error}")

@@ -13,9 +13,10 @@ from pipeline import annotate
 from pipeline.corpora.columns import read_column_file
 from pipeline.corpora.conll import ColumnFormat, read_columns
 from pipeline.corpora.factrueval import annotated_objects, document_stems, read_document
-from pipeline.document import Document, Span
+from pipeline.document import Document, Span, from_words
 from pipeline.errors import NerError
 from pipeline.evaluation.official import official
+from pipeline.registry import fresh
 from pipeline.settings import Workspace
 
 TYPES = {"PER": "PER", "LOC": "LOC", "ORG": "ORG", "MISC": "MISC"}
@@ -70,10 +71,10 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
     return Workspace(tmp_path / "workspace", params)
 
 
-def annotated(workspace: Workspace, tmp_path: Path, content: str) -> str:
+def annotated(workspace: Workspace, tmp_path: Path, content: str, column: int | None = None) -> str:
     source, output = tmp_path / "in.conll", tmp_path / "out" / "out.conll"
     source.write_bytes(content.encode())
-    annotate.run(workspace, "en", source, output)
+    annotate.run(workspace, "en", source, output, column=column)
     return output.read_bytes().decode()
 
 
@@ -135,6 +136,160 @@ def test_comments_stay_and_hash_signs_are_tokens(workspace: Workspace, tmp_path:
     assert annotated(workspace, tmp_path, content) == (
         "# id 7 domain=en\nAda NN _ B-PER B-ORG\n# NN _ O O\n\n# text = Ada\nmet VB _ O O\n"
     )
+
+
+CONLL_U = """# sent_id = 1
+# text = Ada met Tam.
+1\tAda\tAda\t_\t_
+2-3\tmetTam\t_\t_\t_
+2\tmet\tmeet\t\tx
+2.1\tgone\t_\t_\t_
+3\tTam\tTam\t_\t
+
+1\t2016\t_\t_\t_
+"""
+CONLL_2012 = """#begin document (nw/0001); part 000
+nw/0001 0 0 Ada NNP (S* - - - - (PERSON) (ARG0*) -
+nw/0001 0 1 met VBD * - - - - * (V*) -
+nw/0001 0 2 Tam NNP *) - - - - (PERSON) (ARG1*) -
+
+nw/0001 0 0 Hush UH * - - - - * -
+nw/0001 0 1 Ada NNP * - - - - * -
+
+#end document
+"""
+
+
+def test_the_token_may_be_in_another_column(workspace: Workspace, tmp_path: Path) -> None:
+    assert annotated(workspace, tmp_path, CONLL_U, column=2) == (
+        CONLL_U.replace("Ada\t_\t_\n", "Ada\t_\t_\tB-ORG\n")
+        .replace("\t\tx\n", "\t\tx\tO\n")
+        .replace("Tam\t_\t\n", "Tam\t_\t\tB-ORG\n")
+        .replace("2016\t_\t_\t_", "2016\t_\t_\t_\tO")
+    ), "ranges, empty nodes and comments stay; an empty column is one"
+
+
+def test_conll_2012_has_sentences_of_different_widths(workspace: Workspace, tmp_path: Path) -> None:
+    found = annotated(workspace, tmp_path, CONLL_2012, column=4).splitlines()
+    assert [line.split()[-1] for line in found if line.startswith("nw")] == ["B-ORG", "O", "B-ORG", "B-PER", "I-PER"]
+    assert (found[0], found[-1]) == tuple(CONLL_2012.splitlines()[:: len(CONLL_2012.splitlines()) - 1])
+
+
+@pytest.mark.parametrize(("content", "column"), [(CONLL_U, 2), (CONLL_2012, 4), ("1 Ada O\n2 met O\n", 2)])
+def test_a_column_of_ids_is_refused_with_the_remedy(
+    workspace: Workspace, tmp_path: Path, content: str, column: int
+) -> None:
+    with pytest.raises(NerError, match="does not hold the tokens") as caught:
+        annotated(workspace, tmp_path, content)
+    assert f"--column {column} " in caught.value.remedy
+    assert annotated(workspace, tmp_path, content, column=1), "who names a column knows"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "1999\n2000\n",
+        "ha O\nha O\nha O\n",
+        "1999 O\n2000 O\n2001 O\n",
+        "1 O\n2 O\nAda O\n",
+        "7 O\n\n8 O\n\nAda B-PER\n",
+    ],
+)
+def test_numbers_may_be_tokens(workspace: Workspace, tmp_path: Path, content: str) -> None:
+    assert annotated(workspace, tmp_path, content).count("\n") == content.count("\n")
+
+
+def test_a_stray_tab_at_the_end_parts_no_columns(workspace: Workspace, tmp_path: Path) -> None:
+    assert annotated(workspace, tmp_path, "Ada NNP B-PER\t\nmet VBD O\n") == "Ada NNP B-PER B-ORG\nmet VBD O O\n"
+
+
+def test_an_empty_middle_column_is_one(workspace: Workspace, tmp_path: Path) -> None:
+    given = "Ada\tNNP\tO\nmet\t\tO\nTam\tNNP\t\n"
+    expected = "Ada\tNNP\tO\tB-ORG\nmet\t\tO\tO\nTam\tNNP\t\tB-ORG\n"
+    assert annotated(workspace, tmp_path, given) == expected
+
+
+def test_a_column_that_is_not_there(workspace: Workspace, tmp_path: Path, folder: Path) -> None:
+    with pytest.raises(NerError, match="no column 3: the first token's line has 2"):
+        annotated(workspace, tmp_path, "Ada O\n", column=3)
+    with pytest.raises(NerError, match="a folder has no columns"):
+        annotate.run(workspace, "ru", folder, tmp_path / "new", column=2)
+
+
+def test_advice_on_a_folder_of_ones_own_is_not_about_our_corpora(
+    workspace: Workspace, tmp_path: Path, folder: Path
+) -> None:
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    broken = sorted(folder.glob("*.tokens"))[0]
+    broken.write_text("1 0\n", encoding="utf-8")
+    lone = sorted(folder.glob("*.txt"))[1]
+    for source in (empty, folder):
+        with pytest.raises(NerError) as caught:
+            annotate.run(workspace, "ru", source, tmp_path / "new")
+        assert "ner pull" not in str(caught.value)
+    shutil.copyfile(sorted(folder.glob("*.tokens"))[1], broken)
+    lone.unlink()
+    with pytest.raises(NerError) as caught:
+        annotate.run(workspace, "ru", folder, tmp_path / "new")
+    assert "ner pull" not in str(caught.value)
+
+
+FROZEN = """
+import json, sys
+lines = open("documents.jsonl", encoding="utf-8").read().splitlines()
+with open("spans.jsonl", "w", encoding="utf-8") as file:
+    for number, line in enumerate(lines, 1):
+        print(json.dumps({"id": json.loads(line)["id"], "spans": [[0, 1, "PER", 0.5]]}), file=file)
+        print(f"\\rpredict:  50%|##  | {number}/{len(lines)} [00:00<00:00, 1document/s]", end="", file=sys.stderr)
+"""
+
+
+@pytest.fixture
+def frozen(tmp_path: Path) -> Path:
+    """A folder as MLflow writes it, with code that takes each document's first token for a person."""
+    model = tmp_path / "model"
+    (model / "code" / "pipeline").mkdir(parents=True)
+    (model / "code" / "pipeline" / "__init__.py").touch()
+    (model / "code" / "pipeline" / "predict.py").write_text(FROZEN, encoding="utf-8")
+    (model / "MLmodel").write_text("metadata: {language: en, profile: cpu}\n", encoding="utf-8")
+    return model
+
+
+def test_a_frozen_model_answers_and_shows_how_far_it_is(
+    workspace: Workspace, tmp_path: Path, frozen: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source, output = tmp_path / "in.conll", tmp_path / "out.conll"
+    source.write_text("Ada\n\nTam\n", encoding="utf-8")
+    assert annotate.run(workspace, "en", source, output, model=str(frozen)) == (2, 2)
+    assert output.read_text(encoding="utf-8") == "Ada B-PER\n\nTam B-PER\n"
+    assert "2/2" in capsys.readouterr().err
+    done: list[int] = []
+    fresh.predict(frozen, list(read_column_file(source).documents), done.append)
+    assert done == [1, 1]
+
+
+@pytest.mark.parametrize(("said", "message"), [("language: en", "for 'en', not 'ru'"), ("run: 1", "no known language")])
+def test_a_frozen_model_of_another_language_is_refused(
+    workspace: Workspace, tmp_path: Path, frozen: Path, said: str, message: str
+) -> None:
+    (frozen / "MLmodel").write_text(f"metadata: {{{said}}}\n", encoding="utf-8")
+    source = tmp_path / "in.conll"
+    source.write_text("Ada\n", encoding="utf-8")
+    with pytest.raises(NerError, match=message) as caught:
+        annotate.run(workspace, "ru", source, tmp_path / "out.conll", model=str(frozen))
+    assert caught.value.where == str(frozen / "MLmodel")
+    assert not (tmp_path / "out.conll").exists()
+
+
+def test_more_text_gets_more_time_and_what_hangs_is_ended(tmp_path: Path, frozen: Path) -> None:
+    short, long = from_words("a", [["Ada"]]), from_words("b", [["Ada"] * 200_000])
+    assert fresh.limit([short]) == fresh.SECONDS
+    assert fresh.limit([long] * 5) > 10 * fresh.SECONDS
+    with pytest.raises(fresh.ProcessFailed, match="no answer within 1 seconds"):
+        fresh.run_python(frozen, tmp_path, "-c", "import time; time.sleep(600)", seconds=1)
+    with pytest.raises(fresh.ProcessFailed, match="exit status 3: gone"):
+        fresh.run_python(frozen, tmp_path, "-c", "import sys; print('gone'); sys.exit(3)")
 
 
 @pytest.mark.parametrize(

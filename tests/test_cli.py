@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -132,6 +133,25 @@ def test_a_broken_parameter_file(root: Path, tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
+def test_mistakes_in_parameters_stop_a_command_before_any_work(root: Path, tmp_path: Path) -> None:
+    shutil.copytree(root / "params", tmp_path / "params")
+    shutil.copyfile(root / "dvc.yaml", tmp_path / "dvc.yaml")
+    text = (root / "params.yaml").read_text(encoding="utf-8").replace("weight_step: 0.1", "weight_step: 0")
+    text = text.replace("min_difference_corpus:", "min_difference_corpora:")
+    (tmp_path / "params.yaml").write_text(text, encoding="utf-8")
+    done = ner("prepare", "--language", "en", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert "ensemble.weight_step: 0 should be" in done.stderr
+    assert "did you mean min_difference_corpus?" in done.stderr
+    assert not (tmp_path / "data").exists()
+
+
+def test_help_does_not_wait_for_the_schema() -> None:
+    code = "import sys, pipeline.cli; sys.exit('pydantic' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
 def test_every_stage_of_the_graph_is_a_command(root: Path) -> None:
     graph = yaml.safe_load((root / "dvc.yaml").read_text(encoding="utf-8"))
     for name, stage in graph["stages"].items():
@@ -140,7 +160,8 @@ def test_every_stage_of_the_graph_is_a_command(root: Path) -> None:
         assert words[1] in STAGES, name
 
 
-COMMON = {"__init__", "cancelling", "errors", "files", "settings", "progress", "lifeline", "environment", "base"}
+PARAMETERS = {"settings", "yaml_source", "schema", "schema_kinds", "checking"}  # their values are tracked, as params
+COMMON = PARAMETERS | {"__init__", "cancelling", "errors", "files", "progress", "lifeline", "environment", "base"}
 COMMON |= {"stale_locks"}
 TRAINING = {"checkpoint", "encoders", "examples", "shipping", "spacy_training", "transformer_training", "vectors"}
 

@@ -33,8 +33,15 @@ def command_line(*arguments: str) -> list[str]:
 
 
 def stage_command(stage: Stage) -> list[str]:
-    """DVC's command for one stage; a worker with a fresh workspace (``NER_DVC_PULL=1``) pulls what is cached."""
-    pull = ["--pull"] if os.environ.get("NER_DVC_PULL") == "1" else []
+    """DVC's command for one stage; a worker with a fresh workspace (``NER_DVC_PULL=1``) pulls what is cached.
+
+    Raises:
+        ValueError: ``NER_DVC_PULL`` is something else than 1, 0 or empty.
+    """
+    named = os.environ.get("NER_DVC_PULL", "")
+    if named not in ("", "0", "1"):
+        raise ValueError(f"NER_DVC_PULL is {named!r}; give 1 to fetch what is cached, or 0")
+    pull = ["--pull"] if named == "1" else []
     return [sys.executable, "-m", "dvc", "--wait-for-lock", "repro", "--single-item", *pull, stage.address]
 
 

@@ -144,6 +144,15 @@ def read_part(raw: Path, corpus: str, split: str, *, heldout: float = 0.2, type_
     if split not in entry.parts:
         raise NerError(f"{corpus} has no split {split!r}", remedy=f"Choose one of: {', '.join(entry.parts)}.")
     types = map_of_set(type_set, corpus, entry.types)
+    try:
+        return _read_part(raw, corpus, split, types, heldout)
+    except NerError as error:
+        advice = f"{error.remedy or ''} Restore the corpus as published: ner pull".strip()
+        raise NerError(error.message, where=error.where, remedy=advice) from None
+
+
+def _read_part(raw: Path, corpus: str, split: str, types: TypeMap, heldout: float) -> Part:
+    entry = corpus_entry(corpus)
     path = raw / entry.folder / entry.parts[split]
     source = f"{entry.folder}/{entry.parts[split]}"
     if isinstance(entry.form, ColumnFormat):

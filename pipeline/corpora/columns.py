@@ -19,15 +19,19 @@ from pipeline.errors import NerError
 
 _END = re.compile(r"(\r\n|\n|\r)")
 _TAG = re.compile(r"O|[A-Z]-.+")
+_NUMBER = re.compile(r"\d+(?:[-.]\d+)?")
+_NO_WORD = re.compile(r"\d+[-.]\d+")
+OPEN_FROM = 12  # columns from which on sentences may differ
 
 
 @dataclass(frozen=True)
 class Line:
-    """A line with what ends it; ``word`` is None where it is no token's."""
+    """A line with what ends it; of a token's line also the token, and the columns that a further one is added to."""
 
     text: str
     end: str
     word: str | None = None
+    columns: str = ""
 
 
 @dataclass(frozen=True)
@@ -36,7 +40,6 @@ class ColumnFile:
 
     lines: tuple[Line, ...]
     documents: tuple[Document, ...]
-    separator: str
 
     def annotated(self, spans: Sequence[Iterable[Span]]) -> str:
         """The file with a further last column, the IOB2 tags of ``spans`` (a list of spans for each document)."""
@@ -48,54 +51,110 @@ class ColumnFile:
             ]
         )
         return "".join(
-            line.text + line.end if line.word is None else self._tagged(line, next(tags)) for line in self.lines
+            (line.text if line.word is None else line.columns + next(tags)) + line.end for line in self.lines
         )
 
-    def _tagged(self, line: Line, tag: str) -> str:
-        text = line.text.rstrip(" \t")
-        # a line of a tab-separated file that an editor has left without tabs is read by its blanks
-        blank = self.separator == " " or (" " in text.strip(" ") and "\t" not in text)
-        return f"{text}{' ' if blank else self.separator}{tag}{line.end}"
 
+def read_column_file(path: Path, column: int | None = None) -> ColumnFile:
+    """A column file, whatever columns it has beside the token's.
 
-def read_column_file(path: Path) -> ColumnFile:
-    """A column file with the token in its first column, whatever columns follow.
+    -DOCSTART- lines begin documents; in a file without them each block of lines is one. Columns are parted by single
+    tabs where a tab stands between two of them, else by runs of blanks. CoNLL-U's multiword ranges (``1-2``) and empty
+    nodes (``1.1``) are no tokens.
 
-    -DOCSTART- lines begin documents; in a file without them each block of lines is one.
+    Args:
+        path: the file.
+        column: the token's, from 1; None for the first, which is refused where it evidently numbers the tokens.
 
     Raises:
-        NerError: the file is missing, not UTF-8 or without a token, or a line has more or fewer columns than the
-            first token's (names the line).
+        NerError: the file is missing, not UTF-8 or without a token; its tokens are elsewhere; or a line has more or
+            fewer columns than the first token's, or no token (names the line).
     """
     pieces = _END.split(read_text(path))
     raw = list(zip(pieces[::2], [*pieces[1::2], ""], strict=True))
     if raw[-1] == ("", ""):
         raw.pop()
     bare = [raw[0][0].removeprefix(BYTE_ORDER_MARK), *(text for text, _ in raw[1:])] if raw else []
-    form = ColumnFormat(0, "tab" if any("\t" in text for text in bare) else "blank", "IOB2", "block")
+    tabs = any("\t" in text.strip(" \t") for text in bare)
+    form = ColumnFormat(0, "tab" if tabs else "blank", "IOB2", "block")
     rows = [split_columns(text, form) if text.strip(" \t") else [] for text in bare]
     certain = [row for row in rows if row and not row[0].startswith("#") and row[0] != DOCUMENT_START]
     certain = certain or [row for row in rows if row and row[0] != DOCUMENT_START]
     if not certain:
         raise NerError("no token in the file", where=str(path), remedy="A token a line, a blank line after a sentence.")
-    width = len(certain[0])
-    tagged = width > 1 and all(_TAG.fullmatch(row[-1]) for row in certain)
+    layout = Layout(len(certain[0]), (column or 1) - 1, all(_TAG.fullmatch(row[-1]) for row in certain))
+    if layout.token >= layout.width:
+        raise NerError(f"there is no column {column}: the first token's line has {layout.width}", where=str(path),
+                       remedy="Name the token's: --column N.")  # fmt: skip
+    if column is None:
+        _refuse_numbers(rows, layout, path)
     lines: list[Line] = []
     for number, ((text, end), row) in enumerate(zip(raw, rows, strict=True), 1):
-        word = row[0] if row and row[0] != DOCUMENT_START and not _is_comment(row, width, tagged) else None
-        if word is not None and (len(row) != width or not all(row)):
-            found = "an empty one" if len(row) == width else f"found {len(row)}"
+        if not layout.is_token(row):
+            lines.append(Line(text, end))
+            continue
+        row += [""] * min(layout.width - len(row), len(text) - len(text.rstrip("\t")))  # empty ones at the end
+        if not layout.fits(len(row)) or not row[layout.token]:
+            found = f"found {len(row)}" if not layout.fits(len(row)) else "that of the token is empty"
             raise NerError(
-                f"expected {width} columns as in the file's first token, {found}",
+                f"expected {layout.width} columns as in the file's first token, {found}",
                 where=f"{path}:{number}",
                 remedy="Mend the line.",
             )
-        lines.append(Line(text, end, word))
-    return ColumnFile(tuple(lines), tuple(_documents(lines, rows, path)), "\t" if form.separator == "tab" else " ")
+        body = text.rstrip(" \t")
+        # a line of a tab-separated file that an editor has left without tabs is read by its blanks
+        separator = " " if not tabs or (" " in body.strip(" ") and "\t" not in body) else "\t"
+        if separator == "\t":
+            body += "\t" * (len(row) - 1 - body.count("\t"))
+        lines.append(Line(text, end, row[layout.token], body + separator))
+    return ColumnFile(tuple(lines), tuple(_documents(lines, rows, path)))
 
 
-def _is_comment(row: Sequence[str], width: int, tagged: bool) -> bool:
-    return row[0].startswith("#") and (len(row) != width or (tagged and not _TAG.fullmatch(row[-1])))
+@dataclass(frozen=True)
+class Layout:
+    """How a file's lines are laid out: columns of the first token's, the token's among them from 0, tags at the end."""
+
+    width: int
+    token: int
+    tagged: bool
+
+    def fits(self, width: int) -> bool:
+        """Whether a token's line may have so many columns: from the twelfth on CoNLL-2012 has one a predicate."""
+        return width == self.width or min(width, self.width) >= OPEN_FROM
+
+    def is_token(self, row: Sequence[str]) -> bool:
+        """Whether a line is a token's: not blank, no -DOCSTART-, no comment, no range or empty node of CoNLL-U."""
+        if not row or row[0] == DOCUMENT_START or (self.token and _NO_WORD.fullmatch(row[0])):
+            return False
+        plain = not self.fits(len(row)) or (self.width > 1 and self.tagged and not _TAG.fullmatch(row[-1]))
+        return not (row[0].startswith("#") and plain)
+
+
+def _refuse_numbers(rows: Sequence[Sequence[str]], layout: Layout, path: Path) -> None:
+    """Refuse a first column of numbers, or one that is the same all through every sentence, where others follow.
+
+    Raises:
+        NerError: it names the first column that is neither.
+    """
+    sentences: list[list[Sequence[str]]] = [[]]
+    for row in rows:
+        if layout.is_token(row):
+            sentences[-1].append(row)
+        elif not row:
+            sentences.append([])
+
+    def names_tokens(at: int) -> bool:
+        columns = [[row[at] for row in sentence if at < len(row)] for sentence in sentences]
+        numbers = all(_NUMBER.fullmatch(cell) for cells in columns for cell in cells)
+        constant = all(len(set(cells)) <= 1 for cells in columns) and any(len(cells) > 2 for cells in columns)
+        return not numbers and not constant
+
+    if layout.width == 1 or names_tokens(0):
+        return
+    better = next((at + 1 for at in range(1, layout.width - layout.tagged) if names_tokens(at)), None)
+    if better:
+        remedy = f"Name the token's column: --column {better} (CoNLL-U has it in 2, CoNLL-2012 in 4); or --column 1."
+        raise NerError("the first column does not hold the tokens, but ids", where=str(path), remedy=remedy)
 
 
 def _documents(lines: Sequence[Line], rows: Sequence[Sequence[str]], path: Path) -> Iterable[Document]:

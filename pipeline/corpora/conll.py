@@ -115,7 +115,7 @@ def _sentences(lines: Sequence[str], form: ColumnFormat, file: str) -> list[list
             raise NerError(
                 f"expected {form.columns} columns, {found}",
                 where=f"{file}:{number}",
-                remedy="Mend the line, or restore the file: ner pull",
+                remedy="Mend the line.",
             )
         if current is None:
             current = _Sentence(number)
@@ -147,7 +147,8 @@ def read_columns(
     file = str(path)
     documents = _sentences(read_lines(path), form, file)
     if not documents:
-        raise NerError("no sentence in the file", where=file, remedy="Bring the corpus in again: ner pull")
+        remedy = "A token a line, a blank line after a sentence."
+        raise NerError("no sentence in the file", where=file, remedy=remedy)
     width = 4 if form.documents == "docstart" else 5
     return [
         _document(f"{corpus}/{split}/{number:0{width}d}", sentences, form, types, file, (corpus, split, source or file))

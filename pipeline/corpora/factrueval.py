@@ -37,9 +37,7 @@ def _fields(line: str, least: int, what: str, where: str) -> list[str]:
     """The blank-separated fields of a line before its comment."""
     found = line.partition("#")[0].split()
     if len(found) < least:
-        raise NerError(
-            f"a column too few: expected {what}", where=where, remedy="Mend the line, or restore the file: ner pull"
-        )
+        raise NerError(f"a column too few: expected {what}", where=where, remedy="Mend the line.")
     return found
 
 
@@ -85,7 +83,7 @@ def _read_tokens(path: Path) -> tuple[list[_Token], list[Sentence]]:
             raise NerError(
                 "a column too few: expected id, offset, length and text",
                 where=where,
-                remedy="Mend the line, or restore the file: ner pull",
+                remedy="Mend the line.",
             )
         start = _number(columns[1], "the offset", where)
         end = start + _number(columns[2], "the length", where)
@@ -99,7 +97,8 @@ def _read_tokens(path: Path) -> tuple[list[_Token], list[Sentence]]:
         ids.add(columns[0])
         tokens.append(_Token(columns[0], start, end, columns[3], where))
     if not tokens:
-        raise NerError("no token in the file", where=str(path), remedy="Restore the file: ner pull")
+        remedy = "A token a line: id, offset, length and text."
+        raise NerError("no token in the file", where=str(path), remedy=remedy)
     bounds = [*starts, (len(tokens), 0)]
     return tokens, [Sentence(first, last, line) for (first, line), (last, _) in pairwise(bounds)]
 
@@ -120,7 +119,7 @@ def _matching_text(raw: str, tokens: list[_Token]) -> str:
     raise NerError(
         f"offsets {bad.start}:{bad.end} hold {text[bad.start : bad.end]!r} in the text, not {bad.word!r}",
         where=bad.where,
-        remedy="The .txt and the .tokens are not of one version. Restore both: ner pull",
+        remedy="The .txt and the .tokens are not of one version.",
     )
 
 
@@ -153,7 +152,7 @@ def _read_spans(path: Path, tokens: list[_Token]) -> dict[str, _Part]:
             raise NerError(
                 f"offsets {start}:{end} do not match the tokens from {numbers[2]} on",
                 where=where,
-                remedy="The .spans and the .tokens are not of one version. Restore both: ner pull",
+                remedy="The .spans and the .tokens are not of one version.",
             )
         part = (type_, first, last + 1)
         if spans.get(id, part)[1:] != part[1:]:
@@ -174,7 +173,7 @@ def _objects(path: Path, spans: Mapping[str, _Part]) -> Iterator[AnnotatedObject
             raise NerError(
                 f"object {id} names the span {missing[0]}, which the .spans lack",
                 where=where,
-                remedy="The .objects and the .spans are not of one version. Restore both: ner pull",
+                remedy="The .objects and the .spans are not of one version.",
             )
         yield AnnotatedObject(type_, tuple(spans[part] for part in parts))
 
@@ -239,7 +238,6 @@ def read_document(
             raise NerError(
                 f"file is missing: a document has all of {', '.join(SUFFIXES)}",
                 where=str(file),
-                remedy="Bring the corpus in again: ner pull",
             )
     tokens, sentences = _read_tokens(tokens_file)
     content = _matching_text(read_text(text), tokens)
@@ -298,5 +296,6 @@ def document_stems(folder: Path) -> list[Path]:
     """
     stems = {file.with_suffix("") for suffix in _MARKS for file in folder.glob(f"*{suffix}")}
     if not stems:
-        raise NerError("no document in the folder", where=str(folder), remedy="Bring the corpus in: ner pull")
+        remedy = "A document is a .txt and a .tokens of one name, as factRuEval-2016 has them."
+        raise NerError("no document in the folder", where=str(folder), remedy=remedy)
     return sorted(stems)

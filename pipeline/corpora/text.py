@@ -18,7 +18,7 @@ def read_text(path: Path) -> str:
     try:
         content = path.read_bytes()
     except FileNotFoundError:
-        raise NerError("file is missing", where=str(path), remedy="Bring the corpus in: ner pull") from None
+        raise NerError("file is missing", where=str(path)) from None
     try:
         return content.decode("utf-8")
     except UnicodeDecodeError as error:

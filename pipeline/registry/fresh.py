@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from threading import Event, Timer
 from typing import Any
 
 from pipeline.document import Document, Span, write_jsonl
@@ -17,7 +20,9 @@ from pipeline.environment import quiet_environment
 from pipeline.registry.ask import REPEATS
 
 ASK = Path(__file__).with_name("ask.py")
-SECONDS = 3600  # no gate takes that long; a process that hangs must end some time
+SECONDS = 3600  # a process that hangs must end some time: so many seconds to load and answer what is short
+SLOWEST = 20  # and one more for so many tokens: a tenth of what a slow core reads
+PROGRESS = re.compile(r"\| (\d+)/(\d+) \[")  # of a progress bar in a log
 TAIL = 600  # characters of what a failed process said
 
 
@@ -51,16 +56,36 @@ def ask(model: Path, texts: list[str], repeats: int = REPEATS) -> Answers:
         return Answers(**json.loads((Path(folder) / "answers.json").read_text(encoding="utf-8")))
 
 
-def predict(model: Path, documents: list[Document]) -> list[list[Span]]:
+def limit(documents: Sequence[Document]) -> int:
+    """The seconds after which a process that predicts ``documents`` is taken to hang."""
+    return SECONDS + sum(len(document.tokens) for document in documents) // SLOWEST
+
+
+def predict(
+    model: Path, documents: list[Document], advance: Callable[[int], object] = lambda _: None
+) -> list[list[Span]]:
     """The model's spans for each document; it does not get to see the gold ones.
 
+    Args:
+        model: folder of an MLflow model.
+        documents: what to ask.
+        advance: called with the number of documents done since the last call, every quarter of a minute.
+
     Raises:
-        ProcessFailed: it ended with an error.
+        ProcessFailed: it ended with an error, or not within :func:`limit`.
     """
+    done = 0
+
+    def heard(line: str) -> None:
+        nonlocal done
+        if (found := PROGRESS.search(line)) and int(found[2]) == len(documents):
+            advance(int(found[1]) - done)
+            done = int(found[1])
+
     with TemporaryDirectory(prefix="ner-gate-") as folder:
         write_jsonl(Path(folder) / "documents.jsonl", [document.with_spans([]) for document in documents])
         options = ["--model", str(model), "--documents", "documents.jsonl", "--output", "spans.jsonl"]
-        run_python(model, Path(folder), "-m", "pipeline.predict", *options)
+        run_python(model, Path(folder), "-m", "pipeline.predict", *options, seconds=limit(documents), heard=heard)
         lines = [json.loads(line) for line in (Path(folder) / "spans.jsonl").open(encoding="utf-8")]
     if [line["id"] for line in lines] != [document.id for document in documents]:
         raise ProcessFailed("the predictions are not those of the documents")
@@ -98,21 +123,46 @@ def conversation(model: Path) -> Iterator[Callable[[str], Any]]:
             process.communicate()
 
 
-def run_python(model: Path, folder: Path, *arguments: str) -> None:
+def run_python(
+    model: Path,
+    folder: Path,
+    *arguments: str,
+    seconds: float = SECONDS,
+    heard: Callable[[str], object] = lambda _: None,
+) -> None:
     """Run Python in ``folder`` with the model's own code first on its path.
 
+    Args:
+        model: folder of an MLflow model.
+        folder: where it runs.
+        arguments: Python's.
+        seconds: after which it is ended.
+        heard: called with each line that it says, the states of a progress bar among them.
+
     Raises:
-        ProcessFailed: any exit status but 0.
+        ProcessFailed: any exit status but 0, or it did not end in time.
     """
-    try:
-        done = subprocess.run(
-            [sys.executable, *arguments], cwd=folder, env=_environment(model, folder), capture_output=True, text=True,
-            timeout=SECONDS,
-        )  # fmt: skip
-    except subprocess.TimeoutExpired:
-        raise ProcessFailed(f"no answer within {SECONDS} seconds") from None
-    if done.returncode:
-        raise ProcessFailed(f"exit status {done.returncode}: {(done.stderr or done.stdout).strip()[-TAIL:]}")
+    said: deque[str] = deque(maxlen=TAIL)
+    late = Event()
+    with subprocess.Popen(
+        [sys.executable, *arguments], cwd=folder, env=_environment(model, folder), stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, encoding="utf-8", errors="replace",
+    ) as process:  # fmt: skip
+        watch = Timer(seconds, lambda: (late.set(), process.kill()))
+        watch.start()
+        try:
+            for line in process.stdout or ():
+                heard(line)
+                if not PROGRESS.search(line):
+                    said.append(line)
+            process.wait()
+        finally:
+            watch.cancel()
+            process.kill()
+    if late.is_set():
+        raise ProcessFailed(f"no answer within {seconds:,.0f} seconds")
+    if process.returncode:
+        raise ProcessFailed(f"exit status {process.returncode}: {''.join(said).strip()[-TAIL:]}")
 
 
 def _environment(model: Path, folder: Path) -> dict[str, str]:

@@ -17,7 +17,8 @@ sys.path[len(sys.path) :] = [str(ROOT / "dags"), str(ROOT / "dags" / "plugins")]
 
 from airflow.sdk.exceptions import AirflowException, AirflowFailException  # noqa: E402
 from ner_links import address, language_of  # noqa: E402
-from wiring.tasks import CommandOperator, MlflowRunLink, mlflow_run, outcome, refused  # noqa: E402
+from wiring.graph import Stage  # noqa: E402
+from wiring.tasks import CommandOperator, MlflowRunLink, mlflow_run, outcome, refused, stage_command  # noqa: E402
 
 CONTEXT = {"dag_run": SimpleNamespace(dag_id="retrain_en", run_id="run__1")}
 
@@ -35,6 +36,16 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_runs_in_the_workspace_with_the_run_named(workspace: Path) -> None:
     code = "import os; print(os.getcwd(), os.environ['AIRFLOW_CTX_DAG_RUN_ID'])"
     assert operator(code).execute(CONTEXT) == f"{workspace} run__1"
+
+
+def test_whether_to_pull_is_said_plainly(monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = Stage("prepare", "en", (), ())
+    for named, pulls in (("", False), ("0", False), ("1", True)):
+        monkeypatch.setenv("NER_DVC_PULL", named)
+        assert ("--pull" in stage_command(stage)) is pulls
+    monkeypatch.setenv("NER_DVC_PULL", "true")
+    with pytest.raises(ValueError, match="NER_DVC_PULL is 'true'"):
+        stage_command(stage)
 
 
 def test_an_error_that_a_person_must_mend_is_not_tried_again() -> None:

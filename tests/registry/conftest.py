@@ -203,7 +203,7 @@ def store(workspace: Workspace, migrated: Path) -> None:
 def in_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """What the gate runs in fresh processes runs in this one, which is much quicker."""
 
-    def run(model: Path, folder: Path, *arguments: str) -> None:
+    def run(model: Path, folder: Path, *arguments: str, **_: object) -> None:
         try:
             if arguments[0] == "-m":
                 predict_file(model, folder / "documents.jsonl", folder / "spans.jsonl")

@@ -13,9 +13,7 @@ import httpx
 import pytest
 
 from pipeline.errors import NerError
-from pipeline.settings import Workspace
 from serving import keeping, reconciling, switching
-from serving.config import workspace_config
 from serving.served_process import free_port
 
 OPERATOR = {"authorization": "Bearer a-token-for-tests"}
@@ -401,26 +399,6 @@ def test_available_memory_is_the_containers_where_that_is_less(tmp_path: Path) -
     assert keeping.available_bytes(tmp_path) == 2400
     (tmp_path / "memory.max").write_text("max\n")
     assert keeping.available_bytes(tmp_path) > 2400
-
-
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("keep_previous", "sometimes"),
-        ("reconcile_seconds", -1),
-        ("reconcile_seconds", "often"),
-        ("shadow", "maybe"),
-        ("shadow_share", 0),
-        ("shadow_share", 1.5),
-        ("connections", 0),
-        ("connections", "many"),
-    ],
-)
-def test_parameters_that_mean_nothing_are_refused(root: Path, name: str, value: Any) -> None:
-    workspace = Workspace.load(root=root)
-    workspace.params["serving"][name] = value
-    with pytest.raises(NerError, match=f"serving.{name}"):
-        workspace_config(workspace, "token")
 
 
 def test_insist_is_checked(harness: Any) -> None:

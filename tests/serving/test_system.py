@@ -23,11 +23,7 @@ from serving.components import Addresses, Component, require_free
 from serving.docs_server import make_server, target
 from serving.served_process import free_port
 
-PARAMS = """# kept
-profile: cpu            # which
-languages: {en: {}, ru: {}}
-serving: {host: 127.0.0.1, port: 8000, mlflow_port: 5000, airflow_port: 8080}
-"""
+PARAMS = "# kept\n" + (Path(__file__).parents[2] / "params.yaml").read_text(encoding="utf-8")
 
 
 @pytest.fixture
@@ -326,7 +322,7 @@ def test_stale_locks_of_dvc_end_with_the_start_of_airflow_and_of_no_other_part(
     path.write_text(json.dumps({"read": {}, "write": {"out": {"pid": os.getpid(), "cmd": "dvc x"}}}))
 
     def further(_: system.System) -> bool:
-        raise system.Stopped
+        raise supervising.Stopped
 
     monkeypatch.setattr(system.family, "adopt_orphans", lambda: None)
     monkeypatch.setattr(system.System, "_prepare", lambda _: None)
@@ -334,7 +330,7 @@ def test_stale_locks_of_dvc_end_with_the_start_of_airflow_and_of_no_other_part(
     for name in ("airflow_port", "mlflow_port"):
         workspace.params["serving"][name] = free_port()
     said: list[str] = []
-    with pytest.raises(system.Stopped), system.System(workspace, [part], said.append):
+    with pytest.raises(supervising.Stopped), system.System(workspace, [part], said.append):
         pass
     assert json.loads(path.read_text())["write"] == left
     assert ("Dropped locks of DVC whose holders are gone: 1" in said) == (not left)

@@ -1,0 +1,33 @@
+"""Environment variables that mean nothing are refused by name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pipeline.errors import NerError
+from pipeline.settings import Workspace
+from serving.components import Addresses
+from serving.remote import named_gateway
+
+
+@pytest.mark.parametrize("named", ["gateway:8000", "gateway", "http://", "ftp://gateway", "http://gateway:port"])
+def test_a_gateway_without_an_address(monkeypatch: pytest.MonkeyPatch, named: str) -> None:
+    monkeypatch.setenv("NER_GATEWAY_URL", named)
+    with pytest.raises(NerError, match="no address of a gateway") as caught:
+        named_gateway()
+    assert caught.value.where == "$NER_GATEWAY_URL"
+
+
+def test_an_address_of_a_gateway(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NER_GATEWAY_URL", "http://gateway:8000/")
+    assert named_gateway() == "http://gateway:8000"
+    monkeypatch.setenv("NER_GATEWAY_URL", "")
+    assert named_gateway() is None
+
+
+def test_a_port_that_is_none(monkeypatch: pytest.MonkeyPatch, root: Path) -> None:
+    monkeypatch.setenv("NER_GATEWAY_PORT", "eight")
+    with pytest.raises(NerError, match="NER_GATEWAY_PORT: no port: 'eight'"):
+        Addresses.of(Workspace.load("cpu", root))
