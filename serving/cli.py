@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import click
 
 from pipeline.settings import Workspace
 from serving.components import PARTS
+from serving.variables import address
 
 LANGUAGE = click.option("--language", "-l", default=None, help="Language code; by default all.")
 
@@ -82,7 +82,7 @@ def deploy(language: str | None, if_any: bool, watch: bool) -> None:
     if language:
         workspace.language(language)  # refuses an unknown one
     languages = [language] if language else None
-    if gateway := os.environ.get("NER_GATEWAY_URL"):
+    if gateway := address("NER_GATEWAY_URL"):
         remote.await_live(workspace, gateway, languages, if_running=watch)
     else:
         deploy.deploy(
@@ -106,9 +106,10 @@ def rollback(language: str, version: str | None, reason: str | None) -> None:
 
     workspace = Workspace.load()
     workspace.language(language)  # refuses an unknown one
+    gateway = address("NER_GATEWAY_URL")  # refused, if at all, before anything has changed
     target = registry.rollback(workspace, language, version, reason=reason)
     click.echo(f"{language}: version {target} is champion again")
-    if gateway := os.environ.get("NER_GATEWAY_URL"):
+    if gateway:
         remote.await_live(workspace, gateway, [language], if_running=True)
     else:
         deploy.deploy(workspace, [language], if_running=True, announce=click.echo)

@@ -8,6 +8,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from pipeline.errors import NerError
+from pipeline.registry.store import made
 from pipeline.settings import Workspace
 from serving.components import PARTS, Addresses, listening
 from serving.system import read_system
@@ -30,13 +32,18 @@ def models(workspace: Workspace) -> list[dict[str, Any]]:
 
     live = live_versions(deploy.status(workspace))
     found = []
-    has_registry = (workspace.paths.mlruns / "mlflow.db").is_file()
+    readable = made(workspace)
     for language in workspace.languages:
         entry: dict[str, Any] = {"language": language, "live": live.get(language), "champion": None}
-        if has_registry:
+        if readable:
             from pipeline.registry import champion
 
-            if best := champion(workspace, language):
+            try:
+                best = champion(workspace, language)
+            except NerError as error:  # what runs is told all the same
+                entry["problem"] = str(error)
+                best, readable = None, False
+            if best:
                 entry |= {
                     "model": best.name,
                     "champion": best.version,
@@ -91,6 +98,8 @@ def show(workspace: Workspace, *, as_json: bool = False) -> None:
 
 def _model_line(model: dict[str, Any]) -> str:
     live = f"live: version {model['live']}" if model["live"] else "nothing live"
+    if "problem" in model:
+        return f"{model['language']}: champion unknown; {live}\n{model['problem']}"
     if not model["champion"]:
         return f"{model['language']}: no champion; {live}"
     scores = ", ".join(f"{corpus} {value:.2f}" for corpus, value in model["test_f1"].items())

@@ -50,6 +50,8 @@ def await_live(
     found = {code: champion(workspace, code) for code in languages or workspace.languages}
     wanted = {code: str(best.version) for code, best in found.items() if best}
     deadline = time.monotonic() + patience
+    if not live_on(gateway):
+        announce(f"{gateway} does not answer, or has nothing live: waiting up to {patience:.0f} s")
     while late := _late(wanted, live_on(gateway)):
         if time.monotonic() > deadline:
             raise NerError(f"{', '.join(late)}: the champion is not live after {patience:.0f} s", where=gateway)

@@ -17,7 +17,6 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import httpx
@@ -26,6 +25,7 @@ from pipeline.environment import quiet_environment, without_secrets
 from pipeline.errors import NerError
 from pipeline.golden import samples
 from serving.answers import ModelFailed, NoTokens, check_predictions, failure
+from serving.folders import SlotFolder, slot_folder
 from serving.processes import family_of, is_running, resident_bytes, signal_group
 from serving.tickets import FOLDER, issued
 
@@ -111,21 +111,30 @@ class Slot:
         tracking_uri: MLflow's tracking address, needed for ``models:/`` addresses.
         timeout: seconds a request may take.
         nice: how far the process stands back for others, 0 to 19.
+        folders: where to make the folder that it works in; None: among the system's temporary ones.
     """
 
     def __init__(
-        self, model: ServedModel, log: Path, *, tracking_uri: str | None = None, timeout: float = 60, nice: int = 0
+        self,
+        model: ServedModel,
+        log: Path,
+        *,
+        tracking_uri: str | None = None,
+        timeout: float = 60,
+        nice: int = 0,
+        folders: Path | None = None,
     ) -> None:
         self.model = model
         self.log = log
         self.tracking_uri = tracking_uri
         self.timeout = timeout
         self.nice = nice
+        self.folders = folders
         self.port = 0
         self.in_flight = 0
         self._process: asyncio.subprocess.Process | None = None
         self._client: httpx.AsyncClient | None = None
-        self._folder: TemporaryDirectory | None = None
+        self._folder: SlotFolder | None = None
         self._tickets: Path | None = None
         self._takes_params = True  # until the probe tells otherwise
         self._idle = asyncio.Event()
@@ -171,8 +180,8 @@ class Slot:
         """
         self.port = free_port()
         # an empty folder to start in (nothing to import by chance), one for what MLflow downloads, one for tickets
-        self._folder = TemporaryDirectory(prefix="ner-slot-", ignore_cleanup_errors=True)
-        folders = {name: Path(self._folder.name) / name for name in ("cwd", "tmp", "tickets")}
+        self._folder = slot_folder(self.folders)
+        folders = {name: self._folder.path / name for name in ("cwd", "tmp", "tickets")}
         for folder in folders.values():
             folder.mkdir()
         self._tickets = folders["tickets"]
@@ -189,6 +198,7 @@ class Slot:
                 cwd=folders["cwd"],
                 env=serve_environment(self.tracking_uri, self.timeout) | private,
                 start_new_session=True,
+                pass_fds=(self._folder.lock,),
             )
         self._client = httpx.AsyncClient(
             base_url=f"http://127.0.0.1:{self.port}",
@@ -354,4 +364,5 @@ class Slot:
         if self._client is not None:
             await self._client.aclose()
         if self._folder is not None:
-            self._folder.cleanup()
+            self._folder.remove()
+            self._folder = None

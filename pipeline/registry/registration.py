@@ -103,6 +103,21 @@ def alias_version(client: MlflowClient, name: str, alias: str) -> str | None:
         raise
 
 
+def known_version(client: MlflowClient, name: str, version: str) -> str | None:
+    """A version as the registry writes it (MLflow takes "02" for "2"), or None if there is no such version."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return str(client.get_model_version(name, version).version)
+    except (MlflowException, ValueError) as error:
+        if getattr(error, "error_code", "INVALID_PARAMETER_VALUE") in (
+            "RESOURCE_DOES_NOT_EXIST",
+            "INVALID_PARAMETER_VALUE",
+        ):
+            return None
+        raise
+
+
 def remove_incomplete(client: MlflowClient, experiment: str) -> list[str]:
     """Remove the runs that a killed registration left, with their versions, models and files; returns their ids.
 
