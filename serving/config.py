@@ -35,11 +35,12 @@ class GatewayConfig:
     """What a gateway needs to know.
 
     ``launch`` starts a version, ``resolve`` finds one in the registry (None where there is no such version, or no
-    champion). ``types`` are the labels of each language; of a language that is not named there, any may be asked for. ``queue`` requests may
-    wait for each model, which works on ``concurrency`` at once. The registry is looked at every ``reconcile_seconds``
-    (0: at start alone), and its challengers are shadowed if ``shadow`` says how. Corrections go to ``review``; None:
-    none are taken. ``workspace`` has the registry that facts are read from, and the Airflow that operators order at;
-    None: there is neither. ``hosts`` are the names that the gateway answers to (:func:`serving.heads.allowed_hosts`).
+    champion). ``types`` are the labels of each language; of a language that is not named there, any may be asked for.
+    ``queue`` requests may wait for each model, which works on ``concurrency`` at once. The registry is looked at every
+    ``reconcile_seconds`` (0: at start alone), and its challengers are shadowed if ``shadow`` says how. Corrections go
+    to ``review``; None: none are taken. ``workspace`` has the registry that facts are read from, and the Airflow that
+    operators order at; None: there is neither. ``hosts`` are the names that the gateway answers to
+    (:func:`serving.heads.allowed_hosts`).
     """
 
     languages: Sequence[str]

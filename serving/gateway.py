@@ -24,8 +24,8 @@ from serving.afterwards import Afterwards
 from serving.config import GatewayConfig, workspace_config
 from serving.desk import Desk
 from serving.facts_reader import FactsReader
-from serving.guard import Guard
 from serving.folders import remove_leftovers
+from serving.guard import Guard
 from serving.heads import HeadGuard
 from serving.middleware import JsonFormatter, Surround
 from serving.page.models import add_models_page

@@ -32,17 +32,16 @@ def models(workspace: Workspace) -> list[dict[str, Any]]:
 
     live = live_versions(deploy.status(workspace))
     found = []
-    readable = made(workspace)
+    has_registry, problem = made(workspace), None
     for language in workspace.languages:
         entry: dict[str, Any] = {"language": language, "live": live.get(language), "champion": None}
-        if readable:
+        if has_registry and not problem:
             from pipeline.registry import champion
 
             try:
                 best = champion(workspace, language)
             except NerError as error:  # what runs is told all the same
-                entry["problem"] = str(error)
-                best, readable = None, False
+                best, problem = None, str(error)
             if best:
                 entry |= {
                     "model": best.name,
@@ -54,7 +53,7 @@ def models(workspace: Workspace) -> list[dict[str, Any]]:
                     "profile": best.profile,
                     "test_f1": best.scores,
                 }
-        found.append(entry)
+        found.append(entry | ({"problem": problem} if problem else {}))
     return found
 
 
@@ -94,12 +93,14 @@ def show(workspace: Workspace, *, as_json: bool = False) -> None:
     console.print(table)
     for model in told["models"]:
         console.print(_model_line(model), highlight=False)
+    for problem in {model["problem"] for model in told["models"] if "problem" in model}:
+        console.print(problem, highlight=False, markup=False)
 
 
 def _model_line(model: dict[str, Any]) -> str:
     live = f"live: version {model['live']}" if model["live"] else "nothing live"
     if "problem" in model:
-        return f"{model['language']}: champion unknown; {live}\n{model['problem']}"
+        return f"{model['language']}: champion unknown; {live}"
     if not model["champion"]:
         return f"{model['language']}: no champion; {live}"
     scores = ", ".join(f"{corpus} {value:.2f}" for corpus, value in model["test_f1"].items())

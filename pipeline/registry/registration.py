@@ -107,13 +107,12 @@ def known_version(client: MlflowClient, name: str, version: str) -> str | None:
     """A version as the registry writes it (MLflow takes "02" for "2"), or None if there is no such version."""
     from mlflow.exceptions import MlflowException
 
+    if not version.isdecimal() or len(version) > 9:
+        return None
     try:
-        return str(client.get_model_version(name, version).version)
-    except (MlflowException, ValueError) as error:
-        if getattr(error, "error_code", "INVALID_PARAMETER_VALUE") in (
-            "RESOURCE_DOES_NOT_EXIST",
-            "INVALID_PARAMETER_VALUE",
-        ):
+        return str(client.get_model_version(name, str(int(version))).version)
+    except MlflowException as error:
+        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
             return None
         raise
 

@@ -307,7 +307,7 @@ def test_a_dead_version_is_started_again(harness: Any) -> None:
     assert ask(harness, use) == ("restarting", 503, 200)
 
 
-@pytest.mark.parametrize("version", [2, "", "2; rm", None, "9" * 20])
+@pytest.mark.parametrize("version", [2, "", "2; rm", None, "9" * 20, "\u0662", "²"])
 def test_admin_bodies_are_checked(harness: Any, version: Any) -> None:
     async def use(client: httpx.AsyncClient, made: Any) -> httpx.Response:
         return await client.post("/admin/deploy", json={"language": "en", "version": version}, headers=OPERATOR)
@@ -315,20 +315,19 @@ def test_admin_bodies_are_checked(harness: Any, version: Any) -> None:
     assert ask(harness, use).status_code == 422
 
 
-@pytest.mark.parametrize(("version", "brought"), [("2", "2"), ("02", "2")])
-def test_a_version_has_one_name(harness: Any, version: str, brought: str) -> None:
+def test_a_version_has_one_name(harness: Any) -> None:
     async def use(client: httpx.AsyncClient, made: Any) -> None:
         await client.post("/admin/deploy", json={"language": "en", "version": "2"}, headers=OPERATOR)
         begun = len(made.launched)
-        again = await client.post("/admin/deploy", json={"language": "en", "version": version}, headers=OPERATOR)
-        assert (again.status_code, again.json()["version"]) == (200, brought)
+        again = await client.post("/admin/deploy", json={"language": "en", "version": "02"}, headers=OPERATOR)
+        assert (again.status_code, again.json()["version"]) == (200, "2")
         assert len(made.launched) == begun, "it is live already: no second process"
 
     ask(harness, use)
 
 
 def test_a_failed_switch_tells_its_reason_but_no_log(harness: Any) -> None:
-    def refuse(model: ServedModel) -> Exception | None:
+    def refuse(model: Any) -> Exception | None:
         return NerError("it did not load\n  | File /srv/x.py", where="/srv/log") if model.version == "2" else None
 
     async def use(client: httpx.AsyncClient, made: Any) -> httpx.Response:

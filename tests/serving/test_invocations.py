@@ -96,7 +96,7 @@ READ = [
     ({"inputs": {"text": ["a", "b", "c"]}}, 3),
     ({"inputs": {"text": ["a", "b"], "id": [1, 2]}}, 2),
     ({"inputs": {"text": "a"}}, 1),
-    ({"instances": [{"text": "a"}, {"text": "b", "more": [1]}]}, 2),
+    ({"instances": [{"text": "a"}, {"text": "b"}]}, 2),
     ({"instances": {"text": ["a", "b"]}}, 2),
     ({"dataframe_split": {"columns": ["text"], "data": []}}, 0),
     ({"dataframe_split": {"columns": ["id", "text"], "index": [7, 8], "data": [[1, "a"], [2, None]]}}, 2),
