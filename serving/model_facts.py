@@ -43,14 +43,15 @@ def read(workspace: Workspace, language: str, version: str | None, runs: Runs) -
     Raises:
         Exception: whatever MLflow raises where its store cannot be read.
     """
-    from pipeline.registry.facts import history, run_record, switches
+    from pipeline.registry.facts import history, run_record
+    from pipeline.registry.journal import switches
     from pipeline.registry.store import CHAMPION, model_name, open_store
 
     client, name = open_store(workspace), model_name(workspace, language)
     versions = history(client, name)
     known = ModelFacts(
         history=[version_facts(each) for each in versions],
-        switches=[switch_facts(each) for each in switches(client, name, versions)] if versions else [],
+        switches=[switch_facts(each) for each in switches(client, name)] if versions else [],
         links=links(workspace, language, name),
     )
     wanted = [each for each in versions if (each.version == version if version else CHAMPION in each.aliases)]

@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING
 
 from pipeline.errors import NerError
 from pipeline.registry import journal
+from pipeline.registry.journal import PREVIOUS, ROLLED_BACK, SINCE, Switch
 from pipeline.registry.registration import alias_version, known_version
 from pipeline.registry.store import CHALLENGER, CHAMPION, exclusive, model_name, open_store
 from pipeline.settings import Workspace
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-
-PREVIOUS, SINCE, ROLLED_BACK = "ner.previous_champion", "ner.champion_since", "ner.rolled_back"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,10 +93,10 @@ def crown(client: MlflowClient, name: str, version: str) -> None:
     before = alias_version(client, name, CHAMPION)
     if before != version:
         at = now()
+        journal.note(client, name, Switch(at, "promotion", before, version, journal.actor()))
         client.set_model_version_tag(name, version, SINCE, at)
         if before:
             client.set_model_version_tag(name, version, PREVIOUS, before)
-        journal.note(client, name, journal.Switch(at, "promotion", before, version, journal.actor()))
         client.set_registered_model_alias(name, CHAMPION, version)
     if alias_version(client, name, CHALLENGER) == version:
         client.delete_registered_model_alias(name, CHALLENGER)
@@ -148,17 +147,17 @@ def rollback(
         if target == current:
             raise NerError(f"{name} version {current} is champion already", remedy="Name the version to go back to.")
         tags = client.get_model_version(name, target).tags
-        if ROLLED_BACK in tags:
-            if version is None:
-                raise NerError(
-                    f"{name} version {target}, the champion before, was itself rolled back at {tags[ROLLED_BACK]}",
-                    remedy="Name the version to go back to.",
-                )
-            client.delete_model_version_tag(name, target, ROLLED_BACK)
+        if ROLLED_BACK in tags and version is None:
+            raise NerError(
+                f"{name} version {target}, the champion before, was itself rolled back at {tags[ROLLED_BACK]}",
+                remedy="Name the version to go back to.",
+            )
         at = now()
+        journal.note(client, name, Switch(at, "rollback", current, target, by or journal.actor(), reason))
+        if ROLLED_BACK in tags:
+            client.delete_model_version_tag(name, target, ROLLED_BACK)
         client.set_model_version_tag(name, current, ROLLED_BACK, at)
         client.set_model_version_tag(name, target, SINCE, at)
-        journal.note(client, name, journal.Switch(at, "rollback", current, target, by or journal.actor(), reason))
         client.set_registered_model_alias(name, CHAMPION, target)
         run_id = client.get_model_version(name, current).run_id
         because = f" ({reason})" if reason else ""

@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from pipeline.registry import journal
 from pipeline.registry.champions import PREVIOUS, ROLLED_BACK, SINCE
-from pipeline.registry.journal import Switch
 from pipeline.registry.promotion import KEY, PASSED, REASONS
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
-
-ROLLBACK_TAKES = timedelta(minutes=1)  # between the tags of the two versions, at most
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,38 +86,6 @@ def _version_record(found: ModelVersion, aliases: dict[str, str]) -> VersionReco
         gate_reasons=tuple(json.loads(tags.get(REASONS, "[]"))),
         gate_key=tags.get(KEY, ""),
     )
-
-
-def switches(client: MlflowClient, name: str, versions: Sequence[VersionRecord]) -> list[Switch]:
-    """The switches of a model's champion, the newest first: its journal, and what is known of the time before."""
-    written = journal.read(client.get_registered_model(name).tags)
-    begins = written[-1].at if written else None
-    return [*written, *(each for each in switches_by_tags(versions) if begins is None or each.at < begins)]
-
-
-def switches_by_tags(versions: Sequence[VersionRecord]) -> list[Switch]:
-    """What tags of versions tell of switches, the newest first: the last to each version, by whom they do not say."""
-    found: list[Switch] = []
-    left = {each.version: each.rolled_back for each in versions if each.rolled_back}
-    for each in versions:
-        if each.champion_since is None:
-            continue
-        back = [
-            version
-            for version, at in left.items()
-            if timedelta() <= _time(each.champion_since) - _time(at) <= ROLLBACK_TAKES and version != each.version
-        ]
-        if back:
-            del left[back[0]]
-            found.append(Switch(each.champion_since, "rollback", back[0], each.version))
-        else:
-            found.append(Switch(each.champion_since, "promotion", each.previous, each.version))
-    found += [Switch(at, "rollback", version, None) for version, at in left.items()]
-    return sorted(found, key=lambda switch: switch.at, reverse=True)
-
-
-def _time(iso: str) -> datetime:
-    return datetime.fromisoformat(iso)
 
 
 def run_record(client: MlflowClient, version: VersionRecord) -> RunRecord:

@@ -1,7 +1,8 @@
 """The journal of a model: every switch of its champion, the newest first, as a tag of the registered model.
 
 It is written before the alias moves, so that no switch goes unnoted; where a call was killed in between and is
-repeated, its entry is replaced. It holds the newest entries that fit into a tag.
+repeated, its entry is replaced. It holds the newest entries that fit into a tag. Where a registry has none yet, it
+begins with what the versions' tags tell, which only know the last switch to each version.
 """
 
 from __future__ import annotations
@@ -10,9 +11,9 @@ import getpass
 import json
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from pipeline.errors import NerError
@@ -25,6 +26,8 @@ TAG = "ner.champion_switches"
 UNREADABLE = f"{TAG}.unreadable"  # keeps what stood in TAG and was no journal
 TAG_LENGTH = 5000  # characters of a tag's value that every database of MLflow's holds
 REASON_LENGTH = 200
+PREVIOUS, SINCE, ROLLED_BACK = "ner.previous_champion", "ner.champion_since", "ner.rolled_back"  # tags of versions
+ROLLBACK_TAKES = timedelta(minutes=1)  # between the tags of the two versions, at most
 Kind = Literal["promotion", "rollback"]
 
 
@@ -103,7 +106,30 @@ def _switch(entry: Any) -> Switch:
     return Switch(*given)
 
 
-def read(tags: dict[str, str]) -> list[Switch]:
+def switches(client: MlflowClient, name: str) -> list[Switch]:
+    """All that is known of a model's switches, the newest first."""
+    return _known(client, name, client.get_registered_model(name).tags)
+
+
+def note(client: MlflowClient, name: str, switch: Switch) -> None:
+    """Put a switch at the head of a model's journal; to be called before any tag or alias of its versions changes."""
+    tags = client.get_registered_model(name).tags
+    known = _known(client, name, tags)
+    if tags.get(TAG) and not read(tags):
+        client.set_registered_model_tag(name, UNREADABLE, tags[TAG])
+    if known and (known[0].kind, known[0].before, known[0].after) == (switch.kind, switch.before, switch.after):
+        known = known[1:]  # of a call that was killed before the alias moved
+    client.set_registered_model_tag(name, TAG, dumps([switch, *known]))
+
+
+def _known(client: MlflowClient, name: str, tags: Mapping[str, str]) -> list[Switch]:
+    if written := read(tags):
+        return written
+    found = client.search_model_versions(f"name = '{name}'", max_results=1000)
+    return by_tags({str(version.version): version.tags for version in found})
+
+
+def read(tags: Mapping[str, str]) -> list[Switch]:
     """The journal among a registered model's tags; one that cannot be read counts as none, with a warning."""
     try:
         return loads(tags.get(TAG))
@@ -112,12 +138,23 @@ def read(tags: dict[str, str]) -> list[Switch]:
         return []
 
 
-def note(client: MlflowClient, name: str, switch: Switch) -> None:
-    """Put a switch at the head of a model's journal."""
-    tags = client.get_registered_model(name).tags
-    known = read(tags)
-    if not known and tags.get(TAG):
-        client.set_registered_model_tag(name, UNREADABLE, tags[TAG])
-    if known and (known[0].kind, known[0].before, known[0].after) == (switch.kind, switch.before, switch.after):
-        known = known[1:]  # of a call that was killed before the alias moved
-    client.set_registered_model_tag(name, TAG, dumps([switch, *known]))
+def by_tags(versions: Mapping[str, Mapping[str, str]]) -> list[Switch]:
+    """What the tags of versions tell of switches, the newest first; by whom they do not say."""
+    found: list[Switch] = []
+    left = {version: tags[ROLLED_BACK] for version, tags in versions.items() if ROLLED_BACK in tags}
+    for version, tags in versions.items():
+        if (since := tags.get(SINCE)) is None:
+            continue
+        back = next((other for other, at in left.items() if other != version and _together(at, since)), None)
+        if back:
+            del left[back]
+            found.append(Switch(since, "rollback", back, version))
+        else:
+            found.append(Switch(since, "promotion", tags.get(PREVIOUS), version))
+    found += [Switch(at, "rollback", version, None) for version, at in left.items()]
+    return sorted(found, key=lambda switch: switch.at, reverse=True)
+
+
+def _together(rolled_back: str, since: str) -> bool:
+    """Whether two tags are of the same rollback, which writes them one after the other."""
+    return timedelta() <= datetime.fromisoformat(since) - datetime.fromisoformat(rolled_back) <= ROLLBACK_TAKES

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import getpass
 import json
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,8 +11,7 @@ import pytest
 from pipeline.errors import NerError
 from pipeline.registry import journal, rollback
 from pipeline.registry.champions import PREVIOUS, ROLLED_BACK, SINCE, champion, crown
-from pipeline.registry.facts import VersionRecord, history, switches, switches_by_tags
-from pipeline.registry.journal import Switch
+from pipeline.registry.journal import Switch, by_tags, switches
 from pipeline.registry.store import open_experiment, open_store
 
 if TYPE_CHECKING:
@@ -80,23 +78,18 @@ def test_who_works_here(monkeypatch: pytest.MonkeyPatch) -> None:
     assert journal.actor() == "DAG promote_en, run asset__1"
 
 
-def record(version: str, **more: Any) -> VersionRecord:
-    given = {"champion_since": None, "rolled_back": None, "previous": None}
-    rest = {"gate_passed": None, "gate_reasons": (), "gate_key": ""}
-    return VersionRecord("ner-en", version, "r", datetime(2026, 1, 1, tzinfo=UTC), (), **rest, **given | more)
-
-
 def test_registries_from_before_tell_what_their_tags_say() -> None:
     def at(hour: int, second: int = 0) -> str:
         return f"2026-01-01T{hour:02}:00:{second:02}+00:00"
 
-    promoted = [record("2", champion_since=at(2), previous="1"), record("1", champion_since=at(1))]
-    assert switches_by_tags(promoted) == [Switch(at(2), "promotion", "1", "2"), Switch(at(1), "promotion", None, "1")]
-    back = [record("2", champion_since=at(2), previous="1", rolled_back=at(3)), record("1", champion_since=at(3, 1))]
-    assert switches_by_tags(back) == [Switch(at(3, 1), "rollback", "2", "1"), Switch(at(2), "promotion", "1", "2")]
-    moved_on = [record("3", champion_since=at(5), previous="1"), back[0]]
-    assert switches_by_tags(moved_on)[1] == Switch(at(3), "rollback", "2", None), "to which, no tag says any more"
-    assert switches_by_tags([record("1")]) == []
+    first, second = {SINCE: at(1)}, {SINCE: at(2), PREVIOUS: "1"}
+    promotions = [Switch(at(2), "promotion", "1", "2"), Switch(at(1), "promotion", None, "1")]
+    assert by_tags({"1": first, "2": second}) == promotions
+    back = {"1": {SINCE: at(3, 1)}, "2": second | {ROLLED_BACK: at(3)}}
+    assert by_tags(back) == [Switch(at(3, 1), "rollback", "2", "1"), promotions[0]]
+    later = {"2": back["2"], "3": {SINCE: at(5), PREVIOUS: "1"}}
+    assert by_tags(later)[1] == Switch(at(3), "rollback", "2", None), "to which, no tag says any more"
+    assert by_tags({"1": {}}) == []
 
 
 # With a registry
@@ -119,7 +112,7 @@ def client(workspace: Workspace, store: None, monkeypatch: pytest.MonkeyPatch) -
 
 
 def told(client: MlflowClient) -> list[tuple[Any, ...]]:
-    found = switches(client, "ner-en", history(client, "ner-en"))
+    found = switches(client, "ner-en")
     assert [each.at for each in found] == sorted((each.at for each in found), reverse=True)
     return [(each.kind, each.before, each.after, each.by, each.reason) for each in found]
 
@@ -170,7 +163,7 @@ def test_a_call_that_was_killed_before_the_alias_moved_is_noted_once(
 
 
 @pytest.mark.slow
-def test_the_journal_begins_where_the_tags_end(workspace: Workspace, client: MlflowClient) -> None:
+def test_the_journal_begins_with_what_the_tags_tell(workspace: Workspace, client: MlflowClient) -> None:
     for version, tags in (
         ("1", {SINCE: "2025-01-01T00:00:00+00:00"}),
         ("2", {SINCE: "2025-02-01T00:00:00+00:00", PREVIOUS: "1"}),
@@ -180,8 +173,10 @@ def test_the_journal_begins_where_the_tags_end(workspace: Workspace, client: Mlf
     client.set_registered_model_alias("ner-en", "champion", "2")
     before = [("promotion", "1", "2", None, None), ("promotion", None, "1", None, None)]
     assert told(client) == before
-    crown(client, "ner-en", add_version(workspace, client))
-    assert told(client) == [("promotion", "2", "3", "a test", None), *before]
+    rollback(workspace, "en")
+    rollback(workspace, "en", "2")
+    latest = [("rollback", "1", "2", "a test", None), ("rollback", "2", "1", "a test", None)]
+    assert told(client) == [*latest, *before], "also once the tags hold other times"
 
 
 @pytest.mark.slow

@@ -10,7 +10,7 @@ import pytest
 
 from pipeline import annotate
 from pipeline.errors import NerError
-from pipeline.registry import challenger, champion, fresh, gate, promote, register, rollback
+from pipeline.registry import challenger, champion, fresh, gate, journal, promote, register, rollback
 from pipeline.registry.champions import model_folder, version_info
 from pipeline.registry.store import open_store
 from pipeline.settings import overlay
@@ -71,6 +71,8 @@ def test_from_first_model_to_rollback(workspace, fill, good_leg, worse_leg, monk
 
     assert rollback(workspace, "en") == "1"
     assert champion(workspace, "en").version == "1"
+    switches = [(each.kind, each.before, each.after) for each in journal.switches(client, "ner-en")]
+    assert switches == [("rollback", "2", "1"), ("promotion", "1", "2"), ("promotion", None, "1")], "none to version 3"
     fill(good_leg)
     assert register(workspace, "en").version == "2"
     held = promote(workspace, "en")

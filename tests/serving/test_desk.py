@@ -13,14 +13,16 @@ from typing import Any
 
 import httpx
 import pytest
+from click.testing import CliRunner
 
 from pipeline.errors import NerError
-from pipeline.registry import champion, rollback
+from pipeline.registry import champion, journal, rollback
 from pipeline.registry.champions import ROLLED_BACK, crown
 from pipeline.registry.store import open_store
 from pipeline.settings import Workspace, overlay
 from serving import airflow_setup, dag_runs
 from serving.actions import ActionLog
+from serving.cli import commands
 from serving.config import workspace_config
 from serving.middleware import JsonFormatter
 from serving.slots import ServedModel
@@ -105,6 +107,18 @@ def test_a_rollback_does_what_the_command_does(
         ("running", "night-1", "token"),
         ("success", "night-1", "token"),
     ]
+
+
+def test_the_command_takes_a_reason_too(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Workspace, "load", lambda *_: workspace)
+    monkeypatch.delenv("NER_GATEWAY_URL", raising=False)
+    long = CliRunner().invoke(commands, ["rollback", "en", "--reason", "x" * 201])
+    assert "201 characters" in str(long.exception)
+    assert champion(workspace, "en").version == "2"
+    result = CliRunner().invoke(commands, ["rollback", "en", "--reason", "wrong in headlines"])
+    assert result.exit_code == 0, result.output
+    latest = journal.switches(open_store(workspace), "ner-en")[0]
+    assert (latest.kind, latest.after, latest.reason) == ("rollback", "1", "wrong in headlines")
 
 
 def test_an_order_from_a_page_that_is_out_of_date_rolls_nothing_back(harness: Any, workspace: Workspace) -> None:
