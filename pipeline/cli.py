@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from pipeline.environment import silence_telemetry
+from pipeline.environment import check_threads, silence_telemetry
 from pipeline.errors import NerError
 from pipeline.lifeline import follow_parent
 from pipeline.settings import Workspace, find_root
@@ -257,6 +257,7 @@ def main() -> None:
         for name, command in entry.load().commands.items():
             ner.add_command(command, name)
     try:
+        check_threads()
         ner(standalone_mode=False)
     except NerError as error:
         click.secho(f"error: {error}", fg="red", err=True)

@@ -28,6 +28,18 @@ def without_secrets(environment: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in environment.items() if name not in SECRETS}
 
 
+def check_threads() -> None:
+    """Refuse a ``NER_THREADS`` that is no number here, not after a model has been started with it.
+
+    Raises:
+        NerError: it is none.
+    """
+    if os.environ.get("NER_THREADS"):
+        from pipeline.legs.transformer import thread_count
+
+        thread_count()
+
+
 def silence_telemetry() -> None:
     """Switch telemetry off, and let waiting threads sleep, for this process and those it starts."""
     os.environ.update(QUIET)

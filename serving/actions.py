@@ -129,8 +129,8 @@ class ActionLog:
                 await asyncio.to_thread(write_json, self._file, value)
 
     def _tell(self, action: Action) -> None:
-        fields = action.model_dump(include={"id", "action", "language", "state", "who", "request_id", "message"})
-        log.info("action", extra={"fields": fields})
+        fields = action.model_dump(include={"id", "action", "language", "state", "who", "request_id"})
+        log.info("action", extra={"fields": fields | {"outcome": action.message}})
 
 
 def conflict(detail: str) -> Problem:

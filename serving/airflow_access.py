@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
-from urllib.parse import urlsplit
 
 from pipeline.errors import NerError
 from pipeline.settings import Workspace
 from serving import airflow_setup
 from serving.components import Addresses
+from serving.variables import address
 
 URL, PUBLIC_URL, USER = "NER_AIRFLOW_URL", "NER_AIRFLOW_PUBLIC_URL", "NER_AIRFLOW_USER"
 
@@ -29,7 +29,7 @@ def access(workspace: Workspace) -> Access:
     Raises:
         NerError: there is none, or it cannot be asked; the remedy says what to set.
     """
-    url = _address(URL)
+    url = address(URL)
     if url is None:
         own = Addresses.of(workspace).airflow
         if not (airflow_setup.home(workspace) / "passwords.json").is_file():
@@ -59,27 +59,8 @@ def public_url(workspace: Workspace) -> str:
     """Airflow's address for browsers: ``NER_AIRFLOW_PUBLIC_URL``, ``NER_AIRFLOW_URL``, or the workspace's own."""
     for name in (PUBLIC_URL, URL):
         try:
-            if found := _address(name):
+            if found := address(name):
                 return found
         except NerError:
             continue  # said to those who give an order
     return Addresses.of(workspace).airflow
-
-
-def _address(name: str) -> str | None:
-    """The address in an environment variable, None where it is empty.
-
-    Raises:
-        NerError: it is no address, or holds credentials, which would be shown with it.
-    """
-    given = os.environ.get(name, "").strip().rstrip("/")
-    if not given:
-        return None
-    try:
-        parts = urlsplit(given)
-        right = parts.scheme in ("http", "https") and parts.hostname and (parts.port is None or parts.port > 0)
-    except ValueError:
-        right, parts = False, None
-    if not right or parts.username is not None or parts.query or parts.fragment:
-        raise NerError(f"{name} is not an address such as http://airflow:8080, without credentials", where=name)
-    return given

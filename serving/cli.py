@@ -9,6 +9,7 @@ import click
 
 from pipeline.settings import Workspace
 from serving.components import PARTS
+from serving.variables import address
 
 LANGUAGE = click.option("--language", "-l", default=None, help="Language code; by default all.")
 
@@ -85,7 +86,7 @@ def deploy(language: str | None, if_any: bool, watch: bool) -> None:
     if language:
         workspace.language(language)  # refuses an unknown one
     languages = [language] if language else None
-    if gateway := remote.named_gateway():
+    if gateway := address("NER_GATEWAY_URL"):
         remote.await_live(workspace, gateway, languages, if_running=watch)
     else:
         deploy.deploy(
@@ -109,9 +110,10 @@ def rollback(language: str, version: str | None, reason: str | None) -> None:
 
     workspace = Workspace.load()
     workspace.language(language)  # refuses an unknown one
+    gateway = address("NER_GATEWAY_URL")  # refused, if at all, before anything has changed
     target = registry.rollback(workspace, language, version, reason=reason)
     click.echo(f"{language}: version {target} is champion again")
-    if gateway := remote.named_gateway():
+    if gateway:
         remote.await_live(workspace, gateway, [language], if_running=True)
     else:
         deploy.deploy(workspace, [language], if_running=True, announce=click.echo)

@@ -33,13 +33,13 @@ class ShadowConfig:
 class GatewayConfig:
     """What a gateway needs to know.
 
-    ``launch`` starts a version, ``resolve`` finds one in the registry (None where there is no champion). ``types`` are
-    the labels of each language; of a language that is not named there, any may be asked for. ``queue`` requests may
-    wait for each model, which works on ``concurrency`` at once. The registry is looked at every ``reconcile_seconds``
-    (0: at start alone), and its challengers are shadowed if ``shadow`` says how. Corrections go to ``review``; None:
-    none are taken. ``workspace`` has the registry that facts are read from, and the Airflow that operators order at;
-    None: there is neither. ``hosts`` are the names that the gateway answers to (:func:`serving.heads.allowed_hosts`).
-    ``connections`` may be open at once.
+    ``launch`` starts a version, ``resolve`` finds one in the registry (None where there is no such version, or no
+    champion). ``types`` are the labels of each language; of a language that is not named there, any may be asked for.
+    ``queue`` requests may wait for each model, which works on ``concurrency`` at once. The registry is looked at every
+    ``reconcile_seconds`` (0: at start alone), and its challengers are shadowed if ``shadow`` says how. Corrections go
+    to ``review``; None: none are taken. ``workspace`` has the registry that facts are read from, and the Airflow that
+    operators order at; None: there is neither. ``hosts`` are the names that the gateway answers to
+    (:func:`serving.heads.allowed_hosts`). ``connections`` may be open at once.
     """
 
     languages: Sequence[str]
@@ -76,7 +76,8 @@ def workspace_config(workspace: Workspace, token: str) -> GatewayConfig:
             champion = registry.champion(workspace, language)
             return ServedModel(language, champion.name, champion.version, champion.uri) if champion else None
         name = registry.model_name(workspace, language)
-        return ServedModel(language, name, version, f"models:/{name}/{version}")
+        found = registry.known_version(registry.open_store(workspace), name, version)
+        return ServedModel(language, name, found, f"models:/{name}/{found}") if found else None
 
     def challenger(language: str) -> ServedModel | None:
         found = registry.challenger(workspace, language)
@@ -84,7 +85,14 @@ def workspace_config(workspace: Workspace, token: str) -> GatewayConfig:
 
     async def launch(model: ServedModel, kind: str = "slot", nice: int = 0) -> Slot:
         log_file = state.log_file(workspace, f"{kind}-{model.name}-{model.version}")
-        slot = Slot(model, log_file, tracking_uri=uri, timeout=settings["timeout_seconds"], nice=nice)
+        slot = Slot(
+            model,
+            log_file,
+            tracking_uri=uri,
+            timeout=settings["timeout_seconds"],
+            nice=nice,
+            folders=state.slot_folders(workspace),
+        )
         await slot.bring_up(settings["concurrency"])
         return slot
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
+import httpx
+
 from pipeline.errors import NerError
 from pipeline.settings import Workspace
 from serving.actions import DagRun, DagTask, conflict
 from serving.airflow_access import access, elsewhere, public_url
 from serving.airflow_api import AirflowClient
 from serving.following import STRANDED_SECONDS, consumers
-from serving.problems import Problem
+from serving.problems import Problem, headline
 
 ANSWER_SECONDS = 15
 
@@ -130,7 +132,8 @@ def down(error: Exception, workspace: Workspace) -> Problem:
     """Airflow cannot be asked; what to do."""
     if found := missing(workspace):
         return found
-    reason = error.message.splitlines()[0] if isinstance(error, NerError) else "Airflow does not answer"
+    silent = "Airflow does not answer" if isinstance(error, httpx.HTTPError) else "what answers there is no Airflow"
+    reason = headline(error) if isinstance(error, NerError) else silent
     remedy = "See that it runs there and takes the gateway's NER_AIRFLOW_USER and NER_AIRFLOW_PASSWORD"
     remedy = remedy if elsewhere() else "Start the system with `ner up`"
     detail = f"{reason} ({access(workspace).url}). {remedy}, then try again."

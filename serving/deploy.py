@@ -148,8 +148,8 @@ def start_gateway(workspace: Workspace, announce: Callable[[str], None] = print)
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
-        except OSError:
-            raise state.occupied(host, port) from None
+        except (OSError, UnicodeError) as error:  # a name that no domain can have is a UnicodeError
+            raise state.cannot_listen(error, host, port) from None
     log = state.log_file(workspace)
     log.parent.mkdir(parents=True, exist_ok=True)
     announce(f"starting the gateway on port {port} (log: {log.relative_to(workspace.root)})")

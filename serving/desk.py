@@ -15,7 +15,7 @@ from pipeline.errors import NerError
 from serving import dag_runs
 from serving.actions import Action, ActionLog, Kind
 from serving.airflow_api import AirflowClient
-from serving.problems import Problem
+from serving.problems import Problem, headline
 
 if TYPE_CHECKING:
     from serving.facts_reader import FactsReader
@@ -89,6 +89,9 @@ class Desk:
         except Problem as problem:
             self.log.end(action, "failed", problem.detail)
             raise
+        except BaseException as error:  # whatever it is, it must not keep others out
+            self.log.end(action, "failed", _unexpected(error))
+            raise
         finally:
             await self.log.save()
         return action
@@ -134,7 +137,7 @@ class Desk:
         async with self._asking:
             try:
                 return await asyncio.to_thread(ask)
-            except (NerError, httpx.HTTPError) as error:
+            except (NerError, httpx.HTTPError, ValueError, LookupError, TypeError) as error:  # or its answer is no JSON
                 if self._airflow:
                     self._airflow.close()
                     self._airflow = None  # its password may be another after a restart
@@ -149,13 +152,13 @@ class Desk:
             self.log.end(action, "success", message)
         except NerError as error:
             remedy = f" {error.remedy}" if error.remedy else ""
-            self.log.end(action, "failed", f"{error.message}.{remedy}")
+            self.log.end(action, "failed", f"{headline(error)}.{remedy}")
         except asyncio.CancelledError:
             self.log.end(action, "failed", "The gateway was stopped meanwhile.")
             raise
         except Exception as error:
             log.exception("action failed", extra={"fields": {"id": action.id}})
-            self.log.end(action, "failed", f"Unexpected error ({type(error).__name__}); the gateway's log has more.")
+            self.log.end(action, "failed", _unexpected(error))
         finally:
             self._facts.forget()
             await self.log.save()
@@ -172,16 +175,14 @@ class Desk:
         from pipeline import registry
 
         language, by = action.language, f"operator's desk ({action.who}), request {action.request_id}"
-        now = await asyncio.to_thread(self._board.config.resolve, language, None)
-        if champion is not None and (now is None or now.version != champion):
-            has = f"version {now.version} is champion" if now else "there is no champion"
-            raise NerError(f"nothing was rolled back: {has}, not version {champion} as the page showed")
-        version = await asyncio.to_thread(registry.rollback, self._workspace, language, by=by, reason=action.reason)
+        version = await asyncio.to_thread(
+            registry.rollback, self._workspace, language, expected=champion, by=by, reason=action.reason
+        )
         try:
             return f"Version {version} is champion again. {await self._deploy(language)}"
         except NerError as error:
             raise NerError(
-                f"version {version} is champion again in the registry, but does not come up: {error.message}",
+                f"version {version} is champion again in the registry, but does not come up: {headline(error)}",
                 remedy="What was live before still answers.",
             ) from error
 
@@ -189,3 +190,7 @@ class Desk:
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def _unexpected(error: BaseException) -> str:
+    return f"Unexpected error ({type(error).__name__}); the gateway's log has more."

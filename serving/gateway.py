@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import logging
 import signal
 import socket
@@ -16,6 +15,7 @@ from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
+from pipeline.environment import check_threads
 from pipeline.errors import NerError
 from pipeline.settings import Workspace
 from serving import corrections, page, routes, schemas, state
@@ -25,6 +25,7 @@ from serving.config import GatewayConfig, workspace_config
 from serving.connections import allow_descriptors
 from serving.desk import Desk
 from serving.facts_reader import FactsReader
+from serving.folders import remove_leftovers
 from serving.guard import Guard
 from serving.heads import HeadGuard
 from serving.middleware import HeadMethod, JsonFormatter, Surround
@@ -67,7 +68,9 @@ def create_app(config: GatewayConfig) -> FastAPI:
     async def answer_nobody(request: Request, error: ClientDisconnect) -> Response:
         return Response(status_code=499)  # the caller has gone; the number is for the log
 
-    app = FastAPI(title="Names in text", version="1", docs_url=None, redoc_url=None, lifespan=lifespan)
+    app = FastAPI(
+        title="Names in text", version="1", docs_url=None, redoc_url=None, redirect_slashes=False, lifespan=lifespan
+    )
     app.state.board = board
     app.add_middleware(Afterwards)
     app.add_middleware(HeadGuard, metrics=board.metrics, hosts=config.hosts)
@@ -95,7 +98,7 @@ def listen(host: str, port: int) -> socket.socket:
     """A listening socket.
 
     Raises:
-        NerError: the port is occupied or the address is not this machine's.
+        NerError: the port is occupied or not ours to take, or the address is not this machine's.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # the protocol named: asyncio sends small packets at once (TCP_NODELAY) only where it is, else answers wait 40 ms
@@ -106,11 +109,9 @@ def listen(host: str, port: int) -> socket.socket:
     try:
         listener.bind((host, port))
         listener.listen(BACKLOG)
-    except OSError as error:
+    except (OSError, UnicodeError) as error:
         listener.close()
-        if error.errno == errno.EADDRINUSE:
-            raise state.occupied(host, port) from None
-        raise NerError(f"cannot listen: {error.strerror}", where=f"{host}:{port}") from None
+        raise state.cannot_listen(error, host, port) from None
     return listener
 
 
@@ -118,10 +119,12 @@ async def serve(workspace: Workspace) -> None:
     """Run the workspace's gateway until it is told to stop (SIGTERM, SIGINT); its slots end with it.
 
     Raises:
-        NerError: the port is occupied, or a parameter means nothing here.
+        NerError: the address cannot be listened on, or the environment names no number of threads.
     """
+    check_threads()
     host, port = state.address(workspace)
     listener = listen(host, port)
+    remove_leftovers(state.slot_folders(workspace))
     config = workspace_config(workspace, state.new_token(workspace))
     allow_descriptors(config.connections)
     server = make_server(create_app(config), config.connections)

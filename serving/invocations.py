@@ -18,15 +18,16 @@ from serving.slots import Slot
 
 log = logging.getLogger("serving")
 JSON, CSV = "application/json", "text/csv"
+COLUMN = "text"
 SHAPES = ("inputs", "instances", "dataframe_split", "dataframe_records")
 
 
 def count(body: bytes, media_type: str, limits: Limits) -> int:
-    """The number of rows of a body, which is within the limits.
+    """The number of rows of a body, which is within the limits and gives the model texts.
 
     Raises:
-        Problem: it is not (413), cannot be read (400), has none of MLflow's shapes, more than that, or what it cannot
-            hold (422).
+        Problem: it is not (413), cannot be read (400), has none of MLflow's shapes, more than that, what it cannot
+            hold, or anything but texts, with the place (422).
     """
     rows, characters = _count_csv(body) if media_type == CSV else _count_json(parse_json(body))
     check_size(rows, characters, limits)
@@ -51,23 +52,72 @@ def _count_json(value: Any) -> tuple[int, int]:
     if more := sorted(set(value) - {*found}):
         # with ``params`` a caller could speak to the model past the gateway; MLflow takes some other fields for such
         raise invalid(f"{found[0]} must stand alone.", "/params" if "params" in more else "")
-    shape, data = found[0], value[found[0]]
+    shape, characters = found[0], _characters(value)
+    data, where = value[shape], f"/{shape}"
     if shape == "dataframe_split":
-        data = data.get("data") if isinstance(data, dict) else None
-        if not isinstance(data, list):
-            raise invalid("dataframe_split must be an object with a list of rows as its data.", "/dataframe_split")
-    if shape == "dataframe_records" and not isinstance(data, list):
-        raise invalid("dataframe_records must be a list of rows.", "/dataframe_records")
-    return _rows(data), _characters(value)
+        return _count_split(data, where), characters
+    if isinstance(data, dict) and shape in ("inputs", "instances"):
+        return _count_columns(data, where), characters
+    if not isinstance(data, list):
+        raise invalid(f"{shape} must be a list of rows.", where)
+    for index, row in enumerate(data):
+        if isinstance(row, dict):
+            # a table has empty places; elsewhere MLflow reads a null as the word None
+            _check_text(row.get(COLUMN), f"{where}/{index}/{COLUMN}", null=shape == "dataframe_records")
+        elif shape == "dataframe_records":
+            raise invalid(f"Each row must be an object with {COLUMN}, a string.", f"{where}/{index}")
+        else:
+            _check_text(row, f"{where}/{index}")
+    return len(data), characters
 
 
-def _rows(data: Any) -> int:
-    """Rows of a list of rows, of columns by name, or of a single value."""
-    if isinstance(data, list):
-        return len(data)
-    if isinstance(data, dict):
-        return max((_rows(column) for column in data.values() if isinstance(column, list)), default=1)
-    return 1
+def _check_text(value: Any, where: str, *, null: bool = False) -> None:
+    if not isinstance(value, str) and not (null and value is None):
+        raise invalid(f"Each row must be a string, or have {COLUMN}, a string.", where)
+
+
+def _count_columns(columns: dict[str, Any], where: str) -> int:
+    """Rows of columns by name, which are lists of one length, or single values.
+
+    What pandas' ``to_dict()`` makes, values by index, MLflow would read as the text of one row.
+    """
+    if COLUMN not in columns:
+        raise invalid(f"There must be a column {COLUMN}.", where)
+    texts, place = columns[COLUMN], f"{where}/{COLUMN}"
+    if isinstance(texts, list):
+        for index, text in enumerate(texts):
+            _check_text(text, f"{place}/{index}")
+    else:
+        _check_text(texts, place)
+    size = _length(texts)
+    if any(isinstance(column, dict) or _length(column) != size for column in columns.values()):
+        raise invalid("Columns must be lists of one length, or single values.", where)  # MLflow would repeat texts
+    return 1 if size is None else size
+
+
+def _length(column: Any) -> int | None:
+    """The length of a list; None for a single value."""
+    return len(column) if isinstance(column, list) else None
+
+
+def _count_split(table: Any, where: str) -> int:
+    """Rows of pandas' orientation ``split``."""
+    rows = table.get("data") if isinstance(table, dict) else None
+    if not isinstance(rows, list):
+        raise invalid("dataframe_split must be an object with a list of rows as its data.", where)
+    columns = table.get("columns")
+    if not isinstance(columns, list) or columns.count(COLUMN) != 1:
+        raise invalid(f"columns must be a list with {COLUMN} once.", f"{where}/columns")
+    at = columns.index(COLUMN)
+    for number, row in enumerate(rows):
+        place = f"{where}/data/{number}"
+        if not isinstance(row, list) or len(row) != len(columns):
+            raise invalid("Each row must be a list with a value for each column.", place)
+        _check_text(row[at], f"{place}/{at}", null=True)
+    index = table.get("index")
+    if index is not None and not (isinstance(index, list) and len(index) == len(rows)):  # a longer one repeats rows
+        raise invalid("index must be a list with a value for each row.", f"{where}/index")
+    return len(rows)
 
 
 def _characters(value: Any) -> int:

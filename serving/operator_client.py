@@ -104,5 +104,10 @@ def post(gateway: state.GatewayState, path: str, value: dict[str, Any]) -> dict[
         raise NerError(told, where=gateway.url, transient=True) from None
     answer = response.json()
     if response.status_code != 200:
-        raise NerError(answer.get("detail", "the switch failed"), where=f"{gateway.url}{path}")
+        logs = Path(gateway.token_file).parent / "logs"
+        raise NerError(
+            answer.get("detail", "the switch failed"),
+            where=f"{gateway.url}{path}",
+            remedy=f"The logs of the gateway and of the versions it starts are in {logs}.",
+        )
     return answer

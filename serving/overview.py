@@ -8,6 +8,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from pipeline.errors import NerError
+from pipeline.registry.store import made
 from pipeline.settings import Workspace
 from serving.components import PARTS, Addresses, listening
 from serving.supervising import read_system
@@ -30,13 +32,17 @@ def models(workspace: Workspace) -> list[dict[str, Any]]:
 
     live = live_versions(deploy.status(workspace))
     found = []
-    has_registry = (workspace.paths.mlruns / "mlflow.db").is_file()
+    has_registry, problem = made(workspace), None
     for language in workspace.languages:
         entry: dict[str, Any] = {"language": language, "live": live.get(language), "champion": None}
-        if has_registry:
+        if has_registry and not problem:
             from pipeline.registry import champion
 
-            if best := champion(workspace, language):
+            try:
+                best = champion(workspace, language)
+            except NerError as error:  # what runs is told all the same
+                best, problem = None, str(error)
+            if best:
                 entry |= {
                     "model": best.name,
                     "champion": best.version,
@@ -47,7 +53,7 @@ def models(workspace: Workspace) -> list[dict[str, Any]]:
                     "profile": best.profile,
                     "test_f1": best.scores,
                 }
-        found.append(entry)
+        found.append(entry | ({"problem": problem} if problem else {}))
     return found
 
 
@@ -87,10 +93,14 @@ def show(workspace: Workspace, *, as_json: bool = False) -> None:
     console.print(table)
     for model in told["models"]:
         console.print(_model_line(model), highlight=False)
+    for problem in {model["problem"] for model in told["models"] if "problem" in model}:
+        console.print(problem, highlight=False, markup=False)
 
 
 def _model_line(model: dict[str, Any]) -> str:
     live = f"live: version {model['live']}" if model["live"] else "nothing live"
+    if "problem" in model:
+        return f"{model['language']}: champion unknown; {live}"
     if not model["champion"]:
         return f"{model['language']}: no champion; {live}"
     scores = ", ".join(f"{corpus} {value:.2f}" for corpus, value in model["test_f1"].items())

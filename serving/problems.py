@@ -7,6 +7,8 @@ from typing import Any
 
 from starlette.responses import JSONResponse
 
+from pipeline.errors import NerError
+
 MEDIA_TYPE = "application/problem+json"
 
 
@@ -57,6 +59,11 @@ class Problem(Exception):
     def response(self, request_id: str) -> JSONResponse:
         """The HTTP answer."""
         return JSONResponse(self.to_json(request_id), self.status, headers=self.headers, media_type=MEDIA_TYPE)
+
+
+def headline(error: NerError) -> str:
+    """The first line of an error's message: the others quote logs, with their paths."""
+    return error.message.partition("\n")[0]
 
 
 def too_large(detail: str, where: str | None = None) -> Problem:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Sequence
 
@@ -10,25 +9,6 @@ import httpx
 
 from pipeline.errors import NerError
 from pipeline.settings import Workspace
-
-
-def named_gateway() -> str | None:
-    """The address in ``NER_GATEWAY_URL``; None where the gateway is this machine's.
-
-    Raises:
-        NerError: it is no address.
-    """
-    named = os.environ.get("NER_GATEWAY_URL")
-    if not named:
-        return None
-    try:
-        url = httpx.URL(named)
-    except httpx.InvalidURL:
-        url = httpx.URL("")
-    if url.scheme not in ("http", "https") or not url.host:
-        remedy = "Give it whole: http://gateway:8000."
-        raise NerError(f"no address of a gateway: {named!r}", where="$NER_GATEWAY_URL", remedy=remedy)
-    return named.rstrip("/")
 
 
 def live_on(gateway: str) -> dict[str, str | None]:
@@ -70,6 +50,8 @@ def await_live(
     found = {code: champion(workspace, code) for code in languages or workspace.languages}
     wanted = {code: str(best.version) for code, best in found.items() if best}
     deadline = time.monotonic() + patience
+    if not live_on(gateway):
+        announce(f"{gateway} does not answer, or has nothing live: waiting up to {patience:.0f} s")
     while late := _late(wanted, live_on(gateway)):
         if time.monotonic() > deadline:
             told = f"{', '.join(late)}: the champion is not live after {patience:.0f} s"

@@ -15,7 +15,7 @@ from serving.facts_reader import FactsReader
 from serving.guard import Guard
 from serving.metrics import CONTENT_TYPE
 from serving.payload import json_response, parse_json, parse_request, read_body, require_type, unless_gone
-from serving.problems import Problem, invalid
+from serving.problems import Problem, headline, invalid
 from serving.switchboard import LONG, Switchboard
 
 ENTITIES = {
@@ -141,10 +141,10 @@ def operator(board: Switchboard, guard: Guard) -> APIRouter:
         """Bring a version of a language live, with no request dropped."""
         value = await read(request)
         version = value.get("version")
-        if not (isinstance(version, str) and version.isdecimal() and len(version) < 10):
+        if not (isinstance(version, str) and version.isascii() and version.isdigit() and len(version) < 10):
             raise invalid('version must be a string of digits, such as "3".', "/version")
         try:
-            action = await board.deploy(value["language"], version)
+            action = await board.deploy(value["language"], str(int(version)))
         except NerError as error:
             raise _failed(error) from error
         return json_response({"action": action, **board.routes[value["language"]].describe()})
@@ -177,4 +177,4 @@ def operator(board: Switchboard, guard: Guard) -> APIRouter:
 
 def _failed(error: NerError) -> Problem:
     logging.getLogger("serving").error("switch failed", extra={"fields": {"error": str(error)}})
-    return Problem(409, "switch-failed", "The switch failed; nothing has changed", error.message)
+    return Problem(409, "switch-failed", "The switch failed; nothing has changed", headline(error))

@@ -14,6 +14,7 @@ from typing import Any
 
 from pipeline.tokenize import sentence_starts
 from serving.answers import ModelFailed
+from serving.borders import visible
 from serving.languages import AUTO, CYRILLIC, CYRILLIC_LANGUAGES, LATIN, detect
 
 FEW_LETTERS = 4  # of the scripts that are served: fewer do not tell a sentence's language
@@ -151,7 +152,8 @@ def put_together(
 
     Returns:
         ``language`` and ``model`` of the main language, ``entities`` and, if there, ``tokens``, in order; where several
-        languages answered also ``models``, by language, and the ``language`` of each entity and token.
+        languages answered also ``models``, by language, and the ``language`` of each entity and token. Entities begin
+        and end with what can be seen (:func:`serving.borders.visible`).
 
     Raises:
         ModelFailed: an entity lies across runs.
@@ -167,5 +169,7 @@ def put_together(
                 for part, answer in zip(parts, answers, strict=True)
                 for each in part.placed(answer[kind], text)
             ]
+            if kind == "entities":  # here, so that models registered before answer so too
+                placed = [seen for each in placed if (seen := visible(text, each))]
             result[kind] = sorted(placed, key=lambda each: each["start"])
     return result

@@ -13,9 +13,9 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from pipeline.environment import quiet_environment, without_secrets
+from serving.folders import SlotFolder, slot_folder
 from serving.processes import family_of, is_running, resident_bytes, signal_group
 from serving.tickets import FOLDER
 
@@ -93,23 +93,30 @@ class ServedProcess:
     ``port`` is where it will listen, ``tickets`` the folder in which it looks for the tickets of its calls.
     """
 
-    def __init__(self, process: asyncio.subprocess.Process, port: int, folder: TemporaryDirectory) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, port: int, folder: SlotFolder) -> None:
         self.port = port
-        self.tickets = Path(folder.name) / "tickets"
+        self.tickets = folder.path / "tickets"
         self._process = process
-        self._folder = folder
+        self._folder: SlotFolder | None = folder
         self._killed = asyncio.Event()
 
     @classmethod
     async def start(
-        cls, model: ServedModel, log: Path, *, tracking_uri: str | None, timeout: float, nice: int
+        cls,
+        model: ServedModel,
+        log: Path,
+        *,
+        tracking_uri: str | None,
+        timeout: float,
+        nice: int,
+        folders: Path | None,
     ) -> ServedProcess:
         """Start the process; arguments as of :class:`serving.slots.Slot`. It does not answer yet."""
         port = free_port()
         # an empty folder to start in (nothing to import by chance), one for what MLflow downloads, one for tickets
-        folder = TemporaryDirectory(prefix="ner-slot-", ignore_cleanup_errors=True)
+        folder = slot_folder(folders)
         try:
-            cwd, tmp, tickets = (Path(folder.name) / name for name in ("cwd", "tmp", "tickets"))
+            cwd, tmp, tickets = (folder.path / name for name in ("cwd", "tmp", "tickets"))
             for each in (cwd, tmp, tickets):
                 each.mkdir()
             log.parent.mkdir(parents=True, exist_ok=True)
@@ -124,9 +131,10 @@ class ServedProcess:
                     cwd=cwd,
                     env=serve_environment(tracking_uri, timeout) | {"TMPDIR": str(tmp), FOLDER: str(tickets)},
                     start_new_session=True,
+                    pass_fds=(folder.lock,),
                 )
         except BaseException:
-            folder.cleanup()
+            folder.remove()
             raise
         return cls(process, port, folder)
 
@@ -175,4 +183,6 @@ class ServedProcess:
         finally:
             signal_group(self.pid, signal.SIGKILL)
             await self._process.wait()
-            self._folder.cleanup()
+            if self._folder is not None:
+                self._folder.remove()
+                self._folder = None

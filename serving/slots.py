@@ -66,16 +66,25 @@ class Slot:
         tracking_uri: MLflow's tracking address, needed for ``models:/`` addresses.
         timeout: seconds a request may take.
         nice: how far the process stands back for others, 0 to 19.
+        folders: where to make the folder that it works in; None: among the system's temporary ones.
     """
 
     def __init__(
-        self, model: ServedModel, log: Path, *, tracking_uri: str | None = None, timeout: float = 60, nice: int = 0
+        self,
+        model: ServedModel,
+        log: Path,
+        *,
+        tracking_uri: str | None = None,
+        timeout: float = 60,
+        nice: int = 0,
+        folders: Path | None = None,
     ) -> None:
         self.model = model
         self.log = log
         self.tracking_uri = tracking_uri
         self.timeout = timeout
         self.nice = nice
+        self.folders = folders
         self.port = 0
         self.in_flight = 0
         self._process: ServedProcess | None = None
@@ -125,7 +134,12 @@ class Slot:
             NerError: it ended or stayed silent; the end of its log is in the message.
         """
         self._process = await ServedProcess.start(
-            self.model, self.log, tracking_uri=self.tracking_uri, timeout=self.timeout, nice=self.nice
+            self.model,
+            self.log,
+            tracking_uri=self.tracking_uri,
+            timeout=self.timeout,
+            nice=self.nice,
+            folders=self.folders,
         )
         self.port, self._tickets = self._process.port, self._process.tickets
         self._client = httpx.AsyncClient(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import secrets
 from dataclasses import asdict, dataclass
@@ -49,6 +50,11 @@ def log_file(workspace: Workspace, name: str = "gateway") -> Path:
     return workspace.paths.run / "logs" / f"{name}.log"
 
 
+def slot_folders(workspace: Workspace) -> Path:
+    """Where slots have their folders."""
+    return workspace.paths.run / "slots"
+
+
 def address(workspace: Workspace) -> tuple[str, int]:
     """Host and port to listen on: ``NER_BIND`` and ``NER_GATEWAY_PORT`` before ``serving.host`` and ``serving.port``.
 
@@ -74,6 +80,19 @@ def occupied(host: str, port: int) -> NerError:
         where=f"{host}:{port}",
         remedy="End that program, or choose another port: NER_GATEWAY_PORT=8001, or serving.port in params.yaml.",
     )
+
+
+def cannot_listen(error: OSError | UnicodeError, host: str, port: int) -> NerError:
+    """The error of an address that cannot be listened on: occupied, not this machine's, or not ours to take."""
+    code = getattr(error, "errno", None)
+    if code == errno.EADDRINUSE:
+        return occupied(host, port)
+    if code in (errno.EACCES, errno.EPERM):
+        remedy = "Choose a port from 1024 upwards: NER_GATEWAY_PORT=8001, or serving.port in params.yaml."
+    else:
+        remedy = "Give an address of this machine, such as 127.0.0.1: NER_BIND, or serving.host in params.yaml."
+    reason = getattr(error, "strerror", None) or "no such address"
+    return NerError(f"cannot listen: {reason}", where=f"{host}:{port}", remedy=remedy)
 
 
 def write_state(workspace: Workspace, host: str, port: int) -> GatewayState:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pipeline.registry.champions import ModelVersionInfo, challenger, champion, rollback
 from pipeline.registry.promotion import Promotion, promote
-from pipeline.registry.registration import Registration, register
+from pipeline.registry.registration import Registration, known_version, register
 from pipeline.registry.store import model_name, open_store, tracking_uri
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "Registration",
     "challenger",
     "champion",
+    "known_version",
     "model_name",
     "open_store",
     "promote",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from pipeline.errors import NerError
 from pipeline.registry import journal
 from pipeline.registry.journal import PREVIOUS, ROLLED_BACK, SINCE, Switch
-from pipeline.registry.registration import alias_version
+from pipeline.registry.registration import alias_version, known_version
 from pipeline.registry.store import CHALLENGER, CHAMPION, exclusive, model_name, open_store
 from pipeline.settings import Workspace
 
@@ -103,7 +103,13 @@ def crown(client: MlflowClient, name: str, version: str) -> None:
 
 
 def rollback(
-    workspace: Workspace, language: str, version: str | None = None, *, by: str | None = None, reason: str | None = None
+    workspace: Workspace,
+    language: str,
+    version: str | None = None,
+    *,
+    expected: str | None = None,
+    by: str | None = None,
+    reason: str | None = None,
 ) -> str:
     """Make the champion before this one champion again (or ``version``, if given); returns its version.
 
@@ -113,14 +119,14 @@ def rollback(
         workspace: whose registry.
         language: code.
         version: which to go back to.
+        expected: the version that is taken for the champion; where another is by now, nothing is rolled back.
         by: who or what orders it; by default the user, or the DAG's run, of this process.
         reason: why, in a line of 200 characters at most.
 
     Raises:
-        NerError: there is no champion, none before it, or no such version; or the reason is too long.
+        NerError: there is no champion, not the expected one, none before it, or no such version, or that is champion
+            already; or the reason is too long.
     """
-    from mlflow.exceptions import MlflowException
-
     reason = journal.checked_reason(reason)
     name = model_name(workspace, language)
     with exclusive(workspace.paths.mlruns / f".{name}.lock"):
@@ -130,13 +136,17 @@ def rollback(
             raise NerError(
                 f"{name} has no champion to roll back", remedy=f"Train and promote one: ner register -l {language}"
             )
-        target = version or client.get_model_version(name, current).tags.get(PREVIOUS)
-        if target is None or target == current:
+        if expected is not None and current != expected:
+            raise NerError(f"nothing was rolled back: version {current} is champion, not version {expected}")
+        named = client.get_model_version(name, current).tags.get(PREVIOUS) if version is None else version
+        if named is None:
             raise NerError(f"{name} has no champion before version {current}", remedy="Name the version to go back to.")
-        try:
-            tags = client.get_model_version(name, target).tags
-        except MlflowException:
-            raise NerError(f"{name} has no version {target}", remedy="ner status lists the versions.") from None
+        target = known_version(client, name, named)
+        if target is None:
+            raise NerError(f"{name} has no version {named}", remedy="The page /models and MLflow list the versions.")
+        if target == current:
+            raise NerError(f"{name} version {current} is champion already", remedy="Name the version to go back to.")
+        tags = client.get_model_version(name, target).tags
         if ROLLED_BACK in tags and version is None:
             raise NerError(
                 f"{name} version {target}, the champion before, was itself rolled back at {tags[ROLLED_BACK]}",

@@ -105,6 +105,20 @@ def alias_version(client: MlflowClient, name: str, alias: str) -> str | None:
         raise
 
 
+def known_version(client: MlflowClient, name: str, version: str) -> str | None:
+    """A version as the registry writes it (MLflow takes "02" for "2"), or None if there is no such version."""
+    from mlflow.exceptions import MlflowException
+
+    if not version.isdecimal() or len(version) > 9:
+        return None
+    try:
+        return str(client.get_model_version(name, str(int(version))).version)
+    except MlflowException as error:
+        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+            return None
+        raise
+
+
 def remove_incomplete(client: MlflowClient, experiment: str) -> list[str]:
     """Remove the runs that a killed registration left, with their versions, models and files; returns their ids.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
+import re
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -25,6 +26,7 @@ log = logging.getLogger(__name__)
 LOCK_SECONDS = 300  # a registration, which copies a model, holds its lock longest
 SILENT_SECONDS = 1  # of waiting, before it is worth a word
 POLL_SECONDS = 0.1
+_CREDENTIALS = re.compile(r"//[^/@\s]*@")
 SUFFIXED = ("smoke", "demo")  # profiles whose models must never be taken for, or compared with, real ones
 
 
@@ -36,6 +38,11 @@ def tracking_uri(workspace: Workspace) -> str:
 def database(workspace: Workspace) -> Path:
     """The workspace's own MLflow database."""
     return workspace.paths.mlruns / "mlflow.db"
+
+
+def made(workspace: Workspace) -> bool:
+    """Whether there is a registry to read: the workspace's own, or one that ``MLFLOW_TRACKING_URI`` names."""
+    return bool(os.environ.get("MLFLOW_TRACKING_URI")) or database(workspace).is_file()
 
 
 def model_name(workspace: Workspace, language: str) -> str:
@@ -101,6 +108,9 @@ def open_store(workspace: Workspace) -> MlflowClient:
     """MLflow's client for the workspace; makes the database where there is none, and MLflow's default for the process.
 
     Call it before anything else starts on a fresh database: MLflow's own migrations are not safe beside each other.
+
+    Raises:
+        NerError: there is no MLflow at ``MLFLOW_TRACKING_URI``, or the database cannot be read.
     """
     silence_telemetry()
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
@@ -109,16 +119,63 @@ def open_store(workspace: Workspace) -> MlflowClient:
     logging.getLogger("mlflow").setLevel(logging.WARNING)
 
     uri = tracking_uri(workspace)
+    own = uri == f"sqlite:///{database(workspace)}"
+    if not own:
+        _require_folder(uri)
     with _environment_kept("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"):
         mlflow.set_tracking_uri(uri)
         mlflow.set_registry_uri(uri)
     with exclusive(workspace.paths.mlruns / ".store.lock"):
-        client = mlflow.MlflowClient(uri, uri)
-        client.search_experiments(max_results=1)
-        if uri == f"sqlite:///{database(workspace)}":
+        client = _client(uri)
+        if own:
             _use_write_ahead_log(database(workspace))
             _follow_move(workspace)
     return client
+
+
+def _client(uri: str) -> MlflowClient:
+    """A client that has been answered once.
+
+    Raises:
+        NerError: none is to be had.
+    """
+    import mlflow
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        client = mlflow.MlflowClient(uri, uri)
+        client.search_experiments(max_results=1)
+    except (mlflow.MlflowException, SQLAlchemyError, ValueError, ImportError) as error:
+        reason = _CREDENTIALS.sub("//…@", str(error).strip().partition("\n")[0])
+        raise _unreadable(f"MLflow's registry cannot be read: {reason}") from error
+    return client
+
+
+def _require_folder(uri: str) -> None:
+    """Refuse a database in a folder that is not there, which MLflow would make, or cannot write to.
+
+    Raises:
+        NerError: it is such.
+    """
+    scheme, _, path = uri.partition(":///")
+    if scheme.partition("+")[0] != "sqlite" or not path or path.startswith(":memory:"):
+        return
+    file = Path(path.partition("?")[0])
+    if not file.parent.is_dir():
+        raise _unreadable(f"there is no folder {file.parent} for MLflow's database")
+    if file.is_dir() or not os.access(file if file.exists() else file.parent, os.W_OK):
+        raise _unreadable(f"{file} cannot be MLflow's database: it is a folder, or must not be written")
+
+
+def _unreadable(message: str) -> NerError:
+    if not os.environ.get("MLFLOW_TRACKING_URI"):
+        return NerError(message, where="mlruns/mlflow.db")
+    return NerError(
+        message,
+        where="MLFLOW_TRACKING_URI",
+        remedy="Give an address such as http://127.0.0.1:5000, or sqlite:////srv/mlflow.db in a folder that is there; "
+        "without it, the workspace's own registry is used.",
+    )
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from serving.page import view
 from serving.page.examples import EXAMPLES
 from serving.page.form import MEDIA_TYPE, Form
 from serving.page.rendering import HERE, render, render_page
-from serving.payload import json_response, read_body, require_type, to_json, unless_gone
+from serving.payload import read_body, require_type, to_json, unless_gone
 from serving.problems import Problem, invalid
 
 if TYPE_CHECKING:
@@ -70,11 +70,6 @@ def add_page(app: FastAPI, board: Switchboard) -> None:
             }
             shown = present(text, answer, board, asked=language)
             return HTMLResponse(render("result.html", result=shown, problem=None, request_id=""))
-
-    @app.get("/favicon.ico", include_in_schema=False)
-    async def icon() -> Response:
-        """No icon at the old place; the page names its own."""
-        return json_response({}, 404)
 
 
 def present(text: str, result: dict[str, Any], board: Switchboard, *, asked: str) -> dict[str, Any]:

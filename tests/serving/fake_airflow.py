@@ -10,7 +10,7 @@ from typing import Any
 import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse
+from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from serving.gateway import listen
@@ -27,6 +27,7 @@ class FakeAirflow:
         self.tasks: dict[tuple[str, str], list[dict[str, Any]]] = {}
         self.events: dict[tuple[str, str], list[tuple[str, str]]] = {}
         self.notes: list[str] = []
+        self.page: str | None = None  # what is answered, with 200, in place of JSON
         self.user, self.password = "admin", ""
         root = "/api/v2"
         routes = [
@@ -69,7 +70,9 @@ class FakeAirflow:
         right = await request.json() == {"username": self.user, "password": self.password}
         return JSONResponse({"access_token": "t"}, 201) if right else JSONResponse({}, 401)
 
-    async def _dags(self, request: Request) -> JSONResponse:
+    async def _dags(self, request: Request) -> Response:
+        if self.page is not None:
+            return HTMLResponse(self.page)
         return JSONResponse({"dags": [{"dag_id": dag, "is_paused": of} for dag, of in self.paused.items()]})
 
     async def _active(self, request: Request) -> JSONResponse:

@@ -183,8 +183,12 @@ def test_what_is_served_follows_the_registry(workspace: Workspace) -> None:
     assert "no gateway runs" in said
     assert state.read_state(workspace) is None, "a rollback starts none"
     assert "no gateway runs" in ner(workspace, "deploy", "--watch")
+    left = set(state.slot_folders(workspace).glob("ner-slot-*"))
+    assert len(left) == 2, "the killed gateway could not remove the folders of its slots"
     (revived,) = deploy.deploy(workspace)
     assert (revived.action, revived.version) == ("started", "2")
+    now = set(state.slot_folders(workspace).glob("ner-slot-*"))
+    assert (len(now), now & left) == (1, set()), "the next one has"
 
     gateway = state.read_state(workspace)
     assert "version 1 is live" in ner(workspace, "rollback", "en", "--version", "1")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -15,13 +16,15 @@ import pytest
 from click.testing import CliRunner
 
 from pipeline.errors import NerError
-from pipeline.registry import champion, journal
-from pipeline.registry.champions import ROLLED_BACK
+from pipeline.registry import champion, journal, rollback
+from pipeline.registry.champions import ROLLED_BACK, crown
 from pipeline.registry.store import open_store
 from pipeline.settings import Workspace, overlay
 from serving import airflow_setup, dag_runs
 from serving.actions import ActionLog
 from serving.cli import commands
+from serving.config import workspace_config
+from serving.middleware import JsonFormatter
 from serving.slots import ServedModel
 from tests.serving import registry
 from tests.serving.fake_airflow import FakeAirflow
@@ -127,6 +130,45 @@ def test_an_order_from_a_page_that_is_out_of_date_rolls_nothing_back(harness: An
         assert champion(workspace, "en").version == "1"
 
     run(harness, workspace, use)
+
+
+def test_a_promotion_in_the_last_moment_is_not_rolled_back(
+    harness: Any, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pipeline import registry as models
+
+    rolling = models.rollback
+
+    def promoted_before(*given: Any, **named: Any) -> str:
+        crown(open_store(workspace), "ner-en", registry.add_version(workspace))
+        return rolling(*given, **named)
+
+    async def use(client: httpx.AsyncClient, made: Any) -> None:
+        monkeypatch.setattr(models, "rollback", promoted_before)
+        found = await ended(client, await order(client, "rollback", language="en", champion="2"))
+        assert (found["state"], "version 3 is champion, not version 2" in found["message"]) == ("failed", True), found
+        assert champion(workspace, "en").version == "3"
+
+    run(harness, workspace, use)
+
+
+@pytest.mark.parametrize("named", ["2", "02", "\u0662"])
+def test_the_champion_is_not_rolled_back_to_itself(workspace: Workspace, named: str) -> None:
+    with pytest.raises(NerError, match="version 2 is champion already"):
+        rollback(workspace, "en", named)
+    assert ROLLED_BACK not in open_store(workspace).get_model_version("ner-en", "2").tags
+    for unknown in ("99", "", "two", "-1", "9" * 30):
+        with pytest.raises(NerError, match=f"no version {unknown}"):
+            rollback(workspace, "en", unknown)
+    assert rollback(workspace, "en", "01") == "1"
+    assert champion(workspace, "en").version == "1"
+
+
+def test_the_gateway_asks_the_registry_before_it_starts_a_version(workspace: Workspace) -> None:
+    resolve = workspace_config(workspace, "token").resolve
+    assert resolve("en", "99") is None
+    assert resolve("ru", "1") is None
+    assert resolve("en", "01") == ServedModel("en", "ner-en", "1", "models:/ner-en/1")
 
 
 def test_a_version_that_does_not_come_up_leaves_what_was_live(harness: Any, workspace: Workspace) -> None:
@@ -271,6 +313,35 @@ def test_without_airflow_the_answer_says_what_to_do(harness: Any, airflow: FakeA
         assert (await order(client, "deploy", language="en")).status_code == 202, "a switch needs no Airflow"
 
     run(harness, workspace, use)
+
+
+def test_whatever_goes_wrong_an_action_ends_and_keeps_nobody_out(
+    harness: Any, airflow: FakeAirflow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def use(client: httpx.AsyncClient, made: Any) -> None:
+        airflow.page = "<html>sign in</html>"
+        refused = await order(client, "retrain", language="en")
+        assert (refused.status_code, refused.json()["type"]) == (503, "urn:ner:problem:no-airflow")
+        assert "is no Airflow" in refused.json()["detail"]
+        airflow.page = None
+        with monkeypatch.context() as patch:
+            patch.setattr(dag_runs, "start", lambda *given: 1 / 0)
+            assert (await order(client, "retrain", language="en")).status_code == 500
+        latest, first = (await client.get("/admin/actions")).json()["actions"]
+        assert (first["state"], "is no Airflow" in first["message"]) == ("failed", True)
+        assert latest["state"] == "failed"
+        assert latest["message"].startswith("Unexpected error (ZeroDivisionError)")
+        assert (await order(client, "retrain", language="en")).status_code == 202
+
+    run(harness, airflow.workspace, use)
+
+
+def test_the_log_tells_how_an_action_ended(caplog: pytest.LogCaptureFixture) -> None:
+    actions = ActionLog(None)
+    with caplog.at_level(logging.INFO, "serving"):
+        actions.end(actions.begin("deploy", "en", who="token", request_id="r"), "success", "Version 2 is live.")
+    line = json.loads(JsonFormatter().format(caplog.records[-1]))
+    assert (line["message"], line["state"], line["outcome"]) == ("action", "success", "Version 2 is live.")
 
 
 @pytest.mark.usefixtures("impatient")

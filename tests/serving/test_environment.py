@@ -9,22 +9,22 @@ import pytest
 from pipeline.errors import NerError
 from pipeline.settings import Workspace
 from serving.components import Addresses
-from serving.remote import named_gateway
+from serving.variables import address
 
 
 @pytest.mark.parametrize("named", ["gateway:8000", "gateway", "http://", "ftp://gateway", "http://gateway:port"])
 def test_a_gateway_without_an_address(monkeypatch: pytest.MonkeyPatch, named: str) -> None:
     monkeypatch.setenv("NER_GATEWAY_URL", named)
-    with pytest.raises(NerError, match="no address of a gateway") as caught:
-        named_gateway()
-    assert caught.value.where == "$NER_GATEWAY_URL"
+    with pytest.raises(NerError, match="NER_GATEWAY_URL is not an address") as caught:
+        address("NER_GATEWAY_URL")
+    assert caught.value.where == "NER_GATEWAY_URL"
 
 
 def test_an_address_of_a_gateway(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NER_GATEWAY_URL", "http://gateway:8000/")
-    assert named_gateway() == "http://gateway:8000"
+    assert address("NER_GATEWAY_URL") == "http://gateway:8000"
     monkeypatch.setenv("NER_GATEWAY_URL", "")
-    assert named_gateway() is None
+    assert address("NER_GATEWAY_URL") is None
 
 
 def test_a_port_that_is_none(monkeypatch: pytest.MonkeyPatch, root: Path) -> None:

@@ -307,12 +307,45 @@ def test_a_dead_version_is_started_again(harness: Any) -> None:
     assert ask(harness, use) == ("restarting", 503, 200)
 
 
-@pytest.mark.parametrize("version", [2, "", "2; rm", None, "9" * 20])
+@pytest.mark.parametrize("version", [2, "", "2; rm", None, "9" * 20, "\u0662", "²"])
 def test_admin_bodies_are_checked(harness: Any, version: Any) -> None:
     async def use(client: httpx.AsyncClient, made: Any) -> httpx.Response:
         return await client.post("/admin/deploy", json={"language": "en", "version": version}, headers=OPERATOR)
 
     assert ask(harness, use).status_code == 422
+
+
+def test_a_version_has_one_name(harness: Any) -> None:
+    async def use(client: httpx.AsyncClient, made: Any) -> None:
+        await client.post("/admin/deploy", json={"language": "en", "version": "2"}, headers=OPERATOR)
+        begun = len(made.launched)
+        again = await client.post("/admin/deploy", json={"language": "en", "version": "02"}, headers=OPERATOR)
+        assert (again.status_code, again.json()["version"]) == (200, "2")
+        assert len(made.launched) == begun, "it is live already: no second process"
+
+    ask(harness, use)
+
+
+def test_a_failed_switch_tells_its_reason_but_no_log(harness: Any) -> None:
+    def refuse(model: Any) -> Exception | None:
+        return NerError("it did not load\n  | File /srv/x.py", where="/srv/log") if model.version == "2" else None
+
+    async def use(client: httpx.AsyncClient, made: Any) -> httpx.Response:
+        return await client.post("/admin/deploy", json={"language": "en", "version": "2"}, headers=OPERATOR)
+
+    failed = ask(harness, use, refuse=refuse)
+    assert (failed.status_code, failed.json()["detail"]) == (409, "it did not load")
+
+
+@pytest.mark.parametrize("path", ["/v1/entities/", "/health/", "/favicon.ico", "/static", "/static/none.css", "/x"])
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_what_is_not_there_is_a_problem_and_no_redirect(harness: Any, path: str, method: str) -> None:
+    async def use(client: httpx.AsyncClient, made: Any) -> httpx.Response:
+        return await client.request(method, path)
+
+    answer = ask(harness, use)
+    expected = 405 if method == "POST" and path.startswith("/static/") else 404
+    assert (answer.status_code, answer.headers["content-type"]) == (expected, "application/problem+json")
 
 
 def test_answers_do_not_wait_for_an_acknowledgement() -> None:

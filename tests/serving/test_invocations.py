@@ -89,18 +89,72 @@ def test_only_languages_that_there_are(harness: Any) -> None:
     assert post(harness, {"inputs": []}, language="ru", champions={"en": "1"}).status_code == 503
 
 
-@pytest.mark.parametrize(
-    ("body", "rows"),
-    [
-        ({"inputs": "one"}, 1),
-        ({"inputs": {"text": ["a", "b", "c"]}}, 3),
-        ({"inputs": {"text": "a"}}, 1),
-        ({"instances": [{"text": "a"}, {"text": "b"}]}, 2),
-        ({"dataframe_split": {"data": []}}, 0),
-        (b'text\n"two\nlines"\nthree\n', 2),
-        (b"", 0),
-    ],
-)
-def test_rows_are_counted_as_mlflow_counts_them(body: Any, rows: int) -> None:
+READ = [
+    ({"inputs": ["a", "b"]}, 2),
+    ({"inputs": []}, 0),
+    ({"inputs": [{"text": "a"}, {"text": "b"}]}, 2),
+    ({"inputs": {"text": ["a", "b", "c"]}}, 3),
+    ({"inputs": {"text": ["a", "b"], "id": [1, 2]}}, 2),
+    ({"inputs": {"text": "a"}}, 1),
+    ({"instances": [{"text": "a"}, {"text": "b"}]}, 2),
+    ({"instances": {"text": ["a", "b"]}}, 2),
+    ({"dataframe_split": {"columns": ["text"], "data": []}}, 0),
+    ({"dataframe_split": {"columns": ["id", "text"], "index": [7, 8], "data": [[1, "a"], [2, None]]}}, 2),
+    ({"dataframe_records": [{"text": "a"}, {"text": None}, {}]}, 3),
+]
+
+
+@pytest.mark.parametrize(("body", "rows"), [*READ, (b'text\n"two\nlines"\nthree\n', 2), (b"", 0)])
+def test_rows_are_counted(body: Any, rows: int) -> None:
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     assert count(content, CSV if isinstance(body, bytes) else JSON, ROOM) == rows
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("body", "rows"), READ)
+def test_mlflow_reads_as_many_rows_of_texts(body: dict[str, Any], rows: int) -> None:
+    from mlflow.models.utils import _enforce_schema
+    from mlflow.pyfunc.scoring_server import infer_and_parse_data
+
+    from pipeline.registry.packaging import signature
+    from serving.model import checked
+
+    schema = signature().inputs
+    read = _enforce_schema(infer_and_parse_data(body, schema), schema)["text"].tolist()
+    assert len(read) == rows
+    assert {checked(text, row) for row, text in enumerate(read)} <= {"a", "b", "c", ""}
+
+
+@pytest.mark.parametrize(
+    ("body", "where"),
+    [
+        ({"inputs": [["a"], ["b"]]}, "/inputs/0"),
+        ({"inputs": ["a", 5]}, "/inputs/1"),
+        ({"inputs": [None]}, "/inputs/0"),
+        ({"inputs": [{"text": ["a"]}]}, "/inputs/0/text"),
+        ({"inputs": "a"}, "/inputs"),
+        ({"inputs": {"text": {"0": "a", "1": "b"}}}, "/inputs/text"),
+        ({"inputs": {"text": ["a", ["b"]]}}, "/inputs/text/1"),
+        ({"inputs": {"text": "a", "id": [1, 2]}}, "/inputs"),
+        ({"inputs": {"text": ["a"], "id": {"0": 1}}}, "/inputs"),
+        ({"inputs": {"texts": ["a"]}}, "/inputs"),
+        ({"instances": [{"text": "a"}, {}]}, "/instances/1/text"),
+        ({"dataframe_records": ["a"]}, "/dataframe_records/0"),
+        ({"dataframe_records": [{"text": ["a"]}]}, "/dataframe_records/0/text"),
+        ({"dataframe_split": {"data": [["a"]]}}, "/dataframe_split/columns"),
+        ({"dataframe_split": {"columns": ["id", "text"], "data": [[1, "a"], [2, 3]]}}, "/dataframe_split/data/1/1"),
+        ({"dataframe_split": {"columns": ["text"], "data": [["a", "b"]]}}, "/dataframe_split/data/0"),
+        ({"dataframe_split": {"columns": ["text"], "index": [1, 2], "data": [["a"]]}}, "/dataframe_split/index"),
+    ],
+)
+def test_what_is_no_text_is_refused_with_its_place_and_does_not_reach_the_model(
+    harness: Any, body: dict[str, Any], where: str
+) -> None:
+    async def use(client: httpx.AsyncClient, made: Any) -> None:
+        slot = made.slot("en")
+        response = await client.post("/v1/en/invocations", json=body)
+        assert (response.status_code, response.json()["type"]) == (422, "urn:ner:problem:invalid")
+        assert response.json()["where"] == where
+        assert slot.seen == []
+
+    ask(harness, use)
