@@ -20,7 +20,7 @@ from serving import airflow_setup, running
 from serving.airflow_access import access, public_url
 from serving.components import Addresses
 from serving.middleware import JsonFormatter
-from serving.slots import serve_environment
+from serving.served_process import serve_environment
 from tests.serving import registry
 from tests.serving.fake_airflow import FakeAirflow
 

@@ -67,7 +67,7 @@ def test_slots_of_a_workspace_work_under_its_run_folder(tmp_path: Path, root: Pa
 
     class Watched(Slot):
         async def _answers_ping(self) -> bool:
-            made.append(self._folder.path)
+            made.append(self._process.tickets.parent)
             raise NerError("enough")
 
     workspace = Workspace(tmp_path, load_params(root, "cpu"))
