@@ -31,14 +31,19 @@ class Job:
 
 @dataclass(eq=False, slots=True)
 class Turn:
-    """A place in the model's queue, and the jobs that are asked when it comes."""
+    """A place in the model's queue, and the jobs that are asked when it comes.
+
+    One that ``left`` takes no jobs any more: its place may come before its cancelled task learns of that.
+    """
 
     task: asyncio.Task[Any] | None = None
     jobs: list[Job] = field(default_factory=list)
+    left: bool = False
 
     def leave(self) -> None:
         """Give the place up, unless somebody still waits for what it carries."""
         if self.task is not None and all(job.answer.done() for job in self.jobs):
+            self.left = True
             self.task.cancel()
 
 
@@ -79,7 +84,7 @@ class Gatherer:
                 each.leave()
 
     async def _carry(self, turn: Turn, slot: Slot) -> None:
-        if not turn.jobs:  # else asked again, of another slot
+        if not turn.jobs and not turn.left:  # else asked again, of another slot
             self._take(turn)
         jobs = [job for job in turn.jobs if not job.answer.done()]
         if not jobs:

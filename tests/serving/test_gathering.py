@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Awaitable
 from typing import Any
 
@@ -150,3 +151,37 @@ def test_the_gateway_gathers(harness: Any) -> None:
     assert boris.json()["results"][0]["entities"][0]["text"] == "Boris"
     assert seen == [["WAIT"], ["Anna", "CRASH", "Boris"], ["Anna"], ["CRASH"], ["Boris"]]
     assert 'ner_texts_total{language="en"} 3' in metrics
+
+
+@pytest.mark.parametrize("at_once", [1, 2, 4])
+def test_nobody_is_left_behind_however_calls_and_requests_fall_together(at_once: int) -> None:
+    """A turn whose own request was answered on another's leaves in the very moment in which it comes."""
+    chance = random.Random(at_once)
+
+    async def ticks(most: int) -> None:
+        for _ in range(chance.randrange(most)):
+            await asyncio.sleep(0)
+
+    class Quick(Model):
+        async def answer(self, texts: list[str]) -> list[list[dict[str, Any]]]:
+            await ticks(12)
+            return [[{"text": text}] for text in texts]
+
+    async def request(gathered: Gatherer, number: int) -> None:
+        await ticks(200)
+        task = asyncio.create_task(gathered.answer([str(number)]))
+        if number % 7 == 0:
+            await ticks(12)
+            task.cancel()
+        try:
+            async with asyncio.timeout(5):
+                assert (await task)[1] == [[{"text": str(number)}]]
+        except asyncio.CancelledError:
+            assert number % 7 == 0
+
+    async def main() -> None:
+        for _ in range(20):
+            gathered = gatherer(Quick(), CallQueue(at_once, 1000), [])
+            await asyncio.gather(*(request(gathered, number) for number in range(100)))
+
+    asyncio.run(main())
