@@ -17,7 +17,6 @@ from pipeline.registry import fresh
 from pipeline.registry.verdict import GateVerdict, together
 from pipeline.settings import Workspace
 
-MIN_F1 = 30.0
 Counts = dict[str, np.ndarray]
 
 
@@ -88,7 +87,7 @@ def above_floor(f1: float, best: Best | None, options: Mapping[str, Any]) -> Gat
 
     A ``max_below_best`` of None, or no champion before on the same documents, leaves the latter out.
     """
-    floor, allowed = float(options.get("min_f1", MIN_F1) or 0), options.get("max_below_best")
+    floor, allowed = float(options["min_f1"]), options["max_below_best"]
     reasons = []
     if f1 < floor:
         reasons.append(f"F1 on the gate half is {f1:.2f}, required is {floor:g}")

@@ -20,8 +20,6 @@ from pipeline.registry import fresh
 from pipeline.registry.comparison import Best, check_scores
 from pipeline.registry.verdict import GateVerdict, together
 
-GOLDEN_SHARE = 0.8
-
 
 def check_golden(model: Path, language: str, types: Sequence[str], options: Mapping[str, Any]) -> GateVerdict:
     """Whether the model loads in a fresh process, answers the golden samples and keeps to the latency budget."""
@@ -31,7 +29,7 @@ def check_golden(model: Path, language: str, types: Sequence[str], options: Mapp
     except fresh.ProcessFailed as error:
         return GateVerdict(False, [f"does not load and answer in a fresh process: {error}"], final=False)
     result = golden.judge(asked, answered.answers, types)
-    share, budget = float(options.get("golden_share", GOLDEN_SHARE)), float(options["max_latency_ms"])
+    share, budget = float(options["golden_share"]), float(options["max_latency_ms"])
     slowest = max(answered.milliseconds)
     reasons = [f"golden sample {breach}" for breach in result.breaches]
     if result.share < share:
@@ -85,7 +83,7 @@ def check_behaviour(
     Passes without asking where the rule is off (``min_behaviour: null``) or the language has no suite for the types.
     With the champion it is compared on the cases for the types that they share (``shared``; by default all).
     """
-    allowed, floor = options.get("min_behaviour"), float(options.get("behaviour_must") or 0)
+    allowed, floor = options["min_behaviour"], float(options["behaviour_must"] or 0)
     cases = load_cases(language, types) if allowed is not None else []
     if not cases:
         return GateVerdict(True, [])

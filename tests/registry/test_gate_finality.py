@@ -42,7 +42,7 @@ def test_slowness_alone_is_not_final(
     monkeypatch: pytest.MonkeyPatch, milliseconds: float, found: bool, passed: bool, final: bool
 ) -> None:
     monkeypatch.setattr(fresh, "ask", lambda *_, **__: answers(milliseconds, found=found))
-    verdict = gate.check_golden(MODEL, "en", TYPES, {"max_latency_ms": 2000})
+    verdict = gate.check_golden(MODEL, "en", TYPES, {"max_latency_ms": 2000, "golden_share": 0.8})
     assert (verdict.passed, verdict.final) == (passed, final), verdict.reasons
     assert any("latency" in reason for reason in verdict.reasons) == (milliseconds > 2000)
 
@@ -52,7 +52,7 @@ def test_a_process_that_fails_is_not_final_in_the_whole_verdict(monkeypatch: pyt
         raise fresh.ProcessFailed("exit status -9: (out of memory)")
 
     monkeypatch.setattr(fresh, "ask", killed)
-    options = {"max_latency_ms": 2000}
+    options = {"max_latency_ms": 2000, "golden_share": 0.8}
     verdict = gate.judge(MODEL, None, {}, language="en", types=TYPES, options=options, seed=13)
     assert (verdict.passed, verdict.final) == (False, False)
 
