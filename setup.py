@@ -1,4 +1,4 @@
-"""Packaging: the packages ``pipeline`` and ``serving`` and the console script ``ner``."""
+"""Packaging: the package ``multiner``, whose parts lie in ``pipeline/`` and ``serving/``, and the command ``ner``."""
 
 from pathlib import Path
 
@@ -49,26 +49,19 @@ setup(
     long_description_content_type="text/markdown",
     license="MIT",
     python_requires=">=3.11,<3.14",
-    packages=find_packages(include=["pipeline*", "serving*"]),
+    packages=find_packages(include=["multiner*"]),
     package_data={
-        "pipeline": [
-            "*.json",
-            "*.md",
-            "legs/*.cfg",
-            "**/*.yaml",
-            "**/*.tsv",
-            "**/*.html",
-            "**/*.md",
-            "**/*.css",
-            "**/*.js",
-        ],
-        "serving": ["page/*", "page/**/*"],
+        "multiner": [
+            "py.typed",
+            *(f"pipeline/**/*.{kind}" for kind in ("cfg", "html", "json", "md", "tsv", "yaml")),
+            *(f"serving/**/*.{kind}" for kind in ("css", "html", "js", "svg", "tsv")),
+        ]
     },
     install_requires=REQUIRED,
     extras_require={"test": TEST},
     entry_points={
-        "console_scripts": ["ner = pipeline.cli:main"],
+        "console_scripts": ["ner = multiner.pipeline.cli:main"],
         # no spacy_factories: spaCy would load them in every process, also where a model's own older code stands
-        "ner.commands": ["pipeline = pipeline.cli:commands", "serving = serving.cli:commands"],
+        "ner.commands": ["pipeline = multiner.pipeline.cli:commands", "serving = multiner.serving.cli:commands"],
     },
 )

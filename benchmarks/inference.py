@@ -21,11 +21,11 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from pipeline.document import Document, from_words, read_jsonl
-from pipeline.errors import NerError
-from pipeline.files import write_json
-from pipeline.progress import bar
-from pipeline.settings import Workspace
+from multiner.pipeline.config.settings import Workspace
+from multiner.pipeline.core.document import Document, from_words, read_jsonl
+from multiner.pipeline.core.errors import NerError
+from multiner.pipeline.core.files import write_json
+from multiner.pipeline.core.progress import bar
 
 ENSEMBLE, RIVAL = "ensemble", "Hugging Face pipeline"
 CORPORA = {"en": "conll2003", "ru": "factrueval-name"}
@@ -64,9 +64,9 @@ def texts(documents: Sequence[Document]) -> list[str]:
 
 def ours(workspace: Workspace, language: str, transformer: Path) -> dict[str, Answer]:
     """The ensemble as shipped, and each leg alone."""
-    from pipeline.ensemble import Ensemble
-    from pipeline.files import read_json
-    from pipeline.legs import load_leg
+    from multiner.pipeline.core.files import read_json
+    from multiner.pipeline.ensemble.model import Ensemble
+    from multiner.pipeline.models import load_leg
 
     path = workspace.paths.ensemble(language)
     names = [member["name"] for member in read_json(path)["members"]]
@@ -80,7 +80,7 @@ def hugging_face(trained: Path, threads: int) -> dict[str, Answer]:
     import torch
     from transformers import pipeline
 
-    from pipeline.legs.transformer_torch import hush
+    from multiner.pipeline.models.transformer.network import hush
 
     hush()
     torch.set_num_threads(threads)

@@ -47,10 +47,10 @@ from load_figures import (
 from systems import Served, crown_all, gateway, make_workspace, plain
 from texts import development_documents, pieces
 
-from pipeline.errors import NerError
-from pipeline.files import write_json
-from pipeline.progress import bar
-from pipeline.settings import Workspace
+from multiner.pipeline.config.settings import Workspace
+from multiner.pipeline.core.errors import NerError
+from multiner.pipeline.core.files import write_json
+from multiner.pipeline.core.progress import bar
 
 HERE = Path(__file__).resolve().parent
 LEVELS = (1, 8, 64)

@@ -22,7 +22,7 @@ from rapidfuzz.distance import Levenshtein
 from scipy.optimize import linear_sum_assignment
 from text_unidecode import unidecode
 
-from pipeline.matching import Mention, compare
+from multiner.serving.matching import Mention, compare
 
 PAIRS = Path(__file__).with_suffix(".tsv")
 TEXTS, NAMES, MISSING = 60, 12, 0.25  # texts of each half, pairs in each, share of pairs that lack a side
@@ -128,7 +128,7 @@ def exact_iso_9(russian: str, english: str) -> float:
 
 
 SYSTEMS: dict[str, System] = {
-    "`pipeline.matching`": ours,
+    "`multiner.serving.matching`": ours,
     "RapidFuzz over text-unidecode": by_similarity(rapidfuzz_unidecode),
     "exact match after ISO 9": by_similarity(exact_iso_9),
 }

@@ -10,12 +10,12 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from pipeline.document import read_jsonl
-from pipeline.errors import NerError
-from pipeline.legs import load_leg
-from pipeline.legs.export import score
-from pipeline.legs.transformer_torch import TorchLeg
-from pipeline.settings import Workspace
+from multiner.pipeline.config.settings import Workspace
+from multiner.pipeline.core.document import read_jsonl
+from multiner.pipeline.core.errors import NerError
+from multiner.pipeline.models import load_leg
+from multiner.pipeline.models.transformer.export import score
+from multiner.pipeline.models.transformer.network import TorchLeg
 
 CORPORA = {"en": "conll2003", "ru": "factrueval-name"}
 

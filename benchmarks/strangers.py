@@ -17,7 +17,7 @@ import httpx
 from clients import body
 from texts import invented
 
-from pipeline.files import write_json
+from multiner.pipeline.core.files import write_json
 
 
 async def ask(url: str, clients: int, seconds: float, seed: int, languages: Sequence[str]) -> dict[str, Any]:

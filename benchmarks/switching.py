@@ -29,8 +29,8 @@ from typing import Any
 import httpx
 import psutil
 
-from serving.family import tied
-from serving.processes import family_of
+from multiner.serving.backends.process_tree import family_of
+from multiner.serving.system.leftover_processes import tied
 
 CLIENTS, SWITCHES, KILLS = 8, 20, 5
 START_SECONDS = 180
@@ -88,10 +88,10 @@ def serve(folder: Path, descriptor: int) -> None:
 
     import uvicorn
 
-    from serving.config import GatewayConfig
-    from serving.gateway import create_app
-    from serving.payload import Limits
-    from serving.slots import ServedModel, Slot
+    from multiner.serving.backends.model_server import ServedModel, Slot
+    from multiner.serving.gateway.app import create_app
+    from multiner.serving.gateway.config import GatewayConfig
+    from multiner.serving.http.payload import Limits
 
     def resolve(language: str, version: str | None) -> ServedModel:
         version = version or (folder / "champion").read_text()
@@ -303,7 +303,7 @@ async def drive(folder: Path, gateway: int, url: str, requests: int) -> Outcome:
 
 def measure(folder: Path, requests: int) -> Outcome:
     """Start the gateway over ``folder``, which is empty, and drive it with at least so many requests."""
-    from serving.gateway import listen
+    from multiner.serving.gateway.app import listen
 
     save_models(folder, "123")
     (folder / "champion").write_text("1")

@@ -18,15 +18,16 @@ from typing import Any
 import httpx
 import yaml
 
-from pipeline.environment import QUIET
-from pipeline.errors import NerError
-from pipeline.files import read_json
-from pipeline.registry.lineage import MODEL_CODE
-from pipeline.settings import Workspace
-from serving import deploy, state
-from serving.family import tied
-from serving.processes import family_of, signal_group
-from serving.served_process import free_port
+from multiner.pipeline.config.settings import Workspace
+from multiner.pipeline.core.environment import QUIET
+from multiner.pipeline.core.errors import NerError
+from multiner.pipeline.core.files import read_json
+from multiner.pipeline.registry.lineage import MODEL_CODE
+from multiner.serving.backends.process_tree import family_of, signal_group
+from multiner.serving.backends.server_process import free_port
+from multiner.serving.gateway import state
+from multiner.serving.system import deployment as deploy
+from multiner.serving.system.leftover_processes import tied
 
 PROFILE = "cpu"  # a name without a suffix in the registry
 READY_SECONDS = 300
@@ -91,10 +92,10 @@ def make_workspace(
 
 def crown_all(workspace: Workspace, code: Path = MODEL_CODE) -> dict[str, Path]:
     """Register each language's ensemble as champion, served by ``code``; the MLflow models' folders, by language."""
-    from pipeline.registry import champion, model_name, open_store
-    from pipeline.registry.champions import crown, model_folder
-    from pipeline.registry.packaging import log_model
-    from pipeline.registry.store import open_experiment
+    from multiner.pipeline.registry import champion, model_name, open_store
+    from multiner.pipeline.registry.champions import crown, model_folder
+    from multiner.pipeline.registry.packaging import log_model
+    from multiner.pipeline.registry.store import open_experiment
 
     client, folders = open_store(workspace), {}
     for language in workspace.languages:

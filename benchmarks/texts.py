@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 
-from pipeline.corpora.columns import read_column_file
-from pipeline.document import Document, from_words, read_jsonl
-from pipeline.errors import NerError
-from pipeline.evaluation.raw_text import detokenised, is_joined
-from pipeline.tokenize import document_from_text
+from multiner.pipeline.core.document import Document, from_words, read_jsonl
+from multiner.pipeline.core.errors import NerError
+from multiner.pipeline.corpora.columns import read_column_file
+from multiner.pipeline.evaluation.raw_text import detokenised, is_joined
+from multiner.pipeline.text.tokenizer import document_from_text
 
 SENTENCES = (1, 2, 3, 6)  # in a text
 SHARES = (8, 4, 2, 1)  # of texts of so many sentences

@@ -18,15 +18,15 @@ from tempfile import TemporaryDirectory
 from time import perf_counter
 from typing import Any
 
-from pipeline.bio import bio_labels, encode
-from pipeline.decode import decode_spans, span_f1
-from pipeline.document import Document, read_jsonl
-from pipeline.environment import silence_telemetry
-from pipeline.legs.checkpoint import Checkpoints
-from pipeline.legs.encoders import resolve_encoder
-from pipeline.legs.transformer_torch import TorchLeg
-from pipeline.legs.transformer_training import fit, per_language
-from pipeline.settings import Workspace
+from multiner.pipeline.config.settings import Workspace
+from multiner.pipeline.core.decoding import decode_spans, span_f1
+from multiner.pipeline.core.document import Document, read_jsonl
+from multiner.pipeline.core.environment import silence_telemetry
+from multiner.pipeline.core.iob2 import bio_labels, encode
+from multiner.pipeline.models.transformer.checkpoint import Checkpoints
+from multiner.pipeline.models.transformer.encoders import resolve_encoder
+from multiner.pipeline.models.transformer.network import TorchLeg
+from multiner.pipeline.models.transformer.training import fit, per_language
 
 
 def ours(train: Sequence[Document], choose: Sequence[Document], dev: Sequence[Document], types: list[str], encoder: str,

@@ -14,20 +14,20 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from pipeline.decode import decode_spans
-from pipeline.document import documents_hash, read_jsonl
-from pipeline.ensemble import Ensemble
-from pipeline.environment import silence_telemetry
-from pipeline.evaluation.predictions import predict
-from pipeline.evaluation.scores import score, span_counts
-from pipeline.evaluation.significance import paired_bootstrap
-from pipeline.evaluation.stage import leg_folders
-from pipeline.files import write_json
-from pipeline.legs.transformer_torch import TorchLeg
-from pipeline.legs.transformer_training import train_leg
-from pipeline.out_of_fold import fingerprint
-from pipeline.prepared import read_training
-from pipeline.settings import Workspace
+from multiner.pipeline.config.settings import Workspace
+from multiner.pipeline.core.decoding import decode_spans
+from multiner.pipeline.core.document import documents_hash, read_jsonl
+from multiner.pipeline.core.environment import silence_telemetry
+from multiner.pipeline.core.files import write_json
+from multiner.pipeline.ensemble.cross_fitting import fingerprint
+from multiner.pipeline.ensemble.model import Ensemble
+from multiner.pipeline.evaluation.predictions import predict
+from multiner.pipeline.evaluation.scores import score, span_counts
+from multiner.pipeline.evaluation.significance import paired_bootstrap
+from multiner.pipeline.evaluation.stage import leg_folders
+from multiner.pipeline.models.training_documents import read_training
+from multiner.pipeline.models.transformer.network import TorchLeg
+from multiner.pipeline.models.transformer.training import train_leg
 
 
 def second_seed(workspace: Workspace, language: str) -> Path:

@@ -8,15 +8,15 @@ from functools import partial
 from itertools import count
 from pathlib import Path
 
-from pipeline.corpora.columns import read_column_file
-from pipeline.corpora.factrueval import document_stems, read_tokenised
-from pipeline.corpora.factrueval_write import annotation_files
-from pipeline.document import Document, Span
-from pipeline.errors import NerError
-from pipeline.evaluation.predictions import Predictor, chunks
-from pipeline.files import replace_folder, write_atomically
-from pipeline.progress import bar
-from pipeline.settings import Workspace, read_yaml
+from multiner.pipeline.config.settings import Workspace, read_yaml
+from multiner.pipeline.core.document import Document, Span
+from multiner.pipeline.core.errors import NerError
+from multiner.pipeline.core.files import replace_folder, write_atomically
+from multiner.pipeline.core.progress import bar
+from multiner.pipeline.corpora.columns import read_column_file
+from multiner.pipeline.corpora.factrueval import document_stems, read_tokenised
+from multiner.pipeline.corpora.factrueval_write import annotation_files
+from multiner.pipeline.evaluation.predictions import Predictor, chunks
 
 CHAMPION = "champion"
 Predict = Callable[[Sequence[Document]], list[list[Span]]]
@@ -77,7 +77,7 @@ def by_frozen_code(folder: Path, documents: Sequence[Document]) -> list[list[Spa
     Raises:
         NerError: it does not load or answer.
     """
-    from pipeline.registry import fresh
+    from multiner.pipeline.inference import isolated_process as fresh
 
     try:
         with bar(len(documents), "annotate", unit="document") as progress:
@@ -92,7 +92,7 @@ def load(workspace: Workspace, language: str, folder: Path | None) -> Predictor:
     Raises:
         NerError: there is none, it is damaged, or it speaks another language.
     """
-    from pipeline.evaluation.model import load_ensemble
+    from multiner.pipeline.ensemble.identity import load_ensemble
 
     if folder is None:
         paths = workspace.paths
@@ -118,8 +118,8 @@ def champion_folder(workspace: Workspace, language: str) -> Path:
     Raises:
         NerError: there is no champion.
     """
-    from pipeline import registry
-    from pipeline.registry.champions import model_folder
+    from multiner.pipeline import registry
+    from multiner.pipeline.registry.champions import model_folder
 
     champion = registry.champion(workspace, language)
     if champion is None:

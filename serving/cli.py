@@ -7,9 +7,9 @@ from pathlib import Path
 
 import click
 
-from pipeline.settings import Workspace
-from serving.components import PARTS
-from serving.variables import address
+from multiner.pipeline.config.addresses import address
+from multiner.pipeline.config.settings import Workspace
+from multiner.serving.system.components import PARTS
 
 LANGUAGE = click.option("--language", "-l", default=None, help="Language code; by default all.")
 
@@ -24,7 +24,7 @@ def commands() -> None:
 @click.option("--once", is_flag=True, help="End when the pipeline has ended and the endpoint answers.")
 def run(profile: str | None, once: bool) -> None:
     """Run the main job: start Airflow, MLflow and the page, run the pipeline, stay until Ctrl-C."""
-    from serving import running
+    from multiner.serving.system import running
 
     workspace = Workspace.load()
     running.run(running.choose_profile(workspace, profile) if profile else workspace, once=once)
@@ -36,7 +36,7 @@ def run(profile: str | None, once: bool) -> None:
 @click.option("--no-trigger", is_flag=True, help="Do not run the pipeline now; wait for the schedule.")
 def up(foreground: bool, parts: str | None, no_trigger: bool) -> None:
     """Bring the system up in the background: the weekly schedule, MLflow, the page."""
-    from serving import running
+    from multiner.serving.system import running
 
     chosen = [part.strip() for part in parts.split(",")] if parts else None
     if unknown := set(chosen or ()) - set(PARTS):
@@ -52,7 +52,7 @@ def up(foreground: bool, parts: str | None, no_trigger: bool) -> None:
 @commands.command()
 def down() -> None:
     """End the system, with all its processes."""
-    from serving import running
+    from multiner.serving.system import running
 
     running.down(Workspace.load())
 
@@ -61,7 +61,7 @@ def down() -> None:
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
 def status(as_json: bool) -> None:
     """Tell what runs, which version is champion and live, and when it was trained on which data."""
-    from serving import overview
+    from multiner.serving.system import status as overview
 
     overview.show(Workspace.load(), as_json=as_json)
 
@@ -80,7 +80,8 @@ def status(as_json: bool) -> None:
 )
 def deploy(language: str | None, if_any: bool, watch: bool) -> None:
     """Bring the champions live behind the gateway: started beside the old version, probed, then switched to."""
-    from serving import deploy, remote
+    from multiner.serving.system import deployment as deploy
+    from multiner.serving.system import remote_deployment as remote
 
     workspace = Workspace.load()
     if language:
@@ -105,8 +106,9 @@ def deploy(language: str | None, if_any: bool, watch: bool) -> None:
 @click.option("--reason", help="Why, in a line: kept in the registry and shown on the page /models.")
 def rollback(language: str, version: str | None, reason: str | None) -> None:
     """Make the champion before this one champion again, and bring it live where a gateway runs."""
-    from pipeline import registry
-    from serving import deploy, remote
+    from multiner.pipeline import registry
+    from multiner.serving.system import deployment as deploy
+    from multiner.serving.system import remote_deployment as remote
 
     workspace = Workspace.load()
     workspace.language(language)  # refuses an unknown one
@@ -135,7 +137,8 @@ def predict(
     limit: int | None,
 ) -> None:
     """Find the entities in TEXTS, in files, or in the lines of standard input."""
-    from serving import predict, state
+    from multiner.serving.gateway import state
+    from multiner.serving.system import predict
 
     workspace = None if endpoint else Workspace.load()
     if workspace and (gateway := state.read_state(workspace)) and gateway.profile == workspace.profile:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from pipeline.environment import silence_telemetry
+from multiner.pipeline.core.environment import silence_telemetry
 
 silence_telemetry()
 # Speed is no promise of these tests: a busy machine must not fail them.

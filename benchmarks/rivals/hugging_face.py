@@ -1,6 +1,7 @@
 """Hugging Face's ``pipeline("token-classification")`` of the encoder alone, fp32, in the form of the served model.
 
-Handed to MLflow as a file, in place of serving/model.py; the artifact ``transformer`` is the trained folder.
+Handed to MLflow as a file, in place of pipeline/inference/pyfunc.py; the artifact ``transformer`` is the trained
+folder.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import Any
 from mlflow.models import set_model
 from mlflow.pyfunc import PythonModelContext
 
-from serving.model import DIGITS, NerModel
+from multiner.pipeline.inference.pyfunc import DIGITS, NerModel
 
 
 class HuggingFaceModel(NerModel):

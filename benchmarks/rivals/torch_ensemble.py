@@ -1,6 +1,7 @@
 """The served model before it is made fast: the same ensemble, its transformer in PyTorch fp32 as training left it.
 
-Handed to MLflow as a file, in place of serving/model.py; the artifact ``transformer`` is the trained folder.
+Handed to MLflow as a file, in place of pipeline/inference/pyfunc.py; the artifact ``transformer`` is the trained
+folder.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from pathlib import Path
 from mlflow.models import set_model
 from mlflow.pyfunc import PythonModelContext
 
-from serving.model import NerModel
+from multiner.pipeline.inference.pyfunc import NerModel
 
 
 class TorchNerModel(NerModel):
@@ -18,10 +19,10 @@ class TorchNerModel(NerModel):
 
     def load_context(self, context: PythonModelContext) -> None:
         """Load the ensemble, with ``TorchLeg`` as the leg ``transformer``."""
-        from pipeline import legs
-        from pipeline.ensemble import Ensemble
+        from multiner.pipeline import models as legs
+        from multiner.pipeline.ensemble.model import Ensemble
 
-        legs.LEGS["transformer"] = "pipeline.legs.transformer_torch:TorchLeg"
+        legs.LEGS["transformer"] = "multiner.pipeline.models.transformer.network:TorchLeg"
         folders = {name: Path(path) for name, path in context.artifacts.items() if name != "ensemble"}
         import torch  # noqa: F401 (before the legs are loaded, which hide it from spaCy otherwise)
 

@@ -141,7 +141,7 @@ class CommandOperator(BaseOperator):
         Raises:
             AirflowFailException: the deadline has passed.
         """
-        from pipeline.stale_locks import release
+        from multiner.pipeline.core.dvc_locks import release
 
         if stale := release(workspace_root()):
             self.log.info("Dropped locks of DVC whose holders are gone:\n%s", "\n".join(stale))

@@ -12,12 +12,18 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal
 
-from pipeline.corpora.conll import ColumnFormat, read_columns
-from pipeline.corpora.factrueval import document_stems, read_document
-from pipeline.corpora.labels import CONLL, FACTRUEVAL, WNUT17, TypeMap, map_of_set
-from pipeline.corpora.overlap import Resolution
-from pipeline.document import Document
-from pipeline.errors import NerError
+from multiner.pipeline.core.document import Document
+from multiner.pipeline.core.errors import NerError
+from multiner.pipeline.corpora.conll import ColumnFormat, read_columns
+from multiner.pipeline.corpora.factrueval import document_stems, read_document
+from multiner.pipeline.corpora.labels import (
+    CONLL,
+    FACTRUEVAL,
+    WNUT17,
+    TypeMap,
+    map_of_set,
+)
+from multiner.pipeline.corpora.overlap import Resolution
 
 SPLITS = ("train", "dev", "test")
 
@@ -134,7 +140,7 @@ def read_part(raw: Path, corpus: str, split: str, *, heldout: float = 0.2, type_
         corpus: key of :data:`CORPORA`.
         split: train, dev or test.
         heldout: share of the documents held out as dev where the corpus has no dev part.
-        type_set: key of :data:`pipeline.corpora.labels.TYPE_SETS`; None for the corpus's usual map.
+        type_set: key of :data:`multiner.pipeline.corpora.labels.TYPE_SETS`; None for the corpus's usual map.
 
     Raises:
         NerError: an unknown corpus or split, a corpus that cannot speak the set of types, or a missing or malformed

@@ -11,11 +11,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.bio import encode
-from pipeline.corpora.conll import DOCUMENT_START, ColumnFormat, split_columns
-from pipeline.corpora.text import BYTE_ORDER_MARK, read_text
-from pipeline.document import Document, Span, from_words
-from pipeline.errors import NerError
+from multiner.pipeline.core.document import Document, Span, from_words
+from multiner.pipeline.core.errors import NerError
+from multiner.pipeline.core.iob2 import encode
+from multiner.pipeline.corpora.conll import DOCUMENT_START, ColumnFormat, split_columns
+from multiner.pipeline.corpora.text import BYTE_ORDER_MARK, read_text
 
 _END = re.compile(r"(\r\n|\n|\r)")
 _TAG = re.compile(r"O|[A-Z]-.+")

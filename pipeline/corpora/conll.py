@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from pipeline.corpora.labels import TypeMap, map_type
-from pipeline.corpora.text import read_lines
-from pipeline.document import Document, Span, from_words
-from pipeline.errors import NerError
+from multiner.pipeline.core.document import Document, Span, from_words
+from multiner.pipeline.core.errors import NerError
+from multiner.pipeline.corpora.labels import TypeMap, map_type
+from multiner.pipeline.corpora.text import read_lines
 
 DOCUMENT_START = "-DOCSTART-"
 _TAG = re.compile(r"([BI])-(.+)")

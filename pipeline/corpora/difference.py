@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from pipeline.errors import NerError
+from multiner.pipeline.core.errors import NerError
 
 READERS = {"conll2003": "conll2003", "wnut17": "wnut17", "factRuEval-2016": "factrueval-object"}
 """The corpus key that reads a raw folder whole."""
@@ -36,7 +36,7 @@ def count(folder: Path, corpus: str) -> Counts | None:
     """Sentences and entities of a corpus as its reader sees them, else as its lines show; None if it has no reader."""
     if corpus not in READERS:
         return None
-    from pipeline.corpora import read_corpus
+    from multiner.pipeline.corpora import read_corpus
 
     with TemporaryDirectory(prefix="ner-count-") as temporary:
         (Path(temporary) / corpus).symlink_to(folder.resolve(), target_is_directory=True)

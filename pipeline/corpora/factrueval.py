@@ -10,7 +10,8 @@ Two conventions make an object one span, from the first to the last token of its
 - ``name``: a location's ``loc_name`` and an organisation's ``org_name`` spans, a person's all; an object without a
   name is dropped.
 
-Objects nest and overlap, flat spans may not: :mod:`pipeline.corpora.overlap` has the rule, and counts what it loses.
+Objects nest and overlap, flat spans may not: :mod:`multiner.pipeline.corpora.overlap` has the rule, and counts what it
+loses.
 """
 
 from __future__ import annotations
@@ -21,11 +22,26 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
-from pipeline.corpora.labels import FACTRUEVAL, FACTRUEVAL_NAMES, FACTRUEVAL_SPANS, map_type
-from pipeline.corpora.overlap import Resolution, resolve
-from pipeline.corpora.text import BYTE_ORDER_MARK, normalise, read_lines, read_text
-from pipeline.document import Document, Sentence, Span, Token
-from pipeline.errors import NerError
+from multiner.pipeline.core.document import (
+    Document,
+    Sentence,
+    Span,
+    Token,
+)
+from multiner.pipeline.core.errors import NerError
+from multiner.pipeline.corpora.labels import (
+    FACTRUEVAL,
+    FACTRUEVAL_NAMES,
+    FACTRUEVAL_SPANS,
+    map_type,
+)
+from multiner.pipeline.corpora.overlap import Resolution, resolve
+from multiner.pipeline.corpora.text import (
+    BYTE_ORDER_MARK,
+    normalise,
+    read_lines,
+    read_text,
+)
 
 Convention = Literal["name", "object"]
 SUFFIXES = (".txt", ".tokens", ".spans", ".objects")

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import count
 
-from pipeline.document import Document
-from pipeline.errors import NerError
+from multiner.pipeline.core.document import Document
+from multiner.pipeline.core.errors import NerError
 
 _NAMES: Mapping[str, tuple[str, str]] = {
     "PER": ("Person", "name"),

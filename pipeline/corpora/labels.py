@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from pipeline.errors import NerError
+from multiner.pipeline.core.errors import NerError
 
 TypeMap = Mapping[str, str | None]
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from pipeline.errors import NerError
-from pipeline.files import read_json, sha256_of, write_json
+from multiner.pipeline.core.errors import NerError
+from multiner.pipeline.core.files import read_json, sha256_of, write_json
 
 Manifest = dict[str, dict[str, str]]
 """``{folder under data/raw: {relative path: sha256 in hex}}``."""

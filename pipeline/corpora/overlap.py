@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 
-from pipeline.document import Span
+from multiner.pipeline.core.document import Span
 
 
 @dataclass(frozen=True)

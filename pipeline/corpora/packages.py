@@ -12,10 +12,10 @@ from tempfile import TemporaryDirectory
 from time import sleep
 from zipfile import BadZipFile, ZipFile
 
-from pipeline.corpora.manifest import is_safe
-from pipeline.environment import quiet_environment
-from pipeline.errors import NerError
-from pipeline.progress import bar
+from multiner.pipeline.core.environment import quiet_environment
+from multiner.pipeline.core.errors import NerError
+from multiner.pipeline.core.progress import bar
+from multiner.pipeline.corpora.manifest import is_safe
 
 FOLDER = "packages"
 ATTEMPTS = 3

@@ -7,11 +7,17 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from pipeline.corpora import SPLITS, Part, corpora_of, rank, read_part
-from pipeline.document import Document, write_jsonl
-from pipeline.errors import NerError
-from pipeline.files import replace_folder, write_json
-from pipeline.settings import Workspace
+from multiner.pipeline.config.settings import Workspace
+from multiner.pipeline.core.document import Document, write_jsonl
+from multiner.pipeline.core.errors import NerError
+from multiner.pipeline.core.files import replace_folder, write_json
+from multiner.pipeline.corpora import (
+    SPLITS,
+    Part,
+    corpora_of,
+    rank,
+    read_part,
+)
 
 
 def limited(documents: Sequence[Document], limit: int | None) -> list[Document]:

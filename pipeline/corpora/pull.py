@@ -9,8 +9,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from time import time
 
-from pipeline.corpora.difference import Counts, count, count_lines, describe, file_changes
-from pipeline.corpora.manifest import (
+from multiner.pipeline.config.settings import Workspace
+from multiner.pipeline.core.errors import NerError
+from multiner.pipeline.core.files import replace_folder
+from multiner.pipeline.core.progress import bar
+from multiner.pipeline.corpora.difference import (
+    Counts,
+    count,
+    count_lines,
+    describe,
+    file_changes,
+)
+from multiner.pipeline.corpora.manifest import (
     Manifest,
     Mismatch,
     hash_files,
@@ -19,14 +29,15 @@ from pipeline.corpora.manifest import (
     read_manifest,
     write_manifest,
 )
-from pipeline.corpora.packages import FOLDER as PACKAGES
-from pipeline.corpora.packages import Wheels
-from pipeline.corpora.sources import REMEDY, Source, find_source, wanted_files
-from pipeline.corpora.versioning import is_versioned, push, track
-from pipeline.errors import NerError
-from pipeline.files import replace_folder
-from pipeline.progress import bar
-from pipeline.settings import Workspace
+from multiner.pipeline.corpora.packages import FOLDER as PACKAGES
+from multiner.pipeline.corpora.packages import Wheels
+from multiner.pipeline.corpora.sources import (
+    REMEDY,
+    Source,
+    find_source,
+    wanted_files,
+)
+from multiner.pipeline.corpora.versioning import is_versioned, push, track
 
 PULLED = "data/raw"
 

@@ -14,10 +14,10 @@ from tempfile import TemporaryDirectory
 from typing import Protocol
 from zipfile import BadZipFile, ZipFile
 
-from pipeline.corpora.manifest import is_safe
-from pipeline.errors import NerError
-from pipeline.progress import bar
-from pipeline.settings import Workspace
+from multiner.pipeline.config.settings import Workspace
+from multiner.pipeline.core.errors import NerError
+from multiner.pipeline.core.progress import bar
+from multiner.pipeline.corpora.manifest import is_safe
 
 MIRROR_VARIABLE = "NER_CORPORA_MIRROR"
 TIMEOUT_SECONDS = 30

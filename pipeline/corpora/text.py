@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pipeline.errors import NerError
+from multiner.pipeline.core.errors import NerError
 
 BYTE_ORDER_MARK = "\ufeff"
 

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from time import sleep
 
-from pipeline.environment import quiet_environment
-from pipeline.errors import NerError
-from pipeline.stale_locks import release
+from multiner.pipeline.core.dvc_locks import release
+from multiner.pipeline.core.environment import quiet_environment
+from multiner.pipeline.core.errors import NerError
 
 LOCK_ATTEMPTS = 6
 

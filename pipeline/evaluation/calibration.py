@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.document import Document, Span
+from multiner.pipeline.core.document import Document, Span
 
 BINS = 15
 PRECISIONS = (95, 99)  # percent

@@ -6,10 +6,21 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from pipeline.evaluation.calibration import Outcomes, calibration, outcomes, thresholds
-from pipeline.evaluation.predictions import ENSEMBLE, Predicted, Spans
-from pipeline.evaluation.scores import DIGITS, score, span_counts, token_confusion, token_f1
-from pipeline.evaluation.significance import paired_bootstrap
+from multiner.pipeline.evaluation.calibration import (
+    Outcomes,
+    calibration,
+    outcomes,
+    thresholds,
+)
+from multiner.pipeline.evaluation.predictions import ENSEMBLE, Predicted, Spans
+from multiner.pipeline.evaluation.scores import (
+    DIGITS,
+    score,
+    span_counts,
+    token_confusion,
+    token_f1,
+)
+from multiner.pipeline.evaluation.significance import paired_bootstrap
 
 COMPARED = ("dev_gate", "test", "test_without_overlap")  # parts nothing was tuned on
 
@@ -75,10 +86,10 @@ def figures(
         further: system → scores that only this part's corpus has.
 
     Returns:
-        ``corpora`` (corpus → split → system → scores, see :func:`pipeline.evaluation.scores.score`, with ``token_f1``
-        by type, ``calibration`` and what ``further`` adds), ``thresholds`` (corpus → system → see
-        :func:`pipeline.evaluation.calibration.thresholds`), ``sizes`` (corpus → split → documents, entities) and
-        ``significance`` (corpus → split → the ensemble's lead).
+        ``corpora`` (corpus → split → system → scores, see :func:`multiner.pipeline.evaluation.scores.score`, with
+        ``token_f1`` by type, ``calibration`` and what ``further`` adds), ``thresholds`` (corpus → system → see
+        :func:`multiner.pipeline.evaluation.calibration.thresholds`), ``sizes`` (corpus → split → documents, entities)
+        and ``significance`` (corpus → split → the ensemble's lead).
     """
     corpora: dict[str, Any] = {}
     found: dict[tuple[str, str], dict[str, Outcomes]] = {}

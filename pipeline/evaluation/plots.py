@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.bio import OUTSIDE
-from pipeline.evaluation.predictions import ENSEMBLE, Predicted
-from pipeline.evaluation.scores import token_confusion
-from pipeline.files import write_atomically
+from multiner.pipeline.core.files import write_atomically
+from multiner.pipeline.core.iob2 import OUTSIDE
+from multiner.pipeline.evaluation.predictions import ENSEMBLE, Predicted
+from multiner.pipeline.evaluation.scores import token_confusion
 
 CURVE_COLUMNS = ("leg", "step", "epoch", "loss", "dev_f1")
 

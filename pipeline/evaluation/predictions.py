@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
-from pipeline.document import Document, Span
-from pipeline.evaluation.scores import without_sentences
-from pipeline.files import write_atomically
+from multiner.pipeline.core.document import Document, Span
+from multiner.pipeline.core.files import write_atomically
+from multiner.pipeline.evaluation.scores import without_sentences
 
 ENSEMBLE = "ensemble"
 CHUNK_TOKENS = 4000  # enough for the legs to bucket by length, little enough for the bar to move

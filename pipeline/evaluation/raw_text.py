@@ -10,11 +10,16 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from pipeline.document import Document, Span, Token
-from pipeline.evaluation.predictions import ENSEMBLE, Predicted, Predictor, predict
-from pipeline.evaluation.scores import precision_recall_f1
-from pipeline.progress import bar
-from pipeline.tokenize import document_from_text
+from multiner.pipeline.core.document import Document, Span, Token
+from multiner.pipeline.core.progress import bar
+from multiner.pipeline.evaluation.predictions import (
+    ENSEMBLE,
+    Predicted,
+    Predictor,
+    predict,
+)
+from multiner.pipeline.evaluation.scores import precision_recall_f1
+from multiner.pipeline.text.tokenizer import document_from_text
 
 Place = tuple[int, int, str]
 
@@ -88,7 +93,7 @@ def compare(gold: Sequence[set[Place]], found: Sequence[set[Place]], types: Sequ
     """Strict precision, recall and F1 of places, micro-averaged and per type.
 
     Returns:
-        As :func:`pipeline.evaluation.scores.score`, in percent.
+        As :func:`multiner.pipeline.evaluation.scores.score`, in percent.
 
     Raises:
         ValueError: the lengths differ.

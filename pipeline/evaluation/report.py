@@ -8,12 +8,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.bio import OUTSIDE
-from pipeline.document import Document, Sentence, Span
-from pipeline.evaluation.mistakes import KINDS, Case, count_kinds, worst, wrong_spans
-from pipeline.evaluation.plots import shares
-from pipeline.evaluation.predictions import ENSEMBLE, Predicted
-from pipeline.evaluation.scores import token_confusion
+from multiner.pipeline.core.document import Document, Sentence, Span
+from multiner.pipeline.core.iob2 import OUTSIDE
+from multiner.pipeline.core.span_differences import (
+    KINDS,
+    Case,
+    count_kinds,
+    worst,
+    wrong_spans,
+)
+from multiner.pipeline.evaluation.plots import shares
+from multiner.pipeline.evaluation.predictions import ENSEMBLE, Predicted
+from multiner.pipeline.evaluation.scores import token_confusion
 
 TEMPLATES = Path(__file__).parent / "templates"
 IMAGES = {

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.bio import OUTSIDE, encode
-from pipeline.document import Document, Span
+from multiner.pipeline.core.document import Document, Span
+from multiner.pipeline.core.iob2 import OUTSIDE, encode
 
 DIGITS = 4  # decimals of every figure in percent
 

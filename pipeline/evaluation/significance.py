@@ -73,7 +73,7 @@ def paired_bootstrap(counts_a: np.ndarray, counts_b: np.ndarray, *, resamples: i
 
     Args:
         counts_a, counts_b: true positives, false positives, false negatives of each document, [documents, 3],
-            of the same documents in the same order (see :func:`pipeline.evaluation.scores.span_counts`).
+            of the same documents in the same order (see :func:`multiner.pipeline.evaluation.scores.span_counts`).
         resamples: bootstrap resamples of the documents.
         seed: of the draws; the same seed gives the same interval.
 

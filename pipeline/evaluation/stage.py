@@ -8,19 +8,31 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from pipeline.document import Document, read_jsonl
-from pipeline.errors import NerError
-from pipeline.evaluation.metrics import figures, parts
-from pipeline.evaluation.model import load_ensemble, model_hash
-from pipeline.evaluation.own_terms import own_terms
-from pipeline.evaluation.plots import write_plots
-from pipeline.evaluation.predictions import Predicted, Predictor, Spans, predict, write_predictions
-from pipeline.evaluation.raw_text import raw_text_scores
-from pipeline.evaluation.report import IMAGES, report, section
-from pipeline.files import read_json, replace_folder, sha256_of, write_atomically, write_json
-from pipeline.legs.transformer import SETTINGS
-from pipeline.progress import bar
-from pipeline.settings import Workspace
+from multiner.pipeline.config.settings import Workspace
+from multiner.pipeline.core.document import Document, read_jsonl
+from multiner.pipeline.core.errors import NerError
+from multiner.pipeline.core.files import (
+    read_json,
+    replace_folder,
+    sha256_of,
+    write_atomically,
+    write_json,
+)
+from multiner.pipeline.core.progress import bar
+from multiner.pipeline.ensemble.identity import load_ensemble, model_hash
+from multiner.pipeline.evaluation.metrics import figures, parts
+from multiner.pipeline.evaluation.plots import write_plots
+from multiner.pipeline.evaluation.predictions import (
+    Predicted,
+    Predictor,
+    Spans,
+    predict,
+    write_predictions,
+)
+from multiner.pipeline.evaluation.raw_text import raw_text_scores
+from multiner.pipeline.evaluation.report import IMAGES, report, section
+from multiner.pipeline.evaluation.shared_task_scores import own_terms
+from multiner.pipeline.models.transformer.inference import SETTINGS
 
 SPLITS = ("dev", "test")
 WRITTEN_BY_RUNS = (":(top,exclude)dvc.lock", ":(top,exclude)metrics")
@@ -101,7 +113,7 @@ def predict_parts(predictor: Predictor, folder: Path, corpora: Iterable[str], de
 
 def overlaps(predicted: Sequence[Predicted], train: Sequence[Document]) -> dict[str, set[tuple[str, int]]]:
     """Corpus → (document id, sentence index) of its test sentences that stand in ``train``."""
-    from pipeline.validation.overlap import overlapping_sentences
+    from multiner.pipeline.validation.overlap import overlapping_sentences
 
     return {part.corpus: overlapping_sentences(train, part.documents) for part in predicted if part.split == "test"}
 

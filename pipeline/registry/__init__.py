@@ -6,10 +6,15 @@
 
 from __future__ import annotations
 
-from pipeline.registry.champions import ModelVersionInfo, challenger, champion, rollback
-from pipeline.registry.promotion import Promotion, promote
-from pipeline.registry.registration import Registration, known_version, register
-from pipeline.registry.store import model_name, open_store, tracking_uri
+from multiner.pipeline.registry.champions import (
+    ModelVersionInfo,
+    challenger,
+    champion,
+    rollback,
+)
+from multiner.pipeline.registry.gate.promotion import Promotion, promote
+from multiner.pipeline.registry.registration import Registration, known_version, register
+from multiner.pipeline.registry.store import model_name, open_store, tracking_uri
 
 __all__ = [
     "ModelVersionInfo",

@@ -8,11 +8,11 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from pipeline.corpora import corpus_entry
-from pipeline.registry import lineage
-from pipeline.registry.flatten import for_language
-from pipeline.registry.store import SUFFIXED, model_name
-from pipeline.settings import Workspace
+from multiner.pipeline.config.settings import Workspace
+from multiner.pipeline.corpora import corpus_entry
+from multiner.pipeline.registry import lineage
+from multiner.pipeline.registry.flatten import for_language
+from multiner.pipeline.registry.store import SUFFIXED, model_name
 
 CARD = "card.md"  # its name among a run's artifacts
 TEMPLATE = Path(__file__).with_name("card.md")

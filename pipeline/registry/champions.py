@@ -7,12 +7,23 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.errors import NerError
-from pipeline.registry import journal
-from pipeline.registry.journal import PREVIOUS, ROLLED_BACK, SINCE, Switch
-from pipeline.registry.registration import alias_version, known_version
-from pipeline.registry.store import CHALLENGER, CHAMPION, exclusive, model_name, open_store
-from pipeline.settings import Workspace
+from multiner.pipeline.config.settings import Workspace
+from multiner.pipeline.core.errors import NerError
+from multiner.pipeline.registry import journal
+from multiner.pipeline.registry.journal import (
+    PREVIOUS,
+    ROLLED_BACK,
+    SINCE,
+    Switch,
+)
+from multiner.pipeline.registry.registration import alias_version, known_version
+from multiner.pipeline.registry.store import (
+    CHALLENGER,
+    CHAMPION,
+    exclusive,
+    model_name,
+    open_store,
+)
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

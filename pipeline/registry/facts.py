@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from pipeline.registry.champions import PREVIOUS, ROLLED_BACK, SINCE
-from pipeline.registry.promotion import KEY, PASSED, REASONS
+from multiner.pipeline.registry.champions import PREVIOUS, ROLLED_BACK, SINCE
+from multiner.pipeline.registry.gate.promotion import KEY, PASSED, REASONS
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -40,7 +40,8 @@ class VersionRecord:
 class RunRecord:
     """The training run behind a version: its tags and parameters, and the files that tell of it ({} where missing).
 
-    ``figures`` is what the evaluation wrote (see :func:`pipeline.evaluation.metrics.figures`), ``sizes`` the prepared
+    ``figures`` is what the evaluation wrote (see :func:`multiner.pipeline.evaluation.metrics.figures`), ``sizes`` the
+    prepared
     documents counted by corpus and part, ``gate`` the last verdict on the version, ``sources`` the raw corpora with
     their digests.
     """

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from pipeline.errors import NerError
+from multiner.pipeline.core.errors import NerError
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

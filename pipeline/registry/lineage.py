@@ -13,16 +13,17 @@ from typing import Any
 
 import yaml
 
-from pipeline.corpora import corpora_of, corpus_entry
-from pipeline.evaluation.model import folder_hash, leg_hashes, read_description
-from pipeline.files import sha256_of
-from pipeline.settings import Workspace
+import multiner
+from multiner.pipeline.config.settings import Workspace
+from multiner.pipeline.core.files import sha256_of
+from multiner.pipeline.corpora import corpora_of, corpus_entry
+from multiner.pipeline.ensemble.identity import folder_hash, leg_hashes, read_description
 
-PACKAGES = Path(__file__).resolve().parents[2]  # the folder that holds the packages pipeline and serving
-MODEL_CODE = PACKAGES / "serving" / "model.py"
-ENTRY_POINTS = (MODEL_CODE, PACKAGES / "pipeline" / "predict.py")
+PACKAGE = Path(multiner.__file__).parent
+MODEL_CODE = PACKAGE / "pipeline" / "inference" / "pyfunc.py"
+ENTRY_POINTS = (MODEL_CODE, PACKAGE / "pipeline" / "inference" / "documents.py")
 DIFF_LIMIT = 2_000_000  # characters
-REFERENCE = re.compile(r"(pipeline|serving)(\.\w+)+(:\w+)?")
+REFERENCE = re.compile(r"multiner(\.\w+)+(:\w+)?")
 
 
 def git(root: Path, *arguments: str) -> str:
@@ -58,10 +59,10 @@ def data_hash(workspace: Workspace, language: str) -> str:
     return folder_hash(workspace.paths.documents(language))
 
 
-def code_closure(entries: Iterable[Path] = ENTRY_POINTS, root: Path = PACKAGES) -> list[Path]:
+def code_closure(entries: Iterable[Path] = ENTRY_POINTS, root: Path = PACKAGE.parent) -> list[Path]:
     """The project's modules that ``entries`` import, directly or through others, also inside functions; sorted.
 
-    A string that names a module (``"pipeline.legs.spacy_cnn:SpacyLeg"``) counts as an import of it.
+    A string that names a module (``"multiner.pipeline.models.spacy.inference:SpacyLeg"``) counts as an import of it.
     """
     waiting, found = list(entries), set()
     while waiting:
@@ -74,7 +75,7 @@ def code_closure(entries: Iterable[Path] = ENTRY_POINTS, root: Path = PACKAGES) 
 
 
 def _imports(path: Path) -> Iterable[str]:
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in _executed(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
@@ -84,10 +85,18 @@ def _imports(path: Path) -> Iterable[str]:
             yield node.value.partition(":")[0]
 
 
+def _executed(tree: ast.AST) -> Iterable[ast.AST]:
+    """The nodes of a module without those that stand there for type checkers alone."""
+    for node in ast.iter_child_nodes(tree):
+        if not (isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"):
+            yield node
+            yield from _executed(node)
+
+
 def _modules(name: str, root: Path) -> Iterable[Path]:
     """The files that importing ``name`` runs: its packages' and its own."""
     parts = name.split(".")
-    if parts[0] not in ("pipeline", "serving"):
+    if parts[0] != PACKAGE.name:
         return
     for length in range(1, len(parts) + 1):
         place = root.joinpath(*parts[:length])
@@ -100,7 +109,7 @@ def code_hash() -> str:
     """SHA-256 over the code a served model runs, so that a mended tokeniser makes a new version."""
     digest = sha256()
     for path in code_closure():
-        digest.update(f"{path.relative_to(PACKAGES).as_posix()}\0{sha256_of(path)}\n".encode())
+        digest.update(f"{path.relative_to(PACKAGE).as_posix()}\0{sha256_of(path)}\n".encode())
     return digest.hexdigest()
 
 

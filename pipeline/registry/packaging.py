@@ -6,8 +6,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.registry.lineage import MODEL_CODE, PACKAGES
-from pipeline.settings import Workspace
+from multiner.pipeline.config.settings import Workspace
+from multiner.pipeline.registry.lineage import MODEL_CODE, PACKAGE
 
 if TYPE_CHECKING:
     from mlflow.models import ModelSignature
@@ -47,7 +47,7 @@ def log_model(run_id: str, name: str, workspace: Workspace, language: str, code:
             name="model",
             python_model=str(code),
             artifacts={"ensemble": str(paths.ensemble(language)), **legs},
-            code_paths=[str(PACKAGES / "pipeline"), str(PACKAGES / "serving")],
+            code_paths=[str(PACKAGE)],
             signature=signature(),
             input_example=example,
             pip_requirements=requirements(),

@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.errors import NerError
-from pipeline.evaluation.model import model_hash, read_description
-from pipeline.files import read_json, sha256_of
-from pipeline.registry import lineage, replay
-from pipeline.registry.packaging import log_model
-from pipeline.registry.store import (
+from multiner.pipeline.config.settings import Workspace
+from multiner.pipeline.core.errors import NerError
+from multiner.pipeline.core.files import read_json, sha256_of
+from multiner.pipeline.ensemble.identity import model_hash, read_description
+from multiner.pipeline.registry import lineage, replay
+from multiner.pipeline.registry.packaging import log_model
+from multiner.pipeline.registry.store import (
     CHALLENGER,
     CHAMPION,
     exclusive,
@@ -25,7 +26,6 @@ from pipeline.registry.store import (
     open_experiment,
     open_store,
 )
-from pipeline.settings import Workspace
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

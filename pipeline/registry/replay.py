@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from pipeline.files import read_json
-from pipeline.registry import lineage
-from pipeline.registry.card import CARD, model_card
-from pipeline.registry.flatten import final_metrics, history_metrics, model_params
-from pipeline.settings import Workspace
+from multiner.pipeline.config.settings import Workspace
+from multiner.pipeline.core.files import read_json
+from multiner.pipeline.registry import lineage
+from multiner.pipeline.registry.card import CARD, model_card
+from multiner.pipeline.registry.flatten import final_metrics, history_metrics, model_params
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 from urllib.parse import unquote, urlparse
 
-from pipeline.environment import silence_telemetry
-from pipeline.errors import NerError
-from pipeline.settings import Workspace
+from multiner.pipeline.config.settings import Workspace
+from multiner.pipeline.core.environment import silence_telemetry
+from multiner.pipeline.core.errors import NerError
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

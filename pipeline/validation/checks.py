@@ -9,12 +9,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from pipeline.document import Document
-from pipeline.errors import NerError
-from pipeline.validation.expected import Expected
-from pipeline.validation.frames import entity_frame, mark_excess, sentence_frame, sources_of
-from pipeline.validation.gate import FILES, Check
-from pipeline.validation.suites import (
+from multiner.pipeline.core.document import Document
+from multiner.pipeline.core.errors import NerError
+from multiner.pipeline.validation.expected import Expected
+from multiner.pipeline.validation.frames import (
+    entity_frame,
+    mark_excess,
+    sentence_frame,
+    sources_of,
+)
+from multiner.pipeline.validation.gate import FILES, Check
+from multiner.pipeline.validation.suites import (
     entity_expectations,
     file_expectations,
     leakage_expectations,

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
-from pipeline.validation.gate import FILES, Breach, SuiteResult
+from multiner.pipeline.validation.gate import FILES, Breach, SuiteResult
 
 SHOWN_ROWS = 200
 _FOREIGN = re.compile(

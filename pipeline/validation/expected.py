@@ -14,12 +14,12 @@ from typing import Any
 
 import yaml
 
-from pipeline.document import Document
-from pipeline.errors import NerError
-from pipeline.files import write_atomically
-from pipeline.settings import read_yaml
-from pipeline.validation.frames import find_repeats
-from pipeline.validation.overlap import overlapping_sentences, sentences_of
+from multiner.pipeline.config.settings import read_yaml
+from multiner.pipeline.core.document import Document
+from multiner.pipeline.core.errors import NerError
+from multiner.pipeline.core.files import write_atomically
+from multiner.pipeline.validation.frames import find_repeats
+from multiner.pipeline.validation.overlap import overlapping_sentences, sentences_of
 
 FOLDER = Path(__file__).parent
 HEAD = (

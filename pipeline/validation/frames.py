@@ -10,8 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from os.path import commonpath
 from typing import TYPE_CHECKING
 
-from pipeline.document import Document, Sentence, Span
-from pipeline.validation.overlap import digest, sentences_of
+from multiner.pipeline.core.document import Document, Sentence, Span
+from multiner.pipeline.validation.overlap import digest, sentences_of
 
 if TYPE_CHECKING:
     from pandas import DataFrame

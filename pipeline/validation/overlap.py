@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from hashlib import sha256
 
-from pipeline.document import Document, Sentence
+from multiner.pipeline.core.document import Document, Sentence
 
 Words = tuple[str, ...]
 

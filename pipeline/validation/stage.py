@@ -10,16 +10,21 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from pipeline.corpora import SPLITS, corpora_of, corpus_entry, read_corpus
-from pipeline.corpora.labels import map_of_set
-from pipeline.errors import NerError
-from pipeline.files import replace_folder, write_json
-from pipeline.settings import Workspace, read_yaml
-from pipeline.validation import expected as counts
-from pipeline.validation.checks import Corpora, all_checks
-from pipeline.validation.docs import finish
-from pipeline.validation.expected import Expected
-from pipeline.validation.gate import Breach, SuiteResult, run_checks
+from multiner.pipeline.config.settings import Workspace, read_yaml
+from multiner.pipeline.core.errors import NerError
+from multiner.pipeline.core.files import replace_folder, write_json
+from multiner.pipeline.corpora import (
+    SPLITS,
+    corpora_of,
+    corpus_entry,
+    read_corpus,
+)
+from multiner.pipeline.corpora.labels import map_of_set
+from multiner.pipeline.validation import expected as counts
+from multiner.pipeline.validation.checks import Corpora, all_checks
+from multiner.pipeline.validation.docs import finish
+from multiner.pipeline.validation.expected import Expected
+from multiner.pipeline.validation.gate import Breach, SuiteResult, run_checks
 
 SHOWN_ROWS = 10
 

@@ -1,11 +1,11 @@
-"""The expectations: what each suite asks of a frame. Pure; :mod:`pipeline.validation.gate` runs them."""
+"""The expectations: what each suite asks of a frame. Pure; :mod:`multiner.pipeline.validation.gate` runs them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from pipeline.validation.expected import Part
+from multiner.pipeline.validation.expected import Part
 
 if TYPE_CHECKING:
     from great_expectations.expectations import Expectation

@@ -9,17 +9,22 @@ from fastapi import FastAPI, Request
 from fastapi.responses import HTMLResponse, Response
 from starlette.staticfiles import StaticFiles
 
-from serving import corrections
-from serving.answers import ModelFailed, check_predictions
-from serving.page import view
-from serving.page.examples import EXAMPLES
-from serving.page.form import MEDIA_TYPE, Form
-from serving.page.rendering import HERE, render, render_page
-from serving.payload import read_body, require_type, to_json, unless_gone
-from serving.problems import Problem, invalid
+from multiner.serving.answers import ModelFailed, check_predictions
+from multiner.serving.gateway.routes import corrections
+from multiner.serving.http.payload import (
+    read_body,
+    require_type,
+    to_json,
+    unless_gone,
+)
+from multiner.serving.http.problems import Problem, invalid
+from multiner.serving.page import view
+from multiner.serving.page.examples import EXAMPLES
+from multiner.serving.page.form import MEDIA_TYPE, Form
+from multiner.serving.page.rendering import HERE, render, render_page
 
 if TYPE_CHECKING:
-    from serving.switchboard import Switchboard
+    from multiner.serving.routing.inference_service import Switchboard
 
 
 def add_page(app: FastAPI, board: Switchboard) -> None:

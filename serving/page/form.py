@@ -7,9 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs
 
-from serving.languages import AUTO
-from serving.payload import Item, Offer, parse_wishes, within
-from serving.problems import Problem
+from multiner.pipeline.text.languages import AUTO
+from multiner.serving.http.payload import (
+    Item,
+    Offer,
+    parse_wishes,
+    within,
+)
+from multiner.serving.http.problems import Problem
 
 MEDIA_TYPE = "application/x-www-form-urlencoded"
 MOST_FIELDS = 50

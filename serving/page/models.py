@@ -11,19 +11,19 @@ from typing import TYPE_CHECKING
 from fastapi import Depends, FastAPI, Request
 from fastapi.responses import HTMLResponse
 
-from serving.facts_reader import LATE
-from serving.model_schemas import Bin, ModelFacts, VersionFacts
-from serving.page.rendering import TEMPLATES, render, render_page
-from serving.page.view import LANGUAGE_NAMES
-from serving.schemas import ShadowState
+from multiner.serving.gateway.schemas import ShadowState
+from multiner.serving.operator.facts_reader import LATE
+from multiner.serving.operator.model_schemas import Bin, ModelFacts, VersionFacts
+from multiner.serving.page.rendering import TEMPLATES, render, render_page
+from multiner.serving.page.view import LANGUAGE_NAMES
 
 if TYPE_CHECKING:
-    from serving.desk import Desk
-    from serving.facts_reader import FactsReader
-    from serving.guard import Guard
-    from serving.shadow import Shadow
-    from serving.switchboard import Switchboard
-    from serving.switching import Route
+    from multiner.serving.operator.authorization import Guard
+    from multiner.serving.operator.desk import Desk
+    from multiner.serving.operator.facts_reader import FactsReader
+    from multiner.serving.routing.inference_service import Switchboard
+    from multiner.serving.routing.model_router import Route
+    from multiner.serving.routing.shadow import Shadow
 
 FRESH = {"Cache-Control": "no-store"}
 SIDE = 200  # of a diagram, in its own units

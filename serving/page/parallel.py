@@ -9,15 +9,15 @@ from urllib.parse import parse_qs
 from fastapi import FastAPI, Request
 from fastapi.responses import Response
 
-from serving import parallel
-from serving.page.parallel_examples import EXAMPLES
-from serving.page.parallel_view import present, rows, to_csv
-from serving.page.rendering import render, render_page
-from serving.payload import read_body, require_type, unless_gone
-from serving.problems import Problem
+from multiner.serving.gateway.routes import parallel
+from multiner.serving.http.payload import read_body, require_type, unless_gone
+from multiner.serving.http.problems import Problem
+from multiner.serving.page.parallel_examples import EXAMPLES
+from multiner.serving.page.parallel_view import present, rows, to_csv
+from multiner.serving.page.rendering import render, render_page
 
 if TYPE_CHECKING:
-    from serving.switchboard import Switchboard
+    from multiner.serving.routing.inference_service import Switchboard
 
 FORM = "application/x-www-form-urlencoded"
 

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from serving.page.view import TYPE_NAMES
-from serving.parallel import LANGUAGES
+from multiner.serving.gateway.routes.parallel import LANGUAGES
+from multiner.serving.page.view import TYPE_NAMES
 
 HUES = 8  # colours of pairs, after which they begin anew; the number is what tells pairs apart
 UNSAFE = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet program takes cells that begin so for formulas

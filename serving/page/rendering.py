@@ -14,11 +14,11 @@ from fastapi import Request
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from serving.page import view
-from serving.page.examples import EXAMPLES
+from multiner.serving.page import view
+from multiner.serving.page.examples import EXAMPLES
 
 if TYPE_CHECKING:
-    from serving.switchboard import Switchboard
+    from multiner.serving.routing.inference_service import Switchboard
 
 HERE = Path(__file__).resolve().parent
 PAGES = {"/": "Text", "/parallel": "Parallel", "/models": "Models"}  # path: its name in the navigation

@@ -10,7 +10,7 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from serving.cli import commands
+from multiner.serving.cli import commands
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES = ("Dockerfile.pipeline", "Dockerfile.serving")

@@ -21,9 +21,9 @@ import psutil
 import pytest
 import yaml
 
-from pipeline.environment import quiet_environment
-from serving import family
-from serving.served_process import free_port
+from multiner.pipeline.core.environment import quiet_environment
+from multiner.serving.backends.server_process import free_port
+from multiner.serving.system import leftover_processes as family
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 ROOT = Path(__file__).resolve().parents[2]

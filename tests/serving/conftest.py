@@ -24,16 +24,16 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from pipeline.settings import Workspace, overlay
-from serving import airflow_setup
-from serving.config import GatewayConfig
-from serving.gateway import create_app
-from serving.payload import Limits
-from serving.slots import ServedModel, Slot
+from multiner.pipeline.config.settings import Workspace, overlay
+from multiner.serving.airflow import environment as airflow_setup
+from multiner.serving.backends.model_server import ServedModel, Slot
+from multiner.serving.gateway.app import create_app
+from multiner.serving.gateway.config import GatewayConfig
+from multiner.serving.http.payload import Limits
 
 if TYPE_CHECKING:
-    from tests.serving.browser import Browser
-    from tests.serving.fake_airflow import FakeAirflow
+    from tests.serving.airflow.fake_airflow import FakeAirflow
+    from tests.serving.page.browser import Browser
 
 TOKEN = "a-token-for-tests"
 CAPITALISED = re.compile(r"[A-ZА-ЯЁ][\w-]+(?: [A-ZА-ЯЁ][\w-]+)*")
@@ -265,8 +265,8 @@ class Live:
     """A gateway behind a real server, ready; use it as a context manager."""
 
     def __init__(self, harness: Harness) -> None:
-        from serving.gateway import listen
-        from serving.wire import make_server
+        from multiner.serving.gateway.app import listen
+        from multiner.serving.http.server import make_server
 
         self.harness = harness
         listener = listen("127.0.0.1", 0)
@@ -332,7 +332,7 @@ def serving() -> type[Live]:
 def _browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     if not (shutil.which("chromium") and shutil.which("chromedriver")):
         pytest.skip("no chromium: apt-get install chromium chromium-driver")
-    from tests.serving.browser import Browser
+    from tests.serving.page.browser import Browser
 
     started = Browser(tmp_path_factory.mktemp("downloads"))
     yield started
@@ -369,7 +369,7 @@ def stocked(filled: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 @pytest.fixture
 def airflow(stocked: Workspace) -> Iterator[FakeAirflow]:
     """Airflow as the workspace has it; ``airflow.workspace`` knows its port."""
-    from tests.serving.fake_airflow import FakeAirflow
+    from tests.serving.airflow.fake_airflow import FakeAirflow
 
     with FakeAirflow() as fake:
         ports = {"serving": {"airflow_port": fake.port}}

@@ -6,12 +6,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pipeline.registry import champion
-from pipeline.registry.champions import crown
-from pipeline.registry.promotion import KEY, PASSED, REASONS
-from pipeline.registry.store import open_experiment, open_store
-from pipeline.settings import Workspace, load_params, overlay
-from serving.slots import ServedModel
+from multiner.pipeline.config.settings import Workspace, load_params, overlay
+from multiner.pipeline.registry import champion
+from multiner.pipeline.registry.champions import crown
+from multiner.pipeline.registry.gate.promotion import KEY, PASSED, REASONS
+from multiner.pipeline.registry.store import open_experiment, open_store
+from multiner.serving.backends.model_server import ServedModel
 
 BINS = [
     {"low": 0.2, "high": 0.6, "score": 0.5, "accuracy": 0.25, "count": 40},

@@ -1,0 +1,1 @@
+"""Parameters: what params.yaml may hold, the profiles over it, and the paths of a workspace."""

@@ -1,0 +1,1 @@
+"""What everything else is built on: documents, labels, files, errors, locks, progress."""

@@ -1,0 +1,138 @@
+"""Exact decoding of label probabilities into legal, non-overlapping spans.
+
+Every token has a distribution over the labels of :func:`multiner.pipeline.core.iob2.bio_labels` (O, B-x, I-x, B-y,
+I-y, …). Of all
+label sequences in which an I- goes on a span of its type, Viterbi decoding (Viterbi 1967) takes the most probable one.
+A span's score is its marginal probability among those sequences, by the forward-backward algorithm (Rabiner 1989).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from multiner.pipeline.core.document import Document, Sentence, Span
+from multiner.pipeline.core.iob2 import decode as spans_of
+
+_TINY = 1e-12
+
+
+def viterbi(probabilities: np.ndarray) -> np.ndarray:
+    """The most probable legal label sequence.
+
+    Args:
+        probabilities: ``[tokens, labels]``, rows sum to 1.
+
+    Returns:
+        label indices, ``[tokens]``.
+    """
+    length, labels = probabilities.shape
+    if not length:
+        return np.zeros(0, dtype=np.int64)
+    path = probabilities.argmax(axis=1)
+    if legal(path):  # each token's best label: no sequence is more probable, and most sentences end here
+        return path
+    scores = np.log(np.maximum(probabilities, _TINY).astype(np.float64))
+    inside = np.arange(2, labels, 2)
+    back = np.empty((length, labels), dtype=np.int64)
+    best = scores[0].copy()
+    best[inside] = -np.inf
+    for index in range(1, length):
+        leader = int(best.argmax())
+        from_begin = best[inside - 1] >= best[inside]
+        previous = np.where(from_begin, inside - 1, inside)
+        row = np.full(labels, leader, dtype=np.int64)
+        row[inside] = previous
+        back[index] = row
+        best = best[row] + scores[index]
+    path = np.empty(length, dtype=np.int64)
+    path[-1] = int(best.argmax())
+    for index in range(length - 1, 0, -1):
+        path[index - 1] = back[index, path[index]]
+    return path
+
+
+def legal(path: np.ndarray) -> bool:
+    """Whether in a sequence of label indices every I- goes on a span of its type."""
+    before = np.concatenate([[0], path[:-1]])
+    inside = (path > 0) & (path % 2 == 0)
+    return bool((~inside | (before == path) | (before == path - 1)).all())
+
+
+class Marginals:
+    """Forward and backward sums over the legal label sequences of one sentence.
+
+    In plain floats: sentences are short and types few, where numpy spends its time on being called.
+
+    Args:
+        probabilities: ``[tokens, labels]``, rows sum to 1.
+    """
+
+    def __init__(self, probabilities: np.ndarray) -> None:
+        emit = np.maximum(probabilities, _TINY).astype(np.float64)
+        self._begin, self._in = emit[:, 1::2].tolist(), emit[:, 2::2].tolist()
+        # All labels but I- may follow any other, so they enter the sums together: only I- needs to know its past.
+        self._fresh = (emit[:, 0] + emit[:, 1::2].sum(axis=1)).tolist()
+        length, types = len(emit), range(len(self._in[0]) if len(emit) else 0)
+        self._scale: list[float] = []
+        self._start: list[list[float]] = []  # forward sums of B-, scaled
+        running = [0.0 for _ in types]  # forward sums of B- and I- of the token before
+        for index in range(length):
+            inside = [self._in[index][type_] * running[type_] for type_ in types]
+            scale = self._fresh[index] + sum(inside)
+            self._scale.append(scale)
+            self._start.append([mass / scale for mass in self._begin[index]])
+            running = [(begin + mass) / scale for begin, mass in zip(self._begin[index], inside, strict=True)]
+        # Backward sums: of going on with any label but I-, and, after B-x and I-x, of going on with I-x.
+        self._after = [1.0] * length
+        onward = [0.0 for _ in types]
+        for index in range(length - 1, 0, -1):
+            after, scale = self._after[index], self._scale[index]
+            begun = sum(begin * more for begin, more in zip(self._begin[index], onward, strict=True))
+            self._after[index - 1] = (self._fresh[index] * after + begun) / scale
+            onward = [self._in[index][type_] * (after + onward[type_]) / scale for type_ in types]
+
+    def span(self, start: int, end: int, begin_label: int) -> float:
+        """Probability that tokens ``start:end`` are exactly one span whose B- label is ``begin_label``."""
+        type_ = begin_label // 2
+        mass = self._start[start][type_]
+        for index in range(start + 1, end):
+            mass *= self._in[index][type_] / self._scale[index]
+        return min(max(mass * self._after[end - 1], 0.0), 1.0)
+
+
+def decode_spans(
+    probabilities: np.ndarray, sentences: Sequence[Sentence], labels: Sequence[str], *, scores: bool = True
+) -> tuple[Span, ...]:
+    """The spans of the most probable legal labels, sentence by sentence.
+
+    Args:
+        probabilities: ``[tokens, labels]`` of a document.
+        sentences: its sentences; no span crosses their borders.
+        labels: the label set, as :func:`multiner.pipeline.core.iob2.bio_labels` orders it.
+        scores: give each span its marginal probability (else None).
+    """
+    found: list[Span] = []
+    index_of = {label: index for index, label in enumerate(labels)}
+    for sentence in sentences:
+        rows = probabilities[sentence.start : sentence.end]
+        spans = spans_of([labels[index] for index in viterbi(rows)])
+        if not spans:
+            continue
+        marginals = Marginals(rows) if scores else None
+        for span in spans:
+            score = marginals.span(span.start, span.end, index_of[f"B-{span.label}"]) if marginals else None
+            found.append(Span(span.start + sentence.start, span.end + sentence.start, span.label, score))
+    return tuple(found)
+
+
+def span_f1(gold: Sequence[Document], predicted: Sequence[Sequence[Span]]) -> float:
+    """Strict micro F1 of spans, in percent; quick, for tuning and early stopping (reports use seqeval)."""
+    hits = found = wanted = 0
+    for document, spans in zip(gold, predicted, strict=True):
+        right = {(span.start, span.end, span.label) for span in document.spans}
+        hits += sum((span.start, span.end, span.label) in right for span in spans)
+        found += len(spans)
+        wanted += len(right)
+    return 200.0 * hits / (found + wanted) if found + wanted else 0.0

@@ -1,0 +1,136 @@
+"""Out-of-fold predictions: what legs say of training documents that they were trained without.
+
+Where a language has few development documents, the ensemble learns from these instead (stacked generalisation, Wolpert
+1992). The training documents are divided into folds by hash; for each fold the legs are trained on the others.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Collection, Mapping, Sequence
+from hashlib import sha256
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+
+from multiner.pipeline.config.settings import Workspace
+from multiner.pipeline.core.document import Document, documents_hash
+from multiner.pipeline.core.errors import NerError
+from multiner.pipeline.core.files import replace_folder, sha256_of
+from multiner.pipeline.ensemble.name_features import Gazetteer
+from multiner.pipeline.models.base import Leg, code_hash
+from multiner.pipeline.models.training_documents import read_training
+
+TRAINED = ("transformer", "spacy")
+"""Legs that learn from the corpora; others (shipped ones) have not seen them and need no folds."""
+
+
+def fold_of(document: Document, folds: int) -> int:
+    """The fold of a document, by hash of its id."""
+    return int(sha256(f"fold {document.id}".encode()).hexdigest()[:8], 16) % folds
+
+
+def run(workspace: Workspace, language: str) -> None:
+    """Stage ``out_of_fold``: train the legs fold by fold and write their predictions, ``<leg>.safetensors``.
+
+    A language without folds (``ensemble.folds`` in params.yaml) gets an empty folder. A killed run goes on after the
+    last whole fold.
+    """
+    from safetensors.numpy import load_file, save_file
+
+    paths, options = workspace.paths, workspace.params["ensemble"]
+    folds = options["folds"].get(language, 0)
+    train, dev = read_training(workspace, language)
+    kept = paths.checkpoints(language, "out_of_fold") / fingerprint(workspace, language, train, dev)
+    with replace_folder(paths.out_of_fold(language)) as folder:
+        for leg in trained_legs(workspace, language) if folds else ():
+            rows: dict[str, np.ndarray] = {}
+            for fold in range(folds):
+                path = kept / f"{leg}-{fold}.safetensors"
+                if not path.is_file():
+                    held = [document for document in train if fold_of(document, folds) == fold]
+                    rest = [document for document in train if fold_of(document, folds) != fold]
+                    found = predict_fold(workspace, language, leg, rest, dev, held, name=f"{leg}-fold-{fold + 1}")
+                    kept.mkdir(parents=True, exist_ok=True)
+                    partial = path.with_suffix(".partial")
+                    save_file(found, partial)
+                    partial.replace(path)
+                rows |= load_file(path)
+            save_file(rows, folder / f"{leg}.safetensors")
+    shutil.rmtree(kept.parent, ignore_errors=True)
+
+
+def trained_legs(workspace: Workspace, language: str) -> list[str]:
+    """The legs of the ensemble that training makes."""
+    legs = [leg for leg in workspace.params["ensemble"]["legs"] if leg in TRAINED]
+    if workspace.params["spacy"]["pipeline"].get(language):
+        legs = [leg for leg in legs if leg != "spacy"]  # a shipped pipeline stands in its place
+    return legs
+
+
+def fingerprint(workspace: Workspace, language: str, train: Sequence[Document], dev: Sequence[Document]) -> str:
+    """A hash over what the predictions follow from."""
+    params = workspace.params
+    start = params["transformer"]["start"].get(language)
+    facts = [
+        {section: params[section] for section in ("seed", "transformer", "spacy", "ensemble")},
+        workspace.language(language),
+        documents_hash(train),
+        documents_hash(dev),
+        sha256_of(workspace.paths.trained(start) / "model.safetensors") if start else "",
+        code_hash(),
+    ]
+    return sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def predict_fold(
+    workspace: Workspace, language: str, leg: str, train: Sequence[Document], dev: Sequence[Document],
+    held: Sequence[Document], *, name: str,
+) -> dict[str, np.ndarray]:  # fmt: skip
+    """Train a leg on ``train`` and give its probabilities ``[tokens, labels]`` for each of ``held``, by id."""
+    from multiner.pipeline.models.spacy import training as spacy_training
+    from multiner.pipeline.models.spacy.inference import SpacyLeg
+    from multiner.pipeline.models.transformer import training as transformer_training
+    from multiner.pipeline.models.transformer.network import TorchLeg
+
+    training, loader = (transformer_training, TorchLeg) if leg == "transformer" else (spacy_training, SpacyLeg)
+    with TemporaryDirectory(prefix="ner-fold-") as temporary:
+        folder = Path(temporary) / leg
+        training.train_leg(workspace, language, train, dev, folder=folder, name=name)
+        rows = loader.load(folder).predict(held)
+    return {document.id: found for document, found in zip(held, rows, strict=True)}
+
+
+def read_out_of_fold(
+    folder: Path, train: Sequence[Document], legs: Mapping[str, Leg], trained: Collection[str], folds: int
+) -> list[tuple[Document, list[np.ndarray], Gazetteer]]:
+    """Training documents with the out-of-fold probabilities of each leg, and the names that the legs had seen.
+
+    Args:
+        folder: what :func:`run` wrote.
+        train: the training documents.
+        legs: of the ensemble, in order.
+        trained: those that were trained on these documents; the others are asked here.
+        folds: as in params.yaml; 0: there are none.
+
+    Raises:
+        NerError: the predictions of a trained leg are missing.
+    """
+    from safetensors.numpy import load_file
+
+    if not folds:
+        return []
+    for name in trained:
+        if not (path := folder / f"{name}.safetensors").is_file():
+            raise NerError("out-of-fold predictions are missing", where=str(path), remedy="Run: dvc repro out_of_fold")
+    rows: list[list[np.ndarray]] = []
+    for name, leg in legs.items():
+        path = folder / f"{name}.safetensors"
+        found = load_file(path) if name in trained else None
+        rows.append([found[document.id] for document in train] if found is not None else leg.predict(train))
+    names = [Gazetteer.of(other for other in train if fold_of(other, folds) != fold) for fold in range(folds)]
+    return [
+        (document, [found[at] for found in rows], names[fold_of(document, folds)]) for at, document in enumerate(train)
+    ]

@@ -1,0 +1,94 @@
+"""The suite at work on a workspace's ensemble, and its results for the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import TYPE_CHECKING
+
+from multiner.pipeline.config.settings import Workspace
+from multiner.pipeline.core.errors import NerError
+from multiner.pipeline.evaluation.behaviour.cases import load_cases
+from multiner.pipeline.evaluation.behaviour.suite import (
+    Entity,
+    Model,
+    Report,
+    run_suite,
+)
+
+if TYPE_CHECKING:
+    from multiner.pipeline.ensemble.model import Ensemble
+
+
+def ensemble_model(ensemble: Ensemble) -> Model:
+    """An ensemble as it is served: each text alone, with the tokens of the served tokenizer."""
+    from multiner.pipeline.text.tokenizer import document_from_text
+
+    def entities(text: str) -> list[Entity]:
+        document = document_from_text(text, ensemble.language)
+        if not document.tokens:
+            return []
+        return [
+            {
+                "start": document.tokens[span.start].start,
+                "end": document.tokens[span.end - 1].end,
+                "text": document.span_text(span),
+                "label": span.label,
+                "score": span.score,
+            }
+            for span in ensemble.predict([document])[0].spans
+        ]
+
+    return lambda texts: [entities(text) for text in texts]
+
+
+def workspace_report(workspace: Workspace, language: str, capabilities: Collection[str] = ()) -> Report:
+    """What the ensemble trained in a workspace passes of the suite, or of some of its capabilities.
+
+    Raises:
+        NerError: nothing is trained, the language has no suite, or a capability is unknown.
+    """
+    from multiner.pipeline.ensemble.identity import load_ensemble
+
+    types = workspace.language(language)["types"]
+    cases = load_cases(language, types)
+    known = list(dict.fromkeys(case.capability for case in cases))
+    if not cases:
+        raise NerError(
+            f"no behaviour suite for {language!r} with the types {', '.join(types)}",
+            remedy=f"Write one: pipeline/behaviour/{language}.yaml, as en.yaml.",
+        )
+    if unknown := set(capabilities) - set(known):
+        raise NerError(f"unknown capability: {', '.join(sorted(unknown))}", remedy=f"Choose from: {', '.join(known)}.")
+    paths = workspace.paths
+    if not paths.ensemble(language).is_file():
+        raise NerError(
+            "no trained ensemble", where=str(paths.ensemble(language)), remedy="Run the stages first: dvc repro"
+        )
+    legs = {leg: paths.leg(language, leg) for leg in workspace.params["ensemble"]["legs"]}
+    ensemble = load_ensemble(paths.ensemble(language), legs)
+    chosen = [case for case in cases if not capabilities or case.capability in capabilities]
+    return run_suite(chosen, ensemble_model(ensemble))
+
+
+def rows(report: Report) -> list[tuple[str, int, int, float]]:
+    """Capability, cases passed, cases, percent passed; the last row is over all cases."""
+    found = [
+        (capability, sum(outcome.passed for outcome in outcomes), len(outcomes), report.rates()[capability])
+        for capability, outcomes in report.by_capability().items()
+    ]
+    total = len(report.outcomes)
+    return [*found, ("all", total - len(report.failures), total, report.overall)]
+
+
+def table(report: Report) -> str:
+    """The rates as a text table."""
+    lines = [f"{'capability':<20}{'passed':>8}{'cases':>8}{'rate':>8}"]
+    lines += [f"{name:<20}{passed:>8}{cases:>8}{rate:>7.1f}%" for name, passed, cases, rate in rows(report)]
+    return "\n".join(lines)
+
+
+def failures(report: Report) -> str:
+    """Each failed case: its id, its text, and why it failed."""
+    return "\n".join(
+        f"{outcome.case.id}\n  {outcome.case.text.text!r}\n  {outcome.reason}" for outcome in report.failures
+    )

@@ -1,0 +1,242 @@
+"""factRuEval-2016's own scoring of names (track 1), with LocOrg merged into Loc as its option ``-l`` has it.
+
+The rules are those of the shared task's scripts (https://github.com/dialogue-evaluation/factRuEval-2016, ``scripts``;
+Starostin et al. 2016), written anew. An object is a set of tokens. In each document gold objects and predictions of
+the same type that share a token are matched one to one so that the document's F1 is highest, equal token sets first.
+A matched pair earns a share of one point: name tokens found, over name tokens plus predicted tokens outside the
+object; descriptors weigh nothing. Gold objects without a name, or inside a larger one, count for nothing, and neither
+do predictions matched with them. Of two objects of one type with equal tokens one counts, and a person or location
+with the tokens of an organisation counts only where it is matched and the organisation is not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+
+from multiner.pipeline.core.document import Document, Span
+from multiner.pipeline.corpora.factrueval import AnnotatedObject
+from multiner.pipeline.corpora.labels import FACTRUEVAL
+from multiner.pipeline.evaluation.scores import DIGITS
+
+_PLACE_NAMES = frozenset({"loc_name", "org_name"})
+_NAMES: Mapping[str, frozenset[str]] = {
+    "PER": frozenset({"name", "surname", "patronymic", "nickname"}),
+    "LOC": _PLACE_NAMES,
+    "ORG": _PLACE_NAMES,
+}
+_HOSTS: Mapping[str, frozenset[str]] = {
+    "PER": frozenset({"LOC", "ORG"}),
+    "LOC": frozenset({"LOC", "ORG"}),
+    "ORG": frozenset({"ORG"}),
+}
+"""Types of the objects that an object of a type may stand inside of."""
+_FIRST = 1e3  # outweighs whatever a document's other pairs earn: equal token sets are always matched
+_ANY = 1e-9  # a pair that earns nothing is still a pair
+
+
+@dataclass(frozen=True)
+class GoldObject:
+    """A gold object: all of its tokens, those of its name, and the objects (by index) of the same tokens.
+
+    Of ``equals`` only those that may stand in for it: an organisation for any, another of its type.
+    """
+
+    label: str
+    tokens: frozenset[int]
+    names: frozenset[int]
+    embedded: bool
+    equals: tuple[int, ...]
+
+    @property
+    def void(self) -> bool:
+        """Whether it counts for nothing, matched or not."""
+        return self.embedded or not self.names
+
+
+@dataclass(frozen=True)
+class Signs:
+    """Single characters other than letters among a document's tokens.
+
+    Attributes:
+        all: weigh nothing where a prediction misses them.
+        glued: those without a blank on some side; they belong to no prediction.
+    """
+
+    all: frozenset[int]
+    glued: frozenset[int]
+
+
+def gold_objects(annotated: Sequence[AnnotatedObject]) -> list[GoldObject]:
+    """The persons, locations and organisations of a document, in its order; other types are left out."""
+    found: list[tuple[str, frozenset[int], frozenset[int]]] = []
+    for each in annotated:
+        if (label := FACTRUEVAL[each.type]) is not None:
+            tokens = frozenset(at for _, first, last in each.parts for at in range(first, last))
+            names = frozenset(
+                at for type_, first, last in each.parts if type_ in _NAMES[label] for at in range(first, last)
+            )
+            found.append((label, tokens, names))
+    return [
+        GoldObject(
+            label,
+            tokens,
+            names,
+            any(other in _HOSTS[label] and tokens < wider for other, wider, _ in found),
+            tuple(
+                index
+                for index, (other, same, _) in enumerate(found)
+                if index != place and other in _HOSTS[label] and tokens == same
+            ),
+        )
+        for place, (label, tokens, names) in enumerate(found)
+    ]
+
+
+def signs(document: Document) -> Signs:
+    """The document's signs."""
+    tokens, last = document.tokens, len(document.tokens) - 1
+    single = [
+        index
+        for index, token in enumerate(tokens)
+        if token.end - token.start == 1 and (text := document.text[token.start].lower()).upper() == text
+    ]
+    glued = [
+        index
+        for index in single
+        if (index and tokens[index - 1].end == tokens[index].start)
+        or (index < last and tokens[index].end == tokens[index + 1].start)
+    ]
+    return Signs(frozenset(single), frozenset(glued))
+
+
+def credit(gold: GoldObject, guess: frozenset[int], marks: Signs) -> float:
+    """What a matched pair earns, 0 to 1."""
+    right = len(gold.names & guess)
+    total = right + len(gold.names - guess - marks.all) + len(guess - gold.tokens)
+    return right / total if total else overlap(gold, guess)
+
+
+def overlap(gold: GoldObject, guess: frozenset[int]) -> float:
+    """Jaccard index of the token sets."""
+    return len(gold.tokens & guess) / len(gold.tokens | guess)
+
+
+def match(
+    gold: Sequence[GoldObject], labels: Sequence[str], guesses: Sequence[frozenset[int]], marks: Signs
+) -> list[tuple[int, int, float]]:
+    """The matching with the highest F1 of the document: gold index, prediction index, what the pair earns.
+
+    F1 is a ratio, as void objects take predictions out of its denominator: Dinkelbach's method (1967) makes a few
+    assignment problems of it.
+    """
+    if not gold or not guesses:
+        return []
+    earned, alike = np.zeros((2, len(gold), len(guesses)))
+    for row, one in enumerate(gold):
+        for column, (label, guess) in enumerate(zip(labels, guesses, strict=True)):
+            if label == one.label and one.tokens & guess:
+                earned[row, column], alike[row, column] = credit(one, guess, marks), overlap(one, guess)
+    void = np.array([one.void for one in gold])
+    ratio, best = -1.0, []
+    while True:
+        gain = np.where(void[:, None], max(ratio, 0.0) / 2, earned)
+        weights = np.where(alike > 0, gain + _FIRST * (alike == 1.0) + _ANY, 0.0)
+        pairs = [
+            (int(row), int(column), float(earned[row, column]))
+            for row, column in zip(*linear_sum_assignment(weights, maximize=True), strict=True)
+            if alike[row, column] > 0
+        ]
+        points = sum(earned for row, _, earned in pairs if not void[row])
+        size = (~void).sum() + len(guesses) - sum(bool(void[row]) for row, *_ in pairs)
+        now = 2 * points / size if size else 1.0
+        if now <= ratio + _ANY:
+            return best
+        ratio, best = now, pairs
+
+
+def ignored(gold: Sequence[GoldObject], index: int, matched: set[int]) -> bool:
+    """Whether an object counts for nothing under a matching (``matched``: indices of the matched objects)."""
+    one = gold[index]
+    if one.void:
+        return True
+    for other in one.equals:
+        if (index in matched) != (other in matched):
+            return index not in matched
+        if gold[other].label == one.label:
+            return index > other
+        if gold[other].label == "ORG":
+            return True
+    return False
+
+
+def counts(
+    document: Document, annotated: Sequence[AnnotatedObject], spans: Sequence[Span], types: Sequence[str]
+) -> np.ndarray:
+    """Points earned, gold objects and predictions of one document that count, by type.
+
+    Args:
+        document: its tokens are those the annotation counts in.
+        annotated: its gold.
+        spans: the predictions.
+        types: among PER, LOC, ORG.
+
+    Returns:
+        Floats, shape [types, 3].
+    """
+    gold, marks = gold_objects(annotated), signs(document)
+    guesses = [frozenset(range(span.start, span.end)) - marks.glued for span in spans]
+    pairs = match(gold, [span.label for span in spans], guesses, marks)
+    matched, taken = {row for row, *_ in pairs}, {column for _, column, _ in pairs}
+    place = {type_: index for index, type_ in enumerate(types)}
+    totals = np.zeros((len(types), 3))
+    for row, _, earned in pairs:
+        if not ignored(gold, row, matched):
+            totals[place[gold[row].label]] += earned, 1, 1
+    for row, one in enumerate(gold):
+        if row not in matched and not ignored(gold, row, matched):
+            totals[place[one.label], 1] += 1
+    for column, span in enumerate(spans):
+        if column not in taken:
+            totals[place[span.label], 2] += 1
+    return totals
+
+
+def _figures(points: float, gold: float, found: float) -> dict[str, Any]:
+    # an empty side is right by the task's rule
+    precision, recall = points / found if found else 1.0, points / gold if gold else 1.0
+    f1 = 2 * precision * recall / (precision + recall) if precision + recall else 0.0
+    figures = {"f1": f1, "precision": precision, "recall": recall}
+    return {name: round(100.0 * float(value), DIGITS) for name, value in figures.items()} | {"support": int(gold)}
+
+
+def official(
+    documents: Sequence[Document],
+    annotated: Sequence[Sequence[AnnotatedObject]],
+    predicted: Sequence[Sequence[Span]],
+    types: Sequence[str],
+) -> dict[str, Any]:
+    """The task's precision, recall and F1, micro-averaged and per type.
+
+    Args:
+        documents: the scored documents.
+        annotated: the annotated objects of each.
+        predicted: the predicted spans of each.
+        types: among PER, LOC, ORG.
+
+    Returns:
+        As :func:`multiner.pipeline.evaluation.scores.score`, in percent; support is the number of gold objects that
+        count.
+
+    Raises:
+        ValueError: the lengths differ.
+    """
+    totals = np.zeros((len(types), 3))
+    for document, objects, spans in zip(documents, annotated, predicted, strict=True):
+        totals += counts(document, objects, spans, types)
+    per_type = {type_: _figures(*totals[row]) for row, type_ in enumerate(types)}
+    return _figures(*totals.sum(0)) | {"per_type": per_type}

@@ -1,0 +1,119 @@
+"""The README's table of results, made from the committed metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from multiner.pipeline.core.errors import NerError
+from multiner.pipeline.core.files import read_json, write_atomically
+from multiner.pipeline.evaluation.predictions import ENSEMBLE
+
+START, END = "<!-- results -->", "<!-- /results -->"
+LANGUAGES = {"en": "English", "ru": "Russian"}
+COLUMNS = (("dev", "Dev F1"), ("test", "Test F1"), ("test_without_overlap", "Test F1 without overlap"))
+
+
+def table(metrics: Iterable[Mapping[str, Any]]) -> str:
+    """Markdown: a row for each corpus and system, the best of a corpus in bold; below it how the figures came about.
+
+    The ensemble's row also shows its lead over the leg that does best on this test part, with the 95 % interval, and
+    the calibration error of its scores.
+
+    Args:
+        metrics: contents of metrics files, one for each language.
+    """
+    lines = [
+        "| Language | Corpus | System | "
+        + " | ".join(title for _, title in COLUMNS)
+        + " | Lead in test | ECE in test |",
+        "|---|---|---|" + "---:|" * (len(COLUMNS) + 2),
+    ]
+    notes: list[str] = []
+    for language in metrics:
+        name = LANGUAGES.get(language["language"], language["language"])
+        for corpus, splits in language["corpora"].items():
+            systems = list(next(iter(splits.values())))
+            best = {split: max(scores[system]["f1"] for system in scores) for split, scores in splits.items()}
+            for system in systems:
+                cells = []
+                for split, _ in COLUMNS:
+                    figure = splits[split][system]["f1"] if split in splits else None
+                    text = "" if figure is None else f"{figure:.2f}"
+                    cells.append(f"**{text}**" if text and figure == best[split] else text)
+                lead = language["significance"][corpus].get("test") if system == ENSEMBLE else None
+                error = splits.get("test", {}).get(system, {}).get("calibration", {}).get("ece")
+                cells.append(
+                    f"{lead['difference']:+.2f} ({lead['low']:+.2f} to {lead['high']:+.2f}), p {lead['p']:.3f}"
+                    if lead
+                    else ""
+                )
+                cells.append(f"{error:.3f}" if system == ENSEMBLE and error is not None else "")
+                lines.append(f"| {name} | {corpus} | {system} | " + " | ".join(cells) + " |")
+        notes.append(
+            f"{name}: profile `{language['profile']}`, seed {language['seed']}, {language['threads']} threads, "
+            f"{language['precision']}, "
+            f"{language['minutes']['total']:.0f} minutes of training the legs, data `{language['data_hash'][:12]}`."
+        )
+    about = (
+        "Strict span F1 in percent (seqeval, strict, IOB2). The development parts also tune and stop early; "
+        "the test parts only report. Without overlap: the test sentences that stand in the training part left out. "
+        "Lead: the ensemble's over the leg that does best on this very part (95 % interval and p by paired bootstrap "
+        "over documents). ECE: expected calibration error of the entities' scores, 15 bins of equal mass. "
+        "Minutes: of training the legs that answer, and no more; the legs trained out of fold (`ensemble.folds`) and, "
+        "for a language that starts from another's weights (`transformer.start`), that other's training come on top. "
+        "Reproduce with `dvc repro`, rewrite this table with `ner readme`."
+    )
+    return "\n".join([*lines, "", about, "", *(f"- {note}" for note in notes)])
+
+
+def read_metrics(folder: Path) -> list[dict[str, Any]]:
+    """The metrics files of a profile, by language.
+
+    Raises:
+        NerError: there are none.
+    """
+    files = sorted(folder.glob("*.json"))
+    if not files:
+        raise NerError("no metrics to show", where=str(folder), remedy="Run `dvc repro` first.")
+    return [read_json(file) for file in files]
+
+
+def renew(text: str, content: str, where: str = "README.md") -> str:
+    """``text`` with ``content`` between its markers.
+
+    Raises:
+        NerError: the markers are missing or in the wrong order.
+    """
+    before, opening, rest = text.partition(START)
+    _, closing, after = rest.partition(END)
+    if not opening or not closing:
+        raise NerError(
+            f"no place for the results: expected {START} and, below it, {END}",
+            where=where,
+            remedy="Put the two markers where the table shall stand.",
+        )
+    return f"{before}{START}\n{content}\n{END}{after}"
+
+
+def update(readme: Path, metrics_dir: Path, *, check: bool = False) -> bool:
+    """Bring the README's table up to date with the metrics files in ``metrics_dir`` (``metrics/<profile>``).
+
+    Args:
+        readme: the file with the markers.
+        metrics_dir: a folder of metrics files, one for each language.
+        check: only look, write nothing.
+
+    Returns:
+        Whether the table was (with ``check``: is) out of date.
+
+    Raises:
+        NerError: no metrics, or no markers.
+    """
+    text = readme.read_text(encoding="utf-8")
+    renewed = renew(text, table(read_metrics(metrics_dir)), str(readme))
+    if renewed != text and not check:
+        with write_atomically(readme) as file:
+            file.write(renewed)
+    return renewed != text

@@ -1,0 +1,1 @@
+"""What a served model version needs, and nothing more."""

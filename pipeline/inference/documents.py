@@ -1,0 +1,59 @@
+"""Spans of prepared documents by a model's frozen code, in a process of its own.
+
+The registry's gate starts it with a model version's own copy of this package on the path, so the options and the
+form of the output are a contract between versions: JSON Lines, ``{"id": …, "spans": [[start, end, label, score]]}``,
+token ranges, a line for each document in order.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from multiner.pipeline.core.document import read_jsonl
+from multiner.pipeline.core.files import write_atomically
+from multiner.pipeline.core.progress import bar
+
+if TYPE_CHECKING:
+    from multiner.pipeline.ensemble.model import Ensemble
+
+CHUNK = 16  # documents between two marks of progress
+
+
+def load_ensemble(artifacts: Path) -> Ensemble:
+    """The ensemble of a model's ``artifacts`` folder: ``ensemble.json`` and a folder for each leg."""
+    from multiner.pipeline.ensemble.model import Ensemble
+
+    legs = {folder.name: folder for folder in sorted(artifacts.iterdir()) if folder.is_dir()}
+    return Ensemble.load(artifacts / "ensemble.json", legs)
+
+
+def predict_file(model: Path, documents: Path, output: Path) -> None:
+    """Write the spans that ``model`` (an MLflow model's folder) finds in a file of documents."""
+    ensemble = load_ensemble(model / "artifacts")
+    found = list(read_jsonl(documents))
+    with write_atomically(output) as file, bar(len(found), "predict", unit="document") as progress:
+        for start in range(0, len(found), CHUNK):
+            chunk = found[start : start + CHUNK]
+            for document, prediction in zip(chunk, ensemble.predict(chunk), strict=True):
+                spans = [[span.start, span.end, span.label, span.score] for span in prediction.spans]
+                file.write(json.dumps({"id": document.id, "spans": spans}, ensure_ascii=False) + "\n")
+            progress.update(len(chunk))
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m multiner.pipeline.inference.documents", description=__doc__.splitlines()[0]
+    )
+    parser.add_argument("--model", type=Path, required=True, help="folder of an MLflow model")
+    parser.add_argument("--documents", type=Path, required=True, help="prepared documents, JSON Lines")
+    parser.add_argument("--output", type=Path, required=True, help="spans, JSON Lines")
+    options = parser.parse_args()
+    predict_file(options.model, options.documents, options.output)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,181 @@
+"""The model that MLflow serves: texts in, entities out. Handed to MLflow as a file (models from code).
+
+It knows nothing of training; with it the project's code is frozen, so that the served model stays as it was gated.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import takewhile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd  # MLflow reads the hint of `predict`, so not for type checking alone
+from mlflow.models import set_model
+from mlflow.pyfunc import PythonModel, PythonModelContext
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+
+    from multiner.pipeline.core.document import Document, Span
+    from multiner.pipeline.ensemble.model import Prediction
+
+COLUMN = "text"
+DIGITS = 6  # decimals of a score
+
+
+class NerModel(PythonModel):
+    """An ensemble behind MLflow's pyfunc interface.
+
+    Input: a table with the column ``text``. Output: for each row ``{"entities": [...]}``, in order; an entity has
+    ``start`` and ``end`` (Unicode code points into the text as sent, ``text[start:end]`` is the entity), ``text``,
+    ``label``, ``score`` and ``legs``: by leg the ``label``, ``score``, ``start`` and ``end`` of what it found there,
+    or nulls.
+
+    Parameters: with ``tokens`` each row also has ``"tokens": [...]``, each with ``start``, ``end``, ``text`` and
+    ``probabilities`` by type and of ``O``, which sum to 1; ``ticket`` names what lets the call go on (see
+    :mod:`multiner.pipeline.inference.cancel_tickets`).
+    """
+
+    def load_context(self, context: PythonModelContext) -> None:
+        """Load the ensemble from the model's artifacts."""
+        from multiner.pipeline.ensemble.model import Ensemble
+
+        legs = {name: Path(path) for name, path in context.artifacts.items() if name != "ensemble"}
+        self.ensemble = Ensemble.load(Path(context.artifacts["ensemble"]), legs)
+
+    def predict(
+        self, context: PythonModelContext, model_input: pd.DataFrame, params: dict[str, Any] | None = None
+    ) -> list[dict[str, Any]]:
+        """The entities of each text; one text at a time, so that it answers the same alone and among others.
+
+        Raises:
+            ValueError: there is no column ``text``, or a value is no string.
+            Cancelled: the call's ticket was withdrawn.
+            ModelError: anything else went wrong.
+        """
+        from multiner.pipeline.core.cancellation import cancelled_when
+        from multiner.pipeline.inference.cancel_tickets import withdrawn
+
+        if COLUMN not in getattr(model_input, "columns", ()):
+            raise ValueError(f"the input needs a column {COLUMN!r}")
+        texts = [checked(value, row) for row, value in enumerate(model_input[COLUMN].tolist())]
+        params = params or {}
+        with cancelled_when(withdrawn(params.get("ticket", ""))), quoting_nothing():
+            return [self.answer(text, tokens=params.get("tokens", False)) for text in texts]
+
+    def answer(self, text: str, *, tokens: bool = False) -> dict[str, Any]:
+        """What there is to say of one text; lone surrogates, which no encoder takes, are read as U+FFFD."""
+        from multiner.pipeline.core.cancellation import check_cancelled
+        from multiner.pipeline.text.tokenizer import document_from_text, without_surrogates
+
+        check_cancelled()
+        document = document_from_text(without_surrogates(text), self.ensemble.language)
+        if not document.tokens:
+            return {"entities": []} | ({"tokens": []} if tokens else {})
+        prediction = self.ensemble.predict([document], types=tokens)[0]
+        answer: dict[str, Any] = {"entities": as_json(document, prediction)}
+        if prediction.types is not None:
+            answer["tokens"] = tokens_json(document, prediction.types, ["O", *self.ensemble.types])
+        return {
+            kind: [each | {"text": text[each["start"] : each["end"]]} for each in told] for kind, told in answer.items()
+        }
+
+
+class ModelError(Exception):
+    """The model could not read a text; says where it failed, and nothing of the text."""
+
+
+@contextmanager
+def quoting_nothing() -> Iterator[None]:
+    """Keep the messages of errors to this process: they may quote a text, and MLflow answers and logs them.
+
+    Raises:
+        Cancelled: as it was.
+        ModelError: in place of whatever else was raised, whose type and place it tells.
+    """
+    from multiner.pipeline.core.cancellation import Cancelled
+
+    try:
+        yield
+    except Cancelled:
+        raise
+    except Exception as error:
+        from multiner.pipeline.core.error_location import origin
+
+        raise ModelError(f"a text could not be read: {origin(error)}") from None
+
+
+def checked(value: Any, row: int) -> str:
+    """The text of a row; a missing value is an empty text.
+
+    Raises:
+        ValueError: anything but a string.
+    """
+    if value is None or (isinstance(value, float) and math.isnan(value)) or type(value).__name__ == "NAType":
+        return ""
+    if not isinstance(value, str):
+        raise ValueError(f"row {row}: expected a text, got {type(value).__name__}")
+    return value
+
+
+def as_json(document: Document, prediction: Prediction) -> list[dict[str, Any]]:
+    """Token spans as entities with character offsets, ready for JSON."""
+    return [
+        place(document, span)
+        | {"text": document.span_text(span)}
+        | {"legs": {leg: opinion(document, span, spans) for leg, spans in prediction.legs.items()}}
+        for span in prediction.spans
+    ]
+
+
+def tokens_json(document: Document, types: np.ndarray, names: Sequence[str]) -> list[dict[str, Any]]:
+    """Tokens with character offsets and their probabilities ``[tokens, names]``, ready for JSON."""
+    return [
+        {
+            "start": token.start,
+            "end": token.end,
+            "text": document.text[token.start : token.end],
+            "probabilities": dict(zip(names, row, strict=True)),
+        }
+        for token, row in zip(document.tokens, types.round(DIGITS).tolist(), strict=True)
+    ]
+
+
+def place(document: Document, span: Span) -> dict[str, Any]:
+    """Offsets, label and score of a span."""
+    return {
+        "start": document.tokens[span.start].start,
+        "end": document.tokens[span.end - 1].end,
+        "label": span.label,
+        "score": None if span.score is None else round(float(span.score), DIGITS),
+    }
+
+
+def opinion(document: Document, span: Span, found: Sequence[Span]) -> dict[str, Any]:
+    """What a leg found where ``span`` is: the span of the same range, else the one that shares most tokens with it.
+
+    Args:
+        document: whose tokens the spans count.
+        span: of the ensemble.
+        found: the leg's spans, in order, none overlapping another.
+    """
+
+    def shared(other: Span) -> int:
+        return min(span.end, other.end) - max(span.start, other.start)
+
+    first = bisect_right(found, span.start, key=lambda other: other.end)
+    after = (found[index] for index in range(first, len(found)))
+    touching = list(takewhile(lambda other: other.start < span.end, after))
+    if not touching:
+        return {"start": None, "end": None, "label": None, "score": None}
+    best = max(touching, key=lambda other: (shared(other), other.start - other.end, other.score or 0.0))
+    return place(document, best)
+
+
+set_model(NerModel())

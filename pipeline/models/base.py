@@ -1,0 +1,33 @@
+"""What a leg is: a model that gives each token of a document a distribution over the labels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from hashlib import sha256
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from multiner.pipeline.core.document import Document
+from multiner.pipeline.core.files import sha256_of
+
+SETTINGS = "leg.json"
+"""The file beside a transformer leg's weights that says how to use them."""
+
+
+class Leg(Protocol):
+    """A trained member of an ensemble."""
+
+    labels: list[str]
+    """The label set, in the order of :func:`multiner.pipeline.core.iob2.bio_labels`."""
+
+    def predict(self, documents: Sequence[Document]) -> list[np.ndarray]:
+        """Label probabilities, one float32 array ``[tokens, labels]`` per document; rows sum to 1."""
+        ...
+
+
+def code_hash() -> str:
+    """SHA-256 over the modules and settings of the legs: what a training left half-way is of no use to other code."""
+    files = sorted(path for path in Path(__file__).parent.iterdir() if path.is_file())
+    return sha256("".join(f"{path.name} {sha256_of(path)}\n" for path in files).encode()).hexdigest()

@@ -1,0 +1,1 @@
+"""The pretrained base model: a published pipeline, used as it was shipped."""

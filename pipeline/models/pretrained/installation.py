@@ -1,0 +1,114 @@
+"""Putting a pretrained pipeline in place as a leg, without what naming entities does not need."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from multiner.pipeline.config.settings import Workspace
+from multiner.pipeline.core.errors import NerError
+from multiner.pipeline.core.files import replace_folder, write_json
+from multiner.pipeline.core.iob2 import bio_labels
+from multiner.pipeline.models.pretrained.inference import SETTINGS, TYPES
+from multiner.pipeline.models.spacy.vectors import NAVEC, PACKAGED
+
+if TYPE_CHECKING:
+    from spacy.language import Language
+
+LEG = "shipped"
+SLOVNET = "slovnet"
+SLOVNET_TAR = "natasha/slovnet_ner_news_v1.tar"
+
+
+def run(workspace: Workspace, language: str) -> None:
+    """Put the pipeline that ``shipped.pipeline`` names for ``language`` in place: the stage ``train_shipped``.
+
+    Raises:
+        NerError: none is named, or it cannot be had.
+    """
+    name = workspace.params[LEG]["pipeline"].get(language)
+    where = f"params.yaml: {LEG}.pipeline"
+    if not name:
+        raise NerError(f"no shipped pipeline is named for {language!r}", where=where,
+                       remedy=f"Name one, or leave {LEG} out of ensemble.legs.")  # fmt: skip
+    types = workspace.language(language)["types"]
+    install(name, types, workspace.paths.leg(language, LEG), packages=workspace.paths.packages, where=where)
+
+
+def install(name: str, types: Sequence[str], folder: Path, *, packages: Path, where: str) -> None:
+    """Write the pipeline ``name`` as a leg to ``folder`` (whole or absent).
+
+    Args:
+        name: ``slovnet``, ``en_core_web_md`` (both from packages), an installed spaCy pipeline, or a folder.
+        types: entity types of the ensemble.
+        folder: where the leg goes.
+        packages: folder of the packages' files.
+        where: the parameter that names it, for messages.
+
+    Raises:
+        NerError: there is none of that name, or it names no entities.
+    """
+    nlp = slovnet(packages) if name == SLOVNET else entities_only(_source(name, packages), where)
+    labels = (label.split("-", 1)[-1] for found in nlp.pipe_labels.values() for label in found)
+    if not any(label in TYPES for label in labels):
+        raise NerError(f"the spaCy pipeline {name!r} names no entities", where=where)
+    with replace_folder(folder) as temporary:
+        nlp.to_disk(temporary)
+        write_json(temporary / SETTINGS, {"labels": bio_labels(types), "pipeline": name})
+        write_json(temporary / "history.json", [])  # nothing was trained
+
+
+def slovnet(packages: Path) -> Language:
+    """A Russian pipeline with slovnet's NER from the package natasha.
+
+    Raises:
+        NerError: the package's files are missing.
+    """
+    import spacy
+
+    from multiner.pipeline.models.pretrained.slovnet_component import NAME
+
+    nlp = spacy.blank("ru")
+    nlp.add_pipe(NAME).read(packages / SLOVNET_TAR, packages / NAVEC)
+    return nlp
+
+
+def entities_only(source: str, where: str) -> Language:
+    """A spaCy pipeline reduced to its ``ner``, what that listens to, and the vectors; entities stay the same.
+
+    The strings are left out: features and vectors go by hash. A pipeline that names entities by other components too
+    is kept as it is.
+
+    Args:
+        source: an installed pipeline or a folder.
+        where: the parameter that names it, for messages.
+
+    Raises:
+        NerError: there is none.
+    """
+    import spacy
+    from spacy.pipeline import EntityRecognizer
+
+    try:
+        nlp = spacy.load(source)
+    except OSError:
+        raise NerError(
+            f"no spaCy pipeline {source!r}", where=where,
+            remedy=f"Install it (python -m spacy download {source}), or name a pipeline's folder.",
+        ) from None  # fmt: skip
+    naming = [name for name in nlp.pipe_names if "doc.ents" in nlp.get_pipe_meta(name).assigns]
+    if [type(nlp.get_pipe(name)) for name in naming] != [EntityRecognizer]:
+        return nlp
+    upstream = [name for name, pipe in nlp.pipeline if naming[0] in getattr(pipe, "listening_components", [])]
+    others = [name for name in nlp.component_names if name not in {*naming, *upstream}]
+    return spacy.load(source, exclude=[*others, "strings"])
+
+
+def _source(name: str, packages: Path) -> str:
+    """Where spaCy finds the pipeline ``name``."""
+    if name in PACKAGED:
+        if configs := sorted((packages / PACKAGED[name]).rglob("config.cfg")):
+            return str(configs[0].parent)
+        raise NerError("the pipeline is missing", where=str(packages / PACKAGED[name]), remedy="Bring it: ner pull.")
+    return name

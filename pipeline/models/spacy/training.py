@@ -1,0 +1,200 @@
+"""Training of the spaCy leg from a spaCy config, with early stopping on development documents."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from multiner.pipeline.config.settings import Workspace
+from multiner.pipeline.core.document import Document
+from multiner.pipeline.core.files import replace_folder, write_json
+from multiner.pipeline.core.iob2 import bio_labels
+from multiner.pipeline.core.progress import bar
+from multiner.pipeline.core.single_writer import only_one
+from multiner.pipeline.models.pretrained.installation import install
+from multiner.pipeline.models.training_documents import read_training
+
+if TYPE_CHECKING:
+    from spacy.language import Language
+    from spacy.training import Example
+    from spacy.vocab import Vocab
+
+CONFIG = Path(__file__).with_name("spacy.cfg")
+LEG = "spacy"
+HISTORY = "history.json"
+
+
+def config_overrides(types: Sequence[str], language: str, params: dict[str, Any], seed: int) -> dict[str, Any]:
+    """What params.yaml decides about the spaCy config, by dotted names.
+
+    Args:
+        types: entity types.
+        language: language code.
+        params: the section ``spacy`` of params.yaml, ``epochs`` resolved to one number.
+        seed: of everything random.
+    """
+    return {
+        "nlp.lang": language,
+        "system.seed": seed,
+        "components.bio_tagger.model.tok2vec.encode.width": params["width"],
+        "components.bio_tagger.model.tok2vec.encode.depth": params["depth"],
+        "initialize.components.bio_tagger.labels": bio_labels(types),
+        "training.max_epochs": params["epochs"],
+        "training.patience": params["patience"],
+        "training.dropout": params["dropout"],
+        "training.batcher.size.start": params["batch_words"]["start"],
+        "training.batcher.size.stop": params["batch_words"]["stop"],
+    }
+
+
+def examples(documents: Iterable[Document], vocab: Vocab) -> Iterator[Example]:
+    """A spaCy example per sentence, on the gold tokens.
+
+    A span that crosses a sentence border cannot be learned from one sentence and is left out.
+    """
+    from spacy.tokens import Span
+    from spacy.training import Example
+
+    from multiner.pipeline.models.spacy.component import to_doc, units
+
+    for document in documents:
+        for start, end in units(document):
+            gold = to_doc(document, start, end, vocab)
+            inside = [span for span in document.spans if start <= span.start and span.end <= end]
+            gold.set_ents([Span(gold, span.start - start, span.end - start, label=span.label) for span in inside])
+            yield Example(to_doc(document, start, end, vocab), gold)
+
+
+def fit(
+    train: Sequence[Document],
+    dev: Sequence[Document],
+    types: Sequence[str],
+    *,
+    language: str,
+    vectors: Path,
+    params: dict[str, Any],
+    seed: int,
+    folder: Path,
+) -> None:
+    """Train the leg and write it, with its history, to ``folder`` (whole or absent).
+
+    The weights are those of the epoch with the best strict span F1 on ``dev`` (of the last epoch where there is no
+    development document). The same seed gives the same weights.
+
+    Args:
+        train, dev: documents with gold spans.
+        types: entity types; the labels are ``bio_labels(types)``.
+        language: language code of spaCy.
+        vectors: folder of a spaCy pipeline that carries static vectors.
+        params: the section ``spacy`` of params.yaml, ``epochs`` resolved to one number.
+        seed: of everything random.
+        folder: where the leg goes.
+    """
+    from spacy.util import fix_random_seed, load_config, load_model_from_config
+
+    from multiner.pipeline.models.spacy.component import NAME
+
+    fix_random_seed(seed)
+    config = load_config(CONFIG, overrides=config_overrides(types, language, params, seed))
+    nlp = load_model_from_config(config, auto_fill=True)
+    nlp.config["initialize"]["vectors"] = str(vectors)
+    training = list(examples(train, nlp.vocab))
+    nlp.initialize(lambda: training)
+    weights, history = _optimise(nlp, training, list(examples(dev, nlp.vocab)))
+
+    # A fresh pipeline, so that the vocabulary that is kept holds no word of the corpora.
+    from spacy.training.initialize import load_vectors_into_model
+
+    clean = load_model_from_config(config, auto_fill=True)
+    load_vectors_into_model(clean, str(vectors))
+    clean.get_pipe(NAME).from_bytes(weights, exclude=["vocab"])
+    with replace_folder(folder) as temporary:
+        clean.to_disk(temporary)
+        write_json(temporary / HISTORY, history)
+
+
+def _optimise(nlp: Language, training: list[Example], dev: list[Example]) -> tuple[bytes, list[dict[str, Any]]]:
+    """The best weights (the component's bytes) and the history, an entry per epoch."""
+    from spacy.schemas import ConfigSchemaTraining
+    from spacy.util import registry
+
+    from multiner.pipeline.models.spacy.component import NAME
+
+    options = registry.resolve(nlp.config.interpolate()["training"], schema=ConfigSchemaTraining)
+    optimizer, batcher = options["optimizer"], options["batcher"]
+    words = sum(len(example.reference) for example in training)
+    weights, best, best_epoch, step = b"", -1.0, 0, 0
+    history: list[dict[str, Any]] = []
+    began = monotonic()
+    with bar(words * options["max_epochs"], f"spaCy {nlp.lang}", unit="word") as progress:
+        for epoch in range(1, options["max_epochs"] + 1):
+            random.shuffle(training)
+            losses: dict[str, float] = {}
+            for batch in batcher(training):
+                nlp.update(batch, drop=options["dropout"], sgd=optimizer, losses=losses)
+                optimizer.step_schedules()
+                step += 1
+                progress.update(sum(len(example.reference) for example in batch))
+            loss = losses.get(NAME, 0.0) / max(words, 1)
+            with nlp.use_params(optimizer.averages):
+                score = _f1(nlp, dev)
+                if score >= best:  # of equal epochs the later one: it has seen more
+                    weights = nlp.get_pipe(NAME).to_bytes(exclude=["vocab"])
+                if score > best or not dev:
+                    best, best_epoch = score, epoch
+            seconds = round(monotonic() - began, 3)
+            history.append({"step": step, "epoch": epoch, "loss": loss, "dev_f1": score, "seconds": seconds})
+            progress.set_postfix(loss=f"{loss:.4f}", dev_f1=f"{score:.2f}", epoch=epoch)
+            if epoch - best_epoch >= options["patience"]:
+                break
+    return weights, history
+
+
+def _f1(nlp: Language, dev: list[Example]) -> float:
+    """Strict span F1 in percent, by spaCy's scorer."""
+    return 100.0 * (nlp.evaluate(dev)["ents_f"] or 0.0) if dev else 0.0
+
+
+def run(workspace: Workspace, language: str) -> None:
+    """Train the leg of ``language`` on the prepared documents: the stage ``train_spacy``.
+
+    With ``spacy.pipeline`` set for the language, that shipped pipeline is put in place instead.
+    Trains on the train parts, stops early on the tune half of the development parts; sees nothing else.
+    """
+    folder = workspace.paths.leg(language, LEG)
+    if shipped := workspace.params["spacy"]["pipeline"].get(language):
+        types = workspace.language(language)["types"]
+        install(shipped, types, folder, packages=workspace.paths.packages, where="params.yaml: spacy.pipeline")
+        return
+    train, dev = read_training(workspace, language)
+    train_leg(workspace, language, train, dev, folder=folder)
+
+
+def train_leg(
+    workspace: Workspace, language: str, train: Sequence[Document], dev: Sequence[Document], *, folder: Path,
+    name: str = LEG,
+) -> None:  # fmt: skip
+    """Train on ``train`` with the parameters of a language, and write the leg to ``folder``.
+
+    Args:
+        workspace, language: parameters and paths.
+        train: documents with gold spans.
+        dev: documents that choose the epoch.
+        folder: the leg, replaced as a whole.
+        name: of the lock, which one training holds at a time.
+    """
+    params, types = workspace.params["spacy"], workspace.language(language)["types"]
+    with only_one(workspace.paths.checkpoints(language, name).with_suffix(".lock")):
+        fit(
+            train,
+            dev,
+            types,
+            language=language,
+            vectors=workspace.paths.vectors(language),
+            params=params | {"epochs": params["epochs"][language]},
+            seed=workspace.params["seed"],
+            folder=folder,
+        )

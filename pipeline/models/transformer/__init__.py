@@ -1,0 +1,1 @@
+"""The transformer base model: fine-tuning an encoder, exporting it, and inference."""

@@ -1,0 +1,102 @@
+"""Checkpoints of a training: tensors as safetensors, everything else as JSON; each is whole or absent."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+
+from multiner.pipeline.core.files import read_json, replace_folder, write_json
+
+
+@dataclass
+class Progress:
+    """How far a training has come.
+
+    Attributes:
+        epoch: the epoch under way, from 0.
+        batch: batches of it that are done.
+        step: optimiser steps done in all.
+        loss: sum of the losses of this epoch's batches so far.
+        seconds: time spent, over all sittings.
+        best_f1: best development F1 so far, in percent; -1 before the first evaluation.
+        best_epoch: the epoch that reached it.
+        history: a record per evaluated epoch.
+    """
+
+    epoch: int = 0
+    batch: int = 0
+    step: int = 0
+    loss: float = 0.0
+    seconds: float = 0.0
+    best_f1: float = -1.0
+    best_epoch: int = -1
+    history: list[dict[str, Any]] = field(default_factory=list)
+
+
+class Checkpoints:
+    """The checkpoints of one training, in a folder named by a fingerprint of its inputs.
+
+    Args:
+        parent: holds the folders of all fingerprints; those of other inputs are removed.
+        fingerprint: of everything the result depends on.
+    """
+
+    def __init__(self, parent: Path, fingerprint: str) -> None:
+        self._folder = parent / fingerprint
+        if parent.is_dir():
+            for other in parent.iterdir():
+                if other.is_dir() and other.name != fingerprint:
+                    shutil.rmtree(other)
+
+    def save(self, model: torch.nn.Module, optimizer: torch.optim.Optimizer, progress: Progress) -> None:
+        """Keep the state to go on from: trained weights, the optimiser's moments, progress."""
+        tensors: dict[str, torch.Tensor] = {}
+        for name, parameter in model.named_parameters():
+            if not parameter.requires_grad:
+                continue
+            tensors[f"model.{name}"] = parameter.detach()
+            for key, value in optimizer.state.get(parameter, {}).items():
+                tensors[f"{key}.{name}"] = torch.as_tensor(value)
+        with replace_folder(self._folder / "last") as folder:
+            save_file(tensors, folder / "state.safetensors")
+            write_json(folder / "progress.json", asdict(progress))
+
+    def load(self, model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> Progress | None:
+        """Put the saved state in place; None where there is none."""
+        folder = self._folder / "last"
+        if not (folder / "progress.json").is_file():
+            return None
+        tensors = load_file(folder / "state.safetensors")
+        keys = {name.split(".", 1)[0] for name in tensors} - {"model"}
+        with torch.no_grad():
+            for name, parameter in model.named_parameters():
+                if f"model.{name}" not in tensors:
+                    continue
+                parameter.copy_(tensors[f"model.{name}"])
+                state = {key: tensors[f"{key}.{name}"] for key in keys if f"{key}.{name}" in tensors}
+                if state:
+                    optimizer.state[parameter] = {key: value.to(parameter.device) for key, value in state.items()}
+        return Progress(**read_json(folder / "progress.json"))
+
+    def save_best(self, model: torch.nn.Module) -> None:
+        """Keep the trained weights of the best epoch so far."""
+        trained = {name: value.detach() for name, value in model.named_parameters() if value.requires_grad}
+        with replace_folder(self._folder / "best") as folder:
+            save_file(trained, folder / "best.safetensors")
+
+    def load_best(self, model: torch.nn.Module) -> None:
+        """Put the weights of the best epoch in place."""
+        tensors = load_file(self._folder / "best" / "best.safetensors")
+        with torch.no_grad():
+            for name, parameter in model.named_parameters():
+                if name in tensors:
+                    parameter.copy_(tensors[name])
+
+    def clear(self) -> None:
+        """Remove what the finished training no longer needs."""
+        shutil.rmtree(self._folder, ignore_errors=True)

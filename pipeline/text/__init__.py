@@ -1,0 +1,1 @@
+"""From plain text to sentences and tokens, and which language it is in."""

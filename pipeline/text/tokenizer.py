@@ -1,0 +1,191 @@
+"""From a plain text to a Document: spaCy's rule tokenizer, bent to the corpora's habits, and a sentence splitter."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from functools import lru_cache
+from threading import Lock
+from typing import TYPE_CHECKING
+
+from multiner.pipeline.core.cancellation import check_cancelled
+from multiner.pipeline.core.document import Document, Sentence, Token
+from multiner.pipeline.text.vocabulary import keep_small
+
+if TYPE_CHECKING:
+    from spacy.language import Language
+
+LONGEST = 100  # characters of a run without blanks that spaCy sees at once: some of its patterns are not linear
+STEP = 5000  # characters that spaCy sees at once, about
+_BLANK = re.compile(r"\s")
+# Words and signs, near enough to see where sentences end
+_ROUGH = re.compile(r"\w+(?:[.\-'’]\w+)*|[.!?…]+|\S")
+_LONG_RUN = re.compile(rf"\S{{{LONGEST + 1},}}")
+_SKIN = "[\U0001f3fb-\U0001f3ff]"  # the sign after an emoji that colours it
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_CYRILLIC = re.compile("[а-яё]", re.IGNORECASE)
+_BREAK = re.compile(r"[\t\n\r\v\f\x85\u2028\u2029]")  # lines, and the cells of a table
+
+_STOP = re.compile(r"[.!?…。！？]+$")
+_CLOSING = frozenset("\"'”’»)]}") | {"''"}
+_MOST_CLOSING = 4  # closing signs after a full stop that are looked past
+_DASHES = frozenset("—–-") | {"--"}
+_INITIALS = re.compile(r"[^\W\d_](?:\.[^\W\d_])*")
+_OPENING = frozenset("\"'“‘«„([{") | {"``"}
+# Words whose full stop rarely ends a sentence; that of initials (J., J.R.) never does.
+_SHORT_FORMS = {
+    "en": "mr mrs ms dr prof st rev gen gov lt col sgt capt cpl maj sen rep jr sr inc corp co ltd vs no nos fig etc "
+    "jan feb mar apr jun jul aug sep sept oct nov dec e.g i.e u.s u.k u.n a.m p.m ph.d",
+    "ru": "г гг в вв ул пр просп пер пл им т тт д п др см стр с тыс млн млрд трлн руб коп долл проф акад доц д-р св "
+    "о оз пос обл р-н ст гл рис табл чел кв мин сек зам гос ред изд тел н э е к напр англ лат",
+}
+_ABBREVIATIONS = {language: frozenset(words.split()) for language, words in _SHORT_FORMS.items()}
+_ANY_ABBREVIATION = frozenset().union(*_ABBREVIATIONS.values())
+
+
+def without_surrogates(text: str) -> str:
+    """``text`` with each lone surrogate, which UTF-8 cannot hold, replaced by U+FFFD; offsets stay the same."""
+    return _SURROGATE.sub("\ufffd", text)
+
+
+def document_from_text(text: str, language: str, id: str = "") -> Document:
+    """The text with its tokens and sentences.
+
+    Blanks belong to no token. Offsets are code points of ``text`` as given: ``document.text == text`` always.
+
+    Args:
+        text: any string.
+        language: ``en`` or ``ru`` (others: the rules common to both).
+        id: the document's id.
+    """
+    tokens = tuple(_tokens(text, language))
+    return Document(id, text, tokens, tuple(_sentences(text, tokens, _ABBREVIATIONS.get(language, frozenset()))))
+
+
+def sentence_starts(text: str) -> list[int]:
+    """Offsets at which sentences begin, by the rules of :func:`document_from_text`, in whatever languages they are.
+
+    Quick, since the words are told by a plain pattern: a start may be missed where spaCy parts words otherwise.
+    """
+    tokens = tuple(Token(*word.span()) for word in _ROUGH.finditer(text))
+    return [tokens[sentence.start].start for sentence in _sentences(text, tokens, _ANY_ABBREVIATION)]
+
+
+def _tokens(text: str, language: str) -> list[Token]:
+    nlp, lock = _tokenizer(language)
+    clean = without_surrogates(text)
+    with lock:
+        with nlp.memory_zone():  # words of one text must not stay in memory for the life of a server
+            tokens = [
+                Token(offset + token.idx, offset + token.idx + len(token))
+                for offset, piece in _pieces(clean)
+                for token in nlp.tokenizer(piece)
+                if not token.text.isspace()
+            ]
+        keep_small(nlp.vocab)
+    return tokens
+
+
+def _pieces(text: str) -> Iterator[tuple[int, str]]:
+    """The text in order, each piece with its offset: cut at blanks every so often, and within runs without any."""
+    at = 0
+    for run in _LONG_RUN.finditer(text):
+        yield from _stretches(text, at, run.start())
+        for start in range(run.start(), run.end(), LONGEST):
+            yield start, text[start : min(start + LONGEST, run.end())]
+        at = run.end()
+    yield from _stretches(text, at, len(text))
+
+
+def _stretches(text: str, start: int, end: int) -> Iterator[tuple[int, str]]:
+    """What lies between, cut before a blank: there spaCy parts tokens anyway."""
+    while start < end:
+        blank = _BLANK.search(text, min(start + STEP, end), end)
+        upto = blank.start() if blank else end
+        check_cancelled()
+        yield start, text[start:upto]
+        start = upto
+
+
+@lru_cache(maxsize=8)
+def _tokenizer(language: str) -> tuple[Language, Lock]:
+    """A blank pipeline whose tokenizer splits as the corpora do.
+
+    Hyphens, dots and signs within a word or number stay (Anglo-Saxon, 4-2, 12/05); Russian full stops always stand
+    alone, also after initials. What separates the cells of a table always stands alone, also between word and number.
+    """
+    import spacy
+    from spacy.lang.char_classes import ALPHA, ALPHA_LOWER, ALPHA_UPPER, LIST_ELLIPSES, LIST_ICONS
+    from spacy.util import compile_infix_regex, compile_prefix_regex, compile_suffix_regex
+
+    nlp = spacy.blank(language)
+    infixes = [
+        *LIST_ELLIPSES,
+        *LIST_ICONS,
+        rf"(?<=[{ALPHA_LOWER}])\.(?=[{ALPHA_UPPER}])",
+        rf"(?<=[{ALPHA}])[,:;<>=/](?=[{ALPHA}])",
+        rf"(?<=[{ALPHA}])[,;](?=[0-9])",
+        rf"(?<=[0-9])[,;](?=[{ALPHA}])",
+        r"\|+",
+        _SKIN,
+        rf"(?<=[{ALPHA}0-9])(?:--+|[–—]+)(?=[{ALPHA}0-9])",
+        rf"(?<=[{ALPHA}0-9.,!?])[«»„“”\"()\[\]]+(?=[{ALPHA}0-9])",
+    ]
+    prefixes = [r"#(?!\w)" if pattern == "#" else pattern for pattern in nlp.Defaults.prefixes]
+    prefixes += [r"\|+", _SKIN]
+    suffixes = [*nlp.Defaults.suffixes, r"\|+", _SKIN]
+    if language == "ru":
+        suffixes.append(rf"(?<=[{ALPHA}0-9])\.")
+        infixes.append(rf"(?<=\b[{ALPHA}])\.(?=[{ALPHA}])")
+        # Names with a dot inside, such as Яндекс.Погода, are one word; А.С.Пушкин is not.
+        nlp.tokenizer.token_match = re.compile(rf"[{ALPHA_UPPER}][\w-]+\.[{ALPHA}][\w-]+$").match
+    # Clitics ('s, n't) and emoticons are kept apart as spaCy does; gonna and 10am stay whole, as do Russian words.
+    rules = nlp.tokenizer.rules.items()
+    nlp.tokenizer.rules = {
+        key: rule for key, rule in rules if not key.isalnum() and not (language == "ru" and _CYRILLIC.search(key))
+    }
+    nlp.tokenizer.prefix_search = compile_prefix_regex(prefixes).search
+    nlp.tokenizer.suffix_search = compile_suffix_regex(suffixes).search
+    nlp.tokenizer.infix_finditer = compile_infix_regex(infixes).finditer
+    return nlp, Lock()
+
+
+def _sentences(text: str, tokens: tuple[Token, ...], abbreviations: frozenset[str]) -> Iterator[Sentence]:
+    """Sentences that tile the tokens: ended by a line break or tab, or by a stop before what can begin a sentence."""
+    start = 0
+    for at in range(1, len(tokens)):
+        gap = text[tokens[at - 1].end : tokens[at].start]
+        if _BREAK.search(gap) or (gap and _ends(text, tokens, start, at, abbreviations)):
+            yield Sentence(start, at)
+            start = at
+    if tokens:
+        yield Sentence(start, len(tokens))
+
+
+def _ends(text: str, tokens: tuple[Token, ...], start: int, at: int, abbreviations: frozenset[str]) -> bool:
+    """Whether a sentence that began at token ``start`` ends before token ``at``."""
+
+    def word(index: int) -> str:
+        return text[tokens[index].start : tokens[index].end]
+
+    after = word(at)
+    last = at - 1
+    while last > max(start, at - _MOST_CLOSING) and word(last) in _CLOSING:
+        last -= 1
+    closed = last < at - 1
+    # A dash after a closing quote goes on with who said it: «Да!» — сказал он.
+    if not (after[0].isupper() or after[0].isdigit() or after in _OPENING or (after in _DASHES and not closed)):
+        return False
+    stop = word(last)
+    if not _STOP.search(stop):
+        return False
+    if closed or not stop.endswith(".") or stop.endswith(".."):
+        return True
+    before = stop[:-1]  # "Mr." is one token, «г» and «.» are two
+    if not before and last > start and tokens[last - 1].end == tokens[last].start:
+        before = word(last - 1)
+    return not _abbreviated(before, abbreviations)
+
+
+def _abbreviated(word: str, abbreviations: frozenset[str]) -> bool:
+    return (word.isupper() and bool(_INITIALS.fullmatch(word))) or word.lower() in abbreviations

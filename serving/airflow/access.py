@@ -1,0 +1,66 @@
+"""Which Airflow the operator's desk orders at: the workspace's own, or the one that the environment names."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+
+from multiner.pipeline.config.addresses import address
+from multiner.pipeline.config.settings import Workspace
+from multiner.pipeline.core.errors import NerError
+from multiner.serving.airflow import environment as airflow_setup
+from multiner.serving.system.components import Addresses
+
+URL, PUBLIC_URL, USER = "NER_AIRFLOW_URL", "NER_AIRFLOW_PUBLIC_URL", "NER_AIRFLOW_USER"
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Airflow's address, and who asks there."""
+
+    url: str
+    user: str
+    password: str = field(repr=False)
+
+
+def access(workspace: Workspace) -> Access:
+    """The Airflow to ask: at ``NER_AIRFLOW_URL`` where that is set, else the workspace's own.
+
+    Raises:
+        NerError: there is none, or it cannot be asked; the remedy says what to set.
+    """
+    url = address(URL)
+    if url is None:
+        own = Addresses.of(workspace).airflow
+        if not (airflow_setup.home(workspace) / "passwords.json").is_file():
+            raise NerError(
+                "Airflow has not run in this workspace yet",
+                where=own,
+                remedy="Start the system with `ner up`; if Airflow runs elsewhere, set NER_AIRFLOW_URL and "
+                "NER_AIRFLOW_PASSWORD for the gateway.",
+            )
+        return Access(own, airflow_setup.USER, airflow_setup.password(workspace))
+    password = airflow_setup.given_password()
+    if password is None:
+        raise NerError(
+            "the gateway has no password for Airflow",
+            where=url,
+            remedy="Set NER_AIRFLOW_PASSWORD for the gateway (in containers: in docker/.env), and start it again.",
+        )
+    return Access(url, os.environ.get(USER) or airflow_setup.USER, password)
+
+
+def elsewhere() -> bool:
+    """Whether the environment names an Airflow in place of the workspace's own."""
+    return bool(os.environ.get(URL))
+
+
+def public_url(workspace: Workspace) -> str:
+    """Airflow's address for browsers: ``NER_AIRFLOW_PUBLIC_URL``, ``NER_AIRFLOW_URL``, or the workspace's own."""
+    for name in (PUBLIC_URL, URL):
+        try:
+            if found := address(name):
+                return found
+        except NerError:
+            continue  # said to those who give an order
+    return Addresses.of(workspace).airflow

@@ -1,0 +1,156 @@
+"""Airflow's REST API, as far as the system needs it."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import httpx
+
+from multiner.pipeline.core.errors import NerError
+
+BUSY_PAUSES = (0.5, 1, 2, 4)  # seconds before a call that met an error of Airflow's own is repeated
+FINISHED = frozenset({"success", "failed", "skipped", "upstream_failed", "removed"})
+
+
+class AirflowClient:
+    """A logged-in client; logs in again when its token has run out.
+
+    Args:
+        url: Airflow's address.
+        user: login name.
+        password: its password.
+        timeout: seconds that an answer may take.
+        public_url: its address for browsers; by default ``url``.
+    """
+
+    def __init__(
+        self, url: str, user: str, password: str, *, timeout: float = 60, public_url: str | None = None
+    ) -> None:
+        self.url, self.public_url = url, public_url or url
+        self._login = {"username": user, "password": password}
+        self._http = httpx.Client(base_url=url, timeout=timeout, trust_env=False)
+        self._token = ""
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def _authenticate(self) -> None:
+        response = self._http.post("/auth/token", json=self._login)
+        if response.status_code != 201:
+            raise NerError(f"Airflow refused the login ({response.status_code})", where=self.url)
+        try:
+            self._token = response.json()["access_token"]
+        except (ValueError, KeyError, TypeError):
+            raise NerError("what answers in Airflow's place is no Airflow", where=self.url) from None
+
+    def call(self, method: str, path: str, *, allow: tuple[int, ...] = (), **more: Any) -> Any:
+        """Call ``/api/v2<path>`` and return the JSON answer; None for a status in ``allow``.
+
+        Raises:
+            NerError: Airflow answers with another error.
+            httpx.TransportError: it does not answer.
+        """
+        for pause in (*BUSY_PAUSES, None):
+            response = self._request(method, path, **more)
+            # its database, SQLite, may be locked for a moment; every call here can be repeated
+            if response.status_code < 500 or response.status_code in allow or pause is None:
+                break
+            time.sleep(pause)
+        if response.status_code in allow:
+            return None
+        if response.is_error:
+            raise NerError(f"Airflow answered {response.status_code}: {response.text[:500]}", where=f"{method} {path}")
+        return response.json() if response.content else None
+
+    def _request(self, method: str, path: str, **more: Any) -> httpx.Response:
+        for attempt in (1, 2):
+            if not self._token:
+                self._authenticate()
+            headers = {"Authorization": f"Bearer {self._token}", "Accept": "application/json"}
+            response = self._http.request(method, f"/api/v2{path}", headers=headers, **more)
+            if response.status_code != 401 or attempt == 2:
+                break
+            self._token = ""
+        return response
+
+    def unhealthy(self) -> list[str]:
+        """The components that are not well yet; ``["api-server"]`` where Airflow does not answer."""
+        try:
+            response = self._http.get("/api/v2/monitor/health", timeout=5)
+            health = response.json() if response.is_success else {}
+        except (httpx.HTTPError, ValueError):
+            health = {}
+        if not health:
+            return ["api-server"]
+        wanted = ("metadatabase", "scheduler", "dag_processor")
+        return [part for part in wanted if (health.get(part) or {}).get("status") != "healthy"]
+
+    def import_errors(self) -> dict[str, str]:
+        """DAG files that cannot be read, and why."""
+        found = self.call("GET", "/importErrors")["import_errors"]
+        return {error["filename"]: error["stack_trace"] for error in found}
+
+    def dags(self) -> dict[str, bool]:
+        """The DAGs there are, and whether each is paused."""
+        return {dag["dag_id"]: dag["is_paused"] for dag in self.call("GET", "/dags", params={"limit": 100})["dags"]}
+
+    def unpause(self, dag_id: str) -> None:
+        """Let a DAG run."""
+        self.call("PATCH", f"/dags/{dag_id}", json={"is_paused": False})
+
+    def ensure_pool(self, name: str, slots: int, description: str) -> None:
+        """Make a pool; one that is there already keeps its slots."""
+        if self.call("GET", f"/pools/{name}", allow=(404,)) is None:
+            body = {"name": name, "slots": slots, "description": description, "include_deferred": False}
+            self.call("POST", "/pools", json=body, allow=(409,))
+
+    def trigger(self, dag_id: str, run_id: str, note: str) -> str:
+        """Start a run of a DAG and return its id; one that has been started already stays as it is."""
+        body = {"logical_date": None, "dag_run_id": run_id, "note": note}
+        self.call("POST", f"/dags/{dag_id}/dagRuns", json=body, allow=(409,))
+        return run_id
+
+    def dag_run(self, dag_id: str, run_id: str) -> dict[str, Any] | None:
+        """A run: ``state``, ``start_date``, ``end_date``…; None where Airflow does not know it."""
+        return self.call("GET", f"/dags/{dag_id}/dagRuns/{run_id}", allow=(404,))
+
+    def run_state(self, dag_id: str, run_id: str) -> str:
+        """A run's state."""
+        return self.call("GET", f"/dags/{dag_id}/dagRuns/{run_id}")["state"]
+
+    def active_runs(self) -> list[tuple[str, str]]:
+        """DAG and id of every run that is queued or running."""
+        params = {"state": ["queued", "running"], "limit": 100}
+        runs = self.call("GET", "/dags/~/dagRuns", params=params)["dag_runs"]
+        return [(run["dag_id"], run["dag_run_id"]) for run in runs]
+
+    def fail_run(self, dag_id: str, run_id: str, note: str) -> None:
+        """Mark a run as failed, and what of it has not ended."""
+        self.call("PATCH", f"/dags/{dag_id}/dagRuns/{run_id}", json={"state": "failed", "note": note})
+
+    def tasks(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
+        """The task instances of a run: ``task_id``, ``state``, ``try_number``, ``start_date``, ``duration``…"""
+        return self.call("GET", f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances", params={"limit": 100})[
+            "task_instances"
+        ]
+
+    def set_off(self, dag_id: str, run_id: str) -> list[tuple[str, str]]:
+        """DAG and id of the runs that a run's Asset events have set off so far."""
+        params = {"source_dag_id": dag_id, "source_run_id": run_id, "limit": 100}
+        # Airflow 3.3 answers 500 as long as a run that an event set off has not started: ask again later
+        events = (self.call("GET", "/assets/events", params=params, allow=(500,)) or {}).get("asset_events", [])
+        return [(run["dag_id"], run["run_id"]) for event in events for run in event["created_dagruns"]]
+
+    def outcome(self, dag_id: str, run_id: str, task_id: str) -> str:
+        """What a task returned; empty where it returned nothing."""
+        path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/xcomEntries/return_value"
+        found = self.call("GET", path, allow=(404,))
+        return str(found["value"]).strip('"') if found and found.get("value") is not None else ""
+
+    def log_lines(self, dag_id: str, run_id: str, task_id: str, try_number: int) -> list[str]:
+        """The lines of a task's log."""
+        path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/logs/{try_number}"
+        content = (self.call("GET", path, params={"full_content": True}, allow=(404,)) or {}).get("content", [])
+        return [line if isinstance(line, str) else line.get("event", "") for line in content]

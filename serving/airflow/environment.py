@@ -1,0 +1,143 @@
+"""How the embedded Airflow is configured: by environment variables alone; SQLite, loopback, state under ``.run``."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shlex
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+from multiner.pipeline.config.settings import Workspace
+from multiner.pipeline.core.environment import quiet_environment, without_secrets
+from multiner.pipeline.core.errors import NerError
+
+USER = "admin"
+
+
+def home(workspace: Workspace) -> Path:
+    """Airflow's own folder."""
+    return workspace.paths.run / "airflow"
+
+
+def script(name: str) -> str:
+    """A console script of the environment that runs us."""
+    return str(Path(sys.executable).parent / name)
+
+
+def secret_file(path: Path, value: str) -> Path:
+    """``path`` with a secret only its owner can read; what is there already stays."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return path
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(value)
+    return path
+
+
+def password_file(workspace: Workspace) -> Path:
+    """The file with the password of Airflow's user; made on first use."""
+    return secret_file(home(workspace) / "passwords.json", json.dumps({USER: secrets.token_urlsafe(12)}) + "\n")
+
+
+def password(workspace: Workspace) -> str:
+    """The password of Airflow's user."""
+    return json.loads(password_file(workspace).read_text(encoding="utf-8"))[USER]
+
+
+def given_password() -> str | None:
+    """The password in ``NER_AIRFLOW_PASSWORD``, or in the file that ``NER_AIRFLOW_PASSWORD_FILE`` names, if any.
+
+    Raises:
+        NerError: both are set, or the file cannot be read or is empty.
+    """
+    value, file = os.environ.get("NER_AIRFLOW_PASSWORD"), os.environ.get("NER_AIRFLOW_PASSWORD_FILE")
+    if not file:
+        return value or None
+    if value:
+        raise NerError("NER_AIRFLOW_PASSWORD and NER_AIRFLOW_PASSWORD_FILE are both set", remedy="Set one of them.")
+    try:
+        read = Path(file).read_text(encoding="utf-8").strip()
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "it is not UTF-8"
+        raise NerError(f"NER_AIRFLOW_PASSWORD_FILE cannot be read: {reason}", where=file) from None
+    if not read:
+        raise NerError("NER_AIRFLOW_PASSWORD_FILE names an empty file", where=file)
+    return read
+
+
+def settled_password_file(workspace: Workspace) -> Path:
+    """As :func:`password_file`, for an Airflow about to start: a password that was given replaces the one there.
+
+    Raises:
+        NerError: as :func:`given_password`.
+    """
+    path, given = password_file(workspace), given_password()
+    if given and given != password(workspace):
+        fresh = path.with_name("passwords.new.json")
+        fresh.unlink(missing_ok=True)
+        secret_file(fresh, json.dumps({USER: given}) + "\n").replace(path)
+    return path
+
+
+def first_start(workspace: Workspace) -> str:
+    """When this workspace's Airflow was first started, ISO; the weekly schedule counts from there."""
+    return secret_file(home(workspace) / "since", datetime.now(UTC).isoformat(timespec="seconds")).read_text().strip()
+
+
+def environment(
+    workspace: Workspace, *, host: str, airflow_port: int, mlflow_url: str, docs_url: str
+) -> dict[str, str]:
+    """The environment of every Airflow process, and of the commands that the tasks run.
+
+    Secrets are not in it: Airflow reads them from files (``*_CMD``).
+
+    Raises:
+        NerError: as :func:`given_password`.
+    """
+    at, root = home(workspace), workspace.root
+    jwt = secret_file(at / "jwt_secret", secrets.token_urlsafe(64))
+    key = secret_file(at / "secret_key", secrets.token_urlsafe(32))
+    local = f"http://127.0.0.1:{airflow_port}"
+    airflow = {
+        "CORE__DAGS_FOLDER": str(root / "dags"),
+        "CORE__PLUGINS_FOLDER": str(root / "dags" / "plugins"),
+        "CORE__LOAD_EXAMPLES": "False",
+        "CORE__EXECUTOR": "LocalExecutor",
+        "CORE__PARALLELISM": "2",
+        "CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
+        "CORE__SIMPLE_AUTH_MANAGER_USERS": f"{USER}:admin",
+        "CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(settled_password_file(workspace)),
+        "CORE__EXECUTION_API_SERVER_URL": f"{local}/execution/",
+        "API__HOST": host,
+        "API__PORT": str(airflow_port),
+        "API__BASE_URL": local,
+        "API__WORKERS": "1",
+        "API__SECRET_KEY_CMD": shlex.join(["cat", str(key)]),
+        "API_AUTH__JWT_SECRET_CMD": shlex.join(["cat", str(jwt)]),
+        "DAG_PROCESSOR__PARSING_PROCESSES": "1",
+        "SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.3",
+        "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "180",
+        "LOGGING__BASE_LOG_FOLDER": str(at / "logs"),
+        "LOGGING__COLORED_CONSOLE_LOG": "False",
+        "USAGE_DATA_COLLECTION__ENABLED": "False",
+    }
+    # Settings for another Airflow in the caller's environment must not leak in; a few are meant to be set from outside.
+    quiet = without_secrets(quiet_environment())
+    inherited = {name: value for name, value in quiet.items() if not name.startswith("AIRFLOW__")}
+    given = {name: value for name, value in os.environ.items() if name.startswith("AIRFLOW__DATABASE__")}
+    return {
+        **inherited,
+        **given,
+        **{f"AIRFLOW__{name}": value for name, value in airflow.items()},
+        "AIRFLOW_HOME": str(at),
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]),
+        "NER_ROOT": str(root),
+        "NER_SINCE": first_start(workspace),
+        "NER_MLFLOW_URL": mlflow_url,
+        "NER_DOCS_URL": docs_url,
+    }

@@ -1,0 +1,1 @@
+"""The client of the gateway, blocking and asynchronous, and its results."""

@@ -1,0 +1,164 @@
+"""The gateway: one address for the API and the page, in front of the slots. Run as a module."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI, Request
+from fastapi.responses import Response
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+
+from multiner.pipeline.config.settings import Workspace
+from multiner.pipeline.core.environment import check_threads
+from multiner.pipeline.core.errors import NerError
+from multiner.serving import page
+from multiner.serving.backends.work_folders import remove_leftovers
+from multiner.serving.gateway import schemas, state
+from multiner.serving.gateway.config import GatewayConfig, workspace_config
+from multiner.serving.gateway.routes import corrections
+from multiner.serving.gateway.routes import models as routes
+from multiner.serving.gateway.routes.parallel import router as parallel_router
+from multiner.serving.http.after_response import Afterwards
+from multiner.serving.http.connection_limit import allow_descriptors
+from multiner.serving.http.middleware import HeadMethod, JsonFormatter, Surround
+from multiner.serving.http.problems import Problem
+from multiner.serving.http.request_guard import HeadGuard
+from multiner.serving.http.server import BACKLOG, make_server
+from multiner.serving.operator.authorization import Guard
+from multiner.serving.operator.desk import Desk
+from multiner.serving.operator.facts_reader import FactsReader
+from multiner.serving.operator.routes import desk_router
+from multiner.serving.page.models import add_models_page
+from multiner.serving.page.parallel import add_parallel
+from multiner.serving.routing.inference_service import Switchboard
+
+STALL_SECONDS = 60  # for a caller that takes nothing of its answer
+
+
+def create_app(config: GatewayConfig) -> FastAPI:
+    """The gateway as an ASGI application; its routes come up in the background when it starts."""
+    board = Switchboard(config)
+    guard, facts = Guard(config.token), FactsReader(config.workspace)
+    desk = Desk(board, facts)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        board.start()
+        warming = asyncio.create_task(corrections.warm_up(board))
+        try:
+            yield
+        finally:
+            await desk.close()
+            await warming
+            await board.close()
+
+    async def answer_problem(request: Request, problem: Problem) -> Response:
+        board.metrics.refusals.add(problem.name)
+        return problem.response(request.state.request_id)
+
+    async def answer_http_exception(request: Request, error: HTTPException) -> Response:
+        name = str(error.detail)
+        kind = name.lower().replace(" ", "-")
+        return await answer_problem(request, Problem(error.status_code, kind, name, f"{name}.", headers=error.headers))
+
+    async def answer_nobody(request: Request, error: ClientDisconnect) -> Response:
+        return Response(status_code=499)  # the caller has gone; the number is for the log
+
+    app = FastAPI(
+        title="Names in text", version="1", docs_url=None, redoc_url=None, redirect_slashes=False, lifespan=lifespan
+    )
+    app.state.board = board
+    app.add_middleware(Afterwards)
+    app.add_middleware(HeadGuard, metrics=board.metrics, hosts=config.hosts)
+    app.add_middleware(HeadMethod)
+    app.add_middleware(Surround, metrics=board.metrics)
+    app.add_exception_handler(Problem, answer_problem)
+    app.add_exception_handler(HTTPException, answer_http_exception)
+    app.add_exception_handler(ClientDisconnect, answer_nobody)
+    page.add_page(app, board)
+    add_parallel(app, board)
+    add_models_page(app, board, facts=facts, desk=desk, guard=guard)
+    for router in (
+        routes.callers(board),
+        parallel_router(board),
+        corrections.router(board),
+        routes.watchers(board, facts),
+        routes.operator(board, guard),
+        desk_router(config, desk, guard),
+    ):
+        app.include_router(router, responses=schemas.problems(400, 403, 414, 421, 431))
+    return app
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket.
+
+    Raises:
+        NerError: the port is occupied or not ours to take, or the address is not this machine's.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # the protocol named: asyncio sends small packets at once (TCP_NODELAY) only where it is, else answers wait 40 ms
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux; RFC 5482: unsent too long, the connection ends
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(1000 * STALL_SECONDS))
+    try:
+        listener.bind((host, port))
+        listener.listen(BACKLOG)
+    except (OSError, UnicodeError) as error:
+        listener.close()
+        raise state.cannot_listen(error, host, port) from None
+    return listener
+
+
+async def serve(workspace: Workspace) -> None:
+    """Run the workspace's gateway until it is told to stop (SIGTERM, SIGINT); its slots end with it.
+
+    Raises:
+        NerError: the address cannot be listened on, or the environment names no number of threads.
+    """
+    check_threads()
+    host, port = state.address(workspace)
+    listener = listen(host, port)
+    remove_leftovers(state.slot_folders(workspace))
+    config = workspace_config(workspace, state.new_token(workspace))
+    allow_descriptors(config.connections)
+    server = make_server(create_app(config), config.connections)
+    state.write_state(workspace, host, port)
+    try:
+        await server.serve(sockets=[listener])
+    finally:
+        state.clear_state(workspace)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the gateway of the workspace around the current folder; ``--profile`` chooses another profile."""
+    import argparse
+
+    parser = argparse.ArgumentParser(description="Serve the champions of the workspace.")
+    parser.add_argument("--profile", default=None)
+    options = parser.parse_args(arguments)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonFormatter())
+    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # uvicorn raises the signal again once it has shut down
+    try:
+        asyncio.run(serve(Workspace.load(options.profile)))
+    except NerError as error:
+        print(error, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        pass
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,152 @@
+"""MLflow's own protocol, passed through to the live version: bodies are counted here, and read there.
+
+Source: https://mlflow.org/docs/latest/ml/deployment/deploy-model-locally/ (``/invocations``)
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import logging
+from typing import Any
+
+from multiner.pipeline.text.tokenizer import without_surrogates
+from multiner.serving.answers import ModelFailed, failure
+from multiner.serving.backends.model_server import Slot
+from multiner.serving.http.payload import Limits, check_size, parse_json
+from multiner.serving.http.problems import Problem, invalid, malformed
+
+log = logging.getLogger("serving")
+JSON, CSV = "application/json", "text/csv"
+COLUMN = "text"
+SHAPES = ("inputs", "instances", "dataframe_split", "dataframe_records")
+
+
+def count(body: bytes, media_type: str, limits: Limits) -> int:
+    """The number of rows of a body, which is within the limits and gives the model texts.
+
+    Raises:
+        Problem: it is not (413), cannot be read (400), has none of MLflow's shapes, more than that, what it cannot
+            hold, or anything but texts, with the place (422).
+    """
+    rows, characters = _count_csv(body) if media_type == CSV else _count_json(parse_json(body))
+    check_size(rows, characters, limits)
+    return rows
+
+
+def _count_csv(body: bytes) -> tuple[int, int]:
+    try:
+        text = body.decode("utf-8")
+        rows = sum(1 for row in csv.reader(io.StringIO(text, newline=""), strict=True) if row)
+    except UnicodeDecodeError as error:
+        raise malformed(f"The body is not UTF-8 (byte {error.start}).") from None
+    except csv.Error as error:
+        raise Problem(400, "malformed", "The body is not valid CSV", f"{str(error).capitalize()}.") from None
+    return max(0, rows - 1), len(text)
+
+
+def _count_json(value: Any) -> tuple[int, int]:
+    found = [shape for shape in SHAPES if shape in value] if isinstance(value, dict) else []
+    if len(found) != 1:
+        raise invalid(f"The body must be an object with one of: {', '.join(SHAPES)}.", "")
+    if more := sorted(set(value) - {*found}):
+        # with ``params`` a caller could speak to the model past the gateway; MLflow takes some other fields for such
+        raise invalid(f"{found[0]} must stand alone.", "/params" if "params" in more else "")
+    shape, characters = found[0], _characters(value)
+    data, where = value[shape], f"/{shape}"
+    if shape == "dataframe_split":
+        return _count_split(data, where), characters
+    if isinstance(data, dict) and shape in ("inputs", "instances"):
+        return _count_columns(data, where), characters
+    if not isinstance(data, list):
+        raise invalid(f"{shape} must be a list of rows.", where)
+    for index, row in enumerate(data):
+        if isinstance(row, dict):
+            # a table has empty places; elsewhere MLflow reads a null as the word None
+            _check_text(row.get(COLUMN), f"{where}/{index}/{COLUMN}", null=shape == "dataframe_records")
+        elif shape == "dataframe_records":
+            raise invalid(f"Each row must be an object with {COLUMN}, a string.", f"{where}/{index}")
+        else:
+            _check_text(row, f"{where}/{index}")
+    return len(data), characters
+
+
+def _check_text(value: Any, where: str, *, null: bool = False) -> None:
+    if not isinstance(value, str) and not (null and value is None):
+        raise invalid(f"Each row must be a string, or have {COLUMN}, a string.", where)
+
+
+def _count_columns(columns: dict[str, Any], where: str) -> int:
+    """Rows of columns by name, which are lists of one length, or single values.
+
+    What pandas' ``to_dict()`` makes, values by index, MLflow would read as the text of one row.
+    """
+    if COLUMN not in columns:
+        raise invalid(f"There must be a column {COLUMN}.", where)
+    texts, place = columns[COLUMN], f"{where}/{COLUMN}"
+    if isinstance(texts, list):
+        for index, text in enumerate(texts):
+            _check_text(text, f"{place}/{index}")
+    else:
+        _check_text(texts, place)
+    size = _length(texts)
+    if any(isinstance(column, dict) or _length(column) != size for column in columns.values()):
+        raise invalid("Columns must be lists of one length, or single values.", where)  # MLflow would repeat texts
+    return 1 if size is None else size
+
+
+def _length(column: Any) -> int | None:
+    """The length of a list; None for a single value."""
+    return len(column) if isinstance(column, list) else None
+
+
+def _count_split(table: Any, where: str) -> int:
+    """Rows of pandas' orientation ``split``."""
+    rows = table.get("data") if isinstance(table, dict) else None
+    if not isinstance(rows, list):
+        raise invalid("dataframe_split must be an object with a list of rows as its data.", where)
+    columns = table.get("columns")
+    if not isinstance(columns, list) or columns.count(COLUMN) != 1:
+        raise invalid(f"columns must be a list with {COLUMN} once.", f"{where}/columns")
+    at = columns.index(COLUMN)
+    for number, row in enumerate(rows):
+        place = f"{where}/data/{number}"
+        if not isinstance(row, list) or len(row) != len(columns):
+            raise invalid("Each row must be a list with a value for each column.", place)
+        _check_text(row[at], f"{place}/{at}", null=True)
+    index = table.get("index")
+    if index is not None and not (isinstance(index, list) and len(index) == len(rows)):  # a longer one repeats rows
+        raise invalid("index must be a list with a value for each row.", f"{where}/index")
+    return len(rows)
+
+
+def _characters(value: Any) -> int:
+    total, left = 0, [value]
+    while left:
+        each = left.pop()
+        if isinstance(each, str):
+            if without_surrogates(each) != each:  # MLflow's tables hold UTF-8
+                raise invalid("Lone surrogates are not taken here.", "")
+            total += len(each)
+        elif isinstance(each, dict):
+            left += [*each, *each.values()]
+        elif isinstance(each, list):
+            left += each
+    return total
+
+
+async def invoke(slot: Slot, body: bytes, media_type: str) -> bytes:
+    """What the slot's process answers to ``body``.
+
+    Raises:
+        Problem: MLflow refuses the body (422).
+        SlotGone, SlotTimeout, ModelFailed: see there.
+    """
+    response = await slot.invoke(body, media_type)
+    if response.status_code == 200:
+        return response.content
+    failed = failure(response)
+    if response.status_code >= 500 or failed.raised:
+        raise ModelFailed(f"the model answered {response.status_code} ({failed.reason})")
+    # its message quotes the input, and its stack trace tells paths: neither is passed on
+    raise invalid("The model's signature does not take this: give rows with a column text, of strings.", "")

@@ -1,0 +1,133 @@
+"""What a running gateway leaves for others to find it by: its state file and its token, under ``.run``."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import secrets
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import psutil
+
+from multiner.pipeline.config.settings import Workspace
+from multiner.pipeline.core.errors import NerError
+from multiner.pipeline.core.files import read_json, write_json
+from multiner.serving.backends.process_tree import is_running
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayState:
+    """A running gateway: process, its start time (process ids are reused), and its address."""
+
+    pid: int
+    created: float
+    host: str
+    port: int
+    token_file: str
+    profile: str
+
+    @property
+    def url(self) -> str:
+        """The address to ask it at."""
+        host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(self.host, self.host)
+        return f"http://{host}:{self.port}"
+
+
+def state_file(workspace: Workspace) -> Path:
+    """Where a running gateway says how to reach it."""
+    return workspace.paths.run / "gateway.json"
+
+
+def token_file(workspace: Workspace) -> Path:
+    """The secret of the admin endpoints, readable by its owner alone."""
+    return workspace.paths.run / "gateway.token"
+
+
+def log_file(workspace: Workspace, name: str = "gateway") -> Path:
+    """The log of a served process."""
+    return workspace.paths.run / "logs" / f"{name}.log"
+
+
+def slot_folders(workspace: Workspace) -> Path:
+    """Where slots have their folders."""
+    return workspace.paths.run / "slots"
+
+
+def address(workspace: Workspace) -> tuple[str, int]:
+    """Host and port to listen on: ``NER_BIND`` and ``NER_GATEWAY_PORT`` before ``serving.host`` and ``serving.port``.
+
+    Raises:
+        NerError: no such port.
+    """
+    settings = workspace.params["serving"]
+    named = os.environ.get("NER_GATEWAY_PORT")
+    try:
+        port = int(named or settings["port"])
+        if not 0 < port < 65536:
+            raise ValueError
+    except (TypeError, ValueError):
+        where = "NER_GATEWAY_PORT" if named else "params.yaml: serving.port"
+        raise NerError(f"no port: {named or settings['port']!r}", where=where, remedy="Give 1 to 65535.") from None
+    return os.environ.get("NER_BIND") or settings["host"], port
+
+
+def occupied(host: str, port: int) -> NerError:
+    """The error of a port that another program listens on."""
+    return NerError(
+        f"port {port} on {host} is in use by another program",
+        where=f"{host}:{port}",
+        remedy="End that program, or choose another port: NER_GATEWAY_PORT=8001, or serving.port in params.yaml.",
+    )
+
+
+def cannot_listen(error: OSError | UnicodeError, host: str, port: int) -> NerError:
+    """The error of an address that cannot be listened on: occupied, not this machine's, or not ours to take."""
+    code = getattr(error, "errno", None)
+    if code == errno.EADDRINUSE:
+        return occupied(host, port)
+    if code in (errno.EACCES, errno.EPERM):
+        remedy = "Choose a port from 1024 upwards: NER_GATEWAY_PORT=8001, or serving.port in params.yaml."
+    else:
+        remedy = "Give an address of this machine, such as 127.0.0.1: NER_BIND, or serving.host in params.yaml."
+    reason = getattr(error, "strerror", None) or "no such address"
+    return NerError(f"cannot listen: {reason}", where=f"{host}:{port}", remedy=remedy)
+
+
+def write_state(workspace: Workspace, host: str, port: int) -> GatewayState:
+    """Say that this process is the workspace's gateway."""
+    process = psutil.Process()
+    state = GatewayState(process.pid, process.create_time(), host, port, str(token_file(workspace)), workspace.profile)
+    write_json(state_file(workspace), asdict(state))
+    return state
+
+
+def clear_state(workspace: Workspace) -> None:
+    """Take back what :func:`write_state` said, unless another gateway has taken over."""
+    state = read_state(workspace)
+    if state is None or state.pid == os.getpid():
+        state_file(workspace).unlink(missing_ok=True)
+
+
+def read_state(workspace: Workspace) -> GatewayState | None:
+    """The running gateway; None where there is none, whatever the file says."""
+    try:
+        state = GatewayState(**read_json(state_file(workspace)))
+        process = psutil.Process(state.pid)
+        alive = is_running(process) and abs(process.create_time() - state.created) < 2
+    except (OSError, ValueError, TypeError, psutil.Error):
+        return None
+    return state if alive else None
+
+
+def new_token(workspace: Workspace) -> str:
+    """A fresh secret, written to a file that only its owner can read."""
+    token, path = secrets.token_urlsafe(32), token_file(workspace)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with contextlib.suppress(FileNotFoundError):
+        path.unlink()
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(token)
+    return token

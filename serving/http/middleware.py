@@ -1,0 +1,134 @@
+"""What surrounds every request: an id, security headers, one line of log, an answer whatever happens; HEAD for GET."""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+import uuid
+from datetime import UTC, datetime
+from typing import Any
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from multiner.pipeline.core.error_location import describe
+from multiner.serving.http.metrics import Metrics
+from multiner.serving.http.payload import to_json
+from multiner.serving.http.problems import Problem
+
+log = logging.getLogger("serving")
+LONGEST = 4000  # characters of a value in the log
+REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; "
+    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+}
+
+
+class Surround:
+    """ASGI middleware; the request id is ``scope["state"]["request_id"]`` for those inside."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        self.app = app
+        self.metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request, and log method, path, status and time of it, but nothing of its content."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        given = dict(scope["headers"]).get(b"x-request-id", b"").decode("latin-1")
+        request_id = given if REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+        scope.setdefault("state", {})["request_id"] = request_id
+        extra = [(name.lower().encode(), value.encode()) for name, value in HEADERS.items()]
+        extra.append((b"x-request-id", request_id.encode()))
+        status = 0
+
+        async def send_with_headers(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message = message | {"headers": [*message.get("headers", []), *extra]}
+            await send(message)
+
+        started = time.monotonic()
+        try:
+            await self.app(scope, receive, send_with_headers)
+        except Exception:
+            log.exception("unexpected error", extra={"fields": {"request_id": request_id}})
+            if status:  # the answer has begun: nothing to be done but to break it off
+                raise
+            self.metrics.refusals.add("internal")
+            problem = Problem(500, "internal", "Unexpected error", "This is a fault of the server; its log has more.")
+            await problem.response(request_id)(scope, receive, send_with_headers)
+        finally:
+            seconds = time.monotonic() - started
+            route = getattr(scope.get("route"), "path", "other")  # the template, so that callers cannot make up values
+            self.metrics.requests.add(route, str(status))
+            self.metrics.seconds.observe(seconds, route)
+            milliseconds = round(1000 * seconds, 1)
+            fields = {"method": scope["method"], "path": scope["path"][:200], "status": status, "ms": milliseconds}
+            log.info("request", extra={"fields": {"request_id": request_id, **fields}})
+
+
+class HeadMethod:
+    """ASGI middleware that answers HEAD as GET, without the body (RFC 9110, 9.3.2), wherever GET is answered.
+
+    FastAPI's routes know the methods they are given, and would have HEAD stand in the OpenAPI document.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer; where a method is refused, HEAD is named beside GET."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        is_head = scope["method"] == "HEAD"
+
+        async def send_head(message: Message) -> None:
+            if message["type"] == "http.response.start" and message["status"] == 405:
+                headers = [
+                    (name, _with_head(value) if name == b"allow" else value) for name, value in message["headers"]
+                ]
+                message = message | {"headers": headers}
+            elif message["type"] == "http.response.body" and is_head:
+                message = message | {"body": b""}
+            await send(message)
+
+        # the server looks at the scope, too: what it is to know as HEAD stays so there
+        inner = scope | {"method": "GET"} if is_head else scope
+        try:
+            await self.app(inner, receive, send_head)
+        finally:
+            if "route" in inner:
+                scope["route"] = inner["route"]
+
+
+def _with_head(allowed: bytes) -> bytes:
+    methods = allowed.split(b", ")
+    return b", ".join([*methods, b"HEAD"]) if b"GET" in methods and b"HEAD" not in methods else allowed
+
+
+class JsonFormatter(logging.Formatter):
+    """A log record as a line of JSON, of bounded length; errors without their messages, which may quote a text."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line."""
+        line = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "message": _cut(record.getMessage()),
+            **{name: _cut(value) for name, value in getattr(record, "fields", {}).items()},
+        }
+        if record.exc_info and record.exc_info[1]:
+            line["exception"] = describe(record.exc_info[1])
+        return to_json(line).decode()
+
+
+def _cut(value: Any) -> Any:
+    return value if not isinstance(value, str) or len(value) <= LONGEST else f"{value[:LONGEST]}…"

@@ -1,0 +1,132 @@
+"""Errors in one shape: RFC 9457 problem details, without stack traces, paths or the caller's text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from starlette.responses import JSONResponse
+
+from multiner.pipeline.core.errors import NerError
+
+MEDIA_TYPE = "application/problem+json"
+
+
+class Problem(Exception):
+    """An answer other than the one asked for.
+
+    Args:
+        status: HTTP status code.
+        name: what kind of problem, a few words with hyphens; part of its type's address.
+        title: the kind of problem in words, the same every time.
+        detail: what it is this time, and what to do.
+        where: place in the request, a JSON pointer such as ``/text/3``.
+        retry_after: seconds after which the same request may succeed.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        name: str,
+        title: str,
+        detail: str,
+        *,
+        where: str | None = None,
+        retry_after: int | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.name = name
+        self.title = title
+        self.detail = detail
+        self.where = where
+        self.headers = dict(headers or {})
+        if retry_after is not None:
+            self.headers["Retry-After"] = str(retry_after)
+
+    def to_json(self, request_id: str) -> dict[str, Any]:
+        """The problem details object."""
+        body: dict[str, Any] = {
+            "type": f"urn:ner:problem:{self.name}",
+            "title": self.title,
+            "status": self.status,
+            "detail": self.detail,
+            "request_id": request_id,
+        }
+        return body | ({"where": self.where} if self.where else {})
+
+    def response(self, request_id: str) -> JSONResponse:
+        """The HTTP answer."""
+        return JSONResponse(self.to_json(request_id), self.status, headers=self.headers, media_type=MEDIA_TYPE)
+
+
+def headline(error: NerError) -> str:
+    """The first line of an error's message: the others quote logs, with their paths."""
+    return error.message.partition("\n")[0]
+
+
+def too_large(detail: str, where: str | None = None) -> Problem:
+    """The request exceeds a limit, which ``detail`` states; nothing is cut silently."""
+    return Problem(413, "too-large", "The request exceeds a limit", detail, where=where)
+
+
+def malformed(detail: str) -> Problem:
+    """The body cannot be read at all."""
+    return Problem(400, "malformed", "The body is not valid JSON", detail)
+
+
+def invalid(detail: str, where: str) -> Problem:
+    """The body can be read but asks for something that is not there."""
+    return Problem(422, "invalid", "The request is not valid", detail, where=where)
+
+
+def unavailable(detail: str, retry_after: int = 5) -> Problem:
+    """No model is live for the language."""
+    return Problem(503, "no-model", "No model is live", detail, retry_after=retry_after)
+
+
+def head_too_large(detail: str) -> Problem:
+    """The request's headers exceed a limit, which ``detail`` states."""
+    return Problem(431, "too-large", "The request exceeds a limit", detail, headers={"Connection": "close"})
+
+
+def encoded() -> Problem:
+    """The body is compressed: how large it is could be known only by unpacking it."""
+    detail = "Send the body as it is, without Content-Encoding."
+    headers = {"Accept-Encoding": "identity"}
+    return Problem(415, "media-type", "The content type is not supported", detail, headers=headers)
+
+
+def no_tokens(detail: str) -> Problem:
+    """The live version cannot do what newer ones can."""
+    return Problem(409, "no-tokens", "The model cannot give tokens", detail)
+
+
+def unsupported(allowed: Sequence[str]) -> Problem:
+    """The body's media type is not one that is read here."""
+    return Problem(
+        415, "media-type", "The content type is not supported", f"Send Content-Type: {' or '.join(allowed)}."
+    )
+
+
+def busy(detail: str, retry_after: int = 1) -> Problem:
+    """As many requests as may wait for the model are waiting."""
+    return Problem(429, "busy", "Too many requests are waiting", detail, retry_after=retry_after)
+
+
+def slow(seconds: float) -> Problem:
+    """The body does not come; what is left of it will not be read."""
+    close = {"Connection": "close"}
+    return Problem(408, "slow", "The body did not arrive in time", f"Allowed: {seconds:g} s.", headers=close)
+
+
+def slow_head(seconds: float) -> Problem:
+    """The request's head does not come."""
+    return Problem(408, "slow", "The request did not arrive in time", f"Allowed for its headers: {seconds:g} s.")
+
+
+def crowded(most: int) -> Problem:
+    """As many connections as may be open are, and asked something."""
+    detail = f"At most {most} are served at once."
+    return Problem(503, "connections", "Too many connections are open", detail, retry_after=5)

@@ -1,0 +1,160 @@
+"""Mentions of a text by the name they mention: inflected forms, and persons by surname or initials."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from multiner.serving.matching import known
+from multiner.serving.matching.inflection import is_patronymic, nominatives
+
+PERSON = "PER"
+
+
+@dataclass(frozen=True, slots=True)
+class Mention:
+    """A name where it stands: its text, its type, and the offset of its first character."""
+
+    text: str
+    label: str
+    start: int
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """All mentions of a name in a text.
+
+    ``text`` is its fullest form, the likeliest nominative among equals; ``words`` are that form's folded words;
+    ``label`` is its commonest type; ``forms`` are the different spellings in their order; ``mentions`` are indices.
+    """
+
+    text: str
+    label: str
+    words: tuple[str, ...]
+    forms: tuple[str, ...]
+    mentions: tuple[int, ...]
+    first: int
+
+    @property
+    def count(self) -> int:
+        """How often it is mentioned."""
+        return len(self.mentions)
+
+
+def group(mentions: Sequence[Mention]) -> list[Name]:
+    """The names of a text, in the order of their first mention.
+
+    Mentions are of the same name if they have as many words and each pair of words may be forms of one. Then a person
+    who is mentioned by a part of the name joins the only person of whose name it can be a part.
+    """
+    by_key: dict[tuple[str, ...], list[int]] = {}
+    for index, mention in enumerate(mentions):
+        by_key.setdefault(known.words(mention.text) or (mention.text,), []).append(index)
+    groups: list[list[int]] = []
+    for members in _join_forms(list(by_key)):
+        groups.append(sorted(index for key in members for index in by_key[key]))
+    groups = _join_parts(groups, mentions)
+    return sorted((_name(members, mentions) for members in groups), key=lambda name: name.first)
+
+
+def _join_forms(keys: list[tuple[str, ...]]) -> list[list[tuple[str, ...]]]:
+    """Keys that may be forms of one name, together; each compared with the first key of those that share a word."""
+    joined: list[list[tuple[str, ...]]] = []
+    index: dict[tuple[int, str], list[int]] = {}  # (number of words, nominative of the first) to places in joined
+    for key in keys:
+        nominative = [frozenset(_nominatives(word)) for word in key]
+        places = dict.fromkeys(place for form in sorted(nominative[0]) for place in index.get((len(key), form), ()))
+        for place in places:
+            if all(forms & set(_nominatives(word)) for forms, word in zip(nominative, joined[place][0], strict=True)):
+                joined[place].append(key)
+                break
+        else:
+            place = len(joined)
+            joined.append([key])
+            for form in nominative[0]:
+                index.setdefault((len(key), form), []).append(place)
+    return joined
+
+
+def _nominatives(word: str) -> tuple[str, ...]:
+    inflected = known.CYRILLIC.search(word) and len(word) > 2
+    return nominatives(word) if inflected else (word,)
+
+
+def _join_parts(groups: list[list[int]], mentions: Sequence[Mention]) -> list[list[int]]:
+    """Groups with those of persons named in part joined to the one they can be a part of, if there is just one."""
+    names = [_name(members, mentions) for members in groups]
+    by_surname: dict[str, list[int]] = {}
+    for place, name in enumerate(names):
+        if name.label == PERSON and len(name.words) > 1:
+            for word in name.words:
+                for form in _nominatives(word):
+                    by_surname.setdefault(form, []).append(place)
+    target: dict[int, int] = {}
+
+    def whole(place: int) -> int:
+        while place in target:
+            place = target[place]
+        return place
+
+    # fuller names first, so that what they join is known when their parts ask
+    for place in sorted(range(len(names)), key=lambda at: -sum(map(len, names[at].words))):
+        name = names[place]
+        if name.label != PERSON:
+            continue
+        longest = max(name.words, key=len)
+        near = dict.fromkeys(other for form in _nominatives(longest) for other in by_surname.get(form, ()))
+        fuller = {whole(other) for other in near if other != place and _is_part(name.words, names[other].words)}
+        if len(fuller) == 1:
+            target[place] = fuller.pop()
+    merged: dict[int, list[int]] = {}
+    for place, members in enumerate(groups):
+        merged.setdefault(whole(place), []).extend(members)
+    return [sorted(members) for members in merged.values()]
+
+
+def _is_part(part: Sequence[str], whole: Sequence[str]) -> bool:
+    """Whether a person's name is a shorter form of another: fewer letters, every word of it found, in their order."""
+    if sum(map(len, part)) >= sum(map(len, whole)) or not any(len(word) > 1 for word in part):
+        return False
+    rest = list(whole)
+    if len(part) == 1 and is_patronymic(part[0]):
+        return False
+    for word in part:
+        while rest and not _same_word(word, rest[0]):
+            rest.pop(0)
+        if not rest:
+            return False
+        rest.pop(0)
+    return True
+
+
+def _same_word(one: str, other: str) -> bool:
+    if len(one) == 1 or len(other) == 1:
+        return one[0] == other[0]
+    return bool(set(_nominatives(one)) & set(_nominatives(other)))
+
+
+def _name(members: Sequence[int], mentions: Sequence[Mention]) -> Name:
+    labels = [mentions[index].label for index in members]
+    forms = tuple(dict.fromkeys(mentions[index].text for index in members))
+    keys = {form: known.words(form) or (form,) for form in forms}
+
+    def fullness(form: str) -> tuple[int, int, int]:
+        """Words that are no initials first; then how many of the other forms may come from this one; then brevity."""
+        bases = sum(
+            len(key) == len(keys[form])
+            and all(word in _nominatives(other) for word, other in zip(keys[form], key, strict=True))
+            for key in keys.values()
+        )
+        return sum(len(word) > 1 for word in keys[form]), bases, -len(form)
+
+    text = max(forms, key=fullness)
+    return Name(
+        text=" ".join(text.split()),
+        label=max(dict.fromkeys(labels), key=labels.count),
+        words=keys[text],
+        forms=forms,
+        mentions=tuple(members),
+        first=min(mentions[index].start for index in members),
+    )

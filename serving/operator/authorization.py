@@ -1,0 +1,142 @@
+"""Who may give orders: holders of the gateway's token, as a Bearer token or by a session that it opened."""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+import time
+from collections import deque
+from collections.abc import Callable
+from hashlib import sha256
+
+from fastapi import Request
+from fastapi.responses import Response
+
+from multiner.serving.http.origins import SAFE_METHODS, is_ours
+from multiner.serving.http.problems import Problem
+
+COOKIE = "ner_session"
+LIFETIME = 12 * 3600  # seconds
+SESSIONS = 100  # at once; the oldest gives way
+WRONG_TOKENS, WINDOW = 5, 60.0  # so many from an address within so many seconds
+
+
+class Attempts:
+    """Wrong tokens by address, counted over a sliding window.
+
+    Args:
+        most: within the window.
+        window: in seconds.
+        clock: tells seconds.
+    """
+
+    def __init__(
+        self, most: int = WRONG_TOKENS, window: float = WINDOW, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._most, self._window, self._clock = most, window, clock
+        self._failed: dict[str, deque[float]] = {}
+
+    def failed(self, address: str) -> None:
+        """Count a wrong token."""
+        self._failed.setdefault(address, deque(maxlen=self._most)).append(self._clock())
+
+    def check(self, address: str) -> None:
+        """Let the address try.
+
+        Raises:
+            Problem: 429, there were too many wrong tokens from it.
+        """
+        old = self._clock() - self._window
+        self._failed = {of: times for of, times in self._failed.items() if times[-1] > old}
+        times = self._failed.get(address, ())
+        if len(times) == self._most and times[0] > old:
+            wait = max(1, round(times[0] - old))
+            detail = f"{self._most} wrong tokens within {self._window:.0f} s. Try again in {wait} s."
+            raise Problem(429, "attempts", "Too many wrong tokens", detail, retry_after=wait)
+
+
+class Guard:
+    """A FastAPI dependency that lets the operator pass; sessions end with the process, as the token does.
+
+    Args:
+        token: the gateway's.
+        clock: tells seconds.
+    """
+
+    def __init__(self, token: str, clock: Callable[[], float] = time.monotonic) -> None:
+        self._token, self._clock = token.encode(), clock
+        self._sign_ins, self._bearers = Attempts(clock=clock), Attempts(clock=clock)
+        self._sessions: dict[bytes, float] = {}  # digest of the session's secret: when it ends
+
+    async def __call__(self, request: Request) -> None:
+        """Let the operator pass.
+
+        Raises:
+            Problem: 401, neither token nor session; 403, a session used from another site; 429.
+        """
+        scheme, _, given = request.headers.get("authorization", "").partition(" ")
+        if scheme.lower() == "bearer":
+            # the right one always passes: a stale script on the same machine must not lock out `ner deploy`
+            if not self._right(given):
+                self._bearers.check(_address(request))
+                self._bearers.failed(_address(request))
+                raise _refused()
+            return
+        if not self.signed_in(request):
+            raise _refused()
+        if request.method not in SAFE_METHODS and not is_ours(request.headers):
+            raise _elsewhere()
+
+    def signed_in(self, request: Request) -> bool:
+        """Whether the request carries a session that is still good."""
+        ends = self._sessions.get(_digest(request.cookies.get(COOKIE, "")))
+        return ends is not None and ends > self._clock()
+
+    def sign_in(self, request: Request, token: str, response: Response) -> None:
+        """Open a session and put its cookie into ``response``.
+
+        Raises:
+            Problem: 401, the token is wrong; 403, from another site; 429, too many wrong tokens before.
+        """
+        if is_ours(request.headers) is False:
+            raise _elsewhere()
+        address = _address(request)
+        self._sign_ins.check(address)
+        if not self._right(token):
+            self._sign_ins.failed(address)
+            raise _refused()
+        now, secret = self._clock(), secrets.token_urlsafe(32)
+        current = sorted((ends, key) for key, ends in self._sessions.items() if ends > now)[-(SESSIONS - 1) :]
+        self._sessions = {key: ends for ends, key in current} | {_digest(secret): now + LIFETIME}
+        secure = request.url.scheme == "https"
+        response.set_cookie(COOKIE, secret, max_age=LIFETIME, httponly=True, samesite="strict", secure=secure)
+
+    def sign_out(self, request: Request, response: Response) -> None:
+        """End the request's session."""
+        self._sessions.pop(_digest(request.cookies.get(COOKIE, "")), None)
+        response.delete_cookie(COOKIE, httponly=True, samesite="strict")
+
+    def _right(self, given: str) -> bool:
+        return hmac.compare_digest(_bytes(given), self._token)
+
+
+def _digest(secret: str) -> bytes:
+    return sha256(_bytes(secret)).digest()
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")  # JSON may hold lone surrogates
+
+
+def _address(request: Request) -> str:
+    return request.client.host if request.client else ""
+
+
+def _refused() -> Problem:
+    headers = {"WWW-Authenticate": "Bearer"}
+    detail = "Give the gateway's token, which stands in .run/gateway.token."
+    return Problem(401, "token", "The token is missing or wrong", detail, headers=headers)
+
+
+def _elsewhere() -> Problem:
+    return Problem(403, "origin", "The request comes from another site", "Use the page of this gateway.")

@@ -1,0 +1,1 @@
+"""Which backend answers a request: router, queue, micro-batches, reconciler, shadow."""

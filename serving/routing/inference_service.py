@@ -1,0 +1,292 @@
+"""The gateway's heart: routes of all languages, brought up at start and asked by the API and the page alike."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
+from functools import partial
+from typing import Any, TypeVar
+
+from multiner.pipeline.core.errors import NerError
+from multiner.pipeline.text.languages import flags
+from multiner.pipeline.text.tokenizer import without_surrogates
+from multiner.serving.answers import ModelFailed, NoTokens
+from multiner.serving.backends.model_server import (
+    ServedModel,
+    Slot,
+    SlotGone,
+    SlotTimeout,
+)
+from multiner.serving.gateway.config import GatewayConfig
+from multiner.serving.http.metrics import (
+    Counter,
+    Gauge,
+    Histogram,
+    Metrics,
+)
+from multiner.serving.http.payload import Item
+from multiner.serving.http.problems import (
+    Problem,
+    busy,
+    no_tokens,
+    unavailable,
+)
+from multiner.serving.routing.answer_comparison import ShadowMetrics
+from multiner.serving.routing.memory_budget import keeper
+from multiner.serving.routing.micro_batching import Gatherer
+from multiner.serving.routing.model_router import NoModel, Route
+from multiner.serving.routing.queue import CallQueue, CallsFull
+from multiner.serving.routing.reconciler import Reconciler
+from multiner.serving.routing.segmentation import Part, parts_of, put_together
+from multiner.serving.routing.shadow import Shadow
+
+log = logging.getLogger("serving")
+T = TypeVar("T")
+LONG = 10_000  # characters: a call of more is a large one
+
+
+class Switchboard:
+    """All routes of a gateway."""
+
+    def __init__(self, config: GatewayConfig) -> None:
+        self.config = config
+        self.metrics = Metrics()
+        self.routes = {
+            code: Route(
+                code,
+                config.launch,
+                keep=keeper(config.keep_previous),
+                drain_seconds=config.limits.seconds + 5,
+                queue=CallQueue(config.concurrency, config.queue),
+            )
+            for code in config.languages
+        }
+        self.shadow_metrics, shadow = ShadowMetrics(), config.shadow
+        self.shadows = (
+            {code: Shadow(code, shadow.launch, shadow.share, self.shadow_metrics) for code in self.routes}
+            if shadow
+            else {}
+        )
+        self.reconcilers = {
+            code: Reconciler(
+                route,
+                partial(config.resolve, code, None),
+                self.shadows.get(code),
+                partial(shadow.challenger, code) if shadow else lambda: None,
+            )
+            for code, route in self.routes.items()
+        }
+        self._gatherers = {
+            code: Gatherer(route.ask, partial(self.metrics.called, code)) for code, route in self.routes.items()
+        }
+        self._tasks: list[asyncio.Task] = []
+
+    def start(self) -> None:
+        """Bring up the champions of all languages side by side, in the background, and keep to them."""
+        seconds = self.config.reconcile_seconds
+        self._tasks = [asyncio.create_task(each.follow(seconds)) for each in self.reconcilers.values()]
+
+    async def close(self) -> None:
+        """Stop everything that was started."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        parts = (*self.shadows.values(), *self.routes.values())
+        await asyncio.gather(*(part.close() for part in parts))
+
+    async def deploy(self, language: str, version: str) -> str:
+        """Bring a version live, and leave it until the registry has another champion; see :meth:`Route.switch`.
+
+        Raises:
+            NerError: no such version, or it does not come up.
+        """
+        model = await asyncio.to_thread(self.config.resolve, language, version)
+        if model is None:
+            raise NerError(f"the registry has no version {version} for {language!r}")
+        return await self.reconcilers[language].chosen(model)
+
+    async def answer(self, items: Sequence[Item]) -> list[dict[str, Any]]:
+        """A result for each text, in order; texts of a language go to its model together.
+
+        Raises:
+            Problem: 409, 429, 502, 503 or 504.
+        """
+        answers = await self.answer_each(items)
+        if problem := next((answer for answer in answers if isinstance(answer, Problem)), None):
+            raise problem
+        return answers
+
+    async def answer_each(self, items: Sequence[Item], *, patient: bool = False) -> list[dict[str, Any] | Problem]:
+        """A result for each text, or why there is none, in order; texts of a language go to its model together.
+
+        Where the language is told by the text, each model reads the sentences in its language (:mod:`.segmentation`).
+
+        Args:
+            items: the texts.
+            patient: wait as long as it takes for a place in the model's queue.
+        """
+        # a long text in two languages takes a while to cut, in which others are to be heard
+        long = sum(len(item.text) for item in items) > LONG
+        plans = await asyncio.to_thread(self._plans, items) if long else self._plans(items)
+        groups: dict[tuple[str, bool], list[tuple[int, Part]]] = {}
+        for index, parts in enumerate(plans):
+            for part in parts:
+                groups.setdefault((part.language, items[index].options.tokens), []).append((index, part))
+        answered = await asyncio.gather(
+            *(
+                self._ask(language, [part.text for _, part in placed], tokens, patient)
+                for (language, tokens), placed in groups.items()
+            )
+        )
+        found = {
+            (index, part.language): each
+            for placed, answers in zip(groups.values(), answered, strict=True)
+            for (index, part), each in zip(placed, answers, strict=True)
+        }
+        return [
+            self._result(item, parts, [found[index, part.language] for part in parts])
+            for index, (item, parts) in enumerate(zip(items, plans, strict=True))
+        ]
+
+    def _plans(self, items: Sequence[Item]) -> list[list[Part]]:
+        """What each language's model is to read of each text."""
+        return [parts_of(item.text, item.language, self.config.languages) for item in items]
+
+    async def _ask(
+        self, language: str, texts: Sequence[str], tokens: bool, patient: bool
+    ) -> list[tuple[ServedModel, dict[str, Any]] | Problem]:
+        safe = [without_surrogates(text) for text in texts]
+
+        async def answer(slot: Slot) -> tuple[list[dict[str, Any]], float]:
+            begun = time.perf_counter()
+            return await slot.answer(safe, tokens=tokens), time.perf_counter() - begun
+
+        try:
+            large = sum(map(len, safe)) > LONG
+            if patient or tokens or large:  # already texts gathered from a stream, or asked otherwise than most
+                model, (answers, seconds) = await self.call(language, answer, patient=patient, large=large)
+                self.metrics.called(language, len(answers))
+            else:
+                model, answers, seconds = await self._in_time(language, self._gatherers[language].answer(safe))
+        except Problem as problem:
+            return [problem] * len(texts)
+        found = [answer["entities"] for answer in answers]
+        if language in self.shadows:
+            self.shadows[language].offer(safe, found, model.version, seconds)
+        self.metrics.answered(language, found)
+        return [(model, answer) for answer in answers]
+
+    def _result(
+        self, item: Item, parts: Sequence[Part], found: Sequence[tuple[ServedModel, dict[str, Any]] | Problem]
+    ) -> dict[str, Any] | Problem:
+        """The result for a text; a problem where a part of it was not answered, never half an answer."""
+        if problem := next((each for each in found if isinstance(each, Problem)), None):
+            return problem
+        models = [{"name": model.name, "version": model.version} for model, _ in found]
+        try:
+            with _as_problems(parts[0].language):
+                result = put_together(item.text, parts, [answer for _, answer in found], models)
+        except Problem as problem:
+            return problem
+        result["entities"] = item.options.apply(item.text, result["entities"])
+        if "tokens" in result:
+            result["tokens"] = item.options.counted(item.text, result["tokens"])
+        doubts = flags({part.language: part.text for part in parts}, self.config.languages)
+        return result | ({"flags": doubts} if doubts else {})
+
+    async def call(
+        self,
+        language: str,
+        call: Callable[[Slot], Coroutine[Any, Any, T]],
+        *,
+        patient: bool = False,
+        large: bool = False,
+    ) -> tuple[ServedModel, T]:
+        """The live version of a language and its answer to ``call``, waiting included all within the time.
+
+        Args:
+            language: its code.
+            call: asks a slot.
+            patient, large: as in :meth:`multiner.serving.routing.queue.CallQueue.run`.
+
+        Raises:
+            Problem: 429, 502, 503 or 504.
+        """
+        asking = self.routes[language].ask(call, patient=patient, large=large)
+        return await self._in_time(language, asking, patient)
+
+    async def _in_time(self, language: str, work: Awaitable[T], patient: bool = False) -> T:
+        with _as_problems(language):
+            async with asyncio.timeout(None if patient else self.config.limits.seconds):
+                return await work
+
+    def models(self) -> list[dict[str, Any]]:
+        """What serves each language, and its shadow."""
+        shadows = {code: shadow.describe() for code, shadow in self.shadows.items()}
+        return [route.describe() | {"shadow": shadows.get(code)} for code, route in self.routes.items()]
+
+    def gauges(self) -> list[Counter | Histogram | Gauge]:
+        """What /metrics tells of the moment, and of shadows."""
+        live = {code: route.answering.model for code, route in self.routes.items() if route.answering}
+        shadows = {code: each.model for code, each in self.shadows.items() if each.model and each.state == "live"}
+        queues = {code: route.queue for code, route in self.routes.items()}
+        return [
+            Gauge(
+                "ner_model_info",
+                "The live version of each language.",
+                ["language", "name", "version"],
+                {(code, model.name, model.version): 1 for code, model in live.items()},
+            ),
+            Gauge(
+                "ner_queue_waiting",
+                "Calls that wait for a model.",
+                ["language"],
+                {(code,): queue.waiting for code, queue in queues.items()},
+            ),
+            Gauge(
+                "ner_model_calls_in_flight",
+                "Calls that a model works on.",
+                ["language"],
+                {(code,): queue.in_flight for code, queue in queues.items()},
+            ),
+            *(self.shadow_metrics.all(shadows) if self.shadows else []),
+        ]
+
+    def health(self) -> dict[str, Any]:
+        """The status over all (``ok``, ``starting``, ``degraded``, ``down``) and each language's."""
+        states = [route.state for route in self.routes.values()]
+        if all(state == "live" for state in states):
+            status = "ok"
+        elif "starting" in states:
+            status = "starting"
+        else:
+            status = "degraded" if any(route.answering for route in self.routes.values()) else "down"
+        return {"status": status, "languages": {code: route.describe() for code, route in self.routes.items()}}
+
+
+@contextlib.contextmanager
+def _as_problems(language: str) -> Iterator[None]:
+    """Turn what may go wrong with a model into what its callers are told."""
+    try:
+        yield
+    except NoModel as error:
+        wait = 30 if error.state in ("absent", "failed") else 5
+        raise unavailable(f"No model for {language!r} is live ({error.state}).", wait) from None
+    except CallsFull as error:
+        raise busy(f"{str(error).capitalize()} for the model for {language!r}; no more may.") from None
+    except NoTokens as error:
+        raise no_tokens(f"{str(error).capitalize()}. Leave out tokens, or have the model trained anew.") from None
+    except SlotGone as error:
+        log.warning("slot gone", extra={"fields": {"language": language, "error": str(error)}})
+        raise unavailable(f"The model for {language!r} is being restarted.") from None
+    except SlotTimeout as error:
+        raise Problem(504, "timeout", "The model took too long", f"{error}. Send less text at once.") from None
+    except TimeoutError:
+        detail = "No answer in the time allowed, waiting for the model included. Send less text at once, or later."
+        raise Problem(504, "timeout", "The model took too long", detail) from None
+    except ModelFailed as error:
+        log.error("model failed", extra={"fields": {"language": language, "error": str(error)}})
+        raise Problem(502, "model-failed", "The model failed", "The model could not answer this request.") from None

@@ -1,0 +1,1 @@
+"""The system as a whole: ``ner run``, ``up``, ``down``, ``status``, ``deploy``."""

@@ -1,0 +1,197 @@
+"""The long-running parts of the system besides the gateway: how each is started, asked for its health, and logged."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+from multiner.pipeline.config.settings import Workspace
+from multiner.pipeline.core.environment import quiet_environment, without_secrets
+from multiner.pipeline.core.errors import NerError
+from multiner.serving.airflow import environment as airflow_setup
+from multiner.serving.gateway import state
+from multiner.serving.system.leftover_processes import MARK, tied
+
+PARTS = ("airflow", "mlflow", "docs", "serving")
+RESTARTS = 5  # within RESTART_WINDOW; a part that dies more often is given up
+RESTART_WINDOW = 300.0
+
+
+@dataclass(frozen=True)
+class Addresses:
+    """Where everything listens. ``host`` is what to bind to; people are told loopback addresses."""
+
+    host: str
+    airflow_port: int
+    mlflow_port: int
+    docs_port: int
+    gateway_port: int
+
+    @classmethod
+    def of(cls, workspace: Workspace) -> Addresses:
+        """From params.yaml's group ``serving``; ``NER_BIND`` and ``NER_GATEWAY_PORT`` override.
+
+        Raises:
+            NerError: no such port.
+        """
+        knobs = workspace.params["serving"]
+        host, port = state.address(workspace)
+        return cls(host, knobs["airflow_port"], knobs["mlflow_port"], knobs["docs_port"], port)
+
+    @property
+    def airflow(self) -> str:
+        """Airflow's address."""
+        return f"http://127.0.0.1:{self.airflow_port}"
+
+    @property
+    def mlflow(self) -> str:
+        """MLflow's address."""
+        return f"http://127.0.0.1:{self.mlflow_port}"
+
+    @property
+    def docs(self) -> str:
+        """Address of the Data Docs and reports."""
+        return f"http://127.0.0.1:{self.docs_port}"
+
+    @property
+    def gateway(self) -> str:
+        """Address of the page and the API."""
+        return f"http://127.0.0.1:{self.gateway_port}"
+
+    def of_part(self, part: str) -> tuple[str, int]:
+        """A part's port, and the parameter that sets it."""
+        return {
+            "airflow": ("serving.airflow_port", self.airflow_port),
+            "mlflow": ("serving.mlflow_port", self.mlflow_port),
+            "docs": ("serving.docs_port", self.docs_port),
+            "serving": ("serving.port", self.gateway_port),
+        }[part]
+
+
+def listening(port: int, host: str = "127.0.0.1") -> bool:
+    """Whether something answers on a port."""
+    with socket.socket() as probe:
+        probe.settimeout(1)
+        return probe.connect_ex((host, port)) == 0
+
+
+def require_free(addresses: Addresses, parts: list[str]) -> None:
+    """Refuse to start where another program has one of the ports.
+
+    Raises:
+        NerError: one is taken.
+    """
+    for part in parts:
+        parameter, port = addresses.of_part(part)
+        if listening(port):
+            raise NerError(
+                f"port {port}, meant for {part}, is in use by another program",
+                where=f"127.0.0.1:{port}",
+                remedy=f"End that program, or set another {parameter} in params.yaml.",
+            )
+
+
+@dataclass
+class Component:
+    """A child process of the supervisor that is started again when it dies.
+
+    Args:
+        name: what to call it, and its log.
+        command: program (absolute path) and arguments.
+        environment: its environment.
+        folder: where it runs.
+        log: the file its output is appended to.
+    """
+
+    name: str
+    command: list[str]
+    environment: dict[str, str]
+    folder: Path
+    log: Path
+    process: subprocess.Popen[bytes] | None = None
+    started: list[float] = field(default_factory=list)
+
+    def start(self) -> None:
+        """Start it; it ends when we end."""
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        self.started.append(time.monotonic())
+        with self.log.open("ab") as log:
+            self.process = self._spawn(log)
+
+    def _spawn(self, log: IO[bytes]) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            tied(self.command),
+            cwd=self.folder,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+
+    def revive(self) -> bool:
+        """Start it again if it has died; whether it had.
+
+        Raises:
+            NerError: it keeps dying.
+        """
+        if self.process is None or self.process.poll() is None:
+            return False
+        recent = [moment for moment in self.started if time.monotonic() - moment < RESTART_WINDOW]
+        if len(recent) > RESTARTS:
+            raise NerError(
+                f"{self.name} keeps ending (last with exit code {self.process.returncode})\n{tail(self.log)}",
+                where=str(self.log),
+            )
+        self.start()
+        return True
+
+
+def tail(path: Path, lines: int = 15) -> str:
+    """The last lines of a log, indented."""
+    if not path.is_file():
+        return "  | (no log)"
+    found = path.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:]
+    return "\n".join(f"  | {line}" for line in found)
+
+
+def components(workspace: Workspace, addresses: Addresses, parts: list[str]) -> list[Component]:
+    """The processes behind ``parts``, not yet started."""
+    logs, root, mark = workspace.paths.run / "logs", workspace.root, {MARK: str(workspace.root)}
+    found: list[Component] = []
+    if "mlflow" in parts:
+        store = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{workspace.paths.mlruns / 'mlflow.db'}"
+        serve = ["server", "--host", addresses.host, "--port", str(addresses.mlflow_port), "--workers", "1"]
+        serve += ["--backend-store-uri", store, "--default-artifact-root", str(workspace.paths.mlruns / "artifacts")]
+        environment = without_secrets(quiet_environment(**mark, MLFLOW_SERVER_ENABLE_JOB_EXECUTION="false"))
+        environment.pop("MLFLOW_TRACKING_URI", None)
+        found.append(
+            Component("mlflow", [airflow_setup.script("mlflow"), *serve], environment, root, logs / "mlflow.log")
+        )
+    if "airflow" in parts:
+        environment = airflow_environment(workspace, addresses)
+        for name, arguments in (
+            ("api-server", ["api-server"]),
+            ("dag-processor", ["dag-processor"]),
+            ("scheduler", ["scheduler", "--skip-serve-logs"]),
+        ):
+            command = [airflow_setup.script("airflow"), *arguments]
+            log = logs / f"airflow-{name}.log"
+            found.append(Component(f"airflow {name}", command, environment, airflow_setup.home(workspace), log))
+    return found
+
+
+def airflow_environment(workspace: Workspace, addresses: Addresses) -> dict[str, str]:
+    """Airflow's environment, marked as the system's."""
+    return airflow_setup.environment(
+        workspace,
+        host=addresses.host,
+        airflow_port=addresses.airflow_port,
+        mlflow_url=addresses.mlflow,
+        docs_url=addresses.docs,
+    ) | {MARK: str(workspace.root)}

@@ -1,0 +1,207 @@
+"""``ner deploy``, also a DAG task: see that a gateway runs, and have it reconcile with the registry."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import multiner
+from multiner.pipeline.config.settings import Workspace
+from multiner.pipeline.core.environment import quiet_environment
+from multiner.pipeline.core.errors import NerError
+from multiner.serving.backends.process_tree import family_of, is_running
+from multiner.serving.gateway import state
+from multiner.serving.system import gateway_client as client
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """What was done for a language: ``action`` is ``started``, or as in :meth:`Reconciler.reconcile`.
+
+    ``name`` and ``version`` tell what answers now; None where nothing does, since its process is being restarted.
+    """
+
+    language: str
+    name: str | None
+    version: str | None
+    action: str
+    endpoint: str
+    before: str | None = None
+
+    def __str__(self) -> str:
+        if self.version is None:
+            return f"{self.language}: nothing is live at {self.endpoint}: {self.action}"
+        before = f" (version {self.before} before)" if self.before and self.before != self.version else ""
+        return f"{self.language}: {self.name} version {self.version} is live at {self.endpoint}: {self.action}{before}"
+
+
+def deploy(
+    workspace: Workspace,
+    languages: Sequence[str] | None = None,
+    *,
+    if_any: bool = False,
+    if_running: bool = False,
+    insist: bool = True,
+    announce: Callable[[str], None] = print,
+) -> list[Deployment]:
+    """Have the workspace's gateway bring the champions live; it is started where none runs.
+
+    Args:
+        workspace: whose registry and gateway.
+        languages: by default all that have a champion.
+        if_any: without a champion, do nothing instead of failing.
+        if_running: without a gateway, do nothing instead of starting one.
+        insist: as in :meth:`Reconciler.reconcile`.
+        announce: told what is done, line by line.
+
+    Raises:
+        NerError: no champion, the port is occupied, or a version does not come up (what was live before stays).
+    """
+    from multiner.pipeline import registry
+
+    if if_running and state.read_state(workspace) is None:
+        announce("no gateway runs: nothing to do; the next one starts with the registry's champions")
+        return []
+    champions = {language: registry.champion(workspace, language) for language in languages or workspace.languages}
+    missing = [language for language, champion in champions.items() if champion is None]
+    wanted = [language for language, champion in champions.items() if champion is not None]
+    if missing and (languages or not wanted) and not if_any:
+        raise NerError(
+            f"no champion for {', '.join(missing)} in the registry",
+            remedy=f"Train, register and promote one: ner register --language {missing[0]}",
+        )
+    if not wanted:
+        announce("no champion yet: nothing to do")
+        return []
+    with _alone(workspace):
+        gateway = state.read_state(workspace)
+        fresh = gateway is None
+        if gateway is None:
+            gateway = start_gateway(workspace, announce)
+    _require_profile(workspace, gateway)
+    deployments = []
+    for language in wanted:
+        deployment = _bring_live(gateway, language, fresh=fresh, insist=insist)
+        announce(str(deployment))
+        deployments.append(deployment)
+    return deployments
+
+
+def stop(workspace: Workspace, *, patience: float = 45) -> bool:
+    """End the workspace's gateway and its slots; requests in flight are answered first. False where none ran."""
+    gateway = state.read_state(workspace)
+    if gateway is None:
+        state.state_file(workspace).unlink(missing_ok=True)
+        return False
+    family = family_of(gateway.pid)
+    os.kill(gateway.pid, signal.SIGTERM)
+    deadline = time.monotonic() + patience
+    while any(is_running(process) for process in family) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    for process in family:
+        if is_running(process):
+            process.kill()
+    state.state_file(workspace).unlink(missing_ok=True)
+    return True
+
+
+def status(workspace: Workspace) -> dict[str, Any]:
+    """What runs.
+
+    Returns:
+        ``running``; where it is true also ``pid``, ``url``, ``profile``, ``health`` and ``models``, a route each.
+    """
+    gateway = state.read_state(workspace)
+    if gateway is None:
+        return {"running": False}
+    try:
+        health = client.health(gateway)
+    except NerError:
+        health = None
+    return {
+        "running": True,
+        "pid": gateway.pid,
+        "url": gateway.url,
+        "profile": gateway.profile,
+        "health": health["status"] if health else "no answer",
+        "models": list(health["languages"].values()) if health else [],
+    }
+
+
+def start_gateway(workspace: Workspace, announce: Callable[[str], None] = print) -> state.GatewayState:
+    """Start the gateway in the background, and return when it answers (its models may still be loading).
+
+    Raises:
+        NerError: the port is occupied, or the gateway ends at once.
+    """
+    host, port = state.address(workspace)
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except (OSError, UnicodeError) as error:  # a name that no domain can have is a UnicodeError
+            raise state.cannot_listen(error, host, port) from None
+    log = state.log_file(workspace)
+    log.parent.mkdir(parents=True, exist_ok=True)
+    announce(f"starting the gateway on port {port} (log: {log.relative_to(workspace.root)})")
+    code = Path(multiner.__file__).parents[1]
+    path = os.pathsep.join(filter(None, [str(code), os.environ.get("PYTHONPATH")]))
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "multiner.serving.gateway.app", "--profile", workspace.profile],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            cwd=workspace.root,
+            env=quiet_environment(NER_ROOT=str(workspace.root), PYTHONPATH=path),
+            start_new_session=True,
+        )
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        gateway = state.read_state(workspace)
+        if gateway is not None and gateway.pid == process.pid and client.answers(gateway):
+            return gateway
+        if process.poll() is not None:
+            break
+        time.sleep(0.1)
+    process.kill()
+    process.wait()
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()[-10:]
+    raise NerError("the gateway did not start\n" + "\n".join(f"  | {line}" for line in lines), where=str(log))
+
+
+def _bring_live(gateway: state.GatewayState, language: str, *, fresh: bool, insist: bool) -> Deployment:
+    route = client.settled(gateway, language) if fresh else client.route(gateway, language)
+    live = route["version"] if route["state"] == "live" else None
+    answer = client.post(gateway, "/admin/reconcile", {"language": language, "insist": insist})
+    action = "started" if fresh and answer["action"] == "nothing to do" else answer["action"]
+    return Deployment(language, answer["name"], answer["version"], action, gateway.url, live)
+
+
+def _require_profile(workspace: Workspace, gateway: state.GatewayState) -> None:
+    if gateway.profile != workspace.profile:
+        raise NerError(
+            f"the running gateway serves profile {gateway.profile!r}, not {workspace.profile!r}",
+            where=gateway.url,
+            remedy="End it first: ner down. (A trial's models never take the place of real ones by themselves.)",
+        )
+
+
+@contextmanager
+def _alone(workspace: Workspace) -> Iterator[None]:
+    """One start of a workspace's gateway at a time; the lock falls with the process that holds it."""
+    path = workspace.paths.run / "deploy.lock"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

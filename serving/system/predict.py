@@ -1,0 +1,209 @@
+"""Entities of texts on the command line: asked of a gateway, or of the champions started here."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+from multiner.pipeline.config.settings import Workspace
+from multiner.pipeline.core.errors import NerError
+from multiner.pipeline.text.languages import AUTO
+from multiner.pipeline.text.tokenizer import without_surrogates
+from multiner.serving.answers import ModelFailed
+from multiner.serving.routing.segmentation import parts_of, put_together
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+BATCH_TEXTS = 16
+BATCH_CHARACTERS = 50_000
+RETRIES = 2
+MAX_WAIT = 10  # seconds: a model that restarts is waited for, one that is absent is not
+STYLES = {"PER": "bold white on dark_orange3", "LOC": "bold white on dark_green", "ORG": "bold white on blue3"}
+OTHER_STYLE = "bold white on purple4"
+
+
+def read_texts(arguments: Sequence[str], files: Iterable[Path] = (), stdin: TextIO | None = None) -> Iterator[str]:
+    """The texts to read: each argument, then each line of each file, then each line of ``stdin``.
+
+    Raises:
+        NerError: a file cannot be read, or is not UTF-8.
+    """
+    yield from arguments
+    for path in files:
+        try:
+            with path.open(encoding="utf-8-sig", newline="\n") as lines:
+                yield from (line.removesuffix("\n").removesuffix("\r") for line in lines)
+        except UnicodeDecodeError as error:
+            raise NerError(f"not UTF-8 (byte {error.start} of a block)", where=str(path)) from None
+        except OSError as error:
+            raise NerError(f"cannot be read: {error.strerror}", where=str(path)) from None
+    if stdin is not None:
+        yield from (line.removesuffix("\n").removesuffix("\r") for line in stdin)
+
+
+def predict_remote(endpoint: str, texts: Iterable[str], language: str = AUTO) -> Iterator[dict[str, Any]]:
+    """Results of a gateway, one a text: ``text``, ``language``, ``model``, ``entities``.
+
+    Args:
+        endpoint: the gateway's address, with or without ``/v1/entities``.
+        texts: read as they are needed.
+        language: ``auto`` or a code.
+
+    Raises:
+        ServiceError: the gateway does not answer, or refuses.
+    """
+    from multiner.serving.client.blocking import Client
+    from multiner.serving.client.protocol import ServiceError
+
+    limits = {"batch": BATCH_TEXTS, "characters": BATCH_CHARACTERS}
+    with Client(endpoint, retries=RETRIES, max_wait=MAX_WAIT, **limits) as client:
+        try:
+            for result in client.stream(texts, language):
+                yield result.to_json()
+        except ServiceError as error:
+            if error.status is None:
+                error.remedy = "Start it with: ner deploy, or leave out --endpoint to predict in this process."
+            raise
+
+
+def predict_here(workspace: Workspace, texts: Iterable[str], language: str = AUTO) -> Iterator[dict[str, Any]]:
+    """Results as of :func:`predict_remote`, of the champions, started when first needed.
+
+    Each champion runs in a process of its own with the code that was frozen with it, so that it answers as it was
+    gated, whatever the project's code is by now.
+
+    Raises:
+        NerError: unknown language, no champion for it, or it does not load or answer.
+    """
+    from multiner.pipeline.inference import isolated_process as fresh
+
+    if language != AUTO:
+        workspace.language(language)
+    models: dict[str, tuple[Callable[[str], Any], dict[str, str]]] = {}
+    with ExitStack() as processes:
+
+        def ask(code: str, text: str) -> tuple[dict[str, Any], dict[str, str]]:
+            if code not in models:
+                folder, name = _champion(workspace, code)
+                models[code] = processes.enter_context(fresh.conversation(folder)), name
+            asked, name = models[code]
+            return asked(without_surrogates(text)), name
+
+        for text in texts:
+            parts = parts_of(text, language, workspace.languages)
+            try:
+                answers, names = zip(*(ask(part.language, part.text) for part in parts), strict=True)
+                yield {"text": text} | put_together(text, parts, answers, names)
+            except (fresh.ProcessFailed, ModelFailed) as error:
+                raise NerError(
+                    f"the champion does not answer: {error}",
+                    where=" and ".join(f"{name['name']} version {name['version']}" for _, name in models.values()),
+                    remedy="Go back to the one before: ner rollback, or train anew: ner run.",
+                ) from None
+
+
+def _champion(workspace: Workspace, language: str) -> tuple[Path, dict[str, str]]:
+    """The champion's folder, name and version."""
+    from multiner.pipeline import registry
+    from multiner.pipeline.registry.champions import model_folder
+
+    champion = registry.champion(workspace, language)
+    if champion is None:
+        raise NerError(
+            f"no champion for {language!r} in the registry",
+            remedy=f"Train and promote one: ner register --language {language}",
+        )
+    return model_folder(champion), {"name": champion.name, "version": str(champion.version)}
+
+
+def predict(
+    workspace: Workspace | None,
+    texts: Iterable[str],
+    *,
+    language: str = AUTO,
+    endpoint: str | None = None,
+    output: TextIO | None = None,
+    json_lines: bool | None = None,
+    limit: int | None = None,
+) -> int:
+    """Write the entities of each text: coloured to a terminal, else as JSON lines; returns how many texts.
+
+    Args:
+        workspace: whose champions; not needed with ``endpoint``.
+        texts: read and answered one after the other.
+        language: ``auto`` or a code.
+        endpoint: address of a gateway; None: load the champions here.
+        output: where to; standard output by default.
+        json_lines: True or False: whatever the output is.
+        limit: texts at most.
+
+    Raises:
+        NerError: see :func:`predict_remote` and :func:`predict_here`.
+    """
+    output = output or sys.stdout
+    texts = islice(texts, limit)
+    if endpoint:
+        results = predict_remote(endpoint, texts, language)
+    elif workspace is not None:
+        results = predict_here(workspace, texts, language)
+    else:
+        raise NerError("neither a workspace nor an endpoint to ask", remedy="Give --endpoint, or run it in a clone.")
+    if json_lines is None:
+        json_lines = not output.isatty()
+    write = _json_writer(output) if json_lines else _terminal_writer(output)
+    count = 0
+    for result in results:
+        write(result)
+        count += 1
+    return count
+
+
+def _json_writer(output: TextIO) -> Callable[[dict[str, Any]], None]:
+    def write(result: dict[str, Any]) -> None:
+        output.write(dump(result) + "\n")
+        output.flush()
+
+    return write
+
+
+def _terminal_writer(output: TextIO) -> Callable[[dict[str, Any]], None]:
+    from rich.console import Console
+
+    console = Console(file=output, highlight=False, soft_wrap=True)
+    return lambda result: console.print(coloured(result["text"], result["entities"]))
+
+
+def dump(result: dict[str, Any]) -> str:
+    """A result as one line of JSON; escaped where it holds lone surrogates, which UTF-8 cannot."""
+    line = json.dumps(result, ensure_ascii=False)
+    try:
+        line.encode()
+    except UnicodeEncodeError:
+        return json.dumps(result)
+    return line
+
+
+def coloured(text: str, entities: Sequence[dict[str, Any]]) -> Text:
+    """The text with its entities on a ground of their type's colour, the type behind each."""
+    from rich.text import Text
+
+    shown, at = Text(), 0
+    for entity in sorted(entities, key=lambda entity: entity["start"]):
+        shown.append(_printable(text[at : entity["start"]]))
+        style = STYLES.get(entity["label"], OTHER_STYLE)
+        shown.append(_printable(text[entity["start"] : entity["end"]]), style=style)
+        shown.append(f" {entity['label']}", style="dim")
+        at = entity["end"]
+    shown.append(_printable(text[at:]))
+    return shown
+
+
+def _printable(text: str) -> str:
+    """The text without what would steer the terminal."""
+    return "".join(sign if sign.isprintable() or sign in "\n\t" else "\ufffd" for sign in text)

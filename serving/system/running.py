@@ -1,0 +1,267 @@
+"""What `ner run`, `ner up` and `ner down` do."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+
+import httpx
+import psutil
+
+from multiner.pipeline.config.settings import Workspace
+from multiner.pipeline.core.environment import quiet_environment
+from multiner.pipeline.core.errors import NerError
+from multiner.pipeline.core.files import write_atomically
+from multiner.serving.airflow import environment as airflow_setup
+from multiner.serving.airflow.run_tracker import Follower, TaskView
+from multiner.serving.system import leftover_processes as family
+from multiner.serving.system.components import Addresses, tail
+from multiner.serving.system.instance_lock import (
+    Stopped,
+    only_supervisor,
+    read_system,
+    stop_signals,
+)
+from multiner.serving.system.supervisor import System
+from multiner.serving.system.terminal import ProgressView
+
+LOG_LINES = 30
+DOWN_SECONDS = 90
+SILENT_SECONDS = 120  # without an answer from Airflow's API
+
+
+def choose_profile(workspace: Workspace, profile: str) -> Workspace:
+    """Put ``profile`` into params.yaml, where DVC reads it too, with everything else as it is.
+
+    Raises:
+        NerError: there is no such profile.
+    """
+    chosen = Workspace.load(profile, workspace.root)
+    path = workspace.root / "params.yaml"
+    before = path.read_text(encoding="utf-8")
+    after, found = re.subn(r"(?m)^(profile:\s*)[^\s#]+", rf"\g<1>{profile}", before, count=1)
+    if not found:
+        raise NerError("no line `profile: …`", where=str(path))
+    if after != before:
+        with write_atomically(path) as file:
+            file.write(after)
+        print(f"params.yaml: profile is now {profile} (it was {workspace.profile})")
+    return chosen
+
+
+def start_pipeline(system: System) -> Follower:
+    """Set off the DAG ``data`` and return what follows it.
+
+    Raises:
+        NerError: Airflow refuses.
+    """
+    client = system.airflow
+    for dag_id, paused in client.dags().items():
+        if paused:
+            client.unpause(dag_id)
+            print(f"DAG {dag_id} was paused; it runs again")
+    moment = datetime.now(UTC)
+    run_id = client.trigger("data", f"run__{moment:%Y-%m-%dT%H-%M-%S}", "started by ner run")
+    return Follower(client, system.workspace.languages, run_id)
+
+
+def follow(system: System, follower: Follower) -> None:
+    """Show the pipeline's progress until it has ended.
+
+    Raises:
+        NerError: a task failed; the message holds the end of its log.
+    """
+    logs, heard = airflow_setup.home(system.workspace) / "logs", time.monotonic()
+    with ProgressView(follower, logs) as view:
+        while not follower.done:
+            system.look_after()
+            try:
+                view.show(follower.poll())
+                heard = time.monotonic()
+            except (httpx.TransportError, NerError):  # the API server is starting again, or its database is locked
+                if time.monotonic() - heard > SILENT_SECONDS:
+                    raise
+            time.sleep(2)
+    if follower.failed:
+        raise _failure(system, follower)
+
+
+def _failure(system: System, follower: Follower) -> NerError:
+    failures = follower.failures()
+    if not failures:
+        names = ", ".join(run.dag for run in follower.runs.values() if run.state == "failed")
+        return NerError(f"the run of {names} failed", remedy=f"See {system.addresses.airflow}")
+    told = "\n".join(_told(follower, task) for task in failures)
+    return NerError(
+        told, where="pipeline", remedy=f"Mend it and run the same command again; {system.addresses.airflow}"
+    )
+
+
+def _told(follower: Follower, task: TaskView) -> str:
+    lines = follower.client.log_lines(task.dag, task.run, task.name, task.tries)
+    shown = "\n".join(f"  | {line}" for line in lines[-LOG_LINES:])
+    return f"task {task.name} of {task.dag} failed; the end of its log:\n{shown}"
+
+
+def summary(follower: Follower) -> str:
+    """One line on what the run did."""
+    work = follower.work_done()
+    registered = [
+        f"{run.dag.removeprefix('retrain_')}: {run.tasks['register'].outcome}"
+        for run in follower.runs.values()
+        if "register" in run.tasks and run.tasks["register"].outcome.startswith("registered")
+    ]
+    if not work and not registered:
+        return "nothing to do: no stage had anything to run, the registered models are those of this data"
+    ran = [f"{task.name} ({task.dag.removeprefix('retrain_')})" for task in work if task.outcome == "ran"]
+    restored = sum(task.outcome == "restored" for task in work)
+    parts = [f"{len(ran)} stages ran: {', '.join(ran)}"] if ran else []
+    parts += [f"{restored} stages came from DVC's cache"] if restored else []
+    return "; ".join([*(parts or ["no stage had anything to run"]), *registered])
+
+
+def addresses_text(workspace: Workspace, addresses: Addresses) -> str:
+    """Where everything is to be found, with a curl line that works."""
+    request = '{"text": "Angela Merkel visited Berlin."}'
+    given = airflow_setup.given_password() is not None
+    password = "as given in NER_AIRFLOW_PASSWORD" if given else airflow_setup.password(workspace)
+    curl = ["curl", "-s", "-H", "content-type: application/json", "-d", request, f"{addresses.gateway}/v1/entities"]
+    return "\n".join(
+        [
+            f"Airflow     {addresses.airflow}   login {airflow_setup.USER}, password {password}",
+            f"MLflow      {addresses.mlflow}",
+            f"Page, API   {addresses.gateway}",
+            f"Data Docs   {addresses.docs}",
+            f"Try         {shlex.join(curl)}",
+        ]
+    )
+
+
+def check_live(system: System) -> None:
+    """Ask the page's API one text in each language.
+
+    Raises:
+        NerError: it does not answer with entities.
+    """
+    texts = {"en": "Angela Merkel visited Berlin.", "ru": "Владимир Орлов приехал в Москву."}
+    for language in system.workspace.languages:
+        body = {"text": texts.get(language, texts["en"]), "language": language}
+        where = f"{system.addresses.gateway}/v1/entities"
+        try:
+            answer = httpx.post(where, json=body, timeout=60, trust_env=False)
+        except httpx.TransportError as error:
+            raise NerError(f"the gateway does not answer ({error})", where=where) from None
+        if answer.status_code != 200:
+            raise NerError(f"the gateway answered {answer.status_code}: {answer.text[:300]}", where=where)
+
+
+def run(workspace: Workspace, *, once: bool = False, parts: list[str] | None = None) -> None:
+    """The whole job in the foreground: start the system, run the pipeline, show where things are, stay till Ctrl-C.
+
+    Args:
+        workspace: the workspace.
+        once: end when the pipeline has ended and the endpoint answers.
+        parts: only some parts of the system.
+
+    Raises:
+        NerError: something could not start, or a task failed.
+    """
+    begun, finished = time.monotonic(), False
+    with _ending_on_signal(lambda: finished), only_supervisor(workspace), stop_signals():
+        with System(workspace, parts) as system:
+            print(addresses_text(workspace, system.addresses), flush=True)
+            follower = start_pipeline(system)
+            follow(system, follower)
+            check_live(system)
+            print(f"\n{summary(follower)}\ndone in {(time.monotonic() - begun) / 60:.1f} minutes", flush=True)
+            finished = True
+            if not once:
+                print(f"\n{addresses_text(workspace, system.addresses)}\n\nCtrl-C ends everything.", flush=True)
+                system.stay()
+
+
+@contextlib.contextmanager
+def _ending_on_signal(regular: Callable[[], bool]) -> Iterator[None]:
+    """Turn the user's wish to stop into an exit code: 0 where that was the regular end, else 130."""
+    try:
+        yield
+    except Stopped:
+        print("\neverything has ended", flush=True)
+        if not regular():
+            sys.exit(130)
+
+
+def up_foreground(workspace: Workspace, parts: list[str] | None = None, *, trigger: bool = True) -> None:
+    """The system without following a run: what `ner up` starts detached, and a service manager or container runs.
+
+    Raises:
+        NerError: a part could not start, or keeps dying.
+    """
+    with _ending_on_signal(lambda: True), only_supervisor(workspace), stop_signals():
+        with System(workspace, parts, say=lambda line: print(line, flush=True)) as system:
+            if trigger and "airflow" in system.parts:
+                start_pipeline(system)
+            print("ready", flush=True)
+            system.stay()
+
+
+def up(workspace: Workspace) -> None:
+    """Start the system in the background, and wait until it is ready.
+
+    Raises:
+        NerError: it did not become ready.
+    """
+    if running := read_system(workspace):
+        print(f"the system is running already (process {running.get('pid')}); nothing to do")
+        print(addresses_text(workspace, Addresses.of(workspace)))
+        return
+    log = workspace.paths.run / "logs" / "system.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as file:
+        start = file.tell()
+        process = subprocess.Popen(
+            [airflow_setup.script("ner"), "up", "--foreground"],
+            cwd=workspace.root,
+            env=quiet_environment(NER_ROOT=str(workspace.root)),
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=file,
+            start_new_session=True,
+        )
+    print("starting the system in the background", flush=True)
+    while (read_system(workspace) or {}).get("phase") != "ready":
+        if process.poll() is not None:
+            said = log.read_bytes()[start:].decode("utf-8", errors="replace").strip()
+            raise NerError(f"the system did not start\n{said or tail(log)}", where=str(log))
+        time.sleep(0.5)
+    print(addresses_text(workspace, Addresses.of(workspace)))
+    print("the pipeline runs now, and weekly; see `ner status`, end with `ner down`")
+
+
+def down(workspace: Workspace) -> None:
+    """End the system, wherever it was started, and everything that one before left behind.
+
+    Raises:
+        NerError: it does not end.
+    """
+    running = read_system(workspace)
+    if running:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process = psutil.Process(running["pid"])
+            process.send_signal(signal.SIGTERM)
+            with contextlib.suppress(psutil.TimeoutExpired):
+                process.wait(DOWN_SECONDS)
+    from multiner.serving.system import deployment as deploy
+
+    stopped = deploy.stop(workspace)
+    left = family.end_all(workspace.root)
+    if read_system(workspace):
+        raise NerError("the supervisor does not end", where=f"process {running['pid']}", remedy="Kill it: kill -9")
+    print("the system has ended" if running or stopped or left else "nothing was running", file=sys.stdout)

@@ -1,0 +1,110 @@
+"""What runs, what is champion, what is live: the answer of `ner status`."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from multiner.pipeline.config.settings import Workspace
+from multiner.pipeline.core.errors import NerError
+from multiner.pipeline.registry.store import made
+from multiner.serving.system.components import PARTS, Addresses, listening
+from multiner.serving.system.instance_lock import read_system
+
+
+def parts(workspace: Workspace) -> list[dict[str, Any]]:
+    """Each part of the system, with its address and whether something answers there."""
+    addresses = Addresses.of(workspace)
+    urls = (addresses.airflow, addresses.mlflow, addresses.docs, addresses.gateway)
+    ports = (addresses.airflow_port, addresses.mlflow_port, addresses.docs_port, addresses.gateway_port)
+    return [
+        {"part": part, "address": url, "answers": listening(port)}
+        for part, url, port in zip(PARTS, urls, ports, strict=True)
+    ]
+
+
+def models(workspace: Workspace) -> list[dict[str, Any]]:
+    """For each language the champion, when and on which data it was trained, its scores, and what is live."""
+    from multiner.serving.system import deployment as deploy
+
+    live = live_versions(deploy.status(workspace))
+    found = []
+    has_registry, problem = made(workspace), None
+    for language in workspace.languages:
+        entry: dict[str, Any] = {"language": language, "live": live.get(language), "champion": None}
+        if has_registry and not problem:
+            from multiner.pipeline.registry import champion
+
+            try:
+                best = champion(workspace, language)
+            except NerError as error:  # what runs is told all the same
+                best, problem = None, str(error)
+            if best:
+                entry |= {
+                    "model": best.name,
+                    "champion": best.version,
+                    "champion_since": best.champion_since,
+                    "trained": best.created.isoformat(timespec="seconds"),
+                    "data": best.data_hash,
+                    "commit": best.git_commit,
+                    "profile": best.profile,
+                    "test_f1": best.scores,
+                }
+        found.append(entry | ({"problem": problem} if problem else {}))
+    return found
+
+
+def live_versions(status: dict[str, Any]) -> dict[str, str | None]:
+    """The live version of each language, out of what the gateway says of its routes."""
+    return {route["language"]: route["version"] for route in status.get("models", [])}
+
+
+def collect(workspace: Workspace) -> dict[str, Any]:
+    """Everything that `ner status` tells."""
+    running = read_system(workspace)
+    kept = ("pid", "phase", "since", "parts", "processes")
+    return {
+        "workspace": str(workspace.root),
+        "profile": workspace.profile,
+        "system": {key: running[key] for key in kept if key in running} if running else None,
+        "parts": parts(workspace),
+        "models": models(workspace),
+    }
+
+
+def show(workspace: Workspace, *, as_json: bool = False) -> None:
+    """Print the status."""
+    told = collect(workspace)
+    if as_json:
+        print(json.dumps(told, ensure_ascii=False, indent=2))
+        return
+    console = Console(soft_wrap=True)
+    system = told["system"]
+    state = f"{system['phase']}, process {system['pid']}, since {system['since']}" if system else "not running"
+    console.print(f"profile {told['profile']}; system {state}", highlight=False)
+    table = Table(box=None, pad_edge=False)
+    for title in ("part", "address", "answers"):
+        table.add_column(title)
+    for part in told["parts"]:
+        table.add_row(part["part"], part["address"], "yes" if part["answers"] else "no")
+    console.print(table)
+    for model in told["models"]:
+        console.print(_model_line(model), highlight=False)
+    for problem in {model["problem"] for model in told["models"] if "problem" in model}:
+        console.print(problem, highlight=False, markup=False)
+
+
+def _model_line(model: dict[str, Any]) -> str:
+    live = f"live: version {model['live']}" if model["live"] else "nothing live"
+    if "problem" in model:
+        return f"{model['language']}: champion unknown; {live}"
+    if not model["champion"]:
+        return f"{model['language']}: no champion; {live}"
+    scores = ", ".join(f"{corpus} {value:.2f}" for corpus, value in model["test_f1"].items())
+    return (
+        f"{model['language']}: champion {model['model']} version {model['champion']}; {live}\n"
+        f"    trained {model['trained']} on data {model['data']}, profile {model['profile']}; test F1 {scores}"
+    )

@@ -1,0 +1,260 @@
+"""The system as a whole: start every part, watch over them, and end them without leaving a process behind.
+
+One supervisor a workspace (:mod:`multiner.serving.system.instance_lock`). ``ner run`` is the supervisor in the
+foreground that also follows a run of the pipeline; ``ner up`` starts it detached.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import IO, Any
+
+from multiner.pipeline.config.settings import Workspace
+from multiner.pipeline.core.dvc_locks import release
+from multiner.pipeline.core.environment import quiet_environment
+from multiner.pipeline.core.errors import NerError
+from multiner.pipeline.core.files import write_atomically, write_json
+from multiner.serving.airflow import environment as airflow_setup
+from multiner.serving.airflow.api import AirflowClient
+from multiner.serving.gateway import state
+from multiner.serving.system import deployment as deploy
+from multiner.serving.system import leftover_processes as family
+from multiner.serving.system.components import (
+    PARTS,
+    Addresses,
+    Component,
+    airflow_environment,
+    components,
+    listening,
+    require_free,
+    tail,
+)
+from multiner.serving.system.instance_lock import state_path
+
+TRAINING_POOL = "training"
+START_SECONDS = 240  # on a loaded machine Airflow takes a while
+LOOK_SECONDS = 30  # between looks at the gateway
+FAILED_SECONDS = 300  # after a deployment that failed, before it is tried again
+PREPARE_STORE = (
+    "from multiner.pipeline.config.settings import Workspace; from multiner.pipeline.registry.store import open_store; "
+    "open_store(Workspace.load())"
+)
+Say = Callable[[str], None]
+
+
+class System:
+    """The parts of a running system; use it as a context manager, within :func:`.instance_lock.only_supervisor`.
+
+    Args:
+        workspace: whose system.
+        parts: some of :data:`multiner.serving.system.components.PARTS`.
+        say: takes lines for the user.
+    """
+
+    def __init__(self, workspace: Workspace, parts: list[str] | None = None, say: Say = print) -> None:
+        self.workspace = workspace
+        self.parts = list(parts or PARTS)
+        self.addresses = Addresses.of(workspace)
+        self.say = say
+        self.components: list[Component] = []
+        self.airflow: AirflowClient | None = None
+        self._docs: Any = None
+        self._deploying: subprocess.Popen[bytes] | None = None
+        self._next_look = 0.0
+        self._gateway_seen = False
+        self._registry: list[int] = []
+
+    def __enter__(self) -> System:
+        try:
+            self._start()
+        except BaseException:
+            self._end()
+            raise
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._end()
+
+    def _start(self) -> None:
+        root = self.workspace.root
+        family.adopt_orphans()
+        if left := family.marked(root):
+            self.say(f"Ending {len(left)} processes that an earlier system left behind")
+            family.end_all(root)
+        gateway = state.read_state(self.workspace)
+        if gateway and gateway.profile != self.workspace.profile:
+            self.say(f"Ending the gateway that serves profile {gateway.profile}")
+            deploy.stop(self.workspace)
+            gateway = None
+        ours = gateway is not None  # it may go on serving
+        require_free(self.addresses, [part for part in self.parts if not (part == "serving" and ours)])
+        self._write_state("starting")
+        self._prepare()
+        self.components = components(self.workspace, self.addresses, self.parts)
+        if "airflow" in self.parts and (stale := release(root)):  # only here are process ids those of its tasks
+            self.say(f"Dropped locks of DVC whose holders are gone: {len(stale)}")
+        late = self._interrupted()  # the scheduler must not find runs that died with the one before
+        for component in self.components:
+            if not (late and component.name == "airflow scheduler"):
+                component.start()
+        if "docs" in self.parts:
+            self._serve_docs()
+        if "airflow" in self.parts:
+            self._await_airflow(late)
+        if "serving" in self.parts:
+            self.reconcile()
+        if "mlflow" in self.parts:
+            self._wait("MLflow", lambda: listening(self.addresses.mlflow_port))
+        self._write_state("ready")
+
+    def _write_state(self, phase: str) -> None:
+        value = {
+            "pid": os.getpid(),
+            "phase": phase,
+            "parts": self.parts,
+            "profile": self.workspace.profile,
+            "since": datetime.now(UTC).isoformat(timespec="seconds"),
+            "addresses": asdict(self.addresses),
+            "processes": {each.name: each.process.pid for each in self.components if each.process},
+        }
+        write_json(state_path(self.workspace), value)
+
+    def _prepare(self) -> None:
+        """Bring the databases of Airflow and MLflow up to date, side by side, where that is not done yet."""
+        log, work = self.workspace.paths.run / "logs" / "prepare.log", []
+        log.parent.mkdir(parents=True, exist_ok=True)
+        done = airflow_setup.home(self.workspace) / "migrated"
+        wanted = version("apache-airflow") if "airflow" in self.parts else ""
+        migrate = bool(wanted) and not (done.is_file() and done.read_text().strip() == wanted)
+        mark = {family.MARK: str(self.workspace.root), "NER_ROOT": str(self.workspace.root)}
+        with log.open("ab") as file:
+            if "mlflow" in self.parts:
+                work.append(self._run([sys.executable, "-c", PREPARE_STORE], quiet_environment(**mark), file))
+            if migrate:
+                self.say("Making Airflow's database")
+                command = [airflow_setup.script("airflow"), "db", "migrate"]
+                work.append(self._run(command, airflow_environment(self.workspace, self.addresses), file))
+            codes = [process.wait() for process in work]
+            if any(codes):
+                raise NerError(f"a database could not be made\n{tail(log)}", where=str(log))
+        if migrate:
+            with write_atomically(done) as file:
+                file.write(wanted + "\n")
+
+    def _run(self, command: list[str], environment: dict[str, str], log: IO[bytes]) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            family.tied(command),
+            cwd=self.workspace.root,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+
+    def _interrupted(self) -> bool:
+        """Whether runs are on record as active though no scheduler runs: those that ended with the last system."""
+        database = airflow_setup.home(self.workspace) / "airflow.db"
+        if "airflow" not in self.parts or not database.is_file():
+            return False
+        with contextlib.closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as connection:
+            query = "SELECT count(*) FROM dag_run WHERE state IN ('running', 'queued')"
+            return bool(connection.execute(query).fetchone()[0])
+
+    def _wait(self, what: str, ready: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + START_SECONDS
+        while not ready():
+            self.look_after()
+            if time.monotonic() > deadline:
+                raise NerError(
+                    f"{what} is not ready after {START_SECONDS} s", where=str(self.workspace.paths.run / "logs")
+                )
+            time.sleep(0.5)
+
+    def _await_airflow(self, late: bool) -> None:
+        self.say("Waiting for Airflow")
+        client = AirflowClient(self.addresses.airflow, airflow_setup.USER, airflow_setup.password(self.workspace))
+        self.airflow = client
+        self._wait("Airflow's API", lambda: "api-server" not in client.unhealthy())
+        if late:
+            for dag_id, run_id in client.active_runs():
+                client.fail_run(dag_id, run_id, "interrupted: the system ended while this ran")
+                self.say(f"Closed the interrupted run {run_id} of {dag_id}; the stages go on where they were")
+            next(each for each in self.components if each.name == "airflow scheduler").start()
+        client.ensure_pool(TRAINING_POOL, 1, "One training at a time")
+        self._wait("Airflow", lambda: not client.unhealthy())
+        wanted = {"data"} | {f"{kind}_{code}" for kind in ("retrain", "promote") for code in self.workspace.languages}
+        self._wait("the DAGs", lambda: bool(wanted <= client.dags().keys() or client.import_errors()))
+        if errors := client.import_errors():
+            file, trace = next(iter(errors.items()))
+            raise NerError(f"the DAG file cannot be read\n{trace.strip()}", where=file)
+
+    def _serve_docs(self) -> None:
+        from multiner.serving.system.reports_server import make_server
+
+        self._docs = make_server(self.workspace, self.addresses.host, self.addresses.docs_port)
+        threading.Thread(target=self._docs.serve_forever, daemon=True, name="docs").start()
+
+    def reconcile(self) -> None:
+        """Start bringing the gateway to the registry's champions, in the background; again only when that is done."""
+        if self._deploying is None or self._deploying.poll() is not None:
+            log = self.workspace.paths.run / "logs" / "deploy.log"
+            mark = {family.MARK: str(self.workspace.root), "NER_ROOT": str(self.workspace.root)}
+            with log.open("ab") as file:
+                command = [airflow_setup.script("ner"), "deploy", "--if-any"]
+                self._deploying = self._run(command, quiet_environment(**mark), file)
+
+    def _registry_moved(self) -> bool:
+        """Whether the registry has changed since last asked, for a gateway whose champions others make."""
+        if "airflow" in self.parts:
+            return False  # the promotion DAG deploys
+        files = [self.workspace.paths.mlruns / name for name in ("mlflow.db", "mlflow.db-wal")]
+        before, self._registry = self._registry, [file.stat().st_mtime_ns if file.is_file() else 0 for file in files]
+        return before != self._registry
+
+    def look_after(self) -> None:
+        """Start again what has died, collect what was orphaned, and now and then see to the gateway.
+
+        Raises:
+            NerError: a part keeps dying.
+        """
+        for component in self.components:
+            if component.revive():
+                self.say(f"{component.name} had ended and was started again; see {component.log}")
+        children = [each.process.pid for each in self.components if each.process]
+        family.reap(frozenset([*children, *([self._deploying.pid] if self._deploying else [])]))
+        if self._deploying is not None:
+            self._deploying.poll()
+        if "serving" in self.parts and time.monotonic() > self._next_look:
+            there = state.read_state(self.workspace) is not None
+            failed = self._deploying is not None and self._deploying.returncode not in (None, 0)
+            if (self._gateway_seen and not there) or failed or self._registry_moved():
+                self.reconcile()
+            self._gateway_seen = there
+            self._next_look = time.monotonic() + (FAILED_SECONDS if failed else LOOK_SECONDS)
+
+    def stay(self) -> None:
+        """Look after the parts until a signal ends us."""
+        while True:
+            self.look_after()
+            time.sleep(1)
+
+    def _end(self) -> None:
+        if self.airflow:
+            self.airflow.close()
+        if self._docs is not None:
+            self._docs.shutdown()
+            self._docs.server_close()
+        if "serving" in self.parts:
+            deploy.stop(self.workspace)
+        family.end_all(self.workspace.root)

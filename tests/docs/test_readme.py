@@ -1,0 +1,32 @@
+"""The README stays true: its table is that of the committed figures, and what it names is there."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import yaml
+
+from multiner.pipeline.evaluation.readme_table import update
+
+
+def test_the_results_table_is_up_to_date(root: Path) -> None:
+    assert not update(root / "README.md", root / "metrics" / "cpu", check=True), "run: ner readme"
+
+
+def test_links_and_pictures_are_there(root: Path) -> None:
+    for page in [root / "README.md", *(root / "docs").glob("*.md")]:
+        for target in re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8")):
+            if "://" not in target:
+                assert (page.parent / target).is_file(), (page.name, target)
+
+
+def test_make_targets_and_parameters_are_there(root: Path) -> None:
+    text = (root / "README.md").read_text(encoding="utf-8")
+    rules = re.findall(r"^(\w+):", (root / "Makefile").read_text(encoding="utf-8"), flags=re.M)
+    assert set(re.findall(r"\bmake (\w+)", text)) <= set(rules)
+    params = yaml.safe_load((root / "params.yaml").read_text(encoding="utf-8"))
+    for group, key in re.findall(r"`(transformer|spacy|serving)\.(\w+)", text):
+        assert key in params[group], (group, key)
+    for profile in re.findall(r"^\| `(\w+)` \| ", text, flags=re.M):
+        assert (root / "params" / f"{profile}.yaml").is_file() or profile in {"cpu"}, profile

@@ -1,0 +1,192 @@
+"""Parameters: what the schema allows is taken as it stands, all else is refused at once, by file, line and key."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from multiner.pipeline.config.schema import Params
+from multiner.pipeline.config.schema_kinds import LEGS as NAMED
+from multiner.pipeline.config.settings import load_params, overlay, read_yaml
+from multiner.pipeline.core.errors import NerError
+from multiner.pipeline.corpora import CORPORA
+from multiner.pipeline.models import LEGS
+
+
+@pytest.fixture
+def home(root: Path, tmp_path: Path) -> Path:
+    shutil.copytree(root / "params", tmp_path / "params")
+    shutil.copyfile(root / "params.yaml", tmp_path / "params.yaml")
+    return tmp_path
+
+
+def change(home: Path, before: str, after: str) -> int:
+    """Replace a piece of params.yaml; the line that it stands in."""
+    path = home / "params.yaml"
+    text = path.read_text(encoding="utf-8")
+    assert before in text
+    path.write_text(text.replace(before, after, 1), encoding="utf-8")
+    return text[: text.index(before)].count("\n") + 1
+
+
+def refusal(home: Path, profile: str | None = None) -> str:
+    with pytest.raises(NerError) as caught:
+        load_params(home, profile)
+    return str(caught.value)
+
+
+def test_every_profile_passes_and_is_taken_as_it_stands(root: Path) -> None:
+    base = yaml.safe_load((root / "params.yaml").read_text(encoding="utf-8"))
+    profiles = sorted(path.stem for path in (root / "params").glob("*.yaml"))
+    assert len(profiles) >= 4
+    for profile in profiles:
+        top = yaml.safe_load((root / "params" / f"{profile}.yaml").read_text(encoding="utf-8"))
+        assert load_params(root, profile) == overlay(base, top) | {"profile": profile}
+
+
+def test_the_schema_names_what_params_yaml_holds_and_the_legs_there_are(root: Path) -> None:
+    params = load_params(root)
+    assert set(params) == set(Params.model_fields)
+    assert set(NAMED) == set(LEGS)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "key", "message"),
+    [
+        ("heldout: 0.2", "heldout: abc", "prepare.heldout", '"abc" is not a number'),
+        ("heldout: 0.2", "heldout: -1", "prepare.heldout", "-1 should be greater than 0"),
+        ("heldout: 0.2", "heldout: .nan", "prepare.heldout", "NaN should be a finite number"),
+        ("limit: {}", "limit: 5", "prepare.limit", "5 is not a mapping"),
+        ("limit: {}", "limit: {wnut17: 5}", "prepare.limit.wnut17", "5 is not a mapping"),
+        ("limit: {}", "limit: {wnut17: {trian: 5}}", "prepare.limit.wnut17.trian", "unknown key; did you mean train?"),
+        ("limit: {}", "limit: {factrueval: {}}", "prepare.limit.factrueval", "did you mean factrueval-name?"),
+        ("legs: [transformer, spacy, shipped]", "legs: []", "ensemble.legs", "[] is empty"),
+        ("legs: [transformer, spacy", "legs: [spacy, spacy", "ensemble.legs", "named twice: spacy"),
+        ("legs: [transformer, spacy", "legs: [bert, spacy", "ensemble.legs.0", "unknown leg 'bert'"),
+        ("weight_step: 0.1", "weight_step: 0", "ensemble.weight_step", "0 should be greater"),
+        ("folds: {ru: 3}", "folds: {ru: 1}", "ensemble.folds.ru", "one fold leaves nothing"),
+        ("folds: {ru: 3}", "folds: {rus: 3}", "ensemble.folds.rus", "did you mean ru?"),
+        ("  bootstrap: 1000       #", "  bootstrap: 0 #", "evaluate.bootstrap", "0 should be greater"),
+        ("min_difference: -0.3", "min_difference: null", "promotion.min_difference", "null is not a number"),
+        (
+            *("min_difference_corpus:", "min_difference_corpora:", "promotion.min_difference_corpora"),
+            "unknown key; did you mean min_difference_corpus?",
+        ),
+        ("prepare:", "prepar:", "prepar", "unknown key; did you mean prepare?"),
+        (
+            "train_on: [factrueval-name]",
+            "train_on: factrueval-name",
+            "languages.ru.train_on",
+            "write [factrueval-name]",
+        ),
+        ("types: [PER, LOC, ORG]\n", "types: [PER, LOK]\n", "languages.ru.types.1", "did you mean LOC?"),
+        ("types: [PER, LOC, ORG]\n", "types: wnut\n", "languages.ru.types", "did you mean wnut17?"),
+        ("epochs: {en: 3, ru: 5}", "epochs: {en: 3}", "transformer.epochs", "no value for ru"),
+        ("epochs: {en: 3, ru: 5}", "epochs: {en: 3, ru: yes}", "transformer.epochs.ru", "true is not a whole number"),
+        (" learning_rate: 1.0e-4", " learning_rate: 1e-4", "transformer.learning_rate", "write 0.0001"),
+        ("start: {ru: en}", "start: {ru: ru}", "transformer.start", "cannot start from its own weights"),
+        ("en_core_web_md, ru: slovnet}", "en_core_web_md}", "shipped.pipeline", "no pipeline for ru"),
+        ("port: 8000", "port: 70000", "serving.port", "70000 should be less than or equal to 65535"),
+        ("mlflow_port: 5000", "mlflow_port: 8000", "serving", "port 8000 is given to two parts"),
+        ("keep_previous: auto", "keep_previous: sometimes", "serving.keep_previous", "is not true, false or auto"),
+        ("keep_previous: auto", "keep_previous: 1", "serving.keep_previous", "is not true, false or auto"),
+        ("reconcile_seconds: 30", "reconcile_seconds: -1", "serving.reconcile_seconds", "-1 should be greater"),
+        ("reconcile_seconds: 30", "reconcile_seconds: often", "serving.reconcile_seconds", "is not a number"),
+        ("shadow: off", "shadow: maybe", "serving.shadow", "is neither true nor false"),
+        ("shadow_share: 0.1", "shadow_share: 0", "serving.shadow_share", "0 should be greater than 0"),
+        ("shadow_share: 0.1", "shadow_share: 1.5", "serving.shadow_share", "1.5 should be less than"),
+        ("seed: 13", "seed: 13\nheldout: 0.3", "heldout", "unknown key; it belongs to prepare"),
+    ],
+)
+def test_a_mistake_is_told_with_file_line_and_key(home: Path, before: str, after: str, key: str, message: str) -> None:
+    line = change(home, before, after)
+    said = refusal(home)
+    assert re.fullmatch(rf"params\.yaml:({line}|{line + 1}|\d+): {re.escape(key)}: .*{re.escape(message)}.*", said), (
+        said
+    )
+    if "." in key and "\n" not in before + after:
+        assert said.startswith(f"params.yaml:{line}:"), said
+
+
+def test_a_language_without_parameters(home: Path) -> None:
+    text = (home / "params.yaml").read_text(encoding="utf-8")
+    cut = text[text.index("  ru:\n") : text.index("\nprepare:")]
+    change(home, cut, "  ru: null\n")
+    assert refusal(home).endswith("languages.ru: null is not a mapping")
+
+
+def test_doubled_keys_are_refused_in_every_yaml_file(home: Path) -> None:
+    line = change(home, "heldout: 0.2", "heldout: 0.2\n  heldout: 0.3")
+    assert refusal(home) == f"params.yaml:{line + 1}: prepare.heldout: the key stands twice; leave one of them"
+    other = home / "bounds.yaml"
+    other.write_text("a: {b: 1,\n  b: 2}\n", encoding="utf-8")
+    with pytest.raises(NerError, match=r"bounds\.yaml:2: the key a\.b stands twice"):
+        read_yaml(other)
+
+
+def test_all_mistakes_of_both_files_are_told_at_once(home: Path) -> None:
+    first = change(home, "seed: 13", "seed: 13\nseed: x")
+    second = change(home, "weight_step: 0.1", "weight_step: 0")
+    (home / "params" / "demo.yaml").write_text("prepare:\ntransformer:\n  threads: 0\n", encoding="utf-8")
+    said = refusal(home, "demo")
+    for told in (
+        f"{home}: 5 mistakes in the parameters",
+        f"params.yaml:{first + 1}: seed: the key stands twice",
+        f'params.yaml:{first + 1}: seed: "x" is not a whole number',
+        f"params.yaml:{second}: ensemble.weight_step: 0 should be",
+        "params/demo.yaml:1: prepare: null is not a mapping",
+        "params/demo.yaml:3: transformer.threads: 0 should be",
+    ):
+        assert told in said
+
+
+def test_a_missing_key_is_told_where_its_section_stands(home: Path) -> None:
+    change(home, "  threads: 2", "  #")
+    change(home, "transformer:", "# further down\ntransformer:")
+    line = (home / "params.yaml").read_text(encoding="utf-8").split("\n").index("transformer:") + 1
+    assert refusal(home) == f"params.yaml:{line}: transformer.threads: the key is missing"
+
+
+def test_a_profile_cannot_lead_elsewhere(home: Path) -> None:
+    for profile in ("../params/cpu", "[cpu]", "{}", "12"):
+        (home / "params.yaml").write_text(f"profile: {profile}\n", encoding="utf-8")
+        assert "params.yaml:1: profile: unknown profile" in refusal(home)
+
+
+@pytest.mark.parametrize(
+    "text", ["a: 2020-13-45\n", "a: [1\n", "a: &x\n  b: *y\n", "? [a]\n: 1\n", "- 1\n", "a\n", "", "\x00"]
+)
+def test_what_is_no_mapping_in_yaml_gets_no_traceback(home: Path, text: str) -> None:
+    (home / "params.yaml").write_text(text, encoding="utf-8")
+    assert refusal(home).startswith("params.yaml")
+    (home / "params.yaml").write_bytes(b"a: \xff\n")
+    assert refusal(home) == "params.yaml: not UTF-8: byte 0xff"
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {"languages": {"ru": None}, "transformer": {"start": {}}},  # mappings may go on naming ru
+        {"transformer": {"epochs": 3, "learning_rate": {"en": 1e-4, "ru": 5e-5}}},
+        {"shipped": {"pipeline": {}}, "ensemble": {"legs": ["spacy"]}},
+        {"promotion": {"min_behaviour": None, "behaviour_must": None}, "serving": {"keep_previous": False}},
+        {"languages": {"en": {"types": "wnut17", "train_on": ["wnut17"], "report_on": ["wnut17"]}}},
+        {"airflow": {"schedule": None}, "prepare": {"limit": {"conll2003": {"train": 40}}}},
+    ],
+)
+def test_what_the_documentation_offers_is_allowed(home: Path, parts: dict[str, Any]) -> None:
+    wanted = overlay(load_params(home), parts)
+    wanted["languages"] = {code: params for code, params in wanted["languages"].items() if params}
+    (home / "params.yaml").write_text(yaml.safe_dump(wanted), encoding="utf-8")
+    (home / "params" / "cpu.yaml").write_text("{}\n", encoding="utf-8")
+    assert load_params(home, "cpu") == wanted
+
+
+def test_every_corpus_can_be_named(home: Path) -> None:
+    change(home, "limit: {}", f"limit: {{{', '.join(f'{corpus}: {{dev: 1}}' for corpus in CORPORA)}}}")
+    assert len(load_params(home)["prepare"]["limit"]) == len(CORPORA)

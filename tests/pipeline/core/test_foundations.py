@@ -1,0 +1,172 @@
+"""Files that are whole or absent, parameters, and the lock of a training."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from multiner.pipeline.config.settings import (
+    Workspace,
+    find_root,
+    load_params,
+    overlay,
+)
+from multiner.pipeline.core.document import (
+    Span,
+    from_words,
+    read_jsonl,
+    write_jsonl,
+)
+from multiner.pipeline.core.errors import NerError
+from multiner.pipeline.core.files import replace_folder, write_atomically
+from multiner.pipeline.core.single_writer import alive, only_one
+
+
+def test_a_failed_write_leaves_what_was_there(tmp_path: Path) -> None:
+    path = tmp_path / "file.txt"
+    path.write_text("before")
+    with pytest.raises(RuntimeError):  # noqa: PT012 (the block is what fails)
+        with write_atomically(path) as file:
+            file.write("half")
+            raise RuntimeError
+    assert path.read_text() == "before"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_failed_folder_leaves_what_was_there(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    with replace_folder(folder) as temporary:
+        (temporary / "a").write_text("1")
+    with pytest.raises(RuntimeError):  # noqa: PT012 (the block is what fails)
+        with replace_folder(folder) as temporary:
+            (temporary / "b").write_text("2")
+            raise RuntimeError
+    assert [path.name for path in folder.iterdir()] == ["a"]
+    assert list(tmp_path.iterdir()) == [folder]
+
+
+def test_documents_survive_the_way_to_a_file_and_back(tmp_path: Path) -> None:
+    document = from_words("d1", [["Ада", "🙂"], ["Осло"]], [Span(2, 3, "LOC")], lines=[4, 7], corpus="c", split="dev")
+    write_jsonl(tmp_path / "d.jsonl", [document])
+    assert list(read_jsonl(tmp_path / "d.jsonl")) == [document]
+    assert document.text == "Ада 🙂\nОсло"
+    assert document.span_text(document.spans[0]) == "Осло"
+
+
+def test_halves_are_about_equal_and_fixed() -> None:
+    halves = [from_words(f"corpus/{number}", [["x"]]).half() for number in range(400)]
+    assert 160 < halves.count("tune") < 240
+    assert halves[:4] == [from_words(f"corpus/{number}", [["x"]]).half() for number in range(4)]
+
+
+def test_profiles_overlay_the_parameters(root: Path) -> None:
+    assert overlay({"a": {"b": 1, "c": 2}, "d": [1]}, {"a": {"b": 3}, "d": [2]}) == {"a": {"b": 3, "c": 2}, "d": [2]}
+    for path in sorted((root / "params").glob("*.yaml")):
+        params = load_params(root, path.stem)
+        assert params["profile"] == path.stem
+
+
+def test_every_profile_names_the_sections_that_the_graph_tracks(root: Path) -> None:
+    import yaml
+
+    graph = yaml.safe_load((root / "dvc.yaml").read_text(encoding="utf-8"))
+    wanted = {
+        key
+        for stage in graph["stages"].values()
+        for part in stage.get("do", stage).get("params", [])
+        if isinstance(part, dict)
+        for key in part["params/${profile}.yaml"]
+    }
+    for path in sorted((root / "params").glob("*.yaml")):
+        assert wanted <= set(yaml.safe_load(path.read_text(encoding="utf-8"))), path.name
+
+
+def test_bad_parameters_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NER_ROOT", raising=False)
+    with pytest.raises(NerError, match="no workspace"):
+        find_root(tmp_path)
+    (tmp_path / "params").mkdir()
+    (tmp_path / "dvc.yaml").touch()
+    (tmp_path / "params.yaml").write_text("profile: nowhere\n")
+    with pytest.raises(NerError, match="unknown profile 'nowhere'"):
+        load_params(tmp_path)
+    (tmp_path / "params.yaml").write_text("profile: cpu\nseed: [1\n")
+    with pytest.raises(NerError, match=r"params\.yaml:\d"):
+        load_params(tmp_path)
+
+
+def test_an_unknown_language_is_named(root: Path) -> None:
+    with pytest.raises(NerError, match="unknown language 'xx'"):
+        Workspace(root, load_params(root)).language("xx")
+
+
+def test_a_second_holder_is_refused(tmp_path: Path) -> None:
+    lock = tmp_path / "lock"
+    with only_one(lock):
+        script = (
+            "import sys; from pathlib import Path; from multiner.pipeline.core.single_writer import only_one; "
+            "from multiner.pipeline.core.errors "
+            "import NerError\n"
+            f"try:\n  with only_one(Path({str(lock)!r}), patience=0.1): pass\n"
+            "except NerError as e: print(e); sys.exit(e.exit_code)"
+        )
+        done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == os.EX_TEMPFAIL, "the holder will be done some time"
+    assert str(os.getpid()) in done.stdout
+
+
+def test_a_process_that_ends_while_it_is_looked_at_is_not_alive(monkeypatch: pytest.MonkeyPatch) -> None:
+    process = psutil.Process()
+    assert alive(process)
+
+    def gone() -> str:
+        raise psutil.NoSuchProcess(process.pid)
+
+    monkeypatch.setattr(process, "status", gone)
+    assert not alive(process)
+
+
+def test_a_stage_ends_with_the_command_that_started_it(tmp_path: Path) -> None:
+    """As when ``dvc repro`` is killed: the stage notices, and does not train on beside its successor."""
+    stage = (
+        "import time; from multiner.pipeline.core.single_writer import follow_parent; follow_parent(seconds=0.1); "
+        "print('up', flush=True); time.sleep(60)"
+    )
+    (tmp_path / "dvc").write_text(
+        textwrap.dedent(f"""
+        import os, subprocess, sys
+        child = subprocess.Popen([sys.executable, "-c", {stage!r}], stdout=subprocess.PIPE)
+        child.stdout.readline()
+        print(child.pid, flush=True)
+        child.wait()
+    """)
+    )
+    parent = subprocess.Popen([sys.executable, str(tmp_path / "dvc")], stdout=subprocess.PIPE, text=True)
+    stage_pid = int(parent.stdout.readline())
+    parent.kill()
+    parent.wait()
+    limit = time.monotonic() + 20
+    while psutil.pid_exists(stage_pid) and time.monotonic() < limit:
+        time.sleep(0.1)
+    assert not psutil.pid_exists(stage_pid)
+
+
+def test_a_folder_is_replaced_as_a_whole_and_leftovers_of_the_killed_are_removed(tmp_path: Path) -> None:
+    place = tmp_path / "out"
+    killed = "import os, sys; from pathlib import Path; from multiner.pipeline.core.files import replace_folder\n"
+    killed += "with replace_folder(Path(sys.argv[1])) as folder: (folder / 'half').touch(); os.kill(os.getpid(), 9)"
+    assert subprocess.run([sys.executable, "-c", killed, str(place)], check=False).returncode == -9
+    assert [path.name for path in tmp_path.iterdir()] != []
+    assert not place.exists()
+    for content in ("first", "second"):
+        with replace_folder(place) as folder:
+            (folder / content).touch()
+        assert [path.name for path in place.iterdir()] == [content]
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]

@@ -1,0 +1,70 @@
+"""The README's table of results."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from multiner.pipeline.core.errors import NerError
+from multiner.pipeline.core.files import write_json
+from multiner.pipeline.evaluation.readme_table import END, START, update
+
+
+def metrics(ensemble: float) -> dict:
+    scores = {
+        "transformer": {"f1": 90.126},
+        "spacy": {"f1": 83.5},
+        "ensemble": {"f1": ensemble, "calibration": {"ece": 0.0213}},
+    }
+    return {
+        "language": "en",
+        "profile": "cpu",
+        "seed": 13,
+        "threads": 2,
+        "precision": "fp32",
+        "minutes": {"total": 41.6},
+        "data_hash": "0123456789abcdef",
+        "corpora": {"invented": {"dev": scores, "test": scores}},
+        "significance": {"invented": {"test": {"difference": 0.874, "low": 0.3, "high": 1.2, "p": 0.004}}},
+    }
+
+
+@pytest.fixture
+def readme(tmp_path: Path) -> Path:
+    path = tmp_path / "README.md"
+    path.write_text(f"# Title\n\n{START}\nold\n{END}\n\nAfter.\n", encoding="utf-8")
+    return path
+
+
+def test_round_trip(readme: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "metrics" / "cpu"
+    write_json(folder / "en.json", metrics(91.0))
+    assert update(readme, folder, check=True)
+    assert "old" in readme.read_text(encoding="utf-8"), "a check writes nothing"
+
+    assert update(readme, folder)
+    text = readme.read_text(encoding="utf-8")
+    assert text.startswith("# Title\n\n")
+    assert text.endswith(f"{END}\n\nAfter.\n")
+    assert "| English | invented | transformer | 90.13 | 90.13 |  |  |  |" in text
+    assert (
+        "| English | invented | ensemble | **91.00** | **91.00** |  | +0.87 (+0.30 to +1.20), p 0.004 | 0.021 |" in text
+    )
+    assert "seed 13" in text
+    assert "42 minutes of training the legs," in text
+    assert all(knob in text for knob in ("ensemble.folds", "transformer.start")), "what the minutes leave out"
+    assert "`0123456789ab`" in text
+
+    assert not update(readme, folder), "a second time there is nothing to do"
+    write_json(folder / "en.json", metrics(92.0))
+    assert update(readme, folder, check=True)
+
+
+def test_missing_markers_and_missing_metrics_are_named(readme: Path, tmp_path: Path) -> None:
+    with pytest.raises(NerError, match="no metrics"):
+        update(readme, tmp_path / "nowhere")
+    write_json(tmp_path / "en.json", metrics(91.0))
+    readme.write_text(f"{END} {START}", encoding="utf-8")
+    with pytest.raises(NerError, match="no place for the results"):
+        update(readme, tmp_path)

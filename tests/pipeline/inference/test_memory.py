@@ -1,0 +1,90 @@
+"""A served model's memory does not grow with the words it has seen: words, strings and caches of every part."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import psutil
+import pytest
+
+from multiner.pipeline.config.settings import load_params
+from multiner.pipeline.core.files import read_json
+from multiner.pipeline.text.vocabulary import keep_small
+
+pytestmark = pytest.mark.slow
+TEXTS = 150  # of some 30 unique words each
+
+
+@pytest.fixture(scope="module")
+def texts(root: Path) -> dict[str, list[str]]:
+    sys.path.insert(0, str(root / "benchmarks"))
+    try:
+        from texts import invented
+    finally:
+        sys.path.pop(0)
+    found: dict[str, list[str]] = {"en": [], "ru": []}
+    for language, text in invented(seed=5):
+        found[language].append(text)
+        if min(map(len, found.values())) >= TEXTS:
+            return found
+    raise AssertionError("invented texts end")
+
+
+def ensemble_folder(root: Path, language: str) -> Path:
+    """A trained ensemble of the profile in force."""
+    folder = root / "data" / "out" / load_params(root)["profile"] / language
+    if not (folder / "ensemble.json").is_file():
+        pytest.skip(f"no trained ensemble in {folder}")
+    return folder
+
+
+def vocabularies(model: Any, language: str) -> dict[str, Any]:
+    """spaCy's vocabularies in a served model, by what they belong to."""
+    from multiner.pipeline.text.tokenizer import _tokenizer
+
+    legs = [
+        (member, getattr(leg, "leg", leg))
+        for member, leg in zip(model.ensemble.members, model.ensemble._legs, strict=True)
+    ]
+    own = {member.name: leg._nlp.vocab for member, leg in legs if hasattr(leg, "_nlp")}
+    return {"tokenizer": _tokenizer(language)[0].vocab} | own
+
+
+def stores(model: Any, language: str) -> dict[str, Callable[[], int]]:
+    """What counts the words and strings that a served model holds."""
+    counts: dict[str, Callable[[], int]] = {}
+    for name, vocab in vocabularies(model, language).items():
+        counts[f"strings of {name}"] = partial(len, vocab.strings)
+        counts[f"words of {name}"] = lambda vocab=vocab: sum(1 for _ in vocab)
+    return counts
+
+
+@pytest.mark.parametrize("language", ["en", "ru"])
+def test_words_seen_once_leave_nothing_behind(root: Path, texts: dict[str, list[str]], language: str) -> None:
+    from multiner.pipeline.inference.pyfunc import NerModel
+
+    folder = ensemble_folder(root, language)
+    names = [member["name"] for member in read_json(folder / "ensemble.json")["members"]]
+    artifacts = {"ensemble": str(folder / "ensemble.json")} | {name: str(folder / "legs" / name) for name in names}
+    model = NerModel()
+    model.load_context(SimpleNamespace(artifacts=artifacts))
+    warm_up, rest = texts[language][: TEXTS // 3], texts[language][TEXTS // 3 : TEXTS]
+    for text in warm_up:
+        model.answer(text)["entities"]
+    counts = stores(model, language)
+    before, resident = {name: count() for name, count in counts.items()}, psutil.Process().memory_info().rss
+    for text in rest:
+        model.answer(text)["entities"]
+    assert len(before) == 2 * len(vocabularies(model, language)) >= 4
+    assert {name: count() for name, count in counts.items()} == before
+    assert psutil.Process().memory_info().rss - resident < 50e6
+    answers = [model.answer(text)["entities"] for text in warm_up[:20]]
+    for vocab in vocabularies(model, language).values():
+        keep_small(vocab, most=0)
+        assert len(vocab) == 0
+    assert [model.answer(text)["entities"] for text in warm_up[:20]] == answers

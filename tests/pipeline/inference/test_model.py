@@ -1,0 +1,166 @@
+"""The served model: exact offsets, JSON-ready answers, each text for itself, clear errors."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from multiner.pipeline.core.cancellation import Cancelled
+from multiner.pipeline.core.document import Document, Span, from_words
+from multiner.pipeline.core.iob2 import bio_labels
+from multiner.pipeline.ensemble.model import Ensemble, Member
+from multiner.pipeline.inference.cancel_tickets import FOLDER, issued
+
+TYPES = ["PER", "LOC"]
+
+
+class ByList:
+    """A leg that is sure of the words it knows and of nothing else."""
+
+    def __init__(self, known: dict[str, str], certainty: float = 0.9) -> None:
+        self.labels = bio_labels(TYPES)
+        self.known = known
+        self.certainty = certainty
+
+    def predict(self, documents: Sequence[Document]) -> list[np.ndarray]:
+        """Probabilities, one array [tokens, labels] per document."""
+        results = []
+        for document in documents:
+            rows = np.full((len(document.tokens), len(self.labels)), (1 - self.certainty) / (len(self.labels) - 1))
+            for row, word in zip(rows, document.words(), strict=True):
+                row[self.labels.index(self.known.get(word, "O"))] = self.certainty
+            results.append(rows.astype(np.float32))
+        return results
+
+
+def load(path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location("served_model", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def module(root: Path) -> ModuleType:
+    """pipeline/inference/pyfunc.py, loaded as a file, as MLflow does."""
+    return load(root / "pipeline" / "inference" / "pyfunc.py")
+
+
+@pytest.fixture(scope="module")
+def model(module: ModuleType):  # noqa: ANN201
+    legs = [
+        ByList({"Ada": "B-PER", "Lovelace": "I-PER", "Oslo": "B-LOC"}, 0.95),
+        ByList({"Ada": "B-PER", "Oslo": "B-PER"}, 0.8),
+    ]
+    model = module.NerModel()
+    members = [Member("transformer", 1.0, 0.8), Member("spacy", 1.0, 0.2)]
+    model.ensemble = Ensemble("en", TYPES, members, legs)
+    return model
+
+
+def ask(model, texts: list) -> list[dict]:  # noqa: ANN001
+    return model.predict(None, pd.DataFrame({"text": texts}))
+
+
+def test_entities_carry_offsets_label_score_and_opinions(model) -> None:  # noqa: ANN001
+    text = "🙂 Ada Lovelace\r\nsaw\u00a0Oslo."
+    person, place = ask(model, [text])[0]["entities"]
+    assert (person["start"], person["end"], person["text"], person["label"]) == (2, 14, "Ada Lovelace", "PER")
+    assert place["text"] == text[place["start"] : place["end"]] == "Oslo"
+    assert 0.5 < person["score"] <= 1.0
+    assert {leg: opinion["label"] for leg, opinion in place["legs"].items()} == {"transformer": "LOC", "spacy": "PER"}
+    assert person["legs"]["spacy"]["end"] == 5  # the second leg found the first name only
+
+
+def test_answers_are_json(model) -> None:  # noqa: ANN001
+    answer = ask(model, ["Ada saw Oslo.", ""])
+    assert json.loads(json.dumps(answer, allow_nan=False)) == answer
+
+
+@pytest.mark.parametrize("value", ["", "  \r\n\t", "\u200b", None, float("nan"), pd.NA])
+def test_nothing_has_no_entities(model, value: object) -> None:  # noqa: ANN001
+    assert ask(model, [value]) == [{"entities": []}]
+
+
+@pytest.mark.parametrize("value", [5, 1.5, ["Ada"], b"Ada", {"text": "Ada"}])
+def test_what_is_no_text_is_refused_by_row(model, value: object) -> None:  # noqa: ANN001
+    with pytest.raises(ValueError, match="row 1: expected a text"):
+        ask(model, ["Ada", value])
+
+
+def test_a_table_without_the_column_is_refused(model) -> None:  # noqa: ANN001
+    with pytest.raises(ValueError, match="column 'text'"):
+        model.predict(None, pd.DataFrame({"body": ["Ada"]}))
+
+
+def test_no_rows_no_answers(model) -> None:  # noqa: ANN001
+    assert ask(model, []) == []
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(
+        st.text(max_size=40) | st.sampled_from(["Ada Lovelace", "in\tOslo\u2028Ada", "Oslo\u0301 Ada"]), max_size=4
+    )
+)
+def test_a_text_answers_the_same_alone_and_among_others(model, texts: list[str]) -> None:  # noqa: ANN001
+    together = ask(model, texts)
+    assert together == [ask(model, [text])[0] for text in texts]
+    for text, answer in zip(texts, together, strict=True):
+        for entity in answer["entities"]:
+            assert text[entity["start"] : entity["end"]] == entity["text"]
+
+
+def test_opinion_prefers_the_same_range_then_the_most_shared(module: ModuleType) -> None:
+    document = from_words("d", [["Bank", "of", "Oslo", "said"]])
+    span = Span(0, 3, "ORG", 0.9)
+    same, part, outside = Span(0, 3, "LOC", 0.4), Span(2, 3, "LOC", 0.8), Span(3, 4, "PER", 0.9)
+    wider = Span(0, 4, "PER", 0.9)
+    assert module.opinion(document, span, (part, outside))["start"] == 8
+    assert module.opinion(document, span, (same,)) == {"start": 0, "end": 12, "label": "LOC", "score": 0.4}
+    assert module.opinion(document, span, (wider, same))["label"] == "LOC"
+    assert set(module.opinion(document, span, (outside,)).values()) == {None}
+
+
+def test_tokens_carry_offsets_and_probabilities_that_sum_to_one(model) -> None:  # noqa: ANN001
+    text = "🙂 Ada Lovelace\r\nsaw\u00a0Oslo."
+    plain, told = (
+        model.predict(None, pd.DataFrame({"text": [text, " "]}), params)
+        for params in ({"tokens": False, "ticket": ""}, {"tokens": True, "ticket": ""})
+    )
+    assert [{"entities": each["entities"]} for each in told] == plain
+    assert told[1]["tokens"] == []
+    assert [text[token["start"] : token["end"]] for token in told[0]["tokens"]] == [
+        token["text"] for token in told[0]["tokens"]
+    ]
+    assert [token["text"] for token in told[0]["tokens"]] == ["🙂", "Ada", "Lovelace", "saw", "Oslo", "."]
+    for token in told[0]["tokens"]:
+        assert set(token["probabilities"]) == {"O", *TYPES}
+        assert sum(token["probabilities"].values()) == pytest.approx(1, abs=1e-5)
+    assert told[0]["tokens"][2]["probabilities"]["PER"] > 0.5
+    assert json.loads(json.dumps(told, allow_nan=False)) == told
+
+
+def test_a_call_ends_when_its_ticket_is_withdrawn(model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ANN001
+    monkeypatch.setenv(FOLDER, str(tmp_path))
+    table = pd.DataFrame({"text": ["Ada saw Oslo."]})
+    with issued(tmp_path) as ticket:
+        found = model.predict(None, table, {"ticket": ticket.name})
+        ticket.withdraw()
+        with pytest.raises(Cancelled):
+            model.predict(None, table, {"ticket": ticket.name})
+    with pytest.raises(Cancelled):
+        model.predict(None, table, {"ticket": "../" + tmp_path.name})
+    assert found == model.predict(None, table, {"ticket": ""}) == model.predict(None, table)
+    assert list(tmp_path.iterdir()) == []
+    monkeypatch.delenv(FOLDER)
+    assert found == model.predict(None, table, {"ticket": ticket.name}), "served without a gateway"

@@ -1,0 +1,69 @@
+"""Training examples: what an epoch shows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from multiner.pipeline.core.document import Document, Span, from_words
+from multiner.pipeline.core.iob2 import bio_labels
+from multiner.pipeline.models.transformer.examples import batches, recased, repeated
+from multiner.pipeline.models.transformer.network import special_pieces
+from multiner.pipeline.models.windows import Windower
+from tests.pipeline.models.conftest import invented
+
+LABELS = bio_labels(["PER", "LOC"])
+
+
+def of_corpus(name: str, count: int) -> list[Document]:
+    return [Document.from_json(each.to_json() | {"corpus": name}) for each in invented(0, count)]
+
+
+def test_a_repeated_corpus_is_shown_so_many_times() -> None:
+    shown = repeated(of_corpus("small", 2) + of_corpus("large", 3), {"small": 3})
+    assert [document.corpus for document in shown] == ["small"] * 6 + ["large"] * 3
+
+
+@given(st.text(min_size=1), st.booleans())
+def test_another_case_moves_no_offset(text: str, upper: bool) -> None:
+    document = from_words("d", [["Straße", text.replace(" ", "_") or "x", "Istanbul"]], [Span(0, 1, "LOC")])
+    other = recased(document, upper=upper)
+    assert len(other.text) == len(document.text)
+    assert other.tokens == document.tokens
+    assert other.spans == document.spans
+    assert "ISTANBUL" in other.text if upper else "istanbul" in other.text
+
+
+@pytest.fixture
+def windower(tiny_encoder: Path) -> Windower:
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(tiny_encoder)
+    return Windower(tokenizer.backend_tokenizer, special_pieces(tokenizer), 64)
+
+
+def test_an_epoch_shows_every_token_once_whatever_its_seed(windower: Windower) -> None:
+    documents = invented(0, 12)
+    tokens = sum(len(document.tokens) for document in documents)
+    first, again, other = (
+        batches(documents, windower, LABELS, size=128, recase={"": 0.2}, seed=seed) for seed in ("1/0", "1/0", "1/1")
+    )
+    assert first == again != other
+    for epoch in (first, other):
+        assert sum(len(labels) for batch in epoch for _, labels in batch) == tokens
+        assert all(len(batch) * max(len(window.pieces) for window, _ in batch) <= 128 for batch in epoch)
+
+
+def test_only_the_named_corpora_are_shown_in_other_cases(windower: Windower) -> None:
+    documents = of_corpus("tweets", 40) + of_corpus("news", 40)
+
+    def shown(recase: dict[str, float]) -> list:
+        return sorted(window.pieces for batch in batches(documents, windower, LABELS, size=128, recase=recase, seed="1")
+                      for window, _ in batch)  # fmt: skip
+
+    plain, some = shown({}), shown({"tweets": 0.5})
+    assert plain != some
+    assert shown({"elsewhere": 0.5}) == plain

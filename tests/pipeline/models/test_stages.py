@@ -1,0 +1,114 @@
+"""The training stages over a workspace: a language starts from the weights of another, folds predict what they lack."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from multiner.pipeline.config.settings import Workspace
+from multiner.pipeline.core.document import Document, write_jsonl
+from multiner.pipeline.core.errors import NerError
+from multiner.pipeline.core.files import read_json
+from multiner.pipeline.ensemble import cross_fitting as out_of_fold
+from multiner.pipeline.models.transformer import training
+from multiner.pipeline.models.transformer.network import TorchLeg
+from tests.pipeline.models.conftest import OPTIONS, invented
+
+LANGUAGES = {
+    "en": {"types": ["PER", "LOC", "ORG"], "train_on": ["news"], "report_on": ["news"]},
+    "ru": {"types": ["PER", "LOC"], "train_on": ["news"], "report_on": ["news"]},
+}
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, tiny_encoder: Path) -> Workspace:
+    """A workspace with invented documents for two languages."""
+    options = OPTIONS | {"encoder": str(tiny_encoder), "start": {"ru": "en"}, "epochs": {"en": 3, "ru": 2}}
+    params = {
+        "profile": "tiny", "seed": 7, "languages": LANGUAGES, "transformer": options, "spacy": {"pipeline": {}},
+        "ensemble": {"legs": ["transformer"], "folds": {"ru": 2}},
+    }  # fmt: skip
+    made = Workspace(tmp_path, params)
+    for language in LANGUAGES:
+        folder = made.paths.documents(language)
+        folder.mkdir(parents=True)
+        for split, documents in (("train", invented(0, 16)), ("dev", invented(16, 8))):
+            named = [Document.from_json(each.to_json() | {"corpus": "news"}) for each in documents]
+            write_jsonl(folder / f"news.{split}.jsonl", named)
+    return made
+
+
+def test_a_language_starts_from_the_weights_of_another(workspace: Workspace) -> None:
+    with pytest.raises(NerError, match=r"weights to start from are missing(.|\n)*train_transformer@en"):
+        training.run(workspace, "ru")
+    training.run(workspace, "en")
+    training.run(workspace, "ru")
+    english, russian = (TorchLeg.load(workspace.paths.trained(language)) for language in ("en", "ru"))
+    assert len(english.labels) == 7
+    assert len(russian.labels) == 5
+    own = replace(workspace, params=workspace.params | {"transformer": workspace.params["transformer"] | {"start": {}}})
+    history = read_json(workspace.paths.trained("ru") / "history.json")
+    training.run(own, "ru")
+    alone = read_json(workspace.paths.trained("ru") / "history.json")
+    assert history[0]["loss"] < alone[0]["loss"], "what English taught is there from the first epoch on"
+
+
+def test_each_training_document_is_predicted_by_a_leg_that_never_saw_it(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    training.run(workspace, "en")
+    shown: list[set[str]] = []
+    fit = training.fit
+
+    def watched(train: list[Document], *rest: object, **options: object) -> None:
+        shown.append({document.id for document in train})
+        fit(train, *rest, **options)
+
+    monkeypatch.setattr(training, "fit", watched)
+    out_of_fold.run(workspace, "ru")
+    train = invented(0, 16)
+    assert shown == [
+        {document.id for document in train if out_of_fold.fold_of(document, 2) != fold} for fold in range(2)
+    ]
+    folder = workspace.paths.out_of_fold("ru")
+    legs = {"transformer": TorchLeg.load(workspace.paths.trained("en"))}  # not asked: its folds are there
+    found = out_of_fold.read_out_of_fold(folder, train, legs, ["transformer"], 2)
+    assert [document.id for document, *_ in found] == [document.id for document in train]
+    document, rows, _ = found[0]
+    assert rows[0].shape == (len(document.tokens), 5)
+    np.testing.assert_allclose(rows[0].sum(axis=1), 1, atol=1e-5)
+
+    (folder / "transformer.safetensors").unlink()
+    with pytest.raises(NerError, match="dvc repro out_of_fold"):
+        out_of_fold.read_out_of_fold(folder, train, legs, ["transformer"], 2)
+
+
+def test_a_run_killed_between_folds_goes_on_after_the_last_whole_one(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    training.run(workspace, "en")
+    asked: list[str] = []
+    predict_fold = out_of_fold.predict_fold
+
+    def dies(*rest: object, name: str) -> dict[str, np.ndarray]:
+        asked.append(name)
+        if len(asked) == 2:
+            raise KeyboardInterrupt
+        return predict_fold(*rest, name=name)
+
+    monkeypatch.setattr(out_of_fold, "predict_fold", dies)
+    with pytest.raises(KeyboardInterrupt):
+        out_of_fold.run(workspace, "ru")
+    assert not workspace.paths.out_of_fold("ru").exists()
+    out_of_fold.run(workspace, "ru")
+    assert asked == ["transformer-fold-1", "transformer-fold-2", "transformer-fold-2"]
+    assert not workspace.paths.checkpoints("ru", "out_of_fold").exists(), "what is finished is cleared away"
+
+
+def test_a_language_without_folds_gets_an_empty_folder(workspace: Workspace) -> None:
+    out_of_fold.run(workspace, "en")
+    assert list(workspace.paths.out_of_fold("en").iterdir()) == []
+    assert out_of_fold.read_out_of_fold(workspace.paths.out_of_fold("en"), invented(0, 2), {}, [], 0) == []

@@ -1,0 +1,116 @@
+"""Training the transformer: it learns, and a killed training ends where it would have."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from multiner.pipeline.core.decoding import decode_spans, span_f1
+from multiner.pipeline.core.files import read_json
+from multiner.pipeline.core.iob2 import bio_labels
+from multiner.pipeline.models.transformer import training
+from multiner.pipeline.models.transformer.checkpoint import Checkpoints
+from multiner.pipeline.models.transformer.network import TorchLeg
+from tests.pipeline.models.conftest import TYPES, fit, invented
+
+
+def test_it_learns_and_records_each_epoch(trained: Path) -> None:
+    leg, documents = TorchLeg.load(trained), invented(30, 6)
+    labels = bio_labels(TYPES)
+    predicted = [
+        decode_spans(rows, each.sentences, labels) for rows, each in zip(leg.predict(documents), documents, strict=True)
+    ]
+    assert span_f1(documents, predicted) > 90
+    history = read_json(trained / "history.json")
+    assert [entry["epoch"] for entry in history] == list(range(1, len(history) + 1))
+    assert history[-1]["loss"] < history[0]["loss"]
+
+
+def test_nothing_is_pickled(trained: Path) -> None:
+    assert {path.suffix for path in trained.iterdir()} == {".json", ".safetensors"}
+
+
+class Killed(BaseException):
+    """Stands for the end of the process."""
+
+
+@pytest.mark.parametrize("step", [3, 10])
+def test_a_killed_training_goes_on_to_the_same_weights(
+    trained: Path, tiny_encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int
+) -> None:
+    saves = 0
+    save = Checkpoints.save
+
+    def dies(self: Checkpoints, *state: Any) -> None:
+        nonlocal saves
+        save(self, *state)
+        saves += 1
+        if saves == step:
+            raise Killed
+
+    monkeypatch.setattr(Checkpoints, "save", dies)
+    with pytest.raises(Killed):
+        fit(tiny_encoder, tmp_path / "leg", tmp_path / "checkpoints")
+    assert not (tmp_path / "leg").exists()
+    monkeypatch.setattr(Checkpoints, "save", save)
+    fit(tiny_encoder, tmp_path / "leg", tmp_path / "checkpoints")
+    assert (tmp_path / "leg" / "model.safetensors").read_bytes() == (trained / "model.safetensors").read_bytes()
+    scores = [
+        [entry["dev_f1"] for entry in read_json(folder / "history.json")] for folder in (trained, tmp_path / "leg")
+    ]
+    assert scores[0] == scores[1]
+
+
+def test_checkpoints_of_other_inputs_are_removed(tmp_path: Path) -> None:
+    (tmp_path / "old").mkdir()
+    Checkpoints(tmp_path, "new")
+    assert not (tmp_path / "old").exists()
+
+
+def test_options_by_language() -> None:
+    options = training.per_language({"epochs": {"en": 1, "ru": 2}, "size": {"start": 1}}, "ru")
+    assert options == {"epochs": 2, "size": {"start": 1}}
+
+
+def test_an_unknown_precision_and_encoder_are_named(tmp_path: Path) -> None:
+    from multiner.pipeline.core.errors import NerError
+
+    with pytest.raises(NerError, match=r"transformer\.precision"):
+        training.half_precision("fp8")
+    with pytest.raises(NerError, match="cannot be loaded"):
+        fit(tmp_path / "nowhere", tmp_path / "leg", tmp_path / "checkpoints")
+
+
+SCRIPT = """
+import sys
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from tests.pipeline.models.conftest import fit
+fit(Path(sys.argv[1]), Path(sys.argv[2]) / "leg", Path(sys.argv[2]) / "checkpoints")
+"""
+
+
+@pytest.mark.slow
+def test_kill_nine_in_mid_epoch(trained: Path, tiny_encoder: Path, tmp_path: Path, root: Path) -> None:
+    """The process is killed for real, between two checkpoints; the same command then reaches the same weights."""
+    command = [sys.executable, "-c", SCRIPT, str(tiny_encoder), str(tmp_path)]
+    environment = {**os.environ, "PYTHONPATH": str(root)}
+    progress = tmp_path / "checkpoints" / "print" / "last" / "progress.json"
+    process = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
+    while not progress.is_file() or read_json(progress)["step"] < 4:
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    assert not (tmp_path / "leg").exists()
+    subprocess.run(command, env=environment, check=True, stderr=subprocess.DEVNULL)
+    assert (tmp_path / "leg" / "model.safetensors").read_bytes() == (trained / "model.safetensors").read_bytes()

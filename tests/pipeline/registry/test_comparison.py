@@ -1,0 +1,148 @@
+"""What the gate's scores refuse: models that find nothing, that are worse on what both know, that drift downwards."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from multiner.pipeline.config.settings import load_params
+from multiner.pipeline.core.document import Document, Span, from_words
+from multiner.pipeline.core.files import write_json
+from multiner.pipeline.evaluation.behaviour import load_cases
+from multiner.pipeline.inference import isolated_process as fresh
+from multiner.pipeline.registry.gate import judgement as gate
+from multiner.pipeline.registry.gate.comparison import Best, basis_hash
+
+NEWS, WNUT17 = ["PER", "LOC", "ORG", "MISC"], ["person", "location", "corporation", "group", "creative-work", "product"]
+Found = list[Span]
+
+
+def documents(label: str = "PER") -> dict[str, list[Document]]:
+    """Fifty documents with two gold spans each."""
+    gold = [Span(0, 1, label), Span(2, 3, label)]
+    return {"c": [from_words(str(n), [["A", "b", "C", "d", "E", "f"]], gold) for n in range(50)]}
+
+
+class Models:
+    """Models that find the same in every document and nothing in the texts they are asked."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.found: dict[Path, Found | list[Found]] = {}
+        self.predicted: list[str] = []
+
+    def make(self, name: str, types: list[str], found: Found | list[Found]) -> Path:
+        model = self.folder / name
+        write_json(model / "artifacts" / "ensemble.json", {"language": "en", "types": types, "members": []})
+        self.found[model] = found
+        return model
+
+    def predict(self, model: Path, asked: list[Document]) -> list[Found]:
+        self.predicted.append(model.name)
+        found = self.found[model]
+        return found if found and isinstance(found[0], list) else [found] * len(asked)
+
+
+@pytest.fixture
+def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Models:
+    made = Models(tmp_path)
+
+    def ask(model: Path, texts: list[str], repeats: int = 3) -> fresh.Answers:
+        return fresh.Answers([{"entities": []} for _ in texts], [1.0] * len(texts), 1.0)
+
+    monkeypatch.setattr(fresh, "ask", ask)
+    monkeypatch.setattr(fresh, "predict", made.predict)
+    return made
+
+
+@pytest.fixture
+def rules(root: Path) -> dict:
+    """The project's own, for a model of types that the golden samples do not carry."""
+    return load_params(root, "cpu")["promotion"] | {"golden_share": 0, "bootstrap": 200}
+
+
+def judge(challenger: Path, champion: Path | None, rules: dict, types: list[str], **more: object) -> gate.GateVerdict:
+    gold = documents("person" if types == WNUT17 else "PER")
+    options = rules | ({"min_behaviour": None} if types != WNUT17 else {}) | more.pop("options", {})
+    return gate.judge(challenger, champion, gold, language="en", types=types, options=options, seed=13, **more)
+
+
+def test_a_first_model_that_finds_nothing_is_refused_for_good(models: Models, rules: dict) -> None:
+    verdict = judge(models.make("silent", WNUT17, []), None, rules, WNUT17)
+    assert (verdict.passed, verdict.final) == (False, True)
+    assert verdict.reasons == ["F1 on the gate half is 0.00, required is 30"]
+
+
+def test_a_silent_model_does_not_pass_for_want_of_a_comparable_champion(models: Models, rules: dict) -> None:
+    champion = models.make("champion", NEWS, [Span(0, 1, "PER")])
+    verdict = judge(models.make("silent", WNUT17, []), champion, rules, WNUT17)
+    assert not verdict.passed
+    assert "required is 30" in verdict.reasons[0]
+
+
+def test_a_champion_of_other_types_is_told_to_be_not_comparable(models: Models, rules: dict) -> None:
+    champion = models.make("champion", NEWS, [Span(0, 1, "PER")])
+    good = models.make("good", WNUT17, [Span(0, 1, "person"), Span(2, 3, "person")])
+    verdict = judge(good, champion, rules, WNUT17)
+    assert verdict.passed, verdict.reasons
+    assert any("not comparable: the champion knows other types (PER, LOC" in reason for reason in verdict.reasons)
+    assert "behaviour" not in verdict.details, "cases without names alone are none"
+    assert models.predicted == ["good"]
+    assert verdict.details["f1"] == {"challenger": 100.0}
+
+
+def test_cases_without_entities_count_only_beside_others() -> None:
+    assert load_cases("en", WNUT17) == []
+    assert any(not case.text.entities for case in load_cases("en", ["PER"]))
+
+
+def test_a_worse_model_is_refused_though_the_champion_knows_a_type_more(models: Models, rules: dict) -> None:
+    right = [Span(0, 1, "PER"), Span(2, 3, "PER")]
+    champion = models.make("champion", NEWS, [*right, Span(4, 5, "MISC")])
+    worse = models.make("worse", NEWS[:3], [right if n % 5 else right[:1] for n in range(50)])
+    verdict = judge(worse, champion, rules, NEWS[:3])
+    assert not verdict.passed
+    assert verdict.details["comparison"]["f1"]["champion"]["overall"] == 100.0, "MISC is no mistake of the champion's"
+    assert judge(models.make("equal", NEWS[:3], right), champion, rules, NEWS[:3]).passed
+
+
+def test_a_type_that_the_champion_does_not_know_makes_up_for_nothing(models: Models, rules: dict) -> None:
+    gold = {"c": [from_words(str(n), [["A", "b", "C"]], [Span(0, 1, "PER"), Span(2, 3, "MISC")]) for n in range(50)]}
+    champion = models.make("champion", ["PER"], [Span(0, 1, "PER")])
+    found = [[Span(0, 1, "PER")] * (n % 5 > 0) + [Span(2, 3, "MISC")] for n in range(50)]
+    worse = models.make("worse", ["PER", "MISC"], found)
+    options = rules | {"min_behaviour": None}
+    verdict = gate.judge(worse, champion, gold, language="en", types=["PER", "MISC"], options=options, seed=13)
+    assert not verdict.passed
+    assert verdict.details["comparison"]["types"] == ["PER"]
+    assert "champion" not in verdict.details["f1"], "it was not measured on all types"
+
+
+def test_many_small_steps_down_end_at_the_best_champion_before(models: Models, rules: dict) -> None:
+    right = [Span(0, 1, "PER"), Span(2, 3, "PER")]
+    found = [right if n else right[:1] for n in range(50)]  # F1 99.50
+    champion = models.make("champion", NEWS, found)
+    equal = models.make("challenger", NEWS, found)
+    best = Best("3", 100.7)
+    verdict = judge(equal, champion, rules, NEWS, best=best)
+    assert not verdict.passed
+    assert "1.20 points below that of version 3, the best champion before; allowed are 1" in verdict.reasons[0]
+    for options in ({"max_below_best": 1.5}, {"max_below_best": None}):
+        assert judge(equal, champion, rules, NEWS, best=best, options=options).passed
+    assert judge(equal, champion, rules, NEWS).passed
+
+
+def test_a_damaged_champion_is_no_verdict_on_the_challenger(models: Models, rules: dict) -> None:
+    champion = models.make("champion", NEWS, [])
+    (champion / "artifacts" / "ensemble.json").write_text('{"language": "en", "ty')
+    verdict = judge(models.make("good", NEWS, [Span(0, 1, "PER")]), champion, rules, NEWS)
+    assert (verdict.passed, verdict.final) == (False, False)
+    assert "the champion does not load" in verdict.reasons[0]
+
+
+def test_an_f1_belongs_to_documents_gold_and_types() -> None:
+    first = basis_hash(documents(), NEWS)
+    assert basis_hash(documents(), list(reversed(NEWS))) == first
+    assert basis_hash(documents(), NEWS[:3]) != first
+    assert basis_hash(documents("LOC"), NEWS) != first

@@ -1,0 +1,154 @@
+"""Who waits for whom: a rollback never for the gate; and no one silently or for ever."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from dataclasses import replace
+
+import pytest
+
+from multiner.pipeline.config.settings import overlay
+from multiner.pipeline.core.errors import NerError
+from multiner.pipeline.registry import (
+    champion,
+    promote,
+    register,
+    rollback,
+    store,
+)
+from multiner.pipeline.registry.gate import judgement as gate
+from multiner.pipeline.registry.gate import promotion
+from multiner.pipeline.registry.gate.comparison import Best
+from multiner.pipeline.registry.gate.promotion import best_before, f1_tag
+from multiner.pipeline.registry.gate.verdict import GateVerdict
+from multiner.pipeline.registry.store import exclusive, open_store
+
+
+def passed(f1: float = 90.0, **champion: float) -> GateVerdict:
+    return GateVerdict(True, ["no worse"], {"f1": {"challenger": f1} | champion})
+
+
+def test_a_held_lock_is_told_and_ends_in_an_error_that_names_the_holder(tmp_path, caplog, monkeypatch) -> None:  # noqa: ANN001
+    monkeypatch.setattr(store, "SILENT_SECONDS", 0)
+    path = tmp_path / "folder" / ".ner-en.lock"
+    with exclusive(path), pytest.raises(NerError, match=f"process {os.getpid()} still holds this lock") as caught:
+        with caplog.at_level(logging.WARNING), exclusive(path, 0.2):
+            raise AssertionError("two hold it")
+    assert caught.value.where == str(path)
+    assert [f"waiting for process {os.getpid()}" in record.getMessage() for record in caplog.records] == [True]
+    with exclusive(path, 0):
+        pass
+
+
+def test_who_waits_gets_the_lock_once_it_is_free(tmp_path) -> None:  # noqa: ANN001
+    path, got = tmp_path / "lock", threading.Event()
+
+    def wait() -> None:
+        with exclusive(path, 30):
+            got.set()
+
+    with exclusive(path):
+        waiting = threading.Thread(target=wait)
+        waiting.start()
+        assert not got.wait(0.3)
+    assert got.wait(30)
+    waiting.join()
+
+
+def test_an_unknown_language_is_named(workspace) -> None:  # noqa: ANN001
+    with pytest.raises(NerError, match="unknown language 'de'"):
+        promote(workspace, "de")
+
+
+@pytest.fixture
+def three(workspace, store, fill, empty_leg):  # noqa: ANN001, ANN201
+    """Versions 1 and 2 were champions in turn, 3 is challenger; nothing is loaded."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(gate, "judge", lambda *_, **__: passed())
+        for temperature in (1.0, 2.0):
+            fill(empty_leg, temperature=temperature)
+            register(workspace, "en")
+            assert promote(workspace, "en").promoted
+    fill(empty_leg, temperature=3.0)
+    assert register(workspace, "en").version == "3"
+    return workspace
+
+
+@pytest.mark.slow
+def test_a_rollback_goes_through_while_the_gate_works_and_the_challenger_is_judged_anew(three, monkeypatch) -> None:  # noqa: ANN001
+    monkeypatch.setattr(store, "LOCK_SECONDS", 0)
+    judged_against = []
+
+    def judge(_, champion_folder, *__, **___):  # noqa: ANN001, ANN202
+        judged_against.append(champion_folder)
+        if len(judged_against) == 1:
+            assert rollback(three, "en") == "1"
+        return GateVerdict(len(judged_against) == 1, ["better than version 2, worse than version 1"])
+
+    monkeypatch.setattr(gate, "judge", judge)
+    done = promote(three, "en")
+    assert (done.promoted, done.champion) == (False, "1")
+    assert champion(three, "en").version == "1"
+    assert len(set(judged_against)) == 2
+    client = open_store(three)
+    run_id = client.get_model_version("ner-en", "3").run_id
+    assert [item.path for item in client.list_artifacts(run_id, "gate")] == ["gate/version-3-against-1.json"]
+
+
+@pytest.mark.slow
+def test_a_champion_that_keeps_changing_ends_the_attempts(three, monkeypatch) -> None:  # noqa: ANN001
+    turns = iter("1212")
+
+    def judge(*_, **__) -> GateVerdict:
+        rollback(three, "en", next(turns))
+        return passed()
+
+    monkeypatch.setattr(gate, "judge", judge)
+    with pytest.raises(NerError, match="changed 3 times"):
+        promote(three, "en")
+    assert champion(three, "en").version == "1"
+    assert next(turns) == "2", "three attempts were made"
+
+
+@pytest.mark.slow
+def test_a_second_promotion_waits_for_the_first_ones_gate(three, monkeypatch) -> None:  # noqa: ANN001
+    monkeypatch.setattr(promotion, "GATE_SECONDS", 0)
+
+    def judge(*_, **__) -> GateVerdict:
+        with pytest.raises(NerError, match="still holds this lock"):
+            promote(three, "en")
+        return passed()
+
+    monkeypatch.setattr(gate, "judge", judge)
+    assert promote(three, "en").promoted
+
+
+@pytest.mark.slow
+def test_the_best_champion_before_is_found_by_the_versions_tags(three, monkeypatch) -> None:  # noqa: ANN001
+    seen = []
+
+    def judge(*_, best: Best | None, **__) -> GateVerdict:
+        seen.append(best)
+        return replace(passed(88.0, champion=89.0), passed=False)
+
+    monkeypatch.setattr(gate, "judge", judge)
+    promote(three, "en")
+    assert seen == [Best("1", 90.0)], "of those before the champion"
+    client = open_store(three)
+    basis = next(tag for tag in client.get_model_version("ner-en", "3").tags if tag.startswith("gate.f1."))
+    assert client.get_model_version("ner-en", "3").tags[basis] == "88.0"
+    assert client.get_model_version("ner-en", "2").tags[basis] == "89.0", "measured again, beside the challenger"
+    promote(three, "en")
+    assert len(seen) == 1, "the verdict stands"
+    rules = overlay(three.params, {"promotion": {"max_below_best": 5}})
+    promote(replace(three, params=rules), "en")
+    assert len(seen) == 2
+
+    client.set_model_version_tag("ner-en", "1", "ner.rolled_back", "2026-01-01T00:00:00+00:00")
+    digest = basis.removeprefix("gate.f1.")
+    assert f1_tag(digest) == basis
+    assert best_before(client, "ner-en", digest, "2") is None, "a version rolled back is no yardstick"
+    assert best_before(client, "ner-en", digest, "1") == Best("2", 89.0)
+    assert best_before(client, "ner-en", "0" * 64, None) is None, "other documents, other figures"

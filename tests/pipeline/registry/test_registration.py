@@ -1,0 +1,159 @@
+"""Registration: what a run holds, once per fingerprint, and nothing left of a call that was killed."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from multiner.pipeline import annotate
+from multiner.pipeline.core.errors import NerError
+from multiner.pipeline.core.files import read_json, write_json
+from multiner.pipeline.registry import champion, register, registration
+from multiner.pipeline.registry.champions import model_folder, version_info
+from multiner.pipeline.registry.lineage import ENTRY_POINTS
+from multiner.pipeline.registry.registration import alias_version
+from multiner.pipeline.registry.store import open_store
+
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("store")]
+
+
+def artifacts(client, run_id: str, path: str | None = None) -> set[str]:  # noqa: ANN001
+    found = set()
+    for item in client.list_artifacts(run_id, path):
+        found |= artifacts(client, run_id, item.path) if item.is_dir else {item.path}
+    return found
+
+
+def test_a_run_carries_everything_and_the_model_no_pickle(workspace, fill, empty_leg, monkeypatch) -> None:  # noqa: ANN001
+    monkeypatch.setenv("AIRFLOW_CTX_DAG_RUN_ID", "manual__1")
+    fill(empty_leg)
+    done = register(workspace, "en")
+    assert (done.name, done.version, done.created) == ("ner-en", "1", True)
+    client = open_store(workspace)
+    run = client.get_run(done.run_id)
+
+    assert run.info.status == "FINISHED"
+    assert run.data.params["transformer.epochs"] == "3"
+    assert run.data.metrics["wnut17/test/ensemble/PER/f1"] == 95.0
+    assert [point.step for point in client.get_metric_history(done.run_id, "transformer/loss")] == [10, 20]
+    assert run.data.tags["airflow_run_id"] == "manual__1"
+    assert run.data.tags["data_hash"] == "d" * 64
+    assert len(run.data.tags["lock_hash"]) == 64
+    digests = {each.dataset.name: each.dataset.digest for each in run.inputs.dataset_inputs}
+    assert digests == {"conll2003": "ab" * 16 + ".dir", "wnut17": "ab" * 16 + ".dir"}
+    found = artifacts(client, done.run_id)
+    assert {
+        "card.md",
+        "data/summary.json",
+        "en.json",
+        "history/transformer/history.json",
+        "lineage/data/raw/conll2003.dvc",
+        "lineage/dvc.lock",
+        "lineage/params.yaml",
+        "lineage/requirements.lock",
+        "plots/curve.png",
+        "report/report-public.html",
+        "validation/docs/index.html",
+    } <= found
+    assert not any("index.html" in path for path in found if path.startswith("report"))
+
+    folder = model_folder(version_info(client, "ner-en", "1"))
+    files = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    assert {"model.py", "artifacts/ensemble.json", "artifacts/transformer/weights.bin"} <= files
+    assert {
+        "code/pipeline/ensemble/model.py",
+        "code/pipeline/inference/documents.py",
+        "code/pipeline/inference/pyfunc.py",
+    } <= files
+    assert not [name for name in files if name.endswith((".pkl", ".pickle", ".pyc", ".pt"))]
+    example = json.loads((folder / "serving_input_example.json").read_text())
+    assert example["dataframe_split"]["columns"] == ["text"]
+    pinned = {line.partition("==")[0] for line in (folder / "requirements.txt").read_text().splitlines()}
+    assert {"onnxruntime", "spacy", "tokenizers"} <= pinned
+    assert not pinned & {"torch", "transformers", "safetensors"}
+    assert alias_version(client, "ner-en", "challenger") == "1"
+    assert champion(workspace, "en") is None
+
+
+def test_the_same_outputs_are_registered_once(workspace, fill, empty_leg) -> None:  # noqa: ANN001
+    fill(empty_leg)
+    first = register(workspace, "en")
+    again = register(workspace, "en")
+    assert (again.version, again.run_id, again.created) == (first.version, first.run_id, False)
+    fill(empty_leg, temperature=2.0)
+    other = register(workspace, "en")
+    assert (other.version, other.created) == ("2", True)
+    fill(empty_leg)
+    assert register(workspace, "en").version == "1"
+
+
+@pytest.mark.parametrize("moment", ["model", "end"])
+def test_a_killed_call_leaves_nothing_behind(workspace, fill, empty_leg, monkeypatch, moment: str) -> None:  # noqa: ANN001
+    class Killed(BaseException):
+        pass
+
+    real = registration.log_model
+
+    def killed(*arguments):  # noqa: ANN202
+        if moment == "end":
+            real(*arguments)
+        raise Killed
+
+    fill(empty_leg)
+    with monkeypatch.context() as patch:
+        patch.setattr(registration, "log_model", killed)
+        with pytest.raises(Killed):
+            register(workspace, "en")
+    done = register(workspace, "en")
+    assert done.created
+    client = open_store(workspace)
+    assert [version.run_id for version in client.search_model_versions("name = 'ner-en'")] == [done.run_id]
+    assert [run.info.run_id for run in client.search_runs([done.experiment_id])] == [done.run_id]
+    assert len(client.search_logged_models([done.experiment_id])) == 1
+    folders = {path.name for path in (workspace.paths.mlruns / "artifacts" / "ner-en").iterdir()}
+    assert folders == {done.run_id, "models"}
+    assert not list(workspace.paths.mlruns.glob(".*.tmp"))
+    assert len(list((workspace.paths.mlruns / "artifacts" / "ner-en" / "models").glob("*/artifacts"))) == 1
+
+
+def test_a_missing_output_is_named(workspace, fill, empty_leg) -> None:  # noqa: ANN001
+    fill(empty_leg)
+    workspace.paths.ensemble("en").unlink()
+    with pytest.raises(NerError, match="dvc repro") as caught:
+        register(workspace, "en")
+    assert caught.value.where.endswith("ensemble.json")
+    assert not (workspace.paths.mlruns / "artifacts").exists()
+
+
+def test_figures_of_another_model_are_not_put_on_this_ones_card(workspace, fill, empty_leg) -> None:  # noqa: ANN001
+    fill(empty_leg)
+    paths = workspace.paths
+    metrics = read_json(paths.metrics("en"))
+    write_json(paths.metrics("en"), {key: value for key, value in metrics.items() if key != "model_hash"})
+    with pytest.raises(NerError, match="do not say which model") as caught:
+        register(workspace, "en")
+    assert caught.value.remedy == "Run: dvc repro evaluate@en"
+    write_json(paths.metrics("en"), metrics)
+    write_json(paths.ensemble("en"), read_json(paths.ensemble("en")) | {"members": []})
+    with pytest.raises(NerError, match=r"another model: since they were taken, ensemble\.json changed") as caught:
+        register(workspace, "en")
+    assert caught.value.where == str(paths.metrics("en"))
+    (paths.leg("en", "transformer") / "weights.bin").write_bytes(b"other")
+    with pytest.raises(NerError, match=r"ensemble\.json, the leg transformer changed"):
+        register(workspace, "en")
+    assert not (paths.mlruns / "artifacts").exists()
+
+
+def test_a_cut_ensemble_is_named(workspace, fill, empty_leg) -> None:  # noqa: ANN001
+    fill(empty_leg)
+    file = workspace.paths.ensemble("en")
+    file.write_text(file.read_text()[:40])
+    for attempt in (lambda: register(workspace, "en"), lambda: annotate.load(workspace, "en", None)):
+        with pytest.raises(NerError, match="damaged") as caught:
+            attempt()
+        assert caught.value.where == str(file)
+
+
+def test_the_frozen_code_is_the_projects() -> None:
+    assert all(path.is_file() for path in ENTRY_POINTS)

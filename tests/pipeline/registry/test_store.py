@@ -1,0 +1,55 @@
+"""The store: its address, names by profile, the write-ahead log, and a workspace that was moved."""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from multiner.pipeline.registry import store
+from multiner.pipeline.registry.store import (
+    model_name,
+    open_experiment,
+    open_store,
+    tracking_uri,
+)
+
+
+@pytest.mark.parametrize(
+    ("profile", "name"), [("cpu", "ner-ru"), ("bert", "ner-ru"), ("smoke", "ner-ru-smoke"), ("demo", "ner-ru-demo")]
+)
+def test_trial_profiles_have_models_of_their_own(workspace, profile: str, name: str) -> None:  # noqa: ANN001
+    assert model_name(replace(workspace, params=workspace.params | {"profile": profile}), "ru") == name
+
+
+def test_the_environment_names_another_store(workspace, monkeypatch) -> None:  # noqa: ANN001
+    assert tracking_uri(workspace) == f"sqlite:///{workspace.root}/mlruns/mlflow.db"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://mlflow.example:5000")
+    assert tracking_uri(workspace) == "http://mlflow.example:5000"
+
+
+def test_local_path() -> None:
+    assert store.local_path("file:///a%20b/c") == Path("/a b/c")
+    assert store.local_path("s3://bucket/c") is None
+
+
+@pytest.mark.slow
+def test_database_is_in_wal_mode_and_artifacts_follow_a_move(workspace) -> None:  # noqa: ANN001
+    client = open_store(workspace)
+    with sqlite3.connect(store.database(workspace)) as connection:
+        assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    experiment = open_experiment(client, workspace, "en")
+    assert open_experiment(client, workspace, "en") == experiment
+    run = client.create_run(experiment)
+    client.log_text(run.info.run_id, "kept", "note.txt")
+    assert (workspace.paths.mlruns / "artifacts" / "ner-en" / run.info.run_id).is_dir()
+
+    moved = replace(workspace, root=workspace.root.with_name("moved & away"))
+    workspace.root.rename(moved.root)
+    client = open_store(moved)
+    address = client.get_run(run.info.run_id).info.artifact_uri
+    assert store.local_path(address) == moved.paths.mlruns / "artifacts" / "ner-en" / run.info.run_id / "artifacts"
+    assert (store.local_path(address) / "note.txt").read_text() == "kept"
+    assert not workspace.root.exists()

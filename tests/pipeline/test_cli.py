@@ -1,0 +1,199 @@
+"""The command line: every stage is there and explains itself; errors are clear and never a stack trace."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from multiner.pipeline import cli, registry
+from multiner.pipeline.core.environment import quiet_environment
+from multiner.pipeline.core.errors import NerError
+from multiner.pipeline.registry.lineage import PACKAGE, code_closure
+
+NER = Path(sys.executable).parent / "ner"
+STAGES = [
+    "pull",
+    "validate",
+    "prepare",
+    "encoder",
+    "vectors",
+    "train",
+    "export",
+    "out-of-fold",
+    "ensemble",
+    "evaluate",
+    "annotate",
+    "register",
+    "promote",
+]
+SYSTEM = ["run", "up", "down", "status", "deploy", "rollback", "predict", "readme", "behave"]
+
+
+def ner(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    env = {name: value for name, value in quiet_environment(**environment).items() if name != "NER_ROOT"}
+    return subprocess.run([NER, *arguments], cwd=cwd, env=env, capture_output=True, text=True, check=False)
+
+
+def test_help_lists_every_command(root: Path) -> None:
+    done = ner("--help", cwd=root)
+    assert done.returncode == 0
+    listed = {line.split()[0] for line in done.stdout.splitlines() if line.startswith("  ") and line.split()}
+    assert listed >= {*STAGES, *SYSTEM}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", [*STAGES, *SYSTEM])
+def test_each_command_explains_itself(root: Path, command: str) -> None:
+    done = ner(command, "--help", cwd=root)
+    assert done.returncode == 0
+    assert len(done.stdout.split("Options:")[0].split()) > 6, done.stdout
+
+
+def test_outside_a_workspace(tmp_path: Path) -> None:
+    done = ner("prepare", "--language", "en", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "no workspace found" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_an_unknown_language_and_option(root: Path) -> None:
+    done = ner("prepare", "--language", "xx", cwd=root)
+    assert done.returncode == 1
+    assert "unknown language 'xx'" in done.stderr
+    done = ner("prepare", "--langauge", "en", cwd=root)
+    assert done.returncode == 2
+    assert "No such option" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(("transient", "code"), [(False, 1), (True, 75)])
+def test_the_exit_code_tells_what_may_pass_by_itself(
+    root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, transient: bool, code: int
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise NerError("cannot be reached", transient=transient)
+
+    monkeypatch.chdir(root)
+    monkeypatch.setattr("multiner.pipeline.corpora.pull.pull", fail)
+    monkeypatch.setattr(sys, "argv", ["ner", "pull"])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == code
+    assert "cannot be reached" in capsys.readouterr().err
+
+
+def promotion(**fields: object) -> registry.Promotion:
+    return registry.Promotion("ner-en", "2", "1", False, ["latency: the slowest golden sample took 2500 ms"], **fields)
+
+
+@pytest.mark.parametrize(("final", "code"), [(True, 0), (False, 75)])
+def test_a_gate_that_could_not_judge_is_no_regular_end(
+    root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, final: bool, code: int
+) -> None:
+    monkeypatch.chdir(root)
+    monkeypatch.setattr("multiner.pipeline.registry.promote", lambda *_: promotion(final=final))
+    monkeypatch.setattr(sys, "argv", ["ner", "promote", "--language", "en"])
+    ended = 0
+    try:
+        cli.main()
+    except SystemExit as error:
+        ended = error.code
+    assert ended == code
+    said = capsys.readouterr()
+    assert "latency" in said.out
+    assert "the champion stays" in (said.err if code else said.out)
+
+
+@pytest.mark.parametrize(("champion", "said"), [(None, "there is no champion yet"), ("1", "the champion stays")])
+def test_a_refused_challenger_leaves_the_champion_if_there_is_one(
+    monkeypatch: pytest.MonkeyPatch, root: Path, champion: str | None, said: str
+) -> None:
+    refused = registry.Promotion("ner-en", "2", champion, False, ["too bad"])
+    monkeypatch.setattr(registry, "promote", lambda *_: refused)
+    monkeypatch.setenv("NER_ROOT", str(root))
+    done = CliRunner().invoke(cli.promote, ["--language", "en"])
+    assert done.output.splitlines()[0] == "too bad"
+    assert said in done.output.splitlines()[1]
+
+
+def test_a_broken_parameter_file(root: Path, tmp_path: Path) -> None:
+    (tmp_path / "params").mkdir()
+    (tmp_path / "dvc.yaml").touch()
+    (tmp_path / "params.yaml").write_text("profile: cpu\nseed: {1\n")
+    done = ner("prepare", "--language", "en", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "params.yaml:" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_mistakes_in_parameters_stop_a_command_before_any_work(root: Path, tmp_path: Path) -> None:
+    shutil.copytree(root / "params", tmp_path / "params")
+    shutil.copyfile(root / "dvc.yaml", tmp_path / "dvc.yaml")
+    text = (root / "params.yaml").read_text(encoding="utf-8").replace("weight_step: 0.1", "weight_step: 0")
+    text = text.replace("min_difference_corpus:", "min_difference_corpora:")
+    (tmp_path / "params.yaml").write_text(text, encoding="utf-8")
+    done = ner("prepare", "--language", "en", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert "ensemble.weight_step: 0 should be" in done.stderr
+    assert "did you mean min_difference_corpus?" in done.stderr
+    assert not (tmp_path / "data").exists()
+
+
+def test_help_does_not_wait_for_the_schema() -> None:
+    code = "import sys, multiner.pipeline.cli; sys.exit('pydantic' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_every_stage_of_the_graph_is_a_command(root: Path) -> None:
+    graph = yaml.safe_load((root / "dvc.yaml").read_text(encoding="utf-8"))
+    for name, stage in graph["stages"].items():
+        words = stage.get("do", stage)["cmd"].split()
+        assert words[0] == "ner"
+        assert words[1] in STAGES, name
+
+
+ASIDE = re.compile(  # parameters are tracked by their values; the others change no result
+    r"pipeline/(config/.*|corpora/.*|cli\.py|core/(cancellation|errors|files|progress|single_writer|environment|dvc_locks)\.py"
+    r"|models/base\.py)|(.*/)?__init__\.py"
+)
+TRAINING = re.compile(
+    r"pipeline/models/(transformer/(checkpoint|encoders|examples|network|training)|spacy/(training|vectors)"
+    r"|pretrained/installation)\.py"
+)
+
+
+@pytest.mark.parametrize(
+    ("stage", "entry", "aside"),
+    [
+        ("ensemble", "ensemble/fit.py", TRAINING),
+        ("evaluate", "evaluation/stage.py", re.compile("nothing")),
+    ],
+)
+def test_a_stage_depends_on_the_code_that_its_result_follows_from(
+    root: Path, stage: str, entry: str, aside: re.Pattern[str]
+) -> None:
+    """A change there must not leave old figures standing beside new answers."""
+    graph = yaml.safe_load((root / "dvc.yaml").read_text(encoding="utf-8"))
+    deps = graph["stages"][stage]["do"]["deps"]
+    modules = [path.relative_to(PACKAGE).as_posix() for path in code_closure([PACKAGE / "pipeline" / entry])]
+    needed = [path for path in modules if not ASIDE.fullmatch(path) and not aside.fullmatch(path)]
+    assert len(needed) > 10
+    assert not [path for path in needed if not any(path == dep or path.startswith(f"{dep}/") for dep in deps)]
+
+
+def test_the_graph_depends_on_files_that_are_there(root: Path) -> None:
+    graph = yaml.safe_load((root / "dvc.yaml").read_text(encoding="utf-8"))
+    for stage in graph["stages"].values():
+        for path in stage.get("do", stage)["deps"]:
+            if path.startswith("pipeline/"):
+                assert (root / path).exists(), path
+    assert os.access(root / ".ci" / "run", os.X_OK)

@@ -1,0 +1,398 @@
+"""The Python client: against a scripted transport, the gateway's own application, and over sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import uvicorn
+from hypothesis import given
+from hypothesis import strategies as st
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from multiner import AsyncClient, Client, ServiceError
+from multiner.serving.client.batching import Batcher
+from multiner.serving.client.retry import Retry
+from multiner.serving.http.payload import Limits, Offer, parse_request
+from multiner.serving.http.problems import Problem
+
+NAMES = {"Ingrid Halvorsen": "PER", "Oslo": "LOC", "Анна Ветрова": "PER", "Архангельске": "LOC"}
+MODEL = {"name": "ner", "version": "3"}
+Answer = Callable[[httpx.Request], httpx.Response]
+
+
+def found(text: str) -> dict[str, Any]:
+    matches = re.finditer("|".join(NAMES), text)
+    entities = [
+        {"start": m.start(), "end": m.end(), "text": m.group(), "label": NAMES[m.group()], "score": 0.5, "new": 1}
+        for m in matches
+    ]
+    return {"language": "ru" if "А" in text else "en", "model": MODEL, "entities": entities, "flags": []}
+
+
+def answer(request: httpx.Request) -> httpx.Response:
+    return httpx.Response(200, json={"results": [found(text) for text in json.loads(request.content)["text"]]})
+
+
+def problem(status: int, where: str | None = None, **headers: str) -> httpx.Response:
+    body = Problem(status, "some", "Some problem", "It went wrong.", where=where).to_json("id-7")
+    return httpx.Response(status, json=body, headers=headers)
+
+
+class Script:
+    """A transport that answers with what it was given, then as a gateway does; keeps the requests."""
+
+    def __init__(self, *script: httpx.Response | Exception, then: Answer = answer) -> None:
+        self.script = list(script)
+        self.then = then
+        self.requests: list[httpx.Request] = []
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        self.requests.append(request)
+        step = self.script.pop(0) if self.script else self.then(request)
+        if isinstance(step, Exception):
+            raise step
+        return step
+
+    async def later(self, request: httpx.Request) -> httpx.Response:
+        return self(request)
+
+    @property
+    def sizes(self) -> list[int]:
+        return [len(json.loads(request.content)["text"]) for request in self.requests]
+
+    def client(self, **settings: Any) -> Client:
+        return Client("http://gateway", http=httpx.Client(transport=httpx.MockTransport(self)), **settings)
+
+    def async_client(self, **settings: Any) -> AsyncClient:
+        http = httpx.AsyncClient(transport=httpx.MockTransport(self.later))
+        return AsyncClient("http://gateway", http=http, **settings)
+
+
+@pytest.fixture
+def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The waits asked for, none of which takes place."""
+    made: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        made.append(seconds)
+
+    monkeypatch.setattr("multiner.serving.client.blocking.time.sleep", made.append)
+    monkeypatch.setattr("multiner.serving.client.asynchronous.asyncio.sleep", sleep)
+    return made
+
+
+def test_a_text_gets_a_result_and_texts_a_list_in_their_order() -> None:
+    client = Script().client(batch=2)
+    result = client.entities("🙂 Oslo")
+    assert [(e.start, e.end, e.text, e.label, e.score, e.extra) for e in result.entities] == [
+        (2, 6, "Oslo", "LOC", 0.5, {"new": 1})
+    ]
+    assert (result.text, result.language, result.model.version) == ("🙂 Oslo", "en", "3")
+    texts = [f"{n} Oslo" for n in range(5)]
+    assert [each.text for each in client.entities(texts)] == texts
+    assert client.entities([]) == []
+
+
+def test_what_is_not_asked_for_is_not_sent() -> None:
+    script = Script()
+    client = script.client()
+    client.entities("a")
+    client.entities("a", "en", min_score=0.0, types="PER")
+    client.entities("a", types=("PER", "LOC"), tokens=True)
+    assert [json.loads(request.content) for request in script.requests] == [
+        {"text": ["a"], "language": "auto"},
+        {"text": ["a"], "language": "en", "min_score": 0.0, "types": ["PER"]},
+        {"text": ["a"], "language": "auto", "types": ["PER", "LOC"], "tokens": True},
+    ]
+
+
+def test_surrogates_pass_with_their_offsets() -> None:
+    text = "\ud83d\ude42 \ud800 Oslo"  # a pair as two code points, which JSON would join to one
+    (entity,) = Script().client().entities(text).entities
+    assert (entity.start, entity.end, entity.text) == (5, 9, "Oslo")
+
+
+def test_a_stream_reads_no_further_than_a_batch() -> None:
+    read = 0
+
+    def texts() -> Iterator[str]:
+        nonlocal read
+        while True:
+            read += 1
+            yield f"text {read}"
+
+    stream = Script().client(batch=8).stream(texts())
+    assert [next(stream).text for _ in range(9)] == [f"text {n}" for n in range(1, 10)]
+    assert read == 16
+
+
+@given(st.lists(st.text(max_size=30)), st.integers(1, 5), st.integers(0, 40))
+def test_batches_keep_every_text_and_the_limits(texts: list[str], most: int, characters: int) -> None:
+    made = list(Batcher(most, characters).batches(texts))
+    assert [text for batch in made for text in batch] == texts
+    assert all(0 < len(batch) <= most for batch in made)
+    assert all(len(batch) == 1 or sum(map(len, batch)) <= characters for batch in made)
+
+
+def test_the_defaults_are_the_gateways_limits(root: Path) -> None:
+    import yaml
+
+    limits = yaml.safe_load((root / "params.yaml").read_text(encoding="utf-8"))["serving"]
+    with Client() as client:
+        assert (client.batch, client.characters) == (limits["max_texts"], limits["max_characters"])
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_busy_gateway_is_asked_again_when_it_said(status: int, waits: list[float]) -> None:
+    script = Script(problem(status, **{"Retry-After": "7"}), problem(status))
+    assert script.client(retries=2).entities("Oslo").entities[0].label == "LOC"
+    assert 7 <= waits[0] <= 7.5
+    assert 0 <= waits[1] <= 1
+
+
+def test_retry_after_may_be_a_date() -> None:
+    retry = Retry(1, 60)
+    date = time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime(time.time() + 20))
+    wait = retry.wait(0, problem(503, **{"Retry-After": date}))
+    assert wait is not None
+    assert 15 < wait < 21
+    assert (retry.wait(0, problem(503, **{"Retry-After": "soon"})) or 0) <= 0.5
+
+
+def test_waits_double_and_differ(waits: list[float]) -> None:
+    retry = Retry(99, 4.0)
+    lost = httpx.ConnectError("refused")
+    longest = [max(retry.wait(attempt, lost) or 0 for _ in range(300)) for attempt in (0, 1, 2, 3, 50)]
+    assert longest == pytest.approx([0.5, 1, 2, 4, 4], rel=0.2)
+    assert retry.wait(3, lost) != retry.wait(3, lost)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "sent"),
+    [
+        (problem(422, "/language"), 1),
+        (problem(400), 1),
+        (problem(502), 1),
+        (problem(504), 1),
+        (httpx.ReadTimeout("slow"), 1),
+        (problem(503, **{"Retry-After": "90"}), 1),
+        (problem(503), 3),
+        (httpx.ConnectError("refused"), 3),
+        (httpx.RemoteProtocolError("disconnected"), 3),
+    ],
+)
+def test_only_what_may_pass_is_asked_again(outcome: Any, sent: int, waits: list[float]) -> None:
+    script = Script(*[outcome] * 3)
+    with pytest.raises(ServiceError):
+        script.client(retries=2).entities("Oslo")
+    assert len(script.requests) == sent
+    assert len(waits) == sent - 1
+
+
+def test_errors_carry_the_problem_details() -> None:
+    with pytest.raises(ServiceError) as raised:
+        Script(problem(422, "/language")).client().entities("a")
+    error = raised.value
+    assert (error.status, error.type, error.title) == (422, "urn:ner:problem:some", "Some problem")
+    assert (error.detail, error.where, error.request_id) == ("It went wrong.", "/language", "id-7")
+    assert str(error) == "http://gateway: 422: It went wrong. (at /language)"
+
+
+@pytest.mark.parametrize(
+    ("response", "status"),
+    [
+        (httpx.Response(200, text="<html>"), 200),
+        (httpx.Response(200, json=[1]), 200),
+        (httpx.Response(200, json={"results": []}), 200),
+        (httpx.Response(200, json={"results": [{"entities": []}]}), 200),
+        (httpx.Response(200, json={"results": [{"language": "en", "model": MODEL, "entities": [5]}]}), 200),
+        (httpx.Response(502, text="<html>Bad gateway"), 502),
+        (httpx.Response(307, headers={"location": "/elsewhere"}), 307),
+    ],
+)
+def test_other_servers_answers_are_errors_too(response: httpx.Response, status: int) -> None:
+    with pytest.raises(ServiceError) as raised:
+        Script(response).client().entities("a")
+    assert raised.value.status == status
+
+
+def test_an_entity_that_is_not_where_the_answer_says_is_refused() -> None:
+    wrong = found("Oslo") | {"entities": [{"start": 0, "end": 3, "text": "Osl", "label": "LOC"}]}
+    with pytest.raises(ServiceError, match="not that of a gateway"):
+        Script(httpx.Response(200, json={"results": [wrong]})).client().entities("Bergen")
+
+
+def test_no_address_at_all() -> None:
+    for address in ("nonsense", "http://[bad"):
+        with pytest.raises(ServiceError, match="no answer") as raised:
+            Client(address).entities("a")
+        assert raised.value.status is None
+
+
+def at_most(texts: int) -> Answer:
+    def limited(request: httpx.Request) -> httpx.Response:
+        asked = json.loads(request.content)["text"]
+        if len(asked) > texts:
+            return problem(413, "/text")
+        if "LONG" in asked:
+            return problem(413, "/text")
+        return problem(422, f"/text/{asked.index('BAD')}") if "BAD" in asked else answer(request)
+
+    return limited
+
+
+def test_a_batch_that_is_too_large_is_sent_in_halves() -> None:
+    script = Script(then=at_most(2))
+    texts = [f"{n} Oslo" for n in range(7)]
+    assert [result.text for result in script.client(batch=5).stream(texts)] == texts
+    assert script.sizes == [5, 2, 3, 1, 2, 2]
+
+
+@pytest.mark.parametrize("bad", ["LONG", "BAD"])
+def test_the_place_of_an_error_is_that_among_all_texts(bad: str) -> None:
+    texts = [*["Oslo"] * 12, bad, "Oslo"]
+    client = Script(then=at_most(3)).client(batch=5)
+    stream = client.stream(texts)
+    answered = []
+    with pytest.raises(ServiceError) as raised:
+        answered += (result.text for result in stream)
+    assert raised.value.where == "/text/12"
+
+
+def test_a_place_that_names_no_single_text_is_left_as_it_is() -> None:
+    client = Script(problem(422, "/text")).client()
+    with pytest.raises(ServiceError) as raised:
+        client.entities(["Oslo", "Oslo"])
+    assert raised.value.where == "/text"
+
+
+def test_models_and_health() -> None:
+    report = {"status": "down", "languages": {}}
+    script = Script(httpx.Response(200, json={"models": [{"language": "en"}]}), httpx.Response(503, json=report))
+    client = script.client()
+    assert client.models() == [{"language": "en"}]
+    assert client.health() == report
+    assert [request.url.path for request in script.requests] == ["/v1/models", "/health"]
+
+
+def test_the_async_twin(waits: list[float]) -> None:
+    async def texts() -> AsyncIterator[str]:
+        for n in range(5):
+            yield f"{n} Oslo"
+
+    async def main() -> None:
+        script = Script(problem(503, **{"Retry-After": "1"}), then=at_most(2))
+        async with script.async_client(batch=4) as client:
+            expected = [text async for text in texts()]
+            assert [result.text async for result in client.stream(texts())] == expected
+            assert [result.text for result in await client.entities(expected)] == expected
+            assert (await client.entities("Oslo")).entities[0].label == "LOC"
+            script.script = [httpx.Response(200, json={"models": []}), httpx.Response(503, json={"status": "down"})]
+            assert await client.models() == []
+            assert await client.health() == {"status": "down"}
+            script.script = [problem(422)]
+            with pytest.raises(ServiceError, match="422"):
+                await client.entities("Oslo")
+
+    asyncio.run(main())
+    assert len(waits) == 1
+    assert waits[0] >= 1
+
+
+def test_the_gateway_itself(harness: Any) -> None:
+    """Its limits are 4 texts and 1,000 characters here: the client's batches are larger."""
+
+    async def main() -> None:
+        made = harness(champions={"en": "1"})
+        async with made.client() as http:
+            client = AsyncClient("http://gateway", http=http, max_wait=10)
+            texts = [f"🙂 {n} Anna\ud800" for n in range(9)]
+            results = await client.entities(texts)
+            assert [[entity.text for entity in result.entities] for result in results] == [["Anna"]] * 9
+            assert results[0].entities[0].legs["transformer"]["label"] == "PER"
+            assert {model["language"] for model in await client.models()} == {"en", "ru"}
+            assert (await client.health())["status"] == "degraded"
+            for text, status, where in (("x" * 1001, 413, "/text/1"), ("Анна", 503, None)):
+                with pytest.raises(ServiceError) as raised:
+                    await client.entities(["Anna", text])
+                assert (raised.value.status, raised.value.where) == (status, where)
+                assert raised.value.request_id
+
+    asyncio.run(main())
+
+
+async def gateway(request: Request) -> Response:
+    try:
+        asked = parse_request(await request.body(), Offer(["en", "ru"], Limits(64, 100_000, 60)))
+    except Problem as refused:
+        return refused.response("id")
+    return JSONResponse({"results": [found(item.text) for item in asked]})
+
+
+@contextmanager
+def serving_on(listener: socket.socket, delay: float = 0) -> Iterator[None]:
+    """A fake gateway on a bound socket; it listens only after ``delay`` seconds: refused until then."""
+    app = Starlette(routes=[Route("/v1/entities", gateway, methods=["POST"])])
+    server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="off"))
+
+    def run() -> None:
+        time.sleep(delay)
+        server.run(sockets=[listener])
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        thread.join(timeout=10)
+        listener.close()
+
+
+def bound() -> tuple[socket.socket, str]:
+    listener = socket.socket()
+    listener.bind(("127.0.0.1", 0))
+    return listener, f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+
+def test_a_gateway_that_is_not_up_yet_is_waited_for() -> None:
+    listener, address = bound()
+    with pytest.raises(ServiceError, match="ner deploy") as raised:
+        Client(address, retries=0).entities("Oslo")
+    assert raised.value.status is None
+    with serving_on(listener, delay=0.3), Client(f"{address}/v1/entities", retries=30, max_wait=0.5) as client:
+        assert client.entities("Oslo").entities[0].text == "Oslo"
+
+
+def test_the_examples_of_the_documentation_run(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    section = (root / "docs" / "api.md").read_text(encoding="utf-8").split("## From Python")[1].split("\n## ")[0]
+    examples = re.findall(r"```python\n(.*?)```\n(?:```text\n(.*?)```)?", section, flags=re.S)
+    assert len(examples) == 2
+    listener, address = bound()
+    with serving_on(listener):
+        for code, output in examples:
+            exec(code.replace("http://127.0.0.1:8000", address), {})
+            assert capsys.readouterr().out == output
+
+
+def test_importing_the_client_imports_nothing_heavy() -> None:
+    heavy = {"spacy", "pandas", "numpy", "torch", "transformers", "mlflow", "fastapi", "starlette", "pydantic"}
+    code = f"import sys; from multiner import Client, AsyncClient, Result; print({heavy!r} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"

@@ -1,0 +1,160 @@
+"""MLflow's own protocol through the gateway."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import httpx
+import pytest
+
+from multiner.serving.gateway.routes.invocations import count
+from multiner.serving.http.payload import Limits
+
+JSON, CSV = "application/json", "text/csv"
+ROOM = Limits(10, 1000, 5)
+
+
+def ask(harness: Any, use: Callable[[httpx.AsyncClient, Any], Awaitable[Any]], **settings: Any) -> Any:
+    async def main() -> Any:
+        made = harness(**settings)
+        async with made.client() as client:
+            return await use(client, made)
+
+    return asyncio.run(main())
+
+
+def post(harness: Any, body: Any, media_type: str = JSON, language: str = "en", **settings: Any) -> httpx.Response:
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    path, headers = f"/v1/{language}/invocations", {"content-type": media_type}
+    return ask(harness, lambda client, _: client.post(path, content=content, headers=headers), **settings)
+
+
+@pytest.mark.parametrize(
+    ("body", "media_type"),
+    [
+        ({"inputs": ["Anna", "met Bo"]}, JSON),
+        ({"dataframe_split": {"columns": ["text"], "data": [["Anna"], ["met Bo"]]}}, JSON),
+        ({"dataframe_records": [{"text": "Anna"}, {"text": "met Bo"}]}, "Application/JSON; charset=utf-8"),
+        (b"text\nAnna\nmet Bo\n", CSV),
+    ],
+)
+def test_each_shape_is_passed_on_and_answered_as_mlflow_answers(harness: Any, body: Any, media_type: str) -> None:
+    response = post(harness, body, media_type)
+    assert response.status_code == 200
+    assert response.headers["content-type"] == JSON
+    assert response.headers["x-model"] == "ner-en/1"
+    found = [[entity["text"] for entity in each["entities"]] for each in response.json()["predictions"]]
+    assert found == [["Anna"], ["Bo"]]
+
+
+@pytest.mark.parametrize(
+    ("body", "media_type", "status", "kind"),
+    [
+        (b"{", JSON, 400, "malformed"),
+        (b"\xff", CSV, 400, "malformed"),
+        (b'text\n"open', CSV, 400, "malformed"),
+        ([], JSON, 422, "invalid"),
+        ({"text": ["Anna"]}, JSON, 422, "invalid"),
+        ({"inputs": ["a"], "dataframe_records": []}, JSON, 422, "invalid"),
+        ({"inputs": ["a"], "params": {"secret": 1}}, JSON, 422, "invalid"),
+        ({"inputs": ["\ud800"]}, JSON, 422, "invalid"),
+        ({"dataframe_split": ["a"]}, JSON, 422, "invalid"),
+        ({"dataframe_records": {"text": "a"}}, JSON, 422, "invalid"),
+        ({"inputs": [5, "secret"]}, JSON, 422, "invalid"),
+        ({"inputs": ["a"] * 5}, JSON, 413, "too-large"),
+        ({"inputs": ["a" * 1001]}, JSON, 413, "too-large"),
+        (b"text\n" + b"a\n" * 5, CSV, 413, "too-large"),
+        (b"x" * 50_000, JSON, 413, "too-large"),
+        (b"PAR1", "application/vnd.apache.parquet", 415, "media-type"),
+        ({"inputs": ["CRASH"]}, JSON, 502, "model-failed"),
+        ({"inputs": ["SLOW"]}, JSON, 504, "timeout"),
+        ({"inputs": ["DEAD"]}, JSON, 503, "no-model"),
+    ],
+)
+def test_errors_are_problems(harness: Any, body: Any, media_type: str, status: int, kind: str) -> None:
+    response = post(harness, body, media_type)
+    assert response.status_code == status
+    assert response.json()["type"] == f"urn:ner:problem:{kind}"
+    for told in ("Traceback", "/srv", "secret", "stack"):
+        assert told not in response.text
+
+
+def test_only_languages_that_there_are(harness: Any) -> None:
+    response = post(harness, {"inputs": []}, language="de")
+    assert response.status_code == 404
+    assert "en, ru" in response.json()["detail"]
+    assert post(harness, {"inputs": []}, language="ru", champions={"en": "1"}).status_code == 503
+
+
+READ = [
+    ({"inputs": ["a", "b"]}, 2),
+    ({"inputs": []}, 0),
+    ({"inputs": [{"text": "a"}, {"text": "b"}]}, 2),
+    ({"inputs": {"text": ["a", "b", "c"]}}, 3),
+    ({"inputs": {"text": ["a", "b"], "id": [1, 2]}}, 2),
+    ({"inputs": {"text": "a"}}, 1),
+    ({"instances": [{"text": "a"}, {"text": "b"}]}, 2),
+    ({"instances": {"text": ["a", "b"]}}, 2),
+    ({"dataframe_split": {"columns": ["text"], "data": []}}, 0),
+    ({"dataframe_split": {"columns": ["id", "text"], "index": [7, 8], "data": [[1, "a"], [2, None]]}}, 2),
+    ({"dataframe_records": [{"text": "a"}, {"text": None}, {}]}, 3),
+]
+
+
+@pytest.mark.parametrize(("body", "rows"), [*READ, (b'text\n"two\nlines"\nthree\n', 2), (b"", 0)])
+def test_rows_are_counted(body: Any, rows: int) -> None:
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    assert count(content, CSV if isinstance(body, bytes) else JSON, ROOM) == rows
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("body", "rows"), READ)
+def test_mlflow_reads_as_many_rows_of_texts(body: dict[str, Any], rows: int) -> None:
+    from mlflow.models.utils import _enforce_schema
+    from mlflow.pyfunc.scoring_server import infer_and_parse_data
+
+    from multiner.pipeline.inference.pyfunc import checked
+    from multiner.pipeline.registry.packaging import signature
+
+    schema = signature().inputs
+    read = _enforce_schema(infer_and_parse_data(body, schema), schema)["text"].tolist()
+    assert len(read) == rows
+    assert {checked(text, row) for row, text in enumerate(read)} <= {"a", "b", "c", ""}
+
+
+@pytest.mark.parametrize(
+    ("body", "where"),
+    [
+        ({"inputs": [["a"], ["b"]]}, "/inputs/0"),
+        ({"inputs": ["a", 5]}, "/inputs/1"),
+        ({"inputs": [None]}, "/inputs/0"),
+        ({"inputs": [{"text": ["a"]}]}, "/inputs/0/text"),
+        ({"inputs": "a"}, "/inputs"),
+        ({"inputs": {"text": {"0": "a", "1": "b"}}}, "/inputs/text"),
+        ({"inputs": {"text": ["a", ["b"]]}}, "/inputs/text/1"),
+        ({"inputs": {"text": "a", "id": [1, 2]}}, "/inputs"),
+        ({"inputs": {"text": ["a"], "id": {"0": 1}}}, "/inputs"),
+        ({"inputs": {"texts": ["a"]}}, "/inputs"),
+        ({"instances": [{"text": "a"}, {}]}, "/instances/1/text"),
+        ({"dataframe_records": ["a"]}, "/dataframe_records/0"),
+        ({"dataframe_records": [{"text": ["a"]}]}, "/dataframe_records/0/text"),
+        ({"dataframe_split": {"data": [["a"]]}}, "/dataframe_split/columns"),
+        ({"dataframe_split": {"columns": ["id", "text"], "data": [[1, "a"], [2, 3]]}}, "/dataframe_split/data/1/1"),
+        ({"dataframe_split": {"columns": ["text"], "data": [["a", "b"]]}}, "/dataframe_split/data/0"),
+        ({"dataframe_split": {"columns": ["text"], "index": [1, 2], "data": [["a"]]}}, "/dataframe_split/index"),
+    ],
+)
+def test_what_is_no_text_is_refused_with_its_place_and_does_not_reach_the_model(
+    harness: Any, body: dict[str, Any], where: str
+) -> None:
+    async def use(client: httpx.AsyncClient, made: Any) -> None:
+        slot = made.slot("en")
+        response = await client.post("/v1/en/invocations", json=body)
+        assert (response.status_code, response.json()["type"]) == (422, "urn:ner:problem:invalid")
+        assert response.json()["where"] == where
+        assert slot.seen == []
+
+    ask(harness, use)

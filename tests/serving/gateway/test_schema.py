@@ -1,0 +1,30 @@
+"""The gateway keeps to its own OpenAPI document, whatever schemathesis makes of that: right requests and wrong ones."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from multiner.serving.http.payload import Limits
+
+HERE = Path(__file__).resolve().parent / "schema"
+
+
+@pytest.mark.slow
+def test_requests_of_all_kinds_are_answered_as_the_document_says(
+    harness: Any, behind_server: Any, tmp_path: Path
+) -> None:
+    types = {code: ["PER", "LOC", "ORG"] for code in ("en", "ru")}  # the document knows no types by language
+    # limits that the examples stay within
+    with behind_server(harness(limits=Limits(64, 100_000, 20), types=types)) as (host, port):
+        command = [str(Path(sys.executable).parent / "schemathesis"), "--config-file", str(HERE / "schemathesis.toml")]
+        command += ["run", f"http://{host}:{port}/openapi.json", "--no-color"]
+        environment = os.environ | {"SCHEMATHESIS_HOOKS": str(HERE / "hooks.py")}
+        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300)
+    report = "\n".join(line[:200] for line in (done.stdout + done.stderr).splitlines()[-120:])
+    assert done.returncode == 0, report

@@ -1,0 +1,99 @@
+"""Each status that docs/api.md names can be had, in the one shape of errors; and none that it does not name."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from multiner.serving.http.payload import Limits
+from multiner.serving.http.request_guard import HEADER_BYTES, URL_BYTES, allowed_hosts
+
+JSON = {"content-type": "application/json"}
+OPERATOR = {"authorization": "Bearer a-token-for-tests"}
+ENTITIES = ("POST", "/v1/entities")
+LOCAL = {"hosts": allowed_hosts("127.0.0.1")}
+
+
+async def stalled() -> AsyncIterator[bytes]:
+    yield b"{"
+    await asyncio.sleep(30)
+
+
+def text(value: str) -> bytes:
+    return json.dumps({"text": value, "language": "en"}).encode()
+
+
+# status, end of the type, request, headers, body, settings of the gateway
+REACHED: list[tuple[int, str, tuple[str, str], dict[str, str], Any, dict[str, Any]]] = [
+    (400, "malformed", ENTITIES, JSON, b"{", {}),
+    (401, "token", ("POST", "/admin/rollback"), JSON, b"{}", {}),
+    (403, "cross-origin", ENTITIES, JSON | {"origin": "https://elsewhere.example"}, text("a"), {}),
+    (404, "not-found", ("GET", "/nothing"), {}, b"", {}),
+    (405, "method-not-allowed", ("DELETE", "/v1/entities"), {}, b"", {}),
+    (408, "slow", ENTITIES, JSON, stalled, {"limits": Limits(4, 1000, 0.1)}),
+    (409, "no-tokens", ENTITIES, JSON, b'{"text": "a", "tokens": true}', {"old_versions": {"1"}}),
+    (409, "switch-failed", ("POST", "/admin/rollback"), JSON | OPERATOR, b'{"language": "en"}', {}),
+    (413, "too-large", ENTITIES, JSON, text("a" * 1001), {}),
+    (414, "too-large", ("GET", "/health?" + "a" * URL_BYTES), {}, b"", {}),
+    (415, "media-type", ENTITIES, {"content-type": "text/plain"}, text("a"), {}),
+    (421, "host", ("GET", "/health"), {"host": "elsewhere.example"}, b"", LOCAL),
+    (422, "invalid", ENTITIES, JSON, b'{"text": 5}', {}),
+    (429, "busy", ENTITIES, JSON, text("WAIT"), {"concurrency": 1, "queue": 0}),
+    (431, "too-large", ("GET", "/health"), {"x-filler": "a" * HEADER_BYTES}, b"", {}),
+    (502, "model-failed", ENTITIES, JSON, text("CRASH"), {}),
+    (503, "no-model", ENTITIES, JSON, text("a"), {"champions": {"en": None}}),
+    (504, "timeout", ENTITIES, JSON, text("SLOW"), {}),
+]
+
+
+@pytest.mark.parametrize(("status", "kind", "request_line", "headers", "body", "settings"), REACHED)
+def test_each_documented_status_can_be_had(
+    harness: Any,
+    status: int,
+    kind: str,
+    request_line: tuple[str, str],
+    headers: dict[str, str],
+    body: Any,
+    settings: dict[str, Any],
+) -> None:
+    async def main() -> httpx.Response:
+        async with harness(**settings).client() as client:
+
+            def ask() -> Any:
+                content = body() if callable(body) else body
+                return asyncio.create_task(client.request(*request_line, headers=headers, content=content))
+
+            before = ask() if status == 429 else None
+            await asyncio.sleep(0.05 if before else 0)
+            answer = await ask()
+            if before:
+                assert (await before).status_code == 200
+            return answer
+
+    answer = asyncio.run(main())
+    problem = answer.json()
+    assert answer.status_code == problem["status"] == status
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert problem["type"] == f"urn:ner:problem:{kind}"
+    assert problem["title"]
+    assert problem["detail"]
+    assert problem["request_id"] == answer.headers["x-request-id"]
+    assert ("retry-after" in answer.headers) == (status in (429, 503))
+    assert ("allow" in answer.headers) == (status == 405)
+
+
+def test_the_documentation_names_these_and_no_others(root: Path) -> None:
+    section = (root / "docs" / "api.md").read_text(encoding="utf-8").partition("## Errors\n")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| (\d{3}) \| `([a-z-]+)` \|", section, re.M)
+    # tests/serving/http/test_connections.py takes all places, test_corrections.py fills a queue
+    elsewhere = [(503, "connections"), (507, "review-full")]
+    told = [(int(status), kind) for status, kind in rows]
+    assert told == sorted(told, key=lambda row: row[0])
+    assert sorted(told) == sorted([(row[0], row[1]) for row in REACHED] + elsewhere)

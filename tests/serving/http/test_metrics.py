@@ -1,0 +1,162 @@
+"""What the gateway counts, and whether it is ready."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import httpx
+import pytest
+
+from multiner.serving.http.metrics import (
+    Counter,
+    Gauge,
+    Histogram,
+    render,
+)
+
+LINE = re.compile(r'([a-z_]+)(\{[a-z]+="(?:[^"\\\n]|\\.)*"(?:,[a-z]+="(?:[^"\\\n]|\\.)*")*\})? (\S+)')
+
+
+def ask(harness: Any, use: Callable[[httpx.AsyncClient, Any], Awaitable[Any]], **settings: Any) -> Any:
+    async def main() -> Any:
+        made = harness(**settings)
+        async with made.client() as client:
+            return await use(client, made)
+
+    return asyncio.run(main())
+
+
+def read(page: str) -> dict[str, float]:
+    """The samples of a page; every line has to be a comment or a sample."""
+    found = {}
+    for line in page.splitlines():
+        if not line.startswith(("# HELP ", "# TYPE ")):
+            name, labels, value = LINE.fullmatch(line).groups()
+            found[name + (labels or "")] = float(value)
+    return found
+
+
+def test_the_format() -> None:
+    counter = Counter("calls_total", "Calls.", ["kind"])
+    counter.add('a"\\\n', amount=2)
+    histogram = Histogram("size", "Sizes.", ["kind"], [1, 2.5])
+    for value in (1, 1.5, 2.5, 9):
+        histogram.observe(value, "x")
+    assert render([counter, histogram, Gauge("now", "Now.", [], {(): 3})]).decode().splitlines() == [
+        "# HELP calls_total Calls.",
+        "# TYPE calls_total counter",
+        'calls_total{kind="a\\"\\\\\\n"} 2',
+        "# HELP size Sizes.",
+        "# TYPE size histogram",
+        'size_bucket{kind="x",le="1"} 1',
+        'size_bucket{kind="x",le="2.5"} 3',
+        'size_bucket{kind="x",le="+Inf"} 4',
+        'size_sum{kind="x"} 14.0',
+        'size_count{kind="x"} 4',
+        "# HELP now Now.",
+        "# TYPE now gauge",
+        "now 3",
+    ]
+
+
+def test_a_gateway_counts_what_it_does(harness: Any) -> None:
+    async def use(client: httpx.AsyncClient, made: Any) -> tuple[httpx.Response, str]:
+        await client.post("/v1/entities", json={"text": ["Anna met Bo", "Анна", ""], "types": []})
+        await client.post("/v1/entities", json={"text": "Anna", "language": "de"})
+        lines = b'"Anna"\n"Bo"\n{}\n'
+        await client.post("/v1/entities/stream", content=lines, headers={"content-type": "application/jsonl"})
+        await client.post("/v1/en/invocations", json={"inputs": ["Anna", "Bo", "x"]})
+        await client.post("/", data={"text": "Anna", "language": "de"})
+        await client.get("/static/page.css")
+        await client.get("/made-up/4711")
+        await client.get("/health")
+        response = await client.get("/metrics")
+        return response, response.text
+
+    response, page = ask(harness, use, champions={"en": "7", "ru": "2"})
+    assert response.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
+    found = read(page)
+    expected = {
+        'ner_requests_total{route="/v1/entities",status="200"}': 1,
+        'ner_requests_total{route="/v1/entities",status="422"}': 1,
+        'ner_requests_total{route="/v1/entities/stream",status="200"}': 1,
+        'ner_requests_total{route="/v1/{language}/invocations",status="200"}': 1,
+        'ner_requests_total{route="/",status="422"}': 1,
+        'ner_request_seconds_count{route="/v1/entities"}': 2,
+        'ner_request_seconds_bucket{route="/health",le="+Inf"}': 1,
+        'ner_texts_total{language="en"}': 7,
+        'ner_texts_total{language="ru"}': 1,
+        'ner_entities_total{language="en",type="PER"}': 4,
+        'ner_entities_total{language="ru",type="PER"}': 1,
+        'ner_model_call_texts_count{language="en"}': 3,
+        'ner_model_call_texts_bucket{language="en",le="2"}': 2,
+        'ner_refusals_total{kind="invalid"}': 3,
+        'ner_refusals_total{kind="not-found"}': 1,
+        'ner_model_info{language="en",name="ner-en",version="7"}': 1,
+        'ner_model_info{language="ru",name="ner-ru",version="2"}': 1,
+        'ner_queue_waiting{language="en"}': 0,
+    }
+    assert expected.items() <= found.items()
+    assert "4711" not in page, "callers must not make up label values"
+    assert "Anna" not in page
+
+
+def test_waiting_work_is_seen(harness: Any) -> None:
+    async def use(client: httpx.AsyncClient, made: Any) -> str:
+        work = [asyncio.create_task(client.post("/v1/entities", json={"text": "WAIT"})) for _ in range(3)]
+        await asyncio.sleep(0.1)
+        page = (await client.get("/metrics")).text
+        await asyncio.gather(*work)
+        return page
+
+    found = read(ask(harness, use, concurrency=1))
+    assert found['ner_queue_waiting{language="en"}'] == 2
+    assert found['ner_model_calls_in_flight{language="en"}'] == 1
+
+
+@pytest.mark.parametrize(
+    ("champions", "status", "wait"),
+    [({"en": "1", "ru": "1"}, 200, None), ({"en": "1"}, 503, "30"), ({}, 503, "30")],
+)
+def test_ready_is_when_every_language_is_live(
+    harness: Any, champions: dict[str, str], status: int, wait: str | None
+) -> None:
+    response = ask(harness, lambda client, _: client.get("/ready"), champions=champions)
+    assert (response.status_code, response.headers.get("retry-after")) == (status, wait)
+    assert set(response.json()["languages"]) == {"en", "ru"}
+
+
+def test_while_the_models_start_it_is_not_ready(harness: Any) -> None:
+    async def main() -> httpx.Response:
+        async with harness().client(settle=False) as client:
+            return await client.get("/ready")
+
+    response = asyncio.run(main())
+    assert (response.status_code, response.headers["retry-after"]) == (503, "5")
+
+
+def test_the_openapi_document_refers_to_nothing_that_it_lacks(harness: Any) -> None:
+    document = ask(harness, lambda client, _: client.get("/openapi.json")).json()
+    references, left = set(), [document]
+    while left:
+        each = left.pop()
+        left += each.values() if isinstance(each, dict) else each if isinstance(each, list) else []
+        if isinstance(each, dict) and isinstance(each.get("$ref"), str):
+            references.add(each["$ref"])
+    known = {f"#/components/schemas/{name}" for name in document["components"]["schemas"]}
+    assert references <= known
+    assert {"#/components/schemas/Entity", "#/components/schemas/RouteState"} <= references
+    entities = document["paths"]["/v1/entities"]["post"]
+    assert set(entities["requestBody"]["content"]["application/json"]["schema"]["properties"]) == {
+        "text",
+        "language",
+        "min_score",
+        "types",
+        "legs",
+        "tokens",
+        "offsets",
+    }
+    assert "429" in entities["responses"]

@@ -1,0 +1,307 @@
+"""The queue in front of a model."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import httpx
+import pytest
+
+from multiner.serving.gateway.routes import models as routes
+from multiner.serving.http.payload import Limits
+from multiner.serving.routing import inference_service as switchboard
+from multiner.serving.routing.queue import CallQueue, CallsFull
+
+JSON = "application/json"
+
+
+def ask(harness: Any, use: Callable[[httpx.AsyncClient, Any], Awaitable[Any]], **settings: Any) -> Any:
+    async def main() -> Any:
+        made = harness(**settings)
+        async with made.client() as client:
+            return await use(client, made)
+
+    return asyncio.run(main())
+
+
+def test_calls_take_turns_in_their_order() -> None:
+    async def main() -> tuple[list[int], int]:
+        queue, begun, most = CallQueue(at_once=2, places=10), [], 0
+
+        async def call(number: int) -> int:
+            nonlocal most
+            begun.append(number)
+            most = max(most, queue.in_flight)
+            await asyncio.sleep(0.01)
+            return number
+
+        def make(number: int) -> Callable[[], Any]:
+            return lambda: call(number)
+
+        assert await asyncio.gather(*(queue.run(make(number)) for number in range(10))) == list(range(10))
+        return begun, most
+
+    assert asyncio.run(main()) == (list(range(10)), 2)
+
+
+def test_what_finds_no_place_is_refused_unless_it_is_patient() -> None:
+    async def main() -> list[Any]:
+        queue = CallQueue(at_once=1, places=1)
+
+        async def call() -> str:
+            await asyncio.sleep(0.01)
+            return "answered"
+
+        first, second = (asyncio.create_task(queue.run(call)) for _ in range(2))
+        await asyncio.sleep(0)
+        with pytest.raises(CallsFull, match="1 requests"):
+            await queue.run(call)
+        patient = await queue.run(call, patient=True)
+        return [await first, await second, patient, queue.waiting, queue.in_flight, await queue.run(call)]
+
+    assert asyncio.run(main()) == ["answered", "answered", "answered", 0, 0, "answered"]
+
+
+def test_a_call_under_way_is_called_off_and_holds_its_turn_until_it_has_ended() -> None:
+    async def main() -> tuple[list[str], int]:
+        queue, log, finish = CallQueue(at_once=1, places=5), [], asyncio.Event()
+
+        async def call(name: str) -> None:
+            log.append(f"{name} begins")
+            try:
+                await asyncio.sleep(0 if finish.is_set() else 60)
+            except asyncio.CancelledError:
+                log.append(f"{name} is called off")
+                await finish.wait()
+            log.append(f"{name} ends")
+            raise ValueError(name)  # of the first, nobody is left to hear
+
+        gone = asyncio.create_task(queue.run(lambda: call("first")))
+        await asyncio.sleep(0.01)
+        dropped = asyncio.create_task(queue.run(lambda: call("second")))
+        last = asyncio.create_task(queue.run(lambda: call("third")))
+        await asyncio.sleep(0.01)
+        gone.cancel()
+        dropped.cancel()
+        await asyncio.wait({gone, dropped}, timeout=5)  # who goes away does not wait for the model
+        assert gone.cancelled()
+        assert dropped.cancelled()
+        assert (queue.in_flight, queue.waiting) == (1, 1)
+        finish.set()
+        with pytest.raises(ValueError, match="third"):
+            await last
+        return log, queue.waiting
+
+    log, waiting = asyncio.run(main())
+    assert log == ["first begins", "first is called off", "first ends", "third begins", "third ends"]
+    assert waiting == 0
+
+
+class Calls:
+    """Calls to a queue that end when told to, each by its name; ``begun`` has the names in order."""
+
+    def __init__(self, at_once: int, places: int = 100) -> None:
+        self.queue = CallQueue(at_once, places)
+        self.begun: list[str] = []
+        self.ends: dict[str, asyncio.Event] = {}
+        self.tasks: dict[str, asyncio.Task[None]] = {}
+
+    async def arrive(self, *names: str) -> None:
+        """``L…`` is large, ``P…`` patient, ``PL…`` both; others are short."""
+        for name in names:
+            kind = {"patient": name.startswith("P"), "large": "L" in name}
+            self.tasks[name] = asyncio.create_task(self.queue.run(lambda name=name: self._call(name), **kind))
+            await self.settle()
+
+    async def _call(self, name: str) -> None:
+        self.begun.append(name)
+        self.ends[name] = asyncio.Event()
+        await self.ends[name].wait()
+
+    async def end(self, *names: str) -> None:
+        for name in names:
+            self.ends[name].set()
+            await self.tasks[name]
+            await self.settle()
+
+    async def settle(self) -> None:
+        for _ in range(5):  # steps of the event loop, in which whatever can begin does
+            await asyncio.sleep(0)
+
+
+def test_large_calls_leave_a_place_to_short_ones() -> None:
+    async def main() -> None:
+        calls = Calls(at_once=2)
+        await calls.arrive("L1", "L2", "L3", "a", "b")
+        assert calls.begun == ["L1", "a"]
+        await calls.end("a")
+        assert calls.begun == ["L1", "a", "b"], "short calls overtake large ones that may not begin"
+        await calls.end("b")
+        assert (calls.queue.in_flight, calls.queue.waiting) == (1, 2), "the place stays free"
+        await calls.arrive("c", "d")
+        await calls.end("L1")
+        assert calls.begun[3:] == ["c", "L2"], "and their order is kept where both may"
+        await calls.end("L2", "c", "d", "L3")
+        assert (calls.queue.in_flight, calls.queue.waiting) == (0, 0)
+
+    asyncio.run(main())
+
+
+def test_streams_take_what_nobody_else_wants() -> None:
+    async def main() -> None:
+        calls = Calls(at_once=2, places=1)
+        await calls.arrive("P1", "P2", "P3", "P4", "a")
+        assert calls.begun == ["P1", "P2"], "small batches use both places"
+        await calls.end("P1")
+        assert calls.begun[2:] == ["a"], "those that wait take no place from callers, and let them go first"
+        await calls.end("a", "P2", "P3", "P4")
+        await calls.arrive("PL1", "P5", "PL2", "P6", "b")
+        assert calls.begun[5:] == ["PL1", "P5"]
+        await calls.end("P5", "b")
+        assert calls.begun[7:] == ["b"], "a large batch leaves the last place to others"
+
+    asyncio.run(main())
+
+
+def test_one_at_a_time_short_and_large_calls_take_turns() -> None:
+    async def main() -> None:
+        calls = Calls(at_once=1)
+        await calls.arrive("L1", "L2", "L3", "a", "b")
+        await calls.end("L1", "a", "L2", "b", "L3")
+        assert calls.begun == ["L1", "a", "L2", "b", "L3"]
+
+    asyncio.run(main())
+
+
+def test_a_large_call_that_leaves_the_queue_lets_on_what_it_held_up() -> None:
+    async def main() -> None:
+        calls = Calls(at_once=2)
+        await calls.arrive("L1", "L2", "P1")
+        calls.tasks["L2"].cancel()
+        await calls.settle()
+        assert calls.begun == ["L1", "P1"]
+        await calls.arrive("a", "b")
+        calls.tasks["a"].cancel()
+        calls.ends["P1"].set()  # the turn comes in the very moment in which the caller goes
+        await calls.settle()
+        assert calls.begun == ["L1", "P1", "b"]
+        await calls.end("L1", "b")
+        assert (calls.queue.in_flight, calls.queue.waiting) == (0, 0)
+        await calls.arrive("c", "d", "e")
+        for name in ("c", "e"):  # one of them has begun, the other has its turn but not begun once both have gone
+            calls.tasks[name].cancel()
+        await calls.settle()
+        await calls.end("d")
+        assert (calls.queue.in_flight, calls.queue.waiting) == (0, 0)
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v1/entities", {"text": "Long", "language": "en"}),
+        ("/v1/en/invocations", {"inputs": ["Long"]}),
+        ("/v1/entities/stream", {"text": "Long", "language": "en"}),
+    ],
+)
+def test_long_texts_leave_a_place_to_short_ones_in_the_gateway(
+    harness: Any, monkeypatch: pytest.MonkeyPatch, path: str, body: dict[str, Any]
+) -> None:
+    """Whichever way they come: three are sent, one is worked on, a short text is answered meanwhile."""
+    for module in (routes, switchboard):
+        monkeypatch.setattr(module, "LONG", 3)
+
+    async def use(client: httpx.AsyncClient, made: Any) -> None:
+        queue, slot, free = made.board.routes["en"].queue, made.slot("en"), asyncio.Event()
+        post = slot._post
+
+        async def held(body: bytes, *how: Any) -> httpx.Response:
+            if b"Long" in body:
+                await free.wait()
+            return await post(body, *how)
+
+        slot._post = held
+        kind = {"content-type": "application/jsonl"} if path.endswith("stream") else {}
+        long = [asyncio.create_task(client.post(path, json=body, headers=kind)) for _ in range(3)]
+        async with asyncio.timeout(10):
+            while queue.in_flight + queue.waiting < 3:
+                await asyncio.sleep(0)
+        short = await client.post("/v1/entities", json={"text": "Bo", "language": "en"})
+        assert (short.status_code, queue.in_flight, queue.waiting) == (200, 1, 2)
+        free.set()
+        assert [answer.status_code for answer in await asyncio.gather(*long)] == [200] * 3
+
+    ask(harness, use, concurrency=2)
+
+
+def test_a_full_queue_refuses_and_says_when_to_come_again(harness: Any) -> None:
+    async def use(client: httpx.AsyncClient, made: Any) -> list[httpx.Response]:
+        slot = made.slot("en")
+        waiting = [asyncio.create_task(client.post("/v1/entities", json={"text": "WAIT"})) for _ in range(3)]
+        await asyncio.sleep(0.1)
+        refused = await client.post("/v1/entities", json={"text": "Anna"})
+        other = await client.post("/v1/entities", json={"text": "Анна"})
+        answers = await asyncio.gather(*waiting)
+        assert max(slot.at_once) == 1
+        return [refused, other, *answers, await client.post("/v1/entities", json={"text": "Anna"})]
+
+    refused, *answered = ask(harness, use, queue=2, concurrency=1)
+    assert refused.status_code == 429
+    assert refused.json()["type"] == "urn:ner:problem:busy"
+    assert int(refused.headers["retry-after"]) > 0
+    assert [response.status_code for response in answered] == [200] * 5
+
+
+def test_who_goes_away_while_waiting_never_reaches_the_model(harness: Any, exchange: Any) -> None:
+    async def use(client: httpx.AsyncClient, made: Any) -> tuple[int, int, list[list[str]]]:
+        slot = made.slot("en")
+        first = asyncio.create_task(client.post("/v1/entities", json={"text": "WAIT"}))
+        await asyncio.sleep(0.05)
+        asked = exchange(made.app, "/v1/entities", JSON)
+        asked.send(b'{"text": "Gone"}', more=False)
+        await asyncio.sleep(0.05)
+        before = made.board.routes["en"].queue.waiting
+        asked.leave()
+        await asyncio.wait_for(asked.task, 2)
+        after = made.board.routes["en"].queue.waiting
+        await first
+        await client.post("/v1/entities", json={"text": "Anna"})
+        return before, after, slot.seen
+
+    assert ask(harness, use, concurrency=1) == (1, 0, [["WAIT"], ["Anna"]])
+
+
+def test_what_waits_too_long_is_told_so_and_never_reaches_the_model(harness: Any) -> None:
+    async def use(client: httpx.AsyncClient, made: Any) -> tuple[httpx.Response, list[list[str]]]:
+        slot = made.slot("en")
+        first = asyncio.create_task(client.post("/v1/entities", json={"text": "WAIT"}))
+        await asyncio.sleep(0.05)
+        late = await client.post("/v1/entities", json={"text": "Late"})
+        await first
+        await asyncio.sleep(0.3)
+        return late, slot.seen
+
+    late, seen = ask(harness, use, concurrency=1, limits=Limits(4, 1000, 0.15))
+    assert late.status_code == 504
+    assert late.json()["type"] == "urn:ner:problem:timeout"
+    assert seen == [["WAIT"]]
+
+
+def test_over_a_real_connection_who_hangs_up_is_dropped(served: tuple[Any, tuple[str, int]]) -> None:
+    made, (host, port) = served
+    slot = made.slot("en")
+
+    async def main() -> list[int]:
+        async with httpx.AsyncClient(base_url=f"http://{host}:{port}", trust_env=False) as client:
+            first = asyncio.create_task(client.post("/v1/entities", json={"text": "WAIT"}))
+            await asyncio.sleep(0.1)
+            with pytest.raises(httpx.ReadTimeout):
+                await client.post("/v1/entities", json={"text": "Gone"}, timeout=0.05)
+            again = [await client.post("/v1/entities", json={"text": f"Anna{number}"}) for number in range(3)]
+            return [(await first).status_code, *(response.status_code for response in again)]
+
+    assert asyncio.run(main()) == [200] * 4
+    assert slot.seen == [["WAIT"], ["Anna0"], ["Anna1"], ["Anna2"]]

@@ -1,0 +1,201 @@
+"""Deploying for real: a background gateway, a registry, ``mlflow models serve`` processes of a small model."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import stat
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from multiner.pipeline.config.settings import Workspace
+from multiner.pipeline.core.errors import NerError
+from multiner.pipeline.registry.champions import ROLLED_BACK
+from multiner.pipeline.registry.store import model_name, open_store
+from multiner.serving.backends.server_process import free_port
+from multiner.serving.cli import commands
+from multiner.serving.gateway import state
+from multiner.serving.system import deployment as deploy
+
+MODEL_CODE = '''
+from mlflow.models import set_model
+from mlflow.pyfunc import PythonModel
+
+class First(PythonModel):
+    """The first sign of each text, whatever it is."""
+
+    def predict(self, context, model_input, params=None):
+        return [
+            {"entities": [{"start": 0, "end": 1, "text": text[:1], "label": "PER", "score": 1.0}] if text else []}
+            for text in model_input["text"]
+        ]
+
+set_model(First())
+'''
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, root: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workspace]:
+    params = yaml.safe_load((root / "params.yaml").read_text(encoding="utf-8")) | {"profile": "cpu"}
+    params["serving"]["port"] = free_port()
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
+    (tmp_path / "dvc.yaml").write_text("stages: {}\n", encoding="utf-8")
+    (tmp_path / "params").mkdir()
+    (tmp_path / "params" / "cpu.yaml").write_text("{}\n", encoding="utf-8")
+    (tmp_path / "first.py").write_text(MODEL_CODE, encoding="utf-8")
+    for name in ("NER_GATEWAY_PORT", "NER_BIND", "MLFLOW_TRACKING_URI"):
+        monkeypatch.delenv(name, raising=False)
+    made = Workspace.load(root=tmp_path)
+    yield made
+    deploy.stop(made)
+
+
+def crown(workspace: Workspace) -> str:
+    """Register the model anew and make it champion; its version."""
+    import mlflow
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, Schema
+
+    from multiner.pipeline.registry.champions import crown
+    from multiner.pipeline.registry.store import open_experiment
+
+    client = open_store(workspace)
+    name = model_name(workspace, "en")
+    with mlflow.start_run(experiment_id=open_experiment(client, workspace, "en")):
+        logged = mlflow.pyfunc.log_model(
+            name="model",
+            python_model=str(workspace.root / "first.py"),
+            signature=ModelSignature(Schema([ColSpec("string", "text")])),
+            pip_requirements=["mlflow"],
+            registered_model_name=name,
+        )
+    crown(client, name, str(logged.registered_model_version))
+    return str(logged.registered_model_version)
+
+
+def ner(workspace: Workspace, *arguments: str) -> str:
+    """What a command of the command line prints; it has to succeed."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NER_ROOT", str(workspace.root))
+        patch.delenv("NER_GATEWAY_URL", raising=False)
+        done = CliRunner().invoke(commands, arguments, catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    return done.output
+
+
+def test_a_rollback_without_a_champion_is_refused(workspace: Workspace) -> None:
+    with pytest.raises(NerError, match="no champion to roll back"):
+        ner(workspace, "rollback", "en")
+    with pytest.raises(NerError, match="unknown language"):
+        ner(workspace, "rollback", "xx")
+
+
+def test_watching_without_a_gateway_ends_well(workspace: Workspace) -> None:
+    assert "no gateway runs: nothing to do" in ner(workspace, "deploy", "--watch")
+    assert not state.state_file(workspace).exists()
+
+
+def test_without_champions(workspace: Workspace) -> None:
+    said: list[str] = []
+    assert deploy.deploy(workspace, if_any=True, announce=said.append) == []
+    assert "nothing to do" in said[0]
+    with pytest.raises(NerError, match="no champion"):
+        deploy.deploy(workspace)
+    assert deploy.status(workspace) == {"running": False}
+    assert deploy.stop(workspace) is False
+
+
+@pytest.mark.parametrize("port", ["http", "0", "70000"])
+def test_ports_are_checked(workspace: Workspace, monkeypatch: pytest.MonkeyPatch, port: str) -> None:
+    monkeypatch.setenv("NER_GATEWAY_PORT", port)
+    with pytest.raises(NerError, match="NER_GATEWAY_PORT: no port"):
+        deploy.start_gateway(workspace)
+
+
+def test_an_occupied_port_is_named(workspace: Workspace) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", workspace.params["serving"]["port"]))
+        other.listen()
+        with pytest.raises(NerError, match=str(workspace.params["serving"]["port"])) as raised:
+            deploy.start_gateway(workspace)
+    assert "NER_GATEWAY_PORT" in raised.value.remedy
+
+
+def test_a_stale_state_file_is_not_believed(workspace: Workspace) -> None:
+    state.write_state(workspace, "127.0.0.1", 1)
+    assert state.read_state(workspace).pid == os.getpid()
+    path = state.state_file(workspace)
+    path.write_text(path.read_text().replace('"created": 1', '"created": 2'), encoding="utf-8")
+    assert state.read_state(workspace) is None
+    path.write_text("{}", encoding="utf-8")
+    assert state.read_state(workspace) is None
+    path.unlink()
+
+
+@pytest.mark.slow
+def test_what_is_served_follows_the_registry(workspace: Workspace) -> None:
+    def live() -> str:
+        response = httpx.post(f"{gateway.url}/v1/entities", json={"text": "Anna", "language": "en"}, trust_env=False)
+        (result,) = response.json()["results"]
+        assert result["entities"][0]["text"] == "A"
+        return result["model"]["version"]
+
+    assert crown(workspace) == "1"
+    (started,) = deploy.deploy(workspace)
+    assert (started.action, started.version) == ("started", "1")
+    gateway = state.read_state(workspace)
+    assert stat.S_IMODE(state.token_file(workspace).stat().st_mode) == 0o600
+    assert live() == "1"
+
+    (again,) = deploy.deploy(workspace)
+    assert again.action == "nothing to do"
+    assert state.read_state(workspace) == gateway
+
+    assert crown(workspace) == "2"
+    (switched,) = deploy.deploy(workspace, ["en"])
+    assert (switched.action, switched.version, switched.before) == ("switched", "2", "1")
+    assert live() == "2"
+
+    begun = time.monotonic()
+    assert "version 1 is live" in ner(workspace, "rollback", "en")
+    assert time.monotonic() - begun < 30, "the version before is warm: only the command itself takes time"
+    assert live() == "1"
+    rolled_back = open_store(workspace).get_model_version(model_name(workspace, "en"), "2").tags
+    assert ROLLED_BACK in rolled_back, "the registry has it on record"
+
+    told = deploy.status(workspace)
+    assert told["health"] == "degraded", "Russian has no champion"
+    assert [model["version"] for model in told["models"]] == ["1", None]
+
+    slots = psutil.Process(gateway.pid).children(recursive=True)
+    os.kill(gateway.pid, signal.SIGKILL)
+    _, alive = psutil.wait_procs(slots, timeout=15)
+    assert not [process for process in alive if process.status() != psutil.STATUS_ZOMBIE]
+    said = ner(workspace, "rollback", "en", "--version", "2")
+    assert "version 2 is champion again" in said
+    assert "no gateway runs" in said
+    assert state.read_state(workspace) is None, "a rollback starts none"
+    assert "no gateway runs" in ner(workspace, "deploy", "--watch")
+    left = set(state.slot_folders(workspace).glob("ner-slot-*"))
+    assert len(left) == 2, "the killed gateway could not remove the folders of its slots"
+    (revived,) = deploy.deploy(workspace)
+    assert (revived.action, revived.version) == ("started", "2")
+    now = set(state.slot_folders(workspace).glob("ner-slot-*"))
+    assert (len(now), now & left) == (1, set()), "the next one has"
+
+    gateway = state.read_state(workspace)
+    assert "version 1 is live" in ner(workspace, "rollback", "en", "--version", "1")
+    assert live() == "1", "it was not warm any more, and was started"
+    family = [psutil.Process(gateway.pid), *psutil.Process(gateway.pid).children(recursive=True)]
+    assert len(family) >= 3
+    assert deploy.stop(workspace) is True
+    assert not [process for process in family if process.is_running() and process.status() != psutil.STATUS_ZOMBIE]
+    assert not state.state_file(workspace).exists()

@@ -1,0 +1,48 @@
+"""docs/api.md says what the gateway does."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from multiner.serving.gateway.config import ShadowConfig
+from multiner.serving.http.options import OPTIONS
+
+
+@pytest.fixture(scope="module")
+def text(root: Path) -> str:
+    return (root / "docs" / "api.md").read_text(encoding="utf-8")
+
+
+def test_every_endpoint_metric_and_option_is_told(harness: Any, text: str) -> None:
+    async def main() -> tuple[set[str], set[str]]:
+        shadow = ShadowConfig(challenger=lambda language: None, launch=harness().launch, share=1.0)
+        async with harness(shadow=shadow).client() as client:
+            await client.post("/v1/entities", json={"text": "Anna"})
+            paths = set((await client.get("/openapi.json")).json()["paths"])
+            return paths, set(re.findall(r"(?m)^# TYPE (\w+)", (await client.get("/metrics")).text))
+
+    paths, metrics = asyncio.run(main())
+    assert all(re.search(rf"`(GET|POST) {re.escape(path)}`", text) for path in paths)
+    assert set(re.findall(r"`(ner_\w+)`", text)) == metrics
+    assert set(OPTIONS) <= set(re.findall(r"(?m)^\| `(\w+)`", text))
+
+
+def test_the_limits_are_those_of_params(root: Path, text: str) -> None:
+    serving = yaml.safe_load((root / "params.yaml").read_text(encoding="utf-8"))["serving"]
+    told = dict(re.findall(r"(?m)^\| `(max_\w+|timeout_seconds|concurrency|queue)` \| ([\d,]+) \|", text))
+    assert {name: int(value.replace(",", "")) for name, value in told.items()} == {
+        name: serving[name] for name in ("max_texts", "max_characters", "timeout_seconds", "concurrency", "queue")
+    }
+
+
+def test_every_kind_of_problem_is_told(root: Path, text: str) -> None:
+    source = "".join(path.read_text(encoding="utf-8") for path in (root / "serving").rglob("*.py"))
+    raised = set(re.findall(r'Problem\(\s*(\d{3}), "([a-z-]+)"', source))
+    assert len(raised) > 10
+    assert raised - {("500", "internal")} <= set(re.findall(r"(?m)^\| (\d{3}) \| `([a-z-]+)` \|", text))

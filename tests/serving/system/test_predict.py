@@ -1,0 +1,106 @@
+"""The functions behind ``ner predict``."""
+
+from __future__ import annotations
+
+import io
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import pytest
+
+from multiner.pipeline.core.errors import NerError
+from multiner.serving.system.predict import (
+    coloured,
+    dump,
+    predict,
+    predict_remote,
+    read_texts,
+)
+
+
+class Endpoint(BaseHTTPRequestHandler):
+    """Answers each text with its own length as language; refuses the text REFUSE."""
+
+    def do_POST(self) -> None:
+        asked = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        more = {"model": {"name": "ner", "version": "1"}, "entities": [], "flags": ["new"]}
+        status, answer = 200, {"results": [{"language": str(len(text)), **more} for text in asked["text"]]}
+        if "REFUSE" in asked["text"]:
+            status, answer = 413, {"detail": "too much"}
+        body = json.dumps(answer).encode()
+        self.send_response(status)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *arguments: object) -> None:
+        pass
+
+
+@pytest.fixture
+def endpoint() -> Iterator[str]:
+    with HTTPServer(("127.0.0.1", 0), Endpoint) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def test_texts_come_from_arguments_files_and_standard_input(tmp_path: Path) -> None:
+    path = tmp_path / "texts.txt"
+    path.write_bytes("\ufeffone\r\ntwo\u2028still two\n\nlast".encode())
+    assert list(read_texts(["zero"], [path], io.StringIO("in\n"))) == [
+        "zero",
+        "one",
+        "two\u2028still two",
+        "",
+        "last",
+        "in",
+    ]
+
+
+def test_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
+    with pytest.raises(NerError, match=r"absent\.txt"):
+        list(read_texts([], [tmp_path / "absent.txt"]))
+    (tmp_path / "latin.txt").write_bytes(b"caf\xe9")
+    with pytest.raises(NerError, match="not UTF-8"):
+        list(read_texts([], [tmp_path / "latin.txt"]))
+
+
+def test_an_endpoint_answers_in_order(endpoint: str) -> None:
+    texts = ["x" * length for length in range(40)] + ["\ud800"]
+    results = list(predict_remote(f"{endpoint}/v1/entities", texts))
+    assert [result["text"] for result in results] == texts
+    assert [int(result["language"]) for result in results] == [*range(40), 1]
+
+
+def test_refusals_and_silence_are_errors_a_person_can_mend(endpoint: str) -> None:
+    with pytest.raises(NerError, match="413: too much"):
+        list(predict_remote(endpoint, ["REFUSE"]))
+    for address in ("http://127.0.0.1:9", "nonsense", "http://[bad"):
+        with pytest.raises(NerError, match="no answer"):
+            list(predict_remote(address, ["a"]))
+
+
+def test_json_lines_where_the_output_is_no_terminal(endpoint: str) -> None:
+    output = io.StringIO()
+    assert predict(None, ["Анна", "\ud800"], endpoint=endpoint, output=output) == 2
+    lines = output.getvalue().splitlines()
+    assert [json.loads(line)["text"] for line in lines] == ["Анна", "\ud800"]
+    assert "Анна" in lines[0]
+    model = {"name": "ner", "version": "1"}
+    assert json.loads(lines[0]) == {"text": "Анна", "language": "4", "model": model, "entities": [], "flags": ["new"]}
+
+
+def test_coloured_text_is_the_text_with_types_and_no_control_characters() -> None:
+    entity = {"start": 4, "end": 8, "label": "PER"}
+    shown = coloured("Hi, Anna\x1b[2J [b]", [entity])
+    assert shown.plain == "Hi, Anna PER\ufffd[2J [b]"
+    assert any(span.style and shown.plain[span.start : span.end] == "Anna" for span in shown.spans)
+
+
+def test_results_are_one_line_each() -> None:
+    assert dump({"text": "a\nб"}) == '{"text": "a\\nб"}'
+    assert dump({"text": "\ud800"}).isascii()

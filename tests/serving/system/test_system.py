@@ -1,0 +1,382 @@
+"""The supervisor's parts: configuration, processes and their end, ports, following a run; without Airflow."""
+
+import json
+import os
+import stat
+import subprocess
+import sys
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import httpx
+import psutil
+import pytest
+
+from multiner.pipeline.config.settings import Workspace
+from multiner.pipeline.core.errors import NerError
+from multiner.serving.airflow import api as airflow_api
+from multiner.serving.airflow import environment as airflow_setup
+from multiner.serving.airflow import run_tracker as following
+from multiner.serving.backends.server_process import free_port
+from multiner.serving.system import (
+    instance_lock as supervising,
+)
+from multiner.serving.system import (
+    leftover_processes as family,
+)
+from multiner.serving.system import (
+    running,
+    terminal,
+)
+from multiner.serving.system import (
+    status as overview,
+)
+from multiner.serving.system import (
+    supervisor as system,
+)
+from multiner.serving.system.components import Addresses, Component, require_free
+from multiner.serving.system.reports_server import make_server, target
+
+PARAMS = "# kept\n" + (Path(__file__).parents[3] / "params.yaml").read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    (tmp_path / "params").mkdir()
+    for profile in ("cpu", "smoke"):
+        (tmp_path / "params" / f"{profile}.yaml").write_text("{}\n")
+    (tmp_path / "params.yaml").write_text(PARAMS)
+    (tmp_path / "dvc.yaml").write_text("stages: {}\n")
+    return Workspace.load(root=tmp_path)
+
+
+def test_the_profile_is_switched_in_place(workspace: Workspace, capsys: pytest.CaptureFixture[str]) -> None:
+    assert running.choose_profile(workspace, "smoke").profile == "smoke"
+    assert (workspace.root / "params.yaml").read_text() == PARAMS.replace("profile: cpu", "profile: smoke")
+    assert "profile is now smoke (it was cpu)" in capsys.readouterr().out
+    with pytest.raises(NerError, match="unknown profile"):
+        running.choose_profile(workspace, "huge")
+
+
+def test_airflow_is_configured_for_loopback_without_secrets_in_the_environment(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW__CORE__DAGS_FOLDER", "/somebody/elses")
+    environment = airflow_setup.environment(
+        workspace, host="127.0.0.1", airflow_port=8081, mlflow_url="http://m", docs_url="http://d"
+    )
+    assert environment["AIRFLOW__CORE__DAGS_FOLDER"] == str(workspace.root / "dags")
+    assert environment["AIRFLOW__API__HOST"] == "127.0.0.1"
+    assert environment["AIRFLOW__API__BASE_URL"] == "http://127.0.0.1:8081"
+    assert environment["AIRFLOW__CORE__EXECUTION_API_SERVER_URL"] == "http://127.0.0.1:8081/execution/"
+    assert environment["AIRFLOW__CORE__LOAD_EXAMPLES"] == "False"
+    assert environment["AIRFLOW__USAGE_DATA_COLLECTION__ENABLED"] == "False"
+    home = airflow_setup.home(workspace)
+    secrets = [(home / name).read_text() for name in ("jwt_secret", "secret_key")]
+    assert len(secrets[0]) >= 64
+    for secret in [*secrets, airflow_setup.password(workspace)]:
+        assert secret not in environment.values()
+    for name in ("jwt_secret", "secret_key", "passwords.json"):
+        assert stat.S_IMODE((home / name).stat().st_mode) == 0o600
+
+
+def test_secrets_and_first_start_stay_the_same(workspace: Workspace) -> None:
+    once = (airflow_setup.password(workspace), airflow_setup.first_start(workspace))
+    assert once == (airflow_setup.password(workspace), airflow_setup.first_start(workspace))
+
+
+def test_an_occupied_port_is_named_with_its_parameter(workspace: Workspace) -> None:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler)
+    workspace.params["serving"]["mlflow_port"] = server.server_port
+    with pytest.raises(NerError, match=rf"port {server.server_port}, meant for mlflow") as caught:
+        require_free(Addresses.of(workspace), ["mlflow"])
+    assert "serving.mlflow_port" in caught.value.remedy
+    server.server_close()
+    require_free(Addresses.of(workspace), ["mlflow"])
+
+
+def test_one_supervisor_a_workspace(workspace: Workspace) -> None:
+    assert supervising.read_system(workspace) is None
+    with supervising.only_supervisor(workspace):
+        (workspace.paths.run / "system.json").write_text('{"pid": 42, "phase": "ready"}')
+        assert supervising.read_system(workspace) == {"pid": 42, "phase": "ready"}
+        with pytest.raises(NerError, match=r"running already \(process 42\)"), supervising.only_supervisor(workspace):
+            pass
+    assert supervising.read_system(workspace) is None
+
+
+def sleeper(root: Path, *, forks: bool = False) -> subprocess.Popen[bytes]:
+    """A marked process that takes no notice of SIGTERM; with ``forks`` it leaves an orphan behind instead."""
+    code = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(60)"
+    if forks:
+        code = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {code!r}], start_new_session=True)"
+    environment = {**os.environ, family.MARK: str(root)}
+    return subprocess.Popen([sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE)
+
+
+def test_every_marked_process_ends_orphans_and_stubborn_ones_too(tmp_path: Path) -> None:
+    other = sleeper(tmp_path / "other")
+    one, parent = sleeper(tmp_path), sleeper(tmp_path, forks=True)
+    assert [process.stdout.readline() for process in (other, one, parent)] == [b"up\n"] * 3
+    parent.wait(10)
+    assert len(family.marked(tmp_path)) == 2
+    # the descendants of this test's process are not all the system's: only what is marked counts here
+    code = (
+        "import sys; from pathlib import Path; from multiner.serving.system import leftover_processes as family; "
+        "print(family.end_all(Path(sys.argv[1]), patience=0.5))"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True)
+    assert int(done.stdout) == 2
+    assert family.marked(tmp_path) == []
+    one.wait(10)
+    assert other.poll() is None
+    other.kill()
+    other.wait()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel's parent-death signal")
+def test_a_part_ends_with_a_killed_supervisor(tmp_path: Path) -> None:
+    inner = "import os, time; print(os.getpid(), flush=True); time.sleep(60)"
+    code = (
+        "import subprocess, sys, time; from multiner.serving.system.leftover_processes import tied; "
+        f"subprocess.Popen(tied([sys.executable, '-c', {inner!r}])); time.sleep(60)"
+    )
+    supervisor = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
+    part = psutil.Process(int(supervisor.stdout.readline()))
+    supervisor.kill()
+    supervisor.wait()
+    part.wait(10)
+
+
+def test_a_part_is_started_again_but_not_for_ever(tmp_path: Path) -> None:
+    code = "print('no luck'); raise SystemExit(3)"
+    part = Component("part", [sys.executable, "-c", code], dict(os.environ), tmp_path, tmp_path / "part.log")
+    part.start()
+    revived = 0
+
+    def look_after() -> None:
+        nonlocal revived
+        for _ in range(500):
+            revived += part.revive()
+            time.sleep(0.02)
+
+    with pytest.raises(NerError, match=r"(?s)part keeps ending \(last with exit code 3\).*no luck"):
+        look_after()
+    assert revived == 5
+
+
+def test_reports_are_served_and_nothing_else(workspace: Workspace) -> None:
+    out = workspace.root / "data" / "out"
+    docs = out / "cpu" / "en" / "validation" / "docs"
+    docs.mkdir(parents=True)
+    (docs / "index.html").write_text("<h1>Docs</h1>")
+    (out / "cpu" / "en" / "documents").mkdir()
+    (out / "cpu" / "en" / "documents" / "train.jsonl").write_text("secret")
+    (out / "cpu" / "en" / "validation" / "link").symlink_to(out / "cpu" / "en" / "documents")
+    server = make_server(workspace, "127.0.0.1", 0)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    with httpx.Client(base_url=f"http://127.0.0.1:{server.server_port}", follow_redirects=True) as client:
+        assert client.get("/en/validation/").text == "<h1>Docs</h1>"
+        assert client.get("/cpu/en/validation/docs/index.html").status_code == 200
+        assert "ru: validation" in client.get("/").text
+        for path in (
+            *("/cpu/en/documents/train.jsonl", "/cpu/en/validation/link/train.jsonl", "/cpu/en/", "/ru/report/"),
+            *("/cpu/en/validation/..%2fdocuments/train.jsonl", "/cpu/en/validation/%2e%2e/documents/train.jsonl"),
+        ):
+            assert client.get(path).status_code == 404, path
+    server.shutdown()
+    server.server_close()
+
+
+def test_targets_without_a_profile_lead_to_the_one_in_force(tmp_path: Path) -> None:
+    assert target("/ru/report", tmp_path, "smoke", ["en", "ru"]) == "/smoke/ru/report/"
+    assert target("/ru/report/a/b.html", tmp_path, "smoke", ["en", "ru"]) == "/smoke/ru/report/a/b.html"
+
+
+class FakeAirflow:
+    """Answers the follower as Airflow does, out of a script."""
+
+    def __init__(self) -> None:
+        self.states: dict[tuple[str, str], str] = {}
+        self.instances: dict[tuple[str, str], list[dict[str, Any]]] = {}
+        self.events: dict[tuple[str, str], list[tuple[str, str]]] = {}
+        self.outcomes: dict[str, str] = {}
+        self.triggered: list[str] = []
+
+    def run_state(self, dag: str, run: str) -> str:
+        return self.states.get((dag, run), "queued")
+
+    def tasks(self, dag: str, run: str) -> list[dict[str, Any]]:
+        return self.instances.get((dag, run), [])
+
+    def set_off(self, dag: str, run: str) -> list[tuple[str, str]]:
+        return self.events.get((dag, run), [])
+
+    def outcome(self, dag: str, run: str, task: str) -> str:
+        return self.outcomes.get(task, "")
+
+    def active_runs(self) -> list[tuple[str, str]]:
+        return []
+
+    def trigger(self, dag: str, run: str, note: str) -> str:
+        self.triggered.append(dag)
+        return run
+
+    def finish(self, dag: str, run: str, state: str = "success", **tasks: str) -> None:
+        """Let a run end, its tasks with these states."""
+        self.states[dag, run] = state
+        self.instances[dag, run] = [
+            {"task_id": task, "state": of, "try_number": 1, "duration": 2.0} for task, of in tasks.items()
+        ]
+
+
+def test_a_run_is_followed_along_the_assets() -> None:
+    airflow = FakeAirflow()
+    follower = following.Follower(airflow, ["en"], "r1")
+    assert follower.poll() == []
+    assert not follower.done
+    airflow.outcomes = {"validate_en": "unchanged", "train": "ran"}
+    airflow.finish("data", "r1", validate_en="success")
+    assert [task.outcome for task in follower.poll()] == ["unchanged"]
+    assert not follower.done, "the retraining has not been set off yet"
+    airflow.events["data", "r1"] = [("retrain_en", "a1"), ("somebody_elses", "x")]
+    follower.poll()
+    airflow.finish("retrain_en", "a1", train="success")
+    airflow.events["retrain_en", "a1"] = [("promote_en", "p1")]
+    follower.poll()
+    airflow.finish("promote_en", "p1", deploy="success")
+    follower.poll()
+    assert follower.done
+    assert not follower.failed
+    assert running.summary(follower) == "1 stages ran: train (en)"
+    follower.runs["retrain_en"].tasks["train"].outcome = "unchanged"
+    assert running.summary(follower).startswith("nothing to do")
+    task = following.TaskView("retrain_en", "a1", "register", "success", 1, 1.0, "registered version 2")
+    follower.runs["retrain_en"].tasks["register"] = task
+    assert running.summary(follower) == "no stage had anything to run; en: registered version 2"
+
+
+def test_a_failure_ends_its_branch_and_is_told() -> None:
+    airflow = FakeAirflow()
+    follower = following.Follower(airflow, ["en", "ru"], "r1")
+    airflow.finish("data", "r1", "failed", validate_en="failed", publish="upstream_failed")
+    follower.poll()
+    assert follower.done
+    assert follower.failed
+    assert [task.name for task in follower.failures()] == ["validate_en"]
+
+
+def test_a_stranded_event_is_made_up_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    airflow = FakeAirflow()
+    follower = following.Follower(airflow, ["en"], "r1")
+    airflow.finish("data", "r1")
+    follower.poll()
+    assert airflow.triggered == []
+    monkeypatch.setattr(following, "STRANDED_SECONDS", -1)
+    follower.poll()
+    assert airflow.triggered == ["retrain_en"]
+
+
+def test_progress_of_a_running_task(tmp_path: Path) -> None:
+    log = tmp_path / "attempt=1.log"
+    log.write_text(json.dumps({"event": "start"}) + "\n" + json.dumps({"event": "epoch 1:  10%\repoch 1:  40%"}) + "\n")
+    assert terminal.progress_line(log) == "epoch 1:  40%"
+    assert terminal.progress_line(tmp_path / "none") == ""
+    assert [terminal.duration(seconds) for seconds in (None, 3.2, 725)] == ["", "3 s", "12:05 min"]
+
+
+def test_the_addresses_hold_a_curl_line_and_the_login(workspace: Workspace) -> None:
+    told = running.addresses_text(workspace, Addresses.of(workspace))
+    assert "http://127.0.0.1:8000/v1/entities" in told
+    assert f"login admin, password {airflow_setup.password(workspace)}" in told
+
+
+def test_stopping_is_turned_into_an_exit_code() -> None:
+    with running._ending_on_signal(lambda: True):
+        raise supervising.Stopped
+    with pytest.raises(SystemExit) as caught, running._ending_on_signal(lambda: False):
+        raise supervising.Stopped
+    assert caught.value.code == 130
+
+
+def test_status_of_an_empty_workspace(workspace: Workspace, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("port", "mlflow_port", "airflow_port", "docs_port"):
+        workspace.params["serving"][name] = free_port()
+    overview.show(workspace, as_json=True)
+    told = json.loads(capsys.readouterr().out)
+    assert told["system"] is None
+    assert [part["answers"] for part in told["parts"]] == [False] * 4
+    assert [(model["language"], model["champion"], model["live"]) for model in told["models"]] == [
+        ("en", None, None),
+        ("ru", None, None),
+    ]
+    overview.show(workspace)
+    assert "no champion; nothing live" in capsys.readouterr().out
+
+
+def test_a_models_line() -> None:
+    line = overview._model_line(
+        {
+            **{"language": "en", "live": "3", "champion": "3", "model": "ner-en", "trained": "2025-01-01T00:00:00"},
+            **{"data": "abc.dir", "profile": "cpu", "test_f1": {"conll2003": 90.123}},
+        }
+    )
+    assert "version 3; live: version 3" in line
+    assert "data abc.dir, profile cpu; test F1 conll2003 90.12" in line
+
+
+@pytest.mark.parametrize(("part", "left"), [("airflow", {}), ("mlflow", {"out": {"pid": os.getpid(), "cmd": "dvc x"}})])
+def test_stale_locks_of_dvc_end_with_the_start_of_airflow_and_of_no_other_part(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, part: str, left: dict
+) -> None:
+    """In a container of another part the ids of Airflow's tasks mean nothing."""
+    path = workspace.root / ".dvc" / "tmp" / "rwlock"
+    path.parent.mkdir(parents=True)
+    (workspace.root / ".dvc" / "config").write_text("[core]\n    no_scm = true\n")
+    path.write_text(json.dumps({"read": {}, "write": {"out": {"pid": os.getpid(), "cmd": "dvc x"}}}))
+
+    def further(_: system.System) -> bool:
+        raise supervising.Stopped
+
+    monkeypatch.setattr(system.family, "adopt_orphans", lambda: None)
+    monkeypatch.setattr(system.System, "_prepare", lambda _: None)
+    monkeypatch.setattr(system.System, "_interrupted", further)
+    for name in ("airflow_port", "mlflow_port"):
+        workspace.params["serving"][name] = free_port()
+    said: list[str] = []
+    with pytest.raises(supervising.Stopped), system.System(workspace, [part], said.append):
+        pass
+    assert json.loads(path.read_text())["write"] == left
+    assert ("Dropped locks of DVC whose holders are gone: 1" in said) == (not left)
+
+
+def test_the_registry_is_watched_only_where_no_dag_deploys(workspace: Workspace) -> None:
+    quiet = SimpleNamespace(parts=["serving"], workspace=workspace, _registry=[])
+    moved = system.System._registry_moved
+    assert moved(quiet)
+    assert not moved(quiet)
+    workspace.paths.mlruns.mkdir()
+    (workspace.paths.mlruns / "mlflow.db").write_text("x")
+    assert moved(quiet)
+    quiet.parts = ["airflow", "serving"]
+    (workspace.paths.mlruns / "mlflow.db").write_text("y")
+    assert not moved(quiet)
+
+
+def test_a_locked_database_of_airflows_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = {"/auth/token": [201], "/api/v2/dags/data/dagRuns": [500, 500, 409]}  # it had been started all the same
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(answers[request.url.path].pop(0), json={"access_token": "t"})
+
+    monkeypatch.setattr(airflow_api, "BUSY_PAUSES", (0, 0))
+    client = airflow_api.AirflowClient("http://airflow", "user", "password")
+    client._http = httpx.Client(base_url=client.url, transport=httpx.MockTransport(answer))
+    assert client.trigger("data", "run-1", "note") == "run-1"
+    answers["/api/v2/dags/data/dagRuns"] = [500, 500, 500]
+    with pytest.raises(NerError, match="Airflow answered 500"):
+        client.trigger("data", "run-2", "note")
