@@ -11,9 +11,11 @@ REQUIRED = [
     "click>=8.1",
     "dvc>=3.67,<4",
     "fastapi",
+    "filelock",
     "httptools",
     "great-expectations>=1.24,<2",
     "httpx",
+    "httpx-retries",
     "jinja2",
     "matplotlib",
     "mlflow>=3.17.2,<3.18",  # 3.18.0 needs parts that were never published
@@ -22,6 +24,7 @@ REQUIRED = [
     "onnx",
     "onnxruntime",
     "pandas",
+    "prometheus-client",
     "psutil",
     "pydantic>=2",
     "pyyaml",
@@ -39,7 +42,19 @@ REQUIRED = [
     "transformers>=5,<6",
     "uvicorn",
 ]
-TEST = ["axe-core-python", "hypothesis", "pytest", "ruff", "schemathesis>=4,<5", "selenium"]
+TEST = [
+    "axe-core-python",
+    "hypothesis",
+    "import-linter",
+    "mypy",
+    "pytest",
+    "ruff",
+    "schemathesis>=4,<5",
+    "selenium",
+    "types-psutil",
+    "types-pyyaml",
+    "types-tqdm",
+]
 
 setup(
     name="ner-pipeline",
