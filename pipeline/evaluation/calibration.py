@@ -60,8 +60,8 @@ def calibration(found: Outcomes, bins: int = BINS) -> dict[str, Any]:
 
     Args:
         found: predictions.
-        bins: of equal mass: each holds as many predictions as the next, but for one; fewer where there are fewer
-            predictions.
+        bins: of equal mass: each holds as many predictions as the next, but for one and for equal scores, which
+            share a bin; fewer where there are fewer predictions or different scores.
 
     Returns:
         ``{ece, ece_of_chance, brier, bins: [{low, high, score, accuracy, count}]}``, all between 0 and 1.
@@ -72,7 +72,8 @@ def calibration(found: Outcomes, bins: int = BINS) -> dict[str, Any]:
     if not len(found.scores):
         return {"ece": None, "ece_of_chance": None, "brier": None, "bins": []}
     order = np.argsort(found.scores, kind="stable")
-    parts = np.array_split(order, min(bins, len(order)))
+    found = Outcomes(found.scores[order], found.right[order], found.gold)
+    parts = equal_mass(found.scores, bins)
     drawn = np.random.default_rng(0).random((DRAWS, len(order))) < found.scores
     chance = sum(np.abs(drawn[:, part].mean(axis=1) - found.scores[part].mean()) * len(part) for part in parts)
     rows = []
@@ -95,6 +96,13 @@ def calibration(found: Outcomes, bins: int = BINS) -> dict[str, Any]:
         "brier": round(brier, DIGITS),
         "bins": rows,
     }
+
+
+def equal_mass(scores: np.ndarray, bins: int) -> list[np.ndarray]:
+    """The places of sorted ``scores`` in at most so many bins of about one size, equal scores in one of them."""
+    places = np.arange(len(scores))
+    firsts = [part[0] for part in np.array_split(places, min(bins, len(scores)))]
+    return np.split(places, np.unique(np.searchsorted(scores, scores[firsts]))[1:])
 
 
 def threshold(found: Outcomes, precision: float) -> float | None:

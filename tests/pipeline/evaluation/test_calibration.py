@@ -50,7 +50,9 @@ def test_scores_that_mean_what_they_say_have_no_error() -> None:
 
 
 def test_the_error_of_chance_is_what_honest_scores_show_on_so_few() -> None:
-    few, many = (calibration(made([(0.7, index % 10 < 7) for index in range(count)])) for count in (60, 6000))
+    few, many = (
+        calibration(made([(0.7 + 1e-9 * index, index % 10 < 7) for index in range(count)])) for count in (60, 6000)
+    )
     assert few["ece_of_chance"] > 5 * many["ece_of_chance"] > 0
     # of four predictions at 0.7 in a bin, the share that is right lies 0.185 off on average (binomial)
     assert few["ece_of_chance"] == pytest.approx(0.185, abs=0.01)
@@ -59,6 +61,16 @@ def test_the_error_of_chance_is_what_honest_scores_show_on_so_few() -> None:
 def test_bins_hold_equal_shares() -> None:
     counts = [row["count"] for row in calibration(made([(n / 100, True) for n in range(47)]))["bins"]]
     assert (len(counts), sum(counts), max(counts) - min(counts)) == (15, 47, 1)
+
+
+def test_equal_scores_share_a_bin_so_that_their_order_does_not_matter() -> None:
+    pairs = [(0.5, index < 150) for index in range(300)]
+    assert calibration(made(pairs))["ece"] == 0.0
+    mixed = [*pairs, *((1.0, index > 10) for index in range(200)), *((index / 97, index > 40) for index in range(97))]
+    figures = calibration(made(mixed))
+    assert figures == calibration(made(mixed[::-1])) == calibration(made(sorted(mixed, key=lambda pair: pair[1])))
+    assert [row["count"] for row in figures["bins"] if row["high"] == 1.0] == [200]
+    assert sum(row["count"] for row in figures["bins"]) == 597
 
 
 def test_no_prediction_has_no_error() -> None:
