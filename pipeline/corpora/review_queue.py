@@ -195,7 +195,7 @@ def _parse(content: bytes, path: Path) -> Iterator[Reviewed]:
     head: list[str] = []
     tokens: list[list[str]] = []
     for number, line in enumerate([*content.decode("utf-8", "replace").split("\n"), DOCUMENT_START], 1):
-        if line.startswith(DOCUMENT_START):
+        if line.split(" ")[0] == DOCUMENT_START:  # a word's line has a tab after the word
             if tokens:
                 words, tags = zip(*tokens, strict=True)
                 yield Reviewed(words, tags, *head[2:4])

@@ -129,6 +129,22 @@ def test_clearing_takes_what_was_written_out(tmp_path: Path) -> None:
     assert queue.add("ru", [sentence("Осло", "B-LOC")], "ner-ru/1") == 1
 
 
+def test_a_word_that_begins_like_a_boundary_is_a_word(tmp_path: Path) -> None:
+    document = document_from_text("Anna Berg removed all -DOCSTART-s in Oslo. Bo slept.", "en")
+    corrected = list(sentences(document.with_spans([Span(0, 2, "PER")])))
+    queue = ReviewQueue(tmp_path, 10_000)
+    assert [queue.add("en", corrected, "ner-en/1") for _ in range(2)] == [2, 0]
+    read = queue.read("en")
+    assert [(each.words, each.tags, each.model) for each in read] == [
+        (each.words, each.tags, "ner-en/1") for each in corrected
+    ]
+    assert "-DOCSTART-s" in read[0].words
+    queue.export("en", tmp_path / "out.conll")
+    assert [tuple(each.words()) for each in read_columns(tmp_path / "out.conll", FORMAT, CONLL)] == [
+        each.words for each in corrected
+    ]
+
+
 def test_what_cannot_be_written_is_refused(tmp_path: Path) -> None:
     with pytest.raises(NerError, match="-DOCSTART-"):
         list(sentences(document_from_text("see -DOCSTART- here", "en")))
