@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import click
@@ -143,5 +142,5 @@ def predict(
     workspace = None if endpoint else Workspace.load()
     if workspace and (gateway := state.read_state(workspace)) and gateway.profile == workspace.profile:
         endpoint = gateway.url
-    read = predict.read_texts(texts, files, None if texts or files else sys.stdin)
+    read = predict.read_texts(texts, files, None if texts or files else click.get_binary_stream("stdin"))
     predict.predict(workspace, read, language=language, endpoint=endpoint, json_lines=json_lines, limit=limit)

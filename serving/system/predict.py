@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, BinaryIO, TextIO
 
 from multiner.pipeline.config.settings import Workspace
 from multiner.pipeline.core.errors import NerError
@@ -23,28 +23,45 @@ if TYPE_CHECKING:
 BATCH_TEXTS = 16
 BATCH_CHARACTERS = 50_000
 RETRIES = 2
+ENCODE = "Convert it to UTF-8, for example from Windows-1251: iconv -f WINDOWS-1251 -t UTF-8"
 MAX_WAIT = 10  # seconds: a model that restarts is waited for, one that is absent is not
 STYLES = {"PER": "bold white on dark_orange3", "LOC": "bold white on dark_green", "ORG": "bold white on blue3"}
 OTHER_STYLE = "bold white on purple4"
 
 
-def read_texts(arguments: Sequence[str], files: Iterable[Path] = (), stdin: TextIO | None = None) -> Iterator[str]:
+def read_texts(arguments: Sequence[str], files: Iterable[Path] = (), stdin: BinaryIO | None = None) -> Iterator[str]:
     """The texts to read: each argument, then each line of each file, then each line of ``stdin``.
 
     Raises:
-        NerError: a file cannot be read, or is not UTF-8.
+        NerError: a file cannot be read; or it, ``stdin`` or an argument is not UTF-8.
     """
-    yield from arguments
+    for number, argument in enumerate(arguments, 1):
+        if argument != without_surrogates(argument):  # stand for bytes that the shell passed on
+            raise NerError("not UTF-8", where=f"text {number} of the command", remedy=ENCODE)
+        yield argument
     for path in files:
         try:
-            with path.open(encoding="utf-8-sig", newline="\n") as lines:
-                yield from (line.removesuffix("\n").removesuffix("\r") for line in lines)
-        except UnicodeDecodeError as error:
-            raise NerError(f"not UTF-8 (byte {error.start} of a block)", where=str(path)) from None
+            with path.open("rb") as lines:
+                yield from _decoded(lines, str(path))
         except OSError as error:
             raise NerError(f"cannot be read: {error.strerror}", where=str(path)) from None
     if stdin is not None:
-        yield from (line.removesuffix("\n").removesuffix("\r") for line in stdin)
+        yield from _decoded(stdin, "standard input")
+
+
+def _decoded(lines: Iterable[bytes], where: str) -> Iterator[str]:
+    """Lines in UTF-8 as texts, without their ends (LF or CR LF) and the first without a byte order mark.
+
+    Raises:
+        NerError: a line is not UTF-8.
+    """
+    for number, line in enumerate(lines, 1):
+        try:
+            text = line.decode("utf-8-sig" if number == 1 else "utf-8")
+        except UnicodeDecodeError as error:
+            problem = f"not UTF-8: byte 0x{line[error.start]:02x}"
+            raise NerError(problem, where=f"{where}:{number}", remedy=ENCODE) from None
+        yield text.removesuffix("\n").removesuffix("\r")
 
 
 def predict_remote(endpoint: str, texts: Iterable[str], language: str = AUTO) -> Iterator[dict[str, Any]]:

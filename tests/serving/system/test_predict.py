@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from multiner.pipeline.core.errors import NerError
+from multiner.serving.cli import commands
 from multiner.serving.system.predict import (
     coloured,
     dump,
@@ -51,14 +54,35 @@ def endpoint() -> Iterator[str]:
 def test_texts_come_from_arguments_files_and_standard_input(tmp_path: Path) -> None:
     path = tmp_path / "texts.txt"
     path.write_bytes("\ufeffone\r\ntwo\u2028still two\n\nlast".encode())
-    assert list(read_texts(["zero"], [path], io.StringIO("in\n"))) == [
-        "zero",
-        "one",
-        "two\u2028still two",
-        "",
-        "last",
-        "in",
-    ]
+    lines = ["one", "two\u2028still two", "", "last"]
+    assert list(read_texts(["zero"], [path], io.BytesIO(b"in\n"))) == ["zero", *lines, "in"]
+
+
+def test_standard_input_is_read_as_a_file_is(tmp_path: Path) -> None:
+    path, content = tmp_path / "texts.txt", "\ufeffAnna lives.\r\nNora\rworks.\r\nОсло\n\nlast".encode()
+    path.write_bytes(content)
+    expected = ["Anna lives.", "Nora\rworks.", "Осло", "", "last"]
+    assert list(read_texts([], [path])) == list(read_texts([], [], io.BytesIO(content))) == expected
+
+
+@pytest.mark.parametrize("encoding", ["cp1251", "koi8-r", "utf-16"])
+def test_another_encoding_is_refused_with_the_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encoding: str
+) -> None:
+    path, content = tmp_path / "texts.txt", "Осло\n".encode(encoding)
+    path.write_bytes(b"one\n" + content)
+    with pytest.raises(NerError, match=r"texts\.txt:2: not UTF-8"):
+        list(read_texts([], [path]))
+    result = CliRunner().invoke(commands, ["predict", "--endpoint", "http://127.0.0.1:9"], input=content)
+    assert isinstance(result.exception, NerError)
+    assert result.exception.exit_code == 1
+    assert str(result.exception).startswith("standard input:1: not UTF-8")
+    assert "iconv" in str(result.exception)
+
+
+def test_an_argument_in_another_encoding_is_refused() -> None:
+    with pytest.raises(NerError, match="text 2 of the command: not UTF-8"):
+        list(read_texts(["Анна", os.fsdecode(b"caf\xe9")]))
 
 
 def test_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
