@@ -220,24 +220,22 @@ class Slot:
             if not self.in_flight:
                 self._idle.set()
 
-    async def invoke(self, body: bytes, content_type: str, params: Mapping[str, Any] | None = None) -> httpx.Response:
+    async def invoke(self, body: bytes, params: Mapping[str, Any] | None = None) -> httpx.Response:
         """What the process answers to a body at ``/invocations``, whatever its status.
 
         Where the caller is cancelled, or the time is up, the model is told to stop, and waited for.
 
         Args:
-            body: in one of MLflow's shapes; JSON without ``params`` of its own.
-            content_type: of the body. CSV has no room for parameters: such a call runs to its end.
+            body: JSON in one of MLflow's shapes, without ``params`` of its own.
             params: for the model.
 
         Raises:
             SlotGone, SlotTimeout: see there.
         """
         with issued(self._tickets) if self._tickets else contextlib.nullcontext() as ticket:
-            stoppable = content_type == "application/json" and self._takes_params
-            if stoppable:
+            if self._takes_params:
                 body = with_params(body, {**(params or {}), **({"ticket": ticket.name} if ticket else {})})
-            asking = asyncio.create_task(self._post(body, content_type, stoppable and ticket is not None))
+            asking = asyncio.create_task(self._post(body, self._takes_params and ticket is not None))
             try:
                 async with asyncio.timeout(self.timeout):
                     response = await asyncio.shield(asking)
@@ -252,9 +250,9 @@ class Slot:
             raise SlotTimeout(f"no answer within {self.timeout:g} s")
         return response
 
-    async def _post(self, body: bytes, content_type: str, stoppable: bool) -> httpx.Response:
+    async def _post(self, body: bytes, stoppable: bool) -> httpx.Response:
         for attempt in (1, 2):
-            post = self._client.post("/invocations", content=body, headers={"content-type": content_type})
+            post = self._client.post("/invocations", content=body, headers={"content-type": "application/json"})
             try:
                 return await self._pulse.hear(post, stoppable=stoppable)
             except httpx.TimeoutException:
@@ -288,7 +286,7 @@ class Slot:
             raise NoTokens(f"{self.model.name} version {self.model.version} was registered before models told tokens")
         # dataframe_split, since the numpy strings behind "inputs" lose trailing NULs; escaped, since any text must pass
         body = json.dumps({"dataframe_split": {"columns": ["text"], "data": [[text] for text in texts]}}).encode()
-        response = await self.invoke(body, "application/json", {"tokens": True} if tokens else None)
+        response = await self.invoke(body, {"tokens": True} if tokens else None)
         if response.status_code != 200:
             raise ModelFailed(f"the model answered {response.status_code} ({failure(response).reason})")
         try:

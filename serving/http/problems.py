@@ -71,9 +71,9 @@ def too_large(detail: str, where: str | None = None) -> Problem:
     return Problem(413, "too-large", "The request exceeds a limit", detail, where=where)
 
 
-def malformed(detail: str) -> Problem:
-    """The body cannot be read at all."""
-    return Problem(400, "malformed", "The body is not valid JSON", detail)
+def malformed(detail: str, form: str = "JSON") -> Problem:
+    """The body cannot be read at all as what it is sent as."""
+    return Problem(400, "malformed", f"The body is not valid {form}", detail)
 
 
 def invalid(detail: str, where: str) -> Problem:

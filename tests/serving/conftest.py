@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import csv
-import io
 import json
 import re
 import shutil
@@ -60,12 +58,12 @@ def tokens_of(text: str) -> list[dict[str, Any]]:
 async def invocations(request: Request) -> Response:
     """MLflow's endpoint; some texts make it misbehave as the real one does."""
     try:
-        body, media_type = await request.body(), request.headers["content-type"]
-        texts = list(read_texts(body, media_type))
+        body = await request.body()
+        texts = list(read_texts(body))
     except (KeyError, IndexError, TypeError):
         return JSONResponse({"error_code": "INVALID_PARAMETER_VALUE", "message": "Failed to enforce schema"}, 400)
     slot: StandIn = request.app.state.slot
-    params = {} if media_type == "text/csv" or not slot.knows_params else json.loads(body).get("params", {})
+    params = {} if not slot.knows_params else json.loads(body).get("params", {})
     slot.seen.append(texts)
     slot.at_once.append(len(slot.seen) - slot.ended)
     try:
@@ -97,10 +95,8 @@ async def invocations(request: Request) -> Response:
 RAISED = {"error_code": "BAD_REQUEST", "message": "Encountered an unexpected error while evaluating the model. Verify"}
 
 
-def read_texts(body: bytes, media_type: str) -> list[Any]:
+def read_texts(body: bytes) -> list[Any]:
     """The texts of a body in one of MLflow's shapes."""
-    if media_type == "text/csv":
-        return [row["text"] for row in csv.DictReader(io.StringIO(body.decode()))]
     value = json.loads(body)
     if "dataframe_split" in value:
         return [row[0] for row in value["dataframe_split"]["data"]]

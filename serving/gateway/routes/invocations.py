@@ -1,48 +1,76 @@
-"""MLflow's own protocol, passed through to the live version: bodies are counted here, and read there.
+"""MLflow's own protocol, passed on to the live version: bodies in JSON are counted here, and read there.
+
+A table in CSV is read here, and passed on in JSON: pandas, with which MLflow would read it, takes the first cell of a
+row with a cell too many for the row's name, so that a comma outside quotes would cut a text off.
 
 Source: https://mlflow.org/docs/latest/ml/deployment/deploy-model-locally/ (``/invocations``)
 """
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
+import json
 import logging
+import sys
 from typing import Any
 
 from multiner.pipeline.text.tokenizer import without_surrogates
 from multiner.serving.answers import ModelFailed, failure
 from multiner.serving.backends.model_server import Slot
 from multiner.serving.http.payload import Limits, check_size, parse_json
-from multiner.serving.http.problems import Problem, invalid, malformed
+from multiner.serving.http.problems import invalid, malformed
 
 log = logging.getLogger("serving")
 JSON, CSV = "application/json", "text/csv"
 COLUMN = "text"
 SHAPES = ("inputs", "instances", "dataframe_split", "dataframe_records")
+NO_ROWS = b'{"predictions": []}'
+csv.field_size_limit(sys.maxsize)  # a body is bounded before it is read
 
 
-def count(body: bytes, media_type: str, limits: Limits) -> int:
-    """The number of rows of a body, which is within the limits and gives the model texts.
+def read(body: bytes, media_type: str, limits: Limits) -> tuple[int, bytes]:
+    """The number of rows of a body, which is within the limits and gives the model texts; and the body in JSON.
 
     Raises:
         Problem: it is not (413), cannot be read (400), has none of MLflow's shapes, more than that, what it cannot
             hold, or anything but texts, with the place (422).
     """
-    rows, characters = _count_csv(body) if media_type == CSV else _count_json(parse_json(body))
+    if media_type == CSV:
+        texts, characters = _read_csv(body)
+        check_size(len(texts), characters, limits)
+        table = {"columns": [COLUMN], "data": [[text] for text in texts]}
+        return len(texts), json.dumps({"dataframe_split": table}, ensure_ascii=False).encode()
+    rows, characters = _count_json(parse_json(body))
     check_size(rows, characters, limits)
-    return rows
+    return rows, body.removeprefix(codecs.BOM_UTF8)
 
 
-def _count_csv(body: bytes) -> tuple[int, int]:
+def _read_csv(body: bytes) -> tuple[list[str], int]:
+    """The texts of a table, and the characters of all its cells; a row that ends before the text has an empty one."""
     try:
-        text = body.decode("utf-8")
-        rows = sum(1 for row in csv.reader(io.StringIO(text, newline=""), strict=True) if row)
+        lines = csv.reader(io.StringIO(body.decode("utf-8-sig"), newline=""), strict=True)
+        table = filter(None, lines)  # without blank lines
+        header = next(table, [])
+        if header.count(COLUMN) != 1:
+            other = any(sign in cell for cell in header for sign in ";\t")
+            hint = " Commas part columns, not semicolons or tabs." if other else ""
+            raise invalid(f"The first line must name the columns, {COLUMN} once.{hint}", "")
+        rows = list(table)
     except UnicodeDecodeError as error:
-        raise malformed(f"The body is not UTF-8 (byte {error.start}).") from None
-    except csv.Error as error:
-        raise Problem(400, "malformed", "The body is not valid CSV", f"{str(error).capitalize()}.") from None
-    return max(0, rows - 1), len(text)
+        raise malformed(f"The body is not UTF-8 (byte {error.start}).", "CSV") from None
+    except csv.Error:
+        detail = f"At line {lines.line_num} a cell in quotes does not end, or goes on after its closing quote."
+        raise malformed(detail, "CSV") from None
+    for number, row in enumerate(rows, 1):
+        if len(row) > len(header):
+            detail = (
+                f"Row {number} has {len(row)} cells for {len(header)} columns: a text with commas stands in quotes."
+            )
+            raise invalid(detail, "")
+    at = header.index(COLUMN)
+    return ["".join(row[at : at + 1]) for row in rows], sum(len(cell) for row in (header, *rows) for cell in row)
 
 
 def _count_json(value: Any) -> tuple[int, int]:
@@ -135,14 +163,16 @@ def _characters(value: Any) -> int:
     return total
 
 
-async def invoke(slot: Slot, body: bytes, media_type: str) -> bytes:
-    """What the slot's process answers to ``body``.
+async def invoke(slot: Slot, rows: int, body: bytes) -> bytes:
+    """What the slot's process answers to ``body``, which holds so many rows; without any, it is not asked.
 
     Raises:
         Problem: MLflow refuses the body (422).
         SlotGone, SlotTimeout, ModelFailed: see there.
     """
-    response = await slot.invoke(body, media_type)
+    if not rows:
+        return NO_ROWS  # MLflow knows no column of some shapes that hold no row
+    response = await slot.invoke(body)
     if response.status_code == 200:
         return response.content
     failed = failure(response)

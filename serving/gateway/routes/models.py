@@ -83,9 +83,9 @@ def callers(board: Switchboard) -> APIRouter:
             raise Problem(404, "not-found", "Not Found", f"Languages are: {', '.join(board.routes)}.")
         media_type = require_type(request, [invocations.JSON, invocations.CSV])
         body = await read_body(request, limits.body_bytes, limits.seconds)
-        rows = invocations.count(body, media_type, limits)
+        rows, body = invocations.read(body, media_type, limits)
         large = len(body) > LONG  # bytes: no fewer than characters
-        asking = board.call(language, lambda slot: invocations.invoke(slot, body, media_type), large=large)
+        asking = board.call(language, lambda slot: invocations.invoke(slot, rows, body), large=large)
         model, answer = await unless_gone(request, asking)
         board.metrics.called(language, rows)
         board.metrics.texts.add(language, amount=rows)

@@ -152,14 +152,13 @@ def test_mlflows_shapes_and_errors_for_real(models: Callable[[str], ServedModel]
     ]
 
     async def passed_on(slot: Slot, body: bytes, media_type: str) -> bytes:
-        invocations.count(body, media_type, Limits(8, 1000, 30))
-        return await invocations.invoke(slot, body, media_type)
+        return await invocations.invoke(slot, *invocations.read(body, media_type, Limits(8, 1000, 30)))
 
     async def main() -> tuple[list[Any], list[Exception]]:
         slot, refused = Slot(models("1"), tmp_path / "slot.log"), []
         try:
             await slot.start(120)
-            answers = [json.loads(await invocations.invoke(slot, *shape)) for shape in shapes]
+            answers = [json.loads(await passed_on(slot, *shape)) for shape in shapes]
             for body, media_type in wrong:
                 with pytest.raises(Problem) as raised:
                     await passed_on(slot, body, media_type)

@@ -10,8 +10,9 @@ from typing import Any
 import httpx
 import pytest
 
-from multiner.serving.gateway.routes.invocations import count
+from multiner.serving.gateway.routes.invocations import read
 from multiner.serving.http.payload import Limits
+from multiner.serving.http.problems import Problem
 
 JSON, CSV = "application/json", "text/csv"
 ROOM = Limits(10, 1000, 5)
@@ -104,10 +105,76 @@ READ = [
 ]
 
 
-@pytest.mark.parametrize(("body", "rows"), [*READ, (b'text\n"two\nlines"\nthree\n', 2), (b"", 0)])
-def test_rows_are_counted(body: Any, rows: int) -> None:
-    content = body if isinstance(body, bytes) else json.dumps(body).encode()
-    assert count(content, CSV if isinstance(body, bytes) else JSON, ROOM) == rows
+@pytest.mark.parametrize(("body", "rows"), READ)
+def test_rows_are_counted_and_a_body_in_json_stays_as_it_is(body: Any, rows: int) -> None:
+    content = json.dumps(body).encode()
+    assert read(content, JSON, ROOM) == (rows, content)
+    assert read(b"\xef\xbb\xbf" + content, JSON, ROOM) == (rows, content), "MLflow reads no byte order mark"
+
+
+@pytest.mark.parametrize(
+    ("table", "texts"),
+    [
+        ("text\nAnna\nmet Bo\n", ["Anna", "met Bo"]),
+        ("text\rAnna\rmet Bo", ["Anna", "met Bo"]),
+        ('\ufefftext\r\n"Анна Ветрова\r\nв Осло."\r\nМосква\r\n', ["Анна Ветрова\r\nв Осло.", "Москва"]),
+        ('text\n"two\n\nlines"\n\n"said ""no"", then left"\n', ["two\n\nlines", 'said "no", then left']),
+        ("id,text\n1,NA\n2,null\n3,007\n4\n", ["NA", "null", "007", ""]),
+        ('text,note\n"Anna",\n"",x\n', ["Anna", ""]),
+        ("text\nnul \0 stays\n", ["nul \0 stays"]),
+    ],
+)
+def test_a_table_is_read_as_it_stands(table: str, texts: list[str]) -> None:
+    rows, body = read(table.encode(), CSV, ROOM)
+    assert rows == len(texts)
+    assert json.loads(body) == {"dataframe_split": {"columns": ["text"], "data": [[text] for text in texts]}}
+
+
+@pytest.mark.parametrize(
+    ("table", "status", "says"),
+    [
+        ("", 422, "must name the columns, text once."),
+        ("words\nAnna\n", 422, "must name the columns, text once."),
+        ("text,text\na,b\n", 422, "must name the columns, text once."),
+        ('text;note\r\n"Anna";x\r\n', 422, "not semicolons or tabs"),
+        ("text\tnote\nAnna\tx\n", 422, "not semicolons or tabs"),
+        ("text\nBo left.\nAnna, Bo, and Tam\n", 422, "Row 2 has 3 cells for 1 columns"),
+        ('text\n"a"b\n', 400, "At line 2 a cell in quotes"),
+        ('text\n"open\n', 400, "a cell in quotes does not end"),
+        ("text\nАнна\n".encode("cp1251"), 400, "not UTF-8"),
+        ("text\nAnna\n".encode("utf-16"), 400, "not UTF-8"),
+        ("text\n" + "a " * 70_000, 413, "at most 1000"),
+        ("text\n" + "a\n" * 11, 413, "at most 10"),
+    ],
+)
+def test_a_table_that_cannot_be_read_is_refused_in_our_words(table: str | bytes, status: int, says: str) -> None:
+    with pytest.raises(Problem) as raised:
+        read(table if isinstance(table, bytes) else table.encode(), CSV, ROOM)
+    assert (raised.value.status, raised.value.title.endswith("CSV")) == (status, status == 400)
+    assert says in raised.value.detail
+
+
+def test_a_cell_within_larger_limits_is_read_whatever_its_length() -> None:
+    rows, body = read(b"text\n" + b"a" * 200_000, CSV, Limits(10, 1_000_000, 5))
+    assert (rows, len(body)) == (1, len(b'{"dataframe_split": {"columns": ["text"], "data": [[""]]}}') + 200_000)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"inputs": []},
+        {"instances": []},
+        {"inputs": {"text": []}},
+        {"dataframe_records": []},
+        {"dataframe_split": {"columns": ["text"], "data": []}},
+        b"text\n",
+        b"\xef\xbb\xbfid,text\r\n\r\n",
+    ],
+)
+def test_no_rows_give_no_predictions(harness: Any, body: Any) -> None:
+    response = post(harness, body, CSV if isinstance(body, bytes) else JSON)
+    assert (response.status_code, response.json()) == (200, {"predictions": []})
+    assert response.headers["x-model"] == "ner-en/1"
 
 
 @pytest.mark.slow
