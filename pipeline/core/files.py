@@ -8,9 +8,11 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from hashlib import file_digest
-from pathlib import Path
+from pathlib import Path, PurePath
 from tempfile import mkdtemp, mkstemp
 from typing import IO, Any
+
+_SYSTEM_FILES = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})
 
 
 @contextmanager
@@ -70,6 +72,11 @@ def _runs(process: str) -> bool:
     except PermissionError:
         pass
     return True
+
+
+def is_system_file(path: PurePath) -> bool:
+    """Whether a file is an operating system's own and no content: ``.DS_Store``, ``._name``, ``Thumbs.db``."""
+    return path.name.startswith("._") or path.name in _SYSTEM_FILES or "__MACOSX" in path.parts
 
 
 def write_json(path: Path, value: Any) -> None:

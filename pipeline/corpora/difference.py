@@ -8,6 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from multiner.pipeline.core.errors import NerError
+from multiner.pipeline.core.files import is_system_file
 
 READERS = {"conll2003": "conll2003", "wnut17": "wnut17", "factRuEval-2016": "factrueval-object"}
 """The corpus key that reads a raw folder whole."""
@@ -56,13 +57,15 @@ def count_lines(folder: Path) -> tuple[int, int]:
     """Sentences (blocks of lines) and entities (lines that begin one) without parsing anything."""
     sentences = entities = 0
     for path in folder.rglob("*"):
+        if is_system_file(path):
+            continue
         if path.suffix == ".objects":
             kinds = [line.split()[1:2] for line in _lines(path)]
             entities += sum(bool(kind) and kind[0] in OBJECT_TYPES for kind in kinds)
         elif path.suffix in {".tokens", ".conll", ".annotated"} or path.name in {"train.txt", "valid.txt", "test.txt"}:
             within = False
             for line in _lines(path):
-                begins = bool(line.strip()) and not line.startswith("-DOCSTART-")
+                begins = bool(line.strip()) and line.split()[0] != "-DOCSTART-"
                 sentences += begins and not within
                 within = begins
                 entities += begins and path.suffix != ".tokens" and line.split()[-1].startswith("B-")

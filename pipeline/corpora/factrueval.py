@@ -29,6 +29,7 @@ from multiner.pipeline.core.document import (
     Token,
 )
 from multiner.pipeline.core.errors import NerError
+from multiner.pipeline.core.files import is_system_file
 from multiner.pipeline.corpora.labels import (
     FACTRUEVAL,
     FACTRUEVAL_NAMES,
@@ -38,6 +39,7 @@ from multiner.pipeline.corpora.labels import (
 from multiner.pipeline.corpora.overlap import Resolution, resolve
 from multiner.pipeline.corpora.text import (
     BYTE_ORDER_MARK,
+    code_points,
     normalise,
     read_lines,
     read_text,
@@ -60,7 +62,7 @@ def _fields(line: str, least: int, what: str, where: str) -> list[str]:
 def _number(text: str, what: str, where: str) -> int:
     """A number that is not negative."""
     if not (text.isascii() and text.isdigit()):
-        raise NerError(f"{what} is no number: {text!r}", where=where, remedy="Mend the line.")
+        raise NerError(f"{what} is no number: {text!r}{code_points(text)}", where=where, remedy="Mend the line.")
     return int(text)
 
 
@@ -154,7 +156,7 @@ def _read_spans(path: Path, tokens: list[_Token]) -> dict[str, _Part]:
         id, type_, *numbers = _fields(line, 6, "id, type, offset, length, first token and count", where)[:6]
         if type_ not in FACTRUEVAL_SPANS:
             raise NerError(
-                f"unknown span type {type_!r}",
+                f"unknown span type {type_!r}{code_points(type_)}",
                 where=where,
                 remedy=f"Known are: {', '.join(sorted(FACTRUEVAL_SPANS))}. Mend the line.",
             )
@@ -305,12 +307,15 @@ def annotated_objects(stem: Path) -> list[AnnotatedObject]:
 def document_stems(folder: Path) -> list[Path]:
     """The stems of a folder's documents, sorted by name.
 
-    A document is whatever has any annotation file; a lone ``.txt`` (the published ``list.txt``) is none.
+    A document is whatever has any annotation file; a lone ``.txt`` (the published ``list.txt``) is none, and so are
+    the files that an operating system adds.
 
     Raises:
         NerError: the folder is missing or holds no document.
     """
-    stems = {file.with_suffix("") for suffix in _MARKS for file in folder.glob(f"*{suffix}")}
+    stems = {
+        file.with_suffix("") for suffix in _MARKS for file in folder.glob(f"*{suffix}") if not is_system_file(file)
+    }
     if not stems:
         remedy = "A document is a .txt and a .tokens of one name, as factRuEval-2016 has them."
         raise NerError("no document in the folder", where=str(folder), remedy=remedy)

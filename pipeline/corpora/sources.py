@@ -9,13 +9,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPException
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 from typing import Protocol
 from zipfile import BadZipFile, ZipFile
 
 from multiner.pipeline.config.settings import Workspace
 from multiner.pipeline.core.errors import NerError
+from multiner.pipeline.core.files import is_system_file
 from multiner.pipeline.core.progress import bar
 from multiner.pipeline.corpora.manifest import is_safe
 
@@ -131,7 +132,9 @@ def find_source(workspace: Workspace, corpus: str) -> Source | None:
 def wanted_files(folder: Path, corpus: str) -> list[str]:
     """Relative paths of the files under ``folder`` that belong to ``corpus``, sorted."""
     patterns = WANTED.get(corpus, ("**/*",))
-    paths = {path for pattern in patterns for path in folder.glob(pattern) if path.is_file()}
+    paths = {
+        path for pattern in patterns for path in folder.glob(pattern) if path.is_file() and not is_system_file(path)
+    }
     return sorted(path.relative_to(folder).as_posix() for path in paths)
 
 
@@ -173,6 +176,7 @@ def unpack(archive: Path, folder: Path, address: str) -> None:
     try:
         with ZipFile(archive) as opened:
             names = [name for name in opened.namelist() if not name.endswith("/")]
+            names = [name for name in names if not is_system_file(PurePosixPath(name))]
             for name in names:
                 if not is_safe(name):
                     raise NerError(f"refused: the archive holds a path that leads out of it, {name!r}", where=address)

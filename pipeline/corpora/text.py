@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
+from collections.abc import Sequence
 from pathlib import Path
 
 from multiner.pipeline.core.errors import NerError
 
 BYTE_ORDER_MARK = "\ufeff"
+LINE_END = re.compile(r"(\r+\n|\n|\r)")
+"""A line's end; ``\\r\\r\\n`` is one, which programs write that turn the line feed of CRLF into CRLF once more."""
 
 
 def read_text(path: Path) -> str:
@@ -32,7 +37,7 @@ def read_text(path: Path) -> str:
 
 def normalise(text: str) -> str:
     """``text`` without a byte order mark, every line ended by a line feed."""
-    return text.removeprefix(BYTE_ORDER_MARK).replace("\r\n", "\n").replace("\r", "\n")
+    return LINE_END.sub("\n", text.removeprefix(BYTE_ORDER_MARK))
 
 
 def read_lines(path: Path) -> list[str]:
@@ -45,3 +50,31 @@ def read_lines(path: Path) -> list[str]:
     """
     lines = normalise(read_text(path)).split("\n")
     return lines[:-1] if lines[-1] == "" else lines
+
+
+def refuse_doubled_lines(lines: Sequence[str], file: str) -> None:
+    """Refuse a column file in which a blank line follows every line, those between sentences included.
+
+    Raises:
+        NerError: so it is; each word would be a sentence of its own.
+    """
+    rows, between = lines[::2], lines[1::2]
+    if any(line.strip() for line in between):
+        return
+    words = [bool(line.strip()) for line in rows]
+    if sum(words) >= 4 and False in words[words.index(True) : len(words) - words[::-1].index(True)]:
+        raise NerError(
+            "a blank line follows every line: the line ends are doubled",
+            where=file,
+            remedy="Write each line end once, and a blank line only between sentences.",
+        )
+
+
+def code_points(text: str) -> str:
+    """For a message, after ``text``: what its characters beyond ASCII are, since many look like ASCII's; else empty.
+
+    Such as `` (with U+0420 CYRILLIC CAPITAL LETTER ER)``.
+    """
+    others = dict.fromkeys(character for character in text if not character.isascii())
+    names = [f"U+{ord(other):04X} {unicodedata.name(other, '')}".rstrip() for other in others]
+    return f" (with {', '.join(names)})" if names else ""

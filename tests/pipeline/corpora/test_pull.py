@@ -256,6 +256,19 @@ def test_an_archive_that_leads_out_of_its_folder_is_refused(tmp_path: Path, name
     assert list_files(tmp_path) == ["x.zip"]
 
 
+def test_an_operating_systems_own_files_are_left_out(tmp_path: Path) -> None:
+    junk = ["corpus/.DS_Store", "corpus/._train.txt", "__MACOSX/corpus/._train.txt", "corpus/a/Thumbs.db"]
+    with ZipFile(tmp_path / "x.zip", "w") as archive:
+        for name in ("corpus/train.txt", "corpus/a/._b/c.txt", *junk):
+            archive.writestr(name, "fine")
+    into = tmp_path / "into"
+    into.mkdir()
+    sources.unpack(tmp_path / "x.zip", into, "x.zip")
+    assert list_files(into) == ["a/._b/c.txt", "train.txt"]
+    write(into, dict.fromkeys(junk, ""))
+    assert sources.wanted_files(into, "a-corpus") == ["a/._b/c.txt", "train.txt"]
+
+
 def test_a_manifest_that_leads_out_of_the_data_folder_is_refused(workspace: Workspace) -> None:
     write_manifest(workspace.root, {"conll2003": {"../../x": "0"}})
     with pytest.raises(NerError, match="leads out"):
