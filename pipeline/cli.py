@@ -145,8 +145,9 @@ def annotate(source: Path, language: str, output: Path, model: str | None, colum
 
     A column file (blank lines between sentences) gets a further last column of IOB2 tags; all columns, -DOCSTART-
     lines, comments and blank lines stay as they are. With the gold tag in the column before it, that is what conlleval
-    and wnuteval read. The token is in the first column, or in that of --column: 2 in CoNLL-U, 4 in CoNLL-2012. The tags
-    are the model's own types: against a gold of others, such as WNUT17's six, train with `types: wnut17`.
+    and wnuteval read. The token is in the first column, or in that of --column: 2 in CoNLL-U, 3 in WebAnno TSV, 4 in
+    CoNLL-2012. The tags are the model's own types: against a gold of others, such as WNUT17's six, train with
+    `types: wnut17`.
 
     A folder in factRuEval-2016's format (.txt and .tokens) becomes one with predicted .spans and .objects, and a
     .task1 for the shared task's scorer.

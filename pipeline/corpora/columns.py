@@ -1,7 +1,8 @@
 """Column files as they stand, byte for byte, with a further column: for predictions in whatever CoNLL-like format.
 
-Blank lines, -DOCSTART- lines and comments stay as they are. A comment begins with ``#``, and its columns are not those
-of a token: another number of them, or, where the file carries tags, no tag in the last one.
+Blank lines, -DOCSTART- lines and comments stay as they are. A comment is one of CoNLL-U's, or begins with ``#`` where
+tokens have ids, or begins with ``#`` and its columns are not those of a token: another number of them, none that tabs
+part where tabs part those of tokens, or, where the file carries tags, no tag in the last one.
 """
 
 from __future__ import annotations
@@ -14,13 +15,23 @@ from pathlib import Path
 from multiner.pipeline.core.document import Document, Span, from_words
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.core.iob2 import encode
-from multiner.pipeline.corpora.conll import DOCUMENT_START, ColumnFormat, split_columns
-from multiner.pipeline.corpora.text import BYTE_ORDER_MARK, read_text
+from multiner.pipeline.corpora.conll import (
+    DOCUMENT_START,
+    ColumnFormat,
+    is_comment,
+    split_columns,
+)
+from multiner.pipeline.corpora.text import (
+    BYTE_ORDER_MARK,
+    LINE_END,
+    read_text,
+    refuse_doubled_lines,
+)
 
-_END = re.compile(r"(\r\n|\n|\r)")
 _TAG = re.compile(r"O|[A-Z]-.+")
-_NUMBER = re.compile(r"\d+(?:[-.]\d+)?")
-_NO_WORD = re.compile(r"\d+[-.]\d+")
+_NUMBER = re.compile(r"\d+(?:-\d+)?(?:\.\d+)?")
+_NO_WORD = re.compile(r"\d+[-.]\d+")  # where words are numbered 1, 2 and so on: a range or an empty node of CoNLL-U
+_PART_OF_WORD = re.compile(r"\d+-\d+\.\d+")  # where words are numbered 1-1, 1-2 and so on, as in WebAnno TSV
 OPEN_FROM = 12  # columns from which on sentences may differ
 
 
@@ -60,7 +71,7 @@ def read_column_file(path: Path, column: int | None = None) -> ColumnFile:
 
     -DOCSTART- lines begin documents; in a file without them each block of lines is one. Columns are parted by single
     tabs where a tab stands between two of them, else by runs of blanks. CoNLL-U's multiword ranges (``1-2``) and empty
-    nodes (``1.1``) are no tokens.
+    nodes (``1.1``), and WebAnno's parts of tokens (``1-1.1``) are no tokens.
 
     Args:
         path: the file.
@@ -70,27 +81,29 @@ def read_column_file(path: Path, column: int | None = None) -> ColumnFile:
         NerError: the file is missing, not UTF-8 or without a token; its tokens are elsewhere; or a line has more or
             fewer columns than the first token's, or no token (names the line).
     """
-    pieces = _END.split(read_text(path))
+    pieces = LINE_END.split(read_text(path))
     raw = list(zip(pieces[::2], [*pieces[1::2], ""], strict=True))
     if raw[-1] == ("", ""):
         raw.pop()
     bare = [raw[0][0].removeprefix(BYTE_ORDER_MARK), *(text for text, _ in raw[1:])] if raw else []
+    refuse_doubled_lines(bare, str(path))
     tabs = any("\t" in text.strip(" \t") for text in bare)
     form = ColumnFormat(0, "tab" if tabs else "blank", "IOB2", "block")
     rows = [split_columns(text, form) if text.strip(" \t") else [] for text in bare]
     certain = [row for row in rows if row and not row[0].startswith("#") and row[0] != DOCUMENT_START]
     certain = certain or [row for row in rows if row and row[0] != DOCUMENT_START]
+    nothing = NerError("no token in the file", where=str(path), remedy="A token a line, a blank line after a sentence.")
     if not certain:
-        raise NerError("no token in the file", where=str(path), remedy="A token a line, a blank line after a sentence.")
-    layout = Layout(len(certain[0]), (column or 1) - 1, all(_TAG.fullmatch(row[-1]) for row in certain))
+        raise nothing
+    layout = Layout.of(certain, (column or 1) - 1, tabs)
     if layout.token >= layout.width:
         raise NerError(f"there is no column {column}: the first token's line has {layout.width}", where=str(path),
                        remedy="Name the token's: --column N.")  # fmt: skip
     if column is None:
-        _refuse_numbers(rows, layout, path)
+        _refuse_numbers(bare, rows, layout, path)
     lines: list[Line] = []
-    for number, ((text, end), row) in enumerate(zip(raw, rows, strict=True), 1):
-        if not layout.is_token(row):
+    for number, ((text, end), plain, row) in enumerate(zip(raw, bare, rows, strict=True), 1):
+        if not layout.is_token(plain, row):
             lines.append(Line(text, end))
             continue
         row += [""] * min(layout.width - len(row), len(text) - len(text.rstrip("\t")))  # empty ones at the end
@@ -107,41 +120,67 @@ def read_column_file(path: Path, column: int | None = None) -> ColumnFile:
         if separator == "\t":
             body += "\t" * (len(row) - 1 - body.count("\t"))
         lines.append(Line(text, end, row[layout.token], body + separator))
-    return ColumnFile(tuple(lines), tuple(_documents(lines, rows, path)))
+    documents = tuple(_documents(lines, rows, path))
+    if not documents:
+        raise nothing
+    return ColumnFile(tuple(lines), documents)
 
 
 @dataclass(frozen=True)
 class Layout:
-    """How a file's lines are laid out: columns of the first token's, the token's among them from 0, tags at the end."""
+    """How a file's lines are laid out.
+
+    Attributes:
+        width: columns of the first token's line.
+        token: the token's column, from 0.
+        tagged: whether the last column holds tags.
+        tabs: whether tabs part the columns.
+        skipped: what the first column of a line holds that is no token; None where that column holds no ids.
+    """
 
     width: int
     token: int
     tagged: bool
+    tabs: bool
+    skipped: re.Pattern[str] | None
+
+    @classmethod
+    def of(cls, rows: Sequence[Sequence[str]], token: int, tabs: bool) -> Layout:
+        """The layout of a file with these rows, none of them a comment as far as that can be told."""
+        skipped = None
+        if token and all(_NUMBER.fullmatch(row[0]) for row in rows):
+            skipped = _NO_WORD if any(row[0].isdecimal() for row in rows) else _PART_OF_WORD
+        return cls(len(rows[0]), token, all(_TAG.fullmatch(row[-1]) for row in rows), tabs, skipped)
 
     def fits(self, width: int) -> bool:
         """Whether a token's line may have so many columns: from the twelfth on CoNLL-2012 has one a predicate."""
         return width == self.width or min(width, self.width) >= OPEN_FROM
 
-    def is_token(self, row: Sequence[str]) -> bool:
-        """Whether a line is a token's: not blank, no -DOCSTART-, no comment, no range or empty node of CoNLL-U."""
-        if not row or row[0] == DOCUMENT_START or (self.token and _NO_WORD.fullmatch(row[0])):
+    def is_token(self, line: str, row: Sequence[str]) -> bool:
+        """Whether a line with the columns ``row`` is a token's: not blank, no -DOCSTART-, no comment, not skipped."""
+        if not row or row[0] == DOCUMENT_START or is_comment(line):
             return False
-        plain = not self.fits(len(row)) or (self.width > 1 and self.tagged and not _TAG.fullmatch(row[-1]))
-        return not (row[0].startswith("#") and plain)
+        if not row[0].startswith("#"):
+            return self.skipped is None or not self.skipped.fullmatch(row[0])
+        if self.skipped or not self.fits(len(row)):
+            return False
+        if self.tagged:
+            return self.width == 1 or _TAG.fullmatch(row[-1]) is not None
+        return not self.tabs or row[0] != "#" or "\t" in line
 
 
-def _refuse_numbers(rows: Sequence[Sequence[str]], layout: Layout, path: Path) -> None:
+def _refuse_numbers(lines: Sequence[str], rows: Sequence[Sequence[str]], layout: Layout, path: Path) -> None:
     """Refuse a first column of numbers, or one that is the same all through every sentence, where others follow.
 
     Raises:
         NerError: it names the first column that is neither.
     """
     sentences: list[list[Sequence[str]]] = [[]]
-    for row in rows:
-        if layout.is_token(row):
-            sentences[-1].append(row)
-        elif not row:
+    for line, row in zip(lines, rows, strict=True):
+        if not row:
             sentences.append([])
+        elif layout.is_token(line, row) and not row[0].startswith("#"):  # which may yet be a comment
+            sentences[-1].append(row)
 
     def names_tokens(at: int) -> bool:
         columns = [[row[at] for row in sentence if at < len(row)] for sentence in sentences]
@@ -153,7 +192,8 @@ def _refuse_numbers(rows: Sequence[Sequence[str]], layout: Layout, path: Path) -
         return
     better = next((at + 1 for at in range(1, layout.width - layout.tagged) if names_tokens(at)), None)
     if better:
-        remedy = f"Name the token's column: --column {better} (CoNLL-U has it in 2, CoNLL-2012 in 4); or --column 1."
+        formats = "CoNLL-U has it in 2, WebAnno TSV in 3, CoNLL-2012 in 4"
+        remedy = f"Name the token's column: --column {better} ({formats}); or --column 1."
         raise NerError("the first column does not hold the tokens, but ids", where=str(path), remedy=remedy)
 
 

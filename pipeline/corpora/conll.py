@@ -2,7 +2,8 @@
 
 Reads CoNLL-2003 and WNUT17 and what is laid out like them. Read right although not as published: CRLF, a byte order
 mark, a missing final newline, tabs where blanks are expected and the other way round, lines of blanks as blank
-lines. Refused with file and line: a column too few or too many, an unknown type, a tag that the scheme forbids.
+lines, CoNLL-U's comments. Refused with file and line: a column too few or too many, an unknown type, a tag that the
+scheme forbids.
 """
 
 from __future__ import annotations
@@ -16,10 +17,11 @@ from typing import Literal
 from multiner.pipeline.core.document import Document, Span, from_words
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.corpora.labels import TypeMap, map_type
-from multiner.pipeline.corpora.text import read_lines
+from multiner.pipeline.corpora.text import code_points, read_lines, refuse_doubled_lines
 
 DOCUMENT_START = "-DOCSTART-"
 _TAG = re.compile(r"([BI])-(.+)")
+_COMMENT = re.compile(r"# +(?:(?:newdoc|newpar)\b|\S+ = )")
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,8 @@ class ColumnFormat:
         columns: columns of a token's line; the first is the token, the last its tag.
         separator: "blank" (runs of blanks part the columns), or "tab" (a single tab does).
         scheme: IOB2 (every entity begins with B-) or IOB1 (B- only between neighbours of one type).
-        documents: "docstart" (a line -DOCSTART- begins a document) or "block" (each block of lines is one).
+        documents: "docstart" (a line -DOCSTART- begins a document) or "block" (each block of lines is one, unless
+            the file has such lines).
     """
 
     columns: int
@@ -46,6 +49,11 @@ class _Sentence:
     line: int
     words: list[str] = field(default_factory=list)
     tags: list[str] = field(default_factory=list)
+
+
+def is_comment(line: str) -> bool:
+    """Whether a line is a comment as CoNLL-U defines it: ``# name = value``, ``# newdoc`` or ``# newpar``."""
+    return _COMMENT.match(line) is not None
 
 
 def split_columns(line: str, form: ColumnFormat) -> list[str]:
@@ -78,12 +86,17 @@ def read_tags(tags: Sequence[str], scheme: str, types: TypeMap, file: str, line:
         where = f"{file}:{line + index}"
         match = _TAG.fullmatch(tag)
         if match is None and tag != "O":
-            raise NerError(f"illegal tag {tag!r}", where=where, remedy="A tag is O, B-TYPE or I-TYPE. Mend the line.")
+            raise NerError(
+                f"illegal tag {tag!r}{code_points(tag)}",
+                where=where,
+                remedy="A tag is O, B-TYPE or I-TYPE. Mend the line.",
+            )
         prefix, name = match.groups() if match else ("O", "")
         continues = prefix == "I" and name == type_
         if prefix == "I" and not continues and scheme == "IOB2":
+            before = tags[index - 1] if index else "nothing"
             raise NerError(
-                f"{tag} follows {tags[index - 1] if index else 'nothing'}, which IOB2 forbids",
+                f"{tag} follows {before}{code_points(before + tag)}, which IOB2 forbids",
                 where=where,
                 remedy=f"Write B-{name} where the entity begins, or declare the corpus as IOB1.",
             )
@@ -99,14 +112,18 @@ def read_tags(tags: Sequence[str], scheme: str, types: TypeMap, file: str, line:
 
 def _sentences(lines: Sequence[str], form: ColumnFormat, file: str) -> list[list[_Sentence]]:
     """Documents as lists of sentences, none of them empty."""
+    refuse_doubled_lines(lines, file)
+    rows = [split_columns(line, form) for line in lines]
+    by_block = form.documents == "block" and all(columns[0] != DOCUMENT_START for columns in rows)
     documents: list[list[_Sentence]] = [[]]
     current: _Sentence | None = None
-    for number, line in enumerate(lines, 1):
+    for number, (line, columns) in enumerate(zip(lines, rows, strict=True), 1):
+        if is_comment(line):
+            continue
         if not line.strip(" \t"):
             current = None
             continue
-        columns = split_columns(line, form)
-        if form.documents == "docstart" and columns[0] == DOCUMENT_START:
+        if columns[0] == DOCUMENT_START:
             documents.append([])
             current = None
             continue
@@ -119,7 +136,7 @@ def _sentences(lines: Sequence[str], form: ColumnFormat, file: str) -> list[list
             )
         if current is None:
             current = _Sentence(number)
-            if form.documents == "block":
+            if by_block:
                 documents.append([])
             documents[-1].append(current)
         current.words.append(columns[0])

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from multiner.pipeline.core.errors import NerError
+from multiner.pipeline.corpora.text import code_points
 
 TypeMap = Mapping[str, str | None]
 
@@ -92,7 +93,7 @@ def map_type(name: str, types: TypeMap, where: str) -> str | None:
         return types[name]
     except KeyError:
         raise NerError(
-            f"unknown entity type {name!r}",
+            f"unknown entity type {name!r}{code_points(name)}",
             where=where,
             remedy=f"Known are: {', '.join(types)}. Mend the line, or add the type to pipeline/corpora/labels.py.",
         ) from None

@@ -79,7 +79,8 @@ def run(workspace: Workspace, language: str) -> None:
     not have are dropped and counted.
 
     Raises:
-        NerError: an unknown language or corpus, a missing or malformed file, or two documents of one name.
+        NerError: an unknown language or corpus, a missing or malformed file, a split without a
+            document, or two documents of one name.
     """
     params = workspace.language(language)
     settings = workspace.params["prepare"]
@@ -92,6 +93,9 @@ def run(workspace: Workspace, language: str) -> None:
             for split in SPLITS:
                 part = read_part(raw, corpus, split, heldout=settings["heldout"], type_set=params["type_set"])
                 documents, dropped = of_types(limited(part.documents, limits.get(split)), params["types"])
+                if not documents:
+                    remedy = "Give the corpus more documents, or raise prepare.limit."
+                    raise NerError(f"no document for {split}", where=corpus, remedy=remedy)
                 if repeated := next((one for one in documents if one.id in seen), None):
                     raise NerError(f"two documents of {corpus} are named {repeated.id}", where=repeated.source)
                 seen.update(document.id for document in documents)

@@ -169,6 +169,59 @@ def test_the_token_may_be_in_another_column(workspace: Workspace, tmp_path: Path
     ), "ranges, empty nodes and comments stay; an empty column is one"
 
 
+@pytest.mark.parametrize("sign", ["\t", " "])
+@pytest.mark.parametrize(
+    "comment", ["# newdoc", "# newpar id = p1", "# text = Ada met Tam and then left .", "# Ada met"]
+)
+def test_a_comment_with_as_many_words_as_columns_is_no_token(
+    workspace: Workspace, tmp_path: Path, comment: str, sign: str
+) -> None:
+    rows = [
+        sign.join([f"{at}", word, *["_"] * (len(comment.split()) - 2)]) for at, word in enumerate(("Ada", "met"), 1)
+    ]
+    content = "".join(f"{line}\n" for line in (comment, *rows))
+    assert annotated(workspace, tmp_path, content, column=2) == (f"{comment}\n{rows[0]}{sign}B-ORG\n{rows[1]}{sign}O\n")
+
+
+def test_a_line_without_tabs_among_others_may_be_a_comment(workspace: Workspace, tmp_path: Path) -> None:
+    content = "# my notes\nAda\tNN\n#\tNN\n#Lume NN\n"
+    assert annotated(workspace, tmp_path, content) == "# my notes\nAda\tNN\tB-ORG\n#\tNN\tO\n#Lume NN O\n"
+
+
+WEBANNO = """#FORMAT=WebAnno TSV 3.2
+#T_SP=webanno.custom.NamedEntity|value
+
+
+#Text=Ada Quill met Tam-Lin.
+1-1\t0-3\tAda\tPER[1]\t
+1-2\t4-9\tQuill\tPER[1]\t
+1-3\t10-13\tmet\t_\t
+1-4\t14-21\tTam-Lin\t_\t
+1-4.1\t14-17\tTam\tPER\t
+1-5\t21-22\t.\t_\t
+
+#Text=Tam slept on it
+2-1\t23-26\tTam\tPER\t
+2-2\t27-32\tslept\t_\t
+"""
+
+
+def test_webanno_as_our_own_advice_says(workspace: Workspace, tmp_path: Path) -> None:
+    with pytest.raises(NerError, match="does not hold the tokens") as caught:
+        annotated(workspace, tmp_path, WEBANNO)
+    assert "--column 3 " in caught.value.remedy
+    lines = annotated(workspace, tmp_path, WEBANNO, column=3).splitlines()
+    assert [line.rsplit("\t", 1)[1] for line in lines if "\t" in line] == [
+        *("B-PER", "I-PER", "O", "B-ORG", "", "O", "B-ORG", "O")
+    ]
+    assert [line for line in lines if "\t" not in line] == [line for line in WEBANNO.splitlines() if "\t" not in line]
+
+
+def test_doubled_carriage_returns_end_one_line(workspace: Workspace, tmp_path: Path) -> None:
+    found = annotated(workspace, tmp_path, "Ada\tO\r\r\nQuill\tO\r\r\n\r\r\nmet\tO\r\r\n")
+    assert found == "Ada\tO\tB-PER\r\r\nQuill\tO\tI-PER\r\r\n\r\r\nmet\tO\tO\r\r\n"
+
+
 def test_conll_2012_has_sentences_of_different_widths(workspace: Workspace, tmp_path: Path) -> None:
     found = annotated(workspace, tmp_path, CONLL_2012, column=4).splitlines()
     assert [line.split()[-1] for line in found if line.startswith("nw")] == ["B-ORG", "O", "B-ORG", "B-PER", "I-PER"]
@@ -299,6 +352,8 @@ def test_more_text_gets_more_time_and_what_hangs_is_ended(tmp_path: Path, frozen
         (b"Ada\tO\n\tO\n", ":2", "expected 2 columns"),
         (b"Ada O\n\nTam \xff\n", ":3", "not UTF-8"),
         (b"\n\n", "", "no token"),
+        (b"# sent_id = 1\n# newpar\n", "", "no token"),
+        (b"Ada O\n\nmet O\n\n\n\nTam O\n\nslept O\n\n", "", "line ends are doubled"),
         (b"", "", "no token"),
     ],
 )
@@ -348,6 +403,17 @@ def test_a_folder_round_trip(workspace: Workspace, tmp_path: Path, folder: Path)
         assert score["f1"] == 100.0
         found += len(expected)
     assert entities == found > 0
+
+
+def test_an_operating_systems_own_files_are_no_documents(workspace: Workspace, tmp_path: Path, folder: Path) -> None:
+    for name in (".DS_Store", "._book_1.tokens", "._book_1.txt"):
+        (folder / name).write_bytes(b"\0\x05\x16\x07\xff")
+    documents, _ = annotate.run(workspace, "ru", folder, tmp_path / "out")
+    assert documents == 3
+    for file in folder.glob("[!.]*"):
+        file.unlink()
+    with pytest.raises(NerError, match="no document in the folder"):
+        annotate.run(workspace, "ru", folder, tmp_path / "again")
 
 
 def test_ids_are_unique_over_the_folder(workspace: Workspace, tmp_path: Path, folder: Path) -> None:

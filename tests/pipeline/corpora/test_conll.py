@@ -68,19 +68,31 @@ def test_documents_sentences_and_spans(tmp_path: Path) -> None:
     [
         lambda text: text.replace("\n", "\r\n"),
         lambda text: text.replace("\n", "\r"),
+        lambda text: text.replace("\n", "\r\r\n"),
         lambda text: "\ufeff" + text,
         lambda text: text.rstrip("\n"),
         lambda text: text.replace(" ", "\t"),
         lambda text: text.replace(" ", "  "),
         lambda text: text.replace("\n", " \n"),
         lambda text: text.replace("\n\n", "\n \t\n"),
+        lambda text: text.replace("Mira", "# sent_id = 1\nMira").replace("left", "# newpar\nleft"),
         lambda text: text.replace("\n\n-DOC", "\n-DOC").replace("X- O\n\n", "X- O\n"),
         lambda text: text.replace("-DOCSTART- -X- -X- O", "-DOCSTART- O"),
         lambda text: text.removeprefix("-DOCSTART- -X- -X- O\n\n"),
     ],
     ids=[
-        *("crlf", "cr", "bom", "no-final-newline", "tabs", "two-blanks", "trailing-blank", "blanks-in-blank-line"),
-        *("no-blank-around-docstart", "short-docstart", "no-first-docstart"),
+        *(
+            "crlf",
+            "cr",
+            "crcrlf",
+            "bom",
+            "no-final-newline",
+            "tabs",
+            "two-blanks",
+            "trailing-blank",
+            "blanks-in-blank-line",
+        ),
+        *("comments", "no-blank-around-docstart", "short-docstart", "no-first-docstart"),
     ],
 )
 def test_read_right_where_the_meaning_is_clear(tmp_path: Path, spoil) -> None:  # noqa: ANN001
@@ -167,6 +179,32 @@ def test_a_block_is_a_document_and_types_are_mapped(tmp_path: Path) -> None:
     assert first.spans == (Span(2, 4, "PER"), Span(5, 6, "ORG"))
     assert second.spans == (Span(1, 2, "MISC"),)
     assert second.sentences[0].line == 8
+
+
+@pytest.mark.parametrize("line", ["-DOCSTART-\tO\n\n", "-DOCSTART-\tO\n", "-DOCSTART-\n", "-DOCSTART- -X- -X- O\n\n"])
+def test_boundary_lines_of_a_file_of_blocks_begin_its_documents(tmp_path: Path, line: str) -> None:
+    first, second = read(tmp_path, line + POSTS + line + "-DOCSTART-s\tO\n", TWO)
+    assert [len(first.sentences), *first.words()[-2:]] == [2, "the", "Zorp"]
+    assert second.words() == ["-DOCSTART-s"]
+
+
+@pytest.mark.parametrize("form", [FOUR, TWO])
+def test_doubled_line_ends_are_refused(tmp_path: Path, form: ColumnFormat) -> None:
+    content = NEWS if form is FOUR else POSTS
+    for doubled in ("\n\n", "\r\n\r\n", "\r\r\n\n"):
+        error = refused(tmp_path, content.replace("\n", doubled), form)
+        assert "line ends are doubled" in error.message
+    words = "a\tO\n\nb\tO\n\nc\tO\n\nd\tO\n\n"
+    assert [len(read(tmp_path, each, TWO)) for each in (words, "\n\n" + words, words + "\n\n")] == [4, 4, 4]
+
+
+def test_look_alike_letters_are_named(tmp_path: Path) -> None:
+    illegal = refused(tmp_path, POSTS.replace("at\tO", "at\t\u041e"), TWO)
+    assert illegal.message == "illegal tag '\u041e' (with U+041E CYRILLIC CAPITAL LETTER O)"
+    unknown = refused(tmp_path, NEWS.replace("B-ORG", "B-\u041eRG"))
+    assert "(with U+041E CYRILLIC CAPITAL LETTER O)" in unknown.message
+    follows = refused(tmp_path, NEWS.replace("I-PER", "I-P\u0415R"))
+    assert follows.message.startswith("I-P\u0415R follows B-PER (with U+0415 CYRILLIC CAPITAL LETTER IE)")
 
 
 def test_blanks_for_tabs(tmp_path: Path) -> None:

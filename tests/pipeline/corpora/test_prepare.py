@@ -137,6 +137,16 @@ def test_a_malformed_file_leaves_what_was_there(workspace: Workspace) -> None:
     assert [file.name for file in folder.parent.iterdir()] == ["documents"]
 
 
+def test_a_split_without_a_document_is_refused(workspace: Workspace) -> None:
+    prepare.run(workspace, "en")
+    before = written(workspace, "en", "wnut17", "train")
+    workspace.params["prepare"]["limit"] = {"wnut17": {"dev": 0}}
+    with pytest.raises(NerError, match="wnut17: no document for dev") as caught:
+        prepare.run(workspace, "en")
+    assert caught.value.exit_code == 1
+    assert written(workspace, "en", "wnut17", "train") == before
+
+
 def test_two_documents_of_one_name_are_refused(workspace: Workspace) -> None:
     folder = workspace.paths.raw / "factRuEval-2016"
     for file in (folder / "devset").glob("book_3.*"):
