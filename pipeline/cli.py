@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from multiner.pipeline.config.settings import Workspace, find_root
-from multiner.pipeline.core.environment import check_threads, silence_telemetry
+from multiner.pipeline.core.environment import silence_telemetry, thread_count
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.core.single_writer import follow_parent
 
@@ -258,7 +258,7 @@ def main() -> None:
         for name, command in entry.load().commands.items():
             ner.add_command(command, name)
     try:
-        check_threads()
+        thread_count()
         ner(standalone_mode=False)
     except NerError as error:
         click.secho(f"error: {error}", fg="red", err=True)

@@ -8,8 +8,8 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, Discriminator, Field, Tag, ValidationInfo
 
-from multiner.pipeline.corpora import CORPORA
-from multiner.pipeline.corpora.labels import TYPE_SETS
+from multiner.pipeline.config.corpora import CORPORA
+from multiner.pipeline.config.type_maps import TYPE_SETS
 
 T = TypeVar("T")
 LEGS = ("transformer", "spacy", "shipped")  # of multiner.pipeline.models, which takes numpy to import

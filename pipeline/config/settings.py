@@ -206,7 +206,7 @@ class Workspace:
             ) from None
         if not isinstance(params["types"], str):
             return params | {"type_set": None}
-        from multiner.pipeline.corpora.labels import types_of_set
+        from multiner.pipeline.config.type_maps import types_of_set
 
         return params | {"types": types_of_set(params["types"]), "type_set": params["types"]}
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
+from multiner.pipeline.core.errors import NerError
+
+THREADS = "NER_THREADS"
 SECRETS = ("NER_AIRFLOW_PASSWORD", "NER_AIRFLOW_PASSWORD_FILE")
 QUIET = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -28,16 +31,18 @@ def without_secrets(environment: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in environment.items() if name not in SECRETS}
 
 
-def check_threads() -> None:
-    """Refuse a ``NER_THREADS`` that is no number here, not after a model has been started with it.
+def thread_count() -> int:
+    """CPU threads to use: what ``NER_THREADS`` says, else the cores this process may run on.
 
     Raises:
-        NerError: it is none.
+        NerError: ``NER_THREADS`` is no positive number.
     """
-    if os.environ.get("NER_THREADS"):
-        from multiner.pipeline.models.transformer.inference import thread_count
-
-        thread_count()
+    named = os.environ.get(THREADS)
+    if not named:
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if not named.isdecimal() or not int(named):
+        raise NerError(f"no number of threads: {named!r}", where=f"${THREADS}", remedy="Set it to 1 or more.")
+    return int(named)
 
 
 def silence_telemetry() -> None:

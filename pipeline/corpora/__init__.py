@@ -1,95 +1,20 @@
-"""The corpora: which there are, where their files lie, and how they are read.
-
-A further corpus in a format that is read already is an entry in :data:`CORPORA` (and a type map in labels.py); which
-language trains on it and reports on it stands in params.yaml.
-"""
+"""The corpora: pulled, read as documents with one set of types, and prepared for training."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Literal
 
+from multiner.pipeline.config.corpora import ColumnFormat, corpus_entry
+from multiner.pipeline.config.type_maps import TypeMap, map_of_set
 from multiner.pipeline.core.document import Document
 from multiner.pipeline.core.errors import NerError
-from multiner.pipeline.corpora.conll import ColumnFormat, read_columns
+from multiner.pipeline.corpora.conll import read_columns
 from multiner.pipeline.corpora.factrueval import document_stems, read_document
-from multiner.pipeline.corpora.labels import (
-    CONLL,
-    FACTRUEVAL,
-    WNUT17,
-    TypeMap,
-    map_of_set,
-)
 from multiner.pipeline.corpora.overlap import Resolution
 
 SPLITS = ("train", "dev", "test")
-
-
-@dataclass(frozen=True)
-class StandoffFormat:
-    """factRuEval's stand-off files, read in one of its two conventions."""
-
-    convention: Literal["name", "object"]
-
-
-@dataclass(frozen=True)
-class Corpus:
-    """An entry of the table.
-
-    Attributes:
-        language: language code.
-        folder: its folder below the raw corpora.
-        parts: file (or folder of files) of each split. Where train and dev name the same, a share of its documents
-            is held out as dev.
-        form: how the files are laid out.
-        types: its entity types and the pipeline's.
-        licence, origin: for the model card.
-    """
-
-    language: str
-    folder: str
-    parts: Mapping[str, str]
-    form: ColumnFormat | StandoffFormat
-    types: TypeMap
-    licence: str
-    origin: str
-
-
-_FACTRUEVAL = Corpus(
-    language="ru",
-    folder="factRuEval-2016",
-    parts={"train": "devset", "dev": "devset", "test": "testset"},
-    form=StandoffFormat("name"),
-    types=FACTRUEVAL,
-    licence="MIT",
-    origin="https://github.com/dialogue-evaluation/factRuEval-2016",
-)
-
-CORPORA: dict[str, Corpus] = {
-    "conll2003": Corpus(
-        language="en",
-        folder="conll2003",
-        parts={"train": "train.txt", "dev": "valid.txt", "test": "test.txt"},
-        form=ColumnFormat(columns=4, separator="blank", scheme="IOB2", documents="docstart"),
-        types=CONLL,
-        licence="annotations free; the text is Reuters', for research use, never redistributed",
-        origin="https://www.clips.uantwerpen.be/conll2003/ner/",
-    ),
-    "wnut17": Corpus(
-        language="en",
-        folder="wnut17",
-        parts={"train": "wnut17train.conll", "dev": "emerging.dev.conll", "test": "emerging.test.annotated"},
-        form=ColumnFormat(columns=2, separator="tab", scheme="IOB2", documents="block"),
-        types=WNUT17,
-        licence="CC-BY 4.0",
-        origin="https://github.com/leondz/emerging_entities_17",
-    ),
-    "factrueval-name": _FACTRUEVAL,
-    "factrueval-object": replace(_FACTRUEVAL, form=StandoffFormat("object")),
-}
 
 
 @dataclass(frozen=True)
@@ -98,27 +23,6 @@ class Part:
 
     documents: tuple[Document, ...]
     resolution: Resolution | None = None
-
-
-def corpus_entry(corpus: str) -> Corpus:
-    """The entry of a corpus.
-
-    Raises:
-        NerError: there is none of that name.
-    """
-    try:
-        return CORPORA[corpus]
-    except KeyError:
-        raise NerError(
-            f"unknown corpus {corpus!r}",
-            where="params.yaml: languages",
-            remedy=f"Choose among: {', '.join(CORPORA)}; a further one is an entry in pipeline/corpora/__init__.py.",
-        ) from None
-
-
-def corpora_of(params: Mapping[str, Any]) -> list[str]:
-    """Corpora that a language (its parameters) trains on or reports on, each once, in the order of the parameters."""
-    return list(dict.fromkeys([*params["train_on"], *params["report_on"]]))
 
 
 def rank(id: str, purpose: str) -> bytes:
@@ -140,7 +44,7 @@ def read_part(raw: Path, corpus: str, split: str, *, heldout: float = 0.2, type_
         corpus: key of :data:`CORPORA`.
         split: train, dev or test.
         heldout: share of the documents held out as dev where the corpus has no dev part.
-        type_set: key of :data:`multiner.pipeline.corpora.labels.TYPE_SETS`; None for the corpus's usual map.
+        type_set: key of :data:`multiner.pipeline.config.type_maps.TYPE_SETS`; None for the corpus's usual map.
 
     Raises:
         NerError: an unknown corpus or split, a corpus that cannot speak the set of types, or a missing or malformed

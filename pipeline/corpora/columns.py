@@ -12,15 +12,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from multiner.pipeline.config.corpora import ColumnFormat
 from multiner.pipeline.core.document import Document, Span, from_words
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.core.iob2 import encode
-from multiner.pipeline.corpora.conll import (
-    DOCUMENT_START,
-    ColumnFormat,
-    is_comment,
-    split_columns,
-)
+from multiner.pipeline.corpora.conll import DOCUMENT_START, is_comment, split_columns
 from multiner.pipeline.corpora.text import (
     BYTE_ORDER_MARK,
     LINE_END,

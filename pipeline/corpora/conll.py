@@ -12,34 +12,16 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
+from multiner.pipeline.config.corpora import ColumnFormat
+from multiner.pipeline.config.type_maps import TypeMap
 from multiner.pipeline.core.document import Document, Span, from_words
 from multiner.pipeline.core.errors import NerError
-from multiner.pipeline.corpora.labels import TypeMap, map_type
-from multiner.pipeline.corpora.text import code_points, read_lines, refuse_doubled_lines
+from multiner.pipeline.corpora.text import code_points, map_type, read_lines, refuse_doubled_lines
 
 DOCUMENT_START = "-DOCSTART-"
 _TAG = re.compile(r"([BI])-(.+)")
 _COMMENT = re.compile(r"# +(?:(?:newdoc|newpar)\b|\S+ = )")
-
-
-@dataclass(frozen=True)
-class ColumnFormat:
-    """How a column file is laid out.
-
-    Attributes:
-        columns: columns of a token's line; the first is the token, the last its tag.
-        separator: "blank" (runs of blanks part the columns), or "tab" (a single tab does).
-        scheme: IOB2 (every entity begins with B-) or IOB1 (B- only between neighbours of one type).
-        documents: "docstart" (a line -DOCSTART- begins a document) or "block" (each block of lines is one, unless
-            the file has such lines).
-    """
-
-    columns: int
-    separator: Literal["blank", "tab"]
-    scheme: Literal["IOB1", "IOB2"]
-    documents: Literal["docstart", "block"]
 
 
 @dataclass

@@ -22,6 +22,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
+from multiner.pipeline.config.type_maps import FACTRUEVAL, FACTRUEVAL_NAMES, FACTRUEVAL_SPANS
 from multiner.pipeline.core.document import (
     Document,
     Sentence,
@@ -30,16 +31,11 @@ from multiner.pipeline.core.document import (
 )
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.core.files import is_system_file
-from multiner.pipeline.corpora.labels import (
-    FACTRUEVAL,
-    FACTRUEVAL_NAMES,
-    FACTRUEVAL_SPANS,
-    map_type,
-)
 from multiner.pipeline.corpora.overlap import Resolution, resolve
 from multiner.pipeline.corpora.text import (
     BYTE_ORDER_MARK,
     code_points,
+    map_type,
     normalise,
     read_lines,
     read_text,

@@ -7,17 +7,12 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+from multiner.pipeline.config.corpora import corpora_of
 from multiner.pipeline.config.settings import Workspace
 from multiner.pipeline.core.document import Document, write_jsonl
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.core.files import replace_folder, write_json
-from multiner.pipeline.corpora import (
-    SPLITS,
-    Part,
-    corpora_of,
-    rank,
-    read_part,
-)
+from multiner.pipeline.corpora import SPLITS, Part, rank, read_part
 
 
 def limited(documents: Sequence[Document], limit: int | None) -> list[Document]:

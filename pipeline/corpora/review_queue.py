@@ -17,11 +17,12 @@ from hashlib import sha256
 from itertools import pairwise
 from pathlib import Path
 
+from multiner.pipeline.config.corpora import ColumnFormat
 from multiner.pipeline.core.document import Document
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.core.files import write_atomically
 from multiner.pipeline.core.iob2 import encode
-from multiner.pipeline.corpora.conll import DOCUMENT_START, ColumnFormat
+from multiner.pipeline.corpora.conll import DOCUMENT_START
 
 FORMAT = ColumnFormat(columns=2, separator="tab", scheme="IOB2", documents="docstart")
 

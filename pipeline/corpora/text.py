@@ -7,6 +7,7 @@ import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 
+from multiner.pipeline.config.type_maps import TypeMap
 from multiner.pipeline.core.errors import NerError
 
 BYTE_ORDER_MARK = "\ufeff"
@@ -78,3 +79,19 @@ def code_points(text: str) -> str:
     others = dict.fromkeys(character for character in text if not character.isascii())
     names = [f"U+{ord(other):04X} {unicodedata.name(other, '')}".rstrip() for other in others]
     return f" (with {', '.join(names)})" if names else ""
+
+
+def map_type(name: str, types: TypeMap, where: str) -> str | None:
+    """The pipeline's type for a corpus's type ``name``; None where the corpus's type is left out.
+
+    Raises:
+        NerError: the type stands in no map; ``where`` is the file and line it was read at.
+    """
+    try:
+        return types[name]
+    except KeyError:
+        raise NerError(
+            f"unknown entity type {name!r}{code_points(name)}",
+            where=where,
+            remedy=f"Known are: {', '.join(types)}. Mend the line, or add the type to pipeline/config/type_maps.py.",
+        ) from None

@@ -18,6 +18,7 @@ import numpy as np
 
 from multiner.pipeline.core.cancellation import check_cancelled
 from multiner.pipeline.core.document import Document, Span
+from multiner.pipeline.core.environment import thread_count
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.core.files import read_json
 from multiner.pipeline.core.iob2 import bio_labels
@@ -27,7 +28,6 @@ from multiner.pipeline.ensemble.meta_classifier import Chooser
 from multiner.pipeline.ensemble.token_types import token_types
 from multiner.pipeline.models import load_leg
 from multiner.pipeline.models.base import Leg
-from multiner.pipeline.models.transformer.inference import thread_count
 from multiner.pipeline.models.windows import WindowedLeg
 from multiner.pipeline.text.vocabulary import keep_small
 

@@ -18,9 +18,9 @@ from typing import Any
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
+from multiner.pipeline.config.type_maps import FACTRUEVAL
 from multiner.pipeline.core.document import Document, Span
 from multiner.pipeline.corpora.factrueval import AnnotatedObject
-from multiner.pipeline.corpora.labels import FACTRUEVAL
 from multiner.pipeline.evaluation.scores import DIGITS
 
 _PLACE_NAMES = frozenset({"loc_name", "org_name"})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from multiner.pipeline.corpora import CORPORA, StandoffFormat
+from multiner.pipeline.config.corpora import CORPORA, StandoffFormat
 from multiner.pipeline.corpora.factrueval import annotated_objects
 from multiner.pipeline.evaluation.factrueval_official import official
 from multiner.pipeline.evaluation.predictions import Predicted

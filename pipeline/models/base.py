@@ -28,6 +28,8 @@ class Leg(Protocol):
 
 
 def code_hash() -> str:
-    """SHA-256 over the modules and settings of the legs: what a training left half-way is of no use to other code."""
-    files = sorted(path for path in Path(__file__).parent.iterdir() if path.is_file())
-    return sha256("".join(f"{path.name} {sha256_of(path)}\n" for path in files).encode()).hexdigest()
+    """SHA-256 over the modules and settings of the base models, which names the code that a checkpoint belongs to."""
+    folder = Path(__file__).parent
+    files = sorted(path for path in folder.rglob("*") if path.suffix in (".py", ".cfg"))
+    lines = (f"{path.relative_to(folder).as_posix()} {sha256_of(path)}\n" for path in files)
+    return sha256("".join(lines).encode()).hexdigest()

@@ -8,8 +8,8 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
+from multiner.pipeline.config.corpora import corpus_entry
 from multiner.pipeline.config.settings import Workspace
-from multiner.pipeline.corpora import corpus_entry
 from multiner.pipeline.registry import lineage
 from multiner.pipeline.registry.flatten import for_language
 from multiner.pipeline.registry.store import SUFFIXED, model_name

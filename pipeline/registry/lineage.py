@@ -14,9 +14,9 @@ from typing import Any
 import yaml
 
 import multiner
+from multiner.pipeline.config.corpora import corpora_of, corpus_entry
 from multiner.pipeline.config.settings import Workspace
 from multiner.pipeline.core.files import sha256_of
-from multiner.pipeline.corpora import corpora_of, corpus_entry
 from multiner.pipeline.ensemble.identity import folder_hash, leg_hashes, read_description
 
 PACKAGE = Path(multiner.__file__).parent

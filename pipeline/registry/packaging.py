@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from multiner.pipeline.config.settings import Workspace
-from multiner.pipeline.registry.lineage import MODEL_CODE, PACKAGE
+from multiner.pipeline.registry.lineage import MODEL_CODE, PACKAGE, code_closure
 
 if TYPE_CHECKING:
     from mlflow.models import ModelSignature
@@ -33,7 +35,7 @@ EXAMPLES = {
 def log_model(run_id: str, name: str, workspace: Workspace, language: str, code: Path = MODEL_CODE) -> str:
     """Log the ensemble of a language as a pyfunc of the run and register it; returns the new version.
 
-    The project's code is frozen into the model, so that a later change of the code cannot change its answers.
+    The code that answers is frozen into the model, so that a later change of the code cannot change its answers.
     ``code`` is the file that hands MLflow the model; benchmarks put others there.
     """
     import mlflow
@@ -42,12 +44,12 @@ def log_model(run_id: str, name: str, workspace: Workspace, language: str, code:
     paths = workspace.paths
     legs = {leg: str(paths.leg(language, leg)) for leg in workspace.params["ensemble"]["legs"]}
     example = pd.DataFrame({"text": [EXAMPLES.get(language, EXAMPLES["en"])]})
-    with mlflow.start_run(run_id=run_id):
+    with mlflow.start_run(run_id=run_id), TemporaryDirectory() as folder:
         logged = mlflow.pyfunc.log_model(
             name="model",
             python_model=str(code),
             artifacts={"ensemble": str(paths.ensemble(language)), **legs},
-            code_paths=[str(PACKAGE)],
+            code_paths=[str(freeze_code(Path(folder)))],
             signature=signature(),
             input_example=example,
             pip_requirements=requirements(),
@@ -56,6 +58,15 @@ def log_model(run_id: str, name: str, workspace: Workspace, language: str, code:
     tags = {"language": language, "profile": workspace.profile}
     registered = mlflow.register_model(logged.model_uri, name, tags=tags)
     return str(registered.version)
+
+
+def freeze_code(folder: Path) -> Path:
+    """Copy the modules that a served model imports into ``folder``, below a package of the project's name."""
+    for path in code_closure():
+        target = folder / PACKAGE.name / path.relative_to(PACKAGE)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, target)
+    return folder / PACKAGE.name
 
 
 def requirements() -> list[str]:

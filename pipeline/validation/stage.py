@@ -10,16 +10,12 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from multiner.pipeline.config.corpora import corpora_of, corpus_entry
 from multiner.pipeline.config.settings import Workspace, read_yaml
+from multiner.pipeline.config.type_maps import map_of_set
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.core.files import replace_folder, write_json
-from multiner.pipeline.corpora import (
-    SPLITS,
-    corpora_of,
-    corpus_entry,
-    read_corpus,
-)
-from multiner.pipeline.corpora.labels import map_of_set
+from multiner.pipeline.corpora import SPLITS, read_corpus
 from multiner.pipeline.validation import expected as counts
 from multiner.pipeline.validation.checks import Corpora, all_checks
 from multiner.pipeline.validation.docs import finish

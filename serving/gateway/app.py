@@ -16,7 +16,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from multiner.pipeline.config.settings import Workspace
-from multiner.pipeline.core.environment import check_threads
+from multiner.pipeline.core.environment import thread_count
 from multiner.pipeline.core.errors import NerError
 from multiner.serving import page
 from multiner.serving.backends.work_folders import remove_leftovers
@@ -124,7 +124,7 @@ async def serve(workspace: Workspace) -> None:
     Raises:
         NerError: the address cannot be listened on, or the environment names no number of threads.
     """
-    check_threads()
+    thread_count()
     host, port = state.address(workspace)
     listener = listen(host, port)
     remove_leftovers(state.slot_folders(workspace))

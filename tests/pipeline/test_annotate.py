@@ -10,11 +10,12 @@ from types import SimpleNamespace
 import pytest
 
 from multiner.pipeline import annotate
+from multiner.pipeline.config.corpora import ColumnFormat
 from multiner.pipeline.config.settings import Workspace
 from multiner.pipeline.core.document import Document, Span, from_words
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.corpora.columns import read_column_file
-from multiner.pipeline.corpora.conll import ColumnFormat, read_columns
+from multiner.pipeline.corpora.conll import read_columns
 from multiner.pipeline.corpora.factrueval import annotated_objects, document_stems, read_document
 from multiner.pipeline.evaluation.factrueval_official import official
 from multiner.pipeline.inference import isolated_process as fresh

@@ -7,7 +7,6 @@ each other in threads instead, which changes no bit of an answer.
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from multiner.pipeline.core.cancellation import check_cancelled
+from multiner.pipeline.core.environment import thread_count
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.core.files import read_json
 from multiner.pipeline.models.base import SETTINGS
@@ -32,23 +32,8 @@ if TYPE_CHECKING:
 
 MODEL = "model.onnx"
 TOKENIZER = "tokenizer.json"
-THREADS = "NER_THREADS"
 SLOWER = "SkipLayerNormFusion"
 """A fusion of ONNX Runtime that takes longer than the two nodes it fuses (58 µs against 17 for 26 pieces, 384 wide)."""
-
-
-def thread_count() -> int:
-    """CPU threads to use: what ``NER_THREADS`` says, else the cores this process may run on.
-
-    Raises:
-        NerError: ``NER_THREADS`` is no positive number.
-    """
-    named = os.environ.get(THREADS)
-    if not named:
-        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if not named.isdecimal() or not int(named):
-        raise NerError(f"no number of threads: {named!r}", where=f"${THREADS}", remedy="Set it to 1 or more.")
-    return int(named)
 
 
 class TransformerLeg(WindowedLeg):

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 import yaml
 
+from multiner.pipeline.config.corpora import CORPORA
 from multiner.pipeline.config.schema import Params
 from multiner.pipeline.config.schema_kinds import LEGS as NAMED
 from multiner.pipeline.config.settings import load_params, overlay, read_yaml
 from multiner.pipeline.core.errors import NerError
-from multiner.pipeline.corpora import CORPORA
 from multiner.pipeline.models import LEGS
 
 

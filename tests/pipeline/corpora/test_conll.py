@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from multiner.pipeline.config.corpora import CORPORA, ColumnFormat
+from multiner.pipeline.config.type_maps import CONLL, WNUT17
 from multiner.pipeline.core.document import Document, Span
 from multiner.pipeline.core.errors import NerError
-from multiner.pipeline.corpora import CORPORA
-from multiner.pipeline.corpora.conll import ColumnFormat, read_columns, read_tags
-from multiner.pipeline.corpora.labels import CONLL, WNUT17
+from multiner.pipeline.corpora.conll import read_columns, read_tags
 
 FOUR = CORPORA["conll2003"].form
 TWO = CORPORA["wnut17"].form

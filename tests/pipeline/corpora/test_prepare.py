@@ -8,16 +8,12 @@ from typing import Any
 
 import pytest
 
+from multiner.pipeline.config.corpora import corpora_of
 from multiner.pipeline.config.settings import Workspace
 from multiner.pipeline.core.document import Document, read_jsonl
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.core.files import read_json
-from multiner.pipeline.corpora import (
-    corpora_of,
-    held_out,
-    prepare,
-    read_corpus,
-)
+from multiner.pipeline.corpora import held_out, prepare, read_corpus
 
 PARAMS: dict[str, Any] = {
     "profile": "test",

@@ -10,10 +10,10 @@ import yaml
 from click.testing import CliRunner
 
 from multiner.pipeline.cli import commands
+from multiner.pipeline.config.type_maps import CONLL
 from multiner.pipeline.core.document import Span
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.corpora.conll import read_columns
-from multiner.pipeline.corpora.labels import CONLL
 from multiner.pipeline.corpora.review_queue import (
     FORMAT,
     QueueFull,

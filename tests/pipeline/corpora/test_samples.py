@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from multiner.pipeline.corpora import CORPORA, read_corpus
+from multiner.pipeline.config.corpora import CORPORA
+from multiner.pipeline.corpora import read_corpus
 from multiner.pipeline.corpora.manifest import list_files
 
 SPLITS = ("train", "dev", "test")

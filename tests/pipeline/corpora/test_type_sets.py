@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from multiner.pipeline.config.settings import Workspace, load_params, overlay
+from multiner.pipeline.config.type_maps import TYPE_SETS, WNUT17
 from multiner.pipeline.core.document import read_jsonl
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.core.files import read_json
 from multiner.pipeline.core.iob2 import bio_labels
 from multiner.pipeline.corpora import prepare
-from multiner.pipeline.corpora.labels import TYPE_SETS, WNUT17
 from multiner.pipeline.validation import stage
 from multiner.pipeline.validation.expected import Expected, load
 

@@ -19,6 +19,7 @@ from onnxruntime import InferenceSession
 from multiner.pipeline.config.settings import Workspace, load_params, overlay
 from multiner.pipeline.core.decoding import decode_spans, span_f1
 from multiner.pipeline.core.document import from_words, write_jsonl
+from multiner.pipeline.core.environment import THREADS, thread_count
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.core.files import read_json, write_json
 from multiner.pipeline.core.iob2 import bio_labels
@@ -29,7 +30,7 @@ from multiner.pipeline.models.transformer.export import (
     quantise,
     run,
 )
-from multiner.pipeline.models.transformer.inference import THREADS, TransformerLeg, thread_count
+from multiner.pipeline.models.transformer.inference import TransformerLeg
 from multiner.pipeline.models.transformer.network import TorchLeg
 from tests.pipeline.models.conftest import TYPES, invented
 

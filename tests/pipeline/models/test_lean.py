@@ -13,6 +13,7 @@ from spacy.language import Language
 from spacy.util import fix_random_seed
 
 from multiner.pipeline.core.document import Document, from_words
+from multiner.pipeline.core.environment import THREADS
 from multiner.pipeline.ensemble.model import Ensemble, Member, Prediction
 from multiner.pipeline.models import load_leg
 from multiner.pipeline.models.pretrained.inference import ShippedLeg
@@ -20,7 +21,6 @@ from multiner.pipeline.models.pretrained.installation import install
 from multiner.pipeline.models.spacy.lean import lean
 from multiner.pipeline.models.spacy.training import examples
 from multiner.pipeline.models.transformer.export import export
-from multiner.pipeline.models.transformer.inference import THREADS
 from tests.pipeline.models.conftest import TYPES, invented
 
 

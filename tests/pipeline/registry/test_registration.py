@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -11,7 +12,8 @@ from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.core.files import read_json, write_json
 from multiner.pipeline.registry import champion, register, registration
 from multiner.pipeline.registry.champions import model_folder, version_info
-from multiner.pipeline.registry.lineage import ENTRY_POINTS
+from multiner.pipeline.registry.lineage import ENTRY_POINTS, PACKAGE
+from multiner.pipeline.registry.packaging import freeze_code
 from multiner.pipeline.registry.registration import alias_version
 from multiner.pipeline.registry.store import open_store
 
@@ -155,5 +157,8 @@ def test_a_cut_ensemble_is_named(workspace, fill, empty_leg) -> None:  # noqa: A
         assert caught.value.where == str(file)
 
 
-def test_the_frozen_code_is_the_projects() -> None:
-    assert all(path.is_file() for path in ENTRY_POINTS)
+def test_what_is_frozen_is_the_code_that_answers_and_no_more(tmp_path: Path) -> None:
+    code = freeze_code(tmp_path)
+    names = {path.relative_to(code).as_posix() for path in code.rglob("*.py")}
+    assert {path.relative_to(PACKAGE).as_posix() for path in ENTRY_POINTS} < names
+    assert not [name for name in names if name.startswith(("serving/", "pipeline/registry/", "pipeline/config/"))]

@@ -103,8 +103,8 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., ServedModel
     from transformers import BertConfig, BertForTokenClassification, PreTrainedTokenizerFast
 
     from multiner.pipeline.models.transformer.export import export
-    from multiner.pipeline.registry.lineage import MODEL_CODE, PACKAGE
-    from multiner.pipeline.registry.packaging import signature
+    from multiner.pipeline.registry.lineage import MODEL_CODE
+    from multiner.pipeline.registry.packaging import freeze_code, signature
 
     folder, labels = tmp_path_factory.mktemp("calling-off"), bio_labels(TYPES)
     torch.manual_seed(1)
@@ -142,7 +142,7 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., ServedModel
                 "ensemble": str(folder / "ensemble.json"),
                 **{leg: str(folder / leg) for leg in ("shipped", "transformer")},
             },
-            code_paths=[str(PACKAGE)],
+            code_paths=[str(freeze_code(folder / f"code-{version}"))],
             signature=shape,
             pip_requirements=["mlflow"],
         )

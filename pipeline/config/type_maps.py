@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from multiner.pipeline.core.errors import NerError
-from multiner.pipeline.corpora.text import code_points
 
 TypeMap = Mapping[str, str | None]
 
@@ -81,19 +80,3 @@ def map_of_set(name: str | None, corpus: str, default: TypeMap) -> TypeMap:
             remedy=f"Train and report on {', '.join(maps)} only, or give another `types`.",
         )
     return maps[corpus]
-
-
-def map_type(name: str, types: TypeMap, where: str) -> str | None:
-    """The pipeline's type for a corpus's type ``name``; None where the corpus's type is left out.
-
-    Raises:
-        NerError: the type stands in no map; ``where`` is the file and line it was read at.
-    """
-    try:
-        return types[name]
-    except KeyError:
-        raise NerError(
-            f"unknown entity type {name!r}{code_points(name)}",
-            where=where,
-            remedy=f"Known are: {', '.join(types)}. Mend the line, or add the type to pipeline/corpora/labels.py.",
-        ) from None

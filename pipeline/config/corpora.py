@@ -1,0 +1,117 @@
+"""The catalogue of corpora: which there are, where their files lie, how these are laid out, and what types they name.
+
+A further corpus in a format that is read already is an entry in :data:`CORPORA` (and a type map in type_maps.py);
+which language trains on it and reports on it stands in params.yaml.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from multiner.pipeline.config.type_maps import CONLL, FACTRUEVAL, WNUT17, TypeMap
+from multiner.pipeline.core.errors import NerError
+
+
+@dataclass(frozen=True)
+class ColumnFormat:
+    """How a column file is laid out.
+
+    Attributes:
+        columns: columns of a token's line; the first is the token, the last its tag.
+        separator: "blank" (runs of blanks part the columns), or "tab" (a single tab does).
+        scheme: IOB2 (every entity begins with B-) or IOB1 (B- only between neighbours of one type).
+        documents: "docstart" (a line -DOCSTART- begins a document) or "block" (each block of lines is one, unless
+            the file has such lines).
+    """
+
+    columns: int
+    separator: Literal["blank", "tab"]
+    scheme: Literal["IOB1", "IOB2"]
+    documents: Literal["docstart", "block"]
+
+
+@dataclass(frozen=True)
+class StandoffFormat:
+    """factRuEval's stand-off files, read in one of its two conventions."""
+
+    convention: Literal["name", "object"]
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """An entry of the table.
+
+    Attributes:
+        language: language code.
+        folder: its folder below the raw corpora.
+        parts: file (or folder of files) of each split. Where train and dev name the same, a share of its documents
+            is held out as dev.
+        form: how the files are laid out.
+        types: its entity types and the pipeline's.
+        licence, origin: for the model card.
+    """
+
+    language: str
+    folder: str
+    parts: Mapping[str, str]
+    form: ColumnFormat | StandoffFormat
+    types: TypeMap
+    licence: str
+    origin: str
+
+
+_FACTRUEVAL = Corpus(
+    language="ru",
+    folder="factRuEval-2016",
+    parts={"train": "devset", "dev": "devset", "test": "testset"},
+    form=StandoffFormat("name"),
+    types=FACTRUEVAL,
+    licence="MIT",
+    origin="https://github.com/dialogue-evaluation/factRuEval-2016",
+)
+
+CORPORA: dict[str, Corpus] = {
+    "conll2003": Corpus(
+        language="en",
+        folder="conll2003",
+        parts={"train": "train.txt", "dev": "valid.txt", "test": "test.txt"},
+        form=ColumnFormat(columns=4, separator="blank", scheme="IOB2", documents="docstart"),
+        types=CONLL,
+        licence="annotations free; the text is Reuters', for research use, never redistributed",
+        origin="https://www.clips.uantwerpen.be/conll2003/ner/",
+    ),
+    "wnut17": Corpus(
+        language="en",
+        folder="wnut17",
+        parts={"train": "wnut17train.conll", "dev": "emerging.dev.conll", "test": "emerging.test.annotated"},
+        form=ColumnFormat(columns=2, separator="tab", scheme="IOB2", documents="block"),
+        types=WNUT17,
+        licence="CC-BY 4.0",
+        origin="https://github.com/leondz/emerging_entities_17",
+    ),
+    "factrueval-name": _FACTRUEVAL,
+    "factrueval-object": replace(_FACTRUEVAL, form=StandoffFormat("object")),
+}
+
+
+def corpus_entry(corpus: str) -> Corpus:
+    """The entry of a corpus.
+
+    Raises:
+        NerError: there is none of that name.
+    """
+    try:
+        return CORPORA[corpus]
+    except KeyError:
+        raise NerError(
+            f"unknown corpus {corpus!r}",
+            where="params.yaml: languages",
+            remedy=f"Choose among: {', '.join(CORPORA)}; a further one is an entry in pipeline/config/corpora.py.",
+        ) from None
+
+
+def corpora_of(params: Mapping[str, Any]) -> list[str]:
+    """Corpora that a language (its parameters) trains on or reports on, each once, in the order of the parameters."""
+    return list(dict.fromkeys([*params["train_on"], *params["report_on"]]))
