@@ -54,7 +54,7 @@ class Reconciler:
         self._champion = champion
         self._challenger = challenger
         self._seen: str | None = UNREAD  # the champion when last read
-        self._hold: tuple[str | None] | None = None  # the champion in spite of which an operator chose a version
+        self._holds: dict[int, str | None] = {}  # by an operator's order: the champion in spite of which it was given
         self._refusal: Refusal | None = None
         self._unread = 0  # failures to read the registry, one after the other
         self._told = ""
@@ -75,8 +75,7 @@ class Reconciler:
         order = self.route.order()  # before reading: whoever reads later knows better
         champion, challenger = await asyncio.to_thread(self._read)
         self._unread, self._seen = 0, champion.version if champion else None
-        if self._hold == (UNREAD,):
-            self._hold = (self._seen,)
+        self._holds = {number: self._seen if of == UNREAD else of for number, of in self._holds.items()}
         try:
             return await self._follow(champion, order, insist)
         finally:
@@ -98,7 +97,7 @@ class Reconciler:
             self.route.mark_absent("the registry has no champion")
             return "no champion"
         if not insist:
-            if self._hold == (champion.version,):
+            if self._holds and self._holds[max(self._holds)] == champion.version:
                 return "held"
             if self.route.restarting == champion.version:
                 return "restarting"
@@ -113,7 +112,9 @@ class Reconciler:
             until = time.monotonic() + REFUSED_PAUSES[min(times, len(REFUSED_PAUSES) - 1)]
             self._refusal = Refusal(champion.version, error, times + 1, until)
             raise
-        self._hold = self._refusal = None
+        self._refusal = None
+        # what an operator ordered during the launch still holds
+        self._holds = {number: of for number, of in self._holds.items() if number > order}
         return action
 
     async def chosen(self, version: ServedModel) -> str:
@@ -122,11 +123,12 @@ class Reconciler:
         Raises:
             NerError: as :meth:`Route.switch`.
         """
-        before, self._hold = self._hold, (self._seen,)
+        order = self.route.order()
+        self._holds[order] = self._seen
         try:
-            return await self.route.switch(version)
+            return await self.route.switch(version, order)
         except BaseException:
-            self._hold = before
+            self._holds.pop(order, None)
             raise
 
     def rollback(self) -> ServedModel:
@@ -136,7 +138,7 @@ class Reconciler:
             NerError: no version is warm.
         """
         model = self.route.rollback()
-        self._hold = (self._seen,)
+        self._holds[self.route.order()] = self._seen
         return model
 
     async def follow(self, seconds: float) -> None:

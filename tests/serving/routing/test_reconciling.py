@@ -190,18 +190,76 @@ def test_an_operators_choice_stands_until_the_champion_is_another(harness: Any, 
     run(harness, use)
 
 
+def hold_launches(made: Any, version: str) -> asyncio.Event:
+    """Let launches of ``version`` wait, from now on, until the event is set."""
+    go_on, plain = asyncio.Event(), made.launch
+
+    async def launch(model: Any) -> Any:
+        slot = await plain(model)
+        if model.version == version:
+            await go_on.wait()
+        return slot
+
+    made.board.routes["en"]._launch = launch
+    return go_on
+
+
+@pytest.mark.parametrize(
+    ("way", "version"), [("rollback", {}), ("deploy", {"version": "1"}), ("deploy", {"version": "4"})]
+)
+def test_an_operators_choice_during_the_launch_of_a_champion_stands(
+    harness: Any, way: str, version: dict[str, str]
+) -> None:
+    async def use(client: httpx.AsyncClient, made: Any) -> None:
+        made.champions["en"] = "2"
+        await order(client, "reconcile")
+        go_on = hold_launches(made, "3")
+        made.champions["en"] = "3"
+        tick = asyncio.create_task(order(client, "reconcile", insist=False))
+        await until(lambda: "3" in launches(made))
+        route = made.board.routes["en"]
+        orders = route._orders
+        choice = asyncio.create_task(order(client, way, **version))
+        await until(lambda: route._orders > orders)
+        go_on.set()
+        await asyncio.gather(tick, choice)
+        chosen = version.get("version", "1")
+        for _ in range(2):
+            assert (await order(client, "reconcile", insist=False))["action"] == "held"
+            assert live(made) == chosen
+        made.champions["en"] = "5"
+        await order(client, "reconcile", insist=False)
+        assert live(made) == "5"
+
+    run(harness, use, reconcile_seconds=0)
+
+
+def test_a_rollback_stands_when_a_deployment_before_it_fails(harness: Any) -> None:
+    async def use(client: httpx.AsyncClient, made: Any) -> None:
+        made.champions["en"] = "2"
+        await order(client, "reconcile")
+        starting, go_on = asyncio.Event(), asyncio.Event()
+
+        async def fail(model: Any) -> Any:
+            starting.set()
+            await go_on.wait()
+            raise NerError("the probe failed")
+
+        made.board.routes["en"]._launch = fail
+        deployment = asyncio.create_task(order(client, "deploy", version="3"))
+        await starting.wait()
+        await order(client, "rollback")
+        go_on.set()
+        assert (await deployment)["status"] == 409
+        assert (await order(client, "reconcile", insist=False))["action"] == "held"
+        assert live(made) == "1"
+
+    run(harness, use, reconcile_seconds=0)
+
+
 def test_a_rollback_does_not_wait_for_a_version_that_is_starting(harness: Any) -> None:
     async def use(client: httpx.AsyncClient, made: Any) -> tuple[dict[str, Any], dict[str, Any], list[bool]]:
-        go_on, plain = asyncio.Event(), made.launch
-
-        async def slow(model: Any) -> Any:
-            slot = await plain(model)
-            if model.version == "3":
-                await go_on.wait()
-            return slot
-
-        route = made.board.routes["en"]
-        route._launch = slow
+        go_on = hold_launches(made, "3")
         made.champions["en"] = "2"
         await order(client, "reconcile")
         starting = asyncio.create_task(order(client, "deploy", version="3"))
