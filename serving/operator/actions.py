@@ -12,6 +12,7 @@ from typing import Literal
 from pydantic import BaseModel, ValidationError
 
 from multiner.pipeline.core.files import read_json, write_json
+from multiner.serving import executors
 from multiner.serving.http.problems import Problem
 
 log = logging.getLogger("serving")
@@ -126,7 +127,7 @@ class ActionLog:
         if self._file:
             async with self._writing:
                 value = [action.model_dump(mode="json") for action in self.actions]
-                await asyncio.to_thread(write_json, self._file, value)
+                await executors.run(executors.FILES, write_json, self._file, value)
 
     def _tell(self, action: Action) -> None:
         fields = action.model_dump(include={"id", "action", "language", "state", "who", "request_id"})

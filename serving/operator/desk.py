@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 import httpx
 
 from multiner.pipeline.core.errors import NerError
+from multiner.serving import executors
 from multiner.serving.airflow.api import AirflowClient
 from multiner.serving.http.problems import Problem, headline
 from multiner.serving.operator import dag_runs
@@ -136,7 +137,7 @@ class Desk:
 
         async with self._asking:
             try:
-                return await asyncio.to_thread(ask)
+                return await executors.run(executors.AIRFLOW, ask)
             except (NerError, httpx.HTTPError, ValueError, LookupError, TypeError) as error:  # or its answer is no JSON
                 if self._airflow:
                     self._airflow.close()
@@ -175,8 +176,14 @@ class Desk:
         from multiner.pipeline import registry
 
         language, by = action.language, f"operator's desk ({action.who}), request {action.request_id}"
-        version = await asyncio.to_thread(
-            registry.rollback, self._workspace, language, expected=champion, by=by, reason=action.reason
+        version = await executors.run(
+            executors.REGISTRY,
+            registry.rollback,
+            self._workspace,
+            language,
+            expected=champion,
+            by=by,
+            reason=action.reason,
         )
         try:
             return f"Version {version} is champion again. {await self._deploy(language)}"

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from multiner.pipeline.core.errors import NerError
+from multiner.serving import executors
 from multiner.serving.operator import model_facts
 from multiner.serving.operator.model_schemas import ModelFacts
 
@@ -71,7 +72,9 @@ class FactsReader:
 
     def _start(self, key: Key) -> asyncio.Task[ModelFacts]:
         """Begin to read; all who ask meanwhile wait for the same reading."""
-        reading = asyncio.create_task(asyncio.to_thread(model_facts.read, self._workspace, *key, self._runs))
+        reading = asyncio.create_task(
+            executors.run(executors.FACTS, model_facts.read, self._workspace, *key, self._runs)
+        )
         self._reading[key] = reading
 
         def keep(done: asyncio.Task[ModelFacts]) -> None:

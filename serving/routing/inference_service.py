@@ -11,8 +11,9 @@ from functools import partial
 from typing import Any, TypeVar
 
 from multiner.pipeline.core.errors import NerError
-from multiner.pipeline.text.languages import flags
+from multiner.pipeline.text.languages import AUTO, flags
 from multiner.pipeline.text.tokenizer import without_surrogates
+from multiner.serving import executors
 from multiner.serving.answers import ModelFailed, NoTokens
 from multiner.serving.backends.model_server import (
     ServedModel,
@@ -103,7 +104,7 @@ class Switchboard:
         Raises:
             NerError: no such version, or it does not come up.
         """
-        model = await asyncio.to_thread(self.config.resolve, language, version)
+        model = await executors.run(executors.REGISTRY, self.config.resolve, language, version)
         if model is None:
             raise NerError(f"the registry has no version {version} for {language!r}")
         return await self.reconcilers[language].chosen(model)
@@ -128,16 +129,18 @@ class Switchboard:
             items: the texts.
             patient: wait as long as it takes for a place in the model's queue.
         """
-        # a long text in two languages takes a while to cut, in which others are to be heard
-        long = sum(len(item.text) for item in items) > LONG
-        plans = await asyncio.to_thread(self._plans, items) if long else self._plans(items)
+        deadline = self._deadline(patient)
+        try:
+            plans = await self._planned(items, deadline)
+        except Problem as problem:
+            return [problem] * len(items)
         groups: dict[tuple[str, bool], list[tuple[int, Part]]] = {}
         for index, parts in enumerate(plans):
             for part in parts:
                 groups.setdefault((part.language, items[index].options.tokens), []).append((index, part))
         answered = await asyncio.gather(
             *(
-                self._ask(language, [part.text for _, part in placed], tokens, patient)
+                self._ask(language, [part.text for _, part in placed], tokens, patient, deadline)
                 for (language, tokens), placed in groups.items()
             )
         )
@@ -151,12 +154,26 @@ class Switchboard:
             for index, (item, parts) in enumerate(zip(items, plans, strict=True))
         ]
 
+    def _deadline(self, patient: bool) -> float | None:
+        """By when, on the event loop's clock, a request that begins now is answered; None where it may take longer."""
+        return None if patient else asyncio.get_running_loop().time() + self.config.limits.seconds
+
+    async def _planned(self, items: Sequence[Item], deadline: float | None) -> list[list[Part]]:
+        """As :meth:`_plans`; a long text in two languages takes a while to cut, in which others are to be heard.
+
+        Raises:
+            Problem: 504, it took too long.
+        """
+        if sum(len(item.text) for item in items) <= LONG:
+            return self._plans(items)
+        return await self._in_time(AUTO, executors.run(executors.PLANNING, self._plans, items), deadline)
+
     def _plans(self, items: Sequence[Item]) -> list[list[Part]]:
         """What each language's model is to read of each text."""
         return [parts_of(item.text, item.language, self.config.languages) for item in items]
 
     async def _ask(
-        self, language: str, texts: Sequence[str], tokens: bool, patient: bool
+        self, language: str, texts: Sequence[str], tokens: bool, patient: bool, deadline: float | None
     ) -> list[tuple[ServedModel, dict[str, Any]] | Problem]:
         safe = [without_surrogates(text) for text in texts]
 
@@ -167,10 +184,14 @@ class Switchboard:
         try:
             large = sum(map(len, safe)) > LONG
             if patient or tokens or large:  # already texts gathered from a stream, or asked otherwise than most
-                model, (answers, seconds) = await self.call(language, answer, patient=patient, large=large)
+                model, (answers, seconds) = await self.call(
+                    language, answer, patient=patient, large=large, deadline=deadline
+                )
                 self.metrics.called(language, len(answers))
             else:
-                model, answers, seconds = await self._in_time(language, self._gatherers[language].answer(safe))
+                model, answers, seconds = await self._in_time(
+                    language, self._gatherers[language].answer(safe), deadline
+                )
         except Problem as problem:
             return [problem] * len(texts)
         found = [answer["entities"] for answer in answers]
@@ -204,6 +225,7 @@ class Switchboard:
         *,
         patient: bool = False,
         large: bool = False,
+        deadline: float | None = None,
     ) -> tuple[ServedModel, T]:
         """The live version of a language and its answer to ``call``, waiting included all within the time.
 
@@ -211,16 +233,17 @@ class Switchboard:
             language: its code.
             call: asks a slot.
             patient, large: as in :meth:`multiner.serving.routing.queue.CallQueue.run`.
+            deadline: on the event loop's clock, for a request that began before.
 
         Raises:
             Problem: 429, 502, 503 or 504.
         """
         asking = self.routes[language].ask(call, patient=patient, large=large)
-        return await self._in_time(language, asking, patient)
+        return await self._in_time(language, asking, deadline or self._deadline(patient))
 
-    async def _in_time(self, language: str, work: Awaitable[T], patient: bool = False) -> T:
+    async def _in_time(self, language: str, work: Awaitable[T], deadline: float | None) -> T:
         with _as_problems(language):
-            async with asyncio.timeout(None if patient else self.config.limits.seconds):
+            async with asyncio.timeout_at(deadline):
                 return await work
 
     def models(self) -> list[dict[str, Any]]:

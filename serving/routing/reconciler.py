@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from multiner.pipeline.core.errors import NerError
+from multiner.serving import executors
 from multiner.serving.backends.model_server import ServedModel
 from multiner.serving.routing.model_router import Route
 from multiner.serving.routing.shadow import Shadow
@@ -73,7 +74,7 @@ class Reconciler:
             NerError: the registry cannot be read, or the champion does not come up; what was live before stays.
         """
         order = self.route.order()  # before reading: whoever reads later knows better
-        champion, challenger = await asyncio.to_thread(self._read)
+        champion, challenger = await executors.run(executors.REGISTRY, self._read)
         self._unread, self._seen = 0, champion.version if champion else None
         self._holds = {number: self._seen if of == UNREAD else of for number, of in self._holds.items()}
         try:

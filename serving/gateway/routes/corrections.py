@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from fastapi.responses import Response
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.corpora.review_queue import QueueFull, ReviewQueue, sentences
 from multiner.pipeline.text.tokenizer import document_from_text, without_surrogates
+from multiner.serving import executors
 from multiner.serving.client.results import Entity, Model, Result
 from multiner.serving.gateway import schemas
 from multiner.serving.http.payload import (
@@ -78,7 +78,7 @@ async def warm_up(board: Switchboard) -> None:
     """Load what takes words apart, which takes seconds, so that the first correction need not wait for it."""
     if board.config.review is not None:
         for language in board.config.languages:
-            await asyncio.to_thread(document_from_text, "", language)
+            await executors.run(executors.FILES, document_from_text, "", language)
 
 
 async def read(request: Request, board: Switchboard) -> Correction:
@@ -100,7 +100,7 @@ async def keep(board: Switchboard, correction: Correction) -> Kept:
         Problem: nothing to keep (422), or the queue is full or cannot be written (507).
     """
     assert board.config.review is not None
-    return await asyncio.to_thread(_keep, board.config.review, correction)
+    return await executors.run(executors.FILES, _keep, board.config.review, correction)
 
 
 def _keep(queue: ReviewQueue, correction: Correction) -> Kept:

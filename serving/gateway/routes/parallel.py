@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Literal
 
 from fastapi import APIRouter, Request
@@ -12,6 +11,7 @@ from fastapi.responses import Response
 from pydantic import BaseModel, Field
 
 from multiner.pipeline.text.languages import AUTO
+from multiner.serving import executors
 from multiner.serving.gateway import schemas
 from multiner.serving.http.options import OPTIONS, Options, parse_options
 from multiner.serving.http.payload import (
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
 LANGUAGES = ("ru", "en")
 MOST_NAMES = 500  # different names of a text: what is compared grows with them
-COMPARING = ThreadPoolExecutor(1, "comparing")  # one at a time, so that comparisons leave the gateway most of its time
 
 
 class ParallelRequest(BaseModel, extra="forbid"):
@@ -149,7 +148,7 @@ async def answer(board: Switchboard, items: Sequence[Item]) -> dict[str, Any]:
             raise too_large(detail, f"/{code}")
     try:
         async with asyncio.timeout(board.config.limits.seconds):
-            return merge(results, await asyncio.get_running_loop().run_in_executor(COMPARING, _compare, *mentions))
+            return merge(results, await executors.run(executors.COMPARING, _compare, *mentions))
     except TimeoutError:
         detail = "The names could not be compared in the time allowed. Send less text at once, or later."
         raise Problem(504, "timeout", "The model took too long", detail) from None
