@@ -13,6 +13,7 @@ from pathlib import Path
 from multiner.pipeline.config.settings import Workspace
 from multiner.pipeline.core.environment import quiet_environment, without_secrets
 from multiner.pipeline.core.errors import NerError
+from multiner.serving.addresses import netloc
 
 USER = "admin"
 
@@ -102,7 +103,7 @@ def environment(
     at, root = home(workspace), workspace.root
     jwt = secret_file(at / "jwt_secret", secrets.token_urlsafe(64))
     key = secret_file(at / "secret_key", secrets.token_urlsafe(32))
-    local = f"http://127.0.0.1:{airflow_port}"
+    own = f"http://{netloc(host, airflow_port)}"
     airflow = {
         "CORE__DAGS_FOLDER": str(root / "dags"),
         "CORE__PLUGINS_FOLDER": str(root / "dags" / "plugins"),
@@ -112,10 +113,10 @@ def environment(
         "CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
         "CORE__SIMPLE_AUTH_MANAGER_USERS": f"{USER}:admin",
         "CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(settled_password_file(workspace)),
-        "CORE__EXECUTION_API_SERVER_URL": f"{local}/execution/",
+        "CORE__EXECUTION_API_SERVER_URL": f"{own}/execution/",
         "API__HOST": host,
         "API__PORT": str(airflow_port),
-        "API__BASE_URL": local,
+        "API__BASE_URL": own,
         "API__WORKERS": "1",
         "API__SECRET_KEY_CMD": shlex.join(["cat", str(key)]),
         "API_AUTH__JWT_SECRET_CMD": shlex.join(["cat", str(jwt)]),

@@ -14,7 +14,10 @@ import psutil
 from multiner.pipeline.config.settings import Workspace
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.core.files import read_json, write_json
+from multiner.serving.addresses import netloc
 from multiner.serving.backends.process_tree import is_running
+
+GATEWAY_PORT = "NER_GATEWAY_PORT=8001, or serving.port in params.yaml"  # what sets it
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +34,7 @@ class GatewayState:
     @property
     def url(self) -> str:
         """The address to ask it at."""
-        host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(self.host, self.host)
-        return f"http://{host}:{self.port}"
+        return f"http://{netloc(self.host, self.port)}"
 
 
 def state_file(workspace: Workspace) -> Path:
@@ -58,6 +60,8 @@ def slot_folders(workspace: Workspace) -> Path:
 def address(workspace: Workspace) -> tuple[str, int]:
     """Host and port to listen on: ``NER_BIND`` and ``NER_GATEWAY_PORT`` before ``serving.host`` and ``serving.port``.
 
+    The host is without the brackets that an IPv6 address has in URLs.
+
     Raises:
         NerError: no such port.
     """
@@ -70,29 +74,30 @@ def address(workspace: Workspace) -> tuple[str, int]:
     except (TypeError, ValueError):
         where = "NER_GATEWAY_PORT" if named else "params.yaml: serving.port"
         raise NerError(f"no port: {named or settings['port']!r}", where=where, remedy="Give 1 to 65535.") from None
-    return os.environ.get("NER_BIND") or settings["host"], port
+    return (os.environ.get("NER_BIND") or settings["host"]).strip("[]"), port
 
 
-def occupied(host: str, port: int) -> NerError:
-    """The error of a port that another program listens on."""
-    return NerError(
-        f"port {port} on {host} is in use by another program",
-        where=f"{host}:{port}",
-        remedy="End that program, or choose another port: NER_GATEWAY_PORT=8001, or serving.port in params.yaml.",
-    )
+def cannot_listen(
+    error: OSError | UnicodeError, host: str, port: int, *, part: str = "serving", setting: str = GATEWAY_PORT
+) -> NerError:
+    """The error of an address that cannot be listened on: occupied, not this machine's, or not ours to take.
 
-
-def cannot_listen(error: OSError | UnicodeError, host: str, port: int) -> NerError:
-    """The error of an address that cannot be listened on: occupied, not this machine's, or not ours to take."""
-    code = getattr(error, "errno", None)
+    Args:
+        error: what binding to it raised.
+        host, port: the address.
+        part: what was to listen there.
+        setting: what sets its port.
+    """
+    code, where = getattr(error, "errno", None), f"{host}:{port}"
     if code == errno.EADDRINUSE:
-        return occupied(host, port)
+        message = f"port {port}, meant for {part}, is in use by another program"
+        return NerError(message, where=where, remedy=f"End that program, or set another port: {setting}.")
     if code in (errno.EACCES, errno.EPERM):
-        remedy = "Choose a port from 1024 upwards: NER_GATEWAY_PORT=8001, or serving.port in params.yaml."
+        remedy = f"Choose a port from 1024 upwards: {setting}."
     else:
         remedy = "Give an address of this machine, such as 127.0.0.1: NER_BIND, or serving.host in params.yaml."
     reason = getattr(error, "strerror", None) or "no such address"
-    return NerError(f"cannot listen: {reason}", where=f"{host}:{port}", remedy=remedy)
+    return NerError(f"cannot listen: {reason}", where=where, remedy=remedy)
 
 
 def write_state(workspace: Workspace, host: str, port: int) -> GatewayState:

@@ -13,6 +13,7 @@ from typing import IO
 from multiner.pipeline.config.settings import Workspace
 from multiner.pipeline.core.environment import quiet_environment, without_secrets
 from multiner.pipeline.core.errors import NerError
+from multiner.serving.addresses import netloc, reachable, try_to_bind
 from multiner.serving.airflow import environment as airflow_setup
 from multiner.serving.gateway import state
 from multiner.serving.system.leftover_processes import MARK, tied
@@ -20,11 +21,12 @@ from multiner.serving.system.leftover_processes import MARK, tied
 PARTS = ("airflow", "mlflow", "docs", "serving")
 RESTARTS = 5  # within RESTART_WINDOW; a part that dies more often is given up
 RESTART_WINDOW = 300.0
+MLFLOW_HOSTS = ("localhost", "127.0.0.1", "::1")  # that MLflow answers to unless told of another
 
 
 @dataclass(frozen=True)
 class Addresses:
-    """Where everything listens. ``host`` is what to bind to; people are told loopback addresses."""
+    """Where everything listens: ``host`` is what to bind to, the URLs are where this machine reaches it."""
 
     host: str
     airflow_port: int
@@ -43,25 +45,28 @@ class Addresses:
         host, port = state.address(workspace)
         return cls(host, knobs["airflow_port"], knobs["mlflow_port"], knobs["docs_port"], port)
 
+    def _url(self, port: int) -> str:
+        return f"http://{netloc(self.host, port)}"
+
     @property
     def airflow(self) -> str:
         """Airflow's address."""
-        return f"http://127.0.0.1:{self.airflow_port}"
+        return self._url(self.airflow_port)
 
     @property
     def mlflow(self) -> str:
         """MLflow's address."""
-        return f"http://127.0.0.1:{self.mlflow_port}"
+        return self._url(self.mlflow_port)
 
     @property
     def docs(self) -> str:
         """Address of the Data Docs and reports."""
-        return f"http://127.0.0.1:{self.docs_port}"
+        return self._url(self.docs_port)
 
     @property
     def gateway(self) -> str:
         """Address of the page and the API."""
-        return f"http://127.0.0.1:{self.gateway_port}"
+        return self._url(self.gateway_port)
 
     def of_part(self, part: str) -> tuple[str, int]:
         """A part's port, and the parameter that sets it."""
@@ -73,27 +78,28 @@ class Addresses:
         }[part]
 
 
-def listening(port: int, host: str = "127.0.0.1") -> bool:
-    """Whether something answers on a port."""
-    with socket.socket() as probe:
-        probe.settimeout(1)
-        return probe.connect_ex((host, port)) == 0
+def listening(host: str, port: int) -> bool:
+    """Whether something answers at the port of what listens on ``host``."""
+    try:
+        with socket.create_connection((reachable(host), port), timeout=1):
+            return True
+    except (OSError, UnicodeError):
+        return False
 
 
 def require_free(addresses: Addresses, parts: list[str]) -> None:
-    """Refuse to start where another program has one of the ports.
+    """Refuse to start where one of the ports cannot be had.
 
     Raises:
-        NerError: one is taken.
+        NerError: another program has it, or ``host`` is no address of this machine.
     """
     for part in parts:
         parameter, port = addresses.of_part(part)
-        if listening(port):
-            raise NerError(
-                f"port {port}, meant for {part}, is in use by another program",
-                where=f"127.0.0.1:{port}",
-                remedy=f"End that program, or set another {parameter} in params.yaml.",
-            )
+        try:
+            try_to_bind(addresses.host, port)
+        except (OSError, UnicodeError) as error:
+            setting = f"{parameter} in params.yaml"
+            raise state.cannot_listen(error, addresses.host, port, part=part, setting=setting) from None
 
 
 @dataclass
@@ -167,6 +173,9 @@ def components(workspace: Workspace, addresses: Addresses, parts: list[str]) -> 
     if "mlflow" in parts:
         store = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{workspace.paths.mlruns / 'mlflow.db'}"
         serve = ["server", "--host", addresses.host, "--port", str(addresses.mlflow_port), "--workers", "1"]
+        if reachable(addresses.host) not in MLFLOW_HOSTS:
+            serve += ["--allowed-hosts", netloc(addresses.host, addresses.mlflow_port)]
+            serve += ["--cors-allowed-origins", addresses.mlflow]
         serve += ["--backend-store-uri", store, "--default-artifact-root", str(workspace.paths.mlruns / "artifacts")]
         environment = without_secrets(quiet_environment(**mark, MLFLOW_SERVER_ENABLE_JOB_EXECUTION="false"))
         environment.pop("MLFLOW_TRACKING_URI", None)

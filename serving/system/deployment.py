@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -19,6 +18,7 @@ import multiner
 from multiner.pipeline.config.settings import Workspace
 from multiner.pipeline.core.environment import quiet_environment
 from multiner.pipeline.core.errors import NerError
+from multiner.serving.addresses import try_to_bind
 from multiner.serving.backends.process_tree import family_of, is_running
 from multiner.serving.gateway import state
 from multiner.serving.system import gateway_client as client
@@ -145,12 +145,10 @@ def start_gateway(workspace: Workspace, announce: Callable[[str], None] = print)
         NerError: the port is occupied, or the gateway ends at once.
     """
     host, port = state.address(workspace)
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except (OSError, UnicodeError) as error:  # a name that no domain can have is a UnicodeError
-            raise state.cannot_listen(error, host, port) from None
+    try:
+        try_to_bind(host, port)
+    except (OSError, UnicodeError) as error:  # a name that no domain can have is a UnicodeError
+        raise state.cannot_listen(error, host, port) from None
     log = state.log_file(workspace)
     log.parent.mkdir(parents=True, exist_ok=True)
     announce(f"starting the gateway on port {port} (log: {log.relative_to(workspace.root)})")

@@ -7,7 +7,6 @@ the profile the address leads to the one in force. There are no folder listings.
 from __future__ import annotations
 
 import html
-import os
 import sys
 from functools import partial
 from http import HTTPStatus
@@ -17,6 +16,8 @@ from urllib.parse import unquote, urlsplit
 
 from multiner.pipeline.config.settings import Workspace
 from multiner.pipeline.core.errors import NerError
+from multiner.serving.addresses import address_family
+from multiner.serving.gateway import state
 
 KINDS = ("validation", "report")
 
@@ -96,13 +97,17 @@ class Handler(SimpleHTTPRequestHandler):
 
 def make_server(workspace: Workspace, host: str, port: int) -> ThreadingHTTPServer:
     """The server, bound but not yet serving."""
-    return ThreadingHTTPServer((host, port), partial(Handler, workspace=workspace))
+
+    class Server(ThreadingHTTPServer):
+        address_family = address_family(host)
+
+    return Server((host, port), partial(Handler, workspace=workspace))
 
 
 if __name__ == "__main__":
     try:
         loaded = Workspace.load()
-        host, port = os.environ.get("NER_BIND") or "127.0.0.1", loaded.params["serving"]["docs_port"]
+        host, port = state.address(loaded)[0], loaded.params["serving"]["docs_port"]
         make_server(loaded, host, port).serve_forever()
     except (NerError, OSError) as error:
         sys.exit(f"error: {error}")

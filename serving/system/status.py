@@ -21,7 +21,7 @@ def parts(workspace: Workspace) -> list[dict[str, Any]]:
     urls = (addresses.airflow, addresses.mlflow, addresses.docs, addresses.gateway)
     ports = (addresses.airflow_port, addresses.mlflow_port, addresses.docs_port, addresses.gateway_port)
     return [
-        {"part": part, "address": url, "answers": listening(port)}
+        {"part": part, "address": url, "answers": listening(addresses.host, port)}
         for part, url, port in zip(PARTS, urls, ports, strict=True)
     ]
 

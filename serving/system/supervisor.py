@@ -114,7 +114,7 @@ class System:
         if "serving" in self.parts:
             self.reconcile()
         if "mlflow" in self.parts:
-            self._wait("MLflow", lambda: listening(self.addresses.mlflow_port))
+            self._wait("MLflow", lambda: listening(self.addresses.host, self.addresses.mlflow_port))
         self._write_state("ready")
 
     def _write_state(self, phase: str) -> None:
