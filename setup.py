@@ -13,6 +13,7 @@ REQUIRED = [
     "fastapi",
     "filelock",
     "httptools",
+    "filelock",
     "great-expectations>=1.24,<2",
     "httpx",
     "httpx-retries",

@@ -73,7 +73,7 @@ class Slot:
 
     Args:
         model: what it serves.
-        log: where its output goes.
+        log: the file that its output is appended to.
         tracking_uri: MLflow's tracking address, needed for ``models:/`` addresses.
         timeout: seconds a request may take.
         nice: how far the process stands back for others, 0 to 19.

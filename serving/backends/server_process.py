@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 import socket
 import sys
 import time
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from multiner.pipeline.core.environment import quiet_environment, without_secrets
@@ -24,6 +26,7 @@ from multiner.serving.backends.process_tree import (
     signal_group,
 )
 from multiner.serving.backends.work_folders import SlotFolder, slot_folder
+from multiner.serving.logs import open_log
 
 # exec'd in between: the kernel ends the server when the gateway ends, even by SIGKILL (Linux only)
 DIE_WITH_PARENT = """
@@ -36,6 +39,7 @@ os.nice(int(sys.argv[2]))
 os.execv(sys.executable, [sys.executable, *sys.argv[3:]])
 """
 
+START = "=== started "  # begins the line in a log above what a process writes there
 STOPPING_SECONDS = 5  # in which a model whose ticket was withdrawn has stopped
 
 
@@ -86,7 +90,8 @@ def serve_environment(tracking_uri: str | None, timeout: float) -> dict[str, str
 
 
 def telling_lines(log: str, number: int = 15) -> list[str]:
-    """The last lines of a slot's log, without the stack trace of MLflow's parent process, which tells nothing."""
+    """The last lines of a slot's log since the last start, without the stack trace of MLflow's parent process."""
+    log = re.split(f"(?m)^{START}.*\n", log)[-1]
     head, mark, trace = log.rpartition("Traceback (most recent call last):")
     if mark and "mlflow/models/cli.py" in trace and head.strip():
         log = head
@@ -125,10 +130,11 @@ class ServedProcess:
             cwd, tmp, tickets = (folder.path / name for name in ("cwd", "tmp", "tickets"))
             for each in (cwd, tmp, tickets):
                 each.mkdir()
-            log.parent.mkdir(parents=True, exist_ok=True)
             serve = ["-m", "mlflow", "models", "serve", "-m", model.uri, "--env-manager", "local"]
             serve += ["-h", "127.0.0.1", "-p", str(port), "-w", "1", "-t", mlflow_timeout(timeout)]
-            with log.open("wb") as output:
+            with open_log(log) as output:
+                output.write(f"{START}{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} port {port}: {model.uri}\n".encode())
+                output.flush()
                 process = await asyncio.create_subprocess_exec(
                     *(sys.executable, "-I", "-c", DIE_WITH_PARENT, str(os.getpid()), str(nice), *serve),
                     stdin=asyncio.subprocess.DEVNULL,

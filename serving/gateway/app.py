@@ -32,6 +32,7 @@ from multiner.serving.http.middleware import HeadMethod, JsonFormatter, Surround
 from multiner.serving.http.problems import Problem
 from multiner.serving.http.request_guard import HeadGuard
 from multiner.serving.http.server import BACKLOG, make_server
+from multiner.serving.logs import keep_rotated
 from multiner.serving.operator.authorization import Guard
 from multiner.serving.operator.desk import Desk
 from multiner.serving.operator.facts_reader import FactsReader
@@ -132,9 +133,11 @@ async def serve(workspace: Workspace) -> None:
     allow_descriptors(config.connections)
     server = make_server(create_app(config), config.connections)
     state.write_state(workspace, host, port)
+    rotation = asyncio.create_task(keep_rotated(workspace.paths.run / "logs"))
     try:
         await server.serve(sockets=[listener])
     finally:
+        rotation.cancel()
         state.clear_state(workspace)
 
 

@@ -16,6 +16,7 @@ from multiner.pipeline.core.errors import NerError
 from multiner.serving.addresses import netloc, reachable, try_to_bind
 from multiner.serving.airflow import environment as airflow_setup
 from multiner.serving.gateway import state
+from multiner.serving.logs import open_log
 from multiner.serving.system.leftover_processes import MARK, tied
 
 PARTS = ("airflow", "mlflow", "docs", "serving")
@@ -124,9 +125,8 @@ class Component:
 
     def start(self) -> None:
         """Start it; it ends when we end."""
-        self.log.parent.mkdir(parents=True, exist_ok=True)
         self.started.append(time.monotonic())
-        with self.log.open("ab") as log:
+        with open_log(self.log) as log:
             self.process = self._spawn(log)
 
     def _spawn(self, log: IO[bytes]) -> subprocess.Popen[bytes]:

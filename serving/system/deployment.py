@@ -21,6 +21,7 @@ from multiner.pipeline.core.errors import NerError
 from multiner.serving.addresses import try_to_bind
 from multiner.serving.backends.process_tree import family_of, is_running
 from multiner.serving.gateway import state
+from multiner.serving.logs import open_log
 from multiner.serving.system import gateway_client as client
 
 
@@ -150,11 +151,10 @@ def start_gateway(workspace: Workspace, announce: Callable[[str], None] = print)
     except (OSError, UnicodeError) as error:  # a name that no domain can have is a UnicodeError
         raise state.cannot_listen(error, host, port) from None
     log = state.log_file(workspace)
-    log.parent.mkdir(parents=True, exist_ok=True)
     announce(f"starting the gateway on port {port} (log: {log.relative_to(workspace.root)})")
     code = Path(multiner.__file__).parents[1]
     path = os.pathsep.join(filter(None, [str(code), os.environ.get("PYTHONPATH")]))
-    with log.open("ab") as output:
+    with open_log(log) as output:
         process = subprocess.Popen(
             [sys.executable, "-m", "multiner.serving.gateway.app", "--profile", workspace.profile],
             stdin=subprocess.DEVNULL,

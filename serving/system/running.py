@@ -21,6 +21,7 @@ from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.core.files import write_atomically
 from multiner.serving.airflow import environment as airflow_setup
 from multiner.serving.airflow.run_tracker import Follower, TaskView
+from multiner.serving.logs import open_log
 from multiner.serving.system import leftover_processes as family
 from multiner.serving.system.components import Addresses, tail
 from multiner.serving.system.instance_lock import (
@@ -223,8 +224,7 @@ def up(workspace: Workspace) -> None:
         print(addresses_text(workspace, Addresses.of(workspace)))
         return
     log = workspace.paths.run / "logs" / "system.log"
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("ab") as file:
+    with open_log(log) as file:
         start = file.tell()
         process = subprocess.Popen(
             [airflow_setup.script("ner"), "up", "--foreground"],

@@ -24,6 +24,7 @@ from multiner.pipeline.core.dvc_locks import release
 from multiner.pipeline.core.environment import quiet_environment
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.core.files import write_atomically, write_json
+from multiner.serving import logs
 from multiner.serving.airflow import environment as airflow_setup
 from multiner.serving.airflow.api import AirflowClient
 from multiner.serving.gateway import state
@@ -70,7 +71,7 @@ class System:
         self.airflow: AirflowClient | None = None
         self._docs: Any = None
         self._deploying: subprocess.Popen[bytes] | None = None
-        self._next_look = 0.0
+        self._next_look = self._next_rotation = 0.0
         self._gateway_seen = False
         self._registry: list[int] = []
 
@@ -132,12 +133,11 @@ class System:
     def _prepare(self) -> None:
         """Bring the databases of Airflow and MLflow up to date, side by side, where that is not done yet."""
         log, work = self.workspace.paths.run / "logs" / "prepare.log", []
-        log.parent.mkdir(parents=True, exist_ok=True)
         done = airflow_setup.home(self.workspace) / "migrated"
         wanted = version("apache-airflow") if "airflow" in self.parts else ""
         migrate = bool(wanted) and not (done.is_file() and done.read_text().strip() == wanted)
         mark = {family.MARK: str(self.workspace.root), "NER_ROOT": str(self.workspace.root)}
-        with log.open("ab") as file:
+        with logs.open_log(log) as file:
             if "mlflow" in self.parts:
                 work.append(self._run([sys.executable, "-c", PREPARE_STORE], quiet_environment(**mark), file))
             if migrate:
@@ -210,7 +210,7 @@ class System:
         if self._deploying is None or self._deploying.poll() is not None:
             log = self.workspace.paths.run / "logs" / "deploy.log"
             mark = {family.MARK: str(self.workspace.root), "NER_ROOT": str(self.workspace.root)}
-            with log.open("ab") as file:
+            with logs.open_log(log) as file:
                 command = [airflow_setup.script("ner"), "deploy", "--if-any"]
                 self._deploying = self._run(command, quiet_environment(**mark), file)
 
@@ -223,7 +223,7 @@ class System:
         return before != self._registry
 
     def look_after(self) -> None:
-        """Start again what has died, collect what was orphaned, and now and then see to the gateway.
+        """Start again what has died, collect what was orphaned, and now and then see to the gateway and the logs.
 
         Raises:
             NerError: a part keeps dying.
@@ -235,6 +235,10 @@ class System:
         family.reap(frozenset([*children, *([self._deploying.pid] if self._deploying else [])]))
         if self._deploying is not None:
             self._deploying.poll()
+        if time.monotonic() > self._next_rotation:
+            logs.rotate_all(self.workspace.paths.run / "logs")
+            logs.rotate_all(airflow_setup.home(self.workspace) / "logs" / "dag_processor")
+            self._next_rotation = time.monotonic() + logs.LOOK_SECONDS
         if "serving" in self.parts and time.monotonic() > self._next_look:
             there = state.read_state(self.workspace) is not None
             failed = self._deploying is not None and self._deploying.returncode not in (None, 0)
