@@ -17,10 +17,11 @@ from multiner.pipeline.core.files import write_atomically
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A word or sign: ``document.text[start:end]``."""
+    """A word or sign: ``document.text[start:end]``; ``norm`` is what models read in its place (empty: as it stands)."""
 
     start: int
     end: int
+    norm: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,10 @@ class Document:
         """Texts of the tokens ``start:end`` (all by default)."""
         return [self.text[token.start : token.end] for token in self.tokens[start:end]]
 
+    def norms(self, start: int = 0, end: int | None = None) -> list[str]:
+        """What models read of the tokens ``start:end`` (all by default): the words without what no reader sees."""
+        return [token.norm or self.text[token.start : token.end] for token in self.tokens[start:end]]
+
     def span_text(self, span: Span) -> str:
         """The text a span covers, first to last character."""
         return self.text[self.tokens[span.start].start : self.tokens[span.end - 1].end]
@@ -79,7 +84,7 @@ class Document:
             "split": self.split,
             "source": self.source,
             "text": self.text,
-            "tokens": [[token.start, token.end] for token in self.tokens],
+            "tokens": [[token.start, token.end, *([token.norm] if token.norm else [])] for token in self.tokens],
             "sentences": [[sentence.start, sentence.end, sentence.line] for sentence in self.sentences],
             "spans": [[span.start, span.end, span.label, span.score] for span in self.spans],
         }

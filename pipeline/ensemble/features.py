@@ -115,7 +115,7 @@ def describe(
             spans[bisect_left(first, sentence.start) : bisect_left(first, sentence.end)]
             for spans, first in zip([*views.found[:-1], candidates], starts, strict=True)
         )
-        words = document.words(sentence.start, sentence.end)
+        words = document.norms(sentence.start, sentence.end)
         letters = "".join(words)
         case = [float(letters.isupper()), float(letters.islower())]
         ends = [[span.end for span in spans] for spans in inside]

@@ -34,7 +34,7 @@ class Gazetteer:
         words: set[str] = set()
         for document in documents:
             for span in document.spans:
-                texts = document.words(span.start, span.end)
+                texts = document.norms(span.start, span.end)
                 names.setdefault(span.label, set()).add(surface_hash(" ".join(texts)))
                 words.update(surface_hash(text) for text in texts if len(text) > 2)
         return cls({type_: frozenset(found) for type_, found in names.items()}, frozenset(words))
@@ -69,7 +69,7 @@ class Mentions:
     """
 
     def __init__(self, document: Document, spans: Sequence[Span]) -> None:
-        self._words = [word.casefold() for word in document.words()]
+        self._words = [word.casefold() for word in document.norms()]
         self._spans = spans
         self._starts = [span.start for span in spans]
         self._whole: dict[tuple[str, ...], Counter[str]] = {}

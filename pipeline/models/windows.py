@@ -140,7 +140,7 @@ class Windower:
         """Piece ids of each token of a document, at least one and at most :data:`LONGEST_TOKEN`."""
         if not document.tokens:
             return []
-        encoded = self._tokenizer.encode(document.words(), is_pretokenized=True, add_special_tokens=False)
+        encoded = self._tokenizer.encode(document.norms(), is_pretokenized=True, add_special_tokens=False)
         by_token: list[list[int]] = [[] for _ in document.tokens]
         for piece, word in zip(encoded.ids, encoded.word_ids, strict=True):
             by_token[word].append(piece)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from threading import Lock
 from typing import TYPE_CHECKING
 
 from multiner.pipeline.core.cancellation import check_cancelled
 from multiner.pipeline.core.document import Document, Sentence, Token
+from multiner.pipeline.text.normal_form import normal_form
 from multiner.pipeline.text.vocabulary import keep_small
 
 if TYPE_CHECKING:
@@ -31,13 +32,20 @@ _CLOSING = frozenset("\"'”’»)]}") | {"''"}
 _MOST_CLOSING = 4  # closing signs after a full stop that are looked past
 _DASHES = frozenset("—–-") | {"--"}
 _INITIALS = re.compile(r"[^\W\d_](?:\.[^\W\d_])*")
+_LONG_INITIAL = re.compile("[A-ZА-Я][bcdfghjklmnpqrstvwxzбвгджзклмнпрстфхцчшщ]{1,2}|[YJ][aeu]")  # Дж, Вл, Ch, Yu
 _OPENING = frozenset("\"'“‘«„([{") | {"``"}
+_ALWAYS_OPENING = frozenset("«([{")
+# Sites whose services are named after them, and the ends of sites' names: a full stop within ends no sentence.
+_PORTALS = "(?i:яндекс|рамблер|мэйл|мейл|сбер|госуслуги|yandex|rambler|mail|google)"
+_DOMAINS = "(?i:com|net|org|info|biz|edu|gov|ru|su|ua|tv|fm|doc|ру|рф|ком)"
+_SHORTEST = 3  # letters of a word that ends a sentence without a blank after its full stop
 # Words whose full stop rarely ends a sentence; that of initials (J., J.R.) never does.
 _SHORT_FORMS = {
     "en": "mr mrs ms dr prof st rev gen gov lt col sgt capt cpl maj sen rep jr sr inc corp co ltd vs no nos fig etc "
     "jan feb mar apr jun jul aug sep sept oct nov dec e.g i.e u.s u.k u.n a.m p.m ph.d",
     "ru": "г гг в вв ул пр просп пер пл им т тт д п др см стр с тыс млн млрд трлн руб коп долл проф акад доц д-р св "
-    "о оз пос обл р-н ст гл рис табл чел кв мин сек зам гос ред изд тел н э е к напр англ лат",
+    "о оз пос обл р-н ст гл рис табл чел кв мин сек зам гос ред изд тел н э е к напр англ лат "
+    "гор тов наб респ дер пгт мкр",
 }
 _ABBREVIATIONS = {language: frozenset(words.split()) for language, words in _SHORT_FORMS.items()}
 _ANY_ABBREVIATION = frozenset().union(*_ABBREVIATIONS.values())
@@ -51,15 +59,21 @@ def without_surrogates(text: str) -> str:
 def document_from_text(text: str, language: str, id: str = "") -> Document:
     """The text with its tokens and sentences.
 
-    Blanks belong to no token. Offsets are code points of ``text`` as given: ``document.text == text`` always.
+    Blanks belong to no token. Offsets are code points of ``text`` as given: ``document.text == text`` always. A token
+    has a ``norm`` where models are to read something else (see :mod:`multiner.pipeline.text.normal_form`).
 
     Args:
         text: any string.
         language: ``en`` or ``ru`` (others: the rules common to both).
         id: the document's id.
     """
-    tokens = tuple(_tokens(text, language))
-    return Document(id, text, tokens, tuple(_sentences(text, tokens, _ABBREVIATIONS.get(language, frozenset()))))
+    clean = without_surrogates(text)
+    form, places = normal_form(clean)
+    tokens = tuple(_tokens(form, language))
+    sentences = tuple(_sentences(form, tokens, _ABBREVIATIONS.get(language, frozenset())))
+    if form != clean:
+        tokens = tuple(_placed(token, form, clean, places) for token in tokens)
+    return Document(id, text, tokens, sentences)
 
 
 def sentence_starts(text: str) -> list[int]:
@@ -73,17 +87,22 @@ def sentence_starts(text: str) -> list[int]:
 
 def _tokens(text: str, language: str) -> list[Token]:
     nlp, lock = _tokenizer(language)
-    clean = without_surrogates(text)
     with lock:
         with nlp.memory_zone():  # words of one text must not stay in memory for the life of a server
             tokens = [
                 Token(offset + token.idx, offset + token.idx + len(token))
-                for offset, piece in _pieces(clean)
+                for offset, piece in _pieces(text)
                 for token in nlp.tokenizer(piece)
                 if not token.text.isspace()
             ]
         keep_small(nlp.vocab)
     return tokens
+
+
+def _placed(token: Token, form: str, text: str, places: Sequence[int]) -> Token:
+    """A token of ``form``, the normal form of ``text``, as one of ``text``."""
+    start, end, norm = places[token.start], places[token.end], form[token.start : token.end]
+    return Token(start, end, "" if norm == text[start:end] else norm)
 
 
 def _pieces(text: str) -> Iterator[tuple[int, str]]:
@@ -113,32 +132,42 @@ def _tokenizer(language: str) -> tuple[Language, Lock]:
 
     Hyphens, dots and signs within a word or number stay (Anglo-Saxon, 4-2, 12/05); Russian full stops always stand
     alone, also after initials. What separates the cells of a table always stands alone, also between word and number.
+    Signs between words that touch stand alone, where they end a sentence, quote or bracket; sites' names stay whole.
     """
     import spacy
     from spacy.lang.char_classes import ALPHA, ALPHA_LOWER, ALPHA_UPPER, LIST_ELLIPSES, LIST_ICONS
     from spacy.util import compile_infix_regex, compile_prefix_regex, compile_suffix_regex
 
     nlp = spacy.blank(language)
+    letter, word, mark = rf"[{ALPHA}]", rf"[{ALPHA}0-9]", '[«»„“”"()\\[\\]]'
     infixes = [
         *LIST_ELLIPSES,
         *LIST_ICONS,
         rf"(?<=[{ALPHA_LOWER}])\.(?=[{ALPHA_UPPER}])",
-        rf"(?<=[{ALPHA}])[,:;<>=/](?=[{ALPHA}])",
-        rf"(?<=[{ALPHA}])[,;](?=[0-9])",
-        rf"(?<=[0-9])[,;](?=[{ALPHA}])",
+        rf"(?<={letter}{letter}|.[0-9])\.(?=[{ALPHA_UPPER}][{ALPHA_LOWER}])",
+        rf"(?<={letter})[!?]+(?=[{ALPHA_UPPER}])",
+        rf"(?<=\b[{ALPHA_UPPER}]\.)(?=[{ALPHA_UPPER}][{ALPHA_LOWER}])",  # between initials and surname
+        rf"(?<={letter})[,:;<>=/](?={letter})",
+        rf"(?<={letter})[,;](?=[0-9])",
+        rf"(?<=[0-9])[,;](?={letter})",
         r"\|+",
         _SKIN,
-        rf"(?<=[{ALPHA}0-9])(?:--+|[–—]+)(?=[{ALPHA}0-9])",
-        rf"(?<=[{ALPHA}0-9.,!?])[«»„“”\"()\[\]]+(?=[{ALPHA}0-9])",
+        rf"(?<={word})(?:--+|[–—]+)(?={word})",
+        rf"(?<={word}){mark}(?=[.,:;!?–—-]*(?:{letter}|{mark}))",
+        rf"(?<=[.,:;!?–—-]){mark}(?={word}|{mark})",
+        rf"(?<={mark})(?:{mark}|[.,:;!?]+|[–—-]+)(?={word}|{mark})",
+        rf"(?<={word})(?:[.,:;!?]+|[–—-]+)(?={mark})",
     ]
     prefixes = [r"#(?!\w)" if pattern == "#" else pattern for pattern in nlp.Defaults.prefixes]
     prefixes += [r"\|+", _SKIN]
     suffixes = [*nlp.Defaults.suffixes, r"\|+", _SKIN]
     if language == "ru":
         suffixes.append(rf"(?<=[{ALPHA}0-9])\.")
-        infixes.append(rf"(?<=\b[{ALPHA}])\.(?=[{ALPHA}])")
-        # Names with a dot inside, such as Яндекс.Погода, are one word; А.С.Пушкин is not.
-        nlp.tokenizer.token_match = re.compile(rf"[{ALPHA_UPPER}][\w-]+\.[{ALPHA}][\w-]+$").match
+        infixes.append(rf"(?<=\b[{ALPHA}])\.(?=[{ALPHA}])|(?<={letter}{letter})\.(?=[{ALPHA_UPPER}])")
+    # Яндекс.Погода, Mail.Ru and Лента.ру are one word; А.С.Пушкин and Москве.Петров are not.
+    lower = rf"|[{ALPHA_LOWER}][\w-]+" if language == "ru" else ""
+    site = rf"{_PORTALS}\.{letter}[\w-]+$|[{ALPHA_UPPER}][\w-]+\.(?:{_DOMAINS}{lower})$"
+    nlp.tokenizer.token_match = re.compile(site).match
     # Clitics ('s, n't) and emoticons are kept apart as spaCy does; gonna and 10am stay whole, as do Russian words.
     rules = nlp.tokenizer.rules.items()
     nlp.tokenizer.rules = {
@@ -155,7 +184,7 @@ def _sentences(text: str, tokens: tuple[Token, ...], abbreviations: frozenset[st
     start = 0
     for at in range(1, len(tokens)):
         gap = text[tokens[at - 1].end : tokens[at].start]
-        if _BREAK.search(gap) or (gap and _ends(text, tokens, start, at, abbreviations)):
+        if _BREAK.search(gap) or _ends(text, tokens, start, at, abbreviations):
             yield Sentence(start, at)
             start = at
     if tokens:
@@ -168,13 +197,14 @@ def _ends(text: str, tokens: tuple[Token, ...], start: int, at: int, abbreviatio
     def word(index: int) -> str:
         return text[tokens[index].start : tokens[index].end]
 
-    after = word(at)
-    last = at - 1
+    after, last = word(at), at - 1
+    glued = tokens[last].end == tokens[at].start
     while last > max(start, at - _MOST_CLOSING) and word(last) in _CLOSING:
         last -= 1
     closed = last < at - 1
     # A dash after a closing quote goes on with who said it: «Да!» — сказал он.
-    if not (after[0].isupper() or after[0].isdigit() or after in _OPENING or (after in _DASHES and not closed)):
+    begins = after[0].isupper() or after in (_ALWAYS_OPENING if glued else _OPENING)
+    if not (begins or (not glued and (after[0].isdigit() or (after in _DASHES and not closed)))):
         return False
     stop = word(last)
     if not _STOP.search(stop):
@@ -184,8 +214,10 @@ def _ends(text: str, tokens: tuple[Token, ...], start: int, at: int, abbreviatio
     before = stop[:-1]  # "Mr." is one token, «г» and «.» are two
     if not before and last > start and tokens[last - 1].end == tokens[last].start:
         before = word(last - 1)
-    return not _abbreviated(before, abbreviations)
+    return not (_abbreviated(before, abbreviations) or (glued and before.isalpha() and len(before) < _SHORTEST))
 
 
 def _abbreviated(word: str, abbreviations: frozenset[str]) -> bool:
-    return (word.isupper() and bool(_INITIALS.fullmatch(word))) or word.lower() in abbreviations
+    if word.lower() in abbreviations or _LONG_INITIAL.fullmatch(word):
+        return True
+    return word.isupper() and bool(_INITIALS.fullmatch(word))

@@ -34,7 +34,7 @@ def units(document: Document) -> Iterator[tuple[int, int]]:
 def to_doc(document: Document, start: int, end: int, vocab: Vocab) -> Doc:
     """Tokens ``start:end`` as a spaCy Doc, without entities."""
     # spaCy keeps strings as UTF-8, which has no lone surrogates.
-    words = [word.encode("utf-8", "replace").decode("utf-8") for word in document.words(start, end)]
+    words = [word.encode("utf-8", "replace").decode("utf-8") for word in document.norms(start, end)]
     tokens = document.tokens[start : end + 1]
     spaces = [left.end < right.start for left, right in pairwise(tokens)]
     return Doc(vocab, words=words, spaces=spaces + [False] * (len(words) - len(spaces)))

@@ -1,9 +1,12 @@
 """Tokens and sentences of plain texts: exact offsets for any string, and the corpora's habits on invented examples."""
 
+import re
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from multiner.pipeline.core.document import Document
 from multiner.pipeline.text.tokenizer import LONGEST, document_from_text, without_surrogates
 
 ANY_TEXT = st.text(alphabet=st.characters(), max_size=60)
@@ -81,6 +84,14 @@ def test_lone_surrogates_are_replaced_one_for_one(text: str) -> None:
         ("Vera Plum|Kells|34 |--|", ["Vera Plum | Kells | 34 | -- |"]),
         ("Vera Plum,Kells,2019;Dunmore 1,500", ["Vera Plum , Kells , 2019 ; Dunmore 1,500"]),
         ("👍🏽Kells 👍🏽", ["👍 🏽 Kells 👍 🏽"]),
+        ("She is in Kells.Vera Plum is not.", ["She is in Kells .", "Vera Plum is not ."]),
+        ('He read "Sails".Vera Plum left.', ['He read " Sails " .', "Vera Plum left ."]),
+        ('Plum:"Kells is"', ['Plum : " Kells is "']),
+        ("(Kells)-Dunmore", ["( Kells ) - Dunmore"]),
+        ('She said "I left."', ['She said " I left . "']),
+        ("Kells.Com and Sails.net's, e.g.Dunmore", ["Kells.Com and Sails.net 's , e.g. Dunmore"]),
+        ("Yu. Plum met Mr.Hale, St.John and J.R.Quill.", ["Yu . Plum met Mr. Hale , St. John and J.R. Quill ."]),
+        ("A.B.C. Plum and D.E. Hale", ["A.B.C. Plum and D.E. Hale"]),
     ],
 )
 def test_english(text: str, expected: list[str]) -> None:
@@ -95,7 +106,18 @@ def test_english(text: str, expected: list[str]) -> None:
         ("ОАО «Север-Медиа» (г. Усть-Лог)", ["ОАО « Север-Медиа » ( г . Усть-Лог )"]),
         ("«Да!» — сказал он. Всё.", ["« Да ! » — сказал он .", "Всё ."]),
         ("Так вышло. — Нет. – Да.", ["Так вышло .", "— Нет .", "– Да ."]),
-        ("Сайт Огни.ру и Парус.Вести пишут", ["Сайт Огни.ру и Парус.Вести пишут"]),
+        ("Сайт Огни.ру и Яндекс.Вести пишут", ["Сайт Огни.ру и Яндекс.Вести пишут"]),
+        ("На Mail.Ru, «Яндекс.Погоде» и Парус.РФ", ["На Mail.Ru , « Яндекс.Погоде » и Парус.РФ"]),
+        ("Сойкин живёт в Усть-Логе.Ветрова — нет.", ["Сойкин живёт в Усть-Логе .", "Ветрова — нет ."]),
+        ("СОЙКИН В КЕЛЬСЕ.ВЕТРОВА — НЕТ", ["СОЙКИН В КЕЛЬСЕ .", "ВЕТРОВА — НЕТ"]),
+        ("Весной 2019.Сойкин рад", ["Весной 2019 .", "Сойкин рад"]),
+        ("Где Сойкин?В Кельсе!Ветрова", ["Где Сойкин ?", "В Кельсе !", "Ветрова"]),
+        ("ООО «Парус».Директор Сойкин", ["ООО « Парус » .", "Директор Сойкин"]),
+        ("Сойкин:«Кельс готов»", ["Сойкин : « Кельс готов »"]),
+        ("Сойкин(Кельс)-Ветрова[Логи],«Парус»-«Огни»", ["Сойкин ( Кельс ) - Ветрова [ Логи ] , « Парус » - « Огни »"]),
+        ("в г.Кельсе на ул.Сойкина у гор.Логи", ["в г . Кельсе на ул . Сойкина у гор . Логи"]),
+        ("Дж. К. Сойкин и Вл.Ветров пришли.", ["Дж . К . Сойкин и Вл . Ветров пришли ."]),
+        ("А.\u00a0Б.\u00a0Сойкин", ["А . Б . Сойкин"]),
         ("Пётр Сойкин|Усть-Лог,2019\tда", ["Пётр Сойкин | Усть-Лог , 2019", "да"]),
         ("15-летний, 3,5 млн руб. Из-за чего?", ["15-летний , 3,5 млн руб . Из-за чего ?"]),
     ],
@@ -126,3 +148,70 @@ def test_offsets_count_code_points() -> None:
 
     assert "Orlu\u0301n" in document.words()
     assert [text[token.start : token.end] for token in document.tokens] == document.words()
+
+
+@pytest.mark.parametrize(
+    ("text", "words", "norms"),
+    [
+        ("Со\u00adй\u00adкин", ["Со\u00adй\u00adкин"], ["Сойкин"]),
+        ("Сo\u00adйкин ждёт", ["Сo\u00adйкин", "ждёт"], ["Сойкин", "ждёт"]),
+        (
+            "&laquo;Парус&raquo; и&nbsp;О&#39;Плам",
+            ["&laquo;", "Парус", "&raquo;", "и", "О&#39;Плам"],
+            ["«", "Парус", "»", "и", "О'Плам"],
+        ),
+        ("Плам&amp;amp;Ко", ["Плам&amp;amp;Ко"], ["Плам&Ко"]),
+        ("Ру&shy;ка\u0301в", ["Ру&shy;ка\u0301в"], ["Рукав"]),
+    ],
+)
+def test_models_read_the_normal_form_and_offsets_are_those_of_the_text(
+    text: str, words: list[str], norms: list[str]
+) -> None:
+    document = document_from_text(text, "ru")
+
+    assert document.words() == words
+    assert document.norms() == norms
+
+
+NAMES = st.lists(st.sampled_from(["Сойкин", "Ветрова", "Кельсе", "Plum", "Kells", "О'Плам"]), min_size=1, max_size=5)
+REFERENCES = ["&amp;", "&nbsp;", "&shy;", "&#39;", "&#x41F;"]
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    names=NAMES,
+    noise=st.sampled_from(["\u00ad", "\u200b", ""]),
+    blank=st.sampled_from([" ", "\u00a0", "\u202f", "&nbsp;", "&#160;", " &amp; "]),
+    language=LANGUAGES,
+)
+def test_noise_within_names_changes_no_norm_and_moves_no_border(
+    names: list[str], noise: str, blank: str, language: str
+) -> None:
+    text = blank.join(noise.join(name) if name.isalpha() else name for name in names)
+    document = document_from_text(text, language)
+
+    assert document.norms() == document_from_text((" & " if "amp" in blank else " ").join(names), language).norms()
+    for token in document.tokens:
+        assert not text[token.start : token.end].isspace()
+        assert not text[: token.start].endswith(("\u00ad", "\u200b"))
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    parts=st.lists(st.sampled_from([*REFERENCES, "&x;", *"&;\u00ad\u0301оoЖёй.» \n"])),
+    language=LANGUAGES,
+)
+def test_offsets_hold_whatever_the_normal_form_leaves_out(parts: list[str], language: str) -> None:
+    text = "".join(parts)
+    document = document_from_text(text, language)
+
+    at = 0
+    for token, word in zip(document.tokens, document.words(), strict=True):
+        assert at <= token.start < token.end <= len(text)
+        assert text[token.start : token.end] == word
+        assert text[at : token.start].replace("&nbsp;", "").replace("&amp;nbsp;", "").strip() == ""
+        at = token.end
+    borders = {edge for token in document.tokens for edge in (token.start, token.end)}
+    for reference in re.finditer("|".join(REFERENCES), text):
+        assert not borders & set(range(reference.start() + 1, reference.end()))
+    assert Document.from_json(document.to_json()) == document
