@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from multiner.serving.matching import known
 from multiner.serving.matching.inflection import is_patronymic, nominatives
+from multiner.serving.matching.letters import is_initial
 
 PERSON = "PER"
 
@@ -130,8 +131,8 @@ def _is_part(part: Sequence[str], whole: Sequence[str]) -> bool:
 
 
 def _same_word(one: str, other: str) -> bool:
-    if len(one) == 1 or len(other) == 1:
-        return one[0] == other[0]
+    if is_initial(one) or is_initial(other):
+        return one.startswith(other) or other.startswith(one)
     return bool(set(_nominatives(one)) & set(_nominatives(other)))
 
 
@@ -144,10 +145,10 @@ def _name(members: Sequence[int], mentions: Sequence[Mention]) -> Name:
         """Words that are no initials first; then how many of the other forms may come from this one; then brevity."""
         bases = sum(
             len(key) == len(keys[form])
-            and all(word in _nominatives(other) for word, other in zip(keys[form], key, strict=True))
+            and all(_nominatives(word)[0] in _nominatives(other) for word, other in zip(keys[form], key, strict=True))
             for key in keys.values()
         )
-        return sum(len(word) > 1 for word in keys[form]), bases, -len(form)
+        return sum(not is_initial(word) for word in keys[form]), bases, -len(form)
 
     text = max(forms, key=fullness)
     return Name(

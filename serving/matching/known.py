@@ -7,11 +7,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
+from multiner.pipeline.text.normal_form import normal_form
 from multiner.serving.matching.inflection import nominatives
 from multiner.serving.matching.letters import fold_cyrillic, fold_latin
 
 TABLE = Path(__file__).with_name("names.tsv")
 WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*")
+APOSTROPHE = re.compile("[’‘`´ʼʹʻ′＇]")
 CYRILLIC = re.compile(r"[\u0400-\u04ff]")
 EMPTY_WORDS = frozenset({"of", "for", "and", "in", "on", "to", "s", "и", "в", "на", "по", "имени", "им"})
 DOTTED = frozenset({"US", "USA", "UK", "UN", "EU", "USSR"})  # dotted abbreviations within longer names
@@ -30,15 +32,16 @@ MOST_WORDS = 8  # of a known name
 def words(name: str) -> tuple[str, ...]:
     """The folded words of a name in either alphabet, without articles and prepositions; ``U.N.`` is one word.
 
-    The words are in lower case, ``ё`` is ``е``, ``'s`` is cut off. Capitals are no prepositions, but initials.
+    The words are in lower case, ``'s`` is cut off, other apostrophes within a word are left out: they are no letters,
+    and spellings differ in them. Capitals are no prepositions, but initials.
     """
-    name = name.replace("’", "'").replace("`", "'")
+    name = APOSTROPHE.sub("'", normal_form(name)[0])
     name = re.sub(r"(?<![^\W\d_])((?:[^\W\d_]\.){2,})(?!\s*[^\W\d_]\.)", _join_initials, name)
     found, content = [], []
     for match in WORD.finditer(name):
         word = match.group()
-        folded = fold_cyrillic(word).replace("ё", "е") if CYRILLIC.search(word) else fold_latin(word)
-        found.append(folded.removesuffix("'s") if len(folded) > 3 else folded)
+        folded = fold_cyrillic(word) if CYRILLIC.search(word) else fold_latin(word)
+        found.append((folded.removesuffix("'s") if len(folded) > 3 else folded).replace("'", ""))
         article = word in ARTICLES and match.end() < len(name) and name[match.end()] == " "
         if word not in EMPTY_WORDS and not article:
             content.append(found[-1])
@@ -51,6 +54,11 @@ def _join_initials(match: re.Match[str]) -> str:
     rest, before = match.string[match.end() :].strip(), match.string[: match.start()].strip()
     alone = not rest and (not before or before in ARTICLES)
     return joined if alone or joined in DOTTED else match.group()
+
+
+def _without_dots(words: Iterable[str]) -> tuple[str, ...]:
+    """Russian words with ``е`` for ``ё``, as most texts write it."""
+    return tuple(word.replace("ё", "е") for word in words)
 
 
 class Known:
@@ -70,7 +78,7 @@ class Known:
             number = len(self._reasons)
             self._reasons.append(reason)
             for name in russian:
-                key = words(name)
+                key = _without_dots(words(name))
                 self._cyrillic.setdefault(key, set()).add(number)
                 if len(key) > 1 or by_stem:
                     self._stems.setdefault(tuple(map(stem, key)), set()).add(number)
@@ -83,7 +91,7 @@ class Known:
 
     def find(self, name: Sequence[str]) -> frozenset[int]:
         """The pairs that the folded words ``name`` belong to; Russian ones in any case."""
-        key = tuple(name)
+        key = _without_dots(name)
         if not key or len(key) > MOST_WORDS:
             return frozenset()
         if not any(CYRILLIC.search(word) for word in key):

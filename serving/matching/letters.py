@@ -8,13 +8,13 @@ import unicodedata
 TRANSCRIBED = 0.15  # per correspondence by sound
 # Cyrillic: Latin by a scheme / Latin by sound ("-": nothing)
 TABLE = """
-а: a / u au e ah ar aa o'
+а: a / u au e ah ar aa
 б: b / bb
 в: v w ff f / wh u
 г: g h gh gu / gg
 д: d / dd dh
-е: e ie ye je é yo jo / a ai ea i ee - ae
-ё: e yo jo io eo o ë / ea ir u eu oe
+е: e ie ye je é yo jo / a ai ea i ee - ae oe
+ё: e yo jo io eo o ë oe / ea ir u eu
 ж: zh j z g / sh s dg dj
 з: z s / zz th ds
 и: i y j ie / e ea ee ey ei ui igh
@@ -37,7 +37,7 @@ TABLE = """
 щ: shch sch chtch shh sc s schtsch schtch sh shtsh
 ъ: -
 ы: y i ui / e
-ь: - ' / e i
+ь: - / e i
 э: e è / a ae ai ea i u
 ю: yu iu ju u you ü / ew ue y ou eu
 я: ya ia ja a / ea yu
@@ -79,13 +79,14 @@ TABLE = """
 тр: ter
 нг: ng
 """
+REPLACED = str.maketrans({"ł": "l", "ø": "oe", "ö": "oe", "đ": "d", "æ": "ae", "œ": "oe"})
 MARKS = re.compile(r"[\u0300-\u036f]")
 
 
 def fold_latin(text: str) -> str:
-    """Lower case without diacritics; letters that do not decompose as they are usually replaced."""
-    text = text.casefold().translate({ord("ł"): "l", ord("ø"): "o", ord("đ"): "d", ord("æ"): "ae", ord("œ"): "oe"})
-    return MARKS.sub("", unicodedata.normalize("NFKD", text)).replace("’", "'").replace("ʹ", "'")
+    """Lower case without diacritics; ö is oe, and letters that do not decompose are as they are usually replaced."""
+    text = unicodedata.normalize("NFKC", text.casefold()).translate(REPLACED)
+    return MARKS.sub("", unicodedata.normalize("NFKD", text))
 
 
 def fold_cyrillic(text: str) -> str:
@@ -108,6 +109,27 @@ def _read_table() -> dict[str, tuple[tuple[str, float, bool], ...]]:
 
 
 CORRESPONDENCES = _read_table()
+LONG_INITIALS = frozenset(
+    {"дж", "yu", "ya", "ye", "yo", "iu", "ia", "ju", "ja", "zh", "kh", "ts", "ch", "sh", "shch", "dzh"}
+)
+
+
+def is_initial(word: str) -> bool:
+    """Whether a folded word may be a given name's initial: a letter, or those that the other alphabet writes as one."""
+    return len(word) == 1 or word in LONG_INITIALS
+
+
+def share_initial(cyrillic: str, latin: str) -> bool:
+    """Whether one of two folded words is an initial, and the other begins with it; Дж is J or G, never D."""
+    if not is_initial(cyrillic) and not is_initial(latin):
+        return False
+    first = cyrillic[:2] if cyrillic.startswith("дж") else cyrillic[0]
+    for spelled in (letters for letters, _, _ in CORRESPONDENCES.get(first, ()) if letters):
+        if latin == spelled or (is_initial(cyrillic) and latin.startswith(spelled)):
+            return True
+        if len(latin) == len(first) == 1 and spelled[0] == latin:
+            return True
+    return False
 
 
 _CLASSES = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import pairwise, zip_longest
 
 import numpy as np
 from rapidfuzz.distance import Levenshtein
@@ -113,13 +113,10 @@ class Comparer:
         if cyrillic[0] == cyrillic[1]:
             similarity = Levenshtein.normalized_similarity(russian, english)
             return Likeness(similarity, (SAME,), Levenshtein.distance(russian, english))
+        if letters.share_initial(russian, english):
+            return Likeness(INITIAL_SIMILARITY, (INITIAL,))
         if len(russian) == 1 or len(english) == 1:
-            alike = any(
-                english.startswith(spelled) or (len(english) == 1 and spelled[:1] == english)
-                for spelled, _, _ in letters.CORRESPONDENCES.get(russian[0], ())
-                if spelled
-            )
-            return Likeness(INITIAL_SIMILARITY, (INITIAL,)) if alike else DIFFERENT
+            return DIFFERENT
         for pairs in (known.names(), known.single_words()):
             if shared := pairs.find((russian,)) & pairs.find((english,)):
                 return Likeness(1.0, (pairs.reason(min(shared)),))
@@ -148,10 +145,15 @@ class Comparer:
     def _candidates(self, word: str) -> list[tuple[str, str]]:
         """Nominatives, and what adjectives of places come from, with a plain romanisation each, which ranks them."""
         if word not in self._romanised:
-            forms = nominatives(word)
+            forms = [_with_dots(form, word) for form in nominatives(word)]
             places = [form[:-4] for form in forms if form.endswith(("ский", "ская")) and len(form) > 6]
             self._romanised[word] = [(form, romanise(form)) for form in (*forms, *places)]
         return self._romanised[word]
+
+
+def _with_dots(form: str, word: str) -> str:
+    """A nominative with ``ё`` where the word that it may come from has it."""
+    return "".join("ё" if old == "ё" and new == "е" else new for new, old in zip_longest(form, word[: len(form)]))
 
 
 def romanise(word: str) -> str:

@@ -15,7 +15,7 @@ from multiner.serving.matching.letters import CORRESPONDENCES, TRANSCRIBED
 
 VOWEL = 0.8  # an unexplained vowel for a vowel
 VOWELS_RU, VOWELS_EN = "аеёиоуыэюяй", "aeiouy"
-SILENT = {"h": 0.15, "e": 0.3, "'": 0.0, "w": 0.4, "b": 0.4, "p": 0.6, "s": 0.6, "t": 0.5, "k": 0.6, "g": 0.5, "l": 0.5}
+SILENT = {"h": 0.15, "e": 0.3, "w": 0.4, "b": 0.4, "p": 0.6, "s": 0.6, "t": 0.5, "k": 0.6, "g": 0.5, "l": 0.5}
 SILENT_AT_ENDS = "wpstbkgl"
 RUSSIAN = re.compile(r"(?:[оеё]ва?|[сц]к(?:ий|ая|ой)|[оеё]вич|[оеё]вна|енко|ичн?а)$")
 LONGEST = max(map(len, CORRESPONDENCES))

@@ -48,6 +48,31 @@ def alone(russian: str, english: str, label: str = "PER") -> tuple[float, bool, 
         ("Организации Объединённых Наций", "United Nations", "ORG", "known organisation"),
         ("Московского университета", "Moscow University", "ORG", "translation"),
         ("Nordwind Shipping", "Nordwind Shipping", "ORG", "same spelling"),
+        ("Дж. К. Сойкин", "J. K. Soikin", "PER", "initial"),
+        ("Дж. Сойкин", "G. Soykin", "PER", "initial"),
+        ("Дж. Сойкин", "George Soykin", "PER", "initial"),
+        ("Джоан Сойкин", "J. Soykin", "PER", "initial"),
+        ("Юрий Сойкин", "Yu. Soykin", "PER", "initial"),
+        ("Хасан Сойкин", "Kh. Soykin", "PER", "initial"),
+        ("О'Нил", "O’Neill", "PER", "transcription"),
+        ("Шакил О’Нил", "Shaquille O`Neal", "PER", "transcription"),
+        ("О'Нил", "ONeil", "PER", "transcription"),
+        ("Жанне д'Арк", "Jeanne d'Arc", "PER", "transcription"),
+        ("Васильев", "Vasil'ev", "PER", "transliteration"),
+        ("Владимир Соловьёв", "Vladimir Solovʹev", "PER", "transliteration"),
+        ("Королёвым", "Korolyov", "PER", "transliteration"),
+        ("Королёва", "Korolöv", "PER", "transliteration"),
+        ("Королёв", "Koroloev", "PER", "transliteration"),
+        ("Шрёдером", "Schroeder", "PER", "transliteration"),
+        ("Шредеру", "Schröder", "PER", "transcription"),
+        ("Гёте", "Goethe", "PER", "transcription"),
+        ("Гете", "Göthe", "PER", "transcription"),
+        ("Мальмё", "Malmö", "LOC", "transliteration"),
+        ("Санкт-Петербурге", "St. Petersburg", "LOC", "known place"),
+        ("Санкт-Петербург", "St Petersburg", "LOC", "known place"),
+        ("Санкт-Петербургом", "Saint-Petersburg", "LOC", "known place"),
+        ("Петербурга", "St. Petersburg", "LOC", "known place"),
+        ("Сент-Луисе", "St. Louis", "LOC", "translation"),
     ],
 )
 def test_the_same_name_is_matched_and_not_suspected(russian: str, english: str, label: str, reason: str) -> None:
@@ -59,7 +84,14 @@ def test_the_same_name_is_matched_and_not_suspected(russian: str, english: str, 
 
 @pytest.mark.parametrize(
     ("russian", "english"),
-    [("Ветрова", "Verrova"), ("Архангельск", "Arkhangelks"), ("Петров", "Putrov")],
+    [
+        ("Ветрова", "Verrova"),
+        ("Архангельск", "Arkhangelks"),
+        ("Петров", "Putrov"),
+        ("Петров", "Potrov"),  # o is ё, not е
+        ("Королёв", "Korulyov"),
+        ("О'Салливан", "O'Sulligan"),
+    ],
 )
 def test_a_misspelled_name_is_matched_and_suspected(russian: str, english: str) -> None:
     similarity, suspicious, _ = alone(russian, english)
@@ -76,6 +108,9 @@ def test_a_misspelled_name_is_matched_and_suspected(russian: str, english: str) 
         ("Орлов", "Pavlov", "PER"),
         ("Сергей Волков", "Sergei Vorobyov", "PER"),
         ("Союз-12", "Soyuz 14", "MISC"),
+        ("Дж. Сойкин", "B. Soikin", "PER"),
+        ("Дж. Сойкин", "D. Soikin", "PER"),
+        ("Юрий Сойкин", "Ye. Soikin", "PER"),
     ],
 )
 def test_different_names_are_not_matched(russian: str, english: str, label: str) -> None:
@@ -89,6 +124,12 @@ def test_numbers_must_agree() -> None:
 def test_mentions_of_a_name_are_one_name() -> None:
     names = group(mentions("Владимир Орлов", "Орлова", "Ветровой", "Ветрова", "В. Орлову", "Ветрову"))
     assert [(name.text, name.mentions) for name in names] == [("Владимир Орлов", (0, 1, 4)), ("Ветрова", (2, 3, 5))]
+
+
+def test_an_initial_of_two_letters_joins_the_name_that_begins_with_both() -> None:
+    names = group(mentions("Дж. Сойкин", "Джоан Сойкин", "Королёв", "Королевым"))
+    assert [(name.text, name.mentions) for name in names] == [("Джоан Сойкин", (0, 1)), ("Королёв", (2, 3))]
+    assert len(group(mentions("Дж. Сойкин", "Дмитрий Сойкин"))) == 2
 
 
 def test_a_surname_that_two_persons_share_joins_neither() -> None:
@@ -131,8 +172,12 @@ def test_counts_are_of_all_forms() -> None:
         ("the U.S.", ("us",)),
         ("Verrova's", ("verrova",)),
         ("«Северный свет»", ("северный", "свет")),
-        ("И. Ёлкин", ("и", "елкин")),
-        ("Côte d’Ivoire", ("cote", "d'ivoire")),
+        ("И. Ёлкин", ("и", "ёлкин")),
+        ("Côte d’Ivoire", ("cote", "divoire")),
+        ("O'Hare's", ("ohare",)),
+        ("Bjo\u0308rn", ("bjoern",)),
+        ("Ве\u00adтрoва", ("ветрова",)),  # a soft hyphen, a Latin o
+        ("O&#39;Hare", ("ohare",)),
     ],
 )
 def test_words_of_a_name(name: str, expected: tuple[str, ...]) -> None:
