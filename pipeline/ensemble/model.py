@@ -25,6 +25,7 @@ from multiner.pipeline.core.iob2 import bio_labels
 from multiner.pipeline.ensemble.chunks import SteppingLeg
 from multiner.pipeline.ensemble.features import describe, feature_names, read_views
 from multiner.pipeline.ensemble.meta_classifier import Chooser
+from multiner.pipeline.ensemble.surname_first import join_surname_first
 from multiner.pipeline.ensemble.token_types import token_types
 from multiner.pipeline.models import load_leg
 from multiner.pipeline.models.base import Leg
@@ -178,6 +179,8 @@ class Ensemble:
         if self.chooser:
             candidates, described = describe(document, views, self.types, self.chooser.gazetteer)
             spans = self.chooser.choose(candidates, described)
+        if self.language == "ru":
+            spans = join_surname_first(document, spans)
         return Prediction(
             tuple(spans),
             {member.name: tuple(found) for member, found in zip(self.members, legs, strict=True)},
