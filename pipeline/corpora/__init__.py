@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -30,9 +31,18 @@ def rank(id: str, purpose: str) -> bytes:
     return sha256(f"{purpose}:{id}".encode()).digest()
 
 
-def held_out(ids: list[str], share: float) -> set[str]:
-    """The ids that are held out: ``share`` of them, at least one, chosen by their hash."""
-    count = max(1, round(share * len(ids)))
+def held_out(ids: Sequence[str], share: float) -> set[str]:
+    """The ids that are held out, chosen by their hash: ``share`` of them, at least one, and never all.
+
+    Raises:
+        NerError: there are fewer than two.
+    """
+    if len(ids) < 2:
+        raise NerError(
+            "no development part can be held out of a single document",
+            remedy="Give the corpus a development file of its own, or part its training file into documents.",
+        )
+    count = min(max(1, round(share * len(ids))), len(ids) - 1)
     return set(sorted(ids, key=lambda id: rank(id, "heldout"))[:count])
 
 
@@ -43,7 +53,7 @@ def read_part(raw: Path, corpus: str, split: str, *, heldout: float = 0.2, type_
         raw: folder of the raw corpora.
         corpus: key of :data:`CORPORA`.
         split: train, dev or test.
-        heldout: share of the documents held out as dev where the corpus has no dev part.
+        heldout: share of the documents held out as dev where the corpus's dev part is its train part.
         type_set: key of :data:`multiner.pipeline.config.type_maps.TYPE_SETS`; None for the corpus's usual map.
 
     Raises:
@@ -65,16 +75,31 @@ def _read_part(raw: Path, corpus: str, split: str, types: TypeMap, heldout: floa
     entry = corpus_entry(corpus)
     path = raw / entry.folder / entry.parts[split]
     source = f"{entry.folder}/{entry.parts[split]}"
+    shared = split != "test" and entry.parts["train"] == entry.parts["dev"]
+
+    def chosen(ids: Sequence[str]) -> set[str]:
+        """Those of a file's documents that belong to the split."""
+        if not shared:
+            return set(ids)
+        try:
+            dev = held_out(ids, heldout)
+        except NerError as error:
+            raise NerError(error.message, where=str(path), remedy=error.remedy) from None
+        return dev if split == "dev" else set(ids) - dev
+
     if isinstance(entry.form, ColumnFormat):
-        return Part(tuple(read_columns(path, entry.form, types, corpus=corpus, split=split, source=source)))
+        named = "train" if shared else split  # a document has one name, whichever part it falls into
+        read = read_columns(path, entry.form, types, corpus=corpus, split=named, source=source)
+        kept = chosen([document.id for document in read])
+        return Part(tuple(replace(document, split=split) for document in read if document.id in kept))
     # Both conventions name a document alike, so that they hold out the same ones.
     stems = {f"factrueval/{stem.name}": stem for stem in document_stems(path)}
-    if entry.parts["train"] == entry.parts["dev"] and split != "test":
-        dev = held_out(list(stems), heldout)
-        stems = {id: stem for id, stem in stems.items() if (id in dev) == (split == "dev")}
+    kept = chosen(list(stems))
     documents: list[Document] = []
     resolution = Resolution()
     for id, stem in stems.items():
+        if id not in kept:
+            continue
         document, counts = read_document(
             stem,
             entry.form.convention,

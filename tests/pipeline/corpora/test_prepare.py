@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from multiner.pipeline.config.corpora import corpora_of
+from multiner.pipeline.config.corpora import CORPORA, corpora_of
 from multiner.pipeline.config.settings import Workspace
 from multiner.pipeline.core.document import Document, read_jsonl
 from multiner.pipeline.core.errors import NerError
@@ -95,6 +96,37 @@ def test_holding_out_depends_on_the_ids_alone() -> None:
     assert held_out(ids, 0.2) == held_out(ids[::-1], 0.2)
     assert len(held_out(ids, 0.2)) == 8
     assert len(held_out(ids[:2], 0.2)) == 1
+    assert len(held_out(ids[:2], 0.99)) == 1, "something is left to train on"
+    with pytest.raises(NerError, match="held out of a single document"):
+        held_out(ids[:1], 0.2)
+
+
+@pytest.mark.parametrize("corpus", ["conll2003", "wnut17", "factrueval-name"])
+def test_every_format_holds_development_documents_out_of_a_shared_file(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, corpus: str
+) -> None:
+    entry = CORPORA[corpus]
+    whole = read_corpus(workspace.paths.raw, corpus, "train", heldout=0.25)
+    shared = entry.parts | {"dev": entry.parts["train"]}
+    monkeypatch.setitem(CORPORA, corpus, replace(entry, parts=shared))
+    train, dev = (read_corpus(workspace.paths.raw, corpus, split, heldout=0.25) for split in ("train", "dev"))
+    assert (len(train), len(dev)) == ((9, 3) if corpus == "factrueval-name" else (6, 2))
+    assert not {one.id for one in train} & {one.id for one in dev}
+    assert {one.split for one in dev} == {"dev"}
+    if corpus != "factrueval-name":
+        assert sorted([*train, *dev], key=lambda one: one.id) == [
+            replace(one, split="dev" if one.id in {each.id for each in dev} else "train") for one in whole
+        ]
+
+
+def test_a_shared_file_of_one_document_is_refused(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    entry = CORPORA["conll2003"]
+    monkeypatch.setitem(CORPORA, "conll2003", replace(entry, parts=entry.parts | {"dev": "train.txt"}))
+    file = workspace.paths.raw / "conll2003" / "train.txt"
+    file.write_text("Ada N N B-PER\nfell V V O\n")
+    with pytest.raises(NerError, match="held out of a single document") as caught:
+        prepare.run(workspace, "en")
+    assert caught.value.where == str(file)
 
 
 def test_drops_types_that_the_language_lacks_and_counts_them(workspace: Workspace) -> None:
