@@ -19,7 +19,7 @@ from wiring.tasks import (
 DOC = """
 ### Retraining, language `{language}`
 
-Set off weekly ({schedule}) and by the Asset `ner-data`. A task a stage, in the order that dvc.yaml's paths give; each
+Set off by the Asset `ner-data`{and_schedule}. A task a stage, in the order that dvc.yaml's paths give; each
 runs `dvc repro --single-item STAGE@{language}`, so a stage whose inputs have not changed does nothing, and one that
 was interrupted goes on from its checkpoint. The stages that run models share the pool `training` with its one slot.
 
@@ -43,17 +43,19 @@ MODEL_STAGES = (
 
 def build(language: str) -> DAG:
     """The retraining DAG of a language."""
-    schedule = settings()["airflow"].get("schedule", "@weekly")
+    cron = settings()["airflow"]["schedule"]
     stages = parse_stages(read_mapping(workspace_root() / "dvc.yaml"))
     with DAG(
         f"retrain_{language}",
-        schedule=AssetOrTimeSchedule(timetable=CronTriggerTimetable(schedule, timezone="UTC"), assets=[RAW_DATA]),
+        schedule=AssetOrTimeSchedule(timetable=CronTriggerTimetable(cron, timezone="UTC"), assets=[RAW_DATA])
+        if cron
+        else [RAW_DATA],
         start_date=first_day(),
         catchup=False,
         max_active_runs=1,
         dagrun_timeout=run_timeout(),
         default_args=default_args(),
-        doc_md=DOC.format(language=language, schedule=schedule),
+        doc_md=DOC.format(language=language, and_schedule=f" and by the clock (`{cron}`)" if cron else ""),
         tags=["ner", "retraining", language],
     ) as dag:
         made: dict[str, CommandOperator] = {}

@@ -14,16 +14,20 @@ ROOT = Path(__file__).resolve().parents[2]
 LANGUAGES = ("en", "ru")
 
 
-@pytest.fixture(scope="module")
-def loaded(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """What describe_dags.py prints of the repository."""
-    home = tmp_path_factory.mktemp("airflow")
+def describe(root: Path, home: Path) -> dict[str, Any]:
+    """What describe_dags.py prints of a workspace."""
     environment = {**os.environ, "AIRFLOW_HOME": str(home), "AIRFLOW__CORE__LOAD_EXAMPLES": "False"}
     environment.pop("PYTHONPATH", None)
-    command = [sys.executable, str(Path(__file__).with_name("describe_dags.py")), str(ROOT)]
+    command = [sys.executable, str(Path(__file__).with_name("describe_dags.py")), str(root)]
     done = subprocess.run(command, env=environment, cwd=home, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.fixture(scope="module")
+def loaded(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """The DAGs of the repository."""
+    return describe(ROOT, tmp_path_factory.mktemp("airflow"))
 
 
 @pytest.fixture
@@ -33,6 +37,17 @@ def dags(loaded: dict[str, Any]) -> dict[str, Any]:
 
 def test_all_dags_are_there(dags: dict[str, Any]) -> None:
     assert sorted(dags) == ["data", "promote_en", "promote_ru", "reconcile", "retrain_en", "retrain_ru"]
+
+
+def test_without_a_schedule_the_data_alone_sets_retraining_off(dags: dict[str, Any], tmp_path: Path) -> None:
+    text = (ROOT / "params.yaml").read_text(encoding="utf-8")
+    assert 'schedule: "@weekly"' in text
+    (tmp_path / "params.yaml").write_text(text.replace('schedule: "@weekly"', "schedule: null"), encoding="utf-8")
+    for name in ("dvc.yaml", "params", "dags"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    found = describe(tmp_path, tmp_path)["dags"]
+    assert sorted(found) == sorted(dags)
+    assert found["retrain_en"]["schedule"] == {"cron": None, "assets": ["ner-data"]}
 
 
 def test_parsing_is_light(loaded: dict[str, Any]) -> None:
