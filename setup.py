@@ -9,6 +9,7 @@ REQUIRED = [
     "apache-airflow-providers-standard",
     "babel",  # names of territories and cities in both languages
     "click>=8.1",
+    "croniter",  # Airflow's reader of schedules
     "dvc>=3.67,<4",
     "fastapi",
     "filelock",

@@ -26,7 +26,7 @@ from multiner.pipeline.core.iob2 import bio_labels, encode
 from multiner.pipeline.models.transformer.checkpoint import Checkpoints
 from multiner.pipeline.models.transformer.encoders import resolve_encoder
 from multiner.pipeline.models.transformer.network import TorchLeg
-from multiner.pipeline.models.transformer.training import fit, per_language
+from multiner.pipeline.models.transformer.training import fit
 
 
 def ours(train: Sequence[Document], choose: Sequence[Document], dev: Sequence[Document], types: list[str], encoder: str,
@@ -122,7 +122,7 @@ def main() -> None:
     dev = list(read_jsonl(folder / "conll2003.dev.jsonl"))
     choose, dev = dev[60:80], dev[:60]
     encoder = resolve_encoder("packaged:e5-small", workspace.paths)
-    settings = per_language(workspace.params["transformer"], "en") | {"repeat": {}}
+    settings = workspace.section("transformer", "en") | {"repeat": {}}
     words = sum(len(document.tokens) for document in train)
     seed = workspace.params["seed"]
     import torch

@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, get_args
 
+import yaml
 from pydantic import BaseModel, ValidationError
 
-from multiner.pipeline.config.schema import Params
+from multiner.pipeline.config.schema import NOT_IN_PROFILES, Params
 from multiner.pipeline.config.schema_kinds import suggestion
+from multiner.pipeline.config.settings import for_language
 from multiner.pipeline.config.yaml_source import Key, Source, dotted
 from multiner.pipeline.core.errors import NerError
 
@@ -51,7 +54,9 @@ def check(params: dict[str, Any], sources: Sequence[Source], root: Path) -> None
     Raises:
         NerError: one or more mistakes, all of them told.
     """
-    mistakes = [*_doubled(sources), *_against_schema(params, sources)]
+    strange = [key for source in sources[1:] for key in source.lines if _new_language(key, sources[0])]
+    mistakes = [*_doubled(sources), *_out_of_place(sources), *_against_schema(params, sources, strange)]
+    mistakes = mistakes or [*_starts(params, sources, root)]
     if not mistakes:
         return
     if len(mistakes) == 1:
@@ -66,7 +71,25 @@ def _doubled(sources: Sequence[Source]) -> Iterator[Mistake]:
             yield Mistake(f"{source.name}:{line}: {dotted(key)}", "the key stands twice; leave one of them")
 
 
-def _against_schema(params: dict[str, Any], sources: Sequence[Source]) -> Iterator[Mistake]:
+def _new_language(key: Key, base: Source) -> bool:
+    return len(key) == 2 and key[0] == "languages" and key not in base.lines
+
+
+def _out_of_place(sources: Sequence[Source]) -> Iterator[Mistake]:
+    """What a profile's file may not set."""
+    for source in sources[1:]:
+        for key, line in source.lines.items():
+            if any(fnmatchcase(dotted(key), pattern) for pattern in NOT_IN_PROFILES):
+                message = "a profile may not set it, since DVC and Airflow read it in params.yaml alone; set it there"
+            elif _new_language(key, sources[0]):
+                message = "params.yaml has no such language; add it there, or remove it here"
+            else:
+                continue
+            yield Mistake(f"{source.name}:{line}: {dotted(key)}", message)
+
+
+def _against_schema(params: dict[str, Any], sources: Sequence[Source], strange: Sequence[Key]) -> Iterator[Mistake]:
+    """What the schema refuses, but for keys that are missing below ``strange`` ones."""
     try:
         Params.model_validate(params, context=params)
     except ValidationError as error:
@@ -74,13 +97,31 @@ def _against_schema(params: dict[str, Any], sources: Sequence[Source]) -> Iterat
     else:
         return
     meant = {key: _meant(key) for key, each in found if each["type"] == "extra_forbidden"}
-    slips = {(*key[:-1], name) for key, name in meant.items() if name}
+    slips = {(*key[:-1], name) for key, name in meant.items() if name} | set(strange)
     for key, each in found:
         missing = each["type"] == "missing"
         if missing and any(key[: len(slip)] == slip for slip in slips):
             continue  # it stands there, misspelt
         where = f"{_place(key, sources, missing=missing)}: {dotted(key)}".removesuffix(": ")
         yield Mistake(where, _unknown(key, meant[key]) if key in meant else _message(each))
+
+
+def _starts(params: dict[str, Any], sources: Sequence[Source], root: Path) -> Iterator[Mistake]:
+    """Languages that start from weights which cannot be there, or which dvc.yaml does not know to train before."""
+    graph = root / "dvc.yaml"
+    stages = yaml.safe_load(graph.read_text(encoding="utf-8")) if graph.is_file() else None
+    starts = (stages or {}).get("stages", {}).get("train_transformer", {}).get("foreach", {})
+    for code in params["languages"]:
+        start = for_language(params, code)["transformer"]["start"]
+        wanted = f"data/out/${{profile}}/{start}/trained/transformer"
+        if start == code:
+            message = f"{code} cannot start from its own weights"
+        elif start and code in starts and starts[code]["start"] != wanted:
+            message = f"dvc.yaml has another start; write there, under train_transformer, {code}: {{start: {wanted}}}"
+        else:
+            continue
+        key = ("languages", code, "transformer", "start")
+        yield Mistake(f"{_place(key, sources, missing=False)}: {dotted(key)}", message)
 
 
 def _key(loc: tuple[Any, ...]) -> Key:
@@ -116,6 +157,8 @@ def _message(error: Any) -> str:
         hint = f"; YAML takes it for a text: write {_number(value)}"
     elif kind == "list_type" and isinstance(value, str):
         hint = f"; write [{value}]"
+    elif isinstance(value, dict):
+        hint = "; what a language has of its own stands under languages.<code>"
     return f"{shown} {PLAIN[kind]}{hint}"
 
 

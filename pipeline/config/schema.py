@@ -15,8 +15,7 @@ from multiner.pipeline.config.schema_kinds import (
     CorpusName,
     Count,
     Dropout,
-    Each,
-    Every,
+    Folds,
     LanguageCode,
     LegName,
     Name,
@@ -26,9 +25,9 @@ from multiner.pipeline.config.schema_kinds import (
     Positive,
     Share,
     Types,
-    folds,
+    cron,
     once,
-    other_starts,
+    optional,
     switch_or_auto,
     where_shipped,
 )
@@ -44,14 +43,6 @@ class Pull(Section):
     """``pull``."""
 
     mirrors: list[Name]
-
-
-class Language(Section):
-    """``languages.<code>``."""
-
-    types: Types
-    train_on: Corpora
-    report_on: Corpora
 
 
 class Limit(Section):
@@ -73,23 +64,23 @@ class Prepare(Section):
 class Transformer(Section):
     """``transformer``."""
 
-    encoder: Each[Name]
-    max_pieces: Each[Annotated[int, Field(ge=8, le=512)]]
-    batch_pieces: Each[Count]
-    start: Annotated[dict[LanguageCode, LanguageCode | None], AfterValidator(other_starts)]
-    epochs: Each[Count]
+    encoder: Name
+    max_pieces: Annotated[int, Field(ge=8, le=512)]
+    batch_pieces: Count
+    start: LanguageCode | None
+    epochs: Count
     repeat: dict[CorpusName, Count]
     recase: dict[CorpusName, Annotated[float, Field(ge=0, le=0.5)]]
-    patience: Each[Annotated[int, Field(ge=0)]]
-    learning_rate: Each[Positive]
-    head_learning_rate: Each[Positive]
-    weight_decay: Each[Annotated[float, Field(ge=0)]]
-    warmup: Each[Share]
-    dropout: Each[Dropout]
-    freeze_embeddings: Each[bool]
-    checkpoint_seconds: Each[Annotated[float, Field(ge=0)]]
-    precision: Each[Literal["auto", "bf16", "fp32"]]
-    threads: Each[Count]
+    patience: Annotated[int, Field(ge=0)]
+    learning_rate: Positive
+    head_learning_rate: Positive
+    weight_decay: Annotated[float, Field(ge=0)]
+    warmup: Share
+    dropout: Dropout
+    freeze_embeddings: bool
+    checkpoint_seconds: Annotated[float, Field(ge=0)]
+    precision: Literal["auto", "bf16", "fp32"]
+    threads: Count
 
 
 class BatchWords(Section):
@@ -102,21 +93,14 @@ class BatchWords(Section):
 class Spacy(Section):
     """``spacy``."""
 
-    pipeline: dict[LanguageCode, Name | None]
+    pipeline: Name | None
     width: Count
     depth: Count
-    epochs: Every[Count]
+    epochs: Count
     patience: Annotated[int, Field(ge=0)]
     dropout: Dropout
     batch_words: BatchWords
-    vectors: Every[Name]
     vectors_rows: Count
-
-
-class Shipped(Section):
-    """``shipped``."""
-
-    pipeline: Annotated[dict[LanguageCode, Name | None], AfterValidator(where_shipped)]
 
 
 class Export(Section):
@@ -130,7 +114,43 @@ class Ensemble(Section):
 
     legs: Annotated[list[LegName], Field(min_length=1), AfterValidator(once)]
     weight_step: Annotated[float, Field(ge=0.01, le=1)]
-    folds: dict[LanguageCode, Annotated[int, Field(ge=0), AfterValidator(folds)]]
+    folds: Folds
+
+
+@optional
+class OwnTransformer(Transformer):
+    """``languages.<code>.transformer``: what the language has of its own in place of the section's values."""
+
+
+@optional
+class OwnSpacy(Spacy):
+    """``languages.<code>.spacy``: likewise, and the vectors, which no other language can use."""
+
+    vectors: Name
+
+
+class OwnShipped(Section):
+    """``languages.<code>.shipped``."""
+
+    pipeline: Annotated[Name | None, AfterValidator(where_shipped)]
+
+
+class OwnEnsemble(Section):
+    """``languages.<code>.ensemble``."""
+
+    folds: Folds = 0
+
+
+class Language(Section):
+    """``languages.<code>``."""
+
+    types: Types
+    train_on: Corpora
+    report_on: Corpora
+    transformer: OwnTransformer
+    spacy: OwnSpacy
+    shipped: OwnShipped
+    ensemble: OwnEnsemble
 
 
 class Evaluate(Section):
@@ -187,12 +207,25 @@ class Serving(Section):
 class Airflow(Section):
     """``airflow``."""
 
-    schedule: Name | None
+    schedule: Annotated[Name, AfterValidator(cron)] | None
     retries: Annotated[int, Field(ge=0)]
     retry_delay_seconds: Annotated[float, Field(ge=0)]
     busy_minutes: Positive
     task_timeout_minutes: Positive
     run_timeout_minutes: Positive
+
+
+NOT_IN_PROFILES = (
+    "profile",
+    "seed",
+    "airflow",
+    "languages.*.types",
+    "languages.*.train_on",
+    "languages.*.report_on",
+    "languages.*.spacy.vectors",
+    "spacy.vectors_rows",
+)
+"""Keys that are read from params.yaml alone, by DVC, Airflow or a stage: in a profile's file they would go unseen."""
 
 
 class Params(Section):
@@ -205,7 +238,6 @@ class Params(Section):
     prepare: Prepare
     transformer: Transformer
     spacy: Spacy
-    shipped: Shipped
     export: Export
     ensemble: Ensemble
     evaluate: Evaluate

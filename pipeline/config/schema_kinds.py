@@ -1,4 +1,4 @@
-"""Kinds of values in params.yaml: ranges, names that are known here, one value for all languages or one for each."""
+"""Kinds of values in params.yaml: ranges, names that are known here, schedules, sections whose keys may be left out."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 from typing import Annotated, Any, TypeVar
 
-from pydantic import AfterValidator, Discriminator, Field, Tag, ValidationInfo
+from pydantic import AfterValidator, BaseModel, Discriminator, Field, Tag, ValidationInfo
 
 from multiner.pipeline.config.corpora import CORPORA
 from multiner.pipeline.config.type_maps import TYPE_SETS
 
-T = TypeVar("T")
+M = TypeVar("M", bound=BaseModel)
 LEGS = ("transformer", "spacy", "shipped")  # of multiner.pipeline.models, which takes numpy to import
 LABELS = {label for corpus in CORPORA.values() for label in corpus.types.values() if label} | {
     label for maps in TYPE_SETS.values() for types in maps.values() for label in types.values() if label
@@ -49,20 +49,21 @@ def _languages(params: Any) -> set[str]:
     return {*_configured(params), *(corpus.language for corpus in CORPORA.values())}
 
 
-def _covers(value: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
-    """Takes mappings that have a value for every configured language."""
-    if missing := [code for code in _configured(info.context) if code not in value]:
-        raise ValueError(f"no value for {', '.join(missing)}")
-    return value
+def optional(section: type[M]) -> type[M]:
+    """A class decorator: what the section inherits may be left out."""
+    for base in section.__bases__:
+        for name in getattr(base, "model_fields", ()):
+            section.model_fields[name].default = None
+    section.model_rebuild(force=True)
+    return section
 
 
-def where_shipped(value: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
-    """Takes what has a pipeline for every configured language, or anything where no such leg is wanted."""
+def where_shipped(value: str | None, info: ValidationInfo) -> str | None:
+    """Takes a pipeline, or none where no such leg is wanted."""
     ensemble = info.context.get("ensemble")
     legs = ensemble.get("legs") if isinstance(ensemble, dict) else None
-    wanted = isinstance(legs, list) and "shipped" in legs
-    if missing := [code for code in _configured(info.context) if wanted and not value.get(code)]:
-        raise ValueError(f"no pipeline for {', '.join(missing)}; name one, or leave shipped out of ensemble.legs")
+    if value is None and isinstance(legs, list) and "shipped" in legs:
+        raise ValueError("no pipeline; name one, or leave shipped out of ensemble.legs")
     return value
 
 
@@ -73,13 +74,6 @@ def once(value: list[str]) -> list[str]:
     return value
 
 
-def other_starts(value: dict[str, str | None]) -> dict[str, str | None]:
-    """Takes languages that start from others than themselves."""
-    if own := [code for code, start in value.items() if code == start]:
-        raise ValueError(f"{own[0]} cannot start from its own weights")
-    return value
-
-
 def switch_or_auto(value: Any) -> Any:
     """Takes true, false and auto."""
     if not isinstance(value, bool) and value != "auto":
@@ -87,7 +81,21 @@ def switch_or_auto(value: Any) -> Any:
     return value
 
 
-def folds(value: int) -> int:
+def cron(value: str) -> str:
+    """Takes what cron understands, and that comes to pass some day."""
+    from croniter import CroniterError, croniter  # Airflow's own reader of schedules
+
+    try:
+        croniter({"@quarterly": "0 0 1 */3 *"}.get(value, value)).get_next()  # Airflow's one preset beyond cron's
+    except CroniterError as error:
+        raise ValueError(
+            f'"{value}" is no schedule ({error}); write a cron expression such as "0 3 * * 1", a preset such as '
+            '"@weekly", or null for none'
+        ) from None
+    return value
+
+
+def _folds(value: int) -> int:
     """Takes no folds, or two and more."""
     if value == 1:
         raise ValueError("one fold leaves nothing to train on; give 0 for none, or 2 or more")
@@ -107,13 +115,7 @@ CorpusName = Annotated[str, _one_of("corpus", lambda _: CORPORA)]
 LegName = Annotated[str, _one_of("leg", lambda _: LEGS)]
 Label = Annotated[str, _one_of("entity type", lambda _: LABELS)]
 TypeSet = Annotated[str, _one_of("set of types", lambda _: TYPE_SETS)]
-Every = Annotated[dict[LanguageCode, T], AfterValidator(_covers)]
-"""A value for each language."""
-Each = Annotated[
-    Annotated[T, Tag("<one>")] | Annotated[Every[T], Tag("<each>")],
-    Discriminator(lambda value: "<each>" if isinstance(value, dict) else "<one>"),
-]
-"""One value for all languages, or one for each."""
+Folds = Annotated[int, Field(ge=0), AfterValidator(_folds)]
 Types = Annotated[
     Annotated[list[Label], Field(min_length=1), AfterValidator(once), Tag("<list>")] | Annotated[TypeSet, Tag("<set>")],
     Discriminator(lambda value: "<set>" if isinstance(value, str) else "<list>"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,17 @@ def overlay(base: dict[str, Any], top: dict[str, Any]) -> dict[str, Any]:
         below = merged.get(key)
         merged[key] = overlay(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
     return merged
+
+
+def for_language(params: Mapping[str, Any], language: str) -> dict[str, Any]:
+    """The parameters as they count for a language: its own mappings go before the sections of their names.
+
+    ``languages`` holds that language's corpora and types alone.
+    """
+    settings = params["languages"][language]
+    own = {key: value for key, value in settings.items() if isinstance(value, dict)}
+    corpora = {key: value for key, value in settings.items() if key not in own}
+    return overlay(dict(params), own) | {"languages": corpora}
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -189,7 +201,7 @@ class Workspace:
         return list(self.params["languages"])
 
     def language(self, code: str) -> dict[str, Any]:
-        """The parameters of a language.
+        """What stands under ``languages`` for a language.
 
         Its ``types`` are a list here, also where params.yaml names a set of types; ``type_set`` is that name or None.
 
@@ -209,6 +221,10 @@ class Workspace:
         from multiner.pipeline.config.type_maps import types_of_set
 
         return params | {"types": types_of_set(params["types"]), "type_set": params["types"]}
+
+    def section(self, name: str, language: str) -> dict[str, Any]:
+        """A section of the parameters with the values that count for a language."""
+        return for_language(self.params, language)[name]
 
     @classmethod
     def load(cls, profile: str | None = None, root: Path | None = None) -> Workspace:

@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from multiner.pipeline.config.settings import Workspace
+from multiner.pipeline.config.settings import Workspace, for_language
 from multiner.pipeline.core.document import Document, documents_hash
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.core.files import replace_folder, sha256_of
@@ -35,13 +35,11 @@ def fold_of(document: Document, folds: int) -> int:
 def run(workspace: Workspace, language: str) -> None:
     """Stage ``out_of_fold``: train the legs fold by fold and write their predictions, ``<leg>.safetensors``.
 
-    A language without folds (``ensemble.folds`` in params.yaml) gets an empty folder. A killed run goes on after the
-    last whole fold.
+    A language without folds (``ensemble.folds``) gets an empty folder. A killed run goes on after the last whole fold.
     """
     from safetensors.numpy import load_file, save_file
 
-    paths, options = workspace.paths, workspace.params["ensemble"]
-    folds = options["folds"].get(language, 0)
+    paths, folds = workspace.paths, workspace.section("ensemble", language)["folds"]
     train, dev = read_training(workspace, language)
     kept = paths.checkpoints(language, "out_of_fold") / fingerprint(workspace, language, train, dev)
     with replace_folder(paths.out_of_fold(language)) as folder:
@@ -65,18 +63,18 @@ def run(workspace: Workspace, language: str) -> None:
 def trained_legs(workspace: Workspace, language: str) -> list[str]:
     """The legs of the ensemble that training makes."""
     legs = [leg for leg in workspace.params["ensemble"]["legs"] if leg in TRAINED]
-    if workspace.params["spacy"]["pipeline"].get(language):
+    if workspace.section("spacy", language)["pipeline"]:
         legs = [leg for leg in legs if leg != "spacy"]  # a shipped pipeline stands in its place
     return legs
 
 
 def fingerprint(workspace: Workspace, language: str, train: Sequence[Document], dev: Sequence[Document]) -> str:
     """A hash over what the predictions follow from."""
-    params = workspace.params
-    start = params["transformer"]["start"].get(language)
+    params = for_language(workspace.params, language)
+    start = params["transformer"]["start"]
     facts = [
         {section: params[section] for section in ("seed", "transformer", "spacy", "ensemble")},
-        workspace.language(language),
+        workspace.language(language)["types"],
         documents_hash(train),
         documents_hash(dev),
         sha256_of(workspace.paths.trained(start) / "model.safetensors") if start else "",

@@ -59,7 +59,7 @@ def run(workspace: Workspace, language: str) -> None:
     Raises:
         NerError: a leg or the documents are missing.
     """
-    paths, setup, options = workspace.paths, workspace.language(language), workspace.params["ensemble"]
+    paths, setup, options = workspace.paths, workspace.language(language), workspace.section("ensemble", language)
 
     train, dev = read_training(workspace, language)
     legs = {name: load_leg(name, paths.leg(language, name)) for name in options["legs"]}
@@ -67,7 +67,7 @@ def run(workspace: Workspace, language: str) -> None:
     by_leg = [leg.predict(dev) for leg in legs.values()]
     seen = [Seen(document, [rows[at] for rows in by_leg], gazetteer) for at, document in enumerate(dev)]
     folds = read_out_of_fold(
-        paths.out_of_fold(language), train, legs, trained_legs(workspace, language), options["folds"].get(language, 0)
+        paths.out_of_fold(language), train, legs, trained_legs(workspace, language), options["folds"]
     )
     seen += [Seen(document, rows, fold) for document, rows, fold in folds]
     counts = {"documents": len(dev), "out_of_fold": len(folds)}

@@ -181,7 +181,7 @@ def evaluate(workspace: Workspace, language: str, predictor: Predictor) -> None:
         "language": language,
         "profile": workspace.profile,
         "seed": params["seed"],
-        "threads": params["transformer"]["threads"],
+        "threads": workspace.section("transformer", language)["threads"],
         "precision": precision(paths.leg(language, "transformer")),
         "commit": git_commit(workspace.root),
         "data_hash": data_hash(documents),

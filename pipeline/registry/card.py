@@ -9,9 +9,8 @@ from string import Template
 from typing import Any
 
 from multiner.pipeline.config.corpora import corpus_entry
-from multiner.pipeline.config.settings import Workspace
+from multiner.pipeline.config.settings import Workspace, for_language
 from multiner.pipeline.registry import lineage
-from multiner.pipeline.registry.flatten import for_language
 from multiner.pipeline.registry.store import SUFFIXED, model_name
 
 CARD = "card.md"  # its name among a run's artifacts
@@ -29,7 +28,7 @@ CORPORA = {
 def model_card(workspace: Workspace, language: str, metrics: dict[str, Any]) -> str:
     """The card of a language's model as Markdown, from the parameters and the figures of its evaluation."""
     settings = workspace.language(language)
-    params = for_language(workspace.params, language, workspace.languages)
+    params = for_language(workspace.params, language)
     trial = "\n\n**A trial of the machinery on few documents: its scores mean nothing and it must not be used.**"
     return Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
         name=model_name(workspace, language),

@@ -3,21 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from numbers import Real
 from typing import Any
 
+from multiner.pipeline.config.settings import for_language
+
 ODD = re.compile(r"[^\w\-. :/]")  # what MLflow takes in no name
 RUNTIME = ("pull", "serving", "airflow")  # sections that say nothing about a model
-
-
-def for_language(params: Any, language: str, languages: Collection[str]) -> Any:
-    """``params`` with every mapping by language (``{en: 3, ru: 8}``) replaced by the value of one language."""
-    if not isinstance(params, Mapping):
-        return params
-    if params and set(params) <= set(languages):
-        return for_language(params[language], language, languages) if language in params else None
-    return {key: for_language(value, language, languages) for key, value in params.items()}
 
 
 def flatten(value: Any, separator: str = ".", prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -31,8 +24,8 @@ def flatten(value: Any, separator: str = ".", prefix: str = "") -> Iterator[tupl
 
 def model_params(params: Mapping[str, Any], language: str) -> dict[str, str]:
     """The parameters that a language's model was made with, by dotted name."""
-    kept = {key: value for key, value in params.items() if key not in RUNTIME}
-    return {name: str(value) for name, value in flatten(for_language(kept, language, list(params["languages"])))}
+    kept = {key: value for key, value in for_language(params, language).items() if key not in RUNTIME}
+    return {name: str(value) for name, value in flatten(kept)}
 
 
 def final_metrics(metrics: Mapping[str, Any]) -> dict[str, float]:

@@ -22,13 +22,13 @@ SLOVNET_TAR = "natasha/slovnet_ner_news_v1.tar"
 
 
 def run(workspace: Workspace, language: str) -> None:
-    """Put the pipeline that ``shipped.pipeline`` names for ``language`` in place: the stage ``train_shipped``.
+    """Put the pipeline that ``shipped.pipeline`` of ``language`` names in place: the stage ``train_shipped``.
 
     Raises:
         NerError: none is named, or it cannot be had.
     """
-    name = workspace.params[LEG]["pipeline"].get(language)
-    where = f"params.yaml: {LEG}.pipeline"
+    name = workspace.section(LEG, language)["pipeline"]
+    where = f"params.yaml: languages.{language}.{LEG}.pipeline"
     if not name:
         raise NerError(f"no shipped pipeline is named for {language!r}", where=where,
                        remedy=f"Name one, or leave {LEG} out of ensemble.legs.")  # fmt: skip

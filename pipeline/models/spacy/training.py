@@ -33,7 +33,7 @@ def config_overrides(types: Sequence[str], language: str, params: dict[str, Any]
     Args:
         types: entity types.
         language: language code.
-        params: the section ``spacy`` of params.yaml, ``epochs`` resolved to one number.
+        params: the section ``spacy`` of params.yaml, as it counts for the language.
         seed: of everything random.
     """
     return {
@@ -89,7 +89,7 @@ def fit(
         types: entity types; the labels are ``bio_labels(types)``.
         language: language code of spaCy.
         vectors: folder of a spaCy pipeline that carries static vectors.
-        params: the section ``spacy`` of params.yaml, ``epochs`` resolved to one number.
+        params: the section ``spacy`` of params.yaml, as it counts for the language.
         seed: of everything random.
         folder: where the leg goes.
     """
@@ -165,9 +165,10 @@ def run(workspace: Workspace, language: str) -> None:
     Trains on the train parts, stops early on the tune half of the development parts; sees nothing else.
     """
     folder = workspace.paths.leg(language, LEG)
-    if shipped := workspace.params["spacy"]["pipeline"].get(language):
+    if shipped := workspace.section("spacy", language)["pipeline"]:
         types = workspace.language(language)["types"]
-        install(shipped, types, folder, packages=workspace.paths.packages, where="params.yaml: spacy.pipeline")
+        where = f"params.yaml: languages.{language}.spacy.pipeline"
+        install(shipped, types, folder, packages=workspace.paths.packages, where=where)
         return
     train, dev = read_training(workspace, language)
     train_leg(workspace, language, train, dev, folder=folder)
@@ -186,7 +187,7 @@ def train_leg(
         folder: the leg, replaced as a whole.
         name: of the lock, which one training holds at a time.
     """
-    params, types = workspace.params["spacy"], workspace.language(language)["types"]
+    types = workspace.language(language)["types"]
     with only_one(workspace.paths.checkpoints(language, name).with_suffix(".lock")):
         fit(
             train,
@@ -194,7 +195,7 @@ def train_leg(
             types,
             language=language,
             vectors=workspace.paths.vectors(language),
-            params=params | {"epochs": params["epochs"][language]},
+            params=workspace.section("spacy", language),
             seed=workspace.params["seed"],
             folder=folder,
         )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from multiner.pipeline.config.settings import Workspace, read_yaml
+from multiner.pipeline.config.settings import Workspace, for_language, read_yaml
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.core.files import replace_folder
 from multiner.pipeline.core.progress import bar
@@ -143,7 +143,7 @@ def source(name: str, packages: Path) -> Path:
         return Path(load_model(name, exclude=["tokenizer"]).path)
     raise NerError(
         f"unknown vectors {name!r}",
-        where="params.yaml: spacy.vectors",
+        where="params.yaml: languages: spacy.vectors",
         remedy=f"Name navec, {', '.join(PACKAGED)}, an installed spaCy pipeline or a pipeline's folder.",
     )
 
@@ -165,8 +165,8 @@ def run(workspace: Workspace, language: str) -> None:
     Raises:
         NerError: the source is missing or unknown.
     """
-    params = read_yaml(workspace.root / "params.yaml")["spacy"]
-    name, rows = params["vectors"][language], params["vectors_rows"]
+    params = for_language(read_yaml(workspace.root / "params.yaml"), language)["spacy"]
+    name, rows = params["vectors"], params["vectors_rows"]
     path = source(name, workspace.paths.packages)
     vectors = from_navec(path, rows) if name == "navec" else from_spacy(path, rows, name)
     with replace_folder(workspace.paths.vectors(language)) as folder:

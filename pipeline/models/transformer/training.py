@@ -59,8 +59,8 @@ def train_leg(
         NerError: the encoder is missing, or another training of this name holds the lock.
     """
     paths = workspace.paths
-    start = workspace.params["transformer"]["start"].get(language)
-    options = per_language(workspace.params["transformer"], language)
+    options = workspace.section("transformer", language)
+    start = options["start"]
     encoder = str(paths.trained(start)) if start else resolve_encoder(options["encoder"], paths)
     if start and not (weights := paths.trained(start) / "model.safetensors").is_file():
         raise NerError("the weights to start from are missing", where=str(weights),
@@ -83,14 +83,6 @@ def train_leg(
         fit(train, dev, types, encoder=encoder, options=options, seed=seed, checkpoints=checkpoints, folder=folder,
             title=f"{name} {language}")  # fmt: skip
         checkpoints.clear()
-
-
-def per_language(options: dict[str, Any], language: str) -> dict[str, Any]:
-    """Options with every ``{en: …, ru: …}`` replaced by the value for ``language``."""
-    return {
-        key: value[language] if isinstance(value, dict) and language in value else value
-        for key, value in options.items()
-    }
 
 
 def fit(

@@ -13,7 +13,12 @@ import yaml
 from multiner.pipeline.config.corpora import CORPORA
 from multiner.pipeline.config.schema import Params
 from multiner.pipeline.config.schema_kinds import LEGS as NAMED
-from multiner.pipeline.config.settings import load_params, overlay, read_yaml
+from multiner.pipeline.config.settings import (
+    Workspace,
+    load_params,
+    overlay,
+    read_yaml,
+)
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.models import LEGS
 
@@ -69,8 +74,8 @@ def test_the_schema_names_what_params_yaml_holds_and_the_legs_there_are(root: Pa
         ("legs: [transformer, spacy", "legs: [spacy, spacy", "ensemble.legs", "named twice: spacy"),
         ("legs: [transformer, spacy", "legs: [bert, spacy", "ensemble.legs.0", "unknown leg 'bert'"),
         ("weight_step: 0.1", "weight_step: 0", "ensemble.weight_step", "0 should be greater"),
-        ("folds: {ru: 3}", "folds: {ru: 1}", "ensemble.folds.ru", "one fold leaves nothing"),
-        ("folds: {ru: 3}", "folds: {rus: 3}", "ensemble.folds.rus", "did you mean ru?"),
+        ("folds: 3}", "folds: 1}", "languages.ru.ensemble.folds", "one fold leaves nothing"),
+        ("folds: 3}", "fold: 3}", "languages.ru.ensemble.fold", "did you mean folds?"),
         ("  bootstrap: 1000       #", "  bootstrap: 0 #", "evaluate.bootstrap", "0 should be greater"),
         ("min_difference: -0.3", "min_difference: null", "promotion.min_difference", "null is not a number"),
         (
@@ -86,11 +91,19 @@ def test_the_schema_names_what_params_yaml_holds_and_the_legs_there_are(root: Pa
         ),
         ("types: [PER, LOC, ORG]\n", "types: [PER, LOK]\n", "languages.ru.types.1", "did you mean LOC?"),
         ("types: [PER, LOC, ORG]\n", "types: wnut\n", "languages.ru.types", "did you mean wnut17?"),
-        ("epochs: {en: 3, ru: 5}", "epochs: {en: 3}", "transformer.epochs", "no value for ru"),
-        ("epochs: {en: 3, ru: 5}", "epochs: {en: 3, ru: yes}", "transformer.epochs.ru", "true is not a whole number"),
+        ("epochs: 5", "epochs: yes", "languages.ru.transformer.epochs", "true is not a whole number"),
+        ("epochs: 5", "epoch: 5", "languages.ru.transformer.epoch", "unknown key; did you mean epochs?"),
+        ("epochs: 20, ", "epochs: 0, ", "languages.ru.spacy.epochs", "0 should be greater"),
+        (", vectors: navec", "", "languages.ru.spacy.vectors", "the key is missing"),
+        ("  patience: 3 ", "  patience: {ru: 3} ", "transformer.patience", "stands under languages.<code>"),
         (" learning_rate: 1.0e-4", " learning_rate: 1e-4", "transformer.learning_rate", "write 0.0001"),
-        ("start: {ru: en}", "start: {ru: ru}", "transformer.start", "cannot start from its own weights"),
-        ("en_core_web_md, ru: slovnet}", "en_core_web_md}", "shipped.pipeline", "no pipeline for ru"),
+        ("start: en ", "start: ru ", "languages.ru.transformer.start", "ru cannot start from its own weights"),
+        ("start: en ", "start: fr ", "languages.ru.transformer.start", "unknown language 'fr'"),
+        ("pipeline: slovnet}", "pipeline: null}", "languages.ru.shipped.pipeline", "no pipeline; name one"),
+        ('schedule: "@weekly"', "schedule: nonsense", "airflow.schedule", '"nonsense" is no schedule'),
+        ('schedule: "@weekly"', 'schedule: "@sometimes"', "airflow.schedule", '"@sometimes" is no schedule'),
+        ('schedule: "@weekly"', 'schedule: "61 * * * *"', "airflow.schedule", "is no schedule"),
+        ('schedule: "@weekly"', 'schedule: "0 0 31 2 *"', "airflow.schedule", "is no schedule"),
         ("port: 8000", "port: 70000", "serving.port", "70000 should be less than or equal to 65535"),
         ("mlflow_port: 5000", "mlflow_port: 8000", "serving", "port 8000 is given to two parts"),
         ("keep_previous: auto", "keep_previous: sometimes", "serving.keep_previous", "is not true, false or auto"),
@@ -117,7 +130,7 @@ def test_a_language_without_parameters(home: Path) -> None:
     text = (home / "params.yaml").read_text(encoding="utf-8")
     cut = text[text.index("  ru:\n") : text.index("\nprepare:")]
     change(home, cut, "  ru: null\n")
-    assert refusal(home).endswith("languages.ru: null is not a mapping")
+    assert "languages.ru.train_on: the key is missing" in refusal(home)
 
 
 def test_doubled_keys_are_refused_in_every_yaml_file(home: Path) -> None:
@@ -147,7 +160,7 @@ def test_all_mistakes_of_both_files_are_told_at_once(home: Path) -> None:
 
 def test_a_missing_key_is_told_where_its_section_stands(home: Path) -> None:
     change(home, "  threads: 2", "  #")
-    change(home, "transformer:", "# further down\ntransformer:")
+    change(home, "\ntransformer:", "\n# further down\ntransformer:")
     line = (home / "params.yaml").read_text(encoding="utf-8").split("\n").index("transformer:") + 1
     assert refusal(home) == f"params.yaml:{line}: transformer.threads: the key is missing"
 
@@ -171,9 +184,11 @@ def test_what_is_no_mapping_in_yaml_gets_no_traceback(home: Path, text: str) -> 
 @pytest.mark.parametrize(
     "parts",
     [
-        {"languages": {"ru": None}, "transformer": {"start": {}}},  # mappings may go on naming ru
-        {"transformer": {"epochs": 3, "learning_rate": {"en": 1e-4, "ru": 5e-5}}},
-        {"shipped": {"pipeline": {}}, "ensemble": {"legs": ["spacy"]}},
+        {"languages": {"ru": None}},
+        {"languages": {"ru": {"transformer": {"learning_rate": 5e-5, "start": None, "recase": {}}}}},
+        {"languages": {"en": {"shipped": {"pipeline": None}}}, "ensemble": {"legs": ["spacy"]}},
+        {"airflow": {"schedule": "30 2 * * 1-5"}},
+        {"airflow": {"schedule": "@quarterly"}},
         {"promotion": {"min_behaviour": None, "behaviour_must": None}, "serving": {"keep_previous": False}},
         {"languages": {"en": {"types": "wnut17", "train_on": ["wnut17"], "report_on": ["wnut17"]}}},
         {"airflow": {"schedule": None}, "prepare": {"limit": {"conll2003": {"train": 40}}}},
@@ -190,3 +205,48 @@ def test_what_the_documentation_offers_is_allowed(home: Path, parts: dict[str, A
 def test_every_corpus_can_be_named(home: Path) -> None:
     change(home, "limit: {}", f"limit: {{{', '.join(f'{corpus}: {{dev: 1}}' for corpus in CORPORA)}}}")
     assert len(load_params(home)["prepare"]["limit"]) == len(CORPORA)
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ("seed: 14\n", "seed"),
+        ("profile: cpu\n", "profile"),
+        ("airflow: {schedule: null}\n", "airflow"),
+        ("languages: {en: {types: [PER]}}\n", "languages.en.types"),
+        ("languages: {en: {train_on: [wnut17]}}\n", "languages.en.train_on"),
+        ("languages: {en: {report_on: [wnut17]}}\n", "languages.en.report_on"),
+        ("languages: {en: {spacy: {vectors: navec}}}\n", "languages.en.spacy.vectors"),
+        ("spacy: {vectors_rows: 5}\n", "spacy.vectors_rows"),
+    ],
+)
+def test_a_profile_sets_nothing_that_dvc_reads_in_params_yaml_alone(home: Path, text: str, key: str) -> None:
+    (home / "params" / "smoke.yaml").write_text(f"prepare: {{}}\n{text}", encoding="utf-8")
+    assert refusal(home, "smoke").startswith(f"params/smoke.yaml:2: {key}: a profile may not set it")
+
+
+def test_a_profile_adds_no_language(home: Path) -> None:
+    (home / "params" / "smoke.yaml").write_text("languages:\n  fr: {transformer: {epochs: 1}}\n", encoding="utf-8")
+    assert refusal(home, "smoke") == (
+        "params/smoke.yaml:2: languages.fr: params.yaml has no such language; add it there, or remove it here"
+    )
+
+
+def test_a_languages_own_values_go_before_the_sections(home: Path) -> None:
+    (home / "params" / "smoke.yaml").write_text("languages: {ru: {spacy: {dropout: 0.5}}}\n", encoding="utf-8")
+    workspace = Workspace(home, load_params(home, "smoke"))
+    russian, english = workspace.section("spacy", "ru"), workspace.section("spacy", "en")
+    assert (russian["dropout"], russian["epochs"], russian["width"], russian["vectors"]) == (0.5, 20, 96, "navec")
+    assert (english["dropout"], english["epochs"]) == (0.2, 8)
+
+
+def test_a_start_that_dvc_does_not_know_is_refused(root: Path, home: Path) -> None:
+    shutil.copyfile(root / "dvc.yaml", home / "dvc.yaml")
+    load_params(home)
+    line = (
+        change(home, "    transformer:\n      epochs: 3\n", "    transformer:\n      epochs: 3\n      start: ru\n") + 2
+    )
+    assert refusal(home) == (
+        f"params.yaml:{line}: languages.en.transformer.start: dvc.yaml has another start; write there, under "
+        "train_transformer, en: {start: data/out/${profile}/ru/trained/transformer}"
+    )

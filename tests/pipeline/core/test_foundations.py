@@ -7,17 +7,23 @@ import subprocess
 import sys
 import textwrap
 import time
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import psutil
 import pytest
+import yaml
 
+from multiner.pipeline.config.schema import NOT_IN_PROFILES
 from multiner.pipeline.config.settings import (
+    Paths,
     Workspace,
     find_root,
     load_params,
     overlay,
 )
+from multiner.pipeline.config.yaml_source import read_source
 from multiner.pipeline.core.document import (
     Span,
     from_words,
@@ -73,19 +79,54 @@ def test_profiles_overlay_the_parameters(root: Path) -> None:
         assert params["profile"] == path.stem
 
 
-def test_every_profile_names_the_sections_that_the_graph_tracks(root: Path) -> None:
-    import yaml
-
+def tracked(root: Path) -> Iterator[tuple[str, str, str, set[str], set[str]]]:
+    """Stages of dvc.yaml by language: stage, language, start, keys of params.yaml, keys of the profile's file."""
     graph = yaml.safe_load((root / "dvc.yaml").read_text(encoding="utf-8"))
-    wanted = {
-        key
-        for stage in graph["stages"].values()
-        for part in stage.get("do", stage).get("params", [])
-        if isinstance(part, dict)
-        for key in part["params/${profile}.yaml"]
-    }
-    for path in sorted((root / "params").glob("*.yaml")):
-        assert wanted <= set(yaml.safe_load(path.read_text(encoding="utf-8"))), path.name
+    for name, stage in graph["stages"].items():
+        for code in stage.get("foreach", ()):
+            each = stage["foreach"][code]["start"] if isinstance(stage["foreach"], dict) else ""
+            params = stage["do"].get("params", [])
+            here = [key for key in params if isinstance(key, str)]
+            above = [key for part in params if isinstance(part, dict) for key in part["params/${profile}.yaml"]]
+            keys = ({key.replace("${item}", code).replace("${key}", code) for key in found} for found in (here, above))
+            yield name, code, each, *keys
+
+
+def test_every_profile_has_the_keys_that_the_graph_tracks(root: Path) -> None:
+    """DVC refuses a stage one of whose keys is missing."""
+    wanted = {key for *_, keys in tracked(root) for key in keys}
+    assert {"transformer", "languages.en.transformer", "languages.ru.spacy"} <= wanted
+    for path in [root / "params.yaml", *sorted((root / "params").glob("*.yaml"))]:
+        lines = read_source(path).lines
+        assert not {key for key in wanted if tuple(key.split(".")) not in lines}, path.name
+
+
+def test_what_a_profile_may_set_is_tracked_wherever_params_yaml_is(root: Path) -> None:
+    for name, _, _, here, above in tracked(root):
+        for key in here:
+            refused = any(fnmatchcase(key, pattern) for pattern in NOT_IN_PROFILES)
+            covered = any(key == other or key.startswith(f"{other}.") for other in above)
+            assert refused or covered, (name, key)
+
+
+def test_a_stage_of_one_language_tracks_no_other_languages_values(root: Path) -> None:
+    for name, code, _, here, above in tracked(root):
+        own = [key for key in here | above if key.startswith("languages")]
+        assert all(key.split(".")[1] == code and len(key.split(".")) > 2 for key in own), name
+    base = yaml.safe_load((root / "params.yaml").read_text(encoding="utf-8"))
+    for section in ("transformer", "spacy", "ensemble", "export"):  # where a change costs a training
+        text = yaml.safe_dump(base[section])
+        assert not any(f" {code}:" in text for code in base["languages"]), section
+
+
+def test_dvc_and_the_parameters_start_each_language_from_the_same_weights(root: Path) -> None:
+    stages = [(name, code, each) for name, code, each, *_ in tracked(root) if each]
+    assert {name for name, *_ in stages} == {"train_transformer", "out_of_fold"}
+    workspace = Workspace(root, load_params(root, "cpu"))
+    for name, code, each in stages:
+        start = workspace.section("transformer", code)["start"]
+        path = Paths(root, "${profile}").trained(start) if start else workspace.paths.encoder("e5-small")
+        assert each == path.relative_to(root).as_posix(), (name, code)
 
 
 def test_bad_parameters_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -196,8 +196,8 @@ def test_run_reads_train_and_the_tuning_half_only(
     params = {
         "profile": "cpu",
         "seed": 7,
-        "languages": {"en": {"types": TYPES, "train_on": ["tales"]}},
-        "spacy": PARAMS | {"pipeline": {}, "epochs": {"en": 3}},
+        "languages": {"en": {"types": TYPES, "train_on": ["tales"], "spacy": {"epochs": 3}}},
+        "spacy": PARAMS | {"pipeline": None, "epochs": 9},
     }
     workspace = Workspace(tmp_path, params)
     for split, seed in (("train", 1), ("dev", 2)):

@@ -26,7 +26,7 @@ from multiner.pipeline.models.spacy.training import examples
 from tests.pipeline.models.conftest import invented
 
 TYPES = ["PER", "LOC", "ORG"]
-WHERE = "params.yaml: shipped.pipeline"
+WHERE = "params.yaml: languages.en.shipped.pipeline"
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ def sharing(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def workspace(root: Path, home: Path, section: str, pipeline: str) -> Workspace:
     made = Workspace(home, load_params(root, "cpu"))
-    return replace(made, params=overlay(made.params, {section: {"pipeline": {"en": pipeline}}}))
+    return replace(made, params=overlay(made.params, {"languages": {"en": {section: {"pipeline": pipeline}}}}))
 
 
 def some() -> Document:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from multiner.pipeline.config.settings import Workspace
+from multiner.pipeline.config.settings import Workspace, overlay
 from multiner.pipeline.core.document import Document, write_jsonl
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.core.files import read_json
@@ -19,17 +19,20 @@ from tests.pipeline.models.conftest import OPTIONS, invented
 
 LANGUAGES = {
     "en": {"types": ["PER", "LOC", "ORG"], "train_on": ["news"], "report_on": ["news"]},
-    "ru": {"types": ["PER", "LOC"], "train_on": ["news"], "report_on": ["news"]},
+    "ru": {
+        **{"types": ["PER", "LOC"], "train_on": ["news"], "report_on": ["news"]},
+        **{"transformer": {"start": "en", "epochs": 2}, "ensemble": {"folds": 2}},
+    },
 }
 
 
 @pytest.fixture
 def workspace(tmp_path: Path, tiny_encoder: Path) -> Workspace:
     """A workspace with invented documents for two languages."""
-    options = OPTIONS | {"encoder": str(tiny_encoder), "start": {"ru": "en"}, "epochs": {"en": 3, "ru": 2}}
+    options = OPTIONS | {"encoder": str(tiny_encoder), "start": None, "epochs": 3}
     params = {
-        "profile": "tiny", "seed": 7, "languages": LANGUAGES, "transformer": options, "spacy": {"pipeline": {}},
-        "ensemble": {"legs": ["transformer"], "folds": {"ru": 2}},
+        "profile": "tiny", "seed": 7, "languages": LANGUAGES, "transformer": options, "spacy": {"pipeline": None},
+        "ensemble": {"legs": ["transformer"], "folds": 0},
     }  # fmt: skip
     made = Workspace(tmp_path, params)
     for language in LANGUAGES:
@@ -49,7 +52,7 @@ def test_a_language_starts_from_the_weights_of_another(workspace: Workspace) -> 
     english, russian = (TorchLeg.load(workspace.paths.trained(language)) for language in ("en", "ru"))
     assert len(english.labels) == 7
     assert len(russian.labels) == 5
-    own = replace(workspace, params=workspace.params | {"transformer": workspace.params["transformer"] | {"start": {}}})
+    own = replace(workspace, params=overlay(workspace.params, {"languages": {"ru": {"transformer": {"start": None}}}}))
     history = read_json(workspace.paths.trained("ru") / "history.json")
     training.run(own, "ru")
     alone = read_json(workspace.paths.trained("ru") / "history.json")

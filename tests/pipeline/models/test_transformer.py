@@ -73,11 +73,6 @@ def test_checkpoints_of_other_inputs_are_removed(tmp_path: Path) -> None:
     assert not (tmp_path / "old").exists()
 
 
-def test_options_by_language() -> None:
-    options = training.per_language({"epochs": {"en": 1, "ru": 2}, "size": {"start": 1}}, "ru")
-    assert options == {"epochs": 2, "size": {"start": 1}}
-
-
 def test_an_unknown_precision_and_encoder_are_named(tmp_path: Path) -> None:
     from multiner.pipeline.core.errors import NerError
 

@@ -26,9 +26,9 @@ def spacy_source(folder: Path) -> Path:
 
 def workspace(root: Path, rows: int) -> Workspace:
     """A workspace whose profile asks for other rows than its params.yaml, which is what counts."""
-    params = {"spacy": {"vectors": {"en": "en_core_web_md"}, "vectors_rows": rows}}
+    params = {"languages": {"en": {"spacy": {"vectors": "en_core_web_md"}}}, "spacy": {"vectors_rows": rows}}
     (root / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
-    return Workspace(root, {"profile": "smoke", "spacy": params["spacy"] | {"vectors_rows": 1}})
+    return Workspace(root, params | {"profile": "smoke", "spacy": {"vectors_rows": 1}})
 
 
 def test_prune_keeps_the_first_rows_and_sends_the_rest_to_the_nearest() -> None:

@@ -10,23 +10,9 @@ from multiner.pipeline.config.settings import load_params
 from multiner.pipeline.registry.flatten import (
     final_metrics,
     flatten,
-    for_language,
     history_metrics,
     model_params,
 )
-
-
-def test_mappings_by_language_become_the_value_of_one() -> None:
-    params = {"languages": {"en": {"types": ["PER"]}, "ru": {}}, "epochs": {"en": 3, "ru": 8}, "seed": 13}
-    assert for_language(params, "ru", ["en", "ru"]) == {"languages": {}, "epochs": 8, "seed": 13}
-
-
-def test_a_language_that_a_mapping_leaves_out_has_no_value() -> None:
-    assert for_language({"encoder": {"en": "a"}}, "ru", ["en", "ru"]) == {"encoder": None}
-
-
-def test_empty_mappings_stay() -> None:
-    assert for_language({"limit": {}}, "en", ["en", "ru"]) == {"limit": {}}
 
 
 def test_flatten_keeps_lists_as_leaves() -> None:
@@ -36,6 +22,9 @@ def test_flatten_keeps_lists_as_leaves() -> None:
 def test_the_projects_parameters_fit_mlflow(root: Path) -> None:
     params = model_params(load_params(root, "cpu"), "en")
     assert params["transformer.epochs"] == "3"
+    assert (params["spacy.vectors"], params["shipped.pipeline"]) == ("en_core_web_md", "en_core_web_md")
+    assert params["languages.train_on"] == "['conll2003', 'wnut17']"
+    assert not any(name.startswith("languages.transformer") for name in params)
     assert params["profile"] == "cpu"
     assert not [name for name in params if name.startswith(("serving", "airflow", "pull")) or "ru" in name.split(".")]
 
