@@ -74,9 +74,9 @@ def register(workspace: Workspace, language: str) -> Registration:
             replay.log_run(client, run_id, workspace, language, metrics)
             with scratch(workspace.paths.mlruns / f".{name}.tmp"):
                 version = log_model(run_id, name, workspace, language)
+        client.set_tag(run_id, COMPLETE, "true")  # before the alias: what others may use is never taken for a leftover
         if version != alias_version(client, name, CHAMPION):
             client.set_registered_model_alias(name, CHALLENGER, version)
-        client.set_tag(run_id, COMPLETE, "true")
     return Registration(name, version, run_id, experiment, created)
 
 
@@ -122,12 +122,18 @@ def known_version(client: MlflowClient, name: str, version: str) -> str | None:
 def remove_incomplete(client: MlflowClient, experiment: str) -> list[str]:
     """Remove the runs that a killed registration left, with their versions, models and files; returns their ids.
 
-    The caller holds the registration's lock, so none of them is still being written.
+    A run whose version has an alias is kept and marked as complete: its model is in use, or about to be. The caller
+    holds the registration's lock, so none of the runs is still being written.
     """
-    runs = client.search_runs([experiment], f"tags.`{COMPLETE}` = 'false'")
-    for run in runs:
+    removed = []
+    for run in client.search_runs([experiment], f"tags.`{COMPLETE}` = 'false'"):
+        versions = client.search_model_versions(f"run_id = '{run.info.run_id}'")
+        # a search may return versions without their aliases
+        if any(client.get_model_version(version.name, version.version).aliases for version in versions):
+            client.set_tag(run.info.run_id, COMPLETE, "true")
+            continue
         places = {run.info.run_id: run.info.artifact_uri}
-        for version in client.search_model_versions(f"run_id = '{run.info.run_id}'"):
+        for version in versions:
             client.delete_model_version(version.name, version.version)
         for model in client.search_logged_models([experiment], f"source_run_id = '{run.info.run_id}'"):
             places[model.model_id] = model.artifact_location
@@ -137,7 +143,8 @@ def remove_incomplete(client: MlflowClient, experiment: str) -> list[str]:
             if folder and folder.parent.name == id:  # MLflow puts the files into <id>/artifacts
                 shutil.rmtree(folder.parent, ignore_errors=True)
         client.delete_run(run.info.run_id)
-    return [run.info.run_id for run in runs]
+        removed.append(run.info.run_id)
+    return removed
 
 
 def _registered(client: MlflowClient, name: str, experiment: str, fingerprint: str) -> tuple[str, str] | None:

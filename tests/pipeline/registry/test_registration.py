@@ -119,6 +119,38 @@ def test_a_killed_call_leaves_nothing_behind(workspace, fill, empty_leg, monkeyp
     assert len(list((workspace.paths.mlruns / "artifacts" / "ner-en" / "models").glob("*/artifacts"))) == 1
 
 
+def test_a_call_killed_at_the_alias_is_completed_by_the_next(workspace, fill, empty_leg, monkeypatch) -> None:  # noqa: ANN001
+    class Killed(BaseException):
+        pass
+
+    def killed(*_: object) -> None:
+        raise Killed
+
+    fill(empty_leg)
+    with monkeypatch.context() as patch:
+        patch.setattr("mlflow.MlflowClient.set_registered_model_alias", killed)
+        with pytest.raises(Killed):
+            register(workspace, "en")
+    again = register(workspace, "en")
+    assert (again.version, again.created) == ("1", False), "the model was whole"
+    assert alias_version(open_store(workspace), "ner-en", "challenger") == "1"
+
+
+@pytest.mark.parametrize("alias", ["champion", "challenger", "somebodys"])
+def test_a_version_with_an_alias_is_never_removed(workspace, fill, empty_leg, alias: str) -> None:  # noqa: ANN001
+    """As a call that was killed after it had set the alias left it."""
+    fill(empty_leg)
+    first = register(workspace, "en")
+    client = open_store(workspace)
+    client.delete_registered_model_alias("ner-en", "challenger")
+    client.set_registered_model_alias("ner-en", alias, first.version)
+    client.set_tag(first.run_id, registration.COMPLETE, "false")
+    fill(empty_leg, temperature=2.0)
+    assert register(workspace, "en").version == "2"
+    assert model_folder(version_info(client, "ner-en", "1")).is_dir()
+    assert client.get_run(first.run_id).data.tags[registration.COMPLETE] == "true"
+
+
 def test_a_missing_output_is_named(workspace, fill, empty_leg) -> None:  # noqa: ANN001
     fill(empty_leg)
     workspace.paths.ensemble("en").unlink()
