@@ -208,6 +208,7 @@ def default_args() -> dict[str, Any]:
     return {
         "retries": knobs.get("retries", 2),
         "retry_delay": timedelta(seconds=knobs.get("retry_delay_seconds", 20)),
+        "retry_exponential_backoff": 2,  # each wait twice the one before, and up to as much again, by chance
         "execution_timeout": timedelta(minutes=knobs.get("task_timeout_minutes", 360)),
         "busy_minutes": knobs.get("busy_minutes", BUSY_MINUTES),
         "owner": "ner",

@@ -1,4 +1,4 @@
-"""Environment of every process the project starts: nothing phones home, and imports stay within the workspace."""
+"""Environment of every process the project starts: nothing phones home, loopback is reached without a proxy."""
 
 from __future__ import annotations
 
@@ -21,9 +21,23 @@ QUIET = {
 }
 
 
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+def no_proxy(*hosts: str) -> dict[str, str]:
+    """``NO_PROXY``, in both spellings, with this machine's loopback addresses and ``hosts`` added to what it holds.
+
+    The parts of the system call each other on loopback; a proxy for the network beyond knows nothing of these.
+    """
+    given = ",".join(os.environ.get(name, "") for name in ("no_proxy", "NO_PROXY"))
+    names = dict.fromkeys(name.strip() for name in [*given.split(","), *LOOPBACK, *hosts])
+    value = "*" if "*" in names else ",".join(filter(None, names))  # beside other names, some programs ignore a "*"
+    return {"no_proxy": value, "NO_PROXY": value}
+
+
 def quiet_environment(**more: str) -> dict[str, str]:
-    """The current environment with telemetry off, waiting threads asleep, and ``more`` on top."""
-    return {**os.environ, **QUIET, **more}
+    """The current environment with telemetry off, no proxy for loopback, waiting threads asleep, ``more`` on top."""
+    return {**os.environ, **QUIET, **no_proxy(), **more}
 
 
 def without_secrets(environment: Mapping[str, str]) -> dict[str, str]:
@@ -46,5 +60,5 @@ def thread_count() -> int:
 
 
 def silence_telemetry() -> None:
-    """Switch telemetry off, and let waiting threads sleep, for this process and those it starts."""
-    os.environ.update(QUIET)
+    """Switch telemetry off, reach loopback without a proxy, let waiting threads sleep: here and in what is started."""
+    os.environ.update(QUIET | no_proxy())

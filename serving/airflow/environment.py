@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import secrets
 import shlex
@@ -11,11 +12,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from multiner.pipeline.config.settings import Workspace
-from multiner.pipeline.core.environment import quiet_environment, without_secrets
+from multiner.pipeline.core.environment import no_proxy, quiet_environment, without_secrets
 from multiner.pipeline.core.errors import NerError
 from multiner.serving.addresses import netloc
 
 USER = "admin"
+TOKEN_SPARE_SECONDS = 3600  # that a task's token outlives the task's time limit: starting, ending, a slow machine
 
 
 def home(workspace: Workspace) -> Path:
@@ -90,6 +92,11 @@ def first_start(workspace: Workspace) -> str:
     return secret_file(home(workspace) / "since", datetime.now(UTC).isoformat(timespec="seconds")).read_text().strip()
 
 
+def token_seconds(workspace: Workspace) -> int:
+    """How long a task's token holds: longer than any task may run (``airflow.task_timeout_minutes``)."""
+    return math.ceil(60 * workspace.params["airflow"]["task_timeout_minutes"]) + TOKEN_SPARE_SECONDS
+
+
 def environment(
     workspace: Workspace, *, host: str, airflow_port: int, mlflow_url: str, docs_url: str
 ) -> dict[str, str]:
@@ -120,6 +127,8 @@ def environment(
         "API__WORKERS": "1",
         "API__SECRET_KEY_CMD": shlex.join(["cat", str(key)]),
         "API_AUTH__JWT_SECRET_CMD": shlex.join(["cat", str(jwt)]),
+        # a token that expires in the middle of a request is not renewed, and its task is killed for lack of heartbeats
+        "EXECUTION_API__JWT_EXPIRATION_TIME": str(token_seconds(workspace)),
         "DAG_PROCESSOR__PARSING_PROCESSES": "1",
         "SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.3",
         "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "180",
@@ -133,6 +142,7 @@ def environment(
     given = {name: value for name, value in os.environ.items() if name.startswith("AIRFLOW__DATABASE__")}
     return {
         **inherited,
+        **no_proxy(host),
         **given,
         **{f"AIRFLOW__{name}": value for name, value in airflow.items()},
         "AIRFLOW_HOME": str(at),

@@ -50,6 +50,7 @@ print(
                             "pool": task.pool,
                             "priority": task.priority_weight,
                             "retries": task.retries,
+                            "backoff": task.retry_exponential_backoff,
                             "timeout_minutes": task.execution_timeout and task.execution_timeout.total_seconds() / 60,
                             "busy_minutes": getattr(task, "busy_minutes", None),
                             "outlets": [asset.name for asset in task.outlets],

@@ -124,6 +124,7 @@ def test_every_dag_is_documented_and_every_task_retried(dags: dict[str, Any]) ->
         assert dag["max_active_runs"] == 1
         assert dag["catchup"] is False
         assert {task["retries"] for task in dag["tasks"].values()} == {knobs["retries"]}
+        assert {task["backoff"] for task in dag["tasks"].values()} == {2}
 
 
 def test_nothing_lasts_for_ever(dags: dict[str, Any]) -> None:

@@ -84,6 +84,19 @@ def test_airflow_is_configured_for_loopback_without_secrets_in_the_environment(
         assert stat.S_IMODE((home / name).stat().st_mode) == 0o600
 
 
+def test_a_tasks_token_outlives_the_longest_task(workspace: Workspace) -> None:
+    workspace.params["airflow"]["task_timeout_minutes"] = 600.5
+    environment = airflow_setup.environment(workspace, host="h", airflow_port=1, mlflow_url="m", docs_url="d")
+    assert int(environment["AIRFLOW__EXECUTION_API__JWT_EXPIRATION_TIME"]) > 60 * 600.5
+
+
+def test_airflow_calls_itself_without_a_proxy(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_PROXY", "intranet")
+    environment = airflow_setup.environment(workspace, host="10.0.0.7", airflow_port=1, mlflow_url="m", docs_url="d")
+    for name in ("NO_PROXY", "no_proxy"):
+        assert {"intranet", "127.0.0.1", "localhost", "10.0.0.7"} <= set(environment[name].split(","))
+
+
 def test_secrets_and_first_start_stay_the_same(workspace: Workspace) -> None:
     once = (airflow_setup.password(workspace), airflow_setup.first_start(workspace))
     assert once == (airflow_setup.password(workspace), airflow_setup.first_start(workspace))
