@@ -11,14 +11,14 @@ import shutil
 from collections.abc import Collection, Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 
 from multiner.pipeline.config.settings import Workspace, for_language
 from multiner.pipeline.core.document import Document, documents_hash
 from multiner.pipeline.core.errors import NerError
-from multiner.pipeline.core.files import replace_folder, sha256_of
+from multiner.pipeline.core.files import replace_folder
+from multiner.pipeline.ensemble.identity import folder_hash
 from multiner.pipeline.ensemble.name_features import Gazetteer
 from multiner.pipeline.models.base import Leg, code_hash
 from multiner.pipeline.models.training_documents import read_training
@@ -41,23 +41,24 @@ def run(workspace: Workspace, language: str) -> None:
 
     paths, folds = workspace.paths, workspace.section("ensemble", language)["folds"]
     train, dev = read_training(workspace, language)
-    kept = paths.checkpoints(language, "out_of_fold") / fingerprint(workspace, language, train, dev)
+    legs = trained_legs(workspace, language) if folds else []
+    parent = paths.checkpoints(language, "out_of_fold")
+    kept = parent / fingerprint(workspace, language, legs, train, dev)
     with replace_folder(paths.out_of_fold(language)) as folder:
-        for leg in trained_legs(workspace, language) if folds else ():
+        for leg in legs:
             rows: dict[str, np.ndarray] = {}
             for fold in range(folds):
                 path = kept / f"{leg}-{fold}.safetensors"
                 if not path.is_file():
                     held = [document for document in train if fold_of(document, folds) == fold]
                     rest = [document for document in train if fold_of(document, folds) != fold]
-                    found = predict_fold(workspace, language, leg, rest, dev, held, name=f"{leg}-fold-{fold + 1}")
-                    kept.mkdir(parents=True, exist_ok=True)
+                    found = predict_fold(workspace, language, leg, rest, dev, held, kept, name=f"{leg}-fold-{fold + 1}")
                     partial = path.with_suffix(".partial")
                     save_file(found, partial)
                     partial.replace(path)
                 rows |= load_file(path)
             save_file(rows, folder / f"{leg}.safetensors")
-    shutil.rmtree(kept.parent, ignore_errors=True)
+    shutil.rmtree(parent, ignore_errors=True)
 
 
 def trained_legs(workspace: Workspace, language: str) -> list[str]:
@@ -68,16 +69,21 @@ def trained_legs(workspace: Workspace, language: str) -> list[str]:
     return legs
 
 
-def fingerprint(workspace: Workspace, language: str, train: Sequence[Document], dev: Sequence[Document]) -> str:
-    """A hash over what the predictions follow from."""
+def fingerprint(
+    workspace: Workspace, language: str, legs: Sequence[str], train: Sequence[Document], dev: Sequence[Document]
+) -> str:
+    """A hash over what the predictions of these legs follow from."""
+    from multiner.pipeline.models.transformer.encoders import content_hash
+    from multiner.pipeline.models.transformer.training import encoder_of
+
     params = for_language(workspace.params, language)
-    start = params["transformer"]["start"]
     facts = [
         {section: params[section] for section in ("seed", "transformer", "spacy", "ensemble")},
         workspace.language(language)["types"],
         documents_hash(train),
         documents_hash(dev),
-        sha256_of(workspace.paths.trained(start) / "model.safetensors") if start else "",
+        content_hash(encoder_of(workspace, language)) if "transformer" in legs else "",
+        folder_hash(workspace.paths.vectors(language)) if "spacy" in legs else "",
         code_hash(),
     ]
     return sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
@@ -85,19 +91,22 @@ def fingerprint(workspace: Workspace, language: str, train: Sequence[Document], 
 
 def predict_fold(
     workspace: Workspace, language: str, leg: str, train: Sequence[Document], dev: Sequence[Document],
-    held: Sequence[Document], *, name: str,
+    held: Sequence[Document], kept: Path, *, name: str,
 ) -> dict[str, np.ndarray]:  # fmt: skip
-    """Train a leg on ``train`` and give its probabilities ``[tokens, labels]`` for each of ``held``, by id."""
+    """Train a leg on ``train`` and give its probabilities ``[tokens, labels]`` for each of ``held``, by id.
+
+    The leg lies in ``kept`` as long as it is asked; what a killed call leaves there goes with the checkpoints.
+    """
     from multiner.pipeline.models.spacy import training as spacy_training
     from multiner.pipeline.models.spacy.inference import SpacyLeg
     from multiner.pipeline.models.transformer import training as transformer_training
     from multiner.pipeline.models.transformer.network import TorchLeg
 
     training, loader = (transformer_training, TorchLeg) if leg == "transformer" else (spacy_training, SpacyLeg)
-    with TemporaryDirectory(prefix="ner-fold-") as temporary:
-        folder = Path(temporary) / leg
-        training.train_leg(workspace, language, train, dev, folder=folder, name=name)
-        rows = loader.load(folder).predict(held)
+    folder = kept / name
+    training.train_leg(workspace, language, train, dev, folder=folder, name=name)
+    rows = loader.load(folder).predict(held)
+    shutil.rmtree(folder)
     return {document.id: found for document, found in zip(held, rows, strict=True)}
 
 

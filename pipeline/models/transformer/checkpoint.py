@@ -99,4 +99,4 @@ class Checkpoints:
 
     def clear(self) -> None:
         """Remove what the finished training no longer needs."""
-        shutil.rmtree(self._folder, ignore_errors=True)
+        shutil.rmtree(self._folder.parent, ignore_errors=True)

@@ -17,6 +17,7 @@ import numpy as np
 from multiner.pipeline.config.settings import Paths, Workspace
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.core.files import replace_folder
+from multiner.pipeline.ensemble.identity import VOLATILE, folder_hash
 
 PACKAGED = "packaged:"
 SPECIAL = ["<s>", "<pad>", "</s>", "<unk>"]
@@ -36,6 +37,35 @@ def resolve_encoder(name: str, paths: Paths) -> str:
         return str(folder)
     local = paths.root / name
     return str(local) if local.is_dir() else name
+
+
+def content_hash(encoder: str) -> str:
+    """What tells the content of an encoder: a hash of its files, or the commit of the hub that would be loaded.
+
+    Args:
+        encoder: what ``from_pretrained`` takes.
+
+    Raises:
+        NerError: the hub cannot be reached, or does not have it.
+    """
+    if Path(encoder).is_dir():
+        return folder_hash(Path(encoder), without=[VOLATILE])
+    from transformers.utils import cached_file
+
+    try:
+        config = cached_file(encoder, "config.json")
+    except OSError as error:
+        raise not_loadable(encoder, error) from None
+    return Path(config).parent.name  # the hub's cache has a folder a commit
+
+
+def not_loadable(encoder: str, error: OSError) -> NerError:
+    """An encoder that transformers does not find, with what to do."""
+    return NerError(
+        f"the encoder cannot be loaded: {str(error).splitlines()[0]}",
+        where=f"params.yaml: transformer.encoder: {encoder}",
+        remedy="Name a local folder or packaged:e5-small, or run where the Hugging Face hub can be reached.",
+    )
 
 
 def run(workspace: Workspace) -> None:

@@ -19,14 +19,14 @@ from multiner.pipeline.config.settings import Workspace
 from multiner.pipeline.core.decoding import decode_spans, span_f1
 from multiner.pipeline.core.document import Document, documents_hash
 from multiner.pipeline.core.errors import NerError
-from multiner.pipeline.core.files import replace_folder, sha256_of, write_json
+from multiner.pipeline.core.files import replace_folder, write_json
 from multiner.pipeline.core.iob2 import bio_labels
 from multiner.pipeline.core.progress import bar
 from multiner.pipeline.core.single_writer import only_one
 from multiner.pipeline.models.base import SETTINGS, code_hash
 from multiner.pipeline.models.training_documents import read_training
 from multiner.pipeline.models.transformer.checkpoint import Checkpoints, Progress
-from multiner.pipeline.models.transformer.encoders import resolve_encoder
+from multiner.pipeline.models.transformer.encoders import content_hash, not_loadable, resolve_encoder
 from multiner.pipeline.models.transformer.examples import batch_loss, batches, repeated
 from multiner.pipeline.models.transformer.network import TorchLeg, hush, special_pieces
 from multiner.pipeline.models.windows import Windower
@@ -58,13 +58,7 @@ def train_leg(
     Raises:
         NerError: the encoder is missing, or another training of this name holds the lock.
     """
-    paths = workspace.paths
-    options = workspace.section("transformer", language)
-    start = options["start"]
-    encoder = str(paths.trained(start)) if start else resolve_encoder(options["encoder"], paths)
-    if start and not (weights := paths.trained(start) / "model.safetensors").is_file():
-        raise NerError("the weights to start from are missing", where=str(weights),
-                       remedy=f"Run: dvc repro train_transformer@{start}")  # fmt: skip
+    options, encoder = workspace.section("transformer", language), encoder_of(workspace, language)
     seed, types = workspace.params["seed"], workspace.language(language)["types"]
     facts = [
         options,
@@ -73,16 +67,31 @@ def train_leg(
         types,
         documents_hash(train),
         documents_hash(dev),
-        sha256_of(weights) if start else "",
+        content_hash(encoder),
         code_hash(),
     ]
     fingerprint = sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
-    parent = paths.checkpoints(language, name)
+    parent = workspace.paths.checkpoints(language, name)
     with only_one(parent.with_suffix(".lock")):
         checkpoints = Checkpoints(parent, fingerprint)
         fit(train, dev, types, encoder=encoder, options=options, seed=seed, checkpoints=checkpoints, folder=folder,
             title=f"{name} {language}")  # fmt: skip
         checkpoints.clear()
+
+
+def encoder_of(workspace: Workspace, language: str) -> str:
+    """What a language's training starts from: an encoder as ``from_pretrained`` takes it, or another's trained weights.
+
+    Raises:
+        NerError: the weights are missing, or the packaged encoder is not unpacked.
+    """
+    options = workspace.section("transformer", language)
+    if not (start := options["start"]):
+        return resolve_encoder(options["encoder"], workspace.paths)
+    if not (weights := workspace.paths.trained(start) / "model.safetensors").is_file():
+        raise NerError("the weights to start from are missing", where=str(weights),
+                       remedy=f"Run: dvc repro train_transformer@{start}")  # fmt: skip
+    return str(weights.parent)
 
 
 def fit(
@@ -196,11 +205,7 @@ def _model(encoder: str, labels: list[str], options: dict[str, Any]):  # noqa: A
             ignore_mismatched_sizes=True,  # a head for another language's labels is left behind
         )  # fmt: skip
     except OSError as error:
-        raise NerError(
-            f"the encoder cannot be loaded: {str(error).splitlines()[0]}",
-            where=f"params.yaml: transformer.encoder: {encoder}",
-            remedy="Name a local folder or packaged:e5-small, or run where the Hugging Face hub can be reached.",
-        ) from None
+        raise not_loadable(encoder, error) from None
     if options["freeze_embeddings"]:
         getattr(model, model.base_model_prefix).embeddings.requires_grad_(False)
     return model, tokenizer

@@ -11,6 +11,7 @@ from multiner.pipeline.config.settings import Paths
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.models.transformer.encoders import (
     E5File,
+    content_hash,
     dequantise,
     kept,
     resolve_encoder,
@@ -46,3 +47,17 @@ def test_names_of_encoders(tmp_path: Path) -> None:
     (tmp_path / "models" / "mine").mkdir(parents=True)
     assert resolve_encoder("models/mine", paths) == str(tmp_path / "models" / "mine")
     assert resolve_encoder("bert-base-cased", paths) == "bert-base-cased"
+
+
+def test_an_encoder_of_the_hub_is_told_by_its_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "models--acme--bert" / "snapshots" / "0123abcd" / "config.json"
+    monkeypatch.setattr("transformers.utils.cached_file", lambda name, of: str(file) if name == "acme/bert" else None)
+    assert content_hash("acme/bert") == "0123abcd"
+
+    def unreachable(*_: str) -> str:
+        raise OSError("We couldn't connect\nto the hub")
+
+    monkeypatch.setattr("transformers.utils.cached_file", unreachable)
+    with pytest.raises(NerError, match="cannot be loaded: We couldn't connect\n") as caught:
+        content_hash("acme/bert")
+    assert caught.value.where.endswith("acme/bert")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -109,6 +110,59 @@ def test_a_run_killed_between_folds_goes_on_after_the_last_whole_one(
     out_of_fold.run(workspace, "ru")
     assert asked == ["transformer-fold-1", "transformer-fold-2", "transformer-fold-2"]
     assert not workspace.paths.checkpoints("ru", "out_of_fold").exists(), "what is finished is cleared away"
+
+
+def test_a_fold_leaves_its_leg_nowhere(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not among the system's temporary files either, where a killed training would leave it for good."""
+    training.run(workspace, "en")
+    monkeypatch.setattr("tempfile.tempdir", str(workspace.root / "no such folder"))
+    places: list[Path] = []
+    train_leg = training.train_leg
+
+    def watched(*rest: object, folder: Path, **more: object) -> None:
+        places.append(folder)
+        train_leg(*rest, folder=folder, **more)
+
+    monkeypatch.setattr(training, "train_leg", watched)
+    out_of_fold.run(workspace, "ru")
+    checkpoints = workspace.paths.checkpoints("ru", "out_of_fold")
+    assert [checkpoints in place.parents for place in places] == [True, True]
+    assert [path for path in checkpoints.parent.iterdir() if path.is_dir()] == []
+
+
+@pytest.mark.parametrize("language", ["en", "ru"])
+def test_a_checkpoint_of_another_encoder_is_not_gone_on_from(
+    workspace: Workspace, tiny_encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, language: str
+) -> None:
+    encoder = tmp_path / "encoder"
+    shutil.copytree(tiny_encoder, encoder)
+    workspace.params["transformer"]["encoder"] = "encoder"
+    training.run(workspace, "en")
+    changing = encoder if language == "en" else workspace.paths.trained("en")
+    prints: list[str] = []
+
+    class Watched(training.Checkpoints):
+        def __init__(self, parent: Path, fingerprint: str) -> None:
+            prints.append(fingerprint)
+            super().__init__(parent, fingerprint)
+
+    monkeypatch.setattr(training, "Checkpoints", Watched)
+    monkeypatch.setattr(training, "fit", lambda *_, **__: None)
+    for change in ("", "", "another vocabulary"):
+        (changing / "vocabulary.txt").write_text(change)
+        training.run(workspace, language)
+        prints.append(out_of_fold.fingerprint(workspace, language, ["transformer"], [], []))
+    assert prints[:2] == prints[2:4]
+    assert not set(prints[:2]) & set(prints[4:])
+
+
+def test_folds_of_other_vectors_are_not_gone_on_from(workspace: Workspace) -> None:
+    vectors = workspace.paths.vectors("ru")
+    vectors.mkdir(parents=True)
+    (vectors / "vectors").write_bytes(b"1")
+    before = out_of_fold.fingerprint(workspace, "ru", ["spacy"], [], [])
+    (vectors / "vectors").write_bytes(b"2")
+    assert out_of_fold.fingerprint(workspace, "ru", ["spacy"], [], []) != before
 
 
 def test_a_language_without_folds_gets_an_empty_folder(workspace: Workspace) -> None:
