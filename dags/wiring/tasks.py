@@ -42,7 +42,8 @@ def stage_command(stage: Stage) -> list[str]:
     if named not in ("", "0", "1"):
         raise ValueError(f"NER_DVC_PULL is {named!r}; give 1 to fetch what is cached, or 0")
     pull = ["--pull"] if named == "1" else []
-    return [sys.executable, "-m", "dvc", "--wait-for-lock", "repro", "--single-item", *pull, stage.address]
+    dvc = [sys.executable, "-m", "multiner.pipeline.core.dvc_command", "--wait-for-lock"]
+    return [*dvc, "repro", "--single-item", *pull, stage.address]
 
 
 def refused(exit_code: int, lines: Sequence[str]) -> bool:

@@ -3,6 +3,9 @@
 DVC keeps them in ``.dvc/tmp/rwlock`` by process id, and takes a note for live as long as any process has that id. After
 a crash and a restart, above all of a container, where ids are small, that may be a stranger: whatever needs the path
 is then refused for as long as the stranger lives. A file that was cut off while it was written is refused for ever.
+
+Of DVC that we started (:mod:`multiner.pipeline.core.dvc_command`) it is known on every machine whether it lives; of DVC that somebody
+started by hand only where it runs.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ from typing import Any
 
 import psutil
 
+from multiner.pipeline.core.dvc_command import holder_file, is_held
 from multiner.pipeline.core.files import write_json
 
 
@@ -38,12 +42,11 @@ def holds(pid: int, command: str) -> bool:
 def release(root: Path) -> list[str]:
     """Drop the stale notes of the workspace at ``root``, under DVC's own lock; returns them, readable.
 
-    Call it only where the ids mean something: among the processes that share the workspace's DVC, not in another
-    container. While DVC itself writes the file, nothing is done.
+    While DVC itself writes the file, nothing is done.
     """
     folder = root / ".dvc" / "tmp"
     path = folder / "rwlock"
-    if not path.is_file() or not _stale(_read(path)):
+    if not path.is_file() or not _stale(root, _read(path)):
         return []
     from dvc.config import Config  # heavy; needed only now
     from dvc.lock import LockError, make_lock
@@ -52,13 +55,16 @@ def release(root: Path) -> list[str]:
     try:
         with make_lock(str(folder / "rwlock.lock"), tmp_dir=str(folder), hardlink_lock=hardlink):
             notes = _read(path)  # again, now that nobody else writes it
-            stale = _stale(notes)
+            stale = _stale(root, notes)
             if notes is None:
                 path.unlink(missing_ok=True)
             elif stale:
                 write_json(path, _without(notes, stale))
     except LockError:
         return []
+    for _, command in stale:
+        if file := holder_file(root, command):
+            file.unlink(missing_ok=True)
     return sorted(stale.values())
 
 
@@ -81,11 +87,16 @@ def _holders(notes: dict[str, Any]) -> dict[tuple[int, str], str]:
     return {(info["pid"], info["cmd"]): f"process {info['pid']}: {info['cmd']}" for info in infos}
 
 
-def _stale(notes: dict[str, Any] | None) -> dict[tuple[int, str], str]:
+def _stale(root: Path, notes: dict[str, Any] | None) -> dict[tuple[int, str], str]:
     """Those who are noted but gone; something, too, where the file cannot be read."""
     if notes is None:
         return {(0, ""): "a file that was cut off"}
-    return {holder: told for holder, told in _holders(notes).items() if not holds(*holder)}
+    return {holder: text for holder, text in _holders(notes).items() if not _lives(root, *holder)}
+
+
+def _lives(root: Path, pid: int, command: str) -> bool:
+    file = holder_file(root, command)
+    return is_held(file) if file else holds(pid, command)
 
 
 def _without(notes: dict[str, Any], stale: dict[tuple[int, str], str]) -> dict[str, Any]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from hashlib import file_digest
 from pathlib import Path, PurePath
 from tempfile import mkdtemp, mkstemp
@@ -37,14 +38,14 @@ def write_atomically(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
 def replace_folder(path: Path) -> Iterator[Path]:
     """A temporary folder beside ``path`` that takes its place when the block ends without an error.
 
-    What a process that was killed in this block has left is removed by the next one.
+    What a process that was killed in this block has left is removed by the next one. The folder is locked meanwhile, so
+    that a process on another machine is known to live, too.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     for left in path.parent.glob(f".{path.name}.*.d"):
-        if not _runs(left.name.split(".")[-3]):
+        with suppress(OSError), _locked(left):
             shutil.rmtree(left, ignore_errors=True)
-    temporary = Path(mkdtemp(dir=path.parent, prefix=f".{path.name}.{os.getpid()}.", suffix=".d"))
-    try:
+    with _temporary_folder(path) as temporary:
         yield temporary
         temporary.chmod(0o755)
         for file in temporary.rglob("*"):
@@ -52,26 +53,47 @@ def replace_folder(path: Path) -> Iterator[Path]:
                 file.chmod(0o644)  # some writers leave files that only their owner can read
         if path.exists():
             # A rename is done at once, a removal is not: the gap in which a kill leaves nothing is as short as can be.
-            old = Path(mkdtemp(dir=path.parent, prefix=f".{path.name}.{os.getpid()}.", suffix=".d"))
+            old = Path(mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=".d"))
             path.replace(old)
-            Path(temporary).replace(path)
-            shutil.rmtree(old)
+            temporary.replace(path)
+            shutil.rmtree(old, ignore_errors=True)
         else:
-            Path(temporary).replace(path)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
+            temporary.replace(path)
 
 
-def _runs(process: str) -> bool:
-    """Whether there is a process of this number."""
+@contextmanager
+def _temporary_folder(path: Path) -> Iterator[Path]:
+    """A locked folder beside ``path``; removed in the end, if it is there still."""
+    with ExitStack() as stack:
+        while True:
+            folder = Path(mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=".d"))
+            try:
+                stack.enter_context(_locked(folder))
+            except (BlockingIOError, FileNotFoundError):
+                continue  # another process has taken it for left over
+            except OSError:
+                pass  # a file system without locks: nothing is ever taken for left over there
+            if folder.exists():
+                break
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Hold a folder's lock, which the kernel frees however the process ends.
+
+    Raises:
+        OSError: the folder is not there, or cannot be locked; ``BlockingIOError``: another process holds it.
+    """
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        os.kill(int(process), 0)
-    except (ValueError, ProcessLookupError):
-        return False
-    except PermissionError:
-        pass
-    return True
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def is_system_file(path: PurePath) -> bool:

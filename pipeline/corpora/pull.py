@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from time import time
 
 from multiner.pipeline.config.settings import Workspace
 from multiner.pipeline.core.errors import NerError
@@ -37,7 +37,12 @@ from multiner.pipeline.corpora.sources import (
     find_source,
     wanted_files,
 )
-from multiner.pipeline.corpora.versioning import is_versioned, push, track
+from multiner.pipeline.corpora.versioning import (
+    is_versioned,
+    push,
+    track,
+    writing,
+)
 
 PULLED = "data/raw"
 
@@ -137,8 +142,8 @@ def _bring(workspace: Workspace, name: str, expected: Mapping[str, str], say: Ca
         _hint_at_others(folder, name, expected, say)
         if intact:
             return False
-        with replace_folder(target) as temporary:
-            _copy(folder, temporary, expected, name)
+        with _replaced(workspace.root, target, folder, expected):
+            pass
     if present:
         differ = [name for name in expected | found if expected.get(name) != found.get(name)]
         say(f"{name}: data/raw differed in {len(differ)} files (first: {sorted(differ)[0]}), restored")
@@ -168,19 +173,24 @@ def _accept(workspace: Workspace, manifest: Manifest, name: str, say: Callable[[
             before = Counts(*count_lines(target))  # like with like
         for line in describe(name, file_changes(manifest.get(name, {}), entry), before, after):
             say(line)
-        with replace_folder(target) as temporary:
-            _copy(folder, temporary, entry, name)
+        with _replaced(workspace.root, target, folder, entry):
             manifest = {**manifest, name: entry}
             write_manifest(workspace.root, manifest)  # before the swap: whoever is killed here pulls again
     say(f"{name}: accepted from {source.name}; data/manifest.json is rewritten: commit it")
     return manifest
 
 
-def _sweep(target: Path) -> None:
-    """Remove what killed pulls left beside ``target``; what is younger than an hour may be at work still."""
-    for left in target.parent.glob(f".{target.name}.*"):
-        if time() - left.stat().st_mtime > 3600:
-            shutil.rmtree(left, ignore_errors=True)
+@contextmanager
+def _replaced(root: Path, target: Path, source: Path, expected: Mapping[str, str]) -> Iterator[None]:
+    """Copy files beside ``target``; they take its place after the block, at a moment when no stage of DVC reads it.
+
+    Raises:
+        NerError: a copy is not what was read, or a stage is at work on ``target``; what was there stays.
+    """
+    with ExitStack() as after, replace_folder(target) as temporary:
+        _copy(source, temporary, expected, target.name)
+        after.enter_context(writing(root, target))  # not while files are copied, and until they are in place
+        yield
 
 
 def _copy(folder: Path, into: Path, expected: Mapping[str, str], name: str) -> None:
@@ -189,7 +199,6 @@ def _copy(folder: Path, into: Path, expected: Mapping[str, str], name: str) -> N
     Raises:
         NerError: a copy is not what was read (the file changed meanwhile, or the disk is at fault).
     """
-    _sweep(into.parent / name)
     with bar(len(expected), f"bringing {name}", unit="file") as progress:
         for file in expected:
             (into / file).parent.mkdir(parents=True, exist_ok=True)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from time import sleep
 
+from multiner.pipeline.core.dvc_command import holder
 from multiner.pipeline.core.dvc_locks import release
 from multiner.pipeline.core.environment import quiet_environment
 from multiner.pipeline.core.errors import NerError
@@ -57,13 +59,44 @@ def push(root: Path, pointers: Sequence[Path]) -> str | None:
     return None
 
 
+@contextmanager
+def writing(root: Path, folder: Path) -> Iterator[None]:
+    """Hold DVC's lock on ``folder``, so that no stage reads it while it is replaced.
+
+    Raises:
+        NerError: a stage reads or writes it now.
+    """
+    if not is_versioned(root):
+        yield
+        return
+    from dvc.config import Config  # heavy; needed only now
+    from dvc.fs import localfs
+    from dvc.lock import LockError
+    from dvc.rwlock import rwlock
+
+    root = root.resolve()  # as DVC itself notes paths
+    hardlink = Config(str(root / ".dvc"))["core"].get("hardlink_lock", False)
+    with ExitStack() as stack:
+        command = f"{stack.enter_context(holder(root))} pull {folder.name}"
+        for again in (True, False):
+            lock = rwlock(str(root / ".dvc" / "tmp"), localfs, command, [], [str(folder.resolve())], hardlink)
+            try:
+                stack.enter_context(lock)
+                break
+            except LockError as error:
+                if not (again and release(root)):
+                    remedy = "Pull again when the process that is named has ended. What was there stays."
+                    raise NerError(str(error), where="ner pull", remedy=remedy, transient=True) from None
+        yield
+
+
 def run_dvc(root: Path, *arguments: str) -> str:
     """Standard output of ``dvc`` in ``root``; waits for DVC's locks.
 
     Raises:
         NerError: it fails; the message is DVC's.
     """
-    command = [sys.executable, "-m", "dvc", "--wait-for-lock", *arguments]
+    command = [sys.executable, "-m", "multiner.pipeline.core.dvc_command", "--wait-for-lock", *arguments]
     for attempt in range(LOCK_ATTEMPTS):
         done = subprocess.run(command, cwd=root, env=quiet_environment(), capture_output=True, text=True, check=False)
         if done.returncode == 0:

@@ -102,7 +102,7 @@ class System:
         self._write_state("starting")
         self._prepare()
         self.components = components(self.workspace, self.addresses, self.parts)
-        if "airflow" in self.parts and (stale := release(root)):  # only here are process ids those of its tasks
+        if "airflow" in self.parts and (stale := release(root)):  # before a task waits for them
             self.say(f"Dropped locks of DVC whose holders are gone: {len(stale)}")
         late = self._interrupted()  # the scheduler must not find runs that died with the one before
         for component in self.components:

@@ -66,7 +66,13 @@ def test_a_task_for_each_stage_of_dvc_yaml(dags: dict[str, Any], language: str) 
     commands = {task["command"][-1]: task["command"] for name, task in tasks.items() if name != "register"}
     assert expected <= commands.keys()
     for command in commands.values():
-        assert command[1:-1] == ["-m", "dvc", "--wait-for-lock", "repro", "--single-item"]
+        assert command[1:-1] == [
+            "-m",
+            "multiner.pipeline.core.dvc_command",
+            "--wait-for-lock",
+            "repro",
+            "--single-item",
+        ]
 
 
 def ancestors(tasks: dict[str, Any], name: str) -> set[str]:

@@ -199,6 +199,20 @@ def test_a_stage_ends_with_the_command_that_started_it(tmp_path: Path) -> None:
     assert not psutil.pid_exists(stage_pid)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="process namespaces")
+def test_a_folder_that_another_machine_writes_is_left_alone(tmp_path: Path) -> None:
+    """A process in a namespace of its own, as in another container, does not know the ids of this one."""
+    code = "import sys; from pathlib import Path; from multiner.pipeline.core.files import replace_folder\n"
+    code += "with replace_folder(Path(sys.argv[1])) as folder: (folder / 'theirs').touch()"
+    command = ["unshare", "--user", "--map-root-user", "--pid", "--fork", "--mount-proc", sys.executable, "-c", code]
+    with replace_folder(tmp_path / "out") as folder:
+        (folder / "ours").touch()
+        subprocess.run([*command, str(tmp_path / "out")], check=True)
+        assert [path.name for path in (tmp_path / "out").iterdir()] == ["theirs"]
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["ours"]
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
 def test_a_folder_is_replaced_as_a_whole_and_leftovers_of_the_killed_are_removed(tmp_path: Path) -> None:
     place = tmp_path / "out"
     killed = "import os, sys; from pathlib import Path; from multiner.pipeline.core.files import replace_folder\n"

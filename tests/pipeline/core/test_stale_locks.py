@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import subprocess
 import sys
 import time
@@ -75,6 +76,36 @@ def test_a_holder_is_known_by_what_dvc_notes_of_it(workspace: Path, start, progr
     process.kill()
     process.wait()
     assert release(workspace), "what is gone holds nothing"
+
+
+def other_machine(code: str) -> str:
+    """Output of Python code in a process namespace of its own, as in another container: other ids, or none."""
+    command = ["unshare", "--user", "--map-root-user", "--pid", "--fork", "--mount-proc", sys.executable, "-c", code]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="process namespaces")
+def test_a_holder_on_another_machine_is_left_alone_while_it_lives(workspace: Path, start) -> None:  # noqa: ANN001
+    (workspace / "dvc.yaml").write_text("stages: {wait: {cmd: echo begun > begun; exec sleep 600, outs: [out]}}\n")
+    program = [sys.executable, "-m", "multiner.pipeline.core.dvc_command"]
+    process = start("env", "-C", workspace, *program, "repro", "--single-item", "wait")
+    deadline = time.monotonic() + 60
+    while not (workspace / "begun").exists():
+        assert time.monotonic() < deadline
+        assert process.poll() is None
+        time.sleep(0.05)
+    (noted,) = notes_of(workspace)["write"].values()
+    assert noted["cmd"].startswith(f"dvc@{platform.node()}:holder-")
+    code = f"from pathlib import Path; from multiner.pipeline.core.dvc_locks import release; print(release(Path({str(workspace)!r})))"
+    assert other_machine(code) == "[]"
+    assert release(workspace) == []
+    for child in psutil.Process(process.pid).children(recursive=True):
+        child.kill()
+    process.kill()
+    process.wait()
+    assert noted["cmd"] in other_machine(code)
+    assert notes_of(workspace) == {"read": {}, "write": {}}
+    assert not list((workspace / ".dvc" / "tmp").glob("holder-*"))
 
 
 def test_a_stranger_with_the_id_of_a_dead_writer_blocks_no_stage(workspace: Path, start) -> None:  # noqa: ANN001

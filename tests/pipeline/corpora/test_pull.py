@@ -15,6 +15,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from zipfile import ZipFile
 
+import psutil
 import pytest
 
 from multiner.pipeline.config.settings import Workspace
@@ -307,11 +308,65 @@ def test_a_wheel_without_the_wanted_file_is_named(tmp_path: Path) -> None:
 
 
 def test_what_a_killed_pull_left_is_swept_away(workspace: Workspace) -> None:
-    left = workspace.root / "data" / "raw" / ".conll2003.abc"
+    left = workspace.root / "data" / "raw" / ".conll2003.abc.d"
     write(left, {"train.txt": "half"})
-    os.utime(left, (0, 0))
     pull(workspace)
     assert not left.exists()
+
+
+@pytest.mark.parametrize("accept", [None, "conll2003"])
+def test_data_that_a_stage_reads_is_not_replaced(
+    workspace: Workspace, mirror: Path, monkeypatch: pytest.MonkeyPatch, accept: str | None
+) -> None:
+    """A stage of DVC, this test in its place, reads the corpus while a pull would replace it."""
+    pull(workspace)
+    damaged = {"conll2003/test.txt": "damaged"}
+    write(workspace.root / "data" / "raw", damaged)
+    folder = workspace.root / ".dvc" / "tmp"
+    folder.mkdir(parents=True)
+    (folder.parent / "config").write_text("[core]\n    no_scm = true\n    analytics = false\n")
+    monkeypatch.setattr(module, "track", lambda *_: [])
+    manifest = read_manifest(workspace.root)
+    if accept:
+        write(mirror, {"conll2003/test.txt": SENTENCE})
+
+    noted = {"pid": os.getpid(), "cmd": " ".join(psutil.Process().cmdline())}
+    reading = {"read": {str(workspace.root / "data" / "raw"): [noted]}, "write": {}}
+    (folder / "rwlock").write_text(json.dumps(reading))
+    with pytest.raises(
+        NerError, match=rf"conll2003' is busy, it is being blocked by:\n  \(PID {os.getpid()}\)"
+    ) as caught:
+        pull(workspace, accept=accept)
+    assert caught.value.transient
+    assert raw(workspace, "conll2003/test.txt") == "damaged"
+    assert read_manifest(workspace.root) == manifest
+    assert list_files(workspace.root / "data" / "raw") == sorted(FILES)
+
+    gone = {"pid": os.getpid(), "cmd": "dvc@worker:holder-0123456789ab.lock repro --single-item prepare@en"}
+    (folder / "rwlock").write_text(json.dumps({"read": {str(workspace.root / "data"): [gone]}}))
+    assert pull(workspace, accept=accept).brought == ["conll2003"]
+    assert raw(workspace, "conll2003/test.txt") == (SENTENCE if accept else FILES["conll2003/test.txt"])
+    assert list_files(folder) == ["rwlock", "rwlock.lock"], "no holder is left"
+
+
+def test_a_stage_waits_while_data_is_replaced(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    (workspace.root / ".dvc").mkdir()
+    (workspace.root / ".dvc" / "config").write_text("[core]\n    no_scm = true\n    analytics = false\n")
+    target = str(workspace.root / "data" / "raw" / "conll2003")
+    monkeypatch.setattr(module, "track", lambda *_: [])
+    seen: list[dict] = []
+    replace = Path.replace
+
+    def watched(self: Path, place: Path) -> Path:
+        if str(place) == target:
+            seen.append(json.loads((workspace.root / ".dvc" / "tmp" / "rwlock").read_text())["write"])
+        return replace(self, place)
+
+    monkeypatch.setattr(Path, "replace", watched)
+    pull(workspace)
+    ((path, holder),) = seen[0].items()
+    assert (path, holder["pid"]) == (target, os.getpid())
+    assert holder["cmd"].endswith(" pull conll2003")
 
 
 @pytest.mark.slow
