@@ -2,38 +2,61 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import UTC, datetime
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from airflow.sdk import DAG, Metadata, task
-from wiring.assets import RAW_DATA
+from airflow.sdk.exceptions import AirflowSkipException
+from wiring.assets import RAW_DATA, live
 from wiring.graph import data_version, parse_stages, read_mapping, stages_of, task_id, workspace_root
-from wiring.tasks import CommandOperator, command_line, default_args, run_timeout, settings, stage_command
+from wiring.tasks import (
+    CommandOperator,
+    command_line,
+    default_args,
+    first_day,
+    run_timeout,
+    schedule,
+    settings,
+    stage_command,
+)
+from wiring.unchanged import live_since, stages_up_to_date
 
-DOC = """
+LANGUAGES = settings()["languages"]
+DOC = f"""
 ### The corpora: pull, version, validate
+
+Set off by the schedule (`airflow.schedule` in params.yaml, now {settings()["airflow"].get("schedule")}), by `ner run`
+and `ner up`, or by hand, as after `ner pull --accept CORPUS`.
 
 1. **pull** brings the corpora from the first source that has them and refuses a file whose SHA-256 is not the
    manifest's; DVC then versions them.
 2. **validate** and what it stands on, for each language, as dvc.yaml has it: a breach fails the task, its log names
    the rows, and the button *Data Docs* shows them in full.
 3. **publish** emits the Asset `ner-data` with DVC's hash of the data. It only runs when everything before passed, and
-   it sets off the retraining of every language. Where nothing has changed, the stages there find nothing to do.
-
-Run it by hand after `ner pull --accept CORPUS`, or with `ner run`.
+   it sets off the retraining of every language. A run on schedule ends here, with this task skipped, where there is
+   nothing to do: the data is that of the last run, which got through to the users, and DVC finds no stage whose data,
+   code or parameters have changed. The task's log says so.
 """
 
 
-@task(outlets=[RAW_DATA])
-def publish() -> Iterator[Metadata]:
+@task(inlets=[RAW_DATA, *map(live, LANGUAGES)], outlets=[RAW_DATA])
+def publish(dag_run: Any = None, inlet_events: Mapping[Any, Any] | None = None) -> Iterator[Metadata]:
     """Say that valid data is there, and which."""
-    yield Metadata(RAW_DATA, {"data": data_version(workspace_root())})
+    data = data_version(workspace_root())
+    if dag_run.run_type == "scheduled":
+        since = live_since(inlet_events or {}, data, LANGUAGES)
+        if since and stages_up_to_date(workspace_root()):
+            raise AirflowSkipException(
+                "nothing to do: data, code and parameters have not changed, "
+                f"and the models are live since {since:%F %R} UTC"
+            )
+    yield Metadata(RAW_DATA, {"data": data})
 
 
 with DAG(
     "data",
-    schedule=None,
-    start_date=datetime(2025, 1, 1, tzinfo=UTC),
+    schedule=schedule(),
+    start_date=first_day(),
     catchup=False,
     max_active_runs=1,
     dagrun_timeout=run_timeout(),
@@ -45,7 +68,7 @@ with DAG(
     published = publish()
     stages = parse_stages(read_mapping(workspace_root() / "dvc.yaml"))
     made: dict[str, CommandOperator] = {}
-    for language in settings()["languages"]:
+    for language in LANGUAGES:
         order = stages_of(stages, language)
         wanted = {f"validate@{language}"}
         for address in reversed(order):  # the validation with everything upstream of it, and nothing else

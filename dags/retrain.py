@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from airflow.sdk import DAG, AssetOrTimeSchedule, CronTriggerTimetable
+from datetime import UTC, datetime
+
+from airflow.sdk import DAG
 from wiring.assets import RAW_DATA, candidate
 from wiring.graph import parse_stages, read_mapping, stages_of, task_id, workspace_root
 from wiring.tasks import (
@@ -10,7 +12,6 @@ from wiring.tasks import (
     CommandOperator,
     command_line,
     default_args,
-    first_day,
     run_timeout,
     settings,
     stage_command,
@@ -19,7 +20,7 @@ from wiring.tasks import (
 DOC = """
 ### Retraining, language `{language}`
 
-Set off by the Asset `ner-data`{and_schedule}. A task a stage, in the order that dvc.yaml's paths give; each
+Set off by the Asset `ner-data`. A task a stage, in the order that dvc.yaml's paths give; each
 runs `dvc repro --single-item STAGE@{language}`, so a stage whose inputs have not changed does nothing, and one that
 was interrupted goes on from its checkpoint. The stages that run models share the pool `training` with its one slot.
 
@@ -43,19 +44,16 @@ MODEL_STAGES = (
 
 def build(language: str) -> DAG:
     """The retraining DAG of a language."""
-    cron = settings()["airflow"]["schedule"]
     stages = parse_stages(read_mapping(workspace_root() / "dvc.yaml"))
     with DAG(
         f"retrain_{language}",
-        schedule=AssetOrTimeSchedule(timetable=CronTriggerTimetable(cron, timezone="UTC"), assets=[RAW_DATA])
-        if cron
-        else [RAW_DATA],
-        start_date=first_day(),
+        schedule=[RAW_DATA],
+        start_date=datetime(2025, 1, 1, tzinfo=UTC),
         catchup=False,
         max_active_runs=1,
         dagrun_timeout=run_timeout(),
         default_args=default_args(),
-        doc_md=DOC.format(language=language, and_schedule=f" and by the clock (`{cron}`)" if cron else ""),
+        doc_md=DOC.format(language=language),
         tags=["ner", "retraining", language],
     ) as dag:
         made: dict[str, CommandOperator] = {}

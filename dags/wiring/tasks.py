@@ -15,9 +15,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from airflow.sdk import BaseOperator, BaseOperatorLink
+from airflow.sdk import BaseOperator, BaseOperatorLink, CronTriggerTimetable
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
+from multiner.pipeline.core.dvc_command import dvc
 from wiring.graph import Stage, read_mapping, workspace_root
 
 TRAINING_POOL = "training"  # one slot: two trainings at once would only slow each other down
@@ -42,8 +43,7 @@ def stage_command(stage: Stage) -> list[str]:
     if named not in ("", "0", "1"):
         raise ValueError(f"NER_DVC_PULL is {named!r}; give 1 to fetch what is cached, or 0")
     pull = ["--pull"] if named == "1" else []
-    dvc = [sys.executable, "-m", "multiner.pipeline.core.dvc_command", "--wait-for-lock"]
-    return [*dvc, "repro", "--single-item", *pull, stage.address]
+    return dvc("repro", "--single-item", *pull, stage.address)
 
 
 def refused(exit_code: int, lines: Sequence[str]) -> bool:
@@ -190,6 +190,12 @@ def lineage(context: Any) -> dict[str, str]:
     """Which run of which DAG a command works for, as environment variables."""
     run = context["dag_run"]
     return {"AIRFLOW_CTX_DAG_ID": run.dag_id, "AIRFLOW_CTX_DAG_RUN_ID": run.run_id}
+
+
+def schedule() -> CronTriggerTimetable | None:
+    """When the pipeline runs by itself (``airflow.schedule``, UTC); None: never."""
+    cron = settings()["airflow"].get("schedule")
+    return CronTriggerTimetable(cron, timezone="UTC") if cron else None
 
 
 def first_day() -> datetime:

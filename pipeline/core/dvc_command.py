@@ -21,6 +21,11 @@ from multiner.pipeline.core.single_writer import only_one
 NAME = re.compile(r"dvc@\S*:(holder-[0-9a-f]+\.lock)(?= |$)")
 
 
+def dvc(*arguments: str) -> list[str]:
+    """The command that runs DVC so, and waits for its main lock."""
+    return [sys.executable, "-m", "multiner.pipeline.core.dvc_command", "--wait-for-lock", *arguments]
+
+
 @contextmanager
 def holder(root: Path) -> Iterator[str]:
     """What this process calls itself in DVC's notes, in place of the program's path: ``dvc@HOST:FILE``."""
@@ -51,12 +56,12 @@ def is_held(file: Path) -> bool:
 
 def main() -> int:
     """Run DVC with this process's arguments in the current folder; its exit code."""
-    from dvc.cli import main as dvc
+    from dvc.cli import main as run
 
     with ExitStack() as stack:
         if Path(".dvc").is_dir():
             sys.argv[0] = stack.enter_context(holder(Path.cwd()))
-        return dvc(sys.argv[1:])
+        return run(sys.argv[1:])
 
 
 if __name__ == "__main__":

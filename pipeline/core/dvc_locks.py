@@ -4,7 +4,7 @@ DVC keeps them in ``.dvc/tmp/rwlock`` by process id, and takes a note for live a
 a crash and a restart, above all of a container, where ids are small, that may be a stranger: whatever needs the path
 is then refused for as long as the stranger lives. A file that was cut off while it was written is refused for ever.
 
-Of DVC that we started (:mod:`multiner.pipeline.core.dvc_command`) it is known on every machine whether it lives; of DVC that somebody
+Of DVC that we started (:mod:`.dvc_command`) it is known on every machine whether it lives; of DVC that somebody
 started by hand only where it runs.
 """
 

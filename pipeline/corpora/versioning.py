@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from time import sleep
 
-from multiner.pipeline.core.dvc_command import holder
+from multiner.pipeline.core.dvc_command import dvc, holder
 from multiner.pipeline.core.dvc_locks import release
 from multiner.pipeline.core.environment import quiet_environment
 from multiner.pipeline.core.errors import NerError
@@ -96,9 +95,10 @@ def run_dvc(root: Path, *arguments: str) -> str:
     Raises:
         NerError: it fails; the message is DVC's.
     """
-    command = [sys.executable, "-m", "multiner.pipeline.core.dvc_command", "--wait-for-lock", *arguments]
     for attempt in range(LOCK_ATTEMPTS):
-        done = subprocess.run(command, cwd=root, env=quiet_environment(), capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            dvc(*arguments), cwd=root, env=quiet_environment(), capture_output=True, text=True, check=False
+        )
         if done.returncode == 0:
             return done.stdout
         locked = "lock" in done.stderr.lower()

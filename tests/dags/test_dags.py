@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -26,7 +27,7 @@ def describe(root: Path, home: Path) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def loaded(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """The DAGs of the repository."""
+    """The repository's DAGs."""
     return describe(ROOT, tmp_path_factory.mktemp("airflow"))
 
 
@@ -100,11 +101,26 @@ def test_assets_chain_the_dags(dags: dict[str, Any]) -> None:
     assert {"pull", "validate_en", "validate_ru"} <= ancestors(dags["data"]["tasks"], "publish")
     for language in LANGUAGES:
         retrain, promote = dags[f"retrain_{language}"], dags[f"promote_{language}"]
-        assert retrain["schedule"]["assets"] == ["ner-data"]
-        assert retrain["schedule"]["cron"] in ("@weekly", "0 0 * * 0")
+        assert retrain["schedule"] == {"cron": None, "assets": ["ner-data"]}
         assert retrain["tasks"]["register"]["outlets"] == promote["schedule"]["assets"] == [f"ner-candidate-{language}"]
         assert promote["tasks"]["deploy"]["upstream"] == ["promote"]
         assert promote["tasks"]["deploy"]["command"][-1] == "--if-any", "a first model refused is a regular end, too"
+
+
+def test_the_schedule_sets_off_the_data_and_nothing_else_of_the_pipeline(dags: dict[str, Any]) -> None:
+    assert dags["data"]["schedule"] == {"cron": "0 0 * * 0", "assets": []}
+    others = {name: dag["schedule"]["cron"] for name, dag in dags.items() if name not in ("data", "reconcile")}
+    assert set(others.values()) == {None}
+
+
+def test_without_a_schedule_the_pipeline_runs_by_hand_alone(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "dags", tmp_path / "dags", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "dvc.yaml", tmp_path)
+    params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params | {"airflow": params["airflow"] | {"schedule": None}}))
+    dags = describe(tmp_path, tmp_path)["dags"]
+    assert dags["data"]["schedule"] == {"cron": None, "assets": []}
+    assert dags["retrain_en"]["schedule"]["assets"] == ["ner-data"]
 
 
 def test_no_training_slows_what_the_gate_measures(dags: dict[str, Any]) -> None:

@@ -96,7 +96,8 @@ def test_a_holder_on_another_machine_is_left_alone_while_it_lives(workspace: Pat
         time.sleep(0.05)
     (noted,) = notes_of(workspace)["write"].values()
     assert noted["cmd"].startswith(f"dvc@{platform.node()}:holder-")
-    code = f"from pathlib import Path; from multiner.pipeline.core.dvc_locks import release; print(release(Path({str(workspace)!r})))"
+    code = "from pathlib import Path; from multiner.pipeline.core.dvc_locks import release; "
+    code += f"print(release(Path({str(workspace)!r})))"
     assert other_machine(code) == "[]"
     assert release(workspace) == []
     for child in psutil.Process(process.pid).children(recursive=True):
