@@ -23,7 +23,7 @@ NAME = re.compile(r"dvc@\S*:(holder-[0-9a-f]+\.lock)(?= |$)")
 
 def dvc(*arguments: str) -> list[str]:
     """The command that runs DVC so, and waits for its main lock."""
-    return [sys.executable, "-m", "multiner.pipeline.core.dvc_command", "--wait-for-lock", *arguments]
+    return [sys.executable, "-m", __name__, "--wait-for-lock", *arguments]
 
 
 @contextmanager

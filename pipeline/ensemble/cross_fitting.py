@@ -17,8 +17,7 @@ import numpy as np
 from multiner.pipeline.config.settings import Workspace, for_language
 from multiner.pipeline.core.document import Document, documents_hash
 from multiner.pipeline.core.errors import NerError
-from multiner.pipeline.core.files import replace_folder
-from multiner.pipeline.ensemble.identity import folder_hash
+from multiner.pipeline.core.files import folder_hash, replace_folder
 from multiner.pipeline.ensemble.name_features import Gazetteer
 from multiner.pipeline.models.base import Leg, code_hash
 from multiner.pipeline.models.training_documents import read_training

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from hashlib import sha256
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from multiner.pipeline.core.errors import NerError
-from multiner.pipeline.core.files import read_json, sha256_of
+from multiner.pipeline.core.files import folder_hash, read_json, sha256_of
 
 if TYPE_CHECKING:
     from multiner.pipeline.ensemble.model import Ensemble
@@ -44,14 +43,6 @@ def load_ensemble(file: Path, legs: dict[str, Path]) -> Ensemble:
 
     read_description(file)
     return Ensemble.load(file, legs)
-
-
-def folder_hash(folder: Path, *, without: Iterable[str] = ()) -> str:
-    """SHA-256 over the names and contents of a folder's files."""
-    digest = sha256()
-    for path in sorted(path for path in folder.rglob("*") if path.is_file() and path.name not in set(without)):
-        digest.update(f"{path.relative_to(folder).as_posix()}\0{sha256_of(path)}\n".encode())
-    return digest.hexdigest()
 
 
 def leg_hashes(legs: Mapping[str, Path]) -> dict[str, str]:

@@ -16,8 +16,8 @@ import yaml
 import multiner
 from multiner.pipeline.config.corpora import corpora_of, corpus_entry
 from multiner.pipeline.config.settings import Workspace
-from multiner.pipeline.core.files import sha256_of
-from multiner.pipeline.ensemble.identity import folder_hash, leg_hashes, read_description
+from multiner.pipeline.core.files import folder_hash, sha256_of
+from multiner.pipeline.ensemble.identity import leg_hashes, read_description
 
 PACKAGE = Path(multiner.__file__).parent
 MODEL_CODE = PACKAGE / "pipeline" / "inference" / "pyfunc.py"

@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 import yaml
 
+from multiner.pipeline.core.dvc_command import dvc
+
 ROOT = Path(__file__).resolve().parents[2]
 LANGUAGES = ("en", "ru")
 
@@ -67,13 +69,7 @@ def test_a_task_for_each_stage_of_dvc_yaml(dags: dict[str, Any], language: str) 
     commands = {task["command"][-1]: task["command"] for name, task in tasks.items() if name != "register"}
     assert expected <= commands.keys()
     for command in commands.values():
-        assert command[1:-1] == [
-            "-m",
-            "multiner.pipeline.core.dvc_command",
-            "--wait-for-lock",
-            "repro",
-            "--single-item",
-        ]
+        assert command[1:-1] == [*dvc("repro", "--single-item")[1:]]
 
 
 def ancestors(tasks: dict[str, Any], name: str) -> set[str]:

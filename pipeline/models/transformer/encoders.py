@@ -16,8 +16,7 @@ import numpy as np
 
 from multiner.pipeline.config.settings import Paths, Workspace
 from multiner.pipeline.core.errors import NerError
-from multiner.pipeline.core.files import replace_folder
-from multiner.pipeline.ensemble.identity import VOLATILE, folder_hash
+from multiner.pipeline.core.files import folder_hash, replace_folder
 
 PACKAGED = "packaged:"
 SPECIAL = ["<s>", "<pad>", "</s>", "<unk>"]
@@ -49,7 +48,7 @@ def content_hash(encoder: str) -> str:
         NerError: the hub cannot be reached, or does not have it.
     """
     if Path(encoder).is_dir():
-        return folder_hash(Path(encoder), without=[VOLATILE])
+        return folder_hash(Path(encoder))
     from transformers.utils import cached_file
 
     try:

@@ -14,6 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from multiner.pipeline.core import dvc_command
 from multiner.pipeline.core.dvc_locks import holds, release
 from multiner.pipeline.core.environment import quiet_environment
 from multiner.pipeline.core.errors import NerError
@@ -87,8 +88,7 @@ def other_machine(code: str) -> str:
 @pytest.mark.skipif(sys.platform != "linux", reason="process namespaces")
 def test_a_holder_on_another_machine_is_left_alone_while_it_lives(workspace: Path, start) -> None:  # noqa: ANN001
     (workspace / "dvc.yaml").write_text("stages: {wait: {cmd: echo begun > begun; exec sleep 600, outs: [out]}}\n")
-    program = [sys.executable, "-m", "multiner.pipeline.core.dvc_command"]
-    process = start("env", "-C", workspace, *program, "repro", "--single-item", "wait")
+    process = start("env", "-C", workspace, *dvc_command.dvc("repro", "--single-item", "wait"))
     deadline = time.monotonic() + 60
     while not (workspace / "begun").exists():
         assert time.monotonic() < deadline
