@@ -12,9 +12,8 @@ REQUIRED = [
     "croniter",  # Airflow's reader of schedules
     "dvc>=3.67,<4",
     "fastapi",
-    "filelock",
+    "filelock>=4",  # earlier ones empty the file that they lock
     "httptools",
-    "filelock",
     "great-expectations>=1.24,<2",
     "httpx",
     "httpx-retries",

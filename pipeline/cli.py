@@ -11,7 +11,7 @@ import click
 from multiner.pipeline.config.settings import Workspace, find_root
 from multiner.pipeline.core.environment import silence_telemetry, thread_count
 from multiner.pipeline.core.errors import NerError
-from multiner.pipeline.core.single_writer import follow_parent
+from multiner.pipeline.core.parent_process import follow_parent
 
 LANGUAGE = click.option("--language", "-l", required=True, help="Language code, as in params.yaml.")
 

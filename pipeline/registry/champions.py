@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from multiner.pipeline.config.settings import Workspace
+from multiner.pipeline.core import locks
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.registry import journal
 from multiner.pipeline.registry.journal import (
@@ -20,7 +21,6 @@ from multiner.pipeline.registry.registration import alias_version, known_version
 from multiner.pipeline.registry.store import (
     CHALLENGER,
     CHAMPION,
-    exclusive,
     model_name,
     open_store,
 )
@@ -140,7 +140,7 @@ def rollback(
     """
     reason = journal.checked_reason(reason)
     name = model_name(workspace, language)
-    with exclusive(workspace.paths.mlruns / f".{name}.lock"):
+    with locks.hold(workspace.paths.mlruns / f".{name}.lock", locks.REGISTRY):
         client = open_store(workspace)
         current = alias_version(client, name, CHAMPION)
         if current is None:

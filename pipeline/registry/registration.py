@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from multiner.pipeline.config.settings import Workspace
+from multiner.pipeline.core import locks
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.core.files import read_json, sha256_of
 from multiner.pipeline.ensemble.identity import model_hash, read_description
@@ -20,7 +21,6 @@ from multiner.pipeline.registry.packaging import log_model
 from multiner.pipeline.registry.store import (
     CHALLENGER,
     CHAMPION,
-    exclusive,
     local_path,
     model_name,
     open_experiment,
@@ -56,7 +56,7 @@ def register(workspace: Workspace, language: str) -> Registration:
     """
     metrics = _outputs(workspace, language)
     name = model_name(workspace, language)
-    with exclusive(workspace.paths.mlruns / f".{name}.lock"):
+    with locks.hold(workspace.paths.mlruns / f".{name}.lock", locks.REGISTRY):
         client = open_store(workspace)
         experiment = open_experiment(client, workspace, language)
         fingerprint = lineage.fingerprint(workspace, language, metrics)

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import os
 import re
 import sqlite3
-import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlparse
 
 from multiner.pipeline.config.settings import Workspace
+from multiner.pipeline.core import locks
 from multiner.pipeline.core.environment import silence_telemetry
 from multiner.pipeline.core.errors import NerError
 
@@ -22,10 +21,6 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 CHAMPION, CHALLENGER = "champion", "challenger"
-log = logging.getLogger(__name__)
-LOCK_SECONDS = 300  # a registration, which copies a model, holds its lock longest
-SILENT_SECONDS = 1  # of waiting, before it is worth a word
-POLL_SECONDS = 0.1
 _CREDENTIALS = re.compile(r"//[^/@\s]*@")
 SUFFIXED = ("smoke", "demo")  # profiles whose models must never be taken for, or compared with, real ones
 
@@ -49,53 +44,6 @@ def model_name(workspace: Workspace, language: str) -> str:
     """The registered model, and the experiment, of a language: ``ner-en``, or ``ner-en-smoke`` for a trial profile."""
     suffix = f"-{workspace.profile}" if workspace.profile in SUFFIXED else ""
     return f"ner-{language}{suffix}"
-
-
-@contextmanager
-def exclusive(path: Path, seconds: float = LOCK_SECONDS) -> Iterator[None]:
-    """Hold the lock file ``path``; the system frees it when its holder dies.
-
-    Waits up to ``seconds`` for another who holds it, and says so in the log (of a command: on the terminal).
-
-    Raises:
-        NerError: it is still held then.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a+") as file:
-        start, told = time.monotonic(), False
-        while not _locked(file):
-            waited = time.monotonic() - start
-            if waited >= seconds:
-                raise NerError(
-                    f"{_holder_of(file)} still holds this lock after {seconds:g} seconds",
-                    where=str(path),
-                    remedy="Wait until it is done, or end it; then try again. Nothing was changed.",
-                    transient=True,
-                )
-            if waited >= min(SILENT_SECONDS, seconds) and not told:
-                log.warning("waiting for %s, which holds %s, up to %g seconds", _holder_of(file), path, seconds)
-                told = True
-            time.sleep(POLL_SECONDS)
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
-        yield
-
-
-def _locked(file: IO[str]) -> bool:
-    """Whether the lock could be had, at once."""
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
-def _holder_of(file: IO[str]) -> str:
-    """Who wrote itself into a lock file."""
-    file.seek(0)
-    number = file.read().strip()
-    return f"process {number}" if number else "another process"
 
 
 def local_path(uri: str) -> Path | None:
@@ -125,7 +73,7 @@ def open_store(workspace: Workspace) -> MlflowClient:
     with _environment_kept("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"):
         mlflow.set_tracking_uri(uri)
         mlflow.set_registry_uri(uri)
-    with exclusive(workspace.paths.mlruns / ".store.lock"):
+    with locks.hold(workspace.paths.mlruns / ".store.lock", locks.REGISTRY):
         client = _client(uri)
         if own:
             _use_write_ahead_log(database(workspace))
@@ -222,7 +170,7 @@ def _follow_move(workspace: Workspace) -> None:
 def open_experiment(client: MlflowClient, workspace: Workspace, language: str) -> str:
     """The id of the language's experiment, made with an explicit place for its artifacts where it is new."""
     name = model_name(workspace, language)
-    with exclusive(workspace.paths.mlruns / ".store.lock"):
+    with locks.hold(workspace.paths.mlruns / ".store.lock", locks.REGISTRY):
         if experiment := client.get_experiment_by_name(name):
             if experiment.lifecycle_stage == "deleted":
                 client.restore_experiment(experiment.experiment_id)

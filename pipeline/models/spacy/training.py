@@ -9,11 +9,11 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from multiner.pipeline.config.settings import Workspace
+from multiner.pipeline.core import locks
 from multiner.pipeline.core.document import Document
 from multiner.pipeline.core.files import replace_folder, write_json
 from multiner.pipeline.core.iob2 import bio_labels
 from multiner.pipeline.core.progress import bar
-from multiner.pipeline.core.single_writer import only_one
 from multiner.pipeline.models.pretrained.installation import install
 from multiner.pipeline.models.training_documents import read_training
 
@@ -188,7 +188,7 @@ def train_leg(
         name: of the lock, which one training holds at a time.
     """
     types = workspace.language(language)["types"]
-    with only_one(workspace.paths.checkpoints(language, name).with_suffix(".lock")):
+    with locks.hold(workspace.paths.checkpoints(language, name).with_suffix(".lock"), locks.TRAINING):
         fit(
             train,
             dev,

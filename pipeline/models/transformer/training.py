@@ -16,13 +16,13 @@ from typing import Any
 import torch
 
 from multiner.pipeline.config.settings import Workspace
+from multiner.pipeline.core import locks
 from multiner.pipeline.core.decoding import decode_spans, span_f1
 from multiner.pipeline.core.document import Document, documents_hash
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.core.files import replace_folder, write_json
 from multiner.pipeline.core.iob2 import bio_labels
 from multiner.pipeline.core.progress import bar
-from multiner.pipeline.core.single_writer import only_one
 from multiner.pipeline.models.base import SETTINGS, code_hash
 from multiner.pipeline.models.training_documents import read_training
 from multiner.pipeline.models.transformer.checkpoint import Checkpoints, Progress
@@ -72,7 +72,7 @@ def train_leg(
     ]
     fingerprint = sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
     parent = workspace.paths.checkpoints(language, name)
-    with only_one(parent.with_suffix(".lock")):
+    with locks.hold(parent.with_suffix(".lock"), locks.TRAINING):
         checkpoints = Checkpoints(parent, fingerprint)
         fit(train, dev, types, encoder=encoder, options=options, seed=seed, checkpoints=checkpoints, folder=folder,
             title=f"{name} {language}")  # fmt: skip

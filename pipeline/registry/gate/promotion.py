@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from multiner.pipeline.config.settings import Workspace
+from multiner.pipeline.core import locks
 from multiner.pipeline.core.document import Document
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.core.files import sha256_of
@@ -32,7 +33,6 @@ from multiner.pipeline.registry.registration import alias_version
 from multiner.pipeline.registry.store import (
     CHALLENGER,
     CHAMPION,
-    exclusive,
     model_name,
     open_store,
 )
@@ -43,7 +43,6 @@ if TYPE_CHECKING:
 PASSED, REASONS, KEY, F1 = "gate.passed", "gate.reasons", "gate.key", "gate.f1"
 TAG_LENGTH = 5000
 ATTEMPTS = 3
-GATE_SECONDS = 7200  # that a second call waits for the gate, which itself takes minutes
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,15 +90,15 @@ def promote(workspace: Workspace, language: str) -> Promotion:
     """
     workspace.language(language)  # refuses an unknown one
     name, mlruns = model_name(workspace, language), workspace.paths.mlruns
-    with exclusive(mlruns / f".{name}.gate.lock", GATE_SECONDS):  # one gate at a time, which nothing else waits for
+    with locks.hold(mlruns / f".{name}.gate.lock", locks.GATE):  # one gate at a time, which nothing else waits for
         for _ in range(ATTEMPTS):
-            with exclusive(mlruns / f".{name}.lock"):
+            with locks.hold(mlruns / f".{name}.lock", locks.REGISTRY):
                 client = open_store(workspace)
                 trial = look(client, workspace, language, name)
             if isinstance(trial, Promotion):
                 return trial
             verdict = trial.verdict or judged(client, workspace, language, name, trial)
-            with exclusive(mlruns / f".{name}.lock"):
+            with locks.hold(mlruns / f".{name}.lock", locks.REGISTRY):
                 if done := settle(client, name, trial, verdict):
                     return done
     raise NerError(
