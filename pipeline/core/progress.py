@@ -1,4 +1,4 @@
-"""Progress bars that suit a terminal (redrawn) and a log file (a line now and then)."""
+"""Progress bars for a terminal (redrawn) and for a log file (a line every 15 seconds)."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ def bar(total: int, description: str, *, initial: int = 0, unit: str = "it") -> 
 
     Args:
         total: number of steps.
-        description: what is being done.
-        initial: steps already done (a resumed job).
+        description: name of the job.
+        initial: number of steps that a resumed job has behind it.
         unit: name of a step.
     """
     terminal = sys.stderr.isatty()

@@ -12,9 +12,9 @@ from multiner.pipeline.core.document import Document, Sentence, Span
 from multiner.pipeline.core.iob2 import OUTSIDE
 from multiner.pipeline.core.span_differences import (
     KINDS,
-    Case,
+    SentenceErrors,
     count_kinds,
-    worst,
+    worst_sentences,
     wrong_spans,
 )
 from multiner.pipeline.evaluation.plots import shares
@@ -73,18 +73,18 @@ def pieces(document: Document, sentence: Sentence, spans: Iterable[Span], wrong:
     return cut
 
 
-def _sentence_view(part: Predicted, case: Case) -> dict[str, Any]:
-    document = part.documents[case.document]
-    sentence = document.sentences[case.sentence]
-    missed = {error.gold: error.kind for errors in case.mistakes.values() for error in errors if error.gold}
+def _sentence_view(part: Predicted, row: SentenceErrors) -> dict[str, Any]:
+    document = part.documents[row.document]
+    sentence = document.sentences[row.sentence]
+    missed = {error.gold: error.kind for errors in row.errors.values() for error in errors if error.gold}
     rows = [("gold", pieces(document, sentence, document.spans, missed))]
     for name, by_document in part.systems.items():
-        spans = by_document[case.document]
+        spans = by_document[row.document]
         rows.append((name, pieces(document, sentence, spans, wrong_spans(document.spans, spans))))
     tags = sorted(
         {
             f"{name}/{error.kind}/{type_}"
-            for name, errors in case.mistakes.items()
+            for name, errors in row.errors.items()
             for error in errors
             for type_ in error.types
         }
@@ -93,7 +93,7 @@ def _sentence_view(part: Predicted, case: Case) -> dict[str, Any]:
         "document": document.id,
         "where": f"{document.source}:{sentence.line}" if document.source and sentence.line else document.source,
         "rows": rows,
-        "errors": {name: [error.kind for error in errors] for name, errors in case.mistakes.items()},
+        "errors": {name: [error.kind for error in errors] for name, errors in row.errors.items()},
         "tags": "|".join(tags),
     }
 
@@ -116,7 +116,7 @@ def section(part: Predicted, scores: Mapping[str, Any], types: Sequence[str], li
             for row in range(len(names))
         ]
     leading = ENSEMBLE if ENSEMBLE in part.systems else next(iter(part.systems))
-    cases = worst(part.documents, part.systems, leading, limit)
+    rows = worst_sentences(part.documents, part.systems, leading, limit)
     return {
         "corpus": part.corpus,
         "split": part.split,
@@ -127,7 +127,7 @@ def section(part: Predicted, scores: Mapping[str, Any], types: Sequence[str], li
         "own_terms": [pair for pair in OWN_TERMS.items() if all(pair[0] in row for row in scores.values())],
         "kinds": {name: count_kinds(part.documents, spans) for name, spans in part.systems.items()},
         "confusions": confusions,
-        "sentences": [_sentence_view(part, case) for case in cases],
+        "sentences": [_sentence_view(part, row) for row in rows],
     }
 
 

@@ -148,7 +148,7 @@ def test_what_cannot_be_is_named(
     with pytest.raises(NerError, match="does not load"):
         load_leg("transformer", broken)
     monkeypatch.setenv(THREADS, "many")
-    with pytest.raises(NerError, match="no number of threads"):
+    with pytest.raises(NerError, match="not a number of threads"):
         thread_count()
 
 
