@@ -1,4 +1,4 @@
-"""Addresses in environment variables, checked where they are read, not where something fails for them later."""
+"""Addresses in environment variables, checked when they are read."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from multiner.pipeline.core.errors import NerError
 
 
 def address(name: str) -> str | None:
-    """The HTTP address in an environment variable, without a slash at its end; None where it is empty.
+    """The HTTP address in an environment variable, without a final slash; None where it is empty.
 
     Raises:
-        NerError: it is no address, or holds credentials, which would be shown with it.
+        NerError: it is not an address, or holds credentials, which messages would show.
     """
-    given = os.environ.get(name, "").strip().rstrip("/")
-    if not given:
+    value = os.environ.get(name, "").strip().rstrip("/")
+    if not value:
         return None
     try:
-        parts = urlsplit(given)
-        right = parts.scheme in ("http", "https") and parts.hostname and (parts.port is None or parts.port > 0)
+        parts = urlsplit(value)
+        valid = parts.scheme in ("http", "https") and parts.hostname and (parts.port is None or parts.port > 0)
     except ValueError:
-        right, parts = False, None
-    if not right or parts.username is not None or parts.query or parts.fragment:
+        valid, parts = False, None
+    if not valid or parts.username is not None or parts.query or parts.fragment:
         raise NerError(f"{name} is not an address such as http://host:8080, without credentials", where=name)
-    return given
+    return value

@@ -22,7 +22,7 @@ from multiner.pipeline.config.settings import (
     load_params,
     overlay,
 )
-from multiner.pipeline.config.yaml_source import read_source
+from multiner.pipeline.config.yaml_file import read_yaml_file
 from multiner.pipeline.core.document import (
     Span,
     from_words,
@@ -96,7 +96,7 @@ def test_every_profile_has_the_keys_that_the_graph_tracks(root: Path) -> None:
     wanted = {key for *_, keys in tracked(root) for key in keys}
     assert {"transformer", "languages.en.transformer", "languages.ru.spacy"} <= wanted
     for path in [root / "params.yaml", *sorted((root / "params").glob("*.yaml"))]:
-        lines = read_source(path).lines
+        lines = read_yaml_file(path).lines
         assert not {key for key in wanted if tuple(key.split(".")) not in lines}, path.name
 
 
