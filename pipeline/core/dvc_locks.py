@@ -2,7 +2,7 @@
 
 DVC keeps these notes in ``.dvc/tmp/rwlock`` by process id, and trusts a note as long as any process has that id. After
 a crash and a restart, above all of a container, where ids are small, an unrelated process may have it: DVC then
-refuses every stage that needs the path until that process ends. A file that was cut off is refused for ever.
+refuses every stage that needs the path until that process ends. DVC refuses a file that was cut off, too.
 
 Every machine can tell whether a DVC that we started (:mod:`.dvc_command`) runs; a DVC that a person started by hand
 can be checked only on its own machine.

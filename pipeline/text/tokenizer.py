@@ -88,7 +88,7 @@ def sentence_starts(text: str) -> list[int]:
 def _tokens(text: str, language: str) -> list[Token]:
     nlp, lock = _tokenizer(language)
     with lock:
-        with nlp.memory_zone():  # frees the words of the text: a server would collect them for ever
+        with nlp.memory_zone():  # frees the words of the text, which would fill the memory of a server
             tokens = [
                 Token(offset + token.idx, offset + token.idx + len(token))
                 for offset, piece in _pieces(text)
