@@ -8,14 +8,14 @@ REQUIRED = [
     "apache-airflow==3.3.2",
     "apache-airflow-providers-standard",
     "babel",  # names of territories and cities in both languages
+    "cachetools",
     "click>=8.1",
     "croniter",  # Airflow's reader of schedules
     "dvc>=3.67,<4",
     "fastapi",
     "filelock",
-    "httptools",
-    "filelock",
     "great-expectations>=1.24,<2",
+    "h11",  # by which uvicorn reads requests
     "httpx",
     "httpx-retries",
     "jinja2",
