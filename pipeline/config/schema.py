@@ -19,6 +19,7 @@ from multiner.pipeline.config.schema_kinds import (
     LanguageCode,
     LegName,
     Name,
+    Network,
     Percent,
     Points,
     Port,
@@ -180,6 +181,7 @@ class Serving(Section):
     host: Name
     port: Port
     hosts: list[Name]
+    trusted_proxies: list[Network]
     mlflow_port: Port
     airflow_port: Port
     docs_port: Port

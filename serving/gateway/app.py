@@ -131,7 +131,7 @@ async def serve(workspace: Workspace) -> None:
     remove_leftovers(state.slot_folders(workspace))
     config = workspace_config(workspace, state.new_token(workspace))
     allow_descriptors(config.connections)
-    server = make_server(create_app(config), config.connections)
+    server = make_server(create_app(config), config.connections, config.proxies)
     state.write_state(workspace, host, port)
     rotation = asyncio.create_task(keep_rotated(workspace.paths.run / "logs"))
     try:

@@ -39,7 +39,8 @@ class GatewayConfig:
     ``reconcile_seconds`` (0: at start alone), and its challengers are shadowed if ``shadow`` says how. Corrections go
     to ``review``; None: none are taken. ``workspace`` has the registry that facts are read from, and the Airflow that
     operators order at; None: there is neither. ``hosts`` are the names that the gateway answers to
-    (:func:`multiner.serving.http.request_guard.allowed_hosts`). ``connections`` may be open at once.
+    (:func:`multiner.serving.http.request_guard.allowed_hosts`). ``connections`` may be open at once. ``proxies`` are the addresses whose
+    forwarding headers are believed.
     """
 
     languages: Sequence[str]
@@ -57,6 +58,7 @@ class GatewayConfig:
     review: ReviewQueue | None = None
     hosts: frozenset[str] | None = None
     connections: int = CONNECTIONS
+    proxies: Sequence[str] = ()
 
     @property
     def offer(self) -> Offer:
@@ -116,4 +118,5 @@ def workspace_config(workspace: Workspace, token: str) -> GatewayConfig:
         else None,
         hosts=allowed_hosts(state.address(workspace)[0], settings["hosts"]),
         connections=settings["connections"],
+        proxies=settings["trusted_proxies"],
     )

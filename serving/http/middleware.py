@@ -9,6 +9,7 @@ import uuid
 from datetime import UTC, datetime
 from typing import Any
 
+from h11 import LocalProtocolError
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from multiner.pipeline.core.error_location import describe
@@ -57,6 +58,8 @@ class Surround:
         started = time.monotonic()
         try:
             await self.app(scope, receive, send_with_headers)
+        except LocalProtocolError:  # the rest of the request was no HTTP: the server has refused it and closes
+            status = 499
         except Exception:
             log.exception("unexpected error", extra={"fields": {"request_id": request_id}})
             if status:  # the answer has begun: nothing to be done but to break it off
