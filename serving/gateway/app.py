@@ -123,22 +123,24 @@ async def serve(workspace: Workspace) -> None:
     """Run the workspace's gateway until it is told to stop (SIGTERM, SIGINT); its slots end with it.
 
     Raises:
-        NerError: the address cannot be listened on, or the environment names no number of threads.
+        NerError: a gateway of the workspace runs already, the address cannot be listened on, or the environment names
+            no number of threads.
     """
     thread_count()
-    host, port = state.address(workspace)
-    listener = listen(host, port)
-    remove_leftovers(state.slot_folders(workspace))
-    config = workspace_config(workspace, state.new_token(workspace))
-    allow_descriptors(config.connections)
-    server = make_server(create_app(config), config.connections, config.proxies)
-    state.write_state(workspace, host, port)
-    rotation = asyncio.create_task(keep_rotated(workspace.paths.run / "logs"))
-    try:
-        await server.serve(sockets=[listener])
-    finally:
-        rotation.cancel()
-        state.clear_state(workspace)
+    with state.only_gateway(workspace):
+        host, port = state.address(workspace)
+        listener = listen(host, port)
+        remove_leftovers(state.slot_folders(workspace))
+        config = workspace_config(workspace, state.new_token(workspace))
+        allow_descriptors(config.connections)
+        server = make_server(create_app(config), config.connections, config.proxies)
+        state.write_state(workspace, host, port)
+        rotation = asyncio.create_task(keep_rotated(workspace.paths.run / "logs"))
+        try:
+            await server.serve(sockets=[listener])
+        finally:
+            rotation.cancel()
+            state.clear_state(workspace)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import os
 import secrets
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -15,7 +17,7 @@ from multiner.pipeline.config.settings import Workspace
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.core.files import read_json, write_json
 from multiner.serving.addresses import netloc
-from multiner.serving.backends.process_tree import is_running
+from multiner.serving.backends.process_tree import still_runs
 
 GATEWAY_PORT = "NER_GATEWAY_PORT=8001, or serving.port in params.yaml"  # what sets it
 
@@ -100,6 +102,30 @@ def cannot_listen(
     return NerError(f"cannot listen: {reason}", where=where, remedy=remedy)
 
 
+@contextlib.contextmanager
+def only_gateway(workspace: Workspace) -> Iterator[None]:
+    """Be the workspace's gateway: a second one would replace the token and state of the first.
+
+    The lock falls with this process; nobody takes it to look.
+
+    Raises:
+        NerError: a gateway of the workspace runs already.
+    """
+    path = workspace.paths.run / "gateway.lock"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            running = read_state(workspace)
+            raise NerError(
+                f"a gateway of this workspace runs already (process {running.pid if running else 'unknown'})",
+                where=running.url if running else str(path),
+                remedy="See `ner status`; `ner down` ends it.",
+            ) from None
+        yield
+
+
 def write_state(workspace: Workspace, host: str, port: int) -> GatewayState:
     """Say that this process is the workspace's gateway."""
     process = psutil.Process()
@@ -119,11 +145,9 @@ def read_state(workspace: Workspace) -> GatewayState | None:
     """The running gateway; None where there is none, whatever the file says."""
     try:
         state = GatewayState(**read_json(state_file(workspace)))
-        process = psutil.Process(state.pid)
-        alive = is_running(process) and abs(process.create_time() - state.created) < 2
-    except (OSError, ValueError, TypeError, psutil.Error):
+        return state if still_runs(state.pid, state.created) else None
+    except (OSError, ValueError, TypeError):
         return None
-    return state if alive else None
 
 
 def new_token(workspace: Workspace) -> str:

@@ -7,7 +7,6 @@ foreground that also follows a run of the pipeline; ``ner up`` starts it detache
 from __future__ import annotations
 
 import contextlib
-import os
 import sqlite3
 import subprocess
 import sys
@@ -23,7 +22,7 @@ from multiner.pipeline.config.settings import Workspace
 from multiner.pipeline.core.dvc_locks import release
 from multiner.pipeline.core.environment import quiet_environment
 from multiner.pipeline.core.errors import NerError
-from multiner.pipeline.core.files import write_atomically, write_json
+from multiner.pipeline.core.files import write_atomically
 from multiner.serving import logs
 from multiner.serving.airflow import environment as airflow_setup
 from multiner.serving.airflow.api import AirflowClient
@@ -40,7 +39,7 @@ from multiner.serving.system.components import (
     require_free,
     tail,
 )
-from multiner.serving.system.instance_lock import state_path
+from multiner.serving.system.instance_lock import write_system
 
 TRAINING_POOL = "training"
 START_SECONDS = 240  # on a loaded machine Airflow takes a while
@@ -119,16 +118,15 @@ class System:
         self._write_state("ready")
 
     def _write_state(self, phase: str) -> None:
-        value = {
-            "pid": os.getpid(),
-            "phase": phase,
-            "parts": self.parts,
-            "profile": self.workspace.profile,
-            "since": datetime.now(UTC).isoformat(timespec="seconds"),
-            "addresses": asdict(self.addresses),
-            "processes": {each.name: each.process.pid for each in self.components if each.process},
-        }
-        write_json(state_path(self.workspace), value)
+        write_system(
+            self.workspace,
+            phase=phase,
+            parts=self.parts,
+            profile=self.workspace.profile,
+            since=datetime.now(UTC).isoformat(timespec="seconds"),
+            addresses=asdict(self.addresses),
+            processes={each.name: each.process.pid for each in self.components if each.process},
+        )
 
     def _prepare(self) -> None:
         """Bring the databases of Airflow and MLflow up to date, side by side, where that is not done yet."""

@@ -14,7 +14,6 @@ from typing import Any
 import httpx
 import pytest
 
-from multiner import Client
 from multiner.pipeline.core.errors import NerError
 from multiner.serving.gateway import app as gateway_module
 from multiner.serving.http.connection_limit import RESERVE, allow_descriptors

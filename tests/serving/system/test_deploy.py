@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import socket
@@ -23,6 +24,7 @@ from multiner.pipeline.registry.store import model_name, open_store
 from multiner.serving.backends.server_process import free_port
 from multiner.serving.cli import commands
 from multiner.serving.gateway import state
+from multiner.serving.gateway.app import serve
 from multiner.serving.system import deployment as deploy
 
 MODEL_CODE = '''
@@ -127,6 +129,24 @@ def test_an_occupied_port_is_named(workspace: Workspace) -> None:
         with pytest.raises(NerError, match=str(workspace.params["serving"]["port"])) as raised:
             deploy.start_gateway(workspace)
     assert "NER_GATEWAY_PORT" in raised.value.remedy
+
+
+def test_a_second_gateway_leaves_the_first_its_token_and_state(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NER_GATEWAY_PORT", str(free_port()))
+    with state.only_gateway(workspace):
+        token, first = state.new_token(workspace), state.write_state(workspace, "127.0.0.1", 1)
+        try:
+            with pytest.raises(NerError, match=rf"runs already \(process {os.getpid()}\)") as raised:
+                asyncio.run(serve(workspace))
+            assert (state.token_file(workspace).read_text(), state.read_state(workspace)) == (token, first)
+        finally:
+            state.clear_state(workspace)  # or this process would be ended as the workspace's gateway
+    assert raised.value.where == "http://127.0.0.1:1"
+    assert "ner down" in raised.value.remedy
+    with state.only_gateway(workspace):
+        pass
 
 
 def test_a_stale_state_file_is_not_believed(workspace: Workspace) -> None:

@@ -115,10 +115,29 @@ def test_an_occupied_port_is_named_with_its_parameter(workspace: Workspace) -> N
 def test_one_supervisor_a_workspace(workspace: Workspace) -> None:
     assert supervising.read_system(workspace) is None
     with supervising.only_supervisor(workspace):
-        (workspace.paths.run / "system.json").write_text('{"pid": 42, "phase": "ready"}')
-        assert supervising.read_system(workspace) == {"pid": 42, "phase": "ready"}
-        with pytest.raises(NerError, match=r"running already \(process 42\)"), supervising.only_supervisor(workspace):
+        supervising.write_system(workspace, phase="ready")
+        assert supervising.read_system(workspace)["phase"] == "ready"
+        refusal = rf"running already \(process {os.getpid()}\)"
+        with pytest.raises(NerError, match=refusal), supervising.only_supervisor(workspace):
             pass
+    assert supervising.read_system(workspace) is None
+
+
+def test_who_looks_for_a_supervisor_keeps_none_from_starting(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(supervising.fcntl, "flock", lambda *_: pytest.fail("a look takes the lock"))
+        assert supervising.read_system(workspace) is None
+    assert not workspace.paths.run.exists(), "a look leaves nothing"
+
+
+@pytest.mark.parametrize(
+    "left", ["", "[]", "{}", '{"pid": 1, "created": 5, "phase": "ready"}', '{"pid": "x", "created": 1}']
+)
+def test_what_a_killed_supervisor_left_is_not_believed(workspace: Workspace, left: str) -> None:
+    supervising.state_path(workspace).parent.mkdir()
+    supervising.state_path(workspace).write_text(left)
     assert supervising.read_system(workspace) is None
 
 
