@@ -35,15 +35,15 @@ def start(client: AirflowClient, dag: str, run: str, note: str) -> DagRun:
         Problem: 409, it runs already, is paused or unknown.
         NerError, httpx.HTTPError: Airflow refuses, or does not answer.
     """
-    paused = client.dags()
-    if dag not in paused:
+    paused = client.is_paused(dag)
+    if paused is None:
         raise Problem(409, "no-dag", "Airflow does not know the DAG", f"There is no DAG {dag}. See `ner status`.")
-    if paused[dag]:
+    if paused:
         raise Problem(
             409, "paused", "The DAG is paused", f"Unpause {dag} on Airflow's page first: {client.public_url}."
         )
-    if found := next((active for of, active in client.active_runs() if of == dag), None):
-        raise conflict(f"{dag} runs in Airflow already (run {found}).")
+    if active := client.active_runs(dag):
+        raise conflict(f"{dag} runs in Airflow already (run {active[0][1]}).")
     return DagRun(dag=dag, run=client.trigger(dag, run, note), url=address_of(client, dag, run))
 
 
