@@ -1,7 +1,7 @@
 """Pages as HTML. Each extends ``base.html``, which brings the header with the live models, the navigation, the footer.
 
 A further page is an entry in :data:`PAGES`, a template with the blocks ``title``, ``head`` (its own style sheets and
-scripts) and ``main``, and a route that answers :func:`render_page`.
+scripts), ``main`` and ``footer``, and a route that answers :func:`render_page`.
 """
 
 from __future__ import annotations
