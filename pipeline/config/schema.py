@@ -184,7 +184,6 @@ class Serving(Section):
     trusted_proxies: list[Network]
     mlflow_port: Port
     airflow_port: Port
-    docs_port: Port
     max_texts: Count
     max_characters: Count
     timeout_seconds: Positive
@@ -200,7 +199,7 @@ class Serving(Section):
 
     @model_validator(mode="after")
     def _ports_differ(self) -> Serving:
-        ports = [self.port, self.mlflow_port, self.airflow_port, self.docs_port]
+        ports = [self.port, self.mlflow_port, self.airflow_port]
         if doubled := [port for port in ports if ports.count(port) > 1]:
             raise ValueError(f"port {doubled[0]} is given to two parts")
         return self

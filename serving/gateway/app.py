@@ -39,6 +39,7 @@ from multiner.serving.operator.facts_reader import FactsReader
 from multiner.serving.operator.routes import desk_router
 from multiner.serving.page.models import add_models_page
 from multiner.serving.page.parallel import add_parallel
+from multiner.serving.page.reports import add_reports
 from multiner.serving.routing.inference_service import Switchboard
 
 STALL_SECONDS = 60  # for a caller that takes nothing of its answer
@@ -87,6 +88,7 @@ def create_app(config: GatewayConfig) -> FastAPI:
     page.add_page(app, board)
     add_parallel(app, board)
     add_models_page(app, board, facts=facts, desk=desk, guard=guard)
+    add_reports(app, board, guard)
     for router in (
         routes.callers(board),
         parallel_router(board),

@@ -52,7 +52,9 @@ class Surround:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message = message | {"headers": [*message.get("headers", []), *extra]}
+                own = list(message.get("headers", []))
+                names = {name for name, _ in own}  # a route's own policy stands
+                message = message | {"headers": [*own, *(each for each in extra if each[0] not in names)]}
             await send(message)
 
         started = time.monotonic()

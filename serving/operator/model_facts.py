@@ -75,14 +75,14 @@ def links(
     version: VersionRecord | None = None,
     run: RunRecord | None = None,
 ) -> dict[str, str]:
-    """Where MLflow, Airflow and the reports show more, on the server's machine."""
+    """Where MLflow and Airflow show more, on the server's machine, and the gateway itself: paths without a host."""
     at, airflow = Addresses.of(workspace), public_url(workspace)
     found = {
         "model": f"{at.mlflow}/#/models/{name}",
         "retraining": f"{airflow}/dags/retrain_{language}",
         "promotion": f"{airflow}/dags/promote_{language}",
-        "validation": f"{at.docs}/{language}/validation/",
-        "report": f"{at.docs}/{language}/report/",
+        "validation": f"/reports/{language}/validation/",
+        "report": f"/reports/{language}/report/",
     }
     if version and run:
         found["version"] = f"{at.mlflow}/#/models/{name}/versions/{version.version}"

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from multiner.serving.routing.inference_service import Switchboard
 
 HERE = Path(__file__).resolve().parent
-PAGES = {"/": "Text", "/parallel": "Parallel", "/models": "Models"}  # path: its name in the navigation
+# path: its name in the navigation
+PAGES = {"/": "Text", "/parallel": "Parallel", "/models": "Models", "/reports": "Reports"}
 TEMPLATES = Environment(
     loader=FileSystemLoader(HERE / "templates"),
     autoescape=True,

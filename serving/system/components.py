@@ -19,7 +19,7 @@ from multiner.serving.gateway import state
 from multiner.serving.logs import open_log
 from multiner.serving.system.leftover_processes import MARK, tied
 
-PARTS = ("airflow", "mlflow", "docs", "serving")
+PARTS = ("airflow", "mlflow", "serving")
 RESTARTS = 5  # within RESTART_WINDOW; a part that dies more often is given up
 RESTART_WINDOW = 300.0
 MLFLOW_HOSTS = ("localhost", "127.0.0.1", "::1")  # that MLflow answers to unless told of another
@@ -32,7 +32,6 @@ class Addresses:
     host: str
     airflow_port: int
     mlflow_port: int
-    docs_port: int
     gateway_port: int
 
     @classmethod
@@ -44,7 +43,7 @@ class Addresses:
         """
         knobs = workspace.params["serving"]
         host, port = state.address(workspace)
-        return cls(host, knobs["airflow_port"], knobs["mlflow_port"], knobs["docs_port"], port)
+        return cls(host, knobs["airflow_port"], knobs["mlflow_port"], port)
 
     def _url(self, port: int) -> str:
         return f"http://{netloc(self.host, port)}"
@@ -60,9 +59,9 @@ class Addresses:
         return self._url(self.mlflow_port)
 
     @property
-    def docs(self) -> str:
-        """Address of the Data Docs and reports."""
-        return self._url(self.docs_port)
+    def reports(self) -> str:
+        """Address of the Data Docs and reports, which the gateway shows."""
+        return f"{self.gateway}/reports"
 
     @property
     def gateway(self) -> str:
@@ -74,7 +73,6 @@ class Addresses:
         return {
             "airflow": ("serving.airflow_port", self.airflow_port),
             "mlflow": ("serving.mlflow_port", self.mlflow_port),
-            "docs": ("serving.docs_port", self.docs_port),
             "serving": ("serving.port", self.gateway_port),
         }[part]
 
@@ -202,5 +200,5 @@ def airflow_environment(workspace: Workspace, addresses: Addresses) -> dict[str,
         host=addresses.host,
         airflow_port=addresses.airflow_port,
         mlflow_url=addresses.mlflow,
-        docs_url=addresses.docs,
+        docs_url=addresses.reports,
     ) | {MARK: str(workspace.root)}

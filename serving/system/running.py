@@ -139,7 +139,7 @@ def addresses_text(workspace: Workspace, addresses: Addresses) -> str:
             f"Airflow     {addresses.airflow}   login {airflow_setup.USER}, password {password}",
             f"MLflow      {addresses.mlflow}",
             f"Page, API   {addresses.gateway}",
-            f"Data Docs   {addresses.docs}",
+            f"Reports     {addresses.reports}",
             f"Try         {shlex.join(curl)}",
         ]
     )

@@ -18,8 +18,8 @@ from multiner.serving.system.instance_lock import read_system
 def parts(workspace: Workspace) -> list[dict[str, Any]]:
     """Each part of the system, with its address and whether something answers there."""
     addresses = Addresses.of(workspace)
-    urls = (addresses.airflow, addresses.mlflow, addresses.docs, addresses.gateway)
-    ports = (addresses.airflow_port, addresses.mlflow_port, addresses.docs_port, addresses.gateway_port)
+    urls = (addresses.airflow, addresses.mlflow, addresses.gateway)
+    ports = (addresses.airflow_port, addresses.mlflow_port, addresses.gateway_port)
     return [
         {"part": part, "address": url, "answers": listening(addresses.host, port)}
         for part, url, port in zip(PARTS, urls, ports, strict=True)

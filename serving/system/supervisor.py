@@ -10,13 +10,12 @@ import contextlib
 import sqlite3
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
-from typing import IO, Any
+from typing import IO
 
 from multiner.pipeline.config.settings import Workspace
 from multiner.pipeline.core.dvc_locks import release
@@ -68,7 +67,6 @@ class System:
         self.say = say
         self.components: list[Component] = []
         self.airflow: AirflowClient | None = None
-        self._docs: Any = None
         self._deploying: subprocess.Popen[bytes] | None = None
         self._next_look = self._next_rotation = 0.0
         self._gateway_seen = False
@@ -107,8 +105,6 @@ class System:
         for component in self.components:
             if not (late and component.name == "airflow scheduler"):
                 component.start()
-        if "docs" in self.parts:
-            self._serve_docs()
         if "airflow" in self.parts:
             self._await_airflow(late)
         if "serving" in self.parts:
@@ -197,12 +193,6 @@ class System:
             file, trace = next(iter(errors.items()))
             raise NerError(f"the DAG file cannot be read\n{trace.strip()}", where=file)
 
-    def _serve_docs(self) -> None:
-        from multiner.serving.system.reports_server import make_server
-
-        self._docs = make_server(self.workspace, self.addresses.host, self.addresses.docs_port)
-        threading.Thread(target=self._docs.serve_forever, daemon=True, name="docs").start()
-
     def reconcile(self) -> None:
         """Start bringing the gateway to the registry's champions, in the background; again only when that is done."""
         if self._deploying is None or self._deploying.poll() is not None:
@@ -254,9 +244,6 @@ class System:
     def _end(self) -> None:
         if self.airflow:
             self.airflow.close()
-        if self._docs is not None:
-            self._docs.shutdown()
-            self._docs.server_close()
         if "serving" in self.parts:
             deploy.stop(self.workspace)
         family.end_all(self.workspace.root)

@@ -68,7 +68,7 @@ REASON = "no worse: +0.40 points on the <gate> half"
 def make_workspace(folder: Path, root: Path) -> Workspace:
     """A workspace with nothing in it; nothing listens on its ports."""
     made = Workspace(folder, load_params(root, "cpu"))
-    ports = dict.fromkeys(("airflow_port", "mlflow_port", "docs_port"), 1)
+    ports = dict.fromkeys(("airflow_port", "mlflow_port"), 1)
     return replace(made, params=overlay(made.params, {"serving": ports}))
 
 

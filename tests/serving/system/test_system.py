@@ -5,7 +5,6 @@ import os
 import stat
 import subprocess
 import sys
-import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -39,7 +38,6 @@ from multiner.serving.system import (
     supervisor as system,
 )
 from multiner.serving.system.components import Addresses, Component, require_free
-from multiner.serving.system.reports_server import make_server, target
 
 PARAMS = "# kept\n" + (Path(__file__).parents[3] / "params.yaml").read_text(encoding="utf-8")
 
@@ -201,34 +199,6 @@ def test_a_part_is_started_again_but_not_for_ever(tmp_path: Path) -> None:
     assert revived == 5
 
 
-def test_reports_are_served_and_nothing_else(workspace: Workspace) -> None:
-    out = workspace.root / "data" / "out"
-    docs = out / "cpu" / "en" / "validation" / "docs"
-    docs.mkdir(parents=True)
-    (docs / "index.html").write_text("<h1>Docs</h1>")
-    (out / "cpu" / "en" / "documents").mkdir()
-    (out / "cpu" / "en" / "documents" / "train.jsonl").write_text("secret")
-    (out / "cpu" / "en" / "validation" / "link").symlink_to(out / "cpu" / "en" / "documents")
-    server = make_server(workspace, "127.0.0.1", 0)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    with httpx.Client(base_url=f"http://127.0.0.1:{server.server_port}", follow_redirects=True) as client:
-        assert client.get("/en/validation/").text == "<h1>Docs</h1>"
-        assert client.get("/cpu/en/validation/docs/index.html").status_code == 200
-        assert "ru: validation" in client.get("/").text
-        for path in (
-            *("/cpu/en/documents/train.jsonl", "/cpu/en/validation/link/train.jsonl", "/cpu/en/", "/ru/report/"),
-            *("/cpu/en/validation/..%2fdocuments/train.jsonl", "/cpu/en/validation/%2e%2e/documents/train.jsonl"),
-        ):
-            assert client.get(path).status_code == 404, path
-    server.shutdown()
-    server.server_close()
-
-
-def test_targets_without_a_profile_lead_to_the_one_in_force(tmp_path: Path) -> None:
-    assert target("/ru/report", tmp_path, "smoke", ["en", "ru"]) == "/smoke/ru/report/"
-    assert target("/ru/report/a/b.html", tmp_path, "smoke", ["en", "ru"]) == "/smoke/ru/report/a/b.html"
-
-
 class FakeAirflow:
     """Answers the follower as Airflow does, out of a script."""
 
@@ -336,12 +306,12 @@ def test_stopping_is_turned_into_an_exit_code() -> None:
 
 
 def test_status_of_an_empty_workspace(workspace: Workspace, capsys: pytest.CaptureFixture[str]) -> None:
-    for name in ("port", "mlflow_port", "airflow_port", "docs_port"):
+    for name in ("port", "mlflow_port", "airflow_port"):
         workspace.params["serving"][name] = free_port()
     overview.show(workspace, as_json=True)
     told = json.loads(capsys.readouterr().out)
     assert told["system"] is None
-    assert [part["answers"] for part in told["parts"]] == [False] * 4
+    assert [part["answers"] for part in told["parts"]] == [False] * 3
     assert [(model["language"], model["champion"], model["live"]) for model in told["models"]] == [
         ("en", None, None),
         ("ru", None, None),
