@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from multiner.pipeline.config.addresses import address
 from multiner.pipeline.config.settings import Workspace
+from multiner.serving.addresses import http_address
 from multiner.serving.system.components import PARTS
 
 LANGUAGE = click.option("--language", "-l", default=None, help="Language code; by default all.")
@@ -86,7 +86,7 @@ def deploy(language: str | None, if_any: bool, watch: bool) -> None:
     if language:
         workspace.language(language)  # refuses an unknown one
     languages = [language] if language else None
-    if gateway := address("NER_GATEWAY_URL"):
+    if gateway := http_address("NER_GATEWAY_URL"):
         remote.await_live(workspace, gateway, languages, if_running=watch)
     else:
         deploy.deploy(
@@ -111,7 +111,7 @@ def rollback(language: str, version: str | None, reason: str | None) -> None:
 
     workspace = Workspace.load()
     workspace.language(language)  # refuses an unknown one
-    gateway = address("NER_GATEWAY_URL")  # refused, if at all, before anything has changed
+    gateway = http_address("NER_GATEWAY_URL")  # refused, if at all, before anything has changed
     target = registry.rollback(workspace, language, version, reason=reason)
     click.echo(f"{language}: version {target} is champion again")
     if gateway:

@@ -18,7 +18,7 @@ from starlette.requests import ClientDisconnect
 from multiner.pipeline.config.settings import Workspace
 from multiner.pipeline.core.environment import thread_count
 from multiner.pipeline.core.errors import NerError
-from multiner.serving import page
+from multiner.serving import addresses, page
 from multiner.serving.addresses import address_family
 from multiner.serving.backends.work_folders import remove_leftovers
 from multiner.serving.gateway import schemas, state
@@ -117,7 +117,7 @@ def listen(host: str, port: int) -> socket.socket:
         listener.listen(BACKLOG)
     except (OSError, UnicodeError) as error:
         listener.close()
-        raise state.cannot_listen(error, host, port) from None
+        raise addresses.cannot_listen(error, host, port) from None
     return listener
 
 
@@ -130,7 +130,7 @@ async def serve(workspace: Workspace) -> None:
     """
     thread_count()
     with state.only_gateway(workspace):
-        host, port = state.address(workspace)
+        host, port = addresses.gateway_address(workspace)
         listener = listen(host, port)
         remove_leftovers(state.slot_folders(workspace))
         config = workspace_config(workspace, state.new_token(workspace))

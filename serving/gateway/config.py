@@ -8,6 +8,7 @@ from functools import partial
 
 from multiner.pipeline.config.settings import Workspace
 from multiner.pipeline.corpora.review_queue import ReviewQueue
+from multiner.serving import addresses
 from multiner.serving.backends.model_server import ServedModel, Slot
 from multiner.serving.gateway import state
 from multiner.serving.http.connection_limit import CONNECTIONS
@@ -72,7 +73,7 @@ def workspace_config(workspace: Workspace, token: str) -> GatewayConfig:
     from multiner.pipeline import registry
 
     settings = workspace.params["serving"]
-    host, _ = state.address(workspace)
+    host, _ = addresses.gateway_address(workspace)
     uri = registry.tracking_uri(workspace)
 
     def resolve(language: str, version: str | None) -> ServedModel | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import fcntl
 import os
 import secrets
@@ -18,8 +17,6 @@ from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.core.files import read_json, write_json
 from multiner.serving.addresses import netloc
 from multiner.serving.backends.process_tree import still_runs
-
-GATEWAY_PORT = "NER_GATEWAY_PORT=8001, or serving.port in params.yaml"  # what sets it
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,49 +54,6 @@ def log_file(workspace: Workspace, name: str = "gateway") -> Path:
 def slot_folders(workspace: Workspace) -> Path:
     """Where slots have their folders."""
     return workspace.paths.run / "slots"
-
-
-def address(workspace: Workspace) -> tuple[str, int]:
-    """Host and port to listen on: ``NER_BIND`` and ``NER_GATEWAY_PORT`` before ``serving.host`` and ``serving.port``.
-
-    The host is without the brackets that an IPv6 address has in URLs.
-
-    Raises:
-        NerError: no such port.
-    """
-    settings = workspace.params["serving"]
-    named = os.environ.get("NER_GATEWAY_PORT")
-    try:
-        port = int(named or settings["port"])
-        if not 0 < port < 65536:
-            raise ValueError
-    except (TypeError, ValueError):
-        where = "NER_GATEWAY_PORT" if named else "params.yaml: serving.port"
-        raise NerError(f"no port: {named or settings['port']!r}", where=where, remedy="Give 1 to 65535.") from None
-    return (os.environ.get("NER_BIND") or settings["host"]).strip("[]"), port
-
-
-def cannot_listen(
-    error: OSError | UnicodeError, host: str, port: int, *, part: str = "serving", setting: str = GATEWAY_PORT
-) -> NerError:
-    """The error of an address that cannot be listened on: occupied, not this machine's, or not ours to take.
-
-    Args:
-        error: what binding to it raised.
-        host, port: the address.
-        part: what was to listen there.
-        setting: what sets its port.
-    """
-    code, where = getattr(error, "errno", None), f"{host}:{port}"
-    if code == errno.EADDRINUSE:
-        message = f"port {port}, meant for {part}, is in use by another program"
-        return NerError(message, where=where, remedy=f"End that program, or set another port: {setting}.")
-    if code in (errno.EACCES, errno.EPERM):
-        remedy = f"Choose a port from 1024 upwards: {setting}."
-    else:
-        remedy = "Give an address of this machine, such as 127.0.0.1: NER_BIND, or serving.host in params.yaml."
-    reason = getattr(error, "strerror", None) or "no such address"
-    return NerError(f"cannot listen: {reason}", where=where, remedy=remedy)
 
 
 @contextlib.contextmanager

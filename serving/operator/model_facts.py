@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from multiner.serving.addresses import Addresses
 from multiner.serving.airflow.access import public_url
 from multiner.serving.operator.model_schemas import (
     BehaviourFacts,
@@ -24,7 +25,6 @@ from multiner.serving.operator.model_schemas import (
     Threshold,
     VersionFacts,
 )
-from multiner.serving.system.components import Addresses
 
 if TYPE_CHECKING:
     from multiner.pipeline.config.settings import Workspace

@@ -18,6 +18,7 @@ import multiner
 from multiner.pipeline.config.settings import Workspace
 from multiner.pipeline.core.environment import quiet_environment
 from multiner.pipeline.core.errors import NerError
+from multiner.serving import addresses
 from multiner.serving.addresses import try_to_bind
 from multiner.serving.backends.process_tree import family_of, is_running
 from multiner.serving.gateway import state
@@ -145,11 +146,11 @@ def start_gateway(workspace: Workspace, announce: Callable[[str], None] = print)
     Raises:
         NerError: the port is occupied, or the gateway ends at once.
     """
-    host, port = state.address(workspace)
+    host, port = addresses.gateway_address(workspace)
     try:
         try_to_bind(host, port)
     except (OSError, UnicodeError) as error:  # a name that no domain can have is a UnicodeError
-        raise state.cannot_listen(error, host, port) from None
+        raise addresses.cannot_listen(error, host, port) from None
     log = state.log_file(workspace)
     announce(f"starting the gateway on port {port} (log: {log.relative_to(workspace.root)})")
     code = Path(multiner.__file__).parents[1]

@@ -19,11 +19,12 @@ from multiner.pipeline.config.settings import Workspace
 from multiner.pipeline.core.environment import quiet_environment
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.core.files import write_atomically
+from multiner.serving.addresses import Addresses
 from multiner.serving.airflow import environment as airflow_setup
 from multiner.serving.airflow.run_tracker import Follower, TaskView
 from multiner.serving.logs import open_log
 from multiner.serving.system import leftover_processes as family
-from multiner.serving.system.components import Addresses, tail
+from multiner.serving.system.components import tail
 from multiner.serving.system.instance_lock import (
     Stopped,
     only_supervisor,

@@ -11,7 +11,8 @@ from rich.table import Table
 from multiner.pipeline.config.settings import Workspace
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.registry.store import made
-from multiner.serving.system.components import PARTS, Addresses, listening
+from multiner.serving.addresses import Addresses, listening
+from multiner.serving.system.components import PARTS
 from multiner.serving.system.instance_lock import read_system
 
 

@@ -23,21 +23,13 @@ from multiner.pipeline.core.environment import quiet_environment
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.core.files import write_atomically
 from multiner.serving import logs
+from multiner.serving.addresses import Addresses, listening, require_free
 from multiner.serving.airflow import environment as airflow_setup
 from multiner.serving.airflow.api import AirflowClient
 from multiner.serving.gateway import state
 from multiner.serving.system import deployment as deploy
 from multiner.serving.system import leftover_processes as family
-from multiner.serving.system.components import (
-    PARTS,
-    Addresses,
-    Component,
-    airflow_environment,
-    components,
-    listening,
-    require_free,
-    tail,
-)
+from multiner.serving.system.components import PARTS, Component, airflow_environment, components, tail
 from multiner.serving.system.instance_lock import write_system
 
 TRAINING_POOL = "training"

@@ -11,14 +11,13 @@ import pytest
 
 from multiner.pipeline.config.settings import Workspace, overlay
 from multiner.pipeline.core.errors import NerError
-from multiner.serving.addresses import netloc, reachable
+from multiner.serving.addresses import Addresses, listening, netloc, reachable, require_free
 from multiner.serving.airflow import environment as airflow_setup
 from multiner.serving.backends.server_process import free_port
 from multiner.serving.gateway import app as gateway
 from multiner.serving.gateway import state
 from multiner.serving.system import components
 from multiner.serving.system import reports_server as docs_server
-from multiner.serving.system.components import Addresses, listening, require_free
 
 PORTS = ("port", "mlflow_port", "airflow_port", "docs_port")
 

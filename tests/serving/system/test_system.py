@@ -17,6 +17,7 @@ import pytest
 
 from multiner.pipeline.config.settings import Workspace
 from multiner.pipeline.core.errors import NerError
+from multiner.serving.addresses import Addresses, require_free
 from multiner.serving.airflow import api as airflow_api
 from multiner.serving.airflow import environment as airflow_setup
 from multiner.serving.airflow import run_tracker as following
@@ -37,7 +38,7 @@ from multiner.serving.system import (
 from multiner.serving.system import (
     supervisor as system,
 )
-from multiner.serving.system.components import Addresses, Component, require_free
+from multiner.serving.system.components import Component
 
 PARAMS = "# kept\n" + (Path(__file__).parents[3] / "params.yaml").read_text(encoding="utf-8")
 
