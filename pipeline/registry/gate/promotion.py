@@ -25,10 +25,12 @@ from multiner.pipeline.registry.champions import (
     now,
     version_info,
 )
+from multiner.pipeline.registry.failures import registry_errors
 from multiner.pipeline.registry.gate import judgement as gate
 from multiner.pipeline.registry.gate.comparison import Best, basis_hash, gate_documents
 from multiner.pipeline.registry.gate.verdict import GateVerdict
 from multiner.pipeline.registry.registration import alias_version
+from multiner.pipeline.registry.runs import deleted_run, require_files
 from multiner.pipeline.registry.store import (
     CHALLENGER,
     CHAMPION,
@@ -78,6 +80,7 @@ class Trial:
     verdict: GateVerdict | None
 
 
+@registry_errors()
 def promote(workspace: Workspace, language: str) -> Promotion:
     """Make the challenger champion if it passes the gate; otherwise it stays challenger and its run says why.
 
@@ -86,8 +89,8 @@ def promote(workspace: Workspace, language: str) -> Promotion:
     changed by then is judged anew.
 
     Raises:
-        NerError: an unknown language, nothing was registered, the prepared documents are missing, or the champion
-            keeps changing.
+        NerError: an unknown language, nothing was registered, the prepared documents or the files of a version are
+            missing, the challenger's MLflow run was deleted, or the champion keeps changing.
     """
     workspace.language(language)  # refuses an unknown one
     name, mlruns = model_name(workspace, language), workspace.paths.mlruns
@@ -128,6 +131,14 @@ def look(client: MlflowClient, workspace: Workspace, language: str, name: str) -
     best = best_before(client, name, basis, champion)
     key = verdict_key(workspace, language, challenger, champion, basis, best)
     known = GateVerdict(tags[PASSED] == "true", json.loads(tags[REASONS])) if tags.get(KEY) == key else None
+    deleted = deleted_run(client, name, challenger)
+    if known and deleted:
+        known.reasons.append(f"version {challenger}: {deleted.message}")
+    elif deleted:
+        raise deleted
+    if known is None or known.passed:
+        for version in filter(None, (challenger, champion)):
+            require_files(name, version)
     return Trial(challenger, champion, documents, basis, best, key, known)
 
 
@@ -207,11 +218,14 @@ def note(client: MlflowClient, name: str, trial: Trial, verdict: GateVerdict) ->
         "at": now(),
         **verdict.details,
     }
-    client.log_dict(run_id, record, f"gate/version-{version}-against-{champion or 'none'}.json")
-    if behaviour := verdict.details.get("behaviour"):
-        note_behaviour(client, run_id, behaviour["challenger"])
-    for tag, value in ((PASSED, str(verdict.passed).lower()), (REASONS, reasons)):
-        client.set_tag(run_id, tag, value[:TAG_LENGTH])
+    tags = {PASSED: str(verdict.passed).lower(), REASONS: reasons}
+    if not deleted_run(client, name, version):  # as it may have been while the gate was at work
+        client.log_dict(run_id, record, f"gate/version-{version}-against-{champion or 'none'}.json")
+        if behaviour := verdict.details.get("behaviour"):
+            note_behaviour(client, run_id, behaviour["challenger"])
+        for tag, value in tags.items():
+            client.set_tag(run_id, tag, value[:TAG_LENGTH])
+    for tag, value in tags.items():
         client.set_model_version_tag(name, version, tag, value)
     of = {"challenger": version, "champion": champion}
     for role, f1 in verdict.details.get("f1", {}).items():
