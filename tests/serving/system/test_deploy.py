@@ -10,6 +10,8 @@ import stat
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import httpx
 import psutil
@@ -17,6 +19,7 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
+from multiner.pipeline import registry
 from multiner.pipeline.config.settings import Workspace
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.registry.champions import ROLLED_BACK
@@ -158,6 +161,27 @@ def test_a_stale_state_file_is_not_believed(workspace: Workspace) -> None:
     path.write_text("{}", encoding="utf-8")
     assert state.read_state(workspace) is None
     path.unlink()
+
+
+def test_one_languages_fault_does_not_stop_another(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """English is refused, as with a champion whose model is gone; Russian is brought live all the same."""
+    gateway = SimpleNamespace(profile="cpu", url="http://127.0.0.1:1")
+    live = {"state": "live", "name": "ner", "version": "1", "action": "nothing to do"}
+
+    def post(_: object, __: str, value: dict[str, Any]) -> dict[str, Any]:
+        if value["language"] == "en":
+            raise NerError("version 1 does not come up", where="ner-en")
+        return live
+
+    monkeypatch.setattr(registry, "champion", lambda *_: SimpleNamespace(version="1"))
+    monkeypatch.setattr(state, "read_state", lambda _: gateway)
+    monkeypatch.setattr(deploy.client, "route", lambda *_: live)
+    monkeypatch.setattr(deploy.client, "post", post)
+    lines: list[str] = []
+    with pytest.raises(NerError, match="version 1 does not come up"):
+        deploy.deploy(workspace, announce=lines.append)
+    assert ["ru: ner version 1 is live" in line for line in lines] == [True]
+    monkeypatch.setattr(state, "read_state", lambda _: None)  # nothing to stop
 
 
 @pytest.mark.slow
