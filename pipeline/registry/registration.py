@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from multiner.pipeline.config.settings import Workspace
+from multiner.pipeline.core.dvc_cache import require_whole
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.core.files import read_json, sha256_of
 from multiner.pipeline.ensemble.identity import model_hash, read_description
@@ -168,7 +169,9 @@ def _outputs(workspace: Workspace, language: str) -> dict[str, Any]:
     paths = workspace.paths
     workspace.language(language)
     legs = {leg: paths.leg(language, leg) for leg in workspace.params["ensemble"]["legs"]}
-    for place in [paths.ensemble(language), *legs.values(), paths.documents(language), paths.metrics(language)]:
+    places = [paths.ensemble(language), *legs.values(), paths.documents(language), paths.metrics(language)]
+    require_whole(workspace.root, places)
+    for place in places:
         if not place.exists():
             raise NerError(
                 f"nothing to register for {language!r} under the profile {workspace.profile!r}: an output is missing",

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from multiner.pipeline.config.settings import Workspace
 from multiner.pipeline.core.document import Document
+from multiner.pipeline.core.dvc_cache import require_whole
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.core.files import sha256_of
 from multiner.pipeline.evaluation.behaviour.cases import suite_hash
@@ -126,6 +127,7 @@ def look(client: MlflowClient, workspace: Workspace, language: str, name: str) -
     if ROLLED_BACK in tags:
         reason = f"version {challenger} was rolled back at {tags[ROLLED_BACK]} and is not promoted again by itself"
         return Promotion(name, challenger, champion, False, [reason])
+    require_whole(workspace.root, [workspace.paths.documents(language)])
     documents = gate_documents(workspace, language)
     basis = basis_hash(documents, workspace.language(language)["types"])
     best = best_before(client, name, basis, champion)

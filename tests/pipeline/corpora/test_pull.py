@@ -10,7 +10,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from functools import partial
-from hashlib import sha256
+from hashlib import md5, sha256
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from zipfile import ZipFile
@@ -380,6 +380,16 @@ def test_dvc_versions_what_was_brought(workspace: Workspace, mirror: Path) -> No
     before = (workspace.root / "data/raw/conll2003.dvc").read_text()
     assert list_files(workspace.root / "data" / "remote")
     assert pull(workspace).nothing_to_do
+
+    file = workspace.root / "data/raw/conll2003/test.txt"
+    whole = md5(file.read_bytes()).hexdigest()
+    object = workspace.root / ".dvc/cache/files/md5" / whole[:2] / whole[2:]
+    object.chmod(0o644)
+    object.write_bytes(object.read_bytes()[:9])
+    object.chmod(0o444)
+    file.write_bytes(object.read_bytes())  # as `dvc checkout` restores it
+    assert pull(workspace).brought == ["conll2003"]
+    assert object.read_bytes() == file.read_bytes(), "DVC's cache is mended, too"
 
     write(mirror, {"conll2003/test.txt": SENTENCE})
     assert [path.name for path in pull(workspace, accept="conll2003").tracked] == ["conll2003.dvc"]
