@@ -47,13 +47,15 @@ def stage_command(stage: Stage) -> list[str]:
 
 
 def refused(exit_code: int, lines: Sequence[str]) -> bool:
-    """Whether a failed command was refused for good (bad data, bad parameters), so that no retry can help.
+    """Whether a failed command was refused for good (bad data, bad parameters, a file of DVC's that git left with marks
+    of a conflict), so that no retry can help.
 
     DVC exits with 255 both when a stage fails and when it finds its files locked; only its words tell them apart.
     """
     if any(line.startswith("Traceback (most recent call last)") for line in lines):
         return False  # nobody refused: the command broke, over a locked database for example
-    return exit_code == REFUSED or any(line.rstrip().endswith(f"exited with {REFUSED}") for line in lines)
+    final = re.compile(rf"'.+' is invalid|.* exited with {REFUSED}\s*$")
+    return exit_code == REFUSED or any(final.match(line) for line in lines)
 
 
 def blocked(lines: Sequence[str]) -> bool:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from hashlib import file_digest
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
@@ -98,14 +98,30 @@ def _locked(root: Path) -> Iterator[Repo]:
 
 
 def recorded(root: Path) -> dict[str, str]:
-    """The MD5 that DVC has on record for each output of a stage and each folder of raw data, by path from ``root``."""
+    """The MD5 that DVC has on record for each output of a stage and each folder of raw data, by path from ``root``.
+
+    Raises:
+        NerError: dvc.lock or a ``.dvc`` file is no YAML.
+    """
     lock = root / "dvc.lock"
-    stages = yaml.load(lock.read_bytes(), LOADER).get("stages", {}) if lock.is_file() else {}
+    stages = _mapping(lock).get("stages", {}) if lock.is_file() else {}
     outs = {out["path"]: out for stage in stages.values() for out in stage.get("outs", ())}
     for pointer in (root / "data" / "raw").glob("*.dvc"):
-        for out in yaml.load(pointer.read_bytes(), LOADER).get("outs", ()):
+        for out in _mapping(pointer).get("outs", ()):
             outs[(pointer.parent / out["path"]).relative_to(root).as_posix()] = out
     return {path: out["md5"] for path, out in outs.items() if "md5" in out}
+
+
+def _mapping(file: Path) -> dict[str, Any]:
+    try:
+        return yaml.load(file.read_bytes(), LOADER) or {}
+    except yaml.MarkedYAMLError as error:
+        line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise NerError(
+            "no valid YAML; has git left marks of a conflict (<<<<<<<) in it?",
+            where=f"{file}{line}",
+            remedy="Resolve the conflict (git status lists the files), then run the same command again.",
+        ) from None
 
 
 def _overlap(one: Path, other: Path) -> bool:

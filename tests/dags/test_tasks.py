@@ -65,6 +65,7 @@ def test_other_failures_are_tried_again(code: str) -> None:
 def test_dvc_says_255_for_a_lock_and_for_a_refusal() -> None:
     failed = "ERROR: failed to reproduce 'validate@ru': failed to run: ner validate --language ru, exited with 1"
     assert refused(255, [failed])
+    assert refused(255, ["'./dvc.lock' is invalid (possible merge conflicts).", "Mapping values are not allowed here"])
     assert not refused(255, ["ERROR: 'data/raw' is busy, it is being blocked by:"])
     assert not refused(255, ["Traceback (most recent call last):", "OperationalError: database is locked", failed])
     assert not refused(255, [failed.replace("exited with 1", "exited with 143")])

@@ -127,5 +127,13 @@ def test_the_inputs_and_outputs_of_a_stage(root: Path) -> None:
     assert list(recorded(root)) == ["documents"]
 
 
+def test_marks_of_a_conflict_are_named(root: Path) -> None:
+    lock = root / "dvc.lock"
+    lock.write_text(f"<<<<<<< HEAD\n{lock.read_text()}")
+    with pytest.raises(NerError, match="marks of a conflict") as caught:
+        require_whole(root, [root / "documents"])
+    assert caught.value.where == f"{lock}:2"
+
+
 def test_without_dvc_nothing_is_checked(tmp_path: Path) -> None:
     require_whole(tmp_path, [tmp_path / "documents"])

@@ -21,8 +21,8 @@ import pytest
 from multiner.pipeline.config.settings import Workspace
 from multiner.pipeline.core.environment import quiet_environment
 from multiner.pipeline.core.errors import NerError
+from multiner.pipeline.corpora import packages, sources
 from multiner.pipeline.corpora import pull as module
-from multiner.pipeline.corpora import sources
 from multiner.pipeline.corpora.manifest import (
     is_safe,
     list_files,
@@ -243,6 +243,33 @@ def test_an_address_that_fails_is_named_with_what_to_do(site: tuple[Path, str], 
     ):
         pass
     assert error.value.transient
+
+
+@pytest.mark.parametrize("name", ["HTTP_PROXY", "http_proxy"])
+def test_a_proxy_that_does_not_answer_is_named_without_its_password(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str
+) -> None:
+    monkeypatch.setenv(name, "http://me:secret@127.0.0.1:9")
+    for other in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(other, raising=False)
+    with pytest.raises(
+        NerError, match=r"through the proxy 127\.0\.0\.1:9 \(of the environment's HTTP_PROXY\)"
+    ) as caught:
+        sources.download("http://corpora.example/x.zip", tmp_path / "x.zip")
+    assert "secret" not in str(caught.value)
+    monkeypatch.setenv("NO_PROXY", "corpora.example")
+    assert sources.by_proxy("http://corpora.example/x.zip") == ""
+
+
+def test_a_proxy_is_named_where_pip_does_not_get_a_package(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
+    for other in ("https_proxy", "NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(other, raising=False)
+    monkeypatch.setattr(packages, "ATTEMPTS", 1)
+    failed = subprocess.CompletedProcess([], 1, "", "ERROR: No matching distribution found for tiny==1")
+    monkeypatch.setattr(packages.subprocess, "run", lambda *_, **__: failed)
+    with pytest.raises(NerError, match=r"through the proxy http://127\.0\.0\.1:9 .*No matching distribution"):
+        packages.download_wheel("tiny==1", tmp_path)
 
 
 @pytest.mark.parametrize("name", ["../evil.txt", "/evil.txt", "a/../../evil.txt", "..\\evil.txt"])
