@@ -16,7 +16,12 @@ from multiner.serving import executors
 from multiner.serving.airflow.api import AirflowClient
 from multiner.serving.http.problems import Problem, headline
 from multiner.serving.operator import dag_runs
-from multiner.serving.operator.actions import Action, ActionLog, Kind
+from multiner.serving.operator.actions import (
+    Action,
+    ActionLog,
+    DagRun,
+    Kind,
+)
 
 if TYPE_CHECKING:
     from multiner.serving.operator.facts_reader import FactsReader
@@ -120,12 +125,17 @@ class Desk:
     async def _look(self, action: Action) -> None:
         languages = list(self._board.config.languages)
         before = (action.state, action.message)
+
+        def look(client: AirflowClient) -> tuple[list[DagRun], set[str]]:
+            runs = dag_runs.look(client, languages, action.runs)
+            return runs, dag_runs.held_up(client, languages, runs)
+
         try:
-            action.runs = await self._ask(lambda client: dag_runs.look(client, languages, action.runs))
+            action.runs, held = await self._ask(look)
         except Problem:
             action.message = "Airflow does not answer now; what it runs goes on by itself."
             return
-        state, message = dag_runs.verdict(action.runs, languages)
+        state, message = dag_runs.verdict(action.runs, languages, held)
         if state != "running":
             self._looked.pop(action.id, None)
             self._facts.forget()

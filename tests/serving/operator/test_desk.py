@@ -258,6 +258,26 @@ def test_a_retraining_is_started_and_followed_to_its_promotion(harness: Any, air
 
 
 @pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize("begun", [False, True], ids=["not set off", "queued"])
+def test_an_action_that_comes_to_a_paused_dag_ends_and_says_so(harness: Any, airflow: FakeAirflow, begun: bool) -> None:
+    async def use(client: httpx.AsyncClient, made: Any) -> None:
+        airflow.paused["promote_en"] = True
+        response = await order(client, "retrain", language="en")
+        run_id = airflow.run_of("retrain_en")
+        airflow.add("retrain_en", run_id, "running", train_en="running")
+        assert (await client.get(response.headers["location"])).json()["state"] == "running"
+        airflow.add("retrain_en", run_id, "success", register="success")
+        if begun:
+            airflow.add("promote_en", "asset__1", "queued")
+            airflow.events["retrain_en", run_id] = [("promote_en", "asset__1")]
+        found = await ended(client, response)
+        assert found["state"] == "failed"
+        assert found["message"].startswith("Paused on Airflow's page: promote_en.")
+
+    run(harness, airflow.workspace, use)
+
+
+@pytest.mark.usefixtures("impatient")
 def test_a_failed_validation_names_its_task(harness: Any, airflow: FakeAirflow) -> None:
     async def use(client: httpx.AsyncClient, made: Any) -> None:
         response = await order(client, "validate")
