@@ -11,12 +11,14 @@ from typing import Any
 from multiner.pipeline.config.yaml_source import dotted, read_source
 from multiner.pipeline.core.errors import NerError
 
+UNADDRESSABLE = "%?"  # MLflow and Airflow cannot be given a SQLite database whose path holds one of these
+
 
 def find_root(start: Path | None = None) -> Path:
     """The workspace: the folder in ``NER_ROOT``, else the nearest one upwards that holds params.yaml and dvc.yaml.
 
     Raises:
-        NerError: there is none.
+        NerError: there is none, or its path holds a character that no database's address can.
     """
     if named := os.environ.get("NER_ROOT"):
         candidates = [Path(named).resolve()]
@@ -25,6 +27,12 @@ def find_root(start: Path | None = None) -> Path:
         candidates = [here, *here.parents]
     for folder in candidates:
         if (folder / "params.yaml").is_file() and (folder / "dvc.yaml").is_file():
+            if wrong := next((each for each in UNADDRESSABLE if each in str(folder)), None):
+                raise NerError(
+                    f"the workspace's path holds {wrong!r}, which the addresses of its databases cannot",
+                    where=str(folder),
+                    remedy="Rename or move the folder: registry and artifacts follow the move.",
+                )
             return folder
     raise NerError(
         "no workspace found: no params.yaml with a dvc.yaml beside it",

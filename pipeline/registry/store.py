@@ -161,7 +161,7 @@ def _require_folder(uri: str) -> None:
     scheme, _, path = uri.partition(":///")
     if scheme.partition("+")[0] != "sqlite" or not path or path.startswith(":memory:"):
         return
-    file = Path(path.partition("?")[0])
+    file = Path(unquote(path.partition("?")[0]))
     if not file.parent.is_dir():
         raise _unreadable(f"there is no folder {file.parent} for MLflow's database")
     if file.is_dir() or not os.access(file if file.exists() else file.parent, os.W_OK):
