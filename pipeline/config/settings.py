@@ -178,7 +178,7 @@ class Workspace:
     @property
     def profile(self) -> str:
         """The profile in force."""
-        return self.params["profile"]
+        return str(self.params["profile"])
 
     @property
     def paths(self) -> Paths:
@@ -188,7 +188,7 @@ class Workspace:
     @property
     def raw(self) -> Path:
         """Folder of the raw corpora: the pulled ones, or the bundled samples."""
-        return self.root / self.params["prepare"].get("raw", "data/raw")
+        return self.root / str(self.params["prepare"].get("raw", "data/raw"))
 
     @property
     def bundled(self) -> bool:
@@ -209,7 +209,7 @@ class Workspace:
             NerError: the language is not configured, or names an unknown set of types.
         """
         try:
-            params = self.params["languages"][code]
+            params: dict[str, Any] = self.params["languages"][code]
         except KeyError:
             raise NerError(
                 f"unknown language {code!r}",

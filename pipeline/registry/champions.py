@@ -16,7 +16,7 @@ from multiner.pipeline.registry.journal import (
     SINCE,
     Switch,
 )
-from multiner.pipeline.registry.registration import alias_version, known_version
+from multiner.pipeline.registry.registration import alias_version, known_version, run_id_of
 from multiner.pipeline.registry.store import (
     CHALLENGER,
     CHAMPION,
@@ -58,12 +58,13 @@ def now() -> str:
 def version_info(client: MlflowClient, name: str, version: str) -> ModelVersionInfo:
     """What the registry knows of a version."""
     found = client.get_model_version(name, version)
-    run = client.get_run(found.run_id)
+    run_id = run_id_of(found)
+    run = client.get_run(run_id)
     tags, ending = run.data.tags, "/test/ensemble/f1"
     return ModelVersionInfo(
         name=name,
         version=str(version),
-        run_id=found.run_id,
+        run_id=run_id,
         experiment_id=run.info.experiment_id,
         created=datetime.fromtimestamp(found.creation_timestamp / 1000, UTC),
         champion_since=found.tags.get(SINCE),
@@ -170,7 +171,7 @@ def rollback(
         client.set_model_version_tag(name, current, ROLLED_BACK, at)
         client.set_model_version_tag(name, target, SINCE, at)
         client.set_registered_model_alias(name, CHAMPION, target)
-        run_id = client.get_model_version(name, current).run_id
+        run_id = run_id_of(client.get_model_version(name, current))
         because = f" ({reason})" if reason else ""
         client.set_tag(run_id, ROLLED_BACK, f"{at}: version {target} is champion again{because}")
     return target
