@@ -15,7 +15,7 @@ def test_the_results_table_is_up_to_date(root: Path) -> None:
 
 
 def test_links_and_pictures_are_there(root: Path) -> None:
-    for page in [root / "README.md", *(root / "docs").glob("*.md")]:
+    for page in [*root.glob("*.md"), *(root / "docs").glob("*.md")]:
         for target in re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8")):
             if "://" not in target:
                 assert (page.parent / target).is_file(), (page.name, target)

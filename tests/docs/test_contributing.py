@@ -1,0 +1,42 @@
+"""The tour in CONTRIBUTING.md shows the packages that there are, and names files that there are."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture
+def page(root: Path) -> str:
+    return (root / "CONTRIBUTING.md").read_text(encoding="utf-8")
+
+
+def packages(root: Path, top: str) -> set[str]:
+    return {path.parent.name for path in (root / top).glob("*/__init__.py")}
+
+
+@pytest.mark.parametrize("top", ["pipeline", "serving"])
+def test_the_table_has_every_package(root: Path, page: str, top: str) -> None:
+    table = page.partition("<!-- packages -->")[2].partition("<!-- /packages -->")[0]
+    rows = re.findall(rf"^\| `{top}/(\w+)/` \| \S.+ \|$", table, flags=re.M)
+    assert set(rows) == packages(root, top)
+    assert len(rows) == len(set(rows))
+
+
+@pytest.mark.parametrize("top", ["pipeline", "serving"])
+def test_the_picture_has_every_package(root: Path, page: str, top: str) -> None:
+    picture = page.partition("```\n")[2].partition("```")[0]
+    names = picture.partition(f"\n  {top} ")[2].partition("─")[0].split()
+    assert set(names) == packages(root, top) | {"cli"}
+    assert len(names) == len(set(names))
+
+
+def test_files_and_commands_are_there(root: Path, page: str) -> None:
+    names = re.findall(r"`([\w.-]+/[\w./-]*|[\w-]+\.(?:py|yaml|toml|md|lock))`", page)
+    elsewhere = {".venv/", "data/mirror/", "data/raw/", "pipeline.py", "serving.py"}  # commands make them, or users
+    assert len(names) > 30
+    assert not [name for name in names if name not in elsewhere and not (root / name).exists()]
+    targets = re.findall(r"^([\w-]+):", (root / "Makefile").read_text(encoding="utf-8"), flags=re.M)
+    assert set(re.findall(r"`make ([\w-]+)`", page)) <= set(targets)
