@@ -224,7 +224,8 @@ class Workspace:
 
     def section(self, name: str, language: str) -> dict[str, Any]:
         """A section of the parameters with the values that count for a language."""
-        return for_language(self.params, language)[name]
+        section: dict[str, Any] = for_language(self.params, language)[name]
+        return section
 
     @classmethod
     def load(cls, profile: str | None = None, root: Path | None = None) -> Workspace:

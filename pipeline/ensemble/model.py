@@ -173,7 +173,8 @@ class Ensemble:
         check_cancelled()
         stacked = stack(by_leg, self.members)
         views = read_views(document, stacked, self.labels)
-        *legs, spans = views.found
+        *legs, pooled = views.found
+        spans: Sequence[Span] = pooled
         if self.chooser:
             candidates, described = describe(document, views, self.types, self.chooser.gazetteer)
             spans = self.chooser.choose(candidates, described)
