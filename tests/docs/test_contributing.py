@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -26,11 +27,17 @@ def test_the_table_has_every_package(root: Path, page: str, top: str) -> None:
 
 
 @pytest.mark.parametrize("top", ["pipeline", "serving"])
-def test_the_picture_has_every_package(root: Path, page: str, top: str) -> None:
+def test_the_picture_has_every_package_in_the_order_that_imports_run(root: Path, page: str, top: str) -> None:
     picture = page.partition("```\n")[2].partition("```")[0]
-    names = picture.partition(f"\n  {top} ")[2].partition("─")[0].split()
-    assert set(names) == packages(root, top) | {"cli"}
-    assert len(names) == len(set(names))
+    lines = picture.partition(f"\n  {top} ")[2].partition("│")[0].replace(",", " ")
+    shown = lines.split()
+    tools = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["tool"]
+    contracts = tools["importlinter"]["contracts"]
+    (layers,) = [contract["layers"] for contract in contracts if contract["type"] == "layers"]
+    modules = [name.strip().split(".") for layer in layers for name in layer.split("|")]
+    order = dict.fromkeys(parts[2] for parts in modules if parts[1] == top)
+    assert shown == [name for name in order if name in packages(root, top) | {"cli"}]
+    assert set(shown) == packages(root, top) | {"cli"}
 
 
 def test_files_and_commands_are_there(root: Path, page: str) -> None:
