@@ -1,4 +1,4 @@
-"""The tour in CONTRIBUTING.md shows the packages that there are, and names files that there are."""
+"""CONTRIBUTING.md shows the packages and files that there are; CHANGELOG.md keeps its form."""
 
 from __future__ import annotations
 
@@ -47,3 +47,13 @@ def test_files_and_commands_are_there(root: Path, page: str) -> None:
     assert not [name for name in names if name not in elsewhere and not (root / name).exists()]
     targets = re.findall(r"^([\w-]+):", (root / "Makefile").read_text(encoding="utf-8"), flags=re.M)
     assert set(re.findall(r"`make ([\w-]+)`", page)) <= set(targets)
+
+
+def test_the_changelog_keeps_its_form(root: Path) -> None:
+    lines = (root / "CHANGELOG.md").read_text(encoding="utf-8").splitlines()
+    headings = [line for line in lines if line.startswith("## ")]
+    assert headings[0] == "## [Unreleased]"
+    assert all(re.fullmatch(r"## \[\d+\.\d+\.\d+\] - \d{4}-\d\d-\d\d", heading) for heading in headings[1:])
+    kinds = {line.removeprefix("### ") for line in lines if line.startswith("### ")}
+    assert kinds <= {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
+    assert all(re.match(r"#|- |  |In the form|\[Semantic", line) for line in lines if line), "entries are lists"
