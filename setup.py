@@ -60,7 +60,7 @@ TEST = [
 
 setup(
     name="ner-pipeline",
-    version="0.1.0",
+    version="0.1.0",  # the one place: `ner --version` and `multiner.__version__` read it
     description="Retraining pipeline for multilingual named entity recognition, run by Airflow",
     long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",

@@ -8,6 +8,7 @@ repository; in this folder they are links.
 from __future__ import annotations
 
 from importlib import import_module
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -42,6 +43,8 @@ _MODULES = {
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":  # stands in setup.py: here it would be part of every model's code
+        return version("ner-pipeline")
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f".serving.client.{_MODULES.get(name, 'results')}", __name__), name)

@@ -91,13 +91,13 @@ def prepare(language: str) -> None:
 def train(leg: str, language: str) -> None:
     """Train a leg of the ensemble, or put a shipped one in place; a killed training goes on from its checkpoint."""
     if leg == "transformer":
-        from multiner.pipeline.models.transformer import training
+        from multiner.pipeline.models.transformer.training import run
     elif leg == "spacy":
-        from multiner.pipeline.models.spacy import training
+        from multiner.pipeline.models.spacy.training import run
     else:
-        from multiner.pipeline.models.pretrained import installation as training
+        from multiner.pipeline.models.pretrained.installation import run
 
-    training.run(Workspace.load(), language)
+    run(Workspace.load(), language)
 
 
 @commands.command()

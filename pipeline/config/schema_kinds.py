@@ -61,7 +61,7 @@ def optional(section: type[M]) -> type[M]:
 
 def where_shipped(value: str | None, info: ValidationInfo) -> str | None:
     """Takes a pipeline, or none where no such leg is wanted."""
-    ensemble = info.context.get("ensemble")
+    ensemble = (info.context or {}).get("ensemble")
     legs = ensemble.get("legs") if isinstance(ensemble, dict) else None
     if value is None and isinstance(legs, list) and "shipped" in legs:
         raise ValueError("no pipeline; name one, or leave shipped out of ensemble.legs")

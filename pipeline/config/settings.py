@@ -186,7 +186,7 @@ class Workspace:
     @property
     def profile(self) -> str:
         """The profile in force."""
-        return self.params["profile"]
+        return str(self.params["profile"])
 
     @property
     def paths(self) -> Paths:
@@ -196,7 +196,7 @@ class Workspace:
     @property
     def raw(self) -> Path:
         """Folder of the raw corpora: the pulled ones, or the bundled samples."""
-        return self.root / self.params["prepare"].get("raw", "data/raw")
+        return self.root / str(self.params["prepare"].get("raw", "data/raw"))
 
     @property
     def bundled(self) -> bool:
@@ -217,7 +217,7 @@ class Workspace:
             NerError: the language is not configured, or names an unknown set of types.
         """
         try:
-            params = self.params["languages"][code]
+            params: dict[str, Any] = self.params["languages"][code]
         except KeyError:
             raise NerError(
                 f"unknown language {code!r}",
@@ -232,7 +232,8 @@ class Workspace:
 
     def section(self, name: str, language: str) -> dict[str, Any]:
         """A section of the parameters with the values that count for a language."""
-        return for_language(self.params, language)[name]
+        section: dict[str, Any] = for_language(self.params, language)[name]
+        return section
 
     @classmethod
     def load(cls, profile: str | None = None, root: Path | None = None) -> Workspace:

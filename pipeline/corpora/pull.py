@@ -148,7 +148,7 @@ def _bring(workspace: Workspace, name: str, expected: Mapping[str, str], say: Ca
         with _replaced(workspace.root, target, folder, expected):
             pass
     if present:
-        differ = [name for name in expected | found if expected.get(name) != found.get(name)]
+        differ = [name for name in {*expected, *found} if expected.get(name) != found.get(name)]
         say(f"{name}: data/raw differed in {len(differ)} files (first: {sorted(differ)[0]}), restored")
     say(f"{name}: {len(expected)} files from {source.name}")
     return True

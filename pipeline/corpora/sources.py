@@ -6,7 +6,7 @@ import os
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path, PurePosixPath
@@ -50,13 +50,19 @@ PUBLIC: dict[str, tuple[str, ...]] = {
 class Source(Protocol):
     """A place that a corpus comes from."""
 
-    name: str
-    """What to call it in messages."""
-    local: bool
-    """Whether looking into it costs next to nothing, so that it is checked on every pull."""
+    @property
+    def name(self) -> str:
+        """What to call it in messages."""
+        ...
 
-    def open(self) -> Iterator[Path]:
-        """A context manager: the folder that holds the corpus's files, at their paths in the manifest."""
+    @property
+    def local(self) -> bool:
+        """Whether looking into it costs next to nothing, so that it is checked on every pull."""
+        ...
+
+    def open(self) -> AbstractContextManager[Path]:
+        """The folder that holds the corpus's files, at their paths in the manifest."""
+        ...
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from multiner.pipeline.registry.journal import (
     SINCE,
     Switch,
 )
-from multiner.pipeline.registry.registration import alias_version, known_version
+from multiner.pipeline.registry.registration import alias_version, known_version, run_id_of
 from multiner.pipeline.registry.runs import deleted_run, require_files, run_of
 from multiner.pipeline.registry.store import (
     CHALLENGER,
@@ -63,12 +63,13 @@ def now() -> str:
 def version_info(client: MlflowClient, name: str, version: str) -> ModelVersionInfo:
     """What the registry knows of a version."""
     found = client.get_model_version(name, version)
-    run, ending = run_of(client, found.run_id), "/test/ensemble/f1"
+    run_id = run_id_of(found)
+    run, ending = run_of(client, run_id), "/test/ensemble/f1"
     tags, metrics = (run.data.tags, run.data.metrics) if run else ({}, {})
     return ModelVersionInfo(
         name=name,
         version=str(version),
-        run_id=found.run_id,
+        run_id=run_id,
         experiment_id=run.info.experiment_id if run else "",
         created=datetime.fromtimestamp(found.creation_timestamp / 1000, UTC),
         champion_since=found.tags.get(SINCE),
@@ -184,7 +185,7 @@ def rollback(
         client.set_model_version_tag(name, target, SINCE, at)
         client.set_registered_model_alias(name, CHAMPION, target)
         if not deleted_run(client, name, current):
-            run_id = client.get_model_version(name, current).run_id
+            run_id = run_id_of(client.get_model_version(name, current))
             because = f" ({reason})" if reason else ""
             client.set_tag(run_id, ROLLED_BACK, f"{at}: version {target} is champion again{because}")
     return target

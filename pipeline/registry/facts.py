@@ -78,7 +78,7 @@ def _version_record(found: ModelVersion, aliases: dict[str, str]) -> VersionReco
     return VersionRecord(
         name=found.name,
         version=version,
-        run_id=found.run_id,
+        run_id=found.run_id or "",
         created=datetime.fromtimestamp(found.creation_timestamp / 1000, UTC),
         aliases=tuple(sorted(alias for alias, of in aliases.items() if str(of) == version)),
         champion_since=tags.get(SINCE),

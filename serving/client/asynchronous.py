@@ -24,7 +24,7 @@ class AsyncClient(Connection[httpx.AsyncClient]):
     _kind = httpx.AsyncClient
 
     @overload
-    async def entities(
+    async def entities(  # type: ignore[overload-overlap]  # a str is an Iterable[str], too: the first goes first
         self,
         text: str,
         language: str = ...,
@@ -93,7 +93,8 @@ class AsyncClient(Connection[httpx.AsyncClient]):
             try:
                 step = steps.send(outcome)
             except StopIteration as end:
-                return end.value
+                result: T = end.value
+                return result
             if isinstance(step, Send):
                 try:
                     outcome = await self._http.request(**self._request(step))

@@ -36,7 +36,7 @@ class Client(Connection[httpx.Client]):
     _kind = httpx.Client
 
     @overload
-    def entities(
+    def entities(  # type: ignore[overload-overlap]  # a str is an Iterable[str], too: the first overload goes first
         self,
         text: str,
         language: str = ...,
@@ -135,7 +135,8 @@ class Client(Connection[httpx.Client]):
             try:
                 step = steps.send(outcome)
             except StopIteration as end:
-                return end.value
+                result: T = end.value
+                return result
             if isinstance(step, Send):
                 try:
                     outcome = self._http.request(**self._request(step))

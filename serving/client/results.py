@@ -6,7 +6,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from multiner.pipeline.core.document import (
     Document,
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from spacy.language import Language
     from spacy.tokens import Doc
+    from spacy.tokens import Span as SpacySpan
     from spacy.vocab import Vocab
 
 SPANS_KEY = "entities"
@@ -199,10 +200,11 @@ class Result:
 
         text = without_surrogates(self.text)
         doc = nlp.make_doc(text) if nlp else _doc(self.to_document(), text, _vocab(self.language))
-        spans = [
+        places = [
             doc.char_span(entity.start, entity.end, label=entity.label, alignment_mode="expand")
             for entity in self.entities
         ]
+        spans = cast("list[SpacySpan]", places)  # there is one for every entity, as each is widened to whole tokens
         doc.ents = filter_spans(spans)
         scores = {"scores": [entity.score for entity in self.entities]}
         doc.spans[SPANS_KEY] = SpanGroup(doc, name=SPANS_KEY, spans=spans, attrs=scores)
@@ -222,7 +224,7 @@ def _doc(document: Document, text: str, vocab: Vocab) -> Doc:
 
     words: list[str] = []
     spaces: list[bool] = []
-    sentence_starts: list[bool] = []
+    sentence_starts: list[bool | int | None] = []
     begins = {document.tokens[sentence.start].start for sentence in document.sentences[1:]}
     at = 0
     for token in (*document.tokens, Token(len(text), len(text))):

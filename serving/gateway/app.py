@@ -15,6 +15,7 @@ from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
+import multiner
 from multiner.pipeline.config.settings import Workspace
 from multiner.pipeline.core.environment import thread_count
 from multiner.pipeline.core.errors import NerError
@@ -75,7 +76,12 @@ def create_app(config: GatewayConfig) -> FastAPI:
         return Response(status_code=499)  # the caller has gone; the number is for the log
 
     app = FastAPI(
-        title="Names in text", version="1", docs_url=None, redoc_url=None, redirect_slashes=False, lifespan=lifespan
+        title="Names in text",
+        version=multiner.__version__,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        lifespan=lifespan,
     )
     app.state.board = board
     app.add_middleware(Afterwards)

@@ -30,7 +30,7 @@ from multiner.pipeline.registry.failures import registry_errors
 from multiner.pipeline.registry.gate import judgement as gate
 from multiner.pipeline.registry.gate.comparison import Best, basis_hash, gate_documents
 from multiner.pipeline.registry.gate.verdict import GateVerdict
-from multiner.pipeline.registry.registration import alias_version
+from multiner.pipeline.registry.registration import alias_version, run_id_of
 from multiner.pipeline.registry.runs import deleted_run, require_files
 from multiner.pipeline.registry.store import (
     CHALLENGER,
@@ -116,13 +116,13 @@ def promote(workspace: Workspace, language: str) -> Promotion:
 def look(client: MlflowClient, workspace: Workspace, language: str, name: str) -> Promotion | Trial:
     """Who is to be judged against whom; or what came of it, where nothing is to be judged."""
     challenger, champion = alias_version(client, name, CHALLENGER), alias_version(client, name, CHAMPION)
-    if challenger is None and champion is None:
+    if champion is not None and challenger in (None, champion):
+        crown(client, name, champion)  # clears an alias that a killed call left
+        return Promotion(name, champion, champion, False, [f"version {champion} is champion already"])
+    if challenger is None:
         raise NerError(
             f"{name}: nothing was registered yet", remedy=f"Register a model first: ner register -l {language}"
         )
-    if challenger is None or challenger == champion:
-        crown(client, name, champion)  # clears an alias that a killed call left
-        return Promotion(name, champion, champion, False, [f"version {champion} is champion already"])
     tags = client.get_model_version(name, challenger).tags
     if ROLLED_BACK in tags:
         reason = f"version {challenger} was rolled back at {tags[ROLLED_BACK]} and is not promoted again by itself"
@@ -209,7 +209,7 @@ def note(client: MlflowClient, name: str, trial: Trial, verdict: GateVerdict) ->
     Both versions are tagged with their F1, which later challengers are held against.
     """
     version, champion = trial.challenger, trial.champion
-    run_id = client.get_model_version(name, version).run_id
+    run_id = run_id_of(client.get_model_version(name, version))
     reasons = json.dumps(verdict.reasons, ensure_ascii=False)
     record = {
         "model": name,
