@@ -177,7 +177,7 @@ def _registered(client: MlflowClient, name: str, experiment: str, fingerprint: s
     runs = client.search_runs([experiment], whole, ViewType.ALL)
     of_runs = [version for run in runs for version in client.search_model_versions(f"run_id = '{run.info.run_id}'")]
     # versions registered before they had the tag are known by their run only
-    return next(((str(each.version), each.run_id) for each in [*tagged, *of_runs] if each.name == name), None)
+    return next(((str(each.version), run_id_of(each)) for each in [*tagged, *of_runs] if each.name == name), None)
 
 
 def _outputs(workspace: Workspace, language: str) -> dict[str, Any]:

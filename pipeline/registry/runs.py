@@ -12,10 +12,12 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
 
 
-def run_of(client: MlflowClient, run_id: str) -> Run | None:
-    """A run, also one that was deleted; None where ``mlflow gc`` has removed it for good."""
+def run_of(client: MlflowClient, run_id: str | None) -> Run | None:
+    """A run, also one that was deleted; None where there is none, as after ``mlflow gc``."""
     from mlflow.exceptions import MlflowException
 
+    if not run_id:
+        return None
     try:
         return client.get_run(run_id)
     except MlflowException as error:
