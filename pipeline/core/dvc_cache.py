@@ -85,7 +85,8 @@ def outputs_of(root: Path, stage: str) -> list[Path]:
 
 def _stages(repo: Repo, address: str) -> list[Stage]:
     """Wherever the process works; DVC's addresses may begin with the way to dvc.yaml from there."""
-    return repo.stage.from_target(f"{Path(repo.root_dir) / 'dvc.yaml'}:{address.rpartition(':')[2]}")
+    stages: list[Stage] = repo.stage.from_target(f"{Path(repo.root_dir) / 'dvc.yaml'}:{address.rpartition(':')[2]}")
+    return stages
 
 
 @contextmanager

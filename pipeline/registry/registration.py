@@ -19,6 +19,7 @@ from multiner.pipeline.ensemble.identity import model_hash, read_description
 from multiner.pipeline.registry import lineage, replay
 from multiner.pipeline.registry.failures import registry_errors
 from multiner.pipeline.registry.packaging import log_model
+from multiner.pipeline.registry.runs import run_id_of
 from multiner.pipeline.registry.store import (
     CHALLENGER,
     CHAMPION,
@@ -31,7 +32,6 @@ from multiner.pipeline.registry.store import (
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities.model_registry import ModelVersion
 
 FINGERPRINT, COMPLETE = "ner.fingerprint", "ner.complete"
 
@@ -125,21 +125,6 @@ def known_version(client: MlflowClient, name: str, version: str) -> str | None:
         raise
 
 
-def run_id_of(version: ModelVersion) -> str:
-    """The MLflow run that a version was registered from.
-
-    Raises:
-        NerError: it was registered without one.
-    """
-    if not version.run_id:
-        raise NerError(
-            "registered without an MLflow run",
-            where=f"{version.name} version {version.version}",
-            remedy="Delete this version on MLflow's page: models are registered by ner register.",
-        )
-    return version.run_id
-
-
 def remove_incomplete(client: MlflowClient, experiment: str) -> list[str]:
     """Remove the runs that a killed registration left, with their versions, models and files; returns their ids.
 
@@ -177,7 +162,7 @@ def _registered(client: MlflowClient, name: str, experiment: str, fingerprint: s
     runs = client.search_runs([experiment], whole, ViewType.ALL)
     of_runs = [version for run in runs for version in client.search_model_versions(f"run_id = '{run.info.run_id}'")]
     # versions registered before they had the tag are known by their run only
-    return next(((str(each.version), each.run_id) for each in [*tagged, *of_runs] if each.name == name), None)
+    return next(((str(each.version), run_id_of(each)) for each in [*tagged, *of_runs] if each.name == name), None)
 
 
 def _outputs(workspace: Workspace, language: str) -> dict[str, Any]:
