@@ -17,8 +17,8 @@ from multiner.pipeline.registry.journal import (
     SINCE,
     Switch,
 )
-from multiner.pipeline.registry.registration import alias_version, known_version, run_id_of
-from multiner.pipeline.registry.runs import deleted_run, require_files, run_of
+from multiner.pipeline.registry.registration import alias_version, known_version
+from multiner.pipeline.registry.runs import deleted_run, require_files, run_id_of, run_of
 from multiner.pipeline.registry.store import (
     CHALLENGER,
     CHAMPION,

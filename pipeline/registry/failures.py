@@ -58,8 +58,6 @@ def _explained(error: Exception) -> NerError:
         remedy = "Free some space, then run the same command again; nothing is left half-done."
         return NerError(f"no space is left for MLflow's registry ({reason_of(error)})", where=where, remedy=remedy)
     locked = "is locked" in str(error)
-    waiting = (
-        "Another process writes to it: wait until it is done, then run the same command again." if locked else None
-    )
+    wait = "Another process writes to it: wait until it is done, then run the same command again." if locked else None
     message = f"MLflow's registry failed: {reason_of(error)}"
-    return NerError(message, where=where, remedy=waiting, transient=may_pass(error))
+    return NerError(message, where=where, remedy=wait, transient=may_pass(error))

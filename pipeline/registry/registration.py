@@ -19,6 +19,7 @@ from multiner.pipeline.ensemble.identity import model_hash, read_description
 from multiner.pipeline.registry import lineage, replay
 from multiner.pipeline.registry.failures import registry_errors
 from multiner.pipeline.registry.packaging import log_model
+from multiner.pipeline.registry.runs import run_id_of
 from multiner.pipeline.registry.store import (
     CHALLENGER,
     CHAMPION,
@@ -31,7 +32,6 @@ from multiner.pipeline.registry.store import (
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities.model_registry import ModelVersion
 
 FINGERPRINT, COMPLETE = "ner.fingerprint", "ner.complete"
 
@@ -123,21 +123,6 @@ def known_version(client: MlflowClient, name: str, version: str) -> str | None:
         if error.error_code == "RESOURCE_DOES_NOT_EXIST":
             return None
         raise
-
-
-def run_id_of(version: ModelVersion) -> str:
-    """The MLflow run that a version was registered from.
-
-    Raises:
-        NerError: it was registered without one.
-    """
-    if not version.run_id:
-        raise NerError(
-            "registered without an MLflow run",
-            where=f"{version.name} version {version.version}",
-            remedy="Delete this version on MLflow's page: models are registered by ner register.",
-        )
-    return version.run_id
 
 
 def remove_incomplete(client: MlflowClient, experiment: str) -> list[str]:

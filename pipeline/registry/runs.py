@@ -10,6 +10,22 @@ from multiner.pipeline.registry.failures import registry_errors
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
+    from mlflow.entities.model_registry import ModelVersion
+
+
+def run_id_of(version: ModelVersion) -> str:
+    """The MLflow run that a version was registered from.
+
+    Raises:
+        NerError: it was registered without one.
+    """
+    if not version.run_id:
+        raise NerError(
+            "registered without an MLflow run",
+            where=f"{version.name} version {version.version}",
+            remedy="Delete this version on MLflow's page: models are registered by ner register.",
+        )
+    return version.run_id
 
 
 def run_of(client: MlflowClient, run_id: str | None) -> Run | None:
@@ -28,7 +44,7 @@ def run_of(client: MlflowClient, run_id: str | None) -> Run | None:
 
 def deleted_run(client: MlflowClient, name: str, version: str) -> NerError | None:
     """That the run of a version was deleted, so that nothing can be noted in it, and the remedy; else None."""
-    run_id = client.get_model_version(name, version).run_id
+    run_id = run_id_of(client.get_model_version(name, version))
     run = run_of(client, run_id)
     if run is not None and run.info.lifecycle_stage == "active":
         return None

@@ -30,8 +30,8 @@ from multiner.pipeline.registry.failures import registry_errors
 from multiner.pipeline.registry.gate import judgement as gate
 from multiner.pipeline.registry.gate.comparison import Best, basis_hash, gate_documents
 from multiner.pipeline.registry.gate.verdict import GateVerdict
-from multiner.pipeline.registry.registration import alias_version, run_id_of
-from multiner.pipeline.registry.runs import deleted_run, require_files
+from multiner.pipeline.registry.registration import alias_version
+from multiner.pipeline.registry.runs import deleted_run, require_files, run_id_of
 from multiner.pipeline.registry.store import (
     CHALLENGER,
     CHAMPION,

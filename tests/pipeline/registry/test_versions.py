@@ -6,7 +6,7 @@ import pytest
 from mlflow.entities.model_registry import ModelVersion
 
 from multiner.pipeline.core.errors import NerError
-from multiner.pipeline.registry.registration import run_id_of
+from multiner.pipeline.registry.runs import run_id_of
 
 
 def test_a_version_without_a_run_is_named_with_a_remedy() -> None:
