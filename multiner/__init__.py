@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from multiner.serving.client.asynchronous import AsyncClient
     from multiner.serving.client.blocking import Client
+    from multiner.serving.client.conversions import to_pandas
     from multiner.serving.client.parallel_results import Name, Pair, ParallelResult
     from multiner.serving.client.protocol import ServiceError
-    from multiner.serving.client.results import Entity, Model, Result, TokenTypes, to_pandas
+    from multiner.serving.client.results import Entity, Model, Result, TokenTypes
 
 __all__ = [
     "AsyncClient",
@@ -38,6 +39,7 @@ _MODULES = {
     "Pair": "parallel_results",
     "ParallelResult": "parallel_results",
     "ServiceError": "protocol",
+    "to_pandas": "conversions",
 }
 
 
