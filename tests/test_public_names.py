@@ -16,8 +16,8 @@ import multiner
 from multiner.pipeline.cli import ner
 
 PUBLIC = {
-    "AsyncClient", "Client", "Entity", "Model", "Name", "Pair", "ParallelResult", "Result", "ServiceError",
-    "TokenTypes", "to_pandas",
+    "AsyncClient", "Client", "Entity", "LocalModel", "Model", "Name", "Pair", "ParallelResult", "Result",
+    "ServiceError", "TokenTypes", "load", "to_pandas",
 }  # fmt: skip
 HEAVY = {"airflow", "dvc", "fastapi", "great_expectations", "mlflow", "pandas", "torch", "transformers"}
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from multiner.pipeline.core.cancellation import check_cancelled
 from multiner.pipeline.core.document import Document, Sentence, Token
 from multiner.pipeline.text.normal_form import normal_form
+from multiner.pipeline.text.surrogates import without_surrogates
 from multiner.pipeline.text.vocabulary import keep_small
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ _BLANK = re.compile(r"\s")
 _ROUGH = re.compile(r"\w+(?:[.\-'’]\w+)*|[.!?…]+|\S")
 _LONG_RUN = re.compile(rf"\S{{{LONGEST + 1},}}")
 _SKIN = "[\U0001f3fb-\U0001f3ff]"  # the sign after an emoji that colours it
-_SURROGATE = re.compile("[\ud800-\udfff]")
 _CYRILLIC = re.compile("[а-яё]", re.IGNORECASE)
 _BREAK = re.compile(r"[\t\n\r\v\f\x85\u2028\u2029]")  # lines, and the cells of a table
 
@@ -49,11 +49,6 @@ _SHORT_FORMS = {
 }
 _ABBREVIATIONS = {language: frozenset(words.split()) for language, words in _SHORT_FORMS.items()}
 _ANY_ABBREVIATION = frozenset().union(*_ABBREVIATIONS.values())
-
-
-def without_surrogates(text: str) -> str:
-    """``text`` with each lone surrogate, which UTF-8 cannot hold, replaced by U+FFFD; offsets stay the same."""
-    return _SURROGATE.sub("\ufffd", text)
 
 
 def document_from_text(text: str, language: str, id: str = "") -> Document:
