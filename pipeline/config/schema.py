@@ -19,6 +19,7 @@ from multiner.pipeline.config.schema_kinds import (
     LanguageCode,
     LegName,
     Name,
+    Network,
     Percent,
     Points,
     Port,
@@ -180,9 +181,9 @@ class ServingSection(Section):
     host: Name
     port: Port
     hosts: list[Name]
+    trusted_proxies: list[Network]
     mlflow_port: Port
     airflow_port: Port
-    docs_port: Port
     max_texts: Count
     max_characters: Count
     timeout_seconds: Positive
@@ -198,7 +199,7 @@ class ServingSection(Section):
 
     @model_validator(mode="after")
     def _ports_differ(self) -> ServingSection:
-        ports = [self.port, self.mlflow_port, self.airflow_port, self.docs_port]
+        ports = [self.port, self.mlflow_port, self.airflow_port]
         if shared := [port for port in ports if ports.count(port) > 1]:
             raise ValueError(f"port {shared[0]} is given to two parts")
         return self

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from difflib import get_close_matches
+from ipaddress import ip_network
 from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, BaseModel, Discriminator, Field, Tag, ValidationInfo
@@ -59,7 +60,7 @@ def optional(section: type[M]) -> type[M]:
 
 def where_shipped(value: str | None, info: ValidationInfo) -> str | None:
     """Accepts a pipeline, or None where ``ensemble.legs`` lacks ``shipped``."""
-    ensemble = info.context.get("ensemble")
+    ensemble = (info.context or {}).get("ensemble")
     legs = ensemble.get("legs") if isinstance(ensemble, dict) else None
     if value is None and isinstance(legs, list) and "shipped" in legs:
         raise ValueError("no pipeline; name one, or leave shipped out of ensemble.legs")
@@ -101,6 +102,15 @@ def _folds(value: int) -> int:
     return value
 
 
+def network(value: str) -> str:
+    """Takes an address, or a network such as 10.0.0.0/8."""
+    try:
+        ip_network(value)
+    except ValueError:
+        raise ValueError(f"{value!r} is no address and no network, such as 127.0.0.1 or 10.0.0.0/8") from None
+    return value
+
+
 Count = Annotated[int, Field(ge=1)]
 Positive = Annotated[float, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -109,6 +119,7 @@ Percent = Annotated[float, Field(ge=0, le=100)]
 Points = Annotated[float, Field(ge=-100, le=100)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Name = Annotated[str, Field(min_length=1)]
+Network = Annotated[str, AfterValidator(network)]
 LanguageCode = Annotated[str, _one_of("language", _languages)]
 CorpusName = Annotated[str, _one_of("corpus", lambda _: CORPORA)]
 LegName = Annotated[str, _one_of("leg", lambda _: LEGS)]

@@ -11,6 +11,8 @@ from typing import Any
 from multiner.pipeline.config.yaml_file import dotted, read_yaml_file
 from multiner.pipeline.core.errors import NerError
 
+UNADDRESSABLE = "%?"  # MLflow and Airflow cannot be given a SQLite database whose path holds one of these
+
 
 def find_root(start: Path | None = None) -> Path:
     """The workspace: the folder in ``NER_ROOT``, else the nearest one upwards that holds params.yaml and dvc.yaml.
@@ -19,7 +21,7 @@ def find_root(start: Path | None = None) -> Path:
         start: where the search begins; the current folder by default.
 
     Raises:
-        NerError: no folder is a workspace.
+        NerError: no folder is a workspace, or its path holds a character that no database's address can hold.
     """
     if setting := os.environ.get("NER_ROOT"):
         candidates = [Path(setting).resolve()]
@@ -28,6 +30,12 @@ def find_root(start: Path | None = None) -> Path:
         candidates = [here, *here.parents]
     for folder in candidates:
         if (folder / "params.yaml").is_file() and (folder / "dvc.yaml").is_file():
+            if wrong := next((each for each in UNADDRESSABLE if each in str(folder)), None):
+                raise NerError(
+                    f"the workspace's path holds {wrong!r}, which the addresses of its databases cannot",
+                    where=str(folder),
+                    remedy="Rename or move the folder: registry and artifacts follow the move.",
+                )
             return folder
     raise NerError(
         "no workspace found: no params.yaml with a dvc.yaml beside it",
@@ -181,7 +189,7 @@ class Workspace:
     @property
     def profile(self) -> str:
         """The name of the profile."""
-        return self.params["profile"]
+        return str(self.params["profile"])
 
     @property
     def paths(self) -> Paths:
@@ -191,7 +199,7 @@ class Workspace:
     @property
     def raw(self) -> Path:
         """The folder of the raw corpora: the pulled ones or the bundled samples."""
-        return self.root / self.params["prepare"].get("raw", "data/raw")
+        return self.root / str(self.params["prepare"].get("raw", "data/raw"))
 
     @property
     def bundled(self) -> bool:
@@ -212,7 +220,7 @@ class Workspace:
             NerError: the language is not configured, or names an unknown set of types.
         """
         try:
-            params = self.params["languages"][code]
+            params: dict[str, Any] = self.params["languages"][code]
         except KeyError:
             raise NerError(
                 f"unknown language {code!r}",
@@ -227,7 +235,8 @@ class Workspace:
 
     def section(self, name: str, language: str) -> dict[str, Any]:
         """A section of the parameters with a language's own values."""
-        return for_language(self.params, language)[name]
+        section: dict[str, Any] = for_language(self.params, language)[name]
+        return section
 
     @classmethod
     def load(cls, profile: str | None = None, root: Path | None = None) -> Workspace:

@@ -72,7 +72,7 @@ def release(root: Path) -> list[str]:
 def _read(path: Path) -> dict[str, Any] | None:
     """The notes; None where the file is not JSON of their form."""
     try:
-        notes = json.loads(path.read_bytes())
+        notes: dict[str, Any] = json.loads(path.read_bytes())
         _holders(notes)
     except FileNotFoundError:
         return {}

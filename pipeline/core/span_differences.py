@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from multiner.pipeline.core.document import Document, Span
@@ -97,7 +97,7 @@ def count_kinds(documents: Sequence[Document], predicted: Sequence[Sequence[Span
 
 
 def worst_sentences(
-    documents: Sequence[Document], systems: dict[str, Sequence[Sequence[Span]]], leading: str, limit: int
+    documents: Sequence[Document], systems: Mapping[str, Sequence[Sequence[Span]]], leading: str, limit: int
 ) -> list[SentenceErrors]:
     """At most ``limit`` sentences with errors, sorted by the errors of the system ``leading``, then of all systems."""
     sentences: list[SentenceErrors] = []

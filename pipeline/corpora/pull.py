@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from multiner.pipeline.config.settings import Workspace
+from multiner.pipeline.core.dvc_cache import discard_damaged
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.core.files import replace_folder
 from multiner.pipeline.core.progress import bar
@@ -93,6 +94,9 @@ def pull(workspace: Workspace, *, accept: str | None = None) -> PullResult:
         if name not in result.replaced and _bring(workspace, name, manifest[name]):
             result.replaced.append(name)
     if is_versioned(workspace.root):
+        if brought := [name for name in result.replaced if name != accept]:
+            # perhaps DVC had restored them from a damaged cache: its damaged objects are removed
+            discard_damaged(workspace.root, [raw_folder(workspace, name) for name in brought])
         result.tracked = track(workspace.root, [raw_folder(workspace, name) for name in names])
         if result.tracked:
             print("versioned by DVC: " + ", ".join(pointer.name for pointer in result.tracked))
@@ -139,7 +143,7 @@ def _bring(workspace: Workspace, name: str, expected: Mapping[str, str]) -> bool
         with _replaced(workspace.root, target, folder, expected):
             pass
     if actual:
-        differing = sorted(file for file in expected | actual if expected.get(file) != actual.get(file))
+        differing = sorted(file for file in {*expected, *actual} if expected.get(file) != actual.get(file))
         print(f"{name}: data/raw differed in {len(differing)} files (first: {differing[0]}), restored")
     print(f"{name}: {len(expected)} files from {source.name}")
     return True

@@ -76,7 +76,8 @@ def select(candidates: Sequence[Span], chances: np.ndarray, threshold: float) ->
         key=lambda span: (span.end, span.start, span.label),
     )
     ends = [span.end for span in kept]
-    totals, before = [0.0], []  # the best sum of the first spans; how many of them are left where one is taken
+    totals = [0.0]  # the best sum of the first spans
+    before: list[int | None] = []  # how many of them are left where the span is taken; None: it is not
     for index, span in enumerate(kept):
         free = bisect_right(ends, span.start, hi=index)
         with_it = totals[free] + (span.score or 0.0) - threshold
@@ -85,10 +86,10 @@ def select(candidates: Sequence[Span], chances: np.ndarray, threshold: float) ->
     taken: list[Span] = []
     at = len(kept)
     while at:
-        free = before[at - 1]
-        if free is None:
+        left = before[at - 1]
+        if left is None:
             at -= 1
         else:
             taken.append(kept[at - 1])
-            at = free
+            at = left
     return taken[::-1]

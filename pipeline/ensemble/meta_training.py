@@ -68,11 +68,11 @@ def compare(samples: Sequence[Sample]) -> Settings:
         for strength in STRENGTHS:
             chances: list[np.ndarray] = [np.zeros(0)] * len(samples)
             for fold in range(FOLDS):
-                kept = [samples[row] for row in np.flatnonzero(folds != fold)]
+                kept = [samples[row] for row in np.flatnonzero(folds != fold).tolist()]
                 if not learnable(kept):
                     return best
                 weights, bias = regress(kept, strength)
-                for row in np.flatnonzero(folds == fold):
+                for row in np.flatnonzero(folds == fold).tolist():
                     chances[row] = 1.0 / (1.0 + np.exp(-(samples[row].described @ weights + bias)))
                 progress.update()
             for threshold in THRESHOLDS:

@@ -30,7 +30,6 @@ from multiner.pipeline.ensemble.token_types import token_types
 from multiner.pipeline.models import load_leg
 from multiner.pipeline.models.base import Leg
 from multiner.pipeline.models.windows import WindowedLeg
-from multiner.pipeline.text.vocabulary import keep_small
 
 _TINY = 1e-9
 
@@ -146,9 +145,8 @@ class Ensemble:
         by_leg = self._ask(documents)
         for leg in self._legs:
             inner = leg.leg if isinstance(leg, SteppingLeg) else leg
-            if nlp := getattr(inner, "_nlp", None):  # spaCy's; the lock keeps its other callers out
-                with inner._lock:
-                    keep_small(nlp.vocab)
+            if forget := getattr(inner, "forget_words", None):  # the legs of spaCy
+                forget()
         return [
             self.combine(document, [rows[index] for rows in by_leg], types=types)
             for index, document in enumerate(documents)
@@ -175,7 +173,8 @@ class Ensemble:
         check_cancelled()
         stacked = stack(by_leg, self.members)
         views = read_views(document, stacked, self.labels)
-        *legs, spans = views.found
+        *legs, pooled = views.found
+        spans: Sequence[Span] = pooled
         if self.chooser:
             candidates, described = describe(document, views, self.types, self.chooser.gazetteer)
             spans = self.chooser.choose(candidates, described)

@@ -33,11 +33,9 @@ def parts(predicted: Predicted, overlap: set[tuple[str, int]]) -> list[Predicted
         overlap: (document id, sentence index) of the test sentences that stand in train.
     """
     if predicted.split == "dev":
-        halves = [
-            predicted.where(f"dev_{half}", lambda document, half=half: document.half() == half)
-            for half in ("tune", "gate")
-        ]
-        return [predicted, *halves]
+        tune = predicted.where("dev_tune", lambda document: document.half() == "tune")
+        gate = predicted.where("dev_gate", lambda document: document.half() == "gate")
+        return [predicted, tune, gate]
     if predicted.split == "test":
         return [predicted, predicted.without("test_without_overlap", overlap)]
     return [predicted]

@@ -72,7 +72,8 @@ class NerModel(PythonModel):
     def answer(self, text: str, *, tokens: bool = False) -> dict[str, Any]:
         """What there is to say of one text; lone surrogates, which no encoder takes, are read as U+FFFD."""
         from multiner.pipeline.core.cancellation import check_cancelled
-        from multiner.pipeline.text.tokenizer import document_from_text, without_surrogates
+        from multiner.pipeline.text.surrogates import without_surrogates
+        from multiner.pipeline.text.tokenizer import document_from_text
 
         check_cancelled()
         document = document_from_text(without_surrogates(text), self.ensemble.language)

@@ -62,11 +62,13 @@ def log_model(run_id: str, name: str, workspace: Workspace, language: str, code:
 
 def freeze_code(folder: Path) -> Path:
     """Copy the modules that a served model imports into ``folder``, below a package of the project's name."""
+    package = folder / PACKAGE.name
     for path in code_closure():
-        target = folder / PACKAGE.name / path.relative_to(PACKAGE)
+        target = package / path.relative_to(PACKAGE)
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, target)
-    return folder / PACKAGE.name
+    (package / "__init__.py").touch()
+    return package
 
 
 def requirements() -> list[str]:

@@ -8,11 +8,12 @@ from functools import partial
 
 from multiner.pipeline.config.settings import Workspace
 from multiner.pipeline.corpora.review_queue import ReviewQueue
+from multiner.serving import addresses
 from multiner.serving.backends.model_server import ServedModel, Slot
 from multiner.serving.gateway import state
 from multiner.serving.http.connection_limit import CONNECTIONS
 from multiner.serving.http.payload import Limits, Offer
-from multiner.serving.http.request_guard import allowed_hosts
+from multiner.serving.http.request_guard import allowed_hosts, is_loopback
 from multiner.serving.routing.memory_budget import Keep
 from multiner.serving.routing.model_router import Launch
 
@@ -39,7 +40,8 @@ class GatewayConfig:
     ``reconcile_seconds`` (0: at start alone), and its challengers are shadowed if ``shadow`` says how. Corrections go
     to ``review``; None: none are taken. ``workspace`` has the registry that facts are read from, and the Airflow that
     operators order at; None: there is neither. ``hosts`` are the names that the gateway answers to
-    (:func:`multiner.serving.http.request_guard.allowed_hosts`). ``connections`` may be open at once.
+    (see ``allowed_hosts``). ``connections`` may be open at once. ``proxies`` are the addresses whose
+    forwarding headers are believed. ``open_reports``: whoever can connect may read the reports, not the operator alone.
     """
 
     languages: Sequence[str]
@@ -57,6 +59,8 @@ class GatewayConfig:
     review: ReviewQueue | None = None
     hosts: frozenset[str] | None = None
     connections: int = CONNECTIONS
+    proxies: Sequence[str] = ()
+    open_reports: bool = False
 
     @property
     def offer(self) -> Offer:
@@ -69,6 +73,7 @@ def workspace_config(workspace: Workspace, token: str) -> GatewayConfig:
     from multiner.pipeline import registry
 
     settings = workspace.params["serving"]
+    host, _ = addresses.gateway_address(workspace)
     uri = registry.tracking_uri(workspace)
 
     def resolve(language: str, version: str | None) -> ServedModel | None:
@@ -114,6 +119,8 @@ def workspace_config(workspace: Workspace, token: str) -> GatewayConfig:
         review=ReviewQueue(workspace.paths.review, 1_000_000 * settings["review_megabytes"])
         if settings["review"]
         else None,
-        hosts=allowed_hosts(state.address(workspace)[0], settings["hosts"]),
+        hosts=allowed_hosts(host, settings["hosts"]),
         connections=settings["connections"],
+        proxies=settings["trusted_proxies"],
+        open_reports=is_loopback(host) and not settings["trusted_proxies"],
     )

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.text.languages import AUTO, flags
-from multiner.pipeline.text.tokenizer import without_surrogates
+from multiner.pipeline.text.surrogates import without_surrogates
 from multiner.serving import executors
 from multiner.serving.answers import ModelFailed, NoTokens
 from multiner.serving.backends.model_server import (

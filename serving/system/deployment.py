@@ -17,7 +17,8 @@ from typing import Any
 import multiner
 from multiner.pipeline.config.settings import Workspace
 from multiner.pipeline.core.environment import quiet_environment
-from multiner.pipeline.core.errors import NerError
+from multiner.pipeline.core.errors import NerError, joined
+from multiner.serving import addresses
 from multiner.serving.addresses import try_to_bind
 from multiner.serving.backends.process_tree import family_of, is_running
 from multiner.serving.gateway import state
@@ -66,7 +67,8 @@ def deploy(
         announce: told what is done, line by line.
 
     Raises:
-        NerError: no champion, the port is occupied, or a version does not come up (what was live before stays).
+        NerError: no champion, the port is occupied, or a version does not come up (what was live before stays); the
+            other languages are brought live all the same.
     """
     from multiner.pipeline import registry
 
@@ -90,11 +92,17 @@ def deploy(
         if gateway is None:
             gateway = start_gateway(workspace, announce)
     _require_profile(workspace, gateway)
-    deployments = []
+    deployments, failures = [], []
     for language in wanted:
-        deployment = _bring_live(gateway, language, fresh=fresh, insist=insist)
+        try:
+            deployment = _bring_live(gateway, language, fresh=fresh, insist=insist)
+        except NerError as error:
+            failures.append(error)
+            continue
         announce(str(deployment))
         deployments.append(deployment)
+    if failures:
+        raise joined(failures)
     return deployments
 
 
@@ -145,11 +153,11 @@ def start_gateway(workspace: Workspace, announce: Callable[[str], None] = print)
     Raises:
         NerError: the port is occupied, or the gateway ends at once.
     """
-    host, port = state.address(workspace)
+    host, port = addresses.gateway_address(workspace)
     try:
         try_to_bind(host, port)
     except (OSError, UnicodeError) as error:  # a name that no domain can have is a UnicodeError
-        raise state.cannot_listen(error, host, port) from None
+        raise addresses.cannot_listen(error, host, port) from None
     log = state.log_file(workspace)
     announce(f"starting the gateway on port {port} (log: {log.relative_to(workspace.root)})")
     code = Path(multiner.__file__).parents[1]

@@ -268,13 +268,18 @@ class Live:
         listener = listen("127.0.0.1", 0)
         self.address: tuple[str, int] = listener.getsockname()
         self.url = f"http://{self.address[0]}:{self.address[1]}/"
-        self._server = make_server(harness.app, harness.config.connections)
+        self._server = make_server(harness.app, harness.config.connections, harness.config.proxies)
         self._thread = threading.Thread(target=lambda: asyncio.run(self._server.serve(sockets=[listener])))
 
     @property
     def connections(self) -> int:
         """How many are open."""
         return len(self._server.server_state.connections)
+
+    @property
+    def requests(self) -> int:
+        """How many are under way."""
+        return len(self._server.server_state.tasks)
 
     def __enter__(self) -> Live:
         self._thread.start()

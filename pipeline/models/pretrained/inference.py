@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from multiner.pipeline.core.document import Document, Span
 from multiner.pipeline.core.files import read_json
 from multiner.pipeline.core.iob2 import encode
 from multiner.pipeline.models.spacy.component import to_doc
+from multiner.pipeline.text.vocabulary import keep_small
 
 if TYPE_CHECKING:
     from spacy.language import Language
@@ -74,6 +75,11 @@ class ShippedLeg:
                 results += [((1 - FLOOR) * each + FLOOR / len(self.labels)).astype(np.float32) for each in rows]
         return results
 
+    def forget_words(self) -> None:
+        """Keep the tables of words small that were read so far (:mod:`multiner.pipeline.text.vocabulary`)."""
+        with self._lock:
+            keep_small(self._nlp.vocab)
+
 
 def evidence(nlp: Language, labels: Sequence[str]) -> Evidence:
     """The best source of label probabilities that ``nlp`` offers."""
@@ -83,7 +89,7 @@ def evidence(nlp: Language, labels: Sequence[str]) -> Evidence:
 
     naming = [name for name in nlp.pipe_names if "doc.ents" in nlp.get_pipe_meta(name).assigns]
     before = [pipe for name, pipe in nlp.pipeline if not naming or name != naming[-1]]
-    last = nlp.get_pipe(naming[-1]) if len(naming) == 1 else None
+    last: Any = nlp.get_pipe(naming[-1]) if len(naming) == 1 else None
 
     def prepared(docs: list[Doc]) -> list[Doc]:
         for pipe in before:

@@ -13,7 +13,8 @@ from spacy.language import Language
 from multiner.pipeline.core.document import Document
 from multiner.pipeline.models.base import Leg
 from multiner.pipeline.models.pretrained.inference import SETTINGS, ShippedLeg
-from multiner.pipeline.models.spacy.component import NAME, to_doc, units
+from multiner.pipeline.models.spacy.component import tagger_of, to_doc, units
+from multiner.pipeline.text.vocabulary import keep_small
 
 BATCH_WORDS = 4000  # words the network sees in one call; bounds memory, changes no result
 
@@ -23,7 +24,7 @@ class SpacyLeg:
 
     def __init__(self, nlp: Language) -> None:
         self._nlp = nlp
-        self._tagger = nlp.get_pipe(NAME)
+        self._tagger = tagger_of(nlp)
         self._lock = Lock()
 
     @classmethod
@@ -53,6 +54,11 @@ class SpacyLeg:
     def _probabilities(self, documents: Sequence[Document], batch: list[tuple[int, int, int]]) -> list[np.ndarray]:
         docs = [to_doc(documents[index], start, end, self._nlp.vocab) for index, start, end in batch]
         return self._tagger.probabilities(docs)
+
+    def forget_words(self) -> None:
+        """Keep the tables of words small that were read so far (:mod:`multiner.pipeline.text.vocabulary`)."""
+        with self._lock:
+            keep_small(self._nlp.vocab)
 
 
 def _batches(documents: Sequence[Document]) -> Iterator[list[tuple[int, int, int]]]:

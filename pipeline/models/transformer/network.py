@@ -19,7 +19,7 @@ from multiner.pipeline.models.windows import (
 )
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerFast
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 BATCH_PIECES = 4096
 
@@ -32,7 +32,7 @@ def hush() -> None:
     logging.disable_progress_bar()
 
 
-def special_pieces(tokenizer: PreTrainedTokenizerFast) -> Special:
+def special_pieces(tokenizer: PreTrainedTokenizerBase) -> Special:
     """The special pieces of a Hugging Face tokenizer; ``bos`` and ``eos`` stand in for ``cls`` and ``sep``."""
     first = tokenizer.cls_token_id if tokenizer.cls_token_id is not None else tokenizer.bos_token_id
     border = tokenizer.sep_token_id if tokenizer.sep_token_id is not None else tokenizer.eos_token_id

@@ -13,7 +13,8 @@ from fastapi.responses import Response
 
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.corpora.review_queue import QueueFull, ReviewQueue, sentences
-from multiner.pipeline.text.tokenizer import document_from_text, without_surrogates
+from multiner.pipeline.text.surrogates import without_surrogates
+from multiner.pipeline.text.tokenizer import document_from_text
 from multiner.serving import executors
 from multiner.serving.client.results import Entity, Model, Result
 from multiner.serving.gateway import schemas

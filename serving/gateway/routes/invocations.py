@@ -16,7 +16,7 @@ import logging
 import sys
 from typing import Any
 
-from multiner.pipeline.text.tokenizer import without_surrogates
+from multiner.pipeline.text.surrogates import without_surrogates
 from multiner.serving.answers import ModelFailed, failure
 from multiner.serving.backends.model_server import Slot
 from multiner.serving.http.payload import Limits, check_size, parse_json

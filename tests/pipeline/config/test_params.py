@@ -105,6 +105,8 @@ def test_the_schema_names_what_params_yaml_holds_and_the_legs_there_are(root: Pa
         ('schedule: "@weekly"', 'schedule: "61 * * * *"', "airflow.schedule", "is no schedule"),
         ('schedule: "@weekly"', 'schedule: "0 0 31 2 *"', "airflow.schedule", "is no schedule"),
         ("port: 8000", "port: 70000", "serving.port", "70000 should be less than or equal to 65535"),
+        ("trusted_proxies: []", "trusted_proxies: ['*']", "serving.trusted_proxies.0", "'*' is no address"),
+        ("trusted_proxies: []", "trusted_proxies: [10.0.0.1/8]", "serving.trusted_proxies.0", "is no address and no"),
         ("mlflow_port: 5000", "mlflow_port: 8000", "serving", "port 8000 is given to two parts"),
         ("keep_previous: auto", "keep_previous: sometimes", "serving.keep_previous", "is not true, false or auto"),
         ("keep_previous: auto", "keep_previous: 1", "serving.keep_previous", "is not true, false or auto"),

@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
+import multiner
 from multiner.pipeline.core.errors import NerError
 from multiner.serving.gateway.app import listen
 from multiner.serving.http.payload import Limits
@@ -178,6 +179,7 @@ def test_health_models_and_openapi(harness: Any) -> None:
     assert health.json()["status"] == "degraded"
     assert health.json()["languages"]["ru"]["state"] == "absent"
     assert [model["version"] for model in models.json()["models"]] == ["7", None]
+    assert openapi.json()["info"]["version"] == multiner.__version__
     assert set(openapi.json()["paths"]) == {
         "/v1/entities",
         "/v1/entities/stream",

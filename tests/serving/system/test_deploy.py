@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import socket
@@ -9,6 +10,8 @@ import stat
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import httpx
 import psutil
@@ -16,6 +19,7 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
+from multiner.pipeline import registry
 from multiner.pipeline.config.settings import Workspace
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.registry.champions import ROLLED_BACK
@@ -23,6 +27,7 @@ from multiner.pipeline.registry.store import model_name, open_store
 from multiner.serving.backends.server_process import free_port
 from multiner.serving.cli import commands
 from multiner.serving.gateway import state
+from multiner.serving.gateway.app import serve
 from multiner.serving.system import deployment as deploy
 
 MODEL_CODE = '''
@@ -129,6 +134,24 @@ def test_an_occupied_port_is_named(workspace: Workspace) -> None:
     assert "NER_GATEWAY_PORT" in raised.value.remedy
 
 
+def test_a_second_gateway_leaves_the_first_its_token_and_state(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NER_GATEWAY_PORT", str(free_port()))
+    with state.only_gateway(workspace):
+        token, first = state.new_token(workspace), state.write_state(workspace, "127.0.0.1", 1)
+        try:
+            with pytest.raises(NerError, match=rf"runs already \(process {os.getpid()}\)") as raised:
+                asyncio.run(serve(workspace))
+            assert (state.token_file(workspace).read_text(), state.read_state(workspace)) == (token, first)
+        finally:
+            state.clear_state(workspace)  # or this process would be ended as the workspace's gateway
+    assert raised.value.where == "http://127.0.0.1:1"
+    assert "ner down" in raised.value.remedy
+    with state.only_gateway(workspace):
+        pass
+
+
 def test_a_stale_state_file_is_not_believed(workspace: Workspace) -> None:
     state.write_state(workspace, "127.0.0.1", 1)
     assert state.read_state(workspace).pid == os.getpid()
@@ -138,6 +161,27 @@ def test_a_stale_state_file_is_not_believed(workspace: Workspace) -> None:
     path.write_text("{}", encoding="utf-8")
     assert state.read_state(workspace) is None
     path.unlink()
+
+
+def test_one_languages_fault_does_not_stop_another(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """English is refused, as with a champion whose model is gone; Russian is brought live all the same."""
+    gateway = SimpleNamespace(profile="cpu", url="http://127.0.0.1:1")
+    live = {"state": "live", "name": "ner", "version": "1", "action": "nothing to do"}
+
+    def post(_: object, __: str, value: dict[str, Any]) -> dict[str, Any]:
+        if value["language"] == "en":
+            raise NerError("version 1 does not come up", where="ner-en")
+        return live
+
+    monkeypatch.setattr(registry, "champion", lambda *_: SimpleNamespace(version="1"))
+    monkeypatch.setattr(state, "read_state", lambda _: gateway)
+    monkeypatch.setattr(deploy.client, "route", lambda *_: live)
+    monkeypatch.setattr(deploy.client, "post", post)
+    lines: list[str] = []
+    with pytest.raises(NerError, match="version 1 does not come up"):
+        deploy.deploy(workspace, announce=lines.append)
+    assert ["ru: ner version 1 is live" in line for line in lines] == [True]
+    monkeypatch.setattr(state, "read_state", lambda _: None)  # nothing to stop
 
 
 @pytest.mark.slow
