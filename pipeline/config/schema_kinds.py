@@ -8,6 +8,7 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, BaseModel, Discriminator, Field, Tag, ValidationInfo
 
+from multiner.pipeline.config.addresses import is_address
 from multiner.pipeline.config.corpora import CORPORA
 from multiner.pipeline.config.type_maps import TYPE_SETS
 
@@ -95,6 +96,13 @@ def cron(value: str) -> str:
     return value
 
 
+def _url(value: str) -> str:
+    """Takes HTTP addresses."""
+    if not is_address(value):
+        raise ValueError(f'"{value}" is not an address such as http://host:9001, without credentials')
+    return value
+
+
 def _folds(value: int) -> int:
     """Takes no folds, or two and more."""
     if value == 1:
@@ -110,6 +118,7 @@ Percent = Annotated[float, Field(ge=0, le=100)]
 Points = Annotated[float, Field(ge=-100, le=100)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Name = Annotated[str, Field(min_length=1)]
+Url = Annotated[str, AfterValidator(_url)]
 LanguageCode = Annotated[str, _one_of("language", _languages)]
 CorpusName = Annotated[str, _one_of("corpus", lambda _: CORPORA)]
 LegName = Annotated[str, _one_of("leg", lambda _: LEGS)]

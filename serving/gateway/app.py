@@ -1,4 +1,4 @@
-"""The gateway: one address for the API and the page, in front of the slots. Run as a module."""
+"""The gateway: one address for the API and the page, in front of the models. Run as a module."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 async def serve(workspace: Workspace) -> None:
-    """Run the workspace's gateway until it is told to stop (SIGTERM, SIGINT); its slots end with it.
+    """Run the workspace's gateway until it is told to stop (SIGTERM, SIGINT); its model servers end with it.
 
     Raises:
         NerError: the address cannot be listened on, or the environment names no number of threads.
@@ -128,7 +128,7 @@ async def serve(workspace: Workspace) -> None:
     thread_count()
     host, port = state.address(workspace)
     listener = listen(host, port)
-    remove_leftovers(state.slot_folders(workspace))
+    remove_leftovers(state.work_folders(workspace))
     config = workspace_config(workspace, state.new_token(workspace))
     allow_descriptors(config.connections)
     server = make_server(create_app(config), config.connections)

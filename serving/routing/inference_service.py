@@ -15,12 +15,7 @@ from multiner.pipeline.text.languages import AUTO, flags
 from multiner.pipeline.text.tokenizer import without_surrogates
 from multiner.serving import executors
 from multiner.serving.answers import ModelFailed, NoTokens
-from multiner.serving.backends.model_server import (
-    ServedModel,
-    Slot,
-    SlotGone,
-    SlotTimeout,
-)
+from multiner.serving.backends.backend import Backend, BackendGone, BackendTimeout, ServedModel
 from multiner.serving.gateway.config import GatewayConfig
 from multiner.serving.http.metrics import (
     Counter,
@@ -177,9 +172,9 @@ class Switchboard:
     ) -> list[tuple[ServedModel, dict[str, Any]] | Problem]:
         safe = [without_surrogates(text) for text in texts]
 
-        async def answer(slot: Slot) -> tuple[list[dict[str, Any]], float]:
+        async def answer(backend: Backend) -> tuple[list[dict[str, Any]], float]:
             begun = time.perf_counter()
-            return await slot.answer(safe, tokens=tokens), time.perf_counter() - begun
+            return await backend.answer(safe, tokens=tokens), time.perf_counter() - begun
 
         try:
             large = sum(map(len, safe)) > LONG
@@ -221,7 +216,7 @@ class Switchboard:
     async def call(
         self,
         language: str,
-        call: Callable[[Slot], Coroutine[Any, Any, T]],
+        call: Callable[[Backend], Coroutine[Any, Any, T]],
         *,
         patient: bool = False,
         large: bool = False,
@@ -231,7 +226,7 @@ class Switchboard:
 
         Args:
             language: its code.
-            call: asks a slot.
+            call: asks a backend.
             patient, large: as in :meth:`multiner.serving.routing.queue.CallQueue.run`.
             deadline: on the event loop's clock, for a request that began before.
 
@@ -302,10 +297,10 @@ def _as_problems(language: str) -> Iterator[None]:
         raise busy(f"{str(error).capitalize()} for the model for {language!r}; no more may.") from None
     except NoTokens as error:
         raise no_tokens(f"{str(error).capitalize()}. Leave out tokens, or have the model trained anew.") from None
-    except SlotGone as error:
-        log.warning("slot gone", extra={"fields": {"language": language, "error": str(error)}})
+    except BackendGone as error:
+        log.warning("backend gone", extra={"fields": {"language": language, "error": str(error)}})
         raise unavailable(f"The model for {language!r} is being restarted.") from None
-    except SlotTimeout as error:
+    except BackendTimeout as error:
         raise Problem(504, "timeout", "The model took too long", f"{error}. Send less text at once.") from None
     except TimeoutError:
         detail = "No answer in the time allowed, waiting for the model included. Send less text at once, or later."

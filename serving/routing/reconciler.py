@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from multiner.pipeline.core.errors import NerError
 from multiner.serving import executors
-from multiner.serving.backends.model_server import ServedModel
+from multiner.serving.backends.backend import ServedModel
 from multiner.serving.routing.model_router import Route
 from multiner.serving.routing.shadow import Shadow
 
@@ -108,6 +108,8 @@ class Reconciler:
         try:
             action = await self.route.switch(champion, order)
         except NerError as error:
+            if error.transient:  # costs little: asked again the next time
+                raise
             before = self._refusal
             times = before.times if before and before.version == champion.version else 0
             until = time.monotonic() + REFUSED_PAUSES[min(times, len(REFUSED_PAUSES) - 1)]

@@ -65,10 +65,10 @@ def test_planning_counts_within_the_time(harness: Any, monkeypatch: pytest.Monke
     async def main() -> tuple[httpx.Response, list[list[str]]]:
         made = harness(limits=Limits(4, 1000, 0.3))
         async with made.client() as client:
-            slot = made.slot("en")
+            backend = made.backend("en")
             monkeypatch.setattr(made.board, "_plans", lambda items: over.wait(10))
             try:
-                return await client.post("/v1/entities", json={"text": "Anna"}), slot.seen
+                return await client.post("/v1/entities", json={"text": "Anna"}), backend.seen
             finally:
                 over.set()
 

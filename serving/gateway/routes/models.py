@@ -85,7 +85,7 @@ def callers(board: Switchboard) -> APIRouter:
         body = await read_body(request, limits.body_bytes, limits.seconds)
         rows, body = invocations.read(body, media_type, limits)
         large = len(body) > LONG  # bytes: no fewer than characters
-        asking = board.call(language, lambda slot: invocations.invoke(slot, rows, body), large=large)
+        asking = board.call(language, lambda backend: invocations.invoke(backend, rows, body), large=large)
         model, answer = await unless_gone(request, asking)
         board.metrics.called(language, rows)
         board.metrics.texts.add(language, amount=rows)

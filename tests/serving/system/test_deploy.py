@@ -175,20 +175,20 @@ def test_what_is_served_follows_the_registry(workspace: Workspace) -> None:
     assert told["health"] == "degraded", "Russian has no champion"
     assert [model["version"] for model in told["models"]] == ["1", None]
 
-    slots = psutil.Process(gateway.pid).children(recursive=True)
+    backends = psutil.Process(gateway.pid).children(recursive=True)
     os.kill(gateway.pid, signal.SIGKILL)
-    _, alive = psutil.wait_procs(slots, timeout=15)
+    _, alive = psutil.wait_procs(backends, timeout=15)
     assert not [process for process in alive if process.status() != psutil.STATUS_ZOMBIE]
     said = ner(workspace, "rollback", "en", "--version", "2")
     assert "version 2 is champion again" in said
     assert "no gateway runs" in said
     assert state.read_state(workspace) is None, "a rollback starts none"
     assert "no gateway runs" in ner(workspace, "deploy", "--watch")
-    left = set(state.slot_folders(workspace).glob("ner-slot-*"))
-    assert len(left) == 2, "the killed gateway could not remove the folders of its slots"
+    left = set(state.work_folders(workspace).glob("ner-model-*"))
+    assert len(left) == 2, "the killed gateway could not remove the folders of its backends"
     (revived,) = deploy.deploy(workspace)
     assert (revived.action, revived.version) == ("started", "2")
-    now = set(state.slot_folders(workspace).glob("ner-slot-*"))
+    now = set(state.work_folders(workspace).glob("ner-model-*"))
     assert (len(now), now & left) == (1, set()), "the next one has"
 
     gateway = state.read_state(workspace)

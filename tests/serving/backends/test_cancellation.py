@@ -14,14 +14,10 @@ import pytest
 
 from multiner.pipeline.core.files import write_json
 from multiner.pipeline.core.iob2 import bio_labels
-from multiner.pipeline.inference.cancel_tickets import issued
 from multiner.serving.answers import NoTokens
-from multiner.serving.backends.model_server import (
-    ServedModel,
-    Slot,
-    SlotTimeout,
-    with_params,
-)
+from multiner.serving.backends.backend import BackendTimeout, ServedModel
+from multiner.serving.backends.local_server import LocalServer
+from multiner.serving.backends.model_server import with_params
 from multiner.serving.backends.process_tree import family_of
 from multiner.serving.gateway.app import create_app
 from multiner.serving.gateway.config import GatewayConfig
@@ -44,53 +40,89 @@ class Seen(NamedTuple):
     idle: float
 
 
-def computed(slot: Slot) -> float:
+def computed(backend: LocalServer) -> float:
     """Seconds of computing that the served process has done: unlike the clock's, no busy machine changes them."""
-    return sum(sum(process.cpu_times()[:2]) for process in family_of(slot.pid))
+    return sum(sum(process.cpu_times()[:2]) for process in family_of(backend.pid))
 
 
 def test_parameters_are_put_into_a_body_however_it_is_written() -> None:
     for body in (b'{"inputs": ["{"]}', b'\xef\xbb\xbf \n{\n"inputs":["{"]}'):
-        value = json.loads(with_params(body, {"ticket": "ab"}).decode("utf-8-sig"))
-        assert value == {"params": {"ticket": "ab"}, "inputs": ["{"]}
+        value = json.loads(with_params(body, {"call": "ab"}).decode("utf-8-sig"))
+        assert value == {"params": {"call": "ab"}, "inputs": ["{"]}
     assert with_params(b'{"inputs": []}', {}) == b'{"inputs": []}'
 
 
-@pytest.mark.parametrize("late", [False, True])
-def test_the_ticket_is_withdrawn_and_the_model_waited_for(harness: Any, tmp_path: Path, late: bool) -> None:
-    """Whether the caller goes or the time is up; where all goes well, the ticket goes with the call, too."""
+class Cancellable(LocalServer):
+    """A backend whose model works on a call until it may stop, and notes what is cancelled."""
 
-    async def main() -> list[Any]:
-        async with harness().client(), asyncio.timeout(5):
-            made = harness()
-            slot = await made.launch(made.resolve("en", None))
-            slot._tickets, log = tmp_path, []
-            await slot.predict(["Anna"])
-            log.append([*tmp_path.iterdir()])
-            slot.timeout, slot.ended = (0.1 if late else 5), 0
-            call = asyncio.create_task(slot.predict(["WAIT"]))
-            await asyncio.sleep(0.05)
-            log.append(len([*tmp_path.iterdir()]))
+    def __init__(self) -> None:
+        super().__init__(ServedModel("en", "ner-en", "1", "unused"), Path("unused.log"), timeout=5)
+        self._client = httpx.AsyncClient(transport=httpx.MockTransport(self._handle), base_url="http://model")
+        self._cancellable = True
+        self.calls: list[str] = []
+        self.cancels: list[str] = []
+        self.begun, self.heard, self.may_stop = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def _handle(self, request: httpx.Request) -> httpx.Response:
+        params = json.loads(request.content)["params"]
+        if call := params.get("cancel"):
+            self.cancels.append(call)
+            self.heard.set()
+            return httpx.Response(200, json={"predictions": []})
+        self.calls.append(params["call"])
+        self.begun.set()
+        await self.may_stop.wait()
+        return httpx.Response(200, json={"predictions": [{"entities": []}]})
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_a_call_is_cancelled_by_its_name_and_the_model_waited_for(late: bool) -> None:
+    """Whether the caller goes or the time is up."""
+
+    async def main() -> Cancellable:
+        backend = Cancellable()
+        backend.timeout = 0.01 if late else 60
+        call = asyncio.create_task(backend.predict(["Anna"]))
+        async with asyncio.timeout(10):
+            await backend.begun.wait()
             if not late:
                 call.cancel()
-            await asyncio.sleep(0.1)
-            log.append((len([*tmp_path.iterdir()]), slot.ended, call.done()))
-            with pytest.raises(SlotTimeout if late else asyncio.CancelledError):
+            await backend.heard.wait()
+            assert not call.done(), "the place at the model is free once the model is"
+            backend.may_stop.set()
+            with pytest.raises(BackendTimeout if late else asyncio.CancelledError):
                 await call
-            return [*log, slot.ended]
+        return backend
 
-    assert asyncio.run(main()) == [[], 1, (0, 0, False), 1]
+    backend = asyncio.run(main())
+    assert backend.cancels == backend.calls
+    assert len(backend.calls) == 1
 
 
-def test_a_ticket_ends_with_its_call_whatever_happens(tmp_path: Path) -> None:
-    def fail() -> None:
-        with issued(tmp_path) as ticket:
-            assert (tmp_path / ticket.name).exists()
-            raise KeyError
+def test_a_call_that_ends_well_is_not_cancelled() -> None:
+    async def main() -> Cancellable:
+        backend = Cancellable()
+        backend.may_stop.set()
+        assert await backend.predict(["Anna"]) == [[]]
+        assert await backend.predict(["Anna"]) == [[]]
+        return backend
 
-    with pytest.raises(KeyError):
-        fail()
-    assert not [*tmp_path.iterdir()]
+    backend = asyncio.run(main())
+    assert backend.cancels == []
+    assert len(set(backend.calls)) == 2, "each call has a name of its own"
+
+
+@pytest.mark.parametrize("old", [False, True])
+def test_the_probe_sees_whether_a_version_can_cancel(harness: Any, old: bool) -> None:
+    """One that cannot is never sent the name of a call."""
+
+    async def main() -> set[str]:
+        made = harness(old_versions={"1"} if old else set())
+        backend = await made.launch(made.resolve("en", None))
+        await backend.predict(["Anna"])
+        return set(backend.params)
+
+    assert asyncio.run(main()) == (set() if old else {"call"})
 
 
 @pytest.fixture(scope="module")
@@ -99,6 +131,7 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., ServedModel
     import mlflow
     import spacy
     import torch
+    from mlflow.types import ParamSchema
     from tokenizers import Tokenizer, models, pre_tokenizers
     from transformers import BertConfig, BertForTokenClassification, PreTrainedTokenizerFast
 
@@ -132,9 +165,10 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., ServedModel
     ]
     write_json(folder / "ensemble.json", {"language": "en", "types": TYPES, "members": members, "chooser": None})
 
-    def make(version: str, *, params: bool = True) -> ServedModel:
+    def make(version: str, *params: str) -> ServedModel:
         shape = signature()
-        shape.params = shape.params if params else None
+        known = [each for each in shape.params.params if each.name in params]
+        shape.params = ParamSchema(known) if known else None
         mlflow.pyfunc.save_model(
             folder / version,
             python_model=str(MODEL_CODE),
@@ -155,13 +189,13 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., ServedModel
 def test_a_long_text_that_is_called_off_frees_the_process(
     saved: Callable[..., ServedModel], tmp_path: Path, exchange: Any
 ) -> None:
-    model = saved("1")
+    model = saved("1", "tokens", "call", "cancel")
 
-    async def launch(model: ServedModel) -> Slot:
-        slot = Slot(model, tmp_path / "slot.log", timeout=60)
-        await slot.start(120)
-        await slot.probe()
-        return slot
+    async def launch(model: ServedModel) -> LocalServer:
+        backend = LocalServer(model, tmp_path / "model.log", timeout=60)
+        await backend.start()
+        await backend.probe()
+        return backend
 
     async def main() -> list[Seen]:
         app = create_app(
@@ -198,7 +232,6 @@ def test_a_long_text_that_is_called_off_frees_the_process(
                     await asyncio.sleep(1)
                     seen.append(Seen(working, freed, answered - left, computed(route.live) - answered))
                     assert after == before
-                assert not [*route.live._tickets.iterdir()]
                 return seen
 
     seen = asyncio.run(main())
@@ -209,19 +242,24 @@ def test_a_long_text_that_is_called_off_frees_the_process(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("params", [(), ("tokens",)])
 def test_versions_registered_before_there_were_parameters_answer_and_say_what_they_lack(
-    saved: Callable[..., ServedModel], tmp_path: Path
+    saved: Callable[..., ServedModel], tmp_path: Path, params: tuple[str, ...]
 ) -> None:
     async def main() -> list[list[dict[str, Any]]]:
-        slot = Slot(saved("old", params=False), tmp_path / "slot.log")
+        backend = LocalServer(saved(f"old-{len(params)}", *params), tmp_path / "model.log")
         try:
-            await slot.start(120)
-            await slot.probe()
-            with pytest.raises(NoTokens, match="ner-en version old"):
-                await slot.answer([SHORT], tokens=True)
-            return await slot.predict([SHORT])
+            await backend.start()
+            await backend.probe()
+            assert not backend._cancellable
+            if params:
+                assert (await backend.answer([SHORT], tokens=True))[0]["tokens"]
+            else:
+                with pytest.raises(NoTokens, match="ner-en version old"):
+                    await backend.answer([SHORT], tokens=True)
+            return await backend.predict([SHORT])
         finally:
-            await slot.stop()
+            await backend.close()
 
     (entities,) = asyncio.run(main())
     assert [entity["text"] for entity in entities] == ["Ada", "Oslo"]
