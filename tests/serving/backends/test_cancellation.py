@@ -12,8 +12,6 @@ from typing import Any, NamedTuple
 import httpx
 import pytest
 
-from multiner.pipeline.core.files import write_json
-from multiner.pipeline.core.iob2 import bio_labels
 from multiner.serving.answers import NoTokens
 from multiner.serving.backends.backend import BackendTimeout, ServedModel
 from multiner.serving.backends.local_server import LocalServer
@@ -23,7 +21,6 @@ from multiner.serving.gateway.app import create_app
 from multiner.serving.gateway.config import GatewayConfig
 from multiner.serving.http.payload import Limits
 
-TYPES = ["PER", "LOC"]
 SHORT = "Ada saw Oslo, and Bo saw Lima."
 LONG = ("Ada saw Oslo and Bo. " * 5000)[:100_000]
 SECONDS = 2.0  # of computing, the next answer included; the whole long text takes ten times that, and more
@@ -123,66 +120,6 @@ def test_the_probe_sees_whether_a_version_can_cancel(harness: Any, old: bool) ->
         return set(backend.params)
 
     assert asyncio.run(main()) == (set() if old else {"call"})
-
-
-@pytest.fixture(scope="module")
-def saved(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., ServedModel]:
-    """Saves a model of the real classes as registration does; its legs are small, but take their time on long texts."""
-    import mlflow
-    import spacy
-    import torch
-    from mlflow.types import ParamSchema
-    from tokenizers import Tokenizer, models, pre_tokenizers
-    from transformers import BertConfig, BertForTokenClassification, PreTrainedTokenizerFast
-
-    from multiner.pipeline.models.transformer.export import export
-    from multiner.pipeline.registry.lineage import MODEL_CODE
-    from multiner.pipeline.registry.packaging import freeze_code, signature
-
-    folder, labels = tmp_path_factory.mktemp("calling-off"), bio_labels(TYPES)
-    torch.manual_seed(1)
-    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
-    vocabulary = [*special, "Ada", "saw", "Oslo", "and", "Bo", "Lima", ",", "."]
-    words = Tokenizer(models.WordLevel({word: at for at, word in enumerate(vocabulary)}, unk_token="[UNK]"))
-    words.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    names = dict(zip(("pad_token", "unk_token", "cls_token", "sep_token"), special, strict=True))
-    size = {"hidden_size": 512, "num_hidden_layers": 4, "num_attention_heads": 8, "intermediate_size": 2048}
-    config = BertConfig(vocab_size=len(vocabulary), num_labels=len(labels), max_position_embeddings=66, **size)
-    BertForTokenClassification(config).save_pretrained(folder / "trained")
-    PreTrainedTokenizerFast(tokenizer_object=words, **names).save_pretrained(folder / "trained")
-    write_json(folder / "trained" / "leg.json", {"labels": labels, "max_pieces": 64, "context": 16})
-    write_json(folder / "trained" / "history.json", [])
-    export(folder / "trained", folder / "transformer", "fp32")
-    nlp = spacy.blank("en")
-    nlp.add_pipe("entity_ruler").add_patterns(
-        [{"label": "PERSON", "pattern": "Ada"}, {"label": "GPE", "pattern": "Oslo"}]
-    )
-    nlp.to_disk(folder / "shipped")
-    write_json(folder / "shipped" / "shipped.json", {"labels": labels})
-    members = [
-        {"name": name, "temperature": 1.0, "weight": weight}
-        for name, weight in (("shipped", 0.9), ("transformer", 0.1))
-    ]
-    write_json(folder / "ensemble.json", {"language": "en", "types": TYPES, "members": members, "chooser": None})
-
-    def make(version: str, *params: str) -> ServedModel:
-        shape = signature()
-        known = [each for each in shape.params.params if each.name in params]
-        shape.params = ParamSchema(known) if known else None
-        mlflow.pyfunc.save_model(
-            folder / version,
-            python_model=str(MODEL_CODE),
-            artifacts={
-                "ensemble": str(folder / "ensemble.json"),
-                **{leg: str(folder / leg) for leg in ("shipped", "transformer")},
-            },
-            code_paths=[str(freeze_code(folder / f"code-{version}"))],
-            signature=shape,
-            pip_requirements=["mlflow"],
-        )
-        return ServedModel("en", "ner-en", version, str(folder / version))
-
-    return make
 
 
 @pytest.mark.slow

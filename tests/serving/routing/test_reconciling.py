@@ -355,6 +355,20 @@ def test_an_order_whose_process_cannot_be_started_is_refused_and_forgotten(harne
     assert (after["action"], after["version"]) == ("nothing to do", "1")
 
 
+def test_what_may_pass_by_itself_is_asked_again_at_the_next_look(harness: Any) -> None:
+    """An endpoint that is not there yet costs nothing to ask, unlike a version whose process has to be started."""
+    refusals = [NerError("the endpoint does not answer", transient=True)] * 3
+
+    async def use(client: httpx.AsyncClient, made: Any) -> str:
+        await until(lambda: live(made) == "1")
+        return await answered_by(client)
+
+    def refuse(model: Any) -> Exception | None:
+        return refusals.pop() if refusals and model.language == "en" else None
+
+    assert run(harness, use, refuse=refuse) == "1"
+
+
 def test_memory_that_cannot_be_read_stops_no_switch(harness: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     def unreadable() -> int:
         raise OSError(errno.EMFILE, "Too many open files")

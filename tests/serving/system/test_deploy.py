@@ -8,7 +8,9 @@ import socket
 import stat
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import httpx
 import psutil
@@ -16,7 +18,7 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from multiner.pipeline.config.settings import Workspace
+from multiner.pipeline.config.settings import Workspace, overlay
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.registry.champions import ROLLED_BACK
 from multiner.pipeline.registry.store import model_name, open_store
@@ -111,6 +113,23 @@ def test_without_champions(workspace: Workspace) -> None:
         deploy.deploy(workspace)
     assert deploy.status(workspace) == {"running": False}
     assert deploy.stop(workspace) is False
+
+
+def test_a_language_at_an_endpoint_is_deployed_without_a_champion(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def bring_live(gateway: Any, language: str, **_: Any) -> deploy.Deployment:
+        asked.append(language)
+        return deploy.Deployment(language, "ner-en", "unknown", "started", "http://gateway")
+
+    running = state.GatewayState(os.getpid(), 0, "127.0.0.1", 1, "token", workspace.profile)
+    monkeypatch.setattr(state, "read_state", lambda _: running)
+    monkeypatch.setattr(deploy, "_bring_live", bring_live)
+    elsewhere = overlay(workspace.params, {"serving": {"endpoints": {"en": {"url": "http://10.0.0.7:9001"}}}})
+    assert len(deploy.deploy(replace(workspace, params=elsewhere), announce=asked.append)) == 1
+    assert asked == ["en", "en: ner-en version unknown is live at http://gateway: started"]
 
 
 @pytest.mark.parametrize("port", ["http", "0", "70000"])
