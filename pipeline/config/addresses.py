@@ -1,4 +1,4 @@
-"""Addresses in parameters and environment variables, checked where they are read, not where they fail later."""
+"""Addresses in environment variables, checked where they are read, not where something fails for them later."""
 
 from __future__ import annotations
 
@@ -15,16 +15,13 @@ def address(name: str) -> str | None:
         NerError: it is no address, or holds credentials, which would be shown with it.
     """
     given = os.environ.get(name, "").strip().rstrip("/")
-    if given and not is_address(given):
-        raise NerError(f"{name} is not an address such as http://host:8080, without credentials", where=name)
-    return given or None
-
-
-def is_address(url: str) -> bool:
-    """Whether it is an HTTP address without credentials, query and fragment."""
+    if not given:
+        return None
     try:
-        parts = urlsplit(url)
+        parts = urlsplit(given)
         right = parts.scheme in ("http", "https") and parts.hostname and (parts.port is None or parts.port > 0)
     except ValueError:
-        return False
-    return bool(right) and parts.username is None and not parts.query and not parts.fragment
+        right, parts = False, None
+    if not right or parts.username is not None or parts.query or parts.fragment:
+        raise NerError(f"{name} is not an address such as http://host:8080, without credentials", where=name)
+    return given

@@ -6,9 +6,8 @@ from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 from typing import Annotated, Any, TypeVar
 
-from pydantic import AfterValidator, BaseModel, Discriminator, Field, Tag, ValidationInfo
+from pydantic import AfterValidator, BaseModel, Discriminator, Field, HttpUrl, Tag, ValidationInfo
 
-from multiner.pipeline.config.addresses import is_address
 from multiner.pipeline.config.corpora import CORPORA
 from multiner.pipeline.config.type_maps import TYPE_SETS
 
@@ -68,6 +67,13 @@ def where_shipped(value: str | None, info: ValidationInfo) -> str | None:
     return value
 
 
+def bare(value: HttpUrl) -> HttpUrl:
+    """Takes addresses without credentials, which would be logged, and without query and fragment."""
+    if value.username or value.password or value.query or value.fragment:
+        raise ValueError("write an address such as http://host:9001, without credentials, query and fragment")
+    return value
+
+
 def once(value: list[str]) -> list[str]:
     """Takes lists without repetition."""
     if doubled := sorted({each for each in value if value.count(each) > 1}):
@@ -96,13 +102,6 @@ def cron(value: str) -> str:
     return value
 
 
-def _url(value: str) -> str:
-    """Takes HTTP addresses."""
-    if not is_address(value):
-        raise ValueError(f'"{value}" is not an address such as http://host:9001, without credentials')
-    return value
-
-
 def _folds(value: int) -> int:
     """Takes no folds, or two and more."""
     if value == 1:
@@ -118,7 +117,6 @@ Percent = Annotated[float, Field(ge=0, le=100)]
 Points = Annotated[float, Field(ge=-100, le=100)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Name = Annotated[str, Field(min_length=1)]
-Url = Annotated[str, AfterValidator(_url)]
 LanguageCode = Annotated[str, _one_of("language", _languages)]
 CorpusName = Annotated[str, _one_of("corpus", lambda _: CORPORA)]
 LegName = Annotated[str, _one_of("leg", lambda _: LEGS)]
@@ -130,3 +128,4 @@ Types = Annotated[
     Discriminator(lambda value: "<set>" if isinstance(value, str) else "<list>"),
 ]
 Corpora = Annotated[list[CorpusName], Field(min_length=1), AfterValidator(once)]
+Url = Annotated[HttpUrl, AfterValidator(bare)]

@@ -113,9 +113,9 @@ def test_the_schema_names_what_params_yaml_holds_and_the_legs_there_are(root: Pa
         ("endpoints: {}", "endpoints: {en: here}", "serving.endpoints.en", '"here" is not a mapping'),
         ("endpoints: {}", "endpoints: {en: {}}", "serving.endpoints.en.url", "the key is missing"),
         ("endpoints: {}", "endpoints: {xx: {url: 'http://h'}}", "serving.endpoints.xx", "unknown language 'xx'"),
-        ("endpoints: {}", "endpoints: {en: {url: 'h:9001'}}", "serving.endpoints.en.url", "is not an address such as"),
+        ("endpoints: {}", "endpoints: {en: {url: 'h:9001'}}", "serving.endpoints.en.url", "scheme should be 'http'"),
         ("endpoints: {}", "endpoints: {en: {url: 'http://u:p@h'}}", "serving.endpoints.en.url", "without credentials"),
-        ("endpoints: {}", "endpoints: {en: {url: 'http://h:x'}}", "serving.endpoints.en.url", "is not an address"),
+        ("endpoints: {}", "endpoints: {en: {url: 'http://h:x'}}", "serving.endpoints.en.url", "should be a valid URL"),
         (
             *("endpoints: {}", "endpoints: {en: {url: 'http://h', version: 7}}", "serving.endpoints.en.version"),
             "7 is not a text",
