@@ -39,14 +39,14 @@ from multiner.serving.operator.facts_reader import FactsReader
 from multiner.serving.operator.routes import desk_router
 from multiner.serving.page.models import add_models_page
 from multiner.serving.page.parallel import add_parallel
-from multiner.serving.routing.inference_service import Switchboard
+from multiner.serving.routing.inference_service import InferenceService
 
 STALL_SECONDS = 60  # for a caller that takes nothing of its answer
 
 
 def create_app(config: GatewayConfig) -> FastAPI:
     """The gateway as an ASGI application; its routes come up in the background when it starts."""
-    board = Switchboard(config)
+    board = InferenceService(config)
     guard, facts = Guard(config.token), FactsReader(config.workspace)
     desk = Desk(board, facts)
 

@@ -32,8 +32,8 @@ from multiner.serving.http.problems import (
 )
 from multiner.serving.routing.answer_comparison import ShadowMetrics
 from multiner.serving.routing.memory_budget import keeper
-from multiner.serving.routing.micro_batching import Gatherer
-from multiner.serving.routing.model_router import NoModel, Route
+from multiner.serving.routing.micro_batching import MicroBatcher
+from multiner.serving.routing.model_router import ModelRouter, NoModel
 from multiner.serving.routing.queue import CallQueue, CallsFull
 from multiner.serving.routing.reconciler import Reconciler
 from multiner.serving.routing.segmentation import Part, parts_of, put_together
@@ -44,14 +44,14 @@ T = TypeVar("T")
 LONG = 10_000  # characters: a call of more is a large one
 
 
-class Switchboard:
+class InferenceService:
     """All routes of a gateway."""
 
     def __init__(self, config: GatewayConfig) -> None:
         self.config = config
         self.metrics = Metrics()
         self.routes = {
-            code: Route(
+            code: ModelRouter(
                 code,
                 config.launch,
                 keep=keeper(config.keep_previous),
@@ -75,8 +75,8 @@ class Switchboard:
             )
             for code, route in self.routes.items()
         }
-        self._gatherers = {
-            code: Gatherer(route.ask, partial(self.metrics.called, code)) for code, route in self.routes.items()
+        self._batchers = {
+            code: MicroBatcher(route.ask, partial(self.metrics.called, code)) for code, route in self.routes.items()
         }
         self._tasks: list[asyncio.Task] = []
 
@@ -94,7 +94,7 @@ class Switchboard:
         await asyncio.gather(*(part.close() for part in parts))
 
     async def deploy(self, language: str, version: str) -> str:
-        """Bring a version live, and leave it until the registry has another champion; see :meth:`Route.switch`.
+        """Bring a version live, and leave it until the registry has another champion; see :meth:`ModelRouter.switch`.
 
         Raises:
             NerError: no such version, or it does not come up.
@@ -184,9 +184,7 @@ class Switchboard:
                 )
                 self.metrics.called(language, len(answers))
             else:
-                model, answers, seconds = await self._in_time(
-                    language, self._gatherers[language].answer(safe), deadline
-                )
+                model, answers, seconds = await self._in_time(language, self._batchers[language].answer(safe), deadline)
         except Problem as problem:
             return [problem] * len(texts)
         found = [answer["entities"] for answer in answers]

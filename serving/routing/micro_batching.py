@@ -47,7 +47,7 @@ class Turn:
             self.task.cancel()
 
 
-class Gatherer:
+class MicroBatcher:
     """Asks a model for requests, gathering those that wait.
 
     Each request takes a place of its own in the queue, so that limits, order and refusals are those of the queue.
@@ -69,7 +69,7 @@ class Gatherer:
         Who is cancelled while waiting is never asked.
 
         Raises:
-            NoModel, CallsFull, BackendGone, BackendTimeout, ModelFailed: as in :meth:`.model_router.Route.ask`.
+            NoModel, CallsFull, BackendGone, BackendTimeout, ModelFailed: as in :meth:`.model_router.ModelRouter.ask`.
         """
         job, turn = Job(texts, asyncio.get_running_loop().create_future()), Turn()
         self._waiting.append(job)

@@ -31,7 +31,7 @@ class NoModel(Exception):
         self.state = state
 
 
-class Route:
+class ModelRouter:
     """One language's traffic.
 
     Args:

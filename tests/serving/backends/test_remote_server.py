@@ -36,8 +36,7 @@ from multiner.serving.backends.server_process import free_port
 from multiner.serving.gateway.app import create_app
 from multiner.serving.gateway.config import UNKNOWN, workspace_config
 from multiner.serving.routing.memory_budget import keeper
-from multiner.serving.routing.model_router import NoModel
-from multiner.serving.routing.model_router import Route as ModelRouter
+from multiner.serving.routing.model_router import ModelRouter, NoModel
 
 LONG = ("Ada saw Oslo and Bo. " * 5000)[:100_000]
 RAISED = {"error_code": "BAD_REQUEST", "message": "Encountered an unexpected error while evaluating the model."}

@@ -11,7 +11,7 @@ import pytest
 
 from multiner.serving.gateway.routes import models as routes
 from multiner.serving.http.payload import Limits
-from multiner.serving.routing import inference_service as switchboard
+from multiner.serving.routing import inference_service
 from multiner.serving.routing.queue import CallQueue, CallsFull
 
 JSON = "application/json"
@@ -211,7 +211,7 @@ def test_long_texts_leave_a_place_to_short_ones_in_the_gateway(
     harness: Any, monkeypatch: pytest.MonkeyPatch, path: str, body: dict[str, Any]
 ) -> None:
     """Whichever way they come: three are sent, one is worked on, a short text is answered meanwhile."""
-    for module in (routes, switchboard):
+    for module in (routes, inference_service):
         monkeypatch.setattr(module, "LONG", 3)
 
     async def use(client: httpx.AsyncClient, made: Any) -> None:

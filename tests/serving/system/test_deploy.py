@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -18,6 +19,7 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
+from multiner.pipeline import registry
 from multiner.pipeline.config.settings import Workspace, overlay
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.registry.champions import ROLLED_BACK
@@ -26,6 +28,7 @@ from multiner.serving.backends.server_process import free_port
 from multiner.serving.cli import commands
 from multiner.serving.gateway import state
 from multiner.serving.system import deployment as deploy
+from multiner.serving.system import remote_deployment
 
 MODEL_CODE = '''
 from mlflow.models import set_model
@@ -115,21 +118,31 @@ def test_without_champions(workspace: Workspace) -> None:
     assert deploy.stop(workspace) is False
 
 
-def test_a_language_at_an_endpoint_is_deployed_without_a_champion(
-    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_language_at_an_endpoint_is_deployed_without_a_champion(workspace: Workspace) -> None:
     asked: list[str] = []
 
     def bring_live(gateway: Any, language: str, **_: Any) -> deploy.Deployment:
         asked.append(language)
         return deploy.Deployment(language, "ner-en", "unknown", "started", "http://gateway")
 
-    running = state.GatewayState(os.getpid(), 0, "127.0.0.1", 1, "token", workspace.profile)
-    monkeypatch.setattr(state, "read_state", lambda _: running)
-    monkeypatch.setattr(deploy, "_bring_live", bring_live)
+    running = state.GatewayState(-1, 0, "127.0.0.1", 1, "token", workspace.profile)
     elsewhere = overlay(workspace.params, {"serving": {"endpoints": {"en": {"url": "http://10.0.0.7:9001"}}}})
-    assert len(deploy.deploy(replace(workspace, params=elsewhere), announce=asked.append)) == 1
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(state, "read_state", lambda _: running)
+        patch.setattr(deploy, "_bring_live", bring_live)
+        assert len(deploy.deploy(replace(workspace, params=elsewhere), announce=asked.append)) == 1
     assert asked == ["en", "en: ner-en version unknown is live at http://gateway: started"]
+
+
+def test_nobody_waits_for_a_champion_where_an_endpoint_is_served(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(remote_deployment, "live_on", lambda _: {"en": "unknown"})
+    monkeypatch.setattr(registry, "champion", lambda *_: SimpleNamespace(version="3"))
+    with pytest.raises(NerError, match="en: the champion is not live"):
+        remote_deployment.await_live(workspace, "http://gateway", ["en"], patience=0)
+    elsewhere = overlay(workspace.params, {"serving": {"endpoints": {"en": {"url": "http://10.0.0.7:9001"}}}})
+    remote_deployment.await_live(replace(workspace, params=elsewhere), "http://gateway", ["en"], patience=0)
 
 
 @pytest.mark.parametrize("port", ["http", "0", "70000"])

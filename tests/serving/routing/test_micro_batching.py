@@ -12,7 +12,7 @@ import pytest
 
 from multiner.serving.answers import ModelFailed
 from multiner.serving.backends.backend import ServedModel
-from multiner.serving.routing.micro_batching import CHARACTERS, TEXTS, Gatherer
+from multiner.serving.routing.micro_batching import CHARACTERS, TEXTS, MicroBatcher
 from multiner.serving.routing.queue import CallQueue, CallsFull
 
 
@@ -32,11 +32,11 @@ class Model:
         return [[{"text": text}] for text in texts]
 
 
-def gatherer(model: Model, queue: CallQueue, called: list[int]) -> Gatherer:
-    return Gatherer(lambda call: queue.run(lambda: call(model)), called.append)
+def gatherer(model: Model, queue: CallQueue, called: list[int]) -> MicroBatcher:
+    return MicroBatcher(lambda call: queue.run(lambda: call(model)), called.append)
 
 
-async def busy(gathered: Gatherer, texts: list[list[str]]) -> list[asyncio.Task[Any]]:
+async def busy(gathered: MicroBatcher, texts: list[list[str]]) -> list[asyncio.Task[Any]]:
     """A call under way, and further requests that wait behind it."""
     tasks = []
     for each in [["first"], *texts]:
@@ -167,7 +167,7 @@ def test_nobody_is_left_behind_however_calls_and_requests_fall_together(at_once:
             await ticks(12)
             return [[{"text": text}] for text in texts]
 
-    async def request(gathered: Gatherer, number: int) -> None:
+    async def request(gathered: MicroBatcher, number: int) -> None:
         await ticks(200)
         task = asyncio.create_task(gathered.answer([str(number)]))
         if number % 7 == 0:
