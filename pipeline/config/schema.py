@@ -26,6 +26,7 @@ from multiner.pipeline.config.schema_kinds import (
     Positive,
     Share,
     Types,
+    Url,
     cron,
     once,
     optional,
@@ -175,6 +176,13 @@ class PromotionSection(Section):
     behaviour_must: Percent | None
 
 
+class EndpointSection(Section):
+    """``serving.endpoints.<code>``: where others serve the language's model, and its version if that is known."""
+
+    url: Url
+    version: Name | None = None
+
+
 class ServingSection(Section):
     """``serving``."""
 
@@ -194,6 +202,7 @@ class ServingSection(Section):
     review_megabytes: Positive
     keep_previous: Annotated[Any, AfterValidator(switch_or_auto)]
     reconcile_seconds: Annotated[float, Field(ge=0)]
+    endpoints: dict[LanguageCode, EndpointSection]
     shadow: bool
     shadow_share: Annotated[float, Field(gt=0, le=1)]
 

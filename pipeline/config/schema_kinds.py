@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from ipaddress import ip_network
 from typing import Annotated, Any, TypeVar
 
-from pydantic import AfterValidator, BaseModel, Discriminator, Field, Tag, ValidationInfo
+from pydantic import AfterValidator, BaseModel, Discriminator, Field, HttpUrl, Tag, ValidationInfo
 
 from multiner.pipeline.config.corpora import CORPORA
 from multiner.pipeline.config.type_maps import TYPE_SETS
@@ -64,6 +64,13 @@ def where_shipped(value: str | None, info: ValidationInfo) -> str | None:
     legs = ensemble.get("legs") if isinstance(ensemble, dict) else None
     if value is None and isinstance(legs, list) and "shipped" in legs:
         raise ValueError("no pipeline; name one, or leave shipped out of ensemble.legs")
+    return value
+
+
+def bare(value: HttpUrl) -> HttpUrl:
+    """Accepts addresses without credentials, which would be logged, and without query and fragment."""
+    if value.username or value.password or value.query or value.fragment:
+        raise ValueError("write an address such as http://host:9001, without credentials, query and fragment")
     return value
 
 
@@ -131,3 +138,4 @@ Types = Annotated[
     Discriminator(lambda value: "<set>" if isinstance(value, str) else "<list>"),
 ]
 Corpora = Annotated[list[CorpusName], Field(min_length=1), AfterValidator(once)]
+Url = Annotated[HttpUrl, AfterValidator(bare)]

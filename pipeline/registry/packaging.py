@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from multiner.pipeline.config.settings import Workspace
+from multiner.pipeline.inference.cancelled_calls import CALL, CANCEL
 from multiner.pipeline.registry.lineage import MODEL_CODE, PACKAGE, code_closure
 
 if TYPE_CHECKING:
@@ -121,6 +122,10 @@ def signature() -> ModelSignature:
         inputs=Schema([ColSpec(DataType.string, "text")]),
         outputs=Schema([ColSpec(Array(entity), "entities"), ColSpec(Array(token), "tokens", required=False)]),
         params=ParamSchema(
-            [ParamSpec("tokens", DataType.boolean, default=False), ParamSpec("ticket", DataType.string, default="")]
+            [
+                ParamSpec("tokens", DataType.boolean, default=False),
+                ParamSpec(CALL, DataType.string, default=""),
+                ParamSpec(CANCEL, DataType.string, default=""),
+            ]
         ),
     )

@@ -1,4 +1,4 @@
-"""The gateway: one address for the API and the page, in front of the slots. Run as a module."""
+"""The gateway: one address for the API and the page, in front of the models. Run as a module."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ from multiner.serving.operator.routes import desk_router
 from multiner.serving.page.models import add_models_page
 from multiner.serving.page.parallel import add_parallel
 from multiner.serving.page.reports import add_reports
-from multiner.serving.routing.inference_service import Switchboard
+from multiner.serving.routing.inference_service import InferenceService
 
 STALL_SECONDS = 60  # for a caller that takes nothing of its answer
 
 
 def create_app(config: GatewayConfig) -> FastAPI:
     """The gateway as an ASGI application; its routes come up in the background when it starts."""
-    board = Switchboard(config)
+    board = InferenceService(config)
     guard, facts = Guard(config.token), FactsReader(config.workspace)
     desk = Desk(board, facts)
 
@@ -128,7 +128,7 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 async def serve(workspace: Workspace) -> None:
-    """Run the workspace's gateway until it is told to stop (SIGTERM, SIGINT); its slots end with it.
+    """Run the workspace's gateway until it is told to stop (SIGTERM, SIGINT); its model servers end with it.
 
     Raises:
         NerError: a gateway of the workspace runs already, the address cannot be listened on, or the environment names
@@ -138,7 +138,7 @@ async def serve(workspace: Workspace) -> None:
     with state.only_gateway(workspace):
         host, port = addresses.gateway_address(workspace)
         listener = listen(host, port)
-        remove_leftovers(state.slot_folders(workspace))
+        remove_leftovers(state.work_folders(workspace))
         config = workspace_config(workspace, state.new_token(workspace))
         allow_descriptors(config.connections)
         server = make_server(create_app(config), config.connections, config.proxies)

@@ -25,7 +25,7 @@ from multiner.serving.operator.actions import (
 
 if TYPE_CHECKING:
     from multiner.serving.operator.facts_reader import FactsReader
-    from multiner.serving.routing.inference_service import Switchboard
+    from multiner.serving.routing.inference_service import InferenceService
 
 log = logging.getLogger("serving")
 LOOK_SECONDS = 1.0  # between two looks at the same DAG run, however many watch it
@@ -55,7 +55,7 @@ class Desk:
         facts: are read anew after a switch.
     """
 
-    def __init__(self, board: Switchboard, facts: FactsReader) -> None:
+    def __init__(self, board: InferenceService, facts: FactsReader) -> None:
         self._board, self._facts = board, facts
         self._workspace = board.config.workspace
         self.log = ActionLog(self._workspace.paths.run / "actions.json" if self._workspace else None)

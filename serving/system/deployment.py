@@ -60,7 +60,7 @@ def deploy(
 
     Args:
         workspace: whose registry and gateway.
-        languages: by default all that have a champion.
+        languages: by default all that have a champion, or an endpoint elsewhere.
         if_any: without a champion, do nothing instead of failing.
         if_running: without a gateway, do nothing instead of starting one.
         insist: as in :meth:`Reconciler.reconcile`.
@@ -75,9 +75,10 @@ def deploy(
     if if_running and state.read_state(workspace) is None:
         announce("no gateway runs: nothing to do; the next one starts with the registry's champions")
         return []
-    champions = {language: registry.champion(workspace, language) for language in languages or workspace.languages}
-    missing = [language for language, champion in champions.items() if champion is None]
-    wanted = [language for language, champion in champions.items() if champion is not None]
+    endpoints = workspace.params["serving"]["endpoints"]
+    asked = languages or workspace.languages
+    wanted = [each for each in asked if each in endpoints or registry.champion(workspace, each) is not None]
+    missing = [each for each in asked if each not in wanted]
     if missing and (languages or not wanted) and not if_any:
         raise NerError(
             f"no champion for {', '.join(missing)} in the registry",
@@ -107,7 +108,7 @@ def deploy(
 
 
 def stop(workspace: Workspace, *, patience: float = 45) -> bool:
-    """End the workspace's gateway and its slots; requests in flight are answered first. False where none ran."""
+    """End the workspace's gateway and its models; requests in flight are answered first. False where none ran."""
     gateway = state.read_state(workspace)
     if gateway is None:
         state.state_file(workspace).unlink(missing_ok=True)

@@ -11,7 +11,7 @@ from multiner.pipeline.registry import champion
 from multiner.pipeline.registry.champions import crown
 from multiner.pipeline.registry.gate.promotion import KEY, PASSED, REASONS
 from multiner.pipeline.registry.store import open_experiment, open_store
-from multiner.serving.backends.model_server import ServedModel
+from multiner.serving.backends.backend import ServedModel
 
 BINS = [
     {"low": 0.2, "high": 0.6, "score": 0.5, "accuracy": 0.25, "count": 40},

@@ -226,16 +226,16 @@ def test_switch_and_roll_back(harness: Any) -> None:
         rolled = await client.post("/admin/rollback", json={"language": "en"}, headers=OPERATOR)
         actions += [rolled.json()["action"], rolled.json()["version"], rolled.json()["previous"]]
         await asyncio.sleep(0.05)
-        return actions, [(slot.model.version, slot.alive) for slot in made.launched if slot.model.language == "en"]
+        return actions, [(each.model.version, each.alive) for each in made.launched if each.model.language == "en"]
 
-    actions, slots = ask(harness, use)
+    actions, backends = ask(harness, use)
     assert actions == ["nothing to do", "switched", "rolled back", "rolled back", "switched", "rolled back", "2", "3"]
-    assert slots == [("1", False), ("2", True), ("3", True)], "the version before the one before is stopped"
+    assert backends == [("1", False), ("2", True), ("3", True)], "the version before the one before is stopped"
 
 
 def test_without_keeping_the_old_version_is_drained_and_stopped(harness: Any) -> None:
     async def use(client: httpx.AsyncClient, made: Any) -> tuple[httpx.Response, bool, bool]:
-        old = next(slot for slot in made.launched if slot.model.language == "en")
+        old = next(backend for backend in made.launched if backend.model.language == "en")
         slow = asyncio.create_task(client.post("/v1/entities", json={"text": ["WAIT"], "language": "en"}))
         await asyncio.sleep(0.05)
         await client.post("/admin/deploy", json={"language": "en", "version": "2"}, headers=OPERATOR)

@@ -22,7 +22,7 @@ from multiner.pipeline.registry import champion, journal, rollback
 from multiner.pipeline.registry.champions import ROLLED_BACK, crown
 from multiner.pipeline.registry.store import open_store
 from multiner.serving.airflow import environment as airflow_setup
-from multiner.serving.backends.model_server import ServedModel
+from multiner.serving.backends.backend import ServedModel
 from multiner.serving.cli import commands
 from multiner.serving.gateway.config import workspace_config
 from multiner.serving.http.middleware import JsonFormatter
