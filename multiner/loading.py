@@ -157,8 +157,8 @@ def _damaged(reason: str, where: str, remedy: str = "") -> NerError:
 
 
 def _other_code(code: Path) -> bool:
-    """Whether the code that was frozen with a model is not what is installed here."""
-    files = list(code.rglob("*.py"))
+    """Whether the code that was frozen with a model differs from the code installed here."""
+    files = [file for file in code.rglob("*.py") if file != code / "__init__.py"]  # that one is frozen empty
     installed = [PACKAGE / file.relative_to(code) for file in files]
     return not files or not all(
         here.is_file() and cmp(file, here, shallow=False) for file, here in zip(files, installed, strict=True)
