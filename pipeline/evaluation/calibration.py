@@ -16,11 +16,11 @@ from multiner.pipeline.core.document import Document, Span
 BINS = 15
 PRECISIONS = (95, 99)  # percent
 DIGITS = 6
-DRAWS = 200  # simulated outcomes behind the error of chance
+DRAWS = 200  # simulated scored_spans behind the error of chance
 
 
 @dataclass(frozen=True)
-class Outcomes:
+class ScoredSpans:
     """The scored predictions of a system on a part.
 
     Attributes:
@@ -34,7 +34,7 @@ class Outcomes:
     gold: int
 
 
-def outcomes(documents: Sequence[Document], predicted: Sequence[Sequence[Span]]) -> Outcomes:
+def scored_spans(documents: Sequence[Document], predicted: Sequence[Sequence[Span]]) -> ScoredSpans:
     """What became of each prediction; one without a score is left out.
 
     Raises:
@@ -48,14 +48,14 @@ def outcomes(documents: Sequence[Document], predicted: Sequence[Sequence[Span]])
             if span.score is not None:
                 scores.append(span.score)
                 right.append((span.start, span.end, span.label) in gold)
-    return Outcomes(
+    return ScoredSpans(
         np.array(scores, dtype=np.float64),
         np.array(right, dtype=bool),
         sum(len(document.spans) for document in documents),
     )
 
 
-def calibration(found: Outcomes, bins: int = BINS) -> dict[str, Any]:
+def calibration(found: ScoredSpans, bins: int = BINS) -> dict[str, Any]:
     """Expected calibration error (Naeini et al. 2015), Brier score (1950) and the bins of a reliability diagram.
 
     Args:
@@ -72,7 +72,7 @@ def calibration(found: Outcomes, bins: int = BINS) -> dict[str, Any]:
     if not len(found.scores):
         return {"ece": None, "ece_of_chance": None, "brier": None, "bins": []}
     order = np.argsort(found.scores, kind="stable")
-    found = Outcomes(found.scores[order], found.right[order], found.gold)
+    found = ScoredSpans(found.scores[order], found.right[order], found.gold)
     parts = equal_mass(found.scores, bins)
     drawn = np.random.default_rng(0).random((DRAWS, len(order))) < found.scores
     chance = sum(np.abs(drawn[:, part].mean(axis=1) - found.scores[part].mean()) * len(part) for part in parts)
@@ -105,7 +105,7 @@ def equal_mass(scores: np.ndarray, bins: int) -> list[np.ndarray]:
     return np.split(places, np.unique(np.searchsorted(scores, scores[firsts]))[1:])
 
 
-def threshold(found: Outcomes, precision: float) -> float | None:
+def threshold(found: ScoredSpans, precision: float) -> float | None:
     """The lowest score at which the predictions that reach it are right with ``precision`` (0 to 1); None: at none."""
     order = np.argsort(-found.scores, kind="stable")
     scores, right = found.scores[order], found.right[order]
@@ -115,7 +115,7 @@ def threshold(found: Outcomes, precision: float) -> float | None:
     return float(scores[places[-1]]) if len(places) else None
 
 
-def above(found: Outcomes, score: float) -> dict[str, float | None]:
+def above(found: ScoredSpans, score: float) -> dict[str, float | None]:
     """What is left of the predictions at a threshold, in percent.
 
     Returns:
@@ -130,7 +130,7 @@ def above(found: Outcomes, score: float) -> dict[str, float | None]:
     }
 
 
-def thresholds(dev: Outcomes, test: Outcomes | None) -> dict[str, Any]:
+def thresholds(dev: ScoredSpans, test: ScoredSpans | None) -> dict[str, Any]:
     """For each of :data:`PRECISIONS` the threshold found on development documents, and what it keeps there and in test.
 
     Args:

@@ -214,7 +214,7 @@ def _figures(points: float, gold: float, found: float) -> dict[str, Any]:
     return {name: round(100.0 * float(value), DIGITS) for name, value in figures.items()} | {"support": int(gold)}
 
 
-def official(
+def official_scores(
     documents: Sequence[Document],
     annotated: Sequence[Sequence[AnnotatedObject]],
     predicted: Sequence[Sequence[Span]],

@@ -7,12 +7,12 @@ from dataclasses import asdict
 from typing import Any
 
 from multiner.pipeline.evaluation.calibration import (
-    Outcomes,
+    ScoredSpans,
     calibration,
-    outcomes,
+    scored_spans,
     thresholds,
 )
-from multiner.pipeline.evaluation.predictions import ENSEMBLE, Predicted, Spans
+from multiner.pipeline.evaluation.predictions import ENSEMBLE, EvaluatedPart, Spans
 from multiner.pipeline.evaluation.scores import (
     DIGITS,
     score,
@@ -25,7 +25,7 @@ from multiner.pipeline.evaluation.significance import paired_bootstrap
 COMPARED = ("dev_gate", "test", "test_without_overlap")  # parts nothing was tuned on
 
 
-def parts(predicted: Predicted, overlap: set[tuple[str, int]]) -> list[Predicted]:
+def parts(predicted: EvaluatedPart, overlap: set[tuple[str, int]]) -> list[EvaluatedPart]:
     """A part and its sub-parts: the halves of a development part, a test part without what stands in train.
 
     Args:
@@ -43,7 +43,7 @@ def parts(predicted: Predicted, overlap: set[tuple[str, int]]) -> list[Predicted
     return [predicted]
 
 
-def compare(predicted: Predicted, scores: dict[str, Any], *, resamples: int, seed: int) -> dict[str, Any] | None:
+def compare(predicted: EvaluatedPart, scores: dict[str, Any], *, resamples: int, seed: int) -> dict[str, Any] | None:
     """The ensemble against the leg that does better on this very part: difference in F1 with its 95 % interval.
 
     None where there is nothing to compare.
@@ -61,7 +61,9 @@ def compare(predicted: Predicted, scores: dict[str, Any], *, resamples: int, see
     return {"against": best} | {name: round(value, DIGITS) for name, value in asdict(interval).items()}
 
 
-def system_figures(part: Predicted, spans: Sequence[Spans], found: Outcomes, types: Sequence[str]) -> dict[str, Any]:
+def system_figures(
+    part: EvaluatedPart, spans: Sequence[Spans], found: ScoredSpans, types: Sequence[str]
+) -> dict[str, Any]:
     """One system's figures on a part: strict spans, tokens by type, calibration."""
     return score(part.documents, spans, types) | {
         "token_f1": token_f1(token_confusion(part.documents, spans, types), types),
@@ -70,12 +72,12 @@ def system_figures(part: Predicted, spans: Sequence[Spans], found: Outcomes, typ
 
 
 def figures(
-    all_parts: Iterable[Predicted],
+    all_parts: Iterable[EvaluatedPart],
     types: Sequence[str],
     *,
     resamples: int,
     seed: int,
-    further: Callable[[Predicted], dict[str, dict[str, Any]]] = lambda _: {},
+    further: Callable[[EvaluatedPart], dict[str, dict[str, Any]]] = lambda _: {},
 ) -> dict[str, Any]:
     """Scores, sizes and comparisons of every part.
 
@@ -92,11 +94,11 @@ def figures(
         and ``significance`` (corpus → split → the ensemble's lead).
     """
     corpora: dict[str, Any] = {}
-    found: dict[tuple[str, str], dict[str, Outcomes]] = {}
+    found: dict[tuple[str, str], dict[str, ScoredSpans]] = {}
     sizes: dict[str, Any] = {}
     significance: dict[str, Any] = {}
     for part in all_parts:
-        judged = {name: outcomes(part.documents, spans) for name, spans in part.systems.items()}
+        judged = {name: scored_spans(part.documents, spans) for name, spans in part.systems.items()}
         found[part.corpus, part.split] = judged
         more = further(part)
         scores = {

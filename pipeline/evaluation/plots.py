@@ -11,7 +11,7 @@ import numpy as np
 
 from multiner.pipeline.core.files import write_atomically
 from multiner.pipeline.core.iob2 import OUTSIDE
-from multiner.pipeline.evaluation.predictions import ENSEMBLE, Predicted
+from multiner.pipeline.evaluation.predictions import ENSEMBLE, EvaluatedPart
 from multiner.pipeline.evaluation.scores import token_confusion
 
 CURVE_COLUMNS = ("leg", "step", "epoch", "loss", "dev_f1")
@@ -154,7 +154,7 @@ def reliability_rows(corpora: Mapping[str, Any]) -> list[tuple[float, float, int
 
 def write_plots(
     folder: Path,
-    predicted: Sequence[Predicted],
+    predicted: Sequence[EvaluatedPart],
     histories: Mapping[str, Sequence[Mapping[str, Any]]],
     corpora: Mapping[str, Any],
     types: Sequence[str],

@@ -26,7 +26,7 @@ class Predictor(Protocol):
 
 
 @dataclass(frozen=True)
-class Predicted:
+class EvaluatedPart:
     """Gold documents of a part with every system's spans, document by document."""
 
     corpus: str
@@ -39,13 +39,13 @@ class Predicted:
         """The number of sentences."""
         return sum(len(document.sentences) for document in self.documents)
 
-    def where(self, split: str, keep: Callable[[Document], bool]) -> Predicted:
+    def where(self, split: str, keep: Callable[[Document], bool]) -> EvaluatedPart:
         """The documents that ``keep`` accepts, under the name ``split``."""
         rows = [row for row, document in enumerate(self.documents) if keep(document)]
         systems = {name: [spans[row] for row in rows] for name, spans in self.systems.items()}
-        return Predicted(self.corpus, split, [self.documents[row] for row in rows], systems)
+        return EvaluatedPart(self.corpus, split, [self.documents[row] for row in rows], systems)
 
-    def without(self, split: str, excluded: set[tuple[str, int]]) -> Predicted:
+    def without(self, split: str, excluded: set[tuple[str, int]]) -> EvaluatedPart:
         """Gold and predicted spans of the sentences ``(document id, index)`` taken out, under the name ``split``."""
         by_document: dict[str, set[int]] = {}
         for id, index in excluded:
@@ -59,7 +59,7 @@ class Predicted:
             name: [rest(document, spans) for document, spans in zip(self.documents, rows, strict=True)]
             for name, rows in self.systems.items()
         }
-        return Predicted(self.corpus, split, documents, systems)
+        return EvaluatedPart(self.corpus, split, documents, systems)
 
 
 def chunks(documents: Sequence[Document], tokens: int = CHUNK_TOKENS) -> Iterator[list[Document]]:
@@ -97,7 +97,7 @@ def predict(
     return systems
 
 
-def write_predictions(path: Path, predicted: Predicted) -> None:
+def write_predictions(path: Path, predicted: EvaluatedPart) -> None:
     """Gold and predicted spans as JSON Lines, a document a line; holds no text."""
     with write_atomically(path) as file:
         for row, document in enumerate(predicted.documents):

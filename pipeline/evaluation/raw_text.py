@@ -14,7 +14,7 @@ from multiner.pipeline.core.document import Document, Span, Token
 from multiner.pipeline.core.progress import bar
 from multiner.pipeline.evaluation.predictions import (
     ENSEMBLE,
-    Predicted,
+    EvaluatedPart,
     Predictor,
     predict,
 )
@@ -114,7 +114,7 @@ def compare(gold: Sequence[set[Place]], found: Sequence[set[Place]], types: Sequ
 
 
 def raw_text_scores(
-    predictor: Predictor, tests: Sequence[Predicted], language: str, types: Sequence[str], description: str
+    predictor: Predictor, tests: Sequence[EvaluatedPart], language: str, types: Sequence[str], description: str
 ) -> dict[str, Any]:
     """The ensemble's F1 from raw text beside its F1 on the corpora's own tokens, by corpus.
 

@@ -18,7 +18,7 @@ from multiner.pipeline.core.span_differences import (
     wrong_spans,
 )
 from multiner.pipeline.evaluation.plots import shares
-from multiner.pipeline.evaluation.predictions import ENSEMBLE, Predicted
+from multiner.pipeline.evaluation.predictions import ENSEMBLE, EvaluatedPart
 from multiner.pipeline.evaluation.scores import token_confusion
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -73,7 +73,7 @@ def pieces(document: Document, sentence: Sentence, spans: Iterable[Span], wrong:
     return cut
 
 
-def _sentence_view(part: Predicted, case: Case) -> dict[str, Any]:
+def _sentence_view(part: EvaluatedPart, case: Case) -> dict[str, Any]:
     document = part.documents[case.document]
     sentence = document.sentences[case.sentence]
     missed = {error.gold: error.kind for errors in case.mistakes.values() for error in errors if error.gold}
@@ -98,7 +98,7 @@ def _sentence_view(part: Predicted, case: Case) -> dict[str, Any]:
     }
 
 
-def section(part: Predicted, scores: Mapping[str, Any], types: Sequence[str], limit: int) -> dict[str, Any]:
+def section(part: EvaluatedPart, scores: Mapping[str, Any], types: Sequence[str], limit: int) -> dict[str, Any]:
     """What the report shows of a part: scores, errors by kind, confusions, and up to ``limit`` worst sentences."""
     names = [OUTSIDE, *types]
     confusions = {}
@@ -124,7 +124,7 @@ def section(part: Predicted, scores: Mapping[str, Any], types: Sequence[str], li
         "sentence_count": part.sentences,
         "entities": sum(len(document.spans) for document in part.documents),
         "scores": scores,
-        "own_terms": [pair for pair in OWN_TERMS.items() if all(pair[0] in row for row in scores.values())],
+        "shared_task_scores": [pair for pair in OWN_TERMS.items() if all(pair[0] in row for row in scores.values())],
         "kinds": {name: count_kinds(part.documents, spans) for name, spans in part.systems.items()},
         "confusions": confusions,
         "sentences": [_sentence_view(part, case) for case in cases],

@@ -7,14 +7,14 @@ from typing import Any
 
 from multiner.pipeline.config.corpora import CORPORA, StandoffFormat
 from multiner.pipeline.corpora.factrueval import annotated_objects
-from multiner.pipeline.evaluation.factrueval_official import official
-from multiner.pipeline.evaluation.predictions import Predicted
+from multiner.pipeline.evaluation.factrueval_official import official_scores
+from multiner.pipeline.evaluation.predictions import EvaluatedPart
 from multiner.pipeline.evaluation.surface_forms import surface_score
 
 CUT = "without_overlap"  # parts with sentences taken out: the stand-off gold has no such parts
 
 
-def own_terms(part: Predicted, raw: Path, types: list[str]) -> dict[str, dict[str, Any]]:
+def shared_task_scores(part: EvaluatedPart, raw: Path, types: list[str]) -> dict[str, dict[str, Any]]:
     """The further scores of each system on a part: none for most corpora.
 
     Args:
@@ -35,6 +35,7 @@ def own_terms(part: Predicted, raw: Path, types: list[str]) -> dict[str, dict[st
         stems = [raw / document.source.removesuffix(".tokens") for document in part.documents]
         gold = [annotated_objects(stem) for stem in stems]
         return {
-            name: {"official": official(part.documents, gold, spans, types)} for name, spans in part.systems.items()
+            name: {"official": official_scores(part.documents, gold, spans, types)}
+            for name, spans in part.systems.items()
         }
     return {}

@@ -23,7 +23,7 @@ from multiner.pipeline.ensemble.identity import load_ensemble, model_hash
 from multiner.pipeline.evaluation.metrics import figures, parts
 from multiner.pipeline.evaluation.plots import write_plots
 from multiner.pipeline.evaluation.predictions import (
-    Predicted,
+    EvaluatedPart,
     Predictor,
     Spans,
     predict,
@@ -31,7 +31,7 @@ from multiner.pipeline.evaluation.predictions import (
 )
 from multiner.pipeline.evaluation.raw_text import raw_text_scores
 from multiner.pipeline.evaluation.report import IMAGES, report, section
-from multiner.pipeline.evaluation.shared_task_scores import own_terms
+from multiner.pipeline.evaluation.shared_task_scores import shared_task_scores
 from multiner.pipeline.models.transformer.inference import SETTINGS
 
 SPLITS = ("dev", "test")
@@ -89,7 +89,7 @@ def training_minutes(histories: dict[str, list[dict[str, Any]]]) -> dict[str, fl
     return minutes | {"total": round(sum(minutes.values()), 2)}
 
 
-def predict_parts(predictor: Predictor, folder: Path, corpora: Iterable[str], description: str) -> list[Predicted]:
+def predict_parts(predictor: Predictor, folder: Path, corpora: Iterable[str], description: str) -> list[EvaluatedPart]:
     """Every system's spans on the development and test parts; the same text is predicted once.
 
     Corpora that differ in their gold only (two conventions of one corpus) share their predictions.
@@ -97,7 +97,7 @@ def predict_parts(predictor: Predictor, folder: Path, corpora: Iterable[str], de
     whole = [(corpus, split, read_documents(folder, corpus, split)) for corpus in corpora for split in SPLITS]
     keys = [[(document.text, document.tokens, document.sentences) for document in part] for _, _, part in whole]
     known: list[tuple[list[Any], dict[str, list[Spans]]]] = []
-    predicted: list[Predicted] = []
+    predicted: list[EvaluatedPart] = []
     sentences = sum(len(document.sentences) for _, _, part in whole for document in part)
     with bar(sentences, description, unit="sentence") as progress:
         for (corpus, split, documents), key in zip(whole, keys, strict=True):
@@ -107,11 +107,11 @@ def predict_parts(predictor: Predictor, folder: Path, corpora: Iterable[str], de
                 known.append((key, systems))
             else:
                 progress.update(sum(len(document.sentences) for document in documents))
-            predicted.append(Predicted(corpus, split, documents, systems))
+            predicted.append(EvaluatedPart(corpus, split, documents, systems))
     return predicted
 
 
-def overlaps(predicted: Sequence[Predicted], train: Sequence[Document]) -> dict[str, set[tuple[str, int]]]:
+def overlaps(predicted: Sequence[EvaluatedPart], train: Sequence[Document]) -> dict[str, set[tuple[str, int]]]:
     """Corpus → (document id, sentence index) of its test sentences that stand in ``train``."""
     from multiner.pipeline.validation.overlap import overlapping_sentences
 
@@ -120,7 +120,7 @@ def overlaps(predicted: Sequence[Predicted], train: Sequence[Document]) -> dict[
 
 def write_report(
     folder: Path,
-    predicted: Sequence[Predicted],
+    predicted: Sequence[EvaluatedPart],
     metrics: dict[str, Any],
     histories: dict[str, list[dict[str, Any]]],
     types: Sequence[str],
@@ -139,7 +139,7 @@ def write_report(
                 file.write(report(sections, metrics, types, with_text=with_text, images=images))
 
 
-def leg_folders(workspace: Workspace, language: str) -> dict[str, Path]:
+def base_model_folders(workspace: Workspace, language: str) -> dict[str, Path]:
     """Leg → the folder it was trained into."""
     return {leg: workspace.paths.leg(language, leg) for leg in workspace.params["ensemble"]["legs"]}
 
@@ -150,7 +150,7 @@ def run(workspace: Workspace, language: str) -> None:
     Raises:
         NerError: an earlier stage has not run, or the language is not configured.
     """
-    ensemble = load_ensemble(workspace.paths.ensemble(language), leg_folders(workspace, language))
+    ensemble = load_ensemble(workspace.paths.ensemble(language), base_model_folders(workspace, language))
     evaluate(workspace, language, ensemble)
 
 
@@ -169,12 +169,12 @@ def evaluate(workspace: Workspace, language: str, predictor: Predictor) -> None:
     params, paths, settings = workspace.params, workspace.paths, workspace.language(language)
     documents = paths.documents(language)
     types, options = settings["types"], params["evaluate"]
-    model = model_hash(paths.ensemble(language), leg_folders(workspace, language))
+    model = model_hash(paths.ensemble(language), base_model_folders(workspace, language))
 
     predicted = predict_parts(predictor, documents, settings["report_on"], f"evaluate {language}")
     train = [document for corpus in settings["train_on"] for document in read_documents(documents, corpus, "train")]
     overlap = overlaps(predicted, train)
-    histories = read_histories(leg_folders(workspace, language))
+    histories = read_histories(base_model_folders(workspace, language))
 
     all_parts = [sub for part in predicted for sub in parts(part, overlap.get(part.corpus, set()))]
     metrics = {
@@ -193,7 +193,7 @@ def evaluate(workspace: Workspace, language: str, predictor: Predictor) -> None:
         types,
         resamples=options["bootstrap"],
         seed=params["seed"],
-        further=lambda part: own_terms(part, workspace.raw, types),
+        further=lambda part: shared_task_scores(part, workspace.raw, types),
     )
     tests = [part for part in predicted if part.split == "test"]
     metrics["raw_text"] = raw_text_scores(predictor, tests, language, types, f"raw text {language}")

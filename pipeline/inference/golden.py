@@ -15,7 +15,7 @@ ENTITY = {"start": int, "end": int, "text": str, "label": str, "score": float, "
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
+class GoldenSample:
     """A text and the entities, as (text, label), that must be found in it."""
 
     text: str
@@ -37,14 +37,14 @@ class GoldenResult:
         return self.found / self.expected if self.expected else 1.0
 
 
-def samples(language: str) -> list[Sample]:
+def samples(language: str) -> list[GoldenSample]:
     """The golden samples of a language; a language without any is asked those of form only, taken from English."""
     golden = read_json(FILE)
     known = golden.get(language)
     if known is None:
-        return [Sample(entry["text"], ()) for entry in golden["en"]]
+        return [GoldenSample(entry["text"], ()) for entry in golden["en"]]
     return [
-        Sample(entry["text"], tuple((entity["text"], entity["label"]) for entity in entry["entities"]))
+        GoldenSample(entry["text"], tuple((entity["text"], entity["label"]) for entity in entry["entities"]))
         for entry in known
     ]
 
@@ -78,7 +78,7 @@ def form_breaches(text: str, answer: Any, types: Sequence[str]) -> list[str]:
     return breaches
 
 
-def judge(asked: Sequence[Sample], answers: Sequence[Any], types: Sequence[str]) -> GoldenResult:
+def judge(asked: Sequence[GoldenSample], answers: Sequence[Any], types: Sequence[str]) -> GoldenResult:
     """Hold the answers against the samples, in the same order."""
     if len(answers) != len(asked):
         return GoldenResult([f"{len(answers)} answers to {len(asked)} texts"], 0, 0, [])

@@ -62,7 +62,7 @@ def data_hash(workspace: Workspace, language: str) -> str:
 def code_closure(entries: Iterable[Path] = ENTRY_POINTS, root: Path = PACKAGE.parent) -> list[Path]:
     """The project's modules that ``entries`` import, directly or through others, also inside functions; sorted.
 
-    A string that names a module (``"multiner.pipeline.models.spacy.inference:SpacyLeg"``) counts as an import of it.
+    A string that names a module (``"multiner.pipeline.models.spacy.inference:SpacyModel"``) counts as an import of it.
     """
     waiting, found = list(entries), set()
     while waiting:

@@ -1,7 +1,7 @@
 """The cases of the behaviour suite: templates and names from a YAML file, expanded the same way each time.
 
 A file holds ``names`` (lists to fill in, an entry being a name or a mapping of its forms) and ``capabilities``: for
-each a list of checks, whose fields are those of :class:`Check`. Expected entities are marked in the text:
+each a list of checks, whose fields are those of :class:`CaseTemplates`. Expected entities are marked in the text:
 ``[{person}](PER) flew to [{city}](LOC).`` The same placeholder is the same name, ``{person2}`` another one of the
 list, ``{person.gen}`` a form of it. What fills a template follows from the template alone, so that a case keeps its
 text and its id whatever else is added to the file.
@@ -30,7 +30,7 @@ _APART = 3  # names further in the list where one is swapped for another of the 
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class MarkedEntity:
     """An entity expected at the code points ``start:end``."""
 
     start: int
@@ -39,15 +39,15 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Marked:
+class MarkedText:
     """A text and the entities expected in it, in order."""
 
     text: str
-    entities: tuple[Place, ...]
+    entities: tuple[MarkedEntity, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
+class BehaviourCase:
     """One thing to ask of a model.
 
     Attributes:
@@ -63,17 +63,17 @@ class Case:
     id: str
     capability: str
     kind: str
-    text: Marked
-    base: Marked | None = None
+    text: MarkedText
+    base: MarkedText | None = None
     must: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
+class CaseTemplates:
     """Templates that make cases of one kind.
 
     Attributes:
-        kind: as in :class:`Case`.
+        kind: as in :class:`BehaviourCase`.
         texts: templates; a pair ``[base, text]`` where both are written out (always so for ``direction``).
         fills: how many cases each template makes, with other names each time.
         wraps: what to put around the texts: ``"🙂 {text}"``; each makes cases of its own.
@@ -108,7 +108,7 @@ def suite_hash(language: str) -> str:
     return sha256_of(file) if file.is_file() else ""
 
 
-def load_cases(language: str, types: Collection[str] | None = None) -> list[Case]:
+def load_cases(language: str, types: Collection[str] | None = None) -> list[BehaviourCase]:
     """The cases of a language, in the order of the file; none for a language that has no file.
 
     Args:
@@ -129,17 +129,17 @@ def load_cases(language: str, types: Collection[str] | None = None) -> list[Case
     return kept if any(case.text.entities for case in kept) else []
 
 
-def expand(suite: Mapping[str, Any], where: str = "") -> list[Case]:
+def expand(suite: Mapping[str, Any], where: str = "") -> list[BehaviourCase]:
     """The cases of a suite's mapping.
 
     Raises:
         NerError: a field, list or form is unknown, a bracket is open, or a case stands there twice.
     """
-    cases: dict[str, Case] = {}
+    cases: dict[str, BehaviourCase] = {}
     for capability, checks in suite["capabilities"].items():
         for entry in checks:
             try:
-                for case in _cases(capability, Check(**entry), suite["names"]):
+                for case in _cases(capability, CaseTemplates(**entry), suite["names"]):
                     if case.id in cases:
                         raise ValueError(f"twice the same case: {case.text.text!r}")
                     cases[case.id] = case
@@ -148,7 +148,7 @@ def expand(suite: Mapping[str, Any], where: str = "") -> list[Case]:
     return list(cases.values())
 
 
-def _cases(capability: str, check: Check, names: Mapping[str, Sequence[Any]]) -> Iterator[Case]:
+def _cases(capability: str, check: CaseTemplates, names: Mapping[str, Sequence[Any]]) -> Iterator[BehaviourCase]:
     for entry in check.texts:
         first, second = (entry, entry) if isinstance(entry, str) else entry
         for wrap in check.wraps:
@@ -160,7 +160,7 @@ def _cases(capability: str, check: Check, names: Mapping[str, Sequence[Any]]) ->
                     raise ValueError(f"the two texts mark different types: {base.text!r}, {text.text!r}")
                 content = f"{base.text if base else ''}\0{text.text}"
                 id = f"{capability}/{check.kind}/{sha256(content.encode()).hexdigest()[:8]}"
-                yield Case(id, capability, check.kind, text, base, check.must)
+                yield BehaviourCase(id, capability, check.kind, text, base, check.must)
 
 
 def fill(
@@ -196,7 +196,7 @@ def fill(
     return _BLANK.sub(name, template)
 
 
-def parse(marked: str, case: str | None = None) -> Marked:
+def parse(marked: str, case: str | None = None) -> MarkedText:
     """The text without its marks, and the entities that they mark.
 
     Args:
@@ -211,9 +211,9 @@ def parse(marked: str, case: str | None = None) -> Marked:
         text += change(marked[at : mark.start()])
         start = len(text)
         text += change(mark[1])
-        entities.append(Place(start, len(text), mark[2]))
+        entities.append(MarkedEntity(start, len(text), mark[2]))
         at = mark.end()
     text += change(marked[at:])
     if re.search(r"[\[\]{}]", text):
         raise ValueError(f"a bracket or brace belongs to no mark: {marked!r}")
-    return Marked(text, tuple(entities))
+    return MarkedText(text, tuple(entities))

@@ -9,9 +9,9 @@ from multiner.pipeline.config.settings import Workspace
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.evaluation.behaviour.cases import load_cases
 from multiner.pipeline.evaluation.behaviour.suite import (
-    Entity,
-    Model,
-    Report,
+    AnsweredEntity,
+    BehaviourReport,
+    EntityFinder,
     run_suite,
 )
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from multiner.pipeline.ensemble.model import Ensemble
 
 
-def ensemble_model(ensemble: Ensemble) -> Model:
+def ensemble_model(ensemble: Ensemble) -> EntityFinder:
     """An ensemble as it is served: each text alone, with the tokens of the served tokenizer."""
     from multiner.pipeline.text.tokenizer import document_from_text
 
-    def entities(text: str) -> list[Entity]:
+    def entities(text: str) -> list[AnsweredEntity]:
         document = document_from_text(text, ensemble.language)
         if not document.tokens:
             return []
@@ -41,7 +41,7 @@ def ensemble_model(ensemble: Ensemble) -> Model:
     return lambda texts: [entities(text) for text in texts]
 
 
-def workspace_report(workspace: Workspace, language: str, capabilities: Collection[str] = ()) -> Report:
+def workspace_report(workspace: Workspace, language: str, capabilities: Collection[str] = ()) -> BehaviourReport:
     """What the ensemble trained in a workspace passes of the suite, or of some of its capabilities.
 
     Raises:
@@ -70,7 +70,7 @@ def workspace_report(workspace: Workspace, language: str, capabilities: Collecti
     return run_suite(chosen, ensemble_model(ensemble))
 
 
-def rows(report: Report) -> list[tuple[str, int, int, float]]:
+def rows(report: BehaviourReport) -> list[tuple[str, int, int, float]]:
     """Capability, cases passed, cases, percent passed; the last row is over all cases."""
     found = [
         (capability, sum(outcome.passed for outcome in outcomes), len(outcomes), report.rates()[capability])
@@ -80,14 +80,14 @@ def rows(report: Report) -> list[tuple[str, int, int, float]]:
     return [*found, ("all", total - len(report.failures), total, report.overall)]
 
 
-def table(report: Report) -> str:
+def table(report: BehaviourReport) -> str:
     """The rates as a text table."""
     lines = [f"{'capability':<20}{'passed':>8}{'cases':>8}{'rate':>8}"]
     lines += [f"{name:<20}{passed:>8}{cases:>8}{rate:>7.1f}%" for name, passed, cases, rate in rows(report)]
     return "\n".join(lines)
 
 
-def failures(report: Report) -> str:
+def failures(report: BehaviourReport) -> str:
     """Each failed case: its id, its text, and why it failed."""
     return "\n".join(
         f"{outcome.case.id}\n  {outcome.case.text.text!r}\n  {outcome.reason}" for outcome in report.failures

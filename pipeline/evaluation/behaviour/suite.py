@@ -9,14 +9,14 @@ from typing import Any
 from multiner.pipeline.evaluation.behaviour.cases import (
     DIRECTION,
     INVARIANCE,
-    Case,
-    Marked,
+    BehaviourCase,
+    MarkedText,
 )
 
-Entity = Mapping[str, Any]
+AnsweredEntity = Mapping[str, Any]
 """An entity as the API answers it: ``start``, ``end`` (code points), ``text``, ``label``, ``score``."""
 
-Model = Callable[[Sequence[str]], Sequence[Sequence[Entity]]]
+EntityFinder = Callable[[Sequence[str]], Sequence[Sequence[AnsweredEntity]]]
 """Texts in; for each, in order, its entities."""
 
 TOLERANCE = 0.1
@@ -24,10 +24,10 @@ TOLERANCE = 0.1
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class CaseOutcome:
     """What became of a case; ``reason`` says why it failed and is empty where it passed."""
 
-    case: Case
+    case: BehaviourCase
     reason: str
 
     @property
@@ -37,10 +37,10 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class BehaviourReport:
     """The outcomes of all cases that were asked. Rates are percent of the cases passed."""
 
-    outcomes: tuple[Outcome, ...]
+    outcomes: tuple[CaseOutcome, ...]
 
     @property
     def overall(self) -> float:
@@ -53,18 +53,18 @@ class Report:
         return rate([outcome for outcome in self.outcomes if outcome.case.must])
 
     @property
-    def failures(self) -> list[Outcome]:
+    def failures(self) -> list[CaseOutcome]:
         """The failed cases, in order."""
         return [outcome for outcome in self.outcomes if not outcome.passed]
 
-    def among(self, cases: Sequence[Case]) -> Report:
+    def among(self, cases: Sequence[BehaviourCase]) -> BehaviourReport:
         """What became of these cases only."""
         ids = {case.id for case in cases}
-        return Report(tuple(outcome for outcome in self.outcomes if outcome.case.id in ids))
+        return BehaviourReport(tuple(outcome for outcome in self.outcomes if outcome.case.id in ids))
 
-    def by_capability(self) -> dict[str, list[Outcome]]:
+    def by_capability(self) -> dict[str, list[CaseOutcome]]:
         """The outcomes of each capability, in the order of the suite."""
-        found: dict[str, list[Outcome]] = {}
+        found: dict[str, list[CaseOutcome]] = {}
         for outcome in self.outcomes:
             found.setdefault(outcome.case.capability, []).append(outcome)
         return found
@@ -87,36 +87,36 @@ class Report:
         }
 
 
-def rate(outcomes: Sequence[Outcome]) -> float:
+def rate(outcomes: Sequence[CaseOutcome]) -> float:
     """Percent of the outcomes that passed, two decimals; 100 where there are none."""
     if not outcomes:
         return 100.0
     return round(100 * sum(outcome.passed for outcome in outcomes) / len(outcomes), 2)
 
 
-def texts_of(cases: Sequence[Case]) -> list[str]:
+def texts_of(cases: Sequence[BehaviourCase]) -> list[str]:
     """Every text that the cases need an answer to, once."""
     marked = [text for case in cases for text in (case.base, case.text) if text]
     return list(dict.fromkeys(text.text for text in marked))
 
 
-def run_suite(cases: Sequence[Case], model: Model) -> Report:
+def run_suite(cases: Sequence[BehaviourCase], model: EntityFinder) -> BehaviourReport:
     """Ask the model and judge its answers."""
     texts = texts_of(cases)
     return judge_all(cases, dict(zip(texts, model(texts), strict=True)))
 
 
-def judge_all(cases: Sequence[Case], answers: Mapping[str, Sequence[Entity]]) -> Report:
+def judge_all(cases: Sequence[BehaviourCase], answers: Mapping[str, Sequence[AnsweredEntity]]) -> BehaviourReport:
     """Judge answers by their text."""
-    return Report(
+    return BehaviourReport(
         tuple(
-            Outcome(case, judge(case, answers[case.text.text], answers[case.base.text] if case.base else ()))
+            CaseOutcome(case, judge(case, answers[case.text.text], answers[case.base.text] if case.base else ()))
             for case in cases
         )
     )
 
 
-def judge(case: Case, found: Sequence[Entity], before: Sequence[Entity] = ()) -> str:
+def judge(case: BehaviourCase, found: Sequence[AnsweredEntity], before: Sequence[AnsweredEntity] = ()) -> str:
     """Why a case failed, or an empty string.
 
     No kind is passed by silence: an invariance in which the model finds none of the marked entities, before or after,
@@ -144,7 +144,7 @@ def _difference(text: str, expected: set[tuple[int, int, str]], actual: set[tupl
     return "; ".join(f"{word} {named(places)}" for word, places in parts if places)
 
 
-def _changed(case: Case, found: Sequence[Entity], before: Sequence[Entity]) -> str:
+def _changed(case: BehaviourCase, found: Sequence[AnsweredEntity], before: Sequence[AnsweredEntity]) -> str:
     """Entities count as the same if they are the same mark of the two texts, or outside of the marks read the same."""
     assert case.base is not None
     old, new = _by_mark(case.base, before), _by_mark(case.text, found)
@@ -153,7 +153,7 @@ def _changed(case: Case, found: Sequence[Entity], before: Sequence[Entity]) -> s
     if old == new:
         return ""
 
-    def named(marked: Marked, what: int | str) -> str:
+    def named(marked: MarkedText, what: int | str) -> str:
         if isinstance(what, str):
             return repr(what)
         return repr(marked.text[marked.entities[what].start : marked.entities[what].end])
@@ -165,14 +165,14 @@ def _changed(case: Case, found: Sequence[Entity], before: Sequence[Entity]) -> s
     return f"answered otherwise than {case.base.text!r}: {differences}"
 
 
-def _by_mark(marked: Marked, entities: Sequence[Entity]) -> set[tuple[int | str, str]]:
+def _by_mark(marked: MarkedText, entities: Sequence[AnsweredEntity]) -> set[tuple[int | str, str]]:
     marks = {(place.start, place.end): index for index, place in enumerate(marked.entities)}
     return {
         (marks.get((entity["start"], entity["end"]), entity["text"].casefold()), entity["label"]) for entity in entities
     }
 
 
-def _fell(case: Case, found: Sequence[Entity], before: Sequence[Entity]) -> str:
+def _fell(case: BehaviourCase, found: Sequence[AnsweredEntity], before: Sequence[AnsweredEntity]) -> str:
     """The marked entities must be found, with no lower a score than in the base, less the tolerance."""
     assert case.base is not None
     reasons = []
@@ -185,7 +185,7 @@ def _fell(case: Case, found: Sequence[Entity], before: Sequence[Entity]) -> str:
     return "; ".join(reasons)
 
 
-def _score(place: Any, entities: Sequence[Entity]) -> float:
+def _score(place: Any, entities: Sequence[AnsweredEntity]) -> float:
     for entity in entities:
         if (entity["start"], entity["end"], entity["label"]) == (place.start, place.end, place.label):
             return float(entity["score"])

@@ -8,9 +8,9 @@ import pytest
 
 from multiner.pipeline.core.document import Span, from_words
 from multiner.pipeline.corpora import read_corpus
-from multiner.pipeline.evaluation.predictions import Predicted
+from multiner.pipeline.evaluation.predictions import EvaluatedPart
 from multiner.pipeline.evaluation.scores import token_confusion, token_f1
-from multiner.pipeline.evaluation.shared_task_scores import own_terms
+from multiner.pipeline.evaluation.shared_task_scores import shared_task_scores
 from multiner.pipeline.evaluation.surface_forms import surface_score
 
 TYPES = ["PER", "LOC", "ORG"]
@@ -55,8 +55,8 @@ def test_which_corpus_gets_what(root: Path, corpus: str, split: str, keys: set[s
     types = TYPES if corpus.startswith("factrueval") else [*TYPES, "MISC"]
     documents = read_corpus(raw, corpus, split.partition("_")[0])
     gold = [document.spans for document in documents]
-    part = Predicted(corpus, split, documents, {"ensemble": gold, "spacy": [()] * len(documents)})
-    further = own_terms(part, raw, types)
+    part = EvaluatedPart(corpus, split, documents, {"ensemble": gold, "spacy": [()] * len(documents)})
+    further = shared_task_scores(part, raw, types)
     assert {key for row in further.values() for key in row} == keys
     for key in keys:
         assert further["ensemble"][key]["f1"] > 95, "the gold itself, but for what flat spans lose"

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from multiner.pipeline.core.document import Document, Span, from_words
-from multiner.pipeline.evaluation.predictions import Predicted
+from multiner.pipeline.evaluation.predictions import EvaluatedPart
 from multiner.pipeline.evaluation.raw_text import (
     compare,
     detokenised,
@@ -84,8 +84,8 @@ def test_scores_beside_those_on_the_given_tokens() -> None:
     ]
     predictor = Capitals()
     given_tokens = [predictor.spans(document) for document in documents]
-    part = Predicted("invented", "test", documents, {"ensemble": given_tokens})
-    other = Predicted("other", "test", [replace(document, spans=()) for document in documents], part.systems)
+    part = EvaluatedPart("invented", "test", documents, {"ensemble": given_tokens})
+    other = EvaluatedPart("other", "test", [replace(document, spans=()) for document in documents], part.systems)
     scores = raw_text_scores(predictor, [part, other], "en", ["PER"], "raw")
     assert scores["invented"]["tokenised_f1"] == 100.0
     assert scores["invented"]["f1"] == 100.0
