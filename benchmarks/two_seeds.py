@@ -20,11 +20,11 @@ from multiner.pipeline.core.document import documents_hash, read_jsonl
 from multiner.pipeline.core.environment import silence_telemetry
 from multiner.pipeline.core.files import write_json
 from multiner.pipeline.ensemble.cross_fitting import fingerprint
+from multiner.pipeline.ensemble.identity import base_model_folders
 from multiner.pipeline.ensemble.model import Ensemble
 from multiner.pipeline.evaluation.predictions import predict
 from multiner.pipeline.evaluation.scores import score, span_counts
 from multiner.pipeline.evaluation.significance import paired_bootstrap
-from multiner.pipeline.evaluation.stage import base_model_folders
 from multiner.pipeline.models.training_documents import read_training
 from multiner.pipeline.models.transformer.network import TorchTransformer
 from multiner.pipeline.models.transformer.training import train_model

@@ -1,4 +1,4 @@
-"""Behaviour of the models as a suite of small tests (CheckList, Ribeiro et al. 2020), a YAML file for each language."""
+"""The behaviour suite: small tests of a model (CheckList, Ribeiro et al. 2020), in one YAML file per language."""
 
 from multiner.pipeline.evaluation.behaviour.cases import BehaviourCase, load_cases
 from multiner.pipeline.evaluation.behaviour.suite import BehaviourReport, CaseOutcome, run_suite

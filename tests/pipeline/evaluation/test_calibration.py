@@ -1,4 +1,4 @@
-"""Calibration and thresholds, on scored_spans worked out by hand."""
+"""Calibration and thresholds, on spans worked out by hand."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from multiner.pipeline.core.document import Span, from_words
 from multiner.pipeline.evaluation.calibration import (
     ScoredSpans,
-    above,
+    at_threshold,
     calibration,
     scored_spans,
     threshold,
@@ -82,7 +82,7 @@ def test_the_lowest_threshold_that_reaches_the_precision() -> None:
     found = made([(0.9, True), (0.8, False), (0.7, True), (0.6, True), (0.5, False)])
     assert threshold(found, 0.75) == 0.6
     assert threshold(found, 0.9) == 0.9
-    assert above(found, 0.6) == {"precision": 75.0, "recall": 30.0, "share": 80.0}
+    assert at_threshold(found, 0.6) == {"precision": 75.0, "recall": 30.0, "share": 80.0}
 
 
 def test_a_precision_that_nothing_reaches() -> None:

@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from multiner.pipeline.core.document import Document, Span, from_words
 from multiner.pipeline.evaluation.predictions import EvaluatedPart
 from multiner.pipeline.evaluation.raw_text import (
-    compare,
     detokenised,
+    entity_offsets,
     is_joined,
-    places,
-    raw,
+    raw_document,
     raw_text_scores,
+    score_entities,
 )
 from multiner.pipeline.text.tokenizer import document_from_text
 
@@ -55,7 +55,7 @@ def test_every_token_stays_in_the_text(sentences: list[list[str]]) -> None:
 def test_a_text_that_was_written_is_taken_as_it_is() -> None:
     document = document_from_text("Ада  из Ветрянска.", "ru").with_spans([Span(0, 1, "PER")])
     assert not is_joined(document)
-    read, gold = raw(document, "ru")
+    read, gold = raw_document(document, "ru")
     assert read.text == document.text
     assert gold == {(0, 3, "PER")}
 
@@ -96,4 +96,4 @@ def test_scores_beside_those_on_the_given_tokens() -> None:
 
 def test_a_border_inside_a_token_is_wrong() -> None:
     document = from_words("1", [["Quill", "left"]], [Span(0, 1, "PER")])
-    assert compare([places(document.tokens, document.spans)], [{(0, 4, "PER")}], ["PER"])["f1"] == 0.0
+    assert score_entities([entity_offsets(document.tokens, document.spans)], [{(0, 4, "PER")}], ["PER"])["f1"] == 0.0

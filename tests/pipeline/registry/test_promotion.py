@@ -151,7 +151,7 @@ def test_each_model_runs_in_its_own_process_the_code_frozen_with_it(workspace, f
         assert sighted("Maria Keller flew from London to Paris.")["entities"]
     with fresh.conversation(tmp_path / "nowhere") as nobody, pytest.raises(fresh.ProcessFailed, match="exit status"):
         nobody("Ada")
-    spans = annotate.by_frozen_code(changed, documents)
+    spans = annotate.predict_isolated(changed, documents)
     assert spans == [[]] * len(documents)
 
 
