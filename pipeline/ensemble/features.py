@@ -16,12 +16,7 @@ from multiner.pipeline.core.cancellation import check_cancelled
 from multiner.pipeline.core.decoding import Marginals, viterbi
 from multiner.pipeline.core.document import Document, Span
 from multiner.pipeline.core.iob2 import decode as spans_of
-from multiner.pipeline.ensemble.name_features import (
-    ELSEWHERE,
-    SEEN,
-    Gazetteer,
-    Mentions,
-)
+from multiner.pipeline.ensemble.name_features import ELSEWHERE, SEEN, Gazetteer, Mentions
 
 _LIMIT = 8.0  # log-odds beyond it carry no further information
 LENGTHS = ("length 1", "length 2", "length 3", "longer")

@@ -21,18 +21,8 @@ from multiner.pipeline.core.files import write_json
 from multiner.pipeline.core.iob2 import bio_labels, encode
 from multiner.pipeline.core.progress import bar
 from multiner.pipeline.ensemble.cross_fitting import read_cross_fitting, trained_models
-from multiner.pipeline.ensemble.meta_training import (
-    DocumentCandidates,
-    cross_validate,
-    fit_meta_classifier,
-    macro_f1,
-)
-from multiner.pipeline.ensemble.model import (
-    Member,
-    pool,
-    stack,
-    temper,
-)
+from multiner.pipeline.ensemble.meta_training import DocumentCandidates, cross_validate, fit_meta_classifier, macro_f1
+from multiner.pipeline.ensemble.model import Member, pool, stack, temper
 from multiner.pipeline.ensemble.name_features import Gazetteer
 from multiner.pipeline.models import load_base_model
 from multiner.pipeline.models.training_documents import read_training

@@ -39,7 +39,7 @@ def read_description(file: Path) -> dict[str, Any]:
     return value
 
 
-def load_ensemble(file: Path, legs: dict[str, Path]) -> Ensemble:
+def load_ensemble(file: Path, folders: dict[str, Path]) -> Ensemble:
     """Load the ensemble that ``file`` describes, with each base model from its folder.
 
     Raises:
@@ -48,14 +48,14 @@ def load_ensemble(file: Path, legs: dict[str, Path]) -> Ensemble:
     from multiner.pipeline.ensemble.model import Ensemble
 
     read_description(file)
-    return Ensemble.load(file, legs)
+    return Ensemble.load(file, folders)
 
 
-def leg_hashes(legs: Mapping[str, Path]) -> dict[str, str]:
+def leg_hashes(folders: Mapping[str, Path]) -> dict[str, str]:
     """SHA-256 of the files of each base model, without those that differ between equal trainings."""
-    return {leg: folder_hash(folder, without=[VOLATILE]) for leg, folder in legs.items()}
+    return {name: folder_hash(folder, without=[VOLATILE]) for name, folder in folders.items()}
 
 
-def model_hash(file: Path, legs: Mapping[str, Path]) -> dict[str, Any]:
+def model_hash(file: Path, folders: Mapping[str, Path]) -> dict[str, Any]:
     """The identity of a model: SHA-256 of its ``ensemble.json`` (``file``) and of the folder of each base model."""
-    return {"ensemble": sha256_of(file), "legs": leg_hashes(legs)}
+    return {"ensemble": sha256_of(file), "legs": leg_hashes(folders)}

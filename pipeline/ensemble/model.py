@@ -117,8 +117,8 @@ class Ensemble:
                                remedy="Train the leg and the ensemble on the same types.")  # fmt: skip
 
     @classmethod
-    def load(cls, path: Path, legs: dict[str, Path]) -> Ensemble:
-        """Load the ensemble that the JSON file ``path`` describes, with each base model from its folder in ``legs``.
+    def load(cls, path: Path, folders: dict[str, Path]) -> Ensemble:
+        """Load the ensemble that the JSON file ``path`` describes, with each base model from its folder.
 
         Raises:
             NerError: the ensemble was fitted with other base models, or by code with other features.
@@ -126,10 +126,10 @@ class Ensemble:
         value = read_json(path)
         members = [Member(**member) for member in value["members"]]
         names = [member.name for member in members]
-        if missing := [name for name in names if name not in legs]:
-            raise NerError(f"the ensemble was tuned with other legs, of which here is no {', '.join(missing)}",
+        if missing := [name for name in names if name not in folders]:
+            raise NerError(f"the ensemble was fitted with other legs; here is no {', '.join(missing)}",
                            where=str(path), remedy="Tune it again: dvc repro")  # fmt: skip
-        models = [_cancellable(load_base_model(name, legs[name])) for name in names]
+        models = [_cancellable(load_base_model(name, folders[name])) for name in names]
         classifier = MetaClassifier.from_json(value["chooser"]) if value["chooser"] else None
         if classifier and list(classifier.feature_names) != feature_names(names, value["types"]):
             raise NerError("the meta-classifier was fitted to other features than this code's", where=str(path),

@@ -6,20 +6,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from multiner.pipeline.evaluation.calibration import (
-    ScoredSpans,
-    calibration,
-    scored_spans,
-    thresholds,
-)
+from multiner.pipeline.evaluation.calibration import ScoredSpans, calibration, scored_spans, thresholds
 from multiner.pipeline.evaluation.predictions import ENSEMBLE, EvaluatedPart
-from multiner.pipeline.evaluation.scores import (
-    DIGITS,
-    score,
-    span_counts,
-    token_confusion,
-    token_f1,
-)
+from multiner.pipeline.evaluation.scores import DIGITS, score, span_counts, token_confusion, token_f1
 from multiner.pipeline.evaluation.significance import paired_bootstrap
 
 COMPARED = ("dev_gate", "test", "test_without_overlap")  # the parts that nothing was fitted to

@@ -28,8 +28,8 @@ def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) 
 def curve_rows(histories: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[list[Any]]:
     """Rows of ``CURVE_COLUMNS`` from the history of each base model; a missing value stays empty."""
     return [
-        [leg, *(point.get(column) for column in CURVE_COLUMNS[1:])]
-        for leg, history in histories.items()
+        [model, *(point.get(column) for column in CURVE_COLUMNS[1:])]
+        for model, history in histories.items()
         for point in history
     ]
 
@@ -89,18 +89,18 @@ def draw_curves(path: Path, histories: Mapping[str, Sequence[Mapping[str, Any]]]
 
     A base model that was not trained has no panel.
     """
-    histories = {leg: history for leg, history in histories.items() if history}
+    histories = {model: history for model, history in histories.items() if history}
     figure, panels = _figure(1 + len(histories))
     scores, *losses = panels
-    for leg, history in histories.items():
+    for model, history in histories.items():
         points = [(point["epoch"], point["dev_f1"]) for point in history if point.get("dev_f1") is not None]
         if points:
-            scores.plot(*zip(*points, strict=True), marker="o", markersize=3, label=leg)
-    for number, (panel, (leg, history)) in enumerate(zip(losses, histories.items(), strict=True)):
+            scores.plot(*zip(*points, strict=True), marker="o", markersize=3, label=model)
+    for number, (panel, (model, history)) in enumerate(zip(losses, histories.items(), strict=True)):
         points = [(point["epoch"], point["loss"]) for point in history if point.get("loss") is not None]
         if points:
             panel.plot(*zip(*points, strict=True), marker="o", markersize=3, color=f"C{number}")
-        panel.set(title=f"Training loss, {leg}", xlabel="epoch")
+        panel.set(title=f"Training loss, {model}", xlabel="epoch")
     scores.set(title="Development F1", xlabel="epoch")
     for panel in panels:
         panel.grid(alpha=0.3)
@@ -114,11 +114,11 @@ def draw_f1(path: Path, corpora: Mapping[str, Any]) -> None:
     """F1 of each system on development and test part, one panel per corpus."""
     figure, panels = _figure(len(corpora))
     for panel, (corpus, splits) in zip(panels, corpora.items(), strict=True):
-        shown = [split for split in ("dev", "test") if split in splits]
-        systems = list(splits[shown[0]]) if shown else []
-        width = 0.8 / max(1, len(shown))
-        for offset, split in enumerate(shown):
-            at = np.arange(len(systems)) + (offset - (len(shown) - 1) / 2) * width
+        columns = [split for split in ("dev", "test") if split in splits]
+        systems = list(splits[columns[0]]) if columns else []
+        width = 0.8 / max(1, len(columns))
+        for offset, split in enumerate(columns):
+            at = np.arange(len(systems)) + (offset - (len(columns) - 1) / 2) * width
             bars = panel.bar(at, [splits[split][name]["f1"] for name in systems], width, label=split)
             panel.bar_label(bars, fmt="%.1f", fontsize=8)
         panel.set_xticks(range(len(systems)), systems)

@@ -91,8 +91,8 @@ def predict(
     for chunk in chunks(documents):
         predictions = predictor.predict([document.with_spans(()) for document in chunk])
         for prediction in predictions:
-            for leg, spans in prediction.legs.items():
-                systems.setdefault(leg, []).append(tuple(spans))
+            for name, spans in prediction.legs.items():
+                systems.setdefault(name, []).append(tuple(spans))
             systems.setdefault(ENSEMBLE, []).append(tuple(prediction.spans))
         advance(sum(len(document.sentences) for document in chunk))
     return systems

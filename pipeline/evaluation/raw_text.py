@@ -11,12 +11,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from multiner.pipeline.core.document import Document, Span, Token
-from multiner.pipeline.evaluation.predictions import (
-    ENSEMBLE,
-    EvaluatedPart,
-    Predictor,
-    predict_parts,
-)
+from multiner.pipeline.evaluation.predictions import ENSEMBLE, EvaluatedPart, Predictor, predict_parts
 from multiner.pipeline.evaluation.scores import DIGITS, score_items
 from multiner.pipeline.text.tokenizer import document_from_text
 

@@ -58,11 +58,11 @@ def table(metrics: Iterable[Mapping[str, Any]]) -> str:
         )
     about = (
         "Strict span F1 in percent (seqeval, strict, IOB2). The development parts also tune and stop early; "
-        "the test parts only report. Without overlap: the test sentences that stand in the training part left out. "
-        "Lead: the ensemble's over the leg that does best on this very part (95 % interval and p by paired bootstrap "
-        "over documents). ECE: expected calibration error of the entities' scores, 15 bins of equal mass. "
-        "Minutes: of training the legs that answer, and no more; the legs trained out of fold (`ensemble.folds`) and, "
-        "for a language that starts from another's weights (`transformer.start`), that other's training come on top. "
+        "the test parts only report. Without overlap: without the test sentences that are also in the training part. "
+        "Lead: the ensemble's F1 minus that of the leg that is best on this part (95 % interval and p by paired "
+        "bootstrap over documents). ECE: expected calibration error of the entities' scores, 15 bins of equal mass. "
+        "Minutes: the training of the legs alone. Cross-fitting (`ensemble.folds`) and, for a language that starts "
+        "from the weights of another (`transformer.start`), the training of that language come on top. "
         "Reproduce with `dvc repro`, rewrite this table with `ner readme`."
     )
     return "\n".join([*lines, "", about, "", *(f"- {note}" for note in notes)])

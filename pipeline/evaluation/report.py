@@ -10,13 +10,7 @@ from typing import Any
 
 from multiner.pipeline.core.document import Document, Sentence, Span
 from multiner.pipeline.core.iob2 import OUTSIDE
-from multiner.pipeline.core.span_differences import (
-    KINDS,
-    Case,
-    count_kinds,
-    worst,
-    wrong_spans,
-)
+from multiner.pipeline.core.span_differences import KINDS, Case, count_kinds, worst, wrong_spans
 from multiner.pipeline.evaluation.plots import shares
 from multiner.pipeline.evaluation.predictions import ENSEMBLE, EvaluatedPart
 from multiner.pipeline.evaluation.scores import token_confusion

@@ -10,22 +10,11 @@ from typing import Any
 
 from multiner.pipeline.config.settings import Workspace
 from multiner.pipeline.core.document import Document
-from multiner.pipeline.core.files import (
-    read_json,
-    replace_folder,
-    sha256_of,
-    write_atomically,
-    write_json,
-)
+from multiner.pipeline.core.files import read_json, replace_folder, sha256_of, write_atomically, write_json
 from multiner.pipeline.ensemble.identity import base_model_folders, load_ensemble, model_hash
 from multiner.pipeline.evaluation.metrics import figures, with_sub_parts
 from multiner.pipeline.evaluation.plots import write_plots
-from multiner.pipeline.evaluation.predictions import (
-    EvaluatedPart,
-    Predictor,
-    predict_parts,
-    write_predictions,
-)
+from multiner.pipeline.evaluation.predictions import EvaluatedPart, Predictor, predict_parts, write_predictions
 from multiner.pipeline.evaluation.raw_text import raw_text_scores
 from multiner.pipeline.evaluation.report import IMAGES, report, section
 from multiner.pipeline.evaluation.shared_task_scores import shared_task_scores

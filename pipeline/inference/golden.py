@@ -94,7 +94,7 @@ def judge(golden: Sequence[GoldenSample], answers: Sequence[Any], types: Sequenc
     for sample, answer in zip(golden, answers, strict=True):
         errors = form_breaches(sample.text, answer, types)
         breaches += [f"{sample.text[:40]!r}: {error}" for error in errors]
-        found = set() if errors else {(entity["text"], entity["label"]) for entity in answer["entities"]}
+        entities = set() if errors else {(entity["text"], entity["label"]) for entity in answer["entities"]}
         expected += len(sample.entities)
-        missed += [f"{label} {text}" for text, label in sample.entities if (text, label) not in found]
+        missed += [f"{label} {text}" for text, label in sample.entities if (text, label) not in entities]
     return GoldenResult(breaches, expected, expected - len(missed), missed)

@@ -8,12 +8,7 @@ from typing import TYPE_CHECKING
 from multiner.pipeline.config.settings import Workspace
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.evaluation.behaviour.cases import load_cases
-from multiner.pipeline.evaluation.behaviour.suite import (
-    AnsweredEntity,
-    BehaviourReport,
-    EntityFinder,
-    run_suite,
-)
+from multiner.pipeline.evaluation.behaviour.suite import AnsweredEntity, BehaviourReport, EntityFinder, run_suite
 
 if TYPE_CHECKING:
     from multiner.pipeline.ensemble.model import Ensemble

@@ -6,13 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from multiner.pipeline.evaluation.behaviour.cases import (
-    DIRECTION,
-    INVARIANCE,
-    BehaviourCase,
-    MarkedEntity,
-    MarkedText,
-)
+from multiner.pipeline.evaluation.behaviour.cases import DIRECTION, INVARIANCE, BehaviourCase, MarkedEntity, MarkedText
 
 AnsweredEntity = Mapping[str, Any]
 """An entity as in the API's answers: ``start``, ``end`` (code points), ``text``, ``label``, ``score``."""

@@ -20,12 +20,7 @@ from multiner.pipeline.core.environment import thread_count
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.core.files import read_json
 from multiner.pipeline.models.base import SETTINGS
-from multiner.pipeline.models.windows import (
-    SpecialPieces,
-    Window,
-    WindowedModel,
-    Windower,
-)
+from multiner.pipeline.models.windows import SpecialPieces, Window, WindowedModel, Windower
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession

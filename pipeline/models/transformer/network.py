@@ -11,12 +11,7 @@ import torch
 
 from multiner.pipeline.core.files import read_json
 from multiner.pipeline.models.base import SETTINGS
-from multiner.pipeline.models.windows import (
-    SpecialPieces,
-    Window,
-    WindowedModel,
-    Windower,
-)
+from multiner.pipeline.models.windows import SpecialPieces, Window, WindowedModel, Windower
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast

@@ -12,18 +12,8 @@ from multiner.pipeline.core.document import Document, Span, from_words
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.core.files import write_json
 from multiner.pipeline.core.iob2 import bio_labels, encode
-from multiner.pipeline.ensemble.fit import (
-    FittingDocument,
-    fit_ensemble,
-    fit_temperature,
-    simplex,
-)
-from multiner.pipeline.ensemble.model import (
-    Ensemble,
-    Member,
-    pool,
-    temper,
-)
+from multiner.pipeline.ensemble.fit import FittingDocument, fit_ensemble, fit_temperature, simplex
+from multiner.pipeline.ensemble.model import Ensemble, Member, pool, temper
 from multiner.pipeline.ensemble.name_features import Gazetteer
 
 TYPES = ["PER", "LOC"]

@@ -10,13 +10,7 @@ from hypothesis import strategies as st
 
 from multiner.pipeline.core.document import Document, Span, from_words
 from multiner.pipeline.corpora.factrueval import AnnotatedObject
-from multiner.pipeline.evaluation.factrueval_official import (
-    GoldObject,
-    Signs,
-    credit,
-    match,
-    official_scores,
-)
+from multiner.pipeline.evaluation.factrueval_official import GoldObject, Signs, credit, match, official_scores
 
 TYPES = ["PER", "LOC", "ORG"]
 WORDS = ["мэр", "города", "Ветрянска", "Ада", "Лунина", "из", "завода", "Маяк", "уехала", "вчера"]

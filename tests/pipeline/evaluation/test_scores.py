@@ -9,12 +9,7 @@ import pytest
 from multiner.pipeline.core.decoding import span_f1
 from multiner.pipeline.core.document import Document, Span, from_words
 from multiner.pipeline.evaluation.predictions import EvaluatedPart
-from multiner.pipeline.evaluation.scores import (
-    score,
-    span_counts,
-    token_confusion,
-    without_sentences,
-)
+from multiner.pipeline.evaluation.scores import score, span_counts, token_confusion, without_sentences
 from multiner.pipeline.evaluation.significance import micro_f1
 
 TYPES = ["PER", "LOC", "ORG"]

@@ -24,12 +24,7 @@ from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.core.files import read_json, write_json
 from multiner.pipeline.core.iob2 import bio_labels
 from multiner.pipeline.models import load_base_model
-from multiner.pipeline.models.transformer.export import (
-    TokenScaled,
-    export,
-    quantise,
-    run,
-)
+from multiner.pipeline.models.transformer.export import TokenScaled, export, quantise, run
 from multiner.pipeline.models.transformer.inference import TransformerModel
 from multiner.pipeline.models.transformer.network import TorchTransformer
 from tests.pipeline.models.conftest import TYPES, invented
