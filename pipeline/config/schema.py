@@ -19,12 +19,14 @@ from multiner.pipeline.config.schema_kinds import (
     LanguageCode,
     LegName,
     Name,
+    Network,
     Percent,
     Points,
     Port,
     Positive,
     Share,
     Types,
+    Url,
     cron,
     once,
     optional,
@@ -174,15 +176,22 @@ class Promotion(Section):
     behaviour_must: Percent | None
 
 
+class Endpoint(Section):
+    """``serving.endpoints.<code>``: where others serve the language's model, and its version if that is known."""
+
+    url: Url
+    version: Name | None = None
+
+
 class Serving(Section):
     """``serving``."""
 
     host: Name
     port: Port
     hosts: list[Name]
+    trusted_proxies: list[Network]
     mlflow_port: Port
     airflow_port: Port
-    docs_port: Port
     max_texts: Count
     max_characters: Count
     timeout_seconds: Positive
@@ -193,12 +202,13 @@ class Serving(Section):
     review_megabytes: Positive
     keep_previous: Annotated[Any, AfterValidator(switch_or_auto)]
     reconcile_seconds: Annotated[float, Field(ge=0)]
+    endpoints: dict[LanguageCode, Endpoint]
     shadow: bool
     shadow_share: Annotated[float, Field(gt=0, le=1)]
 
     @model_validator(mode="after")
     def _ports_differ(self) -> Serving:
-        ports = [self.port, self.mlflow_port, self.airflow_port, self.docs_port]
+        ports = [self.port, self.mlflow_port, self.airflow_port]
         if doubled := [port for port in ports if ports.count(port) > 1]:
             raise ValueError(f"port {doubled[0]} is given to two parts")
         return self

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from difflib import get_close_matches
+from ipaddress import ip_network
 from typing import Annotated, Any, TypeVar
 
-from pydantic import AfterValidator, BaseModel, Discriminator, Field, Tag, ValidationInfo
+from pydantic import AfterValidator, BaseModel, Discriminator, Field, HttpUrl, Tag, ValidationInfo
 
 from multiner.pipeline.config.corpora import CORPORA
 from multiner.pipeline.config.type_maps import TYPE_SETS
@@ -60,10 +61,17 @@ def optional(section: type[M]) -> type[M]:
 
 def where_shipped(value: str | None, info: ValidationInfo) -> str | None:
     """Takes a pipeline, or none where no such leg is wanted."""
-    ensemble = info.context.get("ensemble")
+    ensemble = (info.context or {}).get("ensemble")
     legs = ensemble.get("legs") if isinstance(ensemble, dict) else None
     if value is None and isinstance(legs, list) and "shipped" in legs:
         raise ValueError("no pipeline; name one, or leave shipped out of ensemble.legs")
+    return value
+
+
+def bare(value: HttpUrl) -> HttpUrl:
+    """Takes addresses without credentials, which would be logged, and without query and fragment."""
+    if value.username or value.password or value.query or value.fragment:
+        raise ValueError("write an address such as http://host:9001, without credentials, query and fragment")
     return value
 
 
@@ -102,6 +110,15 @@ def _folds(value: int) -> int:
     return value
 
 
+def network(value: str) -> str:
+    """Takes an address, or a network such as 10.0.0.0/8."""
+    try:
+        ip_network(value)
+    except ValueError:
+        raise ValueError(f"{value!r} is no address and no network, such as 127.0.0.1 or 10.0.0.0/8") from None
+    return value
+
+
 Count = Annotated[int, Field(ge=1)]
 Positive = Annotated[float, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -110,6 +127,7 @@ Percent = Annotated[float, Field(ge=0, le=100)]
 Points = Annotated[float, Field(ge=-100, le=100)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Name = Annotated[str, Field(min_length=1)]
+Network = Annotated[str, AfterValidator(network)]
 LanguageCode = Annotated[str, _one_of("language", _languages)]
 CorpusName = Annotated[str, _one_of("corpus", lambda _: CORPORA)]
 LegName = Annotated[str, _one_of("leg", lambda _: LEGS)]
@@ -121,3 +139,4 @@ Types = Annotated[
     Discriminator(lambda value: "<set>" if isinstance(value, str) else "<list>"),
 ]
 Corpora = Annotated[list[CorpusName], Field(min_length=1), AfterValidator(once)]
+Url = Annotated[HttpUrl, AfterValidator(bare)]

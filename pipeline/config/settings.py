@@ -11,12 +11,14 @@ from typing import Any
 from multiner.pipeline.config.yaml_source import dotted, read_source
 from multiner.pipeline.core.errors import NerError
 
+UNADDRESSABLE = "%?"  # MLflow and Airflow cannot be given a SQLite database whose path holds one of these
+
 
 def find_root(start: Path | None = None) -> Path:
     """The workspace: the folder in ``NER_ROOT``, else the nearest one upwards that holds params.yaml and dvc.yaml.
 
     Raises:
-        NerError: there is none.
+        NerError: there is none, or its path holds a character that no database's address can.
     """
     if named := os.environ.get("NER_ROOT"):
         candidates = [Path(named).resolve()]
@@ -25,6 +27,12 @@ def find_root(start: Path | None = None) -> Path:
         candidates = [here, *here.parents]
     for folder in candidates:
         if (folder / "params.yaml").is_file() and (folder / "dvc.yaml").is_file():
+            if wrong := next((each for each in UNADDRESSABLE if each in str(folder)), None):
+                raise NerError(
+                    f"the workspace's path holds {wrong!r}, which the addresses of its databases cannot",
+                    where=str(folder),
+                    remedy="Rename or move the folder: registry and artifacts follow the move.",
+                )
             return folder
     raise NerError(
         "no workspace found: no params.yaml with a dvc.yaml beside it",
@@ -178,7 +186,7 @@ class Workspace:
     @property
     def profile(self) -> str:
         """The profile in force."""
-        return self.params["profile"]
+        return str(self.params["profile"])
 
     @property
     def paths(self) -> Paths:
@@ -188,7 +196,7 @@ class Workspace:
     @property
     def raw(self) -> Path:
         """Folder of the raw corpora: the pulled ones, or the bundled samples."""
-        return self.root / self.params["prepare"].get("raw", "data/raw")
+        return self.root / str(self.params["prepare"].get("raw", "data/raw"))
 
     @property
     def bundled(self) -> bool:
@@ -209,7 +217,7 @@ class Workspace:
             NerError: the language is not configured, or names an unknown set of types.
         """
         try:
-            params = self.params["languages"][code]
+            params: dict[str, Any] = self.params["languages"][code]
         except KeyError:
             raise NerError(
                 f"unknown language {code!r}",
@@ -224,7 +232,8 @@ class Workspace:
 
     def section(self, name: str, language: str) -> dict[str, Any]:
         """A section of the parameters with the values that count for a language."""
-        return for_language(self.params, language)[name]
+        section: dict[str, Any] = for_language(self.params, language)[name]
+        return section
 
     @classmethod
     def load(cls, profile: str | None = None, root: Path | None = None) -> Workspace:

@@ -30,7 +30,7 @@ def viterbi(probabilities: np.ndarray) -> np.ndarray:
     length, labels = probabilities.shape
     if not length:
         return np.zeros(0, dtype=np.int64)
-    path = probabilities.argmax(axis=1)
+    path: np.ndarray = probabilities.argmax(axis=1)
     if legal(path):  # each token's best label: no sequence is more probable, and most sentences end here
         return path
     scores = np.log(np.maximum(probabilities, _TINY).astype(np.float64))

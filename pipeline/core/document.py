@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 from multiner.pipeline.core.files import write_atomically
 
@@ -76,7 +77,7 @@ class Document:
         """The half of a development part this document belongs to: ``tune`` or ``gate``, by hash of its id."""
         return "tune" if sha256(self.id.encode()).digest()[0] % 2 == 0 else "gate"
 
-    def to_json(self) -> dict:
+    def to_json(self) -> dict[str, Any]:
         """A JSON-ready mapping; inverse of :meth:`from_json`."""
         return {
             "id": self.id,
@@ -90,7 +91,7 @@ class Document:
         }
 
     @classmethod
-    def from_json(cls, value: dict) -> Document:
+    def from_json(cls, value: dict[str, Any]) -> Document:
         """The document that :meth:`to_json` wrote."""
         return cls(
             id=value["id"],

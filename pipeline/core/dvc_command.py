@@ -61,7 +61,8 @@ def main() -> int:
     with ExitStack() as stack:
         if Path(".dvc").is_dir():
             sys.argv[0] = stack.enter_context(holder(Path.cwd()))
-        return run(sys.argv[1:])
+        code: int = run(sys.argv[1:])
+        return code
 
 
 if __name__ == "__main__":

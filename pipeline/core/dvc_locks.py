@@ -71,7 +71,7 @@ def release(root: Path) -> list[str]:
 def _read(path: Path) -> dict[str, Any] | None:
     """The notes; None where they are no JSON of that form."""
     try:
-        notes = json.loads(path.read_bytes())
+        notes: dict[str, Any] = json.loads(path.read_bytes())
         _holders(notes)
     except FileNotFoundError:
         return {}

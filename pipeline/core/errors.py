@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 PERMANENT = 1  # exit code: a person has to mend something
 TRANSIENT = 75  # exit code EX_TEMPFAIL of sysexits.h: the same command may succeed later
 
@@ -34,3 +36,10 @@ class NerError(Exception):
         place = f"{self.where}: " if self.where else ""
         remedy = f"\n  {self.remedy}" if self.remedy else ""
         return f"{place}{self.message}{remedy}"
+
+
+def joined(errors: Sequence[NerError]) -> NerError:
+    """One error that tells all of ``errors`` (one or more); transient where every one of them is."""
+    if len(errors) == 1:
+        return errors[0]
+    return NerError("\n".join(str(error) for error in errors), transient=all(error.transient for error in errors))

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 from tqdm import tqdm
 
 
-def bar(total: int, description: str, *, initial: int = 0, unit: str = "it") -> tqdm:
+def bar(total: int, description: str, *, initial: int = 0, unit: str = "it") -> tqdm[Any]:
     """A progress bar on standard error with rate and time left; a context manager.
 
     Args:

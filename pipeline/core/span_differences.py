@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from multiner.pipeline.core.document import Document, Span
@@ -93,7 +93,7 @@ def count_kinds(documents: Sequence[Document], predicted: Sequence[Sequence[Span
 
 
 def worst(
-    documents: Sequence[Document], systems: dict[str, Sequence[Sequence[Span]]], leading: str, limit: int
+    documents: Sequence[Document], systems: Mapping[str, Sequence[Sequence[Span]]], leading: str, limit: int
 ) -> list[Case]:
     """At most ``limit`` sentences with errors: most errors of the system ``leading`` first, then of all systems."""
     cases: list[Case] = []

@@ -125,11 +125,11 @@ def _matching_text(raw: str, tokens: list[_Token]) -> str:
     """
     bare = raw.removeprefix(BYTE_ORDER_MARK)
     candidates = list(dict.fromkeys([raw, bare, raw.replace("\r\n", "\n"), normalise(raw)]))
-    bad: _Token | None = None
     for text in candidates:
-        bad = next((one for one in tokens if one.end > len(text) or text[one.start : one.end] != one.word), None)
-        if bad is None:
+        misfits = [one for one in tokens if one.end > len(text) or text[one.start : one.end] != one.word]
+        if not misfits:
             return text
+    bad = misfits[0]
     raise NerError(
         f"offsets {bad.start}:{bad.end} hold {text[bad.start : bad.end]!r} in the text, not {bad.word!r}",
         where=bad.where,

@@ -16,6 +16,7 @@ from multiner.pipeline.core.environment import quiet_environment
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.core.progress import bar
 from multiner.pipeline.corpora.manifest import is_safe
+from multiner.pipeline.corpora.sources import by_proxy
 
 FOLDER = "packages"
 ATTEMPTS = 3
@@ -97,7 +98,7 @@ def download_wheel(requirement: str, folder: Path) -> Path:
             return wheels[0]
     lines = [line for line in (done.stderr or done.stdout).splitlines() if line.strip()]
     raise NerError(
-        f"pip could not download it: {lines[-1] if lines else f'exit code {done.returncode}'}",
+        f"pip could not download it{by_proxy('https://')}: {lines[-1] if lines else f'exit code {done.returncode}'}",
         where=requirement,
         remedy="Check the network and pip's configuration (pip config list), or put the files under packages/ in a "
         "corpora mirror.",

@@ -52,7 +52,7 @@ def summary(documents: Sequence[Document], dropped: Counter[str], part: Part) ->
 
 def table(summaries: dict[str, dict[str, dict[str, Any]]]) -> str:
     """The counts as text, a line a split."""
-    rows = [("corpus", "split", "documents", "sentences", "tokens", "entities", "by type")]
+    rows: list[tuple[str, ...]] = [("corpus", "split", "documents", "sentences", "tokens", "entities", "by type")]
     for corpus, splits in summaries.items():
         for split, counts in splits.items():
             entities = counts["entities"]

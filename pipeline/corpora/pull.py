@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from multiner.pipeline.config.settings import Workspace
+from multiner.pipeline.core.dvc_cache import discard_damaged
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.core.files import replace_folder
 from multiner.pipeline.core.progress import bar
@@ -98,6 +99,8 @@ def pull(workspace: Workspace, *, accept: str | None = None, say: Callable[[str]
             brought = _bring(workspace, name, manifest[name], say)
             (result.brought if brought else result.intact).append(name)
     if is_versioned(workspace.root):
+        if result.brought:  # perhaps since DVC restored them from a damaged cache, which must not stay so
+            discard_damaged(workspace.root, [raw_folder(workspace, name) for name in result.brought])
         result.tracked = track(workspace.root, [raw_folder(workspace, name) for name in names])
         if result.tracked:
             say("versioned by DVC: " + ", ".join(pointer.name for pointer in result.tracked))
@@ -145,7 +148,7 @@ def _bring(workspace: Workspace, name: str, expected: Mapping[str, str], say: Ca
         with _replaced(workspace.root, target, folder, expected):
             pass
     if present:
-        differ = [name for name in expected | found if expected.get(name) != found.get(name)]
+        differ = [name for name in {*expected, *found} if expected.get(name) != found.get(name)]
         say(f"{name}: data/raw differed in {len(differ)} files (first: {sorted(differ)[0]}), restored")
     say(f"{name}: {len(expected)} files from {source.name}")
     return True

@@ -6,12 +6,13 @@ import os
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 from typing import Protocol
+from urllib.parse import urlsplit
 from zipfile import BadZipFile, ZipFile
 
 from multiner.pipeline.config.settings import Workspace
@@ -49,13 +50,19 @@ PUBLIC: dict[str, tuple[str, ...]] = {
 class Source(Protocol):
     """A place that a corpus comes from."""
 
-    name: str
-    """What to call it in messages."""
-    local: bool
-    """Whether looking into it costs next to nothing, so that it is checked on every pull."""
+    @property
+    def name(self) -> str:
+        """What to call it in messages."""
+        ...
 
-    def open(self) -> Iterator[Path]:
-        """A context manager: the folder that holds the corpus's files, at their paths in the manifest."""
+    @property
+    def local(self) -> bool:
+        """Whether looking into it costs next to nothing, so that it is checked on every pull."""
+        ...
+
+    def open(self) -> AbstractContextManager[Path]:
+        """The folder that holds the corpus's files, at their paths in the manifest."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -138,6 +145,16 @@ def wanted_files(folder: Path, corpus: str) -> list[str]:
     return sorted(path.relative_to(folder).as_posix() for path in paths)
 
 
+def by_proxy(address: str) -> str:
+    """The end of a phrase that names the proxy on the way to ``address``, without its password; empty without one."""
+    parts = urlsplit(address)
+    proxy = urllib.request.getproxies().get(parts.scheme)
+    if not proxy or urllib.request.proxy_bypass(parts.hostname or ""):
+        return ""
+    shown = proxy.rpartition("@")[2] if "@" in proxy else proxy
+    return f" through the proxy {shown} (of the environment's {parts.scheme.upper()}_PROXY)"
+
+
 def download(address: str, target: Path) -> None:
     """Fetch ``address`` into ``target``, with a progress bar.
 
@@ -153,11 +170,13 @@ def download(address: str, target: Path) -> None:
                     progress.update(len(block))
     except urllib.error.HTTPError as error:
         passing = error.code >= 500 or error.code in (408, 429)  # timeout, too many requests
-        told = f"the server answered {error.code} {error.reason}"
+        told = f"the server answered{by_proxy(address)}: {error.code} {error.reason}"
         raise NerError(told, where=address, remedy=REMEDY, transient=passing) from None
     except (OSError, HTTPException) as error:
         reason = getattr(error, "reason", None) or error
-        raise NerError(f"cannot be reached: {reason}", where=address, remedy=REMEDY, transient=True) from None
+        raise NerError(
+            f"cannot be reached{by_proxy(address)}: {reason}", where=address, remedy=REMEDY, transient=True
+        ) from None
     if size and target.stat().st_size != size:
         raise NerError(
             f"the download broke off at {target.stat().st_size} of {size} bytes",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -15,6 +16,9 @@ from multiner.pipeline.core.environment import quiet_environment
 from multiner.pipeline.core.errors import NerError
 
 LOCK_ATTEMPTS = 6
+LOCKED = ("Unable to acquire lock", "is busy, it is being blocked by", "RWLock-file")
+INVALID = re.compile(r"^'(?:\./)?(?P<file>.+)' is invalid")  # no YAML: git may have left marks of a conflict
+LINE = re.compile(r"in line (\d+)")
 
 
 def is_versioned(root: Path) -> bool:
@@ -101,12 +105,23 @@ def run_dvc(root: Path, *arguments: str) -> str:
         )
         if done.returncode == 0:
             return done.stdout
-        locked = "lock" in done.stderr.lower()
+        locked = any(words in done.stderr for words in LOCKED)
         if not locked:
             break
         if not release(root):
             sleep(2**attempt)  # --wait-for-lock does not cover DVC's read-write lock
+    raise _failure(done, arguments[0], locked)
+
+
+def _failure(done: subprocess.CompletedProcess[str], command: str, locked: bool) -> NerError:
     lines = [line for line in done.stderr.splitlines() if line.strip()]
+    if lines and (invalid := INVALID.match(lines[0])):
+        line = LINE.search(done.stderr)
+        return NerError(
+            "DVC cannot read this file; has git left marks of a conflict (<<<<<<<) in it?",
+            where=f"{invalid['file']}:{line[1]}" if line else invalid["file"],
+            remedy="Resolve the conflict (git status lists the files), then run the same command again.",
+        )
     lines = [line for line in lines if line.startswith("ERROR: ")] or lines  # help follows them
     message = lines[-1].removeprefix("ERROR: ") if lines else f"exit code {done.returncode}"
-    raise NerError(message, where=f"dvc {arguments[0]}", remedy="See: dvc doctor, dvc status", transient=locked)
+    return NerError(message, where=f"dvc {command}", remedy="See: dvc doctor, dvc status", transient=locked)

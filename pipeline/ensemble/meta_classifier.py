@@ -79,9 +79,9 @@ def select(candidates: Sequence[Span], probabilities: np.ndarray, threshold: flo
     totals: list[float] = [0.0]  # the best sum that the first n spans allow
     previous: list[int | None] = []  # for each span: how many spans end before it; None: it is not in the best set
     for index, span in enumerate(ordered):
-        count = bisect_right(ends, span.start, hi=index)
-        total = totals[count] + (span.score or 0.0) - threshold
-        previous.append(count if total > totals[index] else None)
+        compatible = bisect_right(ends, span.start, hi=index)
+        total = totals[compatible] + (span.score or 0.0) - threshold
+        previous.append(compatible if total > totals[index] else None)
         totals.append(max(totals[index], total))
     selection: list[Span] = []
     at = len(ordered)

@@ -68,11 +68,11 @@ def cross_validate(candidates: Sequence[DocumentCandidates]) -> Hyperparameters:
         for strength in STRENGTHS:
             probabilities: list[np.ndarray] = [np.zeros(0)] * len(candidates)
             for fold in range(FOLDS):
-                rest = [candidates[row] for row in np.flatnonzero(folds != fold)]
+                rest = [candidates[row] for row in np.flatnonzero(folds != fold).tolist()]
                 if not is_learnable(rest):
                     return best
                 weights, bias = regress(rest, strength)
-                for row in np.flatnonzero(folds == fold):
+                for row in np.flatnonzero(folds == fold).tolist():
                     probabilities[row] = 1.0 / (1.0 + np.exp(-(candidates[row].features @ weights + bias)))
                 progress.update()
             for threshold in THRESHOLDS:

@@ -30,7 +30,6 @@ from multiner.pipeline.ensemble.token_types import token_types
 from multiner.pipeline.models import load_base_model
 from multiner.pipeline.models.base import TokenClassifier
 from multiner.pipeline.models.windows import WindowedModel
-from multiner.pipeline.text.vocabulary import keep_small
 
 _TINY = 1e-9
 
@@ -149,9 +148,8 @@ class Ensemble:
         by_model = self._predict_models(documents)
         for model in self.models:
             inner = model.model if isinstance(model, ChunkedModel) else model
-            if nlp := getattr(inner, "_nlp", None):  # a spaCy pipeline, which nobody may use meanwhile
-                with inner._lock:
-                    keep_small(nlp.vocab)
+            if forget_words := getattr(inner, "forget_words", None):  # the spaCy models
+                forget_words()
         return [
             self.combine(document, [rows[index] for rows in by_model], types=types)
             for index, document in enumerate(documents)
@@ -179,7 +177,8 @@ class Ensemble:
         check_cancelled()
         stacked = stack(by_model, self.members)
         systems = decode_systems(document, stacked, self.labels)
-        *by_leg, spans = systems.spans
+        *by_leg, pooled = systems.spans
+        spans: Sequence[Span] = pooled
         if self.meta_classifier:
             candidates, features = candidate_features(document, systems, self.types, self.meta_classifier.gazetteer)
             spans = self.meta_classifier.select(candidates, features)

@@ -147,7 +147,8 @@ def match(
             if label == one.label and one.tokens & guess:
                 points[row, column], similarity[row, column] = credit(one, guess, marks), overlap(one, guess)
     void = np.array([one.void for one in gold])
-    ratio, best = -1.0, []
+    ratio = -1.0
+    best: list[tuple[int, int, float]] = []
     while True:
         gain = np.where(void[:, None], max(ratio, 0.0) / 2, points)
         weights = np.where(similarity > 0, gain + _EQUAL * (similarity == 1.0) + _ANY, 0.0)

@@ -22,10 +22,9 @@ def with_sub_parts(part: EvaluatedPart, overlap: set[tuple[str, int]]) -> list[E
         overlap: (document id, sentence index) of the test sentences that are also in the training part.
     """
     if part.split == "dev":
-        halves = [
-            part.where(f"dev_{half}", lambda document, half=half: document.half() == half) for half in ("tune", "gate")
-        ]
-        return [part, *halves]
+        tune = part.where("dev_tune", lambda document: document.half() == "tune")
+        gate = part.where("dev_gate", lambda document: document.half() == "gate")
+        return [part, tune, gate]
     if part.split == "test":
         return [part, part.without("test_without_overlap", overlap)]
     return [part]

@@ -147,7 +147,8 @@ def draw_reliability(path: Path, corpora: Mapping[str, Any]) -> None:
 
 def reliability_rows(corpora: Mapping[str, Any]) -> list[tuple[float, float, int]]:
     """Score, accuracy and count of each bin, for DVC: the ensemble on the test part of the first corpus."""
-    leading = next(iter(corpora.values()), {}).get("test", {}).get(ENSEMBLE)
+    first: Mapping[str, Any] = next(iter(corpora.values()), {})
+    leading = first.get("test", {}).get(ENSEMBLE)
     bins = leading["calibration"]["bins"] if leading else []
     return [(one["score"], one["accuracy"], one["count"]) for one in bins]
 

@@ -73,7 +73,10 @@ def evaluate_parts(predictor: Predictor, workspace: Workspace, language: str) ->
     names = [(corpus, split) for corpus in workspace.language(language)["report_on"] for split in SPLITS]
     documents = [read_part(workspace, language, *name) for name in names]
     predictions = predict_parts(predictor, documents, f"evaluate {language}")
-    return [EvaluatedPart(*name, *each) for name, *each in zip(names, documents, predictions, strict=True)]
+    return [
+        EvaluatedPart(corpus, split, gold, systems)
+        for (corpus, split), gold, systems in zip(names, documents, predictions, strict=True)
+    ]
 
 
 def overlaps(predicted: Sequence[EvaluatedPart], train: Sequence[Document]) -> dict[str, set[tuple[str, int]]]:

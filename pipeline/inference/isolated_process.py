@@ -148,7 +148,12 @@ def run_python(
         [sys.executable, *arguments], cwd=folder, env=_environment(model, folder), stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, encoding="utf-8", errors="replace",
     ) as process:  # fmt: skip
-        watch = Timer(seconds, lambda: (late.set(), process.kill()))
+
+        def stop() -> None:
+            late.set()
+            process.kill()
+
+        watch = Timer(seconds, stop)
         watch.start()
         try:
             for line in process.stdout or ():

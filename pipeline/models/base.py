@@ -19,8 +19,10 @@ SETTINGS = "leg.json"
 class TokenClassifier(Protocol):
     """A trained base model of an ensemble."""
 
-    labels: list[str]
-    """The labels, in the order of :func:`multiner.pipeline.core.iob2.bio_labels`."""
+    @property
+    def labels(self) -> list[str]:
+        """The labels, in the order of :func:`multiner.pipeline.core.iob2.bio_labels`."""
+        ...
 
     def predict(self, documents: Sequence[Document]) -> list[np.ndarray]:
         """Label probabilities, one float32 array ``[tokens, labels]`` per document; rows sum to 1."""

@@ -143,7 +143,8 @@ class Windower:
         encoded = self._tokenizer.encode(document.norms(), is_pretokenized=True, add_special_tokens=False)
         by_token: list[list[int]] = [[] for _ in document.tokens]
         for piece, word in zip(encoded.ids, encoded.word_ids, strict=True):
-            by_token[word].append(piece)
+            if word is not None:  # as of special pieces, which are not asked for here
+                by_token[word].append(piece)
         return [pieces[:LONGEST_TOKEN] or [self.special.unknown] for pieces in by_token]
 
     def windows(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
-import re
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from urllib.parse import unquote, urlparse
 from multiner.pipeline.config.settings import Workspace
 from multiner.pipeline.core.environment import silence_telemetry
 from multiner.pipeline.core.errors import NerError
+from multiner.pipeline.registry.failures import may_pass, reason_of, registry_errors
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -26,7 +26,6 @@ log = logging.getLogger(__name__)
 LOCK_SECONDS = 300  # a registration, which copies a model, holds its lock longest
 SILENT_SECONDS = 1  # of waiting, before it is worth a word
 POLL_SECONDS = 0.1
-_CREDENTIALS = re.compile(r"//[^/@\s]*@")
 SUFFIXED = ("smoke", "demo")  # profiles whose models must never be taken for, or compared with, real ones
 
 
@@ -104,6 +103,7 @@ def local_path(uri: str) -> Path | None:
     return Path(unquote(parts.path)) if parts.scheme in ("", "file") else None
 
 
+@registry_errors()
 def open_store(workspace: Workspace) -> MlflowClient:
     """MLflow's client for the workspace; makes the database where there is none, and MLflow's default for the process.
 
@@ -117,6 +117,7 @@ def open_store(workspace: Workspace) -> MlflowClient:
     import mlflow
 
     logging.getLogger("mlflow").setLevel(logging.WARNING)
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # it logs what it raises, with a stack trace
 
     uri = tracking_uri(workspace)
     own = uri == f"sqlite:///{database(workspace)}"
@@ -146,8 +147,8 @@ def _client(uri: str) -> MlflowClient:
         client = mlflow.MlflowClient(uri, uri)
         client.search_experiments(max_results=1)
     except (mlflow.MlflowException, SQLAlchemyError, ValueError, ImportError) as error:
-        reason = _CREDENTIALS.sub("//…@", str(error).strip().partition("\n")[0])
-        raise _unreadable(f"MLflow's registry cannot be read: {reason}") from error
+        message = f"MLflow's registry cannot be read: {reason_of(error)}"
+        raise _unreadable(message, transient=isinstance(error, mlflow.MlflowException) and may_pass(error)) from error
     return client
 
 
@@ -160,19 +161,20 @@ def _require_folder(uri: str) -> None:
     scheme, _, path = uri.partition(":///")
     if scheme.partition("+")[0] != "sqlite" or not path or path.startswith(":memory:"):
         return
-    file = Path(path.partition("?")[0])
+    file = Path(unquote(path.partition("?")[0]))
     if not file.parent.is_dir():
         raise _unreadable(f"there is no folder {file.parent} for MLflow's database")
     if file.is_dir() or not os.access(file if file.exists() else file.parent, os.W_OK):
         raise _unreadable(f"{file} cannot be MLflow's database: it is a folder, or must not be written")
 
 
-def _unreadable(message: str) -> NerError:
+def _unreadable(message: str, *, transient: bool = False) -> NerError:
     if not os.environ.get("MLFLOW_TRACKING_URI"):
-        return NerError(message, where="mlruns/mlflow.db")
+        return NerError(message, where="mlruns/mlflow.db", transient=transient)
     return NerError(
         message,
         where="MLFLOW_TRACKING_URI",
+        transient=transient,
         remedy="Give an address such as http://127.0.0.1:5000, or sqlite:////srv/mlflow.db in a folder that is there; "
         "without it, the workspace's own registry is used.",
     )

@@ -6,11 +6,12 @@ import re
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from threading import Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from multiner.pipeline.core.cancellation import check_cancelled
 from multiner.pipeline.core.document import Document, Sentence, Token
 from multiner.pipeline.text.normal_form import normal_form
+from multiner.pipeline.text.surrogates import without_surrogates
 from multiner.pipeline.text.vocabulary import keep_small
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ _BLANK = re.compile(r"\s")
 _ROUGH = re.compile(r"\w+(?:[.\-'’]\w+)*|[.!?…]+|\S")
 _LONG_RUN = re.compile(rf"\S{{{LONGEST + 1},}}")
 _SKIN = "[\U0001f3fb-\U0001f3ff]"  # the sign after an emoji that colours it
-_SURROGATE = re.compile("[\ud800-\udfff]")
 _CYRILLIC = re.compile("[а-яё]", re.IGNORECASE)
 _BREAK = re.compile(r"[\t\n\r\v\f\x85\u2028\u2029]")  # lines, and the cells of a table
 
@@ -49,11 +49,6 @@ _SHORT_FORMS = {
 }
 _ABBREVIATIONS = {language: frozenset(words.split()) for language, words in _SHORT_FORMS.items()}
 _ANY_ABBREVIATION = frozenset().union(*_ABBREVIATIONS.values())
-
-
-def without_surrogates(text: str) -> str:
-    """``text`` with each lone surrogate, which UTF-8 cannot hold, replaced by U+FFFD; offsets stay the same."""
-    return _SURROGATE.sub("\ufffd", text)
 
 
 def document_from_text(text: str, language: str, id: str = "") -> Document:
@@ -140,6 +135,7 @@ def _tokenizer(language: str) -> tuple[Language, Lock]:
 
     nlp = spacy.blank(language)
     letter, word, mark = rf"[{ALPHA}]", rf"[{ALPHA}0-9]", '[«»„“”"()\\[\\]]'
+    tokenizer: Any = nlp.tokenizer
     infixes = [
         *LIST_ELLIPSES,
         *LIST_ICONS,
@@ -158,24 +154,24 @@ def _tokenizer(language: str) -> tuple[Language, Lock]:
         rf"(?<={mark})(?:{mark}|[.,:;!?]+|[–—-]+)(?={word}|{mark})",
         rf"(?<={word})(?:[.,:;!?]+|[–—-]+)(?={mark})",
     ]
-    prefixes = [r"#(?!\w)" if pattern == "#" else pattern for pattern in nlp.Defaults.prefixes]
+    prefixes = [r"#(?!\w)" if pattern == "#" else pattern for pattern in nlp.Defaults.prefixes or ()]
     prefixes += [r"\|+", _SKIN]
-    suffixes = [*nlp.Defaults.suffixes, r"\|+", _SKIN]
+    suffixes = [*(nlp.Defaults.suffixes or ()), r"\|+", _SKIN]
     if language == "ru":
         suffixes.append(rf"(?<=[{ALPHA}0-9])\.")
         infixes.append(rf"(?<=\b[{ALPHA}])\.(?=[{ALPHA}])|(?<={letter}{letter})\.(?=[{ALPHA_UPPER}])")
     # Яндекс.Погода, Mail.Ru and Лента.ру are one word; А.С.Пушкин and Москве.Петров are not.
     lower = rf"|[{ALPHA_LOWER}][\w-]+" if language == "ru" else ""
     site = rf"{_PORTALS}\.{letter}[\w-]+$|[{ALPHA_UPPER}][\w-]+\.(?:{_DOMAINS}{lower})$"
-    nlp.tokenizer.token_match = re.compile(site).match
+    tokenizer.token_match = re.compile(site).match
     # Clitics ('s, n't) and emoticons are kept apart as spaCy does; gonna and 10am stay whole, as do Russian words.
-    rules = nlp.tokenizer.rules.items()
-    nlp.tokenizer.rules = {
+    rules = tokenizer.rules.items()
+    tokenizer.rules = {
         key: rule for key, rule in rules if not key.isalnum() and not (language == "ru" and _CYRILLIC.search(key))
     }
-    nlp.tokenizer.prefix_search = compile_prefix_regex(prefixes).search
-    nlp.tokenizer.suffix_search = compile_suffix_regex(suffixes).search
-    nlp.tokenizer.infix_finditer = compile_infix_regex(infixes).finditer
+    tokenizer.prefix_search = compile_prefix_regex(prefixes).search
+    tokenizer.suffix_search = compile_suffix_regex(suffixes).search
+    tokenizer.infix_finditer = compile_infix_regex(infixes).finditer
     return nlp, Lock()
 
 

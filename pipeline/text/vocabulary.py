@@ -7,7 +7,7 @@ cells as deleted, and grow by the marks: some 36 bytes a new word, in every voca
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from spacy.vocab import Vocab
@@ -27,8 +27,9 @@ def keep_small(vocab: Vocab, most: int = MOST_WORDS) -> None:
     from spacy.util import to_bytes
 
     vocab.strings.from_bytes(vocab.strings.to_bytes())
-    norm = vocab.lex_attr_getters.get(NORM)
+    typed: Any = vocab  # its stub leaves out what follows
+    norm = typed.lex_attr_getters.get(NORM)
     everything = ["strings", "vectors", "lookups"]
     vocab.from_bytes(to_bytes({}, []), exclude=everything)  # what it does beside reading: a new table of words
     if norm is not None:
-        vocab.lex_attr_getters[NORM] = norm  # reading wraps it once more each time
+        typed.lex_attr_getters[NORM] = norm  # reading wraps it once more each time

@@ -65,18 +65,19 @@ def run_checks(checks: Sequence[Check], docs: Path, run_name: str) -> list[Suite
         run_name: shown on the pages.
     """
     import great_expectations as gx
+    from great_expectations.data_context.types.base import ProgressBarsConfig
 
     _hush()
     context = gx.get_context(mode="ephemeral")
-    for site, settings in dict(context.config.data_docs_sites).items():
+    for site, settings in dict(context.config.data_docs_sites or {}).items():
         # The context has made a temporary folder for a site of its own, which it would leave behind.
         shutil.rmtree(settings["store_backend"]["base_directory"], ignore_errors=True)
         context.delete_data_docs_site(site)
-    context.variables.progress_bars = {"globally": False}
+    context.variables.progress_bars = ProgressBarsConfig(globally=False)
     store = {"class_name": "TupleFilesystemStoreBackend", "base_directory": str(docs)}
-    context.add_data_docs_site(
-        "validation", {"class_name": "SiteBuilder", "show_how_to_buttons": False, "store_backend": store}
-    )
+    # GX's type of a site is incomplete, as it says itself
+    pages: Any = {"class_name": "SiteBuilder", "show_how_to_buttons": False, "store_backend": store}
+    context.add_data_docs_site("validation", pages)
     source = context.data_sources.add_pandas("corpora")
     outcomes = []
     for check in checks:

@@ -17,7 +17,7 @@ from multiner.pipeline.core.span_differences import (
     TYPE,
     mistakes,
 )
-from multiner.serving.backends.model_server import ServedModel
+from multiner.serving.backends.backend import ServedModel
 from multiner.serving.http.metrics import (
     SECONDS,
     Counter,

@@ -37,7 +37,7 @@ class Job:
 
     def __init__(self, root: Path, mirror: Path) -> None:
         self.root = root
-        self.ports = {name: free_port() for name in ("port", "mlflow_port", "airflow_port", "docs_port")}
+        self.ports = {name: free_port() for name in ("port", "mlflow_port", "airflow_port")}
         self.environment = quiet_environment(
             NER_ROOT=str(root), NER_CORPORA_MIRROR=str(mirror), PYTHONUNBUFFERED="1", COLUMNS="200"
         )
@@ -207,7 +207,7 @@ def test_again_with_nothing_changed(job: Job, first: str, tmp_path: Path) -> Non
         if shutil.which("curl"):
             assert "entities" in subprocess.run(curl, shell=True, capture_output=True, text=True, check=True).stdout
         assert httpx.get(f"{job.gateway}/").status_code == 200
-        docs = httpx.get(f"http://127.0.0.1:{job.ports['docs_port']}/en/validation/", follow_redirects=True)
+        docs = httpx.get(f"http://127.0.0.1:{job.ports['port']}/reports/en/validation/")
         assert docs.status_code == 200
 
         second = job.ner("up")

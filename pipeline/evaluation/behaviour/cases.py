@@ -10,7 +10,7 @@ when the file grows.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -22,7 +22,7 @@ from multiner.pipeline.core.files import sha256_of
 
 FOLDER = Path(__file__).parent
 MINIMUM, INVARIANCE, DIRECTION = KINDS = ("minimum", "invariance", "direction")
-CHANGES = {None: str, "lower": str.lower, "upper": str.upper}
+CHANGES: dict[str | None, Callable[[str], str]] = {None: str, "lower": str.lower, "upper": str.upper}
 _MARK = re.compile(r"\[([^\[\]]+)\]\(([A-Z]+)\)")
 _BLANK = re.compile(r"\{([a-z_]+)(\d*)(?:\.(\w+))?\}")
 _STRIDE = 17  # offset in the list per turn; coprime to the length of every list

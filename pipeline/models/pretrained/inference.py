@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from multiner.pipeline.core.document import Document, Span
 from multiner.pipeline.core.files import read_json
 from multiner.pipeline.core.iob2 import encode
 from multiner.pipeline.models.spacy.component import batches, to_doc
+from multiner.pipeline.text.vocabulary import keep_small
 
 if TYPE_CHECKING:
     from spacy.language import Language
@@ -71,6 +72,11 @@ class PretrainedModel:
                 results += [((1 - FLOOR) * each + FLOOR / len(self.labels)).astype(np.float32) for each in rows]
         return results
 
+    def forget_words(self) -> None:
+        """Limit the memory that words of past texts take (:mod:`multiner.pipeline.text.vocabulary`)."""
+        with self._lock:
+            keep_small(self._nlp.vocab)
+
 
 def probability_source(nlp: Language, labels: Sequence[str]) -> ProbabilitySource:
     """The best source of label probabilities in a pipeline."""
@@ -79,7 +85,7 @@ def probability_source(nlp: Language, labels: Sequence[str]) -> ProbabilitySourc
     from multiner.pipeline.models.pretrained.transitions import Actions, action_scores
 
     recognizers = entity_components(nlp)
-    last = nlp.get_pipe(recognizers[0]) if len(recognizers) == 1 else None
+    last: Any = nlp.get_pipe(recognizers[0]) if len(recognizers) == 1 else None
 
     def run(docs: list[Doc], without: object = None) -> list[Doc]:
         for _, pipe in nlp.pipeline:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from multiner.pipeline.config.settings import Workspace
 from multiner.pipeline.core.errors import NerError
@@ -67,10 +67,10 @@ def slovnet(packages: Path) -> Language:
     """
     import spacy
 
-    from multiner.pipeline.models.pretrained.slovnet_component import NAME
+    from multiner.pipeline.models.pretrained.slovnet_component import NAME, SlovnetNer
 
     nlp = spacy.blank("ru")
-    nlp.add_pipe(NAME).read(packages / SLOVNET_TAR, packages / NAVEC)
+    cast(SlovnetNer, nlp.add_pipe(NAME)).read(packages / SLOVNET_TAR, packages / NAVEC)
     return nlp
 
 

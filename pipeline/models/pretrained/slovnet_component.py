@@ -38,7 +38,7 @@ class SlovnetNer(Pipe):
         self._files: dict[str, Path] = {}
         self._model: Any = None
         self._encoder: Any = None
-        self._chain: Chain | None = None
+        self._chain: Chain
         self._tags: list[int] = []
         self._labels: list[str] = []
 

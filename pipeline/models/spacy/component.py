@@ -8,7 +8,7 @@ label. Import this module before ``spacy.load``: the import registers the factor
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import pairwise
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import numpy as np
 from spacy.language import Language
@@ -18,6 +18,7 @@ from spacy.tokens import Span as SpacySpan
 from spacy.training import Example
 from spacy.vocab import Vocab
 from thinc.api import Model, SequenceCategoricalCrossentropy
+from thinc.types import Floats2d
 
 from multiner.pipeline.core.decoding import viterbi
 from multiner.pipeline.core.document import Document, Span
@@ -80,7 +81,7 @@ class BioTagger(Tagger):
         for doc, sequence in zip(docs, labels, strict=True):
             doc.set_ents([SpacySpan(doc, span.start, span.end, label=span.label) for span in decode(sequence)])
 
-    def get_loss(self, examples: Iterable[Example], scores: list[np.ndarray]) -> tuple[float, list[np.ndarray]]:
+    def get_loss(self, examples: Iterable[Example], scores: list[Floats2d]) -> tuple[float, list[Floats2d]]:
         """Cross-entropy against the gold entities, and its gradient."""
         truths = [self._gold(example) for example in examples]
         gradient, loss = SequenceCategoricalCrossentropy(names=self.labels, normalize=False)(scores, truths)
@@ -107,6 +108,11 @@ class BioTagger(Tagger):
         sample = [example.x for _, example in zip(range(10), get_examples(), strict=False)]
         targets = [self.model.ops.alloc2f(len(doc), len(self.labels)) for doc in sample]
         self.model.initialize(X=sample, Y=targets)
+
+
+def tagger_of(nlp: Language) -> BioTagger:
+    """The tagger of a pipeline that has one."""
+    return cast(BioTagger, nlp.get_pipe(NAME))
 
 
 @Language.factory(

@@ -13,7 +13,8 @@ from spacy.language import Language
 from multiner.pipeline.core.document import Document
 from multiner.pipeline.models.base import TokenClassifier
 from multiner.pipeline.models.pretrained.inference import SETTINGS, PretrainedModel
-from multiner.pipeline.models.spacy.component import NAME, batches, to_doc, units
+from multiner.pipeline.models.spacy.component import batches, tagger_of, to_doc, units
+from multiner.pipeline.text.vocabulary import keep_small
 
 
 class SpacyModel:
@@ -21,7 +22,7 @@ class SpacyModel:
 
     def __init__(self, nlp: Language) -> None:
         self._nlp = nlp
-        self._tagger = nlp.get_pipe(NAME)
+        self._tagger = tagger_of(nlp)
         self._lock = Lock()
 
     @classmethod
@@ -51,3 +52,8 @@ class SpacyModel:
     def _probabilities(self, documents: Sequence[Document], batch: list[tuple[int, int, int]]) -> list[np.ndarray]:
         docs = [to_doc(documents[index], start, end, self._nlp.vocab) for index, start, end in batch]
         return self._tagger.probabilities(docs)
+
+    def forget_words(self) -> None:
+        """Limit the memory that words of past texts take (:mod:`multiner.pipeline.text.vocabulary`)."""
+        with self._lock:
+            keep_small(self._nlp.vocab)

@@ -91,7 +91,7 @@ def fit(
     """
     from spacy.util import fix_random_seed, load_config, load_model_from_config
 
-    from multiner.pipeline.models.spacy.component import NAME
+    from multiner.pipeline.models.spacy.component import tagger_of
 
     fix_random_seed(seed)
     config = load_config(CONFIG, overrides=config_overrides(types, language, params, seed))
@@ -106,7 +106,7 @@ def fit(
 
     clean = load_model_from_config(config, auto_fill=True)
     load_vectors_into_model(clean, str(vectors))
-    clean.get_pipe(NAME).from_bytes(weights, exclude=["vocab"])
+    tagger_of(clean).from_bytes(weights, exclude=["vocab"])
     with replace_folder(folder) as temporary:
         clean.to_disk(temporary)
         write_json(temporary / HISTORY, history)
@@ -117,7 +117,7 @@ def _optimise(nlp: Language, training: list[Example], dev: list[Example]) -> tup
     from spacy.schemas import ConfigSchemaTraining
     from spacy.util import registry
 
-    from multiner.pipeline.models.spacy.component import NAME
+    from multiner.pipeline.models.spacy.component import NAME, tagger_of
 
     options = registry.resolve(nlp.config.interpolate()["training"], schema=ConfigSchemaTraining)
     optimizer, batcher = options["optimizer"], options["batcher"]
@@ -138,7 +138,7 @@ def _optimise(nlp: Language, training: list[Example], dev: list[Example]) -> tup
             with nlp.use_params(optimizer.averages):
                 score = _f1(nlp, dev)
                 if score >= best:  # of epochs with equal F1 the later one
-                    weights = nlp.get_pipe(NAME).to_bytes(exclude=["vocab"])
+                    weights = tagger_of(nlp).to_bytes(exclude=["vocab"])
                 if score > best or not dev:
                     best, best_epoch = score, epoch
             seconds = round(monotonic() - start_time, 3)

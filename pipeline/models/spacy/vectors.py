@@ -76,7 +76,7 @@ def from_navec(path: Path, rows: int) -> Vectors:
         NerError: the file is missing.
     """
     from navec import Navec
-    from spacy.strings import hash_string
+    from spacy.strings import hash_string  # type: ignore[attr-defined]  # spaCy's stub leaves it out
     from spacy.vectors import Vectors
 
     if not path.is_file():

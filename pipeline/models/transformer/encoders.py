@@ -56,6 +56,8 @@ def content_hash(encoder: str) -> str:
         config = cached_file(encoder, "config.json")
     except OSError as error:
         raise not_loadable(encoder, error) from None
+    if config is None:
+        raise not_loadable(encoder, OSError("it has no config.json"))
     return Path(config).parent.name  # the hub's cache has one folder per commit
 
 

@@ -118,7 +118,7 @@ def scale_tokens(model: PreTrainedModel) -> None:
             model.set_submodule(name, TokenScaled(module))
 
 
-def to_onnx(model: torch.nn.Module, path: Path) -> None:
+def to_onnx(model: PreTrainedModel, path: Path) -> None:
     """Write a token classifier as ONNX: ``input_ids`` ``[1, pieces]`` → ``probabilities`` ``[1, pieces, labels]``.
 
     There is no attention mask, since a call holds one window without padding.

@@ -14,7 +14,7 @@ from multiner.pipeline.models.base import SETTINGS
 from multiner.pipeline.models.windows import SpecialPieces, Window, WindowedModel, Windower
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerFast
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 BATCH_PIECES = 4096
 
@@ -27,7 +27,7 @@ def quiet_transformers() -> None:
     logging.disable_progress_bar()
 
 
-def special_pieces_of(tokenizer: PreTrainedTokenizerFast) -> SpecialPieces:
+def special_pieces_of(tokenizer: PreTrainedTokenizerBase) -> SpecialPieces:
     """The special pieces of a Hugging Face tokenizer; without ``cls`` and ``sep``, its ``bos`` and ``eos``."""
     first = tokenizer.cls_token_id if tokenizer.cls_token_id is not None else tokenizer.bos_token_id
     border = tokenizer.sep_token_id if tokenizer.sep_token_id is not None else tokenizer.eos_token_id

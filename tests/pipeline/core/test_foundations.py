@@ -143,6 +143,23 @@ def test_bad_parameters_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         load_params(tmp_path)
 
 
+@pytest.mark.parametrize(("name", "refused"), [("a%20b", "%"), ("what?", "?"), ("no. #1 & more é", None)])
+def test_a_path_that_no_databases_address_can_hold_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, refused: str | None
+) -> None:
+    folder = tmp_path / name
+    (folder / "below").mkdir(parents=True)
+    for file in ("params.yaml", "dvc.yaml"):
+        (folder / file).write_text("{}\n")
+    monkeypatch.delenv("NER_ROOT", raising=False)
+    if refused is None:
+        assert find_root(folder / "below") == folder
+        return
+    with pytest.raises(NerError, match=f"path holds '[{refused}]'") as caught:
+        find_root(folder / "below")
+    assert caught.value.where == str(folder)
+
+
 def test_an_unknown_language_is_named(root: Path) -> None:
     with pytest.raises(NerError, match="unknown language 'xx'"):
         Workspace(root, load_params(root)).language("xx")

@@ -10,7 +10,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from functools import partial
-from hashlib import sha256
+from hashlib import md5, sha256
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from zipfile import ZipFile
@@ -21,8 +21,8 @@ import pytest
 from multiner.pipeline.config.settings import Workspace
 from multiner.pipeline.core.environment import quiet_environment
 from multiner.pipeline.core.errors import NerError
+from multiner.pipeline.corpora import packages, sources
 from multiner.pipeline.corpora import pull as module
-from multiner.pipeline.corpora import sources
 from multiner.pipeline.corpora.manifest import (
     is_safe,
     list_files,
@@ -245,6 +245,33 @@ def test_an_address_that_fails_is_named_with_what_to_do(site: tuple[Path, str], 
     assert error.value.transient
 
 
+@pytest.mark.parametrize("name", ["HTTP_PROXY", "http_proxy"])
+def test_a_proxy_that_does_not_answer_is_named_without_its_password(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str
+) -> None:
+    monkeypatch.setenv(name, "http://me:secret@127.0.0.1:9")
+    for other in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(other, raising=False)
+    with pytest.raises(
+        NerError, match=r"through the proxy 127\.0\.0\.1:9 \(of the environment's HTTP_PROXY\)"
+    ) as caught:
+        sources.download("http://corpora.example/x.zip", tmp_path / "x.zip")
+    assert "secret" not in str(caught.value)
+    monkeypatch.setenv("NO_PROXY", "corpora.example")
+    assert sources.by_proxy("http://corpora.example/x.zip") == ""
+
+
+def test_a_proxy_is_named_where_pip_does_not_get_a_package(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
+    for other in ("https_proxy", "NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(other, raising=False)
+    monkeypatch.setattr(packages, "ATTEMPTS", 1)
+    failed = subprocess.CompletedProcess([], 1, "", "ERROR: No matching distribution found for tiny==1")
+    monkeypatch.setattr(packages.subprocess, "run", lambda *_, **__: failed)
+    with pytest.raises(NerError, match=r"through the proxy http://127\.0\.0\.1:9 .*No matching distribution"):
+        packages.download_wheel("tiny==1", tmp_path)
+
+
 @pytest.mark.parametrize("name", ["../evil.txt", "/evil.txt", "a/../../evil.txt", "..\\evil.txt"])
 def test_an_archive_that_leads_out_of_its_folder_is_refused(tmp_path: Path, name: str) -> None:
     with ZipFile(tmp_path / "x.zip", "w") as archive:
@@ -380,6 +407,16 @@ def test_dvc_versions_what_was_brought(workspace: Workspace, mirror: Path) -> No
     before = (workspace.root / "data/raw/conll2003.dvc").read_text()
     assert list_files(workspace.root / "data" / "remote")
     assert pull(workspace).nothing_to_do
+
+    file = workspace.root / "data/raw/conll2003/test.txt"
+    whole = md5(file.read_bytes()).hexdigest()
+    object = workspace.root / ".dvc/cache/files/md5" / whole[:2] / whole[2:]
+    object.chmod(0o644)
+    object.write_bytes(object.read_bytes()[:9])
+    object.chmod(0o444)
+    file.write_bytes(object.read_bytes())  # as `dvc checkout` restores it
+    assert pull(workspace).brought == ["conll2003"]
+    assert object.read_bytes() == file.read_bytes(), "DVC's cache is mended, too"
 
     write(mirror, {"conll2003/test.txt": SENTENCE})
     assert [path.name for path in pull(workspace, accept="conll2003").tracked] == ["conll2003.dvc"]
