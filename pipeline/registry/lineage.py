@@ -62,8 +62,8 @@ def data_hash(workspace: Workspace, language: str) -> str:
 def code_closure(entries: Iterable[Path] = ENTRY_POINTS, root: Path = PACKAGE.parent) -> list[Path]:
     """The project's modules that ``entries`` import, directly or through others, also inside functions; sorted.
 
-    The package's own ``__init__.py`` is left out: it only names what programs use, and no model needs that. A string
-    that names a module (``"multiner.pipeline.models.spacy.inference:SpacyLeg"``) counts as an import of it.
+    The package's own ``__init__.py`` is left out: it only lists public names, which no model needs. A string that names
+    a module (``"multiner.pipeline.models.spacy.inference:SpacyModel"``) counts as an import of it.
     """
     waiting, found = list(entries), set()
     while waiting:

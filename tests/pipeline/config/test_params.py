@@ -20,7 +20,7 @@ from multiner.pipeline.config.settings import (
     read_yaml,
 )
 from multiner.pipeline.core.errors import NerError
-from multiner.pipeline.models import LEGS
+from multiner.pipeline.models import BASE_MODELS
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def test_every_profile_passes_and_is_taken_as_it_stands(root: Path) -> None:
 def test_the_schema_names_what_params_yaml_holds_and_the_legs_there_are(root: Path) -> None:
     params = load_params(root)
     assert set(params) == set(Params.model_fields)
-    assert set(NAMED) == set(LEGS)
+    assert set(NAMED) == set(BASE_MODELS)
 
 
 @pytest.mark.parametrize(

@@ -49,7 +49,7 @@ def write_description(file: Path) -> None:
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder of an MLflow model, whose leg is :class:`ByList`."""
-    monkeypatch.setattr("multiner.pipeline.ensemble.model.load_leg", lambda name, path: ByList())
+    monkeypatch.setattr("multiner.pipeline.ensemble.model.load_base_model", lambda name, path: ByList())
     folder = tmp_path / "model"
     (folder / "artifacts" / "transformer").mkdir(parents=True)
     write_description(folder / "artifacts" / "ensemble.json")
