@@ -63,7 +63,7 @@ def create_app(config: GatewayConfig) -> FastAPI:
             await board.close()
 
     async def answer_problem(request: Request, problem: Problem) -> Response:
-        board.metrics.refusals.add(problem.name)
+        board.metrics.refusals.labels(problem.name).inc()
         return problem.response(request.state.request_id)
 
     async def answer_http_exception(request: Request, error: HTTPException) -> Response:

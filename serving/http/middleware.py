@@ -66,14 +66,14 @@ class Surround:
             log.exception("unexpected error", extra={"fields": {"request_id": request_id}})
             if status:  # the answer has begun: nothing to be done but to break it off
                 raise
-            self.metrics.refusals.add("internal")
+            self.metrics.refusals.labels("internal").inc()
             problem = Problem(500, "internal", "Unexpected error", "This is a fault of the server; its log has more.")
             await problem.response(request_id)(scope, receive, send_with_headers)
         finally:
             seconds = time.monotonic() - started
             route = getattr(scope.get("route"), "path", "other")  # the template, so that callers cannot make up values
-            self.metrics.requests.add(route, str(status))
-            self.metrics.seconds.observe(seconds, route)
+            self.metrics.requests.labels(route, status).inc()
+            self.metrics.seconds.labels(route).observe(seconds)
             milliseconds = round(1000 * seconds, 1)
             fields = {"method": scope["method"], "path": scope["path"][:200], "status": status, "ms": milliseconds}
             log.info("request", extra={"fields": {"request_id": request_id, **fields}})

@@ -70,7 +70,7 @@ class HeadGuard:
         if problem is None:
             await self.app(scope, receive, send)
             return
-        self.metrics.refusals.add(problem.name)
+        self.metrics.refusals.labels(problem.name).inc()
         problem.headers["Connection"] = "close"  # its body is not read
         await problem.response(scope["state"]["request_id"])(scope, receive, send)
 

@@ -48,7 +48,7 @@ def add_page(app: FastAPI, board: Switchboard) -> None:
             answer = (await unless_gone(request, board.answer([item])))[0]
             result = present(form.text, answer, board, asked=form.language)
         except Problem as error:
-            board.metrics.refusals.add(error.name)
+            board.metrics.refusals.labels(error.name).inc()
             problem = error
         if request.headers.get("x-fragment"):
             html = render("result.html", result=result, problem=problem, request_id=request.state.request_id)

@@ -55,7 +55,7 @@ def add_parallel(app: FastAPI, board: Switchboard) -> None:
             asked = parallel.both(texts, board.config.limits)
             result = present(texts, await unless_gone(request, parallel.answer(board, asked)), hidden)
         except Problem as error:
-            board.metrics.refusals.add(error.name)
+            board.metrics.refusals.labels(error.name).inc()
             problem = error
         if not request.headers.get("x-fragment"):
             return page(request, texts, result=result, problem=problem)

@@ -10,6 +10,8 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
+from prometheus_client.core import GaugeMetricFamily
+
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.text.languages import AUTO, flags
 from multiner.pipeline.text.tokenizer import without_surrogates
@@ -22,12 +24,7 @@ from multiner.serving.backends.model_server import (
     SlotTimeout,
 )
 from multiner.serving.gateway.config import GatewayConfig
-from multiner.serving.http.metrics import (
-    Counter,
-    Gauge,
-    Histogram,
-    Metrics,
-)
+from multiner.serving.http.metrics import Metrics
 from multiner.serving.http.payload import Item
 from multiner.serving.http.problems import (
     Problem,
@@ -65,12 +62,10 @@ class Switchboard:
             )
             for code in config.languages
         }
-        self.shadow_metrics, shadow = ShadowMetrics(), config.shadow
-        self.shadows = (
-            {code: Shadow(code, shadow.launch, shadow.share, self.shadow_metrics) for code in self.routes}
-            if shadow
-            else {}
-        )
+        self.shadows: dict[str, Shadow] = {}
+        if shadow := config.shadow:
+            counts = ShadowMetrics(self.metrics.registry)
+            self.shadows = {code: Shadow(code, shadow.launch, shadow.share, counts) for code in self.routes}
         self.reconcilers = {
             code: Reconciler(
                 route,
@@ -84,6 +79,7 @@ class Switchboard:
             code: Gatherer(route.ask, partial(self.metrics.called, code)) for code, route in self.routes.items()
         }
         self._tasks: list[asyncio.Task] = []
+        self.metrics.registry.register(self)
 
     def start(self) -> None:
         """Bring up the champions of all languages side by side, in the background, and keep to them."""
@@ -251,32 +247,25 @@ class Switchboard:
         shadows = {code: shadow.describe() for code, shadow in self.shadows.items()}
         return [route.describe() | {"shadow": shadows.get(code)} for code, route in self.routes.items()]
 
-    def gauges(self) -> list[Counter | Histogram | Gauge]:
-        """What /metrics tells of the moment, and of shadows."""
-        live = {code: route.answering.model for code, route in self.routes.items() if route.answering}
-        shadows = {code: each.model for code, each in self.shadows.items() if each.model and each.state == "live"}
-        queues = {code: route.queue for code, route in self.routes.items()}
-        return [
-            Gauge(
-                "ner_model_info",
-                "The live version of each language.",
-                ["language", "name", "version"],
-                {(code, model.name, model.version): 1 for code, model in live.items()},
-            ),
-            Gauge(
-                "ner_queue_waiting",
-                "Calls that wait for a model.",
-                ["language"],
-                {(code,): queue.waiting for code, queue in queues.items()},
-            ),
-            Gauge(
-                "ner_model_calls_in_flight",
-                "Calls that a model works on.",
-                ["language"],
-                {(code,): queue.in_flight for code, queue in queues.items()},
-            ),
-            *(self.shadow_metrics.all(shadows) if self.shadows else []),
-        ]
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """What is true at the moment that Prometheus asks: the metrics' registry calls this."""
+        version = ["language", "name", "version"]
+        live = GaugeMetricFamily("ner_model_info", "The live version of each language.", labels=version)
+        waiting = GaugeMetricFamily("ner_queue_waiting", "Calls that wait for a model.", labels=["language"])
+        working = GaugeMetricFamily("ner_model_calls_in_flight", "Calls that a model works on.", labels=["language"])
+        for code, route in self.routes.items():
+            if route.answering:
+                model = route.answering.model
+                live.add_metric([code, model.name, model.version], 1)
+            waiting.add_metric([code], route.queue.waiting)
+            working.add_metric([code], route.queue.in_flight)
+        yield from (live, waiting, working)
+        if self.shadows:
+            running = GaugeMetricFamily("ner_shadow_info", "The running shadows.", labels=version)
+            for code, shadow in self.shadows.items():
+                if shadow.model and shadow.state == "live":
+                    running.add_metric([code, shadow.model.name, shadow.model.version], 1)
+            yield running
 
     def health(self) -> dict[str, Any]:
         """The status over all (``ok``, ``starting``, ``degraded``, ``down``) and each language's."""

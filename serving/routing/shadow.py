@@ -84,7 +84,7 @@ class Shadow:
             self._queue.put_nowait(copy)
         except asyncio.QueueFull:
             self.found.dropped += 1
-            self.metrics.dropped.add(self.language)
+            self.metrics.dropped.labels(self.language).inc()
 
     async def _run(self, model: ServedModel | None, before: asyncio.Task[None] | None) -> None:
         """Keep a process of ``model`` up until cancelled, once the task before has ended."""
@@ -130,7 +130,7 @@ class Shadow:
                 self._tell(finding, copy.version)
             except Exception as error:
                 tally.failures += 1
-                self.metrics.failures.add(self.language)
+                self.metrics.failures.labels(self.language).inc()
                 kind = type(error).__name__  # its message may quote a text
                 log.warning("shadow call failed", extra={"fields": self._fields(slot.model) | {"kind": kind}})
 

@@ -88,7 +88,7 @@ def callers(board: Switchboard) -> APIRouter:
         asking = board.call(language, lambda slot: invocations.invoke(slot, rows, body), large=large)
         model, answer = await unless_gone(request, asking)
         board.metrics.called(language, rows)
-        board.metrics.texts.add(language, amount=rows)
+        board.metrics.texts.labels(language).inc(rows)
         headers = {"X-Model": f"{model.name}/{model.version}"}
         return Response(answer, media_type="application/json", headers=headers)
 
@@ -117,7 +117,7 @@ def watchers(board: Switchboard, facts: FactsReader) -> APIRouter:
     @router.get("/metrics", responses={200: {"content": {"text/plain": {}}}}, response_class=Response)
     async def metrics() -> Response:
         """What was asked, answered and refused so far, in Prometheus' text format."""
-        return Response(board.metrics.render(board.gauges()), headers={"Content-Type": CONTENT_TYPE})
+        return Response(board.metrics.render(), headers={"Content-Type": CONTENT_TYPE})
 
     @router.get("/v1/models", response_model=schemas.Models)
     async def models() -> Response:

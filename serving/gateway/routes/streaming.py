@@ -116,7 +116,7 @@ class EntityStream(Response):
         for entry in batch:
             outcome = next(results) if isinstance(entry.content, Item) else entry.content
             if isinstance(outcome, Problem):
-                self._board.metrics.refusals.add(outcome.name)
+                self._board.metrics.refusals.labels(outcome.name).inc()
                 outcome = outcome.to_json(self._request_id)
             lines.append(to_json({"line": entry.number} | ({} if entry.id is None else {"id": entry.id}) | outcome))
         return b"".join(line + b"\n" for line in lines)
