@@ -3,41 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
 from multiner.pipeline.text.languages import AUTO
-from multiner.serving.http.payload import Offer
+from multiner.serving.http.entity_requests import Offer
 from multiner.serving.operator.model_schemas import ModelFacts
-
-
-class EntitiesOptions(BaseModel, extra="forbid"):
-    """What to leave out of an answer, and how to count."""
-
-    language: str = Field(default=AUTO, description="`auto` (told by each sentence's script), or a language's code.")
-    min_score: float = Field(default=0.0, ge=0, le=1, description="Entities with a lower score are left out.")
-    types: list[str] | None = Field(default=None, description="Only entities of these types; null: of all.")
-    legs: bool = Field(default=True, description="Whether entities tell what each member of the ensemble found.")
-    tokens: bool = Field(default=False, description="Whether each token is told with its probabilities by type.")
-    offsets: Literal["code_points", "utf16"] = Field(
-        default="code_points", description="What `start` and `end` count: code points, or UTF-16 code units."
-    )
-
-
-class EntitiesRequest(EntitiesOptions):
-    """What to find entities in."""
-
-    text: str | list[str] = Field(description="A text, or a list of texts. Empty texts have no entities.")
-
-
-class StreamRequest(EntitiesOptions):
-    """A line of a stream, unless it is a string alone."""
-
-    text: str
-    id: Annotated[str, Field(max_length=200)] | Annotated[int, Field(gt=-(2**63), lt=2**63)] | None = Field(
-        default=None, description="Comes back on the line of the answer."
-    )
 
 
 class LegView(BaseModel, extra="allow"):
@@ -97,25 +69,6 @@ class EntitiesAnswer(BaseModel):
     """A result for each text, in their order."""
 
     results: list[Result]
-
-
-class CorrectionRequest(BaseModel):
-    """A text with all its entities as they should be."""
-
-    text: str
-    language: str = Field(description="A language's code.")
-    model: ModelName = Field(description="What had answered.")
-    entities: list[Entity] = Field(description="All that are right; offsets count code points; scores are ignored.")
-    changed: list[dict[str, int]] | None = Field(
-        default=None, description="Places (`start`, `end`) whose sentences are kept; null: all sentences."
-    )
-
-
-class Kept(BaseModel):
-    """How many sentences were new to the review queue, and how many stood there already."""
-
-    kept: int
-    known: int
 
 
 class ProblemDetails(BaseModel):
@@ -207,13 +160,23 @@ class Predictions(BaseModel):
 
 
 def schema(model: type[BaseModel]) -> dict[str, Any]:
-    """A model's schema for use inside the OpenAPI document, which holds the models that it refers to."""
-    found = model.model_json_schema(ref_template="#/components/schemas/{model}")
-    found.pop("$defs", None)
-    return found
+    """A model's schema for use inside the OpenAPI document: whole, without references."""
+    found = model.model_json_schema()
+    definitions = found.pop("$defs", {})
+
+    def whole(value: Any) -> Any:
+        if isinstance(value, list):
+            return [whole(each) for each in value]
+        if not isinstance(value, dict):
+            return value
+        if "$ref" in value:
+            return whole(definitions[value["$ref"].rpartition("/")[2]])
+        return {key: whole(each) for key, each in value.items()}
+
+    return whole(found)
 
 
-def asked(model: type[BaseModel], offer: Offer, texts: Sequence[str] = ("text",)) -> dict[str, Any]:
+def request_schema(model: type[BaseModel], offer: Offer, texts: Sequence[str] = ("text",)) -> dict[str, Any]:
     """The schema of a request with this gateway's languages, types and limits; ``texts`` are its fields of text."""
     found = schema(model)
     fields = found["properties"]

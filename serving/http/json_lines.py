@@ -4,24 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
-from multiner.serving.http.options import OPTIONS
-from multiner.serving.http.payload import (
-    Item,
-    Limits,
-    Offer,
-    parse_json,
-    parse_wishes,
-    required_text,
-    within,
-)
+from multiner.serving.http.entity_requests import Item, Offer, StreamRequest, is_line_id
+from multiner.serving.http.payload import Limits, parse_json, validated
 from multiner.serving.http.problems import Problem, invalid, too_large
 
-FIELDS = ("text", "id", "language", *OPTIONS)
 BATCH_TEXTS = 16
 BATCH_CHARACTERS = 20_000
-ID_CHARACTERS = 200
 
 
 class Cutter:
@@ -91,22 +80,11 @@ def read_line(number: int, line: bytes | None, offer: Offer) -> Entry:
             value = {"text": value}
         if not isinstance(value, dict):
             raise invalid('A line must be a string, or an object such as {"text": "…"}.', "")
-        id = _read_id(value.get("id"))
-        text = required_text(value, FIELDS)
-        if not isinstance(text, str):
-            raise invalid("text must be a string.", "/text")
-        language, options = parse_wishes(value, offer)
-        return Entry(number, id, within([text], language, offer.limits, options)[0])
+        id = value.get("id") if is_line_id(value.get("id")) else None
+        request = validated(StreamRequest, value)
+        return Entry(number, id, request.items([request.text], offer)[0])
     except Problem as problem:
         return Entry(number, id, problem)
-
-
-def _read_id(value: Any) -> str | int | None:
-    if value is None or (isinstance(value, str) and len(value) <= ID_CHARACTERS):
-        return value
-    if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63:
-        return value
-    raise invalid(f"id must be an integer, or a string of at most {ID_CHARACTERS} characters.", "/id")
 
 
 def batches(entries: Iterable[Entry]) -> Iterator[list[Entry]]:

@@ -1,19 +1,18 @@
-"""Reading requests and writing answers: limits first, then JSON, then meaning."""
+"""Reading requests and writing answers: limits first, then JSON, then its shape, which pydantic checks."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 from collections.abc import Coroutine, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from fastapi import Request
 from fastapi.responses import Response
+from pydantic import BaseModel, ValidationError
 from starlette.requests import ClientDisconnect
 
-from multiner.pipeline.text.languages import AUTO
-from multiner.serving.http.options import OPTIONS, Options, parse_options
 from multiner.serving.http.problems import (
     encoded,
     invalid,
@@ -23,8 +22,19 @@ from multiner.serving.http.problems import (
     unsupported,
 )
 
-FIELDS = ("text", "language", *OPTIONS)
+PHRASES = {  # by pydantic's type of error; its own message of the others is plain
+    "missing": "is missing",
+    "model_type": "must be an object",
+    "string_unicode": "must be valid Unicode",
+}
 T = TypeVar("T")
+
+
+class RequestModel(BaseModel, strict=True, extra="forbid", frozen=True):
+    """A body in JSON: no field is converted, none is unknown."""
+
+
+M = TypeVar("M", bound=RequestModel)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,31 +49,6 @@ class Limits:
     def body_bytes(self) -> int:
         """Bytes of the largest body within the limits: a character takes 12 at most, as two \\u escapes."""
         return 12 * self.characters + 16 * self.texts + 4096
-
-
-@dataclass(frozen=True, slots=True)
-class Offer:
-    """What may be asked for: languages, the types of each (a language that is not named: any), and the limits."""
-
-    languages: Sequence[str]
-    limits: Limits
-    types: Mapping[str, Sequence[str]] = field(default_factory=dict)
-
-    def known_types(self, language: str) -> frozenset[str] | None:
-        """The types of a language, or of all for ``auto``; None where they are not known."""
-        codes = self.languages if language == AUTO else [language]
-        if any(code not in self.types for code in codes):
-            return None
-        return frozenset(name for code in codes for name in self.types[code])
-
-
-@dataclass(frozen=True, slots=True)
-class Item:
-    """A text that is within the limits, its language (``auto`` or a code) and the options of its answer."""
-
-    text: str
-    language: str = AUTO
-    options: Options = field(default_factory=Options)
 
 
 def require_type(request: Request, allowed: Sequence[str]) -> str:
@@ -157,59 +142,24 @@ def _no_constant(name: str) -> None:
     raise malformed(f"{name} is no number in JSON.")
 
 
-def parse_request(body: bytes, offer: Offer) -> list[Item]:
-    """The texts of a request, with what is asked of each.
+def validated(model: type[M], value: Any) -> M:
+    """A body's value as a ``model``.
 
     Raises:
-        Problem: 400, 413 or 422, with the place in the body.
+        Problem: 422, with the place of the first thing that is wrong. No value is quoted.
     """
-    value = parse_json(body)
-    if not isinstance(value, dict):
-        raise invalid('The body must be an object such as {"text": "…"}.', "")
-    text = required_text(value, FIELDS)
-    if not isinstance(text, str | list):
-        raise invalid("text must be a string or a list of strings.", "/text")
-    language, options = parse_wishes(value, offer)
-    texts = [text] if isinstance(text, str) else text
-    for index, item in enumerate(texts[: offer.limits.texts]):
-        if not isinstance(item, str):
-            raise invalid("text must be a string or a list of strings.", f"/text/{index}")
-    return within(texts, language, offer.limits, options)
-
-
-def required_text(value: Mapping[str, Any], fields: Sequence[str]) -> Any:
-    """The field ``text`` of an object that has no others than ``fields``.
-
-    Raises:
-        Problem: 422.
-    """
-    if unknown := sorted(set(value) - set(fields)):
-        raise invalid(f"Unknown field {unknown[0][:40]!a}; known are {', '.join(fields)}.", "")
-    if "text" not in value:
-        raise invalid("The field text is missing.", "/text")
-    return value["text"]
-
-
-def parse_wishes(value: Mapping[str, Any], offer: Offer) -> tuple[str, Options]:
-    """The language and the options among the fields of an object.
-
-    Raises:
-        Problem: 422, with the place.
-    """
-    language = value.get("language", AUTO)
-    if not isinstance(language, str) or language not in (AUTO, *offer.languages):
-        raise invalid(f"language must be one of: {', '.join((AUTO, *offer.languages))}.", "/language")
-    return language, parse_options(value, offer.known_types(language))
-
-
-def within(texts: Sequence[str], language: str, limits: Limits, options: Options | None = None) -> list[Item]:
-    """The texts to be answered, if they are within the limits.
-
-    Raises:
-        Problem: they are not (413).
-    """
-    check_size(len(texts), sum(map(len, texts[: limits.texts])), limits, "/text")
-    return [Item(text, language, options or Options()) for text in texts]
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    place, kind = first["loc"], first["type"]
+    if kind == "extra_forbidden":
+        known = ", ".join(model.model_fields)
+        raise invalid(f"Unknown field {str(place[-1])[:40]!a}; known are {known}.", "")
+    names = [each for each in place if isinstance(each, str)]
+    subject = "The body" if not names else names[-1] if place[-1] == names[-1] else f"Each item of {names[-1]}"
+    phrase = PHRASES.get(kind) or first["msg"].replace("Input should be", "must be")
+    raise invalid(f"{subject} {phrase}.", "".join(f"/{each}" for each in place))
 
 
 def check_size(texts: int, characters: int, limits: Limits, where: str | None = None) -> None:

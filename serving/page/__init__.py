@@ -11,16 +11,11 @@ from starlette.staticfiles import StaticFiles
 
 from multiner.serving.answers import ModelFailed, check_predictions
 from multiner.serving.gateway.routes import corrections
-from multiner.serving.http.payload import (
-    read_body,
-    require_type,
-    to_json,
-    unless_gone,
-)
+from multiner.serving.http.payload import to_json, unless_gone
 from multiner.serving.http.problems import Problem, invalid
 from multiner.serving.page import view
 from multiner.serving.page.examples import EXAMPLES
-from multiner.serving.page.form import MEDIA_TYPE, Form
+from multiner.serving.page.form import Form, read_form
 from multiner.serving.page.rendering import HERE, render, render_page
 
 if TYPE_CHECKING:
@@ -29,7 +24,6 @@ if TYPE_CHECKING:
 
 def add_page(app: FastAPI, board: Switchboard) -> None:
     """Give ``app`` the page at ``/`` and its files under ``/static``."""
-    limits = board.config.limits
     app.mount("/static", StaticFiles(directory=HERE / "static"), name="static")
 
     @app.get("/", include_in_schema=False)
@@ -42,8 +36,7 @@ def add_page(app: FastAPI, board: Switchboard) -> None:
         """The page with the answer; only the answer for scripts (``X-Fragment``)."""
         form, result, problem = Form(), None, None
         try:
-            require_type(request, [MEDIA_TYPE])
-            form = Form.parse(await read_body(request, limits.body_bytes, limits.seconds))
+            form = Form.of(await read_form(request, board.config.limits))
             item = form.item(board.config.offer)
             answer = (await unless_gone(request, board.answer([item])))[0]
             result = present(form.text, answer, board, asked=form.language)

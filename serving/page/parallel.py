@@ -4,22 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qs
 
 from fastapi import FastAPI, Request
 from fastapi.responses import Response
 
 from multiner.serving.gateway.routes import parallel
-from multiner.serving.http.payload import read_body, require_type, unless_gone
+from multiner.serving.http.payload import unless_gone
 from multiner.serving.http.problems import Problem
+from multiner.serving.page.form import read_form, text_field
 from multiner.serving.page.parallel_examples import EXAMPLES
 from multiner.serving.page.parallel_view import present, rows, to_csv
 from multiner.serving.page.rendering import render, render_page
 
 if TYPE_CHECKING:
     from multiner.serving.routing.inference_service import Switchboard
-
-FORM = "application/x-www-form-urlencoded"
 
 
 def add_parallel(app: FastAPI, board: Switchboard) -> None:
@@ -51,9 +49,9 @@ def add_parallel(app: FastAPI, board: Switchboard) -> None:
         """The page with the answer; only the answer for scripts (``X-Fragment``)."""
         texts, result, problem = {"ru": "", "en": ""}, None, None
         try:
-            texts, hidden = await _read_form(request, board)
-            asked = parallel.both(texts, board.config.limits)
-            result = present(texts, await unless_gone(request, parallel.answer(board, asked)), hidden)
+            texts, hidden = await _read(request, board)
+            items = parallel.ParallelRequest(**texts).items(board.config.offer)
+            result = present(texts, await unless_gone(request, parallel.answer(board, items)), hidden)
         except Problem as error:
             board.metrics.refusals.labels(error.name).inc()
             problem = error
@@ -70,23 +68,16 @@ def add_parallel(app: FastAPI, board: Switchboard) -> None:
     @app.post("/parallel.csv", include_in_schema=False)
     async def table(request: Request) -> Response:
         """The table of the texts as a file."""
-        texts, hidden = await _read_form(request, board)
-        asked = parallel.both(texts, board.config.limits)
-        found = rows(await unless_gone(request, parallel.answer(board, asked)))
+        texts, hidden = await _read(request, board)
+        items = parallel.ParallelRequest(**texts).items(board.config.offer)
+        found = rows(await unless_gone(request, parallel.answer(board, items)))
         text = "\ufeff" + to_csv([row for row in found if row.label not in hidden])  # so that Excel sees UTF-8
         headers = {"Content-Disposition": 'attachment; filename="names.csv"'}
         return Response(text.encode("utf-8", "replace"), media_type="text/csv", headers=headers)
 
 
-async def _read_form(request: Request, board: Switchboard) -> tuple[dict[str, str], frozenset[str]]:
+async def _read(request: Request, board: Switchboard) -> tuple[dict[str, str], frozenset[str]]:
     """The texts by language, and the types that are offered as filters but not chosen."""
-    limits = board.config.limits
-    require_type(request, [FORM])
-    body = await read_body(request, limits.body_bytes, limits.seconds)
-    try:
-        fields = parse_qs(body.decode("ascii"), keep_blank_values=True, max_num_fields=50, errors="replace")
-    except ValueError:
-        raise Problem(400, "malformed", "The form cannot be read", f"Send it as {FORM}.") from None
-    # forms send line breaks as CRLF; the offsets count them as one
-    texts = {code: fields.get(code, [""])[0].replace("\r\n", "\n") for code in parallel.LANGUAGES}
+    fields = await read_form(request, board.config.limits)
+    texts = {code: text_field(fields, code) for code in parallel.LANGUAGES}
     return texts, frozenset(fields.get("offered", [])) - frozenset(fields.get("shown", []))

@@ -24,8 +24,8 @@ from multiner.serving.backends.model_server import (
     SlotTimeout,
 )
 from multiner.serving.gateway.config import GatewayConfig
+from multiner.serving.http.entity_requests import Item
 from multiner.serving.http.metrics import Metrics
-from multiner.serving.http.payload import Item
 from multiner.serving.http.problems import (
     Problem,
     busy,
@@ -133,7 +133,7 @@ class Switchboard:
         groups: dict[tuple[str, bool], list[tuple[int, Part]]] = {}
         for index, parts in enumerate(plans):
             for part in parts:
-                groups.setdefault((part.language, items[index].options.tokens), []).append((index, part))
+                groups.setdefault((part.language, items[index].tokens), []).append((index, part))
         answered = await asyncio.gather(
             *(
                 self._ask(language, [part.text for _, part in placed], tokens, patient, deadline)
@@ -210,7 +210,7 @@ class Switchboard:
             return problem
         result["entities"] = item.options.apply(item.text, result["entities"])
         if "tokens" in result:
-            result["tokens"] = item.options.counted(item.text, result["tokens"])
+            result["tokens"] = item.options.recount(item.text, result["tokens"])
         doubts = flags({part.language: part.text for part in parts}, self.config.languages)
         return result | ({"flags": doubts} if doubts else {})
 

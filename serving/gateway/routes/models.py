@@ -4,28 +4,33 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import Any
+from collections.abc import Awaitable
 
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import Response
+from pydantic import Field
 
 from multiner.pipeline.core.errors import NerError
 from multiner.serving.gateway import schemas
 from multiner.serving.gateway.routes import invocations, streaming
+from multiner.serving.http.entity_requests import EntitiesRequest, StreamRequest, parse_request
 from multiner.serving.http.metrics import CONTENT_TYPE
 from multiner.serving.http.payload import (
+    M,
+    RequestModel,
     json_response,
     parse_json,
-    parse_request,
     read_body,
     require_type,
     unless_gone,
+    validated,
 )
-from multiner.serving.http.problems import Problem, headline, invalid
+from multiner.serving.http.problems import Problem, headline
 from multiner.serving.operator.authorization import Guard
 from multiner.serving.operator.facts_reader import FactsReader
 from multiner.serving.routing.inference_service import LONG, Switchboard
 
+log = logging.getLogger("serving")
 ENTITIES = {
     "response_model": schemas.EntitiesAnswer,
     "responses": schemas.problems(400, 408, 409, 413, 415, 422, 429, 502, 503, 504),
@@ -37,7 +42,7 @@ STREAM = {
     | {
         200: {
             "description": "A line for each line that is not blank, in their order: a result, or a problem.",
-            "content": {streaming.MEDIA_TYPES[0]: {"schema": LINE_OUT}},
+            "content": {streaming.MEDIA_TYPE: {"schema": LINE_OUT}},
         }
     },
 }
@@ -56,9 +61,9 @@ INVOCATIONS = {
 def callers(board: Switchboard) -> APIRouter:
     """The endpoints that find entities."""
     router, limits, offer = APIRouter(), board.config.limits, board.config.offer
-    text_in = schemas.asked(schemas.EntitiesRequest, offer)
+    text_in = schemas.request_schema(EntitiesRequest, offer)
     line = {"type": "string", "maxLength": limits.characters}
-    line_in = {"anyOf": [line, schemas.asked(schemas.StreamRequest, offer)]}
+    line_in = {"anyOf": [line, schemas.request_schema(StreamRequest, offer)]}
 
     @router.post("/v1/entities", **ENTITIES, openapi_extra=schemas.body({"application/json": text_in}))
     async def entities(request: Request) -> Response:
@@ -68,12 +73,10 @@ def callers(board: Switchboard) -> APIRouter:
         items = parse_request(body, offer)
         return json_response({"results": await unless_gone(request, board.answer(items))})
 
-    @router.post(
-        "/v1/entities/stream", **STREAM, openapi_extra=schemas.body(dict.fromkeys(streaming.MEDIA_TYPES, line_in))
-    )
+    @router.post("/v1/entities/stream", **STREAM, openapi_extra=schemas.body({streaming.MEDIA_TYPE: line_in}))
     async def stream(request: Request) -> Response:
         """Find the entities of texts without end: JSON lines in, JSON lines out, while the body is being sent."""
-        require_type(request, streaming.MEDIA_TYPES)
+        require_type(request, [streaming.MEDIA_TYPE])
         return streaming.EntityStream(board, request.state.request_id)
 
     @router.post("/v1/{language}/invocations", **INVOCATIONS)
@@ -130,59 +133,66 @@ def watchers(board: Switchboard, facts: FactsReader) -> APIRouter:
     return router
 
 
+class SwitchRequest(RequestModel):
+    """A language whose live version is to change."""
+
+    language: str
+
+
+class DeployRequest(SwitchRequest):
+    """The version to go to."""
+
+    version: str = Field(pattern="^[0-9]{1,9}$")
+
+
+class ReconcileRequest(SwitchRequest):
+    """Whether to go to the champion also in spite of an earlier order or failure."""
+
+    insist: bool = True
+
+
 def operator(board: Switchboard, guard: Guard) -> APIRouter:
     """The endpoints that switch versions; they want the gateway's token."""
-    config = board.config
+    limits = board.config.limits
 
-    async def read(request: Request) -> dict[str, Any]:
+    async def read(request: Request, model: type[M]) -> M:
         require_type(request, ["application/json"])
-        value = parse_json(await read_body(request, config.limits.body_bytes, config.limits.seconds))
-        language = value.get("language") if isinstance(value, dict) else None
-        if language not in list(config.languages):
-            raise invalid(f"language must be one of: {', '.join(config.languages)}.", "/language")
+        value = validated(model, parse_json(await read_body(request, limits.body_bytes, limits.seconds)))
+        board.config.offer.check_language(value.language)
         return value
+
+    async def switched(language: str, switch: Awaitable[str]) -> Response:
+        try:
+            action = await switch
+        except NerError as error:
+            log.error("switch failed", extra={"fields": {"error": str(error)}})
+            problem = Problem(409, "switch-failed", "The switch failed; nothing has changed", headline(error))
+            raise problem from error
+        return json_response({"action": action, **board.routes[language].describe()})
 
     router = APIRouter(prefix="/admin", include_in_schema=False, dependencies=[Depends(guard)])
 
     @router.post("/deploy")
     async def deploy(request: Request) -> Response:
         """Bring a version of a language live, with no request dropped."""
-        value = await read(request)
-        version = value.get("version")
-        if not (isinstance(version, str) and version.isascii() and version.isdigit() and len(version) < 10):
-            raise invalid('version must be a string of digits, such as "3".', "/version")
-        try:
-            action = await board.deploy(value["language"], str(int(version)))
-        except NerError as error:
-            raise _failed(error) from error
-        return json_response({"action": action, **board.routes[value["language"]].describe()})
+        order = await read(request, DeployRequest)
+        return await switched(order.language, board.deploy(order.language, str(int(order.version))))
 
     @router.post("/reconcile")
     async def reconcile(request: Request) -> Response:
         """Bring a language to the registry's champion; with `insist` also in spite of an earlier order or failure."""
-        value = await read(request)
-        insist = value.get("insist", True)
-        if not isinstance(insist, bool):
-            raise invalid("insist must be true or false.", "/insist")
-        try:
-            action = await board.reconcilers[value["language"]].reconcile(insist=insist)
-        except NerError as error:
-            raise _failed(error) from error
-        return json_response({"action": action, **board.routes[value["language"]].describe()})
+        order = await read(request, ReconcileRequest)
+        return await switched(order.language, board.reconcilers[order.language].reconcile(insist=order.insist))
 
     @router.post("/rollback")
     async def rollback(request: Request) -> Response:
         """Swap a language's live version with the warm one before it."""
-        value = await read(request)
-        try:
-            board.reconcilers[value["language"]].rollback()
-        except NerError as error:
-            raise _failed(error) from error
-        return json_response({"action": "rolled back", **board.routes[value["language"]].describe()})
+        order = await read(request, SwitchRequest)
+
+        async def swap() -> str:
+            board.reconcilers[order.language].rollback()
+            return "rolled back"
+
+        return await switched(order.language, swap())
 
     return router
-
-
-def _failed(error: NerError) -> Problem:
-    logging.getLogger("serving").error("switch failed", extra={"fields": {"error": str(error)}})
-    return Problem(409, "switch-failed", "The switch failed; nothing has changed", headline(error))

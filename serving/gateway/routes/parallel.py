@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
@@ -13,19 +13,17 @@ from pydantic import BaseModel, Field
 from multiner.pipeline.text.languages import AUTO
 from multiner.serving import executors
 from multiner.serving.gateway import schemas
-from multiner.serving.http.options import OPTIONS, Options, parse_options
+from multiner.serving.http.entity_requests import Item, Offer, Options
 from multiner.serving.http.payload import (
-    Item,
-    Limits,
-    Offer,
     check_size,
     json_response,
     parse_json,
     read_body,
     require_type,
     unless_gone,
+    validated,
 )
-from multiner.serving.http.problems import Problem, invalid, too_large
+from multiner.serving.http.problems import Problem, too_large
 
 if TYPE_CHECKING:
     from multiner.serving.matching import Comparison, Mention, Name
@@ -35,15 +33,21 @@ LANGUAGES = ("ru", "en")
 MOST_NAMES = 500  # different names of a text: what is compared grows with them
 
 
-class ParallelRequest(BaseModel, extra="forbid"):
+class ParallelRequest(Options):
     """A text in Russian and its translation into English, or the other way round."""
 
     ru: str = Field(description="The Russian text.")
     en: str = Field(description="The English text.")
-    min_score: float = Field(default=0.0, ge=0, le=1, description="Entities with a lower score are left out.")
-    types: list[str] | None = Field(default=None, description="Only entities of these types; null: of all.")
-    legs: bool = Field(default=True, description="Whether entities tell what each member of the ensemble found.")
-    offsets: Literal["code_points", "utf16"] = Field(default="code_points", description="What offsets count.")
+
+    def items(self, offer: Offer) -> list[Item]:
+        """The two texts, the Russian one first.
+
+        Raises:
+            Problem: 413 or 422.
+        """
+        offer.check_types(self, AUTO)
+        check_size(len(LANGUAGES), len(self.ru) + len(self.en), offer.limits)
+        return [Item(self.ru, "ru", self), Item(self.en, "en", self)]
 
 
 class ParallelName(BaseModel):
@@ -93,45 +97,17 @@ def router(board: Switchboard) -> APIRouter:
     if not set(LANGUAGES) <= set(board.config.languages):
         return router
 
-    taken = schemas.asked(ParallelRequest, board.config.offer, LANGUAGES)
+    taken = schemas.request_schema(ParallelRequest, board.config.offer, LANGUAGES)
 
     @router.post("/v1/parallel", openapi_extra=schemas.body({"application/json": taken}), **PARALLEL)
     async def parallel(request: Request) -> Response:
         """Find the names of a Russian and an English text that are each other's translation, and those that are not."""
         require_type(request, ["application/json"])
         body = await read_body(request, limits.body_bytes, limits.seconds)
-        items = parse_parallel(body, board.config.offer)
+        items = validated(ParallelRequest, parse_json(body)).items(board.config.offer)
         return json_response(await unless_gone(request, answer(board, items)))
 
     return router
-
-
-def parse_parallel(body: bytes, offer: Offer) -> list[Item]:
-    """The two texts of a request, the Russian one first.
-
-    Raises:
-        Problem: 400, 413 or 422, with the place in the body.
-    """
-    value = parse_json(body)
-    if not isinstance(value, dict):
-        raise invalid('The body must be an object such as {"ru": "…", "en": "…"}.', "")
-    fields = (*LANGUAGES, *(name for name in OPTIONS if name != "tokens"))
-    if unknown := sorted(set(value) - set(fields)):
-        raise invalid(f"Unknown field {unknown[0][:40]!a}; known are {', '.join(fields)}.", "")
-    for code in LANGUAGES:
-        if not isinstance(value.get(code), str):
-            raise invalid(f"{code} must be a string.", f"/{code}")
-    return both(value, offer.limits, parse_options(value, offer.known_types(AUTO)))
-
-
-def both(texts: Mapping[str, str], limits: Limits, options: Options | None = None) -> list[Item]:
-    """The two texts, if they are within the limits.
-
-    Raises:
-        Problem: 413.
-    """
-    check_size(len(LANGUAGES), sum(len(texts[code]) for code in LANGUAGES), limits)
-    return [Item(texts[code], code, options or Options()) for code in LANGUAGES]
 
 
 async def answer(board: Switchboard, items: Sequence[Item]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from multiner.serving.http.entity_requests import Item
 from multiner.serving.http.json_lines import (
     Cutter,
     Entry,
@@ -21,11 +22,11 @@ from multiner.serving.http.json_lines import (
     line_bytes,
     read_lines,
 )
-from multiner.serving.http.payload import Item, to_json
+from multiner.serving.http.payload import to_json
 from multiner.serving.http.problems import Problem, slow
 from multiner.serving.routing.inference_service import Switchboard
 
-MEDIA_TYPES = ("application/x-ndjson", "application/jsonl", "application/x-jsonlines", "application/ndjson")
+MEDIA_TYPE = "application/jsonl"
 IN_FLIGHT = 2
 
 
@@ -35,7 +36,7 @@ class EntityStream(Response):
     Batches that are not taken within the request's time end the stream, as does a body that stalls so long.
     """
 
-    media_type = MEDIA_TYPES[0]
+    media_type = MEDIA_TYPE
 
     def __init__(self, board: Switchboard, request_id: str) -> None:
         super().__init__(headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})

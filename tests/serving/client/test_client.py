@@ -28,7 +28,8 @@ from starlette.routing import Route
 from multiner import AsyncClient, Client, ServiceError
 from multiner.serving.client.batching import Batcher
 from multiner.serving.client.retry import Retry
-from multiner.serving.http.payload import Limits, Offer, parse_request
+from multiner.serving.http.entity_requests import Offer, parse_request
+from multiner.serving.http.payload import Limits
 from multiner.serving.http.problems import Problem
 
 NAMES = {"Ingrid Halvorsen": "PER", "Oslo": "LOC", "Анна Ветрова": "PER", "Архангельске": "LOC"}

@@ -101,7 +101,7 @@ def test_the_gateway_logs_no_text(harness: Any, logged: io.StringIO) -> None:
         async with harness().client() as client:
             bodies = [json.dumps(body) for body in ENTITIES] + [f'{{"text": "{SECRET}']
             answers = [await client.post("/v1/entities", content=body, headers=JSON) for body in bodies]
-            lines = {"content-type": "application/x-ndjson"}
+            lines = {"content-type": "application/jsonl"}
             answers.append(await client.post("/v1/entities/stream", content="\n".join(bodies), headers=lines))
             named = {"inputs": [SECRET], "params": {SECRET: SECRET}}
             for body in (

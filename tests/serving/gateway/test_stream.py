@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from multiner.serving.http.json_lines import BATCH_TEXTS, Cutter
 from multiner.serving.http.payload import Limits
 
-PATH, KIND = "/v1/entities/stream", "application/x-ndjson"
+PATH, KIND = "/v1/entities/stream", "application/jsonl"
 
 
 def ask(harness: Any, use: Callable[[httpx.AsyncClient, Any], Awaitable[Any]], **settings: Any) -> Any:
