@@ -24,14 +24,15 @@ from multiner.serving.backends.work_folders import remove_leftovers
 from multiner.serving.gateway import schemas, state
 from multiner.serving.gateway.config import GatewayConfig, workspace_config
 from multiner.serving.gateway.routes import corrections
-from multiner.serving.gateway.routes import models as routes
-from multiner.serving.gateway.routes.parallel import router as parallel_router
-from multiner.serving.http.after_response import Afterwards
-from multiner.serving.http.connection_limit import allow_descriptors
-from multiner.serving.http.middleware import HeadMethod, JsonFormatter, Surround
+from multiner.serving.gateway.routes.entities import entities_router
+from multiner.serving.gateway.routes.parallel import parallel_router
+from multiner.serving.gateway.routes.state import state_router
+from multiner.serving.gateway.routes.switching import switching_router
+from multiner.serving.http.after_response import AfterResponse
+from multiner.serving.http.middleware import HeadMethod, JsonFormatter, RequestEnvelope
 from multiner.serving.http.problems import Problem
-from multiner.serving.http.request_guard import HeadGuard
-from multiner.serving.http.server import BACKLOG, make_server
+from multiner.serving.http.request_guard import RequestGuard
+from multiner.serving.http.server import BACKLOG, allow_descriptors, make_server
 from multiner.serving.logs import keep_rotated
 from multiner.serving.operator.authorization import Guard
 from multiner.serving.operator.desk import Desk
@@ -78,10 +79,10 @@ def create_app(config: GatewayConfig) -> FastAPI:
         title="Names in text", version="1", docs_url=None, redoc_url=None, redirect_slashes=False, lifespan=lifespan
     )
     app.state.board = board
-    app.add_middleware(Afterwards)
-    app.add_middleware(HeadGuard, metrics=board.metrics, hosts=config.hosts)
+    app.add_middleware(AfterResponse)
+    app.add_middleware(RequestGuard, metrics=board.metrics, hosts=config.hosts)
     app.add_middleware(HeadMethod)
-    app.add_middleware(Surround, metrics=board.metrics)
+    app.add_middleware(RequestEnvelope, metrics=board.metrics)
     app.add_exception_handler(Problem, answer_problem)
     app.add_exception_handler(HTTPException, answer_http_exception)
     app.add_exception_handler(ClientDisconnect, answer_nobody)
@@ -90,11 +91,11 @@ def create_app(config: GatewayConfig) -> FastAPI:
     add_models_page(app, board, facts=facts, desk=desk, guard=guard)
     add_reports(app, board, guard)
     for router in (
-        routes.callers(board),
+        entities_router(board),
         parallel_router(board),
-        corrections.router(board),
-        routes.watchers(board, facts),
-        routes.operator(board, guard),
+        corrections.corrections_router(board),
+        state_router(board, facts),
+        switching_router(board, guard),
         desk_router(config, desk, guard),
     ):
         app.include_router(router, responses=schemas.problems(400, 403, 414, 421, 431))

@@ -11,10 +11,10 @@ from multiner.pipeline.corpora.review_queue import ReviewQueue
 from multiner.serving import addresses
 from multiner.serving.backends.model_server import ServedModel, Slot
 from multiner.serving.gateway import state
-from multiner.serving.http.connection_limit import CONNECTIONS
 from multiner.serving.http.entity_requests import Offer
 from multiner.serving.http.payload import Limits
 from multiner.serving.http.request_guard import allowed_hosts, is_loopback
+from multiner.serving.http.server import CONNECTIONS
 from multiner.serving.routing.memory_budget import Keep
 from multiner.serving.routing.model_router import Launch
 

@@ -1,4 +1,4 @@
-"""What callers ask for: texts, their language, and what the answer is to hold. The API and the page ask alike."""
+"""Requests for entities: texts, their language, and the options of the answer. The API and the page share them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, Field, PlainValidator
 from pydantic_core import PydanticCustomError
 
 from multiner.pipeline.text.languages import AUTO
-from multiner.serving.http.payload import Limits, RequestModel, check_size, parse_json, validated
+from multiner.serving.http.payload import Limits, RequestModel, check_size
 from multiner.serving.http.problems import invalid
 
 UTF16 = "utf16"
@@ -63,7 +63,7 @@ def _in_units(place: dict[str, Any], units: Sequence[int]) -> dict[str, Any]:
 
 @dataclass(slots=True)
 class Item:
-    """A text that is within the limits, its language (``auto`` or a code), and what its answer is to hold."""
+    """A text within the limits, its language (``auto`` or a code), and the options of its answer."""
 
     text: str
     language: str
@@ -115,12 +115,7 @@ class EntitiesOptions(Options):
     language: str = Field(default=AUTO, description="`auto` (told by each sentence's script), or a language's code.")
     tokens: bool = Field(default=False, description="Whether to add each token with its probabilities by type.")
 
-    def items(self, texts: Sequence[str], offer: Offer) -> list[Item]:
-        """The texts, each with what is asked of it.
-
-        Raises:
-            Problem: 413 or 422, with the place in the body.
-        """
+    def _items(self, texts: Sequence[str], offer: Offer) -> list[Item]:
         offer.check_language(self.language, auto=True)
         offer.check_types(self, self.language)
         check_size(len(texts), sum(map(len, texts[: offer.limits.texts])), offer.limits, "/text")
@@ -142,19 +137,17 @@ class EntitiesRequest(EntitiesOptions):
         fail_fast=True, description="A text, or a list of texts. Empty texts have no entities."
     )
 
+    def items(self, offer: Offer) -> list[Item]:
+        """The texts, each with its language and options.
 
-def parse_request(body: bytes, offer: Offer) -> list[Item]:
-    """The texts of a body, with what is asked of each.
-
-    Raises:
-        Problem: 400, 413 or 422, with the place in the body.
-    """
-    request = validated(EntitiesRequest, parse_json(body))
-    return request.items(request.text, offer)
+        Raises:
+            Problem: 413 or 422, with the place in the body.
+        """
+        return self._items(self.text, offer)
 
 
 def is_line_id(value: Any) -> bool:
-    """Whether a line may have it as its ``id``, which comes back with the answer: a number, a short string or None."""
+    """Whether ``value`` may be the ``id`` of a line: an integer, a short string, or None."""
     if isinstance(value, str):
         return len(value) <= ID_CHARACTERS
     return value is None or (isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63)
@@ -176,3 +169,11 @@ class StreamRequest(EntitiesOptions):
     id: Annotated[Any, PlainValidator(_check_line_id, json_schema_input_type=LineId)] = Field(
         default=None, description="Comes back on the line of the answer."
     )
+
+    def item(self, offer: Offer) -> Item:
+        """The text, with its language and options.
+
+        Raises:
+            Problem: 413 or 422, with the place in the line.
+        """
+        return self._items([self.text], offer)[0]

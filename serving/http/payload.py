@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections import Counter
 from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -14,12 +15,12 @@ from pydantic import BaseModel, ValidationError
 from starlette.requests import ClientDisconnect
 
 from multiner.serving.http.problems import (
-    encoded,
+    compressed,
     invalid,
     malformed,
     slow,
     too_large,
-    unsupported,
+    wrong_media_type,
 )
 
 PHRASES = {  # by pydantic's type of error; its own message of the others is plain
@@ -39,7 +40,7 @@ M = TypeVar("M", bound=RequestModel)
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one request may hold: texts, characters over all texts, seconds."""
+    """Limits of a request: texts, characters of all texts together, seconds."""
 
     texts: int
     characters: int
@@ -55,27 +56,27 @@ def require_type(request: Request, allowed: Sequence[str]) -> str:
     """The media type of the body, without its parameters.
 
     Raises:
-        Problem: 415, it is not one of ``allowed``, or the body is compressed.
+        Problem: 415, it is not in ``allowed``, or the body is compressed.
     """
     if request.headers.get("content-encoding", "identity").strip().lower() not in ("", "identity"):
-        raise encoded()
+        raise compressed()
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type not in allowed:
-        raise unsupported(allowed)
+        raise wrong_media_type(allowed)
     return media_type
 
 
 async def read_body(request: Request, limit: int, seconds: float) -> bytes:
-    """The body, of which never more than ``limit`` bytes are kept.
+    """The body, of at most ``limit`` bytes; of a larger one, no more is held.
 
     Raises:
         Problem: it is larger (413), or does not arrive in time (408).
     """
-    stated = request.headers.get("content-length", "")
+    length = request.headers.get("content-length", "")
     body = bytearray()
     try:
         async with asyncio.timeout(seconds):
-            if not (stated.isdecimal() and int(stated[:20]) > limit):
+            if not (length.isdecimal() and int(length[:20]) > limit):
                 async for chunk in request.stream():
                     body += chunk
                     if len(body) > limit:
@@ -90,33 +91,33 @@ async def read_body(request: Request, limit: int, seconds: float) -> bytes:
 
 
 async def unless_gone(request: Request, work: Coroutine[Any, Any, T]) -> T:
-    """The outcome of ``work``, which is cancelled if the caller goes away. The body must have been read.
+    """What ``work`` returns; it is cancelled if the caller goes away. Read the body first.
 
     Raises:
         ClientDisconnect: the caller has gone.
     """
 
-    async def gone() -> None:
+    async def disconnect() -> None:
         while (await request.receive())["type"] != "http.disconnect":
             pass
 
-    working, watching = asyncio.create_task(work), asyncio.create_task(gone())
+    task, watcher = asyncio.create_task(work), asyncio.create_task(disconnect())
     try:
-        await asyncio.wait({working, watching}, return_when=asyncio.FIRST_COMPLETED)
-        if working.done():
-            return working.result()
+        await asyncio.wait({task, watcher}, return_when=asyncio.FIRST_COMPLETED)
+        if task.done():
+            return task.result()
         raise ClientDisconnect
     finally:
-        working.cancel()
-        watching.cancel()
-        await asyncio.gather(working, watching, return_exceptions=True)
+        task.cancel()
+        watcher.cancel()
+        await asyncio.gather(task, watcher, return_exceptions=True)
 
 
 def parse_json(body: bytes, first_line: int = 1) -> Any:
-    """The value of a JSON body in UTF-8, whose first line counts as ``first_line``.
+    """The value of a JSON body in UTF-8, whose first line has the number ``first_line``.
 
     Raises:
-        Problem: it is none.
+        Problem: 400.
     """
     try:
         return json.loads(body.decode("utf-8-sig"), object_pairs_hook=_object, parse_constant=_no_constant)
@@ -129,12 +130,11 @@ def parse_json(body: bytes, first_line: int = 1) -> Any:
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object; of two fields of a name, one would be lost without a word."""
+    """An object; of two fields with one name, the first would be lost silently."""
     value = dict(pairs)
     if len(value) != len(pairs):
-        seen: set[str] = set()
-        twice = next(name for name, _ in pairs if name in seen or seen.add(name))
-        raise malformed(f"An object has two fields {twice[:40]!a}.")
+        ((name, _),) = Counter(name for name, _ in pairs).most_common(1)
+        raise malformed(f"An object has two fields {name[:40]!a}.")
     return value
 
 
@@ -142,11 +142,11 @@ def _no_constant(name: str) -> None:
     raise malformed(f"{name} is no number in JSON.")
 
 
-def validated(model: type[M], value: Any) -> M:
-    """A body's value as a ``model``.
+def validate(model: type[M], value: Any) -> M:
+    """The value of a body as a ``model``.
 
     Raises:
-        Problem: 422, with the place of the first thing that is wrong. No value is quoted.
+        Problem: 422, with the place of the first error. No value is quoted.
     """
     try:
         return model.model_validate(value)
@@ -162,8 +162,18 @@ def validated(model: type[M], value: Any) -> M:
     raise invalid(f"{subject} {phrase}.", "".join(f"/{each}" for each in place))
 
 
+async def read_model(request: Request, model: type[M], limits: Limits) -> M:
+    """The body in JSON as a ``model``.
+
+    Raises:
+        Problem: 400, 408, 413, 415 or 422.
+    """
+    require_type(request, ["application/json"])
+    return validate(model, parse_json(await read_body(request, limits.body_bytes, limits.seconds)))
+
+
 def check_size(texts: int, characters: int, limits: Limits, where: str | None = None) -> None:
-    """Refuse what is over the limits.
+    """Refuse a request that exceeds the limits.
 
     Raises:
         Problem: 413.
@@ -176,7 +186,7 @@ def check_size(texts: int, characters: int, limits: Limits, where: str | None = 
 
 
 def to_json(value: Any) -> bytes:
-    """JSON in UTF-8; escaped throughout where the text holds what UTF-8 cannot (lone surrogates)."""
+    """JSON in UTF-8; with escapes throughout if it holds lone surrogates, which UTF-8 lacks."""
     try:
         return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
     except UnicodeEncodeError:

@@ -55,7 +55,7 @@ def add_page(app: FastAPI, board: Switchboard) -> None:
             """As ``/v1/corrections``; the answer is what the page shows of the corrected text."""
             correction = await corrections.read(request, board)
             text, language, model = correction.result.text, correction.result.language, correction.result.model
-            entities = [dict(each) | {"text": text[each["start"] : each["end"]]} for each in correction.sent]
+            entities = [dict(each) | {"text": text[each["start"] : each["end"]]} for each in correction.entities]
             try:
                 check_predictions([text], [{"entities": entities}])
             except ModelFailed:

@@ -11,7 +11,7 @@ from fastapi import Request
 
 from multiner.pipeline.text.languages import AUTO
 from multiner.serving.http.entity_requests import EntitiesRequest, Item, Offer
-from multiner.serving.http.payload import Limits, read_body, require_type, validated
+from multiner.serving.http.payload import Limits, read_body, require_type, validate
 from multiner.serving.http.problems import Problem
 
 MEDIA_TYPE = "application/x-www-form-urlencoded"
@@ -65,7 +65,7 @@ class Form:
         except ValueError:
             score = self.min_score
         fields = {"language": self.language, "min_score": score, "types": list(self.types) or None}
-        return validated(EntitiesRequest, {"text": self.text} | fields).items([self.text], offer)[0]
+        return validate(EntitiesRequest, {"text": self.text} | fields).items(offer)[0]
 
 
 def _last(fields: Fields, name: str, default: str) -> str:

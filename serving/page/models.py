@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from fastapi import Depends, FastAPI, Request
 from fastapi.responses import HTMLResponse
 
-from multiner.serving.gateway.schemas import ShadowState
+from multiner.serving.gateway.schemas import ShadowSchema
 from multiner.serving.operator.facts_reader import LATE
 from multiner.serving.operator.model_schemas import Bin, ModelFacts, VersionFacts
 from multiner.serving.page.rendering import TEMPLATES, render, render_page
@@ -75,7 +75,7 @@ class Card:
     diagrams: tuple[Diagram, ...]
     systems: tuple[str, ...]
     shadowing: bool  # whether challengers are shadowed at all
-    shadow: ShadowState | None
+    shadow: ShadowSchema | None
 
     @property
     def late(self) -> bool:
@@ -140,7 +140,7 @@ def card(route: Route, facts: ModelFacts, shadow: Shadow | None = None) -> Card:
         diagrams=tuple(diagram(corpus, eces.get(corpus), bins) for corpus, bins in facts.reliability.items()),
         systems=tuple(dict.fromkeys(name for row in facts.scores for name in row.systems)),
         shadowing=shadow is not None,
-        shadow=ShadowState.model_validate(compared) if compared else None,
+        shadow=ShadowSchema.model_validate(compared) if compared else None,
     )
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from multiner.pipeline.core.errors import NerError
 from multiner.serving.backends.model_server import ServedModel, Slot
-from multiner.serving.http.after_response import afterwards
+from multiner.serving.http.after_response import after_response
 from multiner.serving.routing.answer_comparison import (
     Comparison,
     Copy,
@@ -77,7 +77,7 @@ class Shadow:
         if self.found.against != version:
             self.found = Comparison(against=version)
         copy = Copy(texts, answers, version, seconds)
-        afterwards(lambda: self._put(copy))
+        after_response(lambda: self._put(copy))
 
     def _put(self, copy: Copy) -> None:
         try:

@@ -1,4 +1,4 @@
-"""Corrected entities for the review queue: ``POST /v1/corrections``, there only where ``serving.review`` is on."""
+"""Corrections for the review queue: ``POST /v1/corrections``, where ``serving.review`` is on."""
 
 from __future__ import annotations
 
@@ -25,29 +25,29 @@ from multiner.serving.http.payload import (
     parse_json,
     read_body,
     require_type,
-    validated,
+    validate,
 )
 from multiner.serving.http.problems import Problem, invalid
 from multiner.serving.routing.inference_service import Switchboard
 
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,100}$")]
+Identifier = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,100}$")]
 
 
-class Version(BaseModel, strict=True):
+class AnswerModel(BaseModel, strict=True):
     """The model version that had answered."""
 
-    name: Name
-    version: Name
+    name: Identifier
+    version: Identifier
 
 
-class Place(BaseModel, strict=True):
+class TextPlace(BaseModel, strict=True):
     """A span of the text; offsets count code points."""
 
     start: int
     end: int
 
 
-class CorrectEntity(Place):
+class CorrectEntity(TextPlace):
     """An entity as it should be; further fields, such as those of an answer, are ignored."""
 
     label: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,40}$")]
@@ -58,9 +58,9 @@ class CorrectionRequest(RequestModel):
 
     text: str
     language: str = Field(description="A language's code.")
-    model: Version
+    model: AnswerModel
     entities: list[CorrectEntity] = Field(fail_fast=True, description="All that are right.")
-    changed: list[Place] | None = Field(
+    changed: list[TextPlace] | None = Field(
         default=None, fail_fast=True, description="Places whose sentences are kept; null: all sentences."
     )
 
@@ -81,47 +81,48 @@ CORRECTIONS = {
 
 @dataclass(frozen=True, slots=True)
 class Correction:
-    """A text with its right entities; ``changed``: the places whose sentences are to be kept, None for all.
+    """A text with all its entities as they should be.
 
-    ``sent`` are the entities as they were sent, with whatever fields; their places and labels are right.
+    ``result`` holds both; ``entities`` are the same as objects of the request, with their further fields. Sentences at
+    the places ``changed`` go to the queue; None: all sentences.
     """
 
     result: Result
-    sent: Sequence[Mapping[str, Any]]
+    entities: Sequence[Mapping[str, Any]]
     changed: tuple[tuple[int, int], ...] | None = None
 
 
-def router(board: Switchboard) -> APIRouter:
-    """The endpoint; none where the gateway keeps nothing."""
-    made = APIRouter()
+def corrections_router(board: Switchboard) -> APIRouter:
+    """The endpoint, if the gateway has a review queue."""
+    router = APIRouter()
     if board.config.review is None:
-        return made
+        return router
 
-    @made.post("/v1/corrections", **CORRECTIONS)
+    @router.post("/v1/corrections", **CORRECTIONS)
     async def corrections(request: Request) -> Response:
         """Keep the sentences of a text with their right entities for review: 201, or 200 where all are known."""
         answer = await keep(board, await read(request, board))
         return json_response(answer.model_dump(), 201 if answer.kept else 200)
 
-    return made
+    return router
 
 
 async def warm_up(board: Switchboard) -> None:
-    """Load what takes words apart, which takes seconds, so that the first correction need not wait for it."""
+    """Load the tokenizers, which takes seconds, before the first correction needs them."""
     if board.config.review is not None:
         for language in board.config.languages:
             await executors.run(executors.FILES, document_from_text, "", language)
 
 
 async def read(request: Request, board: Switchboard) -> Correction:
-    """The correction that a request brings.
+    """The correction in a request.
 
     Raises:
         Problem: 400, 408, 413, 415 or 422.
     """
     limits = board.config.limits
     require_type(request, ["application/json"])
-    # entities come with their legs' views: several times the text
+    # entities with their legs' views are several times as long as the text
     return parse_correction(await read_body(request, 4 * limits.body_bytes, limits.seconds), board.config.offer)
 
 
@@ -138,20 +139,22 @@ async def keep(board: Switchboard, correction: Correction) -> CorrectionAnswer:
 def _keep(queue: ReviewQueue, correction: Correction) -> CorrectionAnswer:
     result = correction.result
     try:
-        found = list(sentences(result.to_document(), correction.changed))
-        if not found:
+        selection = list(sentences(result.to_document(), correction.changed))
+        if not selection:
             raise invalid("There is no sentence to keep.", "/text" if correction.changed is None else "/changed")
-        kept = queue.add(result.language, found, f"{result.model.name}/{result.model.version}")
+        new = queue.add(result.language, selection, f"{result.model.name}/{result.model.version}")
     except QueueFull as error:
-        raise _unable("The review queue is full", f"{error.message}. Whoever runs this has to empty it.") from None
+        raise _not_kept(
+            "The review queue is full", f"{error.message}. The operator empties it by `ner review --clear`."
+        ) from None
     except OSError as error:
-        raise _unable("The review queue cannot be written", f"{error.strerror}.") from None
+        raise _not_kept("The review queue cannot be written", f"{error.strerror}.") from None
     except NerError as error:
         raise invalid(f"{error.message}.", "/text") from None
-    return CorrectionAnswer(kept=kept, known=len(found) - kept)
+    return CorrectionAnswer(kept=new, known=len(selection) - new)
 
 
-def _unable(title: str, detail: str) -> Problem:
+def _not_kept(title: str, detail: str) -> Problem:
     return Problem(507, "review-full", title, f"Nothing was kept: {detail}")
 
 
@@ -162,7 +165,7 @@ def parse_correction(body: bytes, offer: Offer) -> Correction:
         Problem: 400, 413 or 422, with the place in the body.
     """
     value = parse_json(body)
-    request = validated(CorrectionRequest, value)
+    request = validate(CorrectionRequest, value)
     offer.check_language(request.language)
     check_size(1, len(request.text), offer.limits, "/text")
     text, known = without_surrogates(request.text), offer.known_types(request.language)
@@ -182,7 +185,7 @@ def parse_correction(body: bytes, offer: Offer) -> Correction:
     return Correction(Result(text, request.language, model, entities), value["entities"], changed)
 
 
-def _check_place(place: Place, text: str, where: str) -> None:
+def _check_place(place: TextPlace, text: str, where: str) -> None:
     start, end = place.start, place.end
     if not 0 <= start < end <= len(text) or not text[start:end].strip():
         raise invalid(f"There are no words at {start} to {end}; offsets count code points of the text.", where)

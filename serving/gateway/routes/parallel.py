@@ -17,11 +17,8 @@ from multiner.serving.http.entity_requests import Item, Offer, Options
 from multiner.serving.http.payload import (
     check_size,
     json_response,
-    parse_json,
-    read_body,
-    require_type,
+    read_model,
     unless_gone,
-    validated,
 )
 from multiner.serving.http.problems import Problem, too_large
 
@@ -50,7 +47,7 @@ class ParallelRequest(Options):
         return [Item(self.ru, "ru", self), Item(self.en, "en", self)]
 
 
-class ParallelName(BaseModel):
+class ParallelNameSchema(BaseModel):
     """All mentions of a name in a text."""
 
     text: str = Field(description="Its fullest form.")
@@ -60,7 +57,7 @@ class ParallelName(BaseModel):
     pair: int | None = Field(description="Place of its pair in the list of pairs; null: unmatched.")
 
 
-class ParallelPair(BaseModel):
+class ParallelPairSchema(BaseModel):
     """Two names that are taken for each other's translation."""
 
     ru: int = Field(description="Place in the Russian text's list of names.")
@@ -71,18 +68,18 @@ class ParallelPair(BaseModel):
     counts_differ: bool = Field(description="It is mentioned more often in one text.")
 
 
-class ParallelSide(schemas.Result):
+class ParallelSideSchema(schemas.ResultSchema):
     """The entities and names of one text."""
 
-    names: list[ParallelName]
+    names: list[ParallelNameSchema]
 
 
 class ParallelAnswer(BaseModel):
     """Both texts' entities and names, and which names belong together."""
 
-    ru: ParallelSide
-    en: ParallelSide
-    pairs: list[ParallelPair]
+    ru: ParallelSideSchema
+    en: ParallelSideSchema
+    pairs: list[ParallelPairSchema]
 
 
 PARALLEL = {
@@ -91,7 +88,7 @@ PARALLEL = {
 }
 
 
-def router(board: Switchboard) -> APIRouter:
+def parallel_router(board: Switchboard) -> APIRouter:
     """The endpoint, where both languages are served; else nothing."""
     router, limits = APIRouter(), board.config.limits
     if not set(LANGUAGES) <= set(board.config.languages):
@@ -102,9 +99,7 @@ def router(board: Switchboard) -> APIRouter:
     @router.post("/v1/parallel", openapi_extra=schemas.body({"application/json": taken}), **PARALLEL)
     async def parallel(request: Request) -> Response:
         """Find the names of a Russian and an English text that are each other's translation, and those that are not."""
-        require_type(request, ["application/json"])
-        body = await read_body(request, limits.body_bytes, limits.seconds)
-        items = validated(ParallelRequest, parse_json(body)).items(board.config.offer)
+        items = (await read_model(request, ParallelRequest, limits)).items(board.config.offer)
         return json_response(await unless_gone(request, answer(board, items)))
 
     return router

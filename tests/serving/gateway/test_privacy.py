@@ -16,7 +16,7 @@ import pytest
 from multiner.pipeline.core.error_location import describe, origin, origin_of_text
 from multiner.serving.answers import ModelFailed, failure
 from multiner.serving.backends.model_server import ServedModel, Slot
-from multiner.serving.http.middleware import LONGEST, JsonFormatter
+from multiner.serving.http.middleware import MAX_VALUE, JsonFormatter
 from multiner.serving.http.problems import Problem
 
 SECRET = "Zyxwv Kjihg"
@@ -76,7 +76,7 @@ def test_a_line_of_the_log_is_json_bounded_and_without_the_error_s_words(logged:
     (line,) = logged.getvalue().splitlines()
     value = json.loads(line)
     assert value["message"] == "failed\nover it"
-    assert value["error"] == "x" * LONGEST + "…"
+    assert value["error"] == "x" * MAX_VALUE + "…"
     assert "ValueError" in value["exception"]
     assert "Zyxwv" not in line
 

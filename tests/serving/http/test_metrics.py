@@ -128,7 +128,7 @@ def test_the_openapi_document_refers_to_nothing_that_it_lacks(harness: Any) -> N
             references.add(each["$ref"])
     known = {f"#/components/schemas/{name}" for name in document["components"]["schemas"]}
     assert references <= known
-    assert {"#/components/schemas/Entity", "#/components/schemas/RouteState"} <= references
+    assert {"#/components/schemas/EntitySchema", "#/components/schemas/RouteSchema"} <= references
     entities = document["paths"]["/v1/entities"]["post"]
     assert set(entities["requestBody"]["content"]["application/json"]["schema"]["properties"]) == {
         "text",
