@@ -43,11 +43,11 @@ from multiner.serving.page.parallel import add_parallel
 from multiner.serving.page.reports import add_reports
 from multiner.serving.routing.inference_service import Switchboard
 
-STALL_SECONDS = 60  # for a caller that takes nothing of its answer
+STALL_SECONDS = 60  # after which a caller that takes nothing of its answer is cut off
 
 
 def create_app(config: GatewayConfig) -> FastAPI:
-    """The gateway as an ASGI application; its routes come up in the background when it starts."""
+    """The gateway as an ASGI application; the models start in the background."""
     board = Switchboard(config)
     guard, facts = Guard(config.token), FactsReader(config.workspace)
     desk = Desk(board, facts)
@@ -72,8 +72,8 @@ def create_app(config: GatewayConfig) -> FastAPI:
         kind = name.lower().replace(" ", "-")
         return await answer_problem(request, Problem(error.status_code, kind, name, f"{name}.", headers=error.headers))
 
-    async def answer_nobody(request: Request, error: ClientDisconnect) -> Response:
-        return Response(status_code=499)  # the caller has gone; the number is for the log
+    async def answer_disconnect(request: Request, error: ClientDisconnect) -> Response:
+        return Response(status_code=499)  # the caller has gone; the status is for the log
 
     app = FastAPI(
         title="Names in text", version="1", docs_url=None, redoc_url=None, redirect_slashes=False, lifespan=lifespan
@@ -85,7 +85,7 @@ def create_app(config: GatewayConfig) -> FastAPI:
     app.add_middleware(RequestEnvelope, metrics=board.metrics)
     app.add_exception_handler(Problem, answer_problem)
     app.add_exception_handler(HTTPException, answer_http_exception)
-    app.add_exception_handler(ClientDisconnect, answer_nobody)
+    app.add_exception_handler(ClientDisconnect, answer_disconnect)
     page.add_page(app, board)
     add_parallel(app, board)
     add_models_page(app, board, facts=facts, desk=desk, guard=guard)
@@ -108,10 +108,10 @@ def listen(host: str, port: int) -> socket.socket:
     Raises:
         NerError: the port is occupied or not ours to take, or the address is not this machine's.
     """
-    # the protocol named: asyncio sends small packets at once (TCP_NODELAY) only where it is, else answers wait 40 ms
+    # with the protocol: without it asyncio does not set TCP_NODELAY, and answers wait 40 ms
     listener = socket.socket(address_family(host), socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux; RFC 5482: unsent too long, the connection ends
+    if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux; RFC 5482: the connection ends if data stays unsent
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(1000 * STALL_SECONDS))
     try:
         listener.bind((host, port))

@@ -73,7 +73,7 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """What may be asked for: languages, the types of each (any, of a language not named there), and the limits."""
+    """What a gateway offers: languages, the types of each (any type of a language not named there), and the limits."""
 
     languages: Sequence[str]
     limits: Limits

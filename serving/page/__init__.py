@@ -1,4 +1,4 @@
-"""The page: paste a text, see its names. Rendered here, works without scripts; no build step, nothing from outside."""
+"""The page at ``/``: paste a text, see its names. It works without scripts, and loads nothing from elsewhere."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def add_page(app: FastAPI, board: Switchboard) -> None:
-    """Give ``app`` the page at ``/`` and its files under ``/static``."""
+    """Add the page at ``/``, and the static files of all pages at ``/static``."""
     app.mount("/static", StaticFiles(directory=HERE / "static"), name="static")
 
     @app.get("/", include_in_schema=False)
@@ -33,7 +33,7 @@ def add_page(app: FastAPI, board: Switchboard) -> None:
 
     @app.post("/", include_in_schema=False)
     async def find(request: Request) -> Response:
-        """The page with the answer; only the answer for scripts (``X-Fragment``)."""
+        """The page with the answer; for scripts (``X-Fragment``) the answer alone."""
         form, result, problem = Form(), None, None
         try:
             form = Form.of(await read_form(request, board.config.limits))
@@ -52,7 +52,7 @@ def add_page(app: FastAPI, board: Switchboard) -> None:
 
         @app.post("/corrections", include_in_schema=False)
         async def correct(request: Request) -> HTMLResponse:
-            """As ``/v1/corrections``; the answer is what the page shows of the corrected text."""
+            """As ``/v1/corrections``, but the answer is the page's view of the corrected text."""
             correction = await corrections.read(request, board)
             text, language, model = correction.result.text, correction.result.language, correction.result.model
             entities = [dict(each) | {"text": text[each["start"] : each["end"]]} for each in correction.entities]
@@ -66,15 +66,15 @@ def add_page(app: FastAPI, board: Switchboard) -> None:
                 "model": {"name": model.name, "version": model.version},
                 "entities": entities,
             }
-            shown = present(text, answer, board, asked=language)
-            return HTMLResponse(render("result.html", result=shown, problem=None, request_id=""))
+            result = present(text, answer, board, asked=language)
+            return HTMLResponse(render("result.html", result=result, problem=None, request_id=""))
 
 
 def present(text: str, result: dict[str, Any], board: Switchboard, *, asked: str) -> dict[str, Any]:
-    """What the template needs of a result; ``asked`` is the language that was asked for, maybe ``auto``."""
-    marked = view.marks(result["entities"])
-    types = board.config.types.get(result["language"]) or sorted({mark.label for mark in marked})
-    # for scripts: the API's answer, with what its caller knows besides
+    """A result for the template; ``asked`` is the language of the request, which may be ``auto``."""
+    marks = view.marks(result["entities"])
+    types = board.config.types.get(result["language"]) or sorted({mark.label for mark in marks})
+    # for scripts: the answer of the API, and the fields of the request
     data = {
         "text": text,
         "asked": asked,
@@ -86,11 +86,11 @@ def present(text: str, result: dict[str, Any], board: Switchboard, *, asked: str
         "language": result["language"],
         "model": result["model"],
         "flags": result.get("flags", []),
-        "marks": marked,
-        "segments": list(view.segments(text, marked)),
-        "counts": view.counts(marked),
-        "groups": view.groups(marked),
-        "legs": list(dict.fromkeys(opinion.leg for mark in marked for opinion in mark.opinions)),
+        "marks": marks,
+        "segments": list(view.segments(text, marks)),
+        "counts": view.counts(marks),
+        "groups": view.groups(marks),
+        "legs": list(dict.fromkeys(opinion.leg for mark in marks for opinion in mark.opinions)),
         "review": board.config.review is not None,
         "data": to_json(data | {"entities": sorted(result["entities"], key=lambda each: each["start"])}).decode(),
     }

@@ -1,4 +1,4 @@
-"""The forms of the pages as they are sent: by scripts without filters, by browsers that run none with them."""
+"""The forms of the pages. Scripts send them without the filters, which they apply themselves."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ async def read_form(request: Request, limits: Limits) -> Fields:
 
 
 def text_field(fields: Fields, name: str) -> str:
-    """A text; forms send line breaks as CRLF, which the offsets shown count as one."""
+    """A text; forms send line breaks as CRLF, which the page's offsets count as one character."""
     return _last(fields, name, "").replace("\r\n", "\n")
 
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """The fields, as they were sent; the page shows them again whatever they are. No ``types``: all."""
+    """The fields as the browser sent them; the page shows them again, also where they are wrong. No ``types``: all."""
 
     text: str = ""
     language: str = AUTO
@@ -55,7 +55,7 @@ class Form:
         return cls(text_field(fields, "text"), _last(fields, "language", AUTO), score, types)
 
     def item(self, offer: Offer) -> Item:
-        """What is asked.
+        """The request for entities.
 
         Raises:
             Problem: 413 or 422.

@@ -1,4 +1,4 @@
-"""The page of two texts: which names are each other's translation, and which stand alone. Works without scripts."""
+"""The page of two texts at ``/parallel``: which names are each other's translation. It works without scripts."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def add_parallel(app: FastAPI, board: Switchboard) -> None:
-    """Give ``app`` the page at ``/parallel`` and its table at ``/parallel.csv``, where both languages are served."""
+    """Add the page at ``/parallel`` and its table at ``/parallel.csv``, if both languages are served."""
     if not set(parallel.LANGUAGES) <= set(board.config.languages):
         return
 
@@ -46,7 +46,7 @@ def add_parallel(app: FastAPI, board: Switchboard) -> None:
 
     @app.post("/parallel", include_in_schema=False)
     async def compare(request: Request) -> Response:
-        """The page with the answer; only the answer for scripts (``X-Fragment``)."""
+        """The page with the answer; for scripts (``X-Fragment``) the answer alone."""
         texts, result, problem = {"ru": "", "en": ""}, None, None
         try:
             texts, hidden = await _read(request, board)
@@ -67,17 +67,17 @@ def add_parallel(app: FastAPI, board: Switchboard) -> None:
 
     @app.post("/parallel.csv", include_in_schema=False)
     async def table(request: Request) -> Response:
-        """The table of the texts as a file."""
+        """The table as a file."""
         texts, hidden = await _read(request, board)
         items = parallel.ParallelRequest(**texts).items(board.config.offer)
-        found = rows(await unless_gone(request, parallel.answer(board, items)))
-        text = "\ufeff" + to_csv([row for row in found if row.label not in hidden])  # so that Excel sees UTF-8
+        names = rows(await unless_gone(request, parallel.answer(board, items)))
+        text = "\ufeff" + to_csv([row for row in names if row.label not in hidden])  # the mark tells Excel of UTF-8
         headers = {"Content-Disposition": 'attachment; filename="names.csv"'}
         return Response(text.encode("utf-8", "replace"), media_type="text/csv", headers=headers)
 
 
 async def _read(request: Request, board: Switchboard) -> tuple[dict[str, str], frozenset[str]]:
-    """The texts by language, and the types that are offered as filters but not chosen."""
+    """The texts by language, and the types whose filters are off."""
     fields = await read_form(request, board.config.limits)
     texts = {code: text_field(fields, code) for code in parallel.LANGUAGES}
     return texts, frozenset(fields.get("offered", [])) - frozenset(fields.get("shown", []))

@@ -1,4 +1,4 @@
-"""A Russian and an English text side by side: ``POST /v1/parallel``, and what the page asks as well."""
+"""A Russian and an English text side by side: ``POST /v1/parallel``, which the page shares."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from multiner.serving.http.payload import (
 from multiner.serving.http.problems import Problem, too_large
 
 if TYPE_CHECKING:
-    from multiner.serving.matching import Comparison, Mention, Name
+    from multiner.serving.matching import Mention, NameAlignment, NameGroup
     from multiner.serving.routing.inference_service import Switchboard
 
 LANGUAGES = ("ru", "en")
-MOST_NAMES = 500  # different names of a text: what is compared grows with them
+MOST_NAMES = 500  # different names of a text; the comparison takes longer with each
 
 
 class ParallelRequest(Options):
@@ -58,7 +58,7 @@ class ParallelNameSchema(BaseModel):
 
 
 class ParallelPairSchema(BaseModel):
-    """Two names that are taken for each other's translation."""
+    """Two names that are likely each other's translation."""
 
     ru: int = Field(description="Place in the Russian text's list of names.")
     en: int = Field(description="Place in the English text's list of names.")
@@ -89,14 +89,14 @@ PARALLEL = {
 
 
 def parallel_router(board: Switchboard) -> APIRouter:
-    """The endpoint, where both languages are served; else nothing."""
+    """The endpoint, if both languages are served."""
     router, limits = APIRouter(), board.config.limits
     if not set(LANGUAGES) <= set(board.config.languages):
         return router
 
-    taken = schemas.request_schema(ParallelRequest, board.config.offer, LANGUAGES)
+    body = schemas.body({"application/json": schemas.request_schema(ParallelRequest, board.config.offer, LANGUAGES)})
 
-    @router.post("/v1/parallel", openapi_extra=schemas.body({"application/json": taken}), **PARALLEL)
+    @router.post("/v1/parallel", openapi_extra=body, **PARALLEL)
     async def parallel(request: Request) -> Response:
         """Find the names of a Russian and an English text that are each other's translation, and those that are not."""
         items = (await read_model(request, ParallelRequest, limits)).items(board.config.offer)
@@ -106,15 +106,15 @@ def parallel_router(board: Switchboard) -> APIRouter:
 
 
 async def answer(board: Switchboard, items: Sequence[Item]) -> dict[str, Any]:
-    """What :class:`ParallelAnswer` states, of a Russian and an English text.
+    """The :class:`ParallelAnswer` to a Russian and an English text.
 
     Raises:
         Problem: 413 (too many names), 429, 502, 503 or 504.
     """
     results = await board.answer(items)
     mentions = [_mentions(result["entities"]) for result in results]
-    for code, found in zip(LANGUAGES, mentions, strict=True):
-        if len({mention.text for mention in found}) > MOST_NAMES:
+    for code, names in zip(LANGUAGES, mentions, strict=True):
+        if len({mention.text for mention in names}) > MOST_NAMES:
             detail = f"The text has more than {MOST_NAMES} different names; send it in parts."
             raise too_large(detail, f"/{code}")
     try:
@@ -131,45 +131,37 @@ def _mentions(entities: Sequence[Mapping[str, Any]]) -> list[Mention]:
     return [Mention(entity["text"], entity["label"], entity["start"]) for entity in entities]
 
 
-def _compare(russian: Sequence[Mention], english: Sequence[Mention]) -> Comparison:
+def _compare(russian: Sequence[Mention], english: Sequence[Mention]) -> NameAlignment:
     from multiner.serving.matching import compare
 
     return compare(russian, english)
 
 
-def merge(results: Sequence[Mapping[str, Any]], found: Comparison) -> dict[str, Any]:
-    """The answer, from the results of both texts and the comparison of their names."""
-    pairs_of = (
-        {match.russian: number for number, match in enumerate(found.matches)},
-        {match.english: number for number, match in enumerate(found.matches)},
+def merge(results: Sequence[Mapping[str, Any]], alignment: NameAlignment) -> dict[str, Any]:
+    """The answer, from the results of both texts and the alignment of their names."""
+    sides, matches = (alignment.russian, alignment.english), alignment.matches
+    places = (
+        {match.russian: place for place, match in enumerate(matches)},
+        {match.english: place for place, match in enumerate(matches)},
     )
-    sides = {
-        code: dict(result) | {"names": [_name(name, pair_of.get(index)) for index, name in enumerate(names)]}
-        for code, result, names, pair_of in zip(
-            LANGUAGES, results, (found.russian, found.english), pairs_of, strict=True
-        )
+    texts = {
+        code: dict(result) | {"names": [_name(name, pairs.get(index)) for index, name in enumerate(names)]}
+        for code, result, names, pairs in zip(LANGUAGES, results, sides, places, strict=True)
     }
-    pairs = []
-    for match in found.matches:
-        russian, english = found.counts(match)
-        pairs.append(
-            {
-                "ru": match.russian,
-                "en": match.english,
-                "similarity": match.similarity,
-                "reasons": list(match.reasons),
-                "suspicious": match.suspicious,
-                "counts_differ": russian != english,
-            }
-        )
-    return sides | {"pairs": pairs}
+    pairs = [
+        {
+            "ru": match.russian,
+            "en": match.english,
+            "similarity": match.similarity,
+            "reasons": list(match.reasons),
+            "suspicious": match.suspicious,
+            "counts_differ": sides[0][match.russian].count != sides[1][match.english].count,
+        }
+        for match in matches
+    ]
+    return texts | {"pairs": pairs}
 
 
-def _name(name: Name, pair: int | None) -> dict[str, Any]:
-    return {
-        "text": name.text,
-        "label": name.label,
-        "forms": list(name.forms),
-        "mentions": list(name.mentions),
-        "pair": pair,
-    }
+def _name(name: NameGroup, pair: int | None) -> dict[str, Any]:
+    forms, mentions = list(name.forms), list(name.mentions)
+    return {"text": name.text, "label": name.label, "forms": forms, "mentions": mentions, "pair": pair}
