@@ -88,7 +88,8 @@ def serve(folder: Path, descriptor: int) -> None:
 
     import uvicorn
 
-    from multiner.serving.backends.model_server import ServedModel, Slot
+    from multiner.serving.backends.backend import Backend, ServedModel
+    from multiner.serving.backends.local_server import LocalServer
     from multiner.serving.gateway.app import create_app
     from multiner.serving.gateway.config import GatewayConfig
     from multiner.serving.http.payload import Limits
@@ -97,10 +98,10 @@ def serve(folder: Path, descriptor: int) -> None:
         version = version or (folder / "champion").read_text()
         return ServedModel(language, "capitals", version, str(folder / version))
 
-    async def launch(model: ServedModel) -> Slot:
-        slot = Slot(model, folder / f"{model.version}.log", timeout=30)
-        await slot.bring_up(4)
-        return slot
+    async def launch(model: ServedModel) -> Backend:
+        backend = LocalServer(model, folder / f"{model.version}.log", timeout=30)
+        await backend.bring_up(4)
+        return backend
 
     limits = Limits(8, 10_000, 30)
     config = GatewayConfig(["en"], limits, TOKEN, launch, resolve, keep_previous=True, reconcile_seconds=5)

@@ -178,9 +178,10 @@ def http_address(name: str) -> str | None:
         return None
     try:
         parts = urlsplit(value)
-        right = parts.scheme in ("http", "https") and parts.hostname and (parts.port is None or parts.port > 0)
+        server = parts.scheme in ("http", "https") and parts.hostname and (parts.port is None or parts.port > 0)
+        right = server and parts.username is None and not parts.query and not parts.fragment
     except ValueError:
-        right, parts = False, None
-    if not right or parts.username is not None or parts.query or parts.fragment:
+        right = False
+    if not right:
         raise NerError(f"{name} is not an address such as http://host:8080, without credentials", where=name)
     return value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import click
@@ -142,5 +143,5 @@ def predict(
     workspace = None if endpoint else Workspace.load()
     if workspace and (gateway := state.read_state(workspace)) and gateway.profile == workspace.profile:
         endpoint = gateway.url
-    read = predict.read_texts(texts, files, None if texts or files else click.get_binary_stream("stdin"))
+    read = predict.read_texts(texts, files, None if texts or files else sys.stdin.buffer)
     predict.predict(workspace, read, language=language, endpoint=endpoint, json_lines=json_lines, limit=limit)

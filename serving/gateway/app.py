@@ -1,4 +1,4 @@
-"""The gateway: one address for the API and the page, in front of the slots. Run as a module."""
+"""The gateway: one address for the API and the page, in front of the models. Run as a module."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
+import multiner
 from multiner.pipeline.config.settings import Workspace
 from multiner.pipeline.core.environment import thread_count
 from multiner.pipeline.core.errors import NerError
@@ -41,14 +42,14 @@ from multiner.serving.operator.routes import desk_router
 from multiner.serving.page.models import add_models_page
 from multiner.serving.page.parallel import add_parallel
 from multiner.serving.page.reports import add_reports
-from multiner.serving.routing.inference_service import Switchboard
+from multiner.serving.routing.inference_service import InferenceService
 
 STALL_SECONDS = 60  # after which a caller that takes nothing of its answer is cut off
 
 
 def create_app(config: GatewayConfig) -> FastAPI:
     """The gateway as an ASGI application; the models start in the background."""
-    board = Switchboard(config)
+    board = InferenceService(config)
     guard, facts = Guard(config.token), FactsReader(config.workspace)
     desk = Desk(board, facts)
 
@@ -76,7 +77,12 @@ def create_app(config: GatewayConfig) -> FastAPI:
         return Response(status_code=499)  # the caller has gone; the status is for the log
 
     app = FastAPI(
-        title="Names in text", version="1", docs_url=None, redoc_url=None, redirect_slashes=False, lifespan=lifespan
+        title="Names in text",
+        version=multiner.__version__,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        lifespan=lifespan,
     )
     app.state.board = board
     app.add_middleware(AfterResponse)
@@ -123,7 +129,7 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 async def serve(workspace: Workspace) -> None:
-    """Run the workspace's gateway until it is told to stop (SIGTERM, SIGINT); its slots end with it.
+    """Run the workspace's gateway until it is told to stop (SIGTERM, SIGINT); its model servers end with it.
 
     Raises:
         NerError: a gateway of the workspace runs already, the address cannot be listened on, or the environment names
@@ -133,7 +139,7 @@ async def serve(workspace: Workspace) -> None:
     with state.only_gateway(workspace):
         host, port = addresses.gateway_address(workspace)
         listener = listen(host, port)
-        remove_leftovers(state.slot_folders(workspace))
+        remove_leftovers(state.work_folders(workspace))
         config = workspace_config(workspace, state.new_token(workspace))
         allow_descriptors(config.connections)
         server = make_server(create_app(config), config.connections, config.proxies)

@@ -51,9 +51,9 @@ def log_file(workspace: Workspace, name: str = "gateway") -> Path:
     return workspace.paths.run / "logs" / f"{name}.log"
 
 
-def slot_folders(workspace: Workspace) -> Path:
-    """Where slots have their folders."""
-    return workspace.paths.run / "slots"
+def work_folders(workspace: Workspace) -> Path:
+    """Where model servers have their folders."""
+    return workspace.paths.run / "work"
 
 
 @contextlib.contextmanager

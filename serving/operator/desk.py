@@ -16,11 +16,16 @@ from multiner.serving import executors
 from multiner.serving.airflow.api import AirflowClient
 from multiner.serving.http.problems import Problem, headline
 from multiner.serving.operator import dag_runs
-from multiner.serving.operator.actions import Action, ActionLog, Kind
+from multiner.serving.operator.actions import (
+    Action,
+    ActionLog,
+    DagRun,
+    Kind,
+)
 
 if TYPE_CHECKING:
     from multiner.serving.operator.facts_reader import FactsReader
-    from multiner.serving.routing.inference_service import Switchboard
+    from multiner.serving.routing.inference_service import InferenceService
 
 log = logging.getLogger("serving")
 LOOK_SECONDS = 1.0  # between two looks at the same DAG run, however many watch it
@@ -50,7 +55,7 @@ class Desk:
         facts: are read anew after a switch.
     """
 
-    def __init__(self, board: Switchboard, facts: FactsReader) -> None:
+    def __init__(self, board: InferenceService, facts: FactsReader) -> None:
         self._board, self._facts = board, facts
         self._workspace = board.config.workspace
         self.log = ActionLog(self._workspace.paths.run / "actions.json" if self._workspace else None)
@@ -120,12 +125,17 @@ class Desk:
     async def _look(self, action: Action) -> None:
         languages = list(self._board.config.languages)
         before = (action.state, action.message)
+
+        def look(client: AirflowClient) -> tuple[list[DagRun], set[str]]:
+            runs = dag_runs.look(client, languages, action.runs)
+            return runs, dag_runs.held_up(client, languages, runs)
+
         try:
-            action.runs = await self._ask(lambda client: dag_runs.look(client, languages, action.runs))
+            action.runs, held = await self._ask(look)
         except Problem:
             action.message = "Airflow does not answer now; what it runs goes on by itself."
             return
-        state, message = dag_runs.verdict(action.runs, languages)
+        state, message = dag_runs.verdict(action.runs, languages, held)
         if state != "running":
             self._looked.pop(action.id, None)
             self._facts.forget()

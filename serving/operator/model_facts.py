@@ -60,11 +60,14 @@ def read(workspace: Workspace, language: str, version: str | None, runs: Runs) -
         return known.model_copy(update={"registry": f"{missing} in the registry."})
     found = wanted[0]
     key = (found.run_id, found.gate_key)
+    run = runs.get(key) or run_record(client, found)
+    if run is None:
+        lost = f"The MLflow run {found.run_id} of version {found.version} was deleted for good, with its scores."
+        return known.model_copy(update={"registry": lost})
     if key not in runs:
         while len(runs) >= RUNS_KEPT:
             runs.pop(next(iter(runs)), None)
-        runs[key] = run_record(client, found)
-    run = runs[key]
+        runs[key] = run
     return known.model_copy(update=described(found, run) | {"links": links(workspace, language, name, found, run)})
 
 

@@ -19,10 +19,10 @@ from multiner.serving.page.form import Form, read_form
 from multiner.serving.page.rendering import HERE, render, render_page
 
 if TYPE_CHECKING:
-    from multiner.serving.routing.inference_service import Switchboard
+    from multiner.serving.routing.inference_service import InferenceService
 
 
-def add_page(app: FastAPI, board: Switchboard) -> None:
+def add_page(app: FastAPI, board: InferenceService) -> None:
     """Add the page at ``/``, and the static files of all pages at ``/static``."""
     app.mount("/static", StaticFiles(directory=HERE / "static"), name="static")
 
@@ -70,7 +70,7 @@ def add_page(app: FastAPI, board: Switchboard) -> None:
             return HTMLResponse(render("result.html", result=result, problem=None, request_id=""))
 
 
-def present(text: str, result: dict[str, Any], board: Switchboard, *, asked: str) -> dict[str, Any]:
+def present(text: str, result: dict[str, Any], board: InferenceService, *, asked: str) -> dict[str, Any]:
     """A result for the template; ``asked`` is the language of the request, which may be ``auto``."""
     marks = view.marks(result["entities"])
     types = board.config.types.get(result["language"]) or sorted({mark.label for mark in marks})
@@ -96,14 +96,14 @@ def present(text: str, result: dict[str, Any], board: Switchboard, *, asked: str
     }
 
 
-def _types(board: Switchboard) -> Sequence[str]:
+def _types(board: InferenceService) -> Sequence[str]:
     """The types of all languages, each once."""
     return list(dict.fromkeys(label for labels in board.config.types.values() for label in labels))
 
 
 def _page(
     request: Request,
-    board: Switchboard,
+    board: InferenceService,
     form: Form,
     result: dict[str, Any] | None = None,
     problem: Problem | None = None,

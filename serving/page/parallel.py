@@ -17,10 +17,10 @@ from multiner.serving.page.parallel_view import present, rows, to_csv
 from multiner.serving.page.rendering import render, render_page
 
 if TYPE_CHECKING:
-    from multiner.serving.routing.inference_service import Switchboard
+    from multiner.serving.routing.inference_service import InferenceService
 
 
-def add_parallel(app: FastAPI, board: Switchboard) -> None:
+def add_parallel(app: FastAPI, board: InferenceService) -> None:
     """Add the page at ``/parallel`` and its table at ``/parallel.csv``, if both languages are served."""
     if not set(parallel.LANGUAGES) <= set(board.config.languages):
         return
@@ -76,7 +76,7 @@ def add_parallel(app: FastAPI, board: Switchboard) -> None:
         return Response(text.encode("utf-8", "replace"), media_type="text/csv", headers=headers)
 
 
-async def _read(request: Request, board: Switchboard) -> tuple[dict[str, str], frozenset[str]]:
+async def _read(request: Request, board: InferenceService) -> tuple[dict[str, str], frozenset[str]]:
     """The texts by language, and the types whose filters are off."""
     fields = await read_form(request, board.config.limits)
     texts = {code: text_field(fields, code) for code in parallel.LANGUAGES}

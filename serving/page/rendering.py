@@ -18,7 +18,7 @@ from multiner.serving.page import view
 from multiner.serving.page.examples import EXAMPLES
 
 if TYPE_CHECKING:
-    from multiner.serving.routing.inference_service import Switchboard
+    from multiner.serving.routing.inference_service import InferenceService
 
 HERE = Path(__file__).resolve().parent
 # path: its name in the navigation
@@ -46,7 +46,7 @@ def render(template: str, **context: Any) -> str:
 
 def render_page(
     request: Request,
-    board: Switchboard,
+    board: InferenceService,
     template: str,
     *,
     status: int = 200,

@@ -19,7 +19,7 @@ from multiner.serving.page.rendering import render_page
 if TYPE_CHECKING:
     from multiner.pipeline.config.settings import Workspace
     from multiner.serving.operator.authorization import Guard
-    from multiner.serving.routing.inference_service import Switchboard
+    from multiner.serving.routing.inference_service import InferenceService
 
 KINDS = {"validation": "Data Docs", "report": "Error report"}
 FRESH = {"Cache-Control": "no-cache"}  # a browser asks whether it has changed
@@ -38,7 +38,7 @@ def folder(workspace: Workspace, language: str, kind: str) -> Path:
     return paths.validation(language) / "docs" if kind == "validation" else paths.report(language)
 
 
-def add_reports(app: FastAPI, board: Switchboard, guard: Guard) -> None:
+def add_reports(app: FastAPI, board: InferenceService, guard: Guard) -> None:
     """Add a page at ``/reports``, and the reports below it, if the gateway has a workspace."""
     config = board.config
     workspace = config.workspace

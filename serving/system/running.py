@@ -78,21 +78,38 @@ def follow(system: System, follower: Follower) -> None:
     """Show the pipeline's progress until it has ended.
 
     Raises:
-        NerError: a task failed; the message holds the end of its log.
+        NerError: a task failed; the message holds the end of its log. Or nothing is left to wait for but paused DAGs.
     """
     logs, heard = airflow_setup.home(system.workspace) / "logs", time.monotonic()
+    paused: set[str] = set()
     with ProgressView(follower, logs) as view:
         while not follower.done:
             system.look_after()
+            if follower.held_up:
+                raise _failure(system, follower) if follower.failed else _held_up(system, follower)
             try:
                 view.show(follower.poll())
                 heard = time.monotonic()
+                for dag in sorted(follower.paused - paused):
+                    print(
+                        f"DAG {dag} is paused; it goes on once it is unpaused: {system.addresses.airflow}", flush=True
+                    )
+                paused = follower.paused
             except (httpx.TransportError, NerError):  # the API server is starting again, or its database is locked
                 if time.monotonic() - heard > SILENT_SECONDS:
                     raise
             time.sleep(2)
     if follower.failed:
         raise _failure(system, follower)
+
+
+def _held_up(system: System, follower: Follower) -> NerError:
+    names = ", ".join(sorted(follower.held_up))
+    return NerError(
+        f"the run has come to paused DAGs: {names}; everything before them is done",
+        where=system.addresses.airflow,
+        remedy="Unpause them there, or run the same command again: it unpauses all DAGs at its start.",
+    )
 
 
 def _failure(system: System, follower: Follower) -> NerError:

@@ -105,7 +105,9 @@ def _model_line(model: dict[str, Any]) -> str:
     if not model["champion"]:
         return f"{model['language']}: no champion; {live}"
     scores = ", ".join(f"{corpus} {value:.2f}" for corpus, value in model["test_f1"].items())
+    line = f"{model['language']}: champion {model['model']} version {model['champion']}; {live}"
+    if not model["profile"]:
+        return f"{line}\n    registered {model['trained']}; its MLflow run, which tells more, was deleted for good"
     return (
-        f"{model['language']}: champion {model['model']} version {model['champion']}; {live}\n"
-        f"    trained {model['trained']} on data {model['data']}, profile {model['profile']}; test F1 {scores}"
+        f"{line}\n    trained {model['trained']} on data {model['data']}, profile {model['profile']}; test F1 {scores}"
     )

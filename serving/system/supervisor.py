@@ -20,7 +20,7 @@ from typing import IO
 from multiner.pipeline.config.settings import Workspace
 from multiner.pipeline.core.dvc_locks import release
 from multiner.pipeline.core.environment import quiet_environment
-from multiner.pipeline.core.errors import NerError
+from multiner.pipeline.core.errors import TRANSIENT, NerError
 from multiner.pipeline.core.files import write_atomically
 from multiner.serving import logs
 from multiner.serving.addresses import Addresses, listening, require_free
@@ -36,10 +36,17 @@ TRAINING_POOL = "training"
 START_SECONDS = 240  # on a loaded machine Airflow takes a while
 LOOK_SECONDS = 30  # between looks at the gateway
 FAILED_SECONDS = 300  # after a deployment that failed, before it is tried again
-PREPARE_STORE = (
-    "from multiner.pipeline.config.settings import Workspace; from multiner.pipeline.registry.store import open_store; "
-    "open_store(Workspace.load())"
-)
+PREPARE_STORE = """
+import sys
+from multiner.pipeline.core.errors import NerError
+from multiner.pipeline.registry.store import open_store
+from multiner.pipeline.config.settings import Workspace
+try:
+    open_store(Workspace.load())
+except NerError as error:
+    print(f"error: {error}", file=sys.stderr)
+    sys.exit(error.exit_code)
+"""
 Say = Callable[[str], None]
 
 
@@ -132,7 +139,8 @@ class System:
                 work.append(self._run(command, airflow_environment(self.workspace, self.addresses), file))
             codes = [process.wait() for process in work]
             if any(codes):
-                raise NerError(f"a database could not be made\n{tail(log)}", where=str(log))
+                transient = set(codes) <= {0, TRANSIENT}
+                raise NerError(f"a database could not be made\n{tail(log)}", where=str(log), transient=transient)
         if migrate:
             with write_atomically(done) as file:
                 file.write(wanted + "\n")
@@ -153,7 +161,7 @@ class System:
         database = airflow_setup.home(self.workspace) / "airflow.db"
         if "airflow" not in self.parts or not database.is_file():
             return False
-        with contextlib.closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as connection:
+        with contextlib.closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True)) as connection:
             query = "SELECT count(*) FROM dag_run WHERE state IN ('running', 'queued')"
             return bool(connection.execute(query).fetchone()[0])
 

@@ -13,7 +13,8 @@ from pydantic import BaseModel, Field
 
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.corpora.review_queue import QueueFull, ReviewQueue, sentences
-from multiner.pipeline.text.tokenizer import document_from_text, without_surrogates
+from multiner.pipeline.text.surrogates import without_surrogates
+from multiner.pipeline.text.tokenizer import document_from_text
 from multiner.serving import executors
 from multiner.serving.client.results import Entity, Model, Result
 from multiner.serving.gateway import schemas
@@ -28,7 +29,7 @@ from multiner.serving.http.payload import (
     validate,
 )
 from multiner.serving.http.problems import Problem, invalid
-from multiner.serving.routing.inference_service import Switchboard
+from multiner.serving.routing.inference_service import InferenceService
 
 Identifier = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,100}$")]
 
@@ -92,7 +93,7 @@ class Correction:
     changed: tuple[tuple[int, int], ...] | None = None
 
 
-def corrections_router(board: Switchboard) -> APIRouter:
+def corrections_router(board: InferenceService) -> APIRouter:
     """The endpoint, if the gateway has a review queue."""
     router = APIRouter()
     if board.config.review is None:
@@ -107,14 +108,14 @@ def corrections_router(board: Switchboard) -> APIRouter:
     return router
 
 
-async def warm_up(board: Switchboard) -> None:
+async def warm_up(board: InferenceService) -> None:
     """Load the tokenizers, which takes seconds, before the first correction needs them."""
     if board.config.review is not None:
         for language in board.config.languages:
             await executors.run(executors.FILES, document_from_text, "", language)
 
 
-async def read(request: Request, board: Switchboard) -> Correction:
+async def read(request: Request, board: InferenceService) -> Correction:
     """The correction in a request.
 
     Raises:
@@ -126,7 +127,7 @@ async def read(request: Request, board: Switchboard) -> Correction:
     return parse_correction(await read_body(request, 4 * limits.body_bytes, limits.seconds), board.config.offer)
 
 
-async def keep(board: Switchboard, correction: Correction) -> CorrectionAnswer:
+async def keep(board: InferenceService, correction: Correction) -> CorrectionAnswer:
     """Put a correction's sentences into the queue.
 
     Raises:

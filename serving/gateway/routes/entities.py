@@ -16,7 +16,7 @@ from multiner.serving.http.payload import (
     unless_gone,
 )
 from multiner.serving.http.problems import Problem
-from multiner.serving.routing.inference_service import LONG, Switchboard
+from multiner.serving.routing.inference_service import LONG, InferenceService
 
 ENTITIES = {
     "response_model": schemas.EntitiesAnswer,
@@ -45,7 +45,7 @@ INVOCATIONS = {
 }
 
 
-def entities_router(board: Switchboard) -> APIRouter:
+def entities_router(board: InferenceService) -> APIRouter:
     """The endpoints that find entities."""
     router, limits, offer = APIRouter(), board.config.limits, board.config.offer
     text_in = schemas.request_schema(EntitiesRequest, offer)
@@ -73,7 +73,7 @@ def entities_router(board: Switchboard) -> APIRouter:
         body = await read_body(request, limits.body_bytes, limits.seconds)
         rows, body = invocations.read(body, media_type, limits)
         large = len(body) > LONG  # in bytes, which are no fewer than characters
-        asking = board.call(language, lambda slot: invocations.invoke(slot, rows, body), large=large)
+        asking = board.call(language, lambda backend: invocations.invoke(backend, rows, body), large=large)
         model, answer = await unless_gone(request, asking)
         board.metrics.called(language, rows)
         board.metrics.texts.labels(language).inc(rows)

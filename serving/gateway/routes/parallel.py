@@ -24,7 +24,7 @@ from multiner.serving.http.problems import Problem, too_large
 
 if TYPE_CHECKING:
     from multiner.serving.matching import Mention, NameAlignment, NameGroup
-    from multiner.serving.routing.inference_service import Switchboard
+    from multiner.serving.routing.inference_service import InferenceService
 
 LANGUAGES = ("ru", "en")
 MOST_NAMES = 500  # different names of a text; the comparison takes longer with each
@@ -88,7 +88,7 @@ PARALLEL = {
 }
 
 
-def parallel_router(board: Switchboard) -> APIRouter:
+def parallel_router(board: InferenceService) -> APIRouter:
     """The endpoint, if both languages are served."""
     router, limits = APIRouter(), board.config.limits
     if not set(LANGUAGES) <= set(board.config.languages):
@@ -105,7 +105,7 @@ def parallel_router(board: Switchboard) -> APIRouter:
     return router
 
 
-async def answer(board: Switchboard, items: Sequence[Item]) -> dict[str, Any]:
+async def answer(board: InferenceService, items: Sequence[Item]) -> dict[str, Any]:
     """The :class:`ParallelAnswer` to a Russian and an English text.
 
     Raises:

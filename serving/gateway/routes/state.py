@@ -11,10 +11,10 @@ from multiner.serving.gateway import schemas
 from multiner.serving.http.metrics import CONTENT_TYPE
 from multiner.serving.http.payload import json_response
 from multiner.serving.operator.facts_reader import FactsReader
-from multiner.serving.routing.inference_service import Switchboard
+from multiner.serving.routing.inference_service import InferenceService
 
 
-def state_router(board: Switchboard, facts: FactsReader) -> APIRouter:
+def state_router(board: InferenceService, facts: FactsReader) -> APIRouter:
     """The endpoints of the gateway's state."""
     router = APIRouter()
 

@@ -14,7 +14,7 @@ from multiner.pipeline.core.errors import NerError
 from multiner.serving.http.payload import RequestModel, json_response, read_model
 from multiner.serving.http.problems import Problem, headline
 from multiner.serving.operator.authorization import Guard
-from multiner.serving.routing.inference_service import Switchboard
+from multiner.serving.routing.inference_service import InferenceService
 
 log = logging.getLogger("serving")
 
@@ -40,7 +40,7 @@ class ReconcileRequest(SwitchRequest):
     insist: bool = True
 
 
-def switching_router(board: Switchboard, guard: Guard) -> APIRouter:
+def switching_router(board: InferenceService, guard: Guard) -> APIRouter:
     """The endpoints that switch versions; they ask for the gateway's token."""
     limits = board.config.limits
 

@@ -18,6 +18,11 @@ from multiner.serving.gateway.app import listen
 MOST_ENTRIES = 40  # of a page; Airflow's api.maximum_page_limit
 
 
+def reserved(run: str) -> bool:
+    """Whether Airflow refuses a run's id since it begins as those of its own runs do."""
+    return run.partition("__")[0] in ("asset_triggered", "scheduled", "backfill", "operator_triggered")
+
+
 class FakeAirflow:
     """A server on a free port; a context manager. ``runs`` are by DAG and id, ``events`` what runs set off."""
 
@@ -94,6 +99,8 @@ class FakeAirflow:
 
     async def _trigger(self, request: Request) -> JSONResponse:
         dag, body = request.path_params["dag"], await request.json()
+        if reserved(body["dag_run_id"]):
+            return JSONResponse({"detail": "A manual DAG run cannot use this ID"}, 400)
         self.add(dag, body["dag_run_id"])
         self.notes.append(body["note"])
         return JSONResponse(self.runs[dag, body["dag_run_id"]])

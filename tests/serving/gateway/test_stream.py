@@ -114,9 +114,9 @@ def test_what_is_wrong_with_an_identified_line_has_its_id(harness: Any) -> None:
 
 def test_texts_go_to_the_model_in_small_batches(harness: Any) -> None:
     async def use(client: httpx.AsyncClient, made: Any) -> tuple[list[int], list[int]]:
-        slot = made.slot("en")
+        backend = made.backend("en")
         await client.post(PATH, content=b'"Anna"\n' * 100, headers={"content-type": KIND})
-        return [len(texts) for texts in slot.seen], slot.at_once
+        return [len(texts) for texts in backend.seen], backend.at_once
 
     sizes, at_once = ask(harness, use)
     assert sum(sizes) == 100
@@ -142,14 +142,14 @@ def test_answers_come_while_the_body_is_still_being_sent(harness: Any, exchange:
 
 def test_who_does_not_read_is_not_read_from(harness: Any, exchange: Any) -> None:
     async def use(client: httpx.AsyncClient, made: Any) -> tuple[int, int, int]:
-        slot = made.slot("en")
+        backend = made.backend("en")
         asked = exchange(made.app, PATH, KIND)
         await asked.status()
         asked.taking.clear()
         for number in range(200):
             asked.send(b'"Anna"\n', more=number < 199)
         await asyncio.sleep(0.3)
-        unread, calls = asked.unread, len(slot.seen)
+        unread, calls = asked.unread, len(backend.seen)
         asked.taking.set()
         lines = 0
         while await asked.line() is not None:
@@ -164,14 +164,14 @@ def test_who_does_not_read_is_not_read_from(harness: Any, exchange: Any) -> None
 
 def test_work_for_a_caller_who_has_gone_is_dropped(harness: Any, exchange: Any) -> None:
     async def use(client: httpx.AsyncClient, made: Any) -> tuple[int, int]:
-        slot = made.slot("en")
+        backend = made.backend("en")
         asked = exchange(made.app, PATH, KIND)
         asked.send(b'"WAIT"\n' * 200)
         await asyncio.sleep(0.1)
         asked.leave()
         await asyncio.wait_for(asked.task, 5)
         await asyncio.sleep(0.4)
-        return len(slot.seen), made.board.routes["en"].queue.waiting
+        return len(backend.seen), made.board.routes["en"].queue.waiting
 
     calls, waiting = ask(harness, use)
     assert calls <= 3

@@ -22,7 +22,7 @@ from multiner.pipeline.registry import champion, journal, rollback
 from multiner.pipeline.registry.champions import ROLLED_BACK, crown
 from multiner.pipeline.registry.store import open_store
 from multiner.serving.airflow import environment as airflow_setup
-from multiner.serving.backends.model_server import ServedModel
+from multiner.serving.backends.backend import ServedModel
 from multiner.serving.cli import commands
 from multiner.serving.gateway.config import workspace_config
 from multiner.serving.http.middleware import JsonFormatter
@@ -253,6 +253,26 @@ def test_a_retraining_is_started_and_followed_to_its_promotion(harness: Any, air
         airflow.add("promote_en", "asset__1", "success", promote="success", deploy="success")
         found = (await client.get(at)).json()
         assert (found["state"], found["message"]) == ("success", "Ended well: retrain_en, promote_en.")
+
+    run(harness, airflow.workspace, use)
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize("begun", [False, True], ids=["not set off", "queued"])
+def test_an_action_that_comes_to_a_paused_dag_ends_and_says_so(harness: Any, airflow: FakeAirflow, begun: bool) -> None:
+    async def use(client: httpx.AsyncClient, made: Any) -> None:
+        airflow.paused["promote_en"] = True
+        response = await order(client, "retrain", language="en")
+        run_id = airflow.run_of("retrain_en")
+        airflow.add("retrain_en", run_id, "running", train_en="running")
+        assert (await client.get(response.headers["location"])).json()["state"] == "running"
+        airflow.add("retrain_en", run_id, "success", register="success")
+        if begun:
+            airflow.add("promote_en", "asset__1", "queued")
+            airflow.events["retrain_en", run_id] = [("promote_en", "asset__1")]
+        found = await ended(client, response)
+        assert found["state"] == "failed"
+        assert found["message"].startswith("Paused on Airflow's page: promote_en.")
 
     run(harness, airflow.workspace, use)
 

@@ -39,6 +39,7 @@ from multiner.serving.system import (
     supervisor as system,
 )
 from multiner.serving.system.components import Component
+from tests.serving.airflow.fake_airflow import reserved
 
 PARAMS = "# kept\n" + (Path(__file__).parents[3] / "params.yaml").read_text(encoding="utf-8")
 
@@ -209,6 +210,10 @@ class FakeAirflow:
         self.events: dict[tuple[str, str], list[tuple[str, str]]] = {}
         self.outcomes: dict[str, str] = {}
         self.triggered: list[str] = []
+        self.paused: set[str] = set()
+
+    def dags(self) -> dict[str, bool]:
+        return {dag: dag in self.paused for dag in ("data", "retrain_en", "promote_en")}
 
     def run_state(self, dag: str, run: str) -> str:
         return self.states.get((dag, run), "queued")
@@ -226,6 +231,7 @@ class FakeAirflow:
         return []
 
     def trigger(self, dag: str, run: str, note: str) -> str:
+        assert not reserved(run), "Airflow answers 400"
         self.triggered.append(dag)
         return run
 
@@ -282,6 +288,50 @@ def test_a_stranded_event_is_made_up_for(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(following, "STRANDED_SECONDS", -1)
     follower.poll()
     assert airflow.triggered == ["retrain_en"]
+
+
+def test_one_that_a_run_of_airflows_own_stranded_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(following, "STRANDED_SECONDS", -1)
+    airflow = FakeAirflow()
+    follower = following.Follower(airflow, ["en"], "run__1")
+    airflow.events["data", "run__1"] = [("retrain_en", "asset_triggered__1")]
+    airflow.finish("data", "run__1")
+    follower.poll()
+    airflow.finish("retrain_en", "asset_triggered__1")
+    follower.poll()
+    assert airflow.triggered == ["promote_en"]
+
+
+@pytest.mark.parametrize("begun", [False, True], ids=["not set off", "queued"])
+def test_a_paused_dag_is_told_and_ends_the_wait(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], begun: bool
+) -> None:
+    monkeypatch.setattr(running.time, "sleep", lambda _: None)
+    monkeypatch.setattr(following, "STRANDED_SECONDS", -1)
+    airflow = FakeAirflow()
+    airflow.paused = {"promote_en"}
+    airflow.finish("data", "r1")
+    airflow.events["data", "r1"] = [("retrain_en", "a1")]
+    airflow.finish("retrain_en", "a1")
+    if begun:
+        airflow.events["retrain_en", "a1"] = [("promote_en", "p1")]
+    follower = following.Follower(airflow, ["en"], "r1")
+    system = SimpleNamespace(workspace=workspace, look_after=lambda: None, addresses=Addresses.of(workspace))
+    with pytest.raises(NerError, match="has come to paused DAGs: promote_en") as caught:
+        running.follow(system, follower)
+    assert caught.value.exit_code == 1
+    assert "unpauses all" in caught.value.remedy
+    assert capsys.readouterr().out.count("DAG promote_en is paused") == 1
+    assert airflow.triggered == [], "its run would wait, and be a second one later"
+
+
+def test_a_paused_dag_is_waited_for_while_others_are_at_work() -> None:
+    assert following.held_up({"promote_en": ["running"]}, [], ["promote_en"]) == set(), "what has begun is ended"
+    assert following.held_up({"promote_en": [], "retrain_ru": ["running"]}, [], ["promote_en"]) == set()
+    assert following.held_up({"promote_en": ["success", "waiting"]}, ["promote_ru"], ["promote_en"]) == set()
+    both = ["promote_en", "promote_ru"]
+    assert following.held_up({"promote_en": ["success", "waiting"]}, ["promote_ru"], both) == set(both)
+    assert following.held_up({}, [], both) == set()
 
 
 def test_progress_of_a_running_task(tmp_path: Path) -> None:

@@ -125,5 +125,5 @@ def test_a_number_of_threads_that_is_none_stops_commands_and_the_gateway(
         text=True,
     )
     assert done.returncode == 1
-    assert "NER_THREADS: no number of threads: 'zero'" in done.stderr
+    assert "NER_THREADS: not a number of threads: 'zero'" in done.stderr
     assert "Traceback" not in done.stderr

@@ -11,12 +11,7 @@ import pytest
 from multiner.pipeline.core.document import read_jsonl
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.evaluation.behaviour import load_cases
-from multiner.pipeline.evaluation.behaviour.cases import (
-    KINDS,
-    expand,
-    fill,
-    parse,
-)
+from multiner.pipeline.evaluation.behaviour.cases import KINDS, expand, fill, parse
 from multiner.pipeline.text.tokenizer import document_from_text
 
 LANGUAGES = ["en", "ru"]

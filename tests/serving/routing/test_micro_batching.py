@@ -11,13 +11,13 @@ import httpx
 import pytest
 
 from multiner.serving.answers import ModelFailed
-from multiner.serving.backends.model_server import ServedModel
-from multiner.serving.routing.micro_batching import CHARACTERS, TEXTS, Gatherer
+from multiner.serving.backends.backend import ServedModel
+from multiner.serving.routing.micro_batching import CHARACTERS, TEXTS, MicroBatcher
 from multiner.serving.routing.queue import CallQueue, CallsFull
 
 
 class Model:
-    """A slot that answers a text with itself, once it may."""
+    """A backend that answers a text with itself, once it may."""
 
     def __init__(self) -> None:
         self.model = ServedModel("en", "ner-en", "1", "unused")
@@ -32,11 +32,11 @@ class Model:
         return [[{"text": text}] for text in texts]
 
 
-def gatherer(model: Model, queue: CallQueue, called: list[int]) -> Gatherer:
-    return Gatherer(lambda call: queue.run(lambda: call(model)), called.append)
+def gatherer(model: Model, queue: CallQueue, called: list[int]) -> MicroBatcher:
+    return MicroBatcher(lambda call: queue.run(lambda: call(model)), called.append)
 
 
-async def busy(gathered: Gatherer, texts: list[list[str]]) -> list[asyncio.Task[Any]]:
+async def busy(gathered: MicroBatcher, texts: list[list[str]]) -> list[asyncio.Task[Any]]:
     """A call under way, and further requests that wait behind it."""
     tasks = []
     for each in [["first"], *texts]:
@@ -135,7 +135,7 @@ def test_the_gateway_gathers(harness: Any) -> None:
     async def main() -> tuple[list[httpx.Response], list[list[str]], str]:
         made = harness(concurrency=1)
         async with made.client() as client:
-            slot = made.slot("en")
+            backend = made.backend("en")
 
             def post(text: str) -> Awaitable[httpx.Response]:
                 return client.post("/v1/entities", json={"text": text, "language": "en"})
@@ -144,7 +144,7 @@ def test_the_gateway_gathers(harness: Any) -> None:
             await asyncio.sleep(0.05)
             rest = await asyncio.gather(post("Anna"), post("CRASH"), post("Boris"))
             await first
-            return rest, slot.seen, (await client.get("/metrics")).text
+            return rest, backend.seen, (await client.get("/metrics")).text
 
     (anna, crash, boris), seen, metrics = asyncio.run(main())
     assert [each.status_code for each in (anna, crash, boris)] == [200, 502, 200]
@@ -167,7 +167,7 @@ def test_nobody_is_left_behind_however_calls_and_requests_fall_together(at_once:
             await ticks(12)
             return [[{"text": text}] for text in texts]
 
-    async def request(gathered: Gatherer, number: int) -> None:
+    async def request(gathered: MicroBatcher, number: int) -> None:
         await ticks(200)
         task = asyncio.create_task(gathered.answer([str(number)]))
         if number % 7 == 0:
