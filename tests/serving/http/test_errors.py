@@ -18,7 +18,7 @@ from multiner.serving.http.request_guard import HEADER_BYTES, URL_BYTES, allowed
 JSON = {"content-type": "application/json"}
 OPERATOR = {"authorization": "Bearer a-token-for-tests"}
 ENTITIES = ("POST", "/v1/entities")
-LOCAL = {"hosts": allowed_hosts("127.0.0.1")}
+LOCAL = {"hosts": allowed_hosts("127.0.0.1", [])}
 
 
 async def stalled() -> AsyncIterator[bytes]:

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from multiner.serving.gateway.config import ShadowConfig
-from multiner.serving.http.options import OPTIONS
+from multiner.serving.http.entity_requests import EntitiesRequest
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +30,7 @@ def test_every_endpoint_metric_and_option_is_told(harness: Any, text: str) -> No
     paths, metrics = asyncio.run(main())
     assert all(re.search(rf"`(GET|POST) {re.escape(path)}`", text) for path in paths)
     assert set(re.findall(r"`(ner_\w+)`", text)) == metrics
-    assert set(OPTIONS) <= set(re.findall(r"(?m)^\| `(\w+)`", text))
+    assert set(EntitiesRequest.model_fields) <= set(re.findall(r"(?m)^\| `(\w+)`", text))
 
 
 def test_the_limits_are_those_of_params(root: Path, text: str) -> None:
