@@ -287,7 +287,6 @@ asyncio.run(main())
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(sys.platform != "linux", reason="the kernel's parent death signal")
 def test_slots_die_with_their_parent(models: Callable[[str], ServedModel], tmp_path: Path, root: Path) -> None:
     command = [sys.executable, "-c", PARENT, models("1").uri, str(tmp_path / "slot.log")]
     environment = os.environ | {"PYTHONPATH": str(root)}

@@ -168,7 +168,6 @@ def test_a_body_that_is_answered_unread_does_not_hold_the_connection(
             assert connection.recv(100) == b"", "nothing follows the answer"
 
 
-@pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="Linux ends such connections")
 def test_who_takes_no_answer_is_let_go(serving: Any, harness: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gateway_module, "STALL_SECONDS", 0.5)
     body = json.dumps({"text": "Anna said: " * 20_000}).encode()
