@@ -26,6 +26,7 @@ from multiner.serving.backends.process_tree import family_of
 from multiner.serving.gateway.app import create_app
 from multiner.serving.gateway.config import GatewayConfig
 from multiner.serving.http.payload import Limits
+from tests.serving.waiting import settle, until
 
 TYPES = ["PER", "LOC"]
 SHORT = "Ada saw Oslo, and Bo saw Lima."
@@ -69,12 +70,14 @@ def test_the_ticket_is_withdrawn_and_the_model_waited_for(harness: Any, tmp_path
             log.append([*tmp_path.iterdir()])
             slot.timeout, slot.ended = (0.1 if late else 5), 0
             call = asyncio.create_task(slot.predict(["WAIT"]))
-            await asyncio.sleep(0.05)
+            await until(lambda: slot.seen[-1] == ["WAIT"])
             log.append(len([*tmp_path.iterdir()]))
             if not late:
                 call.cancel()
-            await asyncio.sleep(0.1)
+            await until(lambda: not [*tmp_path.iterdir()])
+            await settle()
             log.append((len([*tmp_path.iterdir()]), slot.ended, call.done()))
+            slot.held = False
             with pytest.raises(SlotTimeout if late else asyncio.CancelledError):
                 await call
             return [*log, slot.ended]
