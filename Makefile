@@ -6,10 +6,11 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo test lint lock clean
+PYTEST := pytest -ra --durations=15
+.PHONY: help setup run demo test test-fast lint lock clean
 
 help:  ## Show what there is
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 setup: $(VENV)/installed  ## Make the environment from the lock
 
@@ -26,17 +27,22 @@ run: setup  ## Set up, then run the main job on the real corpora (PROFILE=smoke:
 demo: setup  ## Set up, then show everything on the bundled invented samples
 	ner run --profile demo
 
-lint: setup  ## Check style
+lint: setup  ## Check style, the direction of imports, and types
 	ruff check .
 	ruff format --check .
+	lint-imports
+	mypy
 
 test: lint  ## Set up, then run all the tests, fast ones first
-	pytest -m "not slow and not e2e"
-	pytest -m "slow and not e2e"
-	pytest -m e2e
+	$(PYTEST) -m "not slow and not e2e"
+	$(PYTEST) -m "slow and not e2e"
+	$(PYTEST) -m e2e
+
+test-fast: lint  ## Set up, then run the tests that take seconds each at most
+	$(PYTEST) -m "not slow and not e2e"
 
 lock: setup  ## Resolve the dependencies anew and rewrite requirements.lock (needs uv)
 	uv pip compile --universal --python-version 3.11 --extra test setup.py --no-header --no-annotate --upgrade --output-file requirements.lock
 
 clean:  ## Remove the environment and run state; data, models and the registry stay
-	rm -rf $(VENV) .run build *.egg-info .pytest_cache .ruff_cache
+	rm -rf $(VENV) .run build *.egg-info .pytest_cache .ruff_cache .mypy_cache .import_linter_cache

@@ -8,14 +8,14 @@ REQUIRED = [
     "apache-airflow==3.3.2",
     "apache-airflow-providers-standard",
     "babel",  # names of territories and cities in both languages
+    "cachetools",
     "click>=8.1",
     "croniter",  # Airflow's reader of schedules
     "dvc>=3.67,<4",
     "fastapi",
-    "filelock",
-    "httptools",
-    "filelock",
+    "filelock>=4",  # earlier ones empty the file that they lock
     "great-expectations>=1.24,<2",
+    "h11",  # by which uvicorn reads requests
     "httpx",
     "httpx-retries",
     "jinja2",
@@ -60,7 +60,7 @@ TEST = [
 
 setup(
     name="ner-pipeline",
-    version="0.1.0",
+    version="0.1.0",  # the one place: `ner --version` and `multiner.__version__` read it
     description="Retraining pipeline for multilingual named entity recognition, run by Airflow",
     long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",

@@ -66,12 +66,12 @@ def ours(workspace: Workspace, language: str, transformer: Path) -> dict[str, An
     """The ensemble as shipped, and each leg alone."""
     from multiner.pipeline.core.files import read_json
     from multiner.pipeline.ensemble.model import Ensemble
-    from multiner.pipeline.models import load_leg
+    from multiner.pipeline.models import load_base_model
 
     path = workspace.paths.ensemble(language)
     names = [member["name"] for member in read_json(path)["members"]]
     folders = {name: workspace.paths.leg(language, name) for name in names} | {"transformer": transformer}
-    legs = {f"leg {name}": load_leg(name, folders[name]).predict for name in names}
+    legs = {f"leg {name}": load_base_model(name, folders[name]).predict for name in names}
     return {ENSEMBLE: Ensemble.load(path, folders).predict} | legs
 
 
@@ -80,9 +80,9 @@ def hugging_face(trained: Path, threads: int) -> dict[str, Answer]:
     import torch
     from transformers import pipeline
 
-    from multiner.pipeline.models.transformer.network import hush
+    from multiner.pipeline.models.transformer.network import quiet_transformers
 
-    hush()
+    quiet_transformers()
     torch.set_num_threads(threads)
     tagger = pipeline("token-classification", model=str(trained), aggregation_strategy="first", device="cpu")
     return {RIVAL: lambda documents: tagger(texts(documents), batch_size=len(documents))}

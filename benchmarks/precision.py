@@ -13,9 +13,9 @@ from pathlib import Path
 from multiner.pipeline.config.settings import Workspace
 from multiner.pipeline.core.document import read_jsonl
 from multiner.pipeline.core.errors import NerError
-from multiner.pipeline.models import load_leg
+from multiner.pipeline.models import load_base_model
 from multiner.pipeline.models.transformer.export import score
-from multiner.pipeline.models.transformer.network import TorchLeg
+from multiner.pipeline.models.transformer.network import TorchTransformer
 
 CORPORA = {"en": "conll2003", "ru": "factrueval-name"}
 
@@ -30,7 +30,9 @@ def compare(trained: Path, exported: Path, dev: Path, every: int = 1) -> tuple[f
         if not path.exists():
             raise NerError("not here", where=str(path), remedy="Make it: dvc repro")
     documents = list(read_jsonl(dev))[::every]
-    return score(TorchLeg.load(trained), documents, "fp32"), score(load_leg("transformer", exported), documents, "int8")
+    return score(TorchTransformer.load(trained), documents, "fp32"), score(
+        load_base_model("transformer", exported), documents, "int8"
+    )
 
 
 def main() -> None:

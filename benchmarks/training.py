@@ -25,7 +25,7 @@ from multiner.pipeline.core.environment import silence_telemetry
 from multiner.pipeline.core.iob2 import bio_labels, encode
 from multiner.pipeline.models.transformer.checkpoint import Checkpoints
 from multiner.pipeline.models.transformer.encoders import resolve_encoder
-from multiner.pipeline.models.transformer.network import TorchLeg
+from multiner.pipeline.models.transformer.network import TorchTransformer
 from multiner.pipeline.models.transformer.training import fit
 
 
@@ -36,7 +36,7 @@ def ours(train: Sequence[Document], choose: Sequence[Document], dev: Sequence[Do
     fit(train, choose, types, encoder=encoder, options=options, seed=seed,
         checkpoints=Checkpoints(folder / "checkpoints", "benchmark"), folder=folder / "leg", title="ours")  # fmt: skip
     seconds = perf_counter() - began
-    leg = TorchLeg.load(folder / "leg")
+    leg = TorchTransformer.load(folder / "leg")
     return seconds, f1(dev, leg.predict(dev), leg.labels)
 
 

@@ -20,31 +20,31 @@ from multiner.pipeline.core.document import documents_hash, read_jsonl
 from multiner.pipeline.core.environment import silence_telemetry
 from multiner.pipeline.core.files import write_json
 from multiner.pipeline.ensemble.cross_fitting import fingerprint
+from multiner.pipeline.ensemble.identity import base_model_folders
 from multiner.pipeline.ensemble.model import Ensemble
 from multiner.pipeline.evaluation.predictions import predict
 from multiner.pipeline.evaluation.scores import score, span_counts
 from multiner.pipeline.evaluation.significance import paired_bootstrap
-from multiner.pipeline.evaluation.stage import leg_folders
 from multiner.pipeline.models.training_documents import read_training
-from multiner.pipeline.models.transformer.network import TorchLeg
-from multiner.pipeline.models.transformer.training import train_leg
+from multiner.pipeline.models.transformer.network import TorchTransformer
+from multiner.pipeline.models.transformer.training import train_model
 
 
 def second_seed(workspace: Workspace, language: str) -> Path:
     """The transformer trained with the next seed; trained where none of these data and parameters is there yet."""
     other = replace(workspace, params=workspace.params | {"seed": workspace.params["seed"] + 1})
     train, dev = read_training(other, language)
-    made_of = fingerprint(other, language, train, dev)
+    made_of = fingerprint(other, language, ["transformer"], train, dev)
     folder = workspace.paths.checkpoints(language, "second_seed") / f"leg-{made_of}"
     if not folder.is_dir():
-        train_leg(other, language, train, dev, folder=folder, name="second_seed")
+        train_model(other, language, train, dev, folder=folder, name="second_seed")
     return folder
 
 
 def figures(workspace: Workspace, language: str, second: Path) -> dict[str, Any]:
     """F1 of each seed, of both averaged and of the ensemble, by corpus and split, and the ensemble's lead."""
-    seeds = [TorchLeg.load(folder) for folder in (workspace.paths.trained(language), second)]
-    ensemble = Ensemble.load(workspace.paths.ensemble(language), leg_folders(workspace, language))
+    seeds = [TorchTransformer.load(folder) for folder in (workspace.paths.trained(language), second)]
+    ensemble = Ensemble.load(workspace.paths.ensemble(language), base_model_folders(workspace, language))
     types, seed = workspace.language(language)["types"], workspace.params["seed"]
     found: dict[str, Any] = {"seeds": [seed, seed + 1], "corpora": {}}
     for corpus in workspace.language(language)["train_on"]:

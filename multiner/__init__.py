@@ -1,6 +1,6 @@
 """Multilingual named entity recognition: the pipeline that retrains it, and the system that serves it.
 
-What programs use is here by name: ``from multiner import Client``. Each name is imported when it is first asked for.
+What programs use is here by name: ``from multiner import Client, load``. A name is imported when it is first used.
 The parts ``multiner.pipeline`` and ``multiner.serving`` lie in the folders ``pipeline/`` and ``serving/`` of the
 repository; in this folder they are links.
 """
@@ -8,19 +8,23 @@ repository; in this folder they are links.
 from __future__ import annotations
 
 from importlib import import_module
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from multiner.loading import LocalModel, load
     from multiner.serving.client.asynchronous import AsyncClient
     from multiner.serving.client.blocking import Client
+    from multiner.serving.client.conversions import to_pandas
     from multiner.serving.client.parallel_results import Name, Pair, ParallelResult
     from multiner.serving.client.protocol import ServiceError
-    from multiner.serving.client.results import Entity, Model, Result, TokenTypes, to_pandas
+    from multiner.serving.client.results import Entity, Model, Result, TokenTypes
 
 __all__ = [
     "AsyncClient",
     "Client",
     "Entity",
+    "LocalModel",
     "Model",
     "Name",
     "Pair",
@@ -28,20 +32,31 @@ __all__ = [
     "Result",
     "ServiceError",
     "TokenTypes",
+    "load",
     "to_pandas",
 ]
 
+# Relative names: an absolute one would count as an import, and put the client into the code of every served model.
 _MODULES = {
-    "AsyncClient": "asynchronous",
-    "Client": "blocking",
-    "Name": "parallel_results",
-    "Pair": "parallel_results",
-    "ParallelResult": "parallel_results",
-    "ServiceError": "protocol",
+    "AsyncClient": ".serving.client.asynchronous",
+    "Client": ".serving.client.blocking",
+    "Entity": ".serving.client.results",
+    "LocalModel": ".loading",
+    "Model": ".serving.client.results",
+    "Name": ".serving.client.parallel_results",
+    "Pair": ".serving.client.parallel_results",
+    "ParallelResult": ".serving.client.parallel_results",
+    "Result": ".serving.client.results",
+    "ServiceError": ".serving.client.protocol",
+    "TokenTypes": ".serving.client.results",
+    "load": ".loading",
+    "to_pandas": ".serving.client.conversions",
 }
 
 
 def __getattr__(name: str) -> Any:
-    if name not in __all__:
+    if name == "__version__":  # stands in setup.py: here it would be part of every model's code
+        return version("ner-pipeline")
+    if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f".serving.client.{_MODULES.get(name, 'results')}", __name__), name)
+    return getattr(import_module(_MODULES[name], __name__), name)

@@ -1,4 +1,4 @@
-"""``ner annotate``: predictions for a corpus of anyone's, in the corpus's own format, for others' scorers to score."""
+"""``ner annotate``: write predictions for any corpus in the format of that corpus, for scorers of other projects."""
 
 from __future__ import annotations
 
@@ -25,20 +25,19 @@ Predict = Callable[[Sequence[Document]], list[list[Span]]]
 def run(
     workspace: Workspace, language: str, source: Path, output: Path, model: str | None = None, column: int | None = None
 ) -> tuple[int, int]:
-    """Write ``source`` with predicted entities to ``output``; returns how many documents and entities.
+    """Write ``source`` with predicted entities to ``output``; returns the numbers of documents and entities.
 
     Args:
-        workspace: whose model it is.
-        language: its code.
+        workspace: the workspace of the model.
+        language: language code.
         source: a column file, or a folder in factRuEval's format (``.txt`` and ``.tokens`` suffice).
-        output: a file or a folder that is not there yet.
-        model: None for the ensemble of the profile in force; ``champion``; or a folder with an ensemble or an MLflow
-            model.
-        column: of a column file the token's, from 1; None for the first, if it does not evidently hold ids.
+        output: a file or folder that does not exist yet.
+        model: ``champion``, or a folder with an ensemble or an MLflow model; None: the ensemble of the current profile.
+        column: the column of the tokens, from 1; None: the first, unless it evidently holds ids.
 
     Raises:
-        NerError: an unknown language, a missing model or one of another language, a missing or malformed input (names
-            the line), or an output that is there already.
+        NerError: the language is unknown, the model is missing or for another language, the input is missing or
+            malformed (the message names the line), or the output exists.
     """
     workspace.language(language)
     if output.exists() or output.is_symlink():
@@ -48,9 +47,9 @@ def run(
     folder = champion_folder(workspace, language) if model == CHAMPION else Path(model) if model else None
     if folder and (folder / "MLmodel").is_file():
         require_language(folder, language)
-        predict: Predict = partial(by_frozen_code, folder)
+        predict: Predict = partial(predict_isolated, folder)
     else:
-        predict = lambda documents: with_bar(load(workspace, language, folder), documents)  # noqa: E731
+        predict = lambda documents: predict_here(load(workspace, language, folder), documents)  # noqa: E731
     if source.is_dir():
         if column is not None:
             raise NerError("a folder has no columns", where=str(source), remedy="Leave --column out.")
@@ -62,42 +61,40 @@ def require_language(folder: Path, language: str) -> None:
     """Refuse an MLflow model that was not registered for ``language``.
 
     Raises:
-        NerError: it is for another, or does not say for which.
+        NerError: the model is for another language, or its metadata does not name one.
     """
     file = folder / "MLmodel"
-    said = (read_yaml(file).get("metadata") or {}).get("language")
-    if said != language:
-        whose = f"for {said!r}" if said else "of no known language"
-        raise NerError(f"the model is {whose}, not {language!r}", where=str(file))
+    registered = (read_yaml(file).get("metadata") or {}).get("language")
+    if registered != language:
+        kind = f"for {registered!r}" if registered else "of no known language"
+        raise NerError(f"the model is {kind}, not {language!r}", where=str(file))
 
 
-def by_frozen_code(folder: Path, documents: Sequence[Document]) -> list[list[Span]]:
-    """The spans of each document by an MLflow model, with the code that was frozen with it.
+def predict_isolated(folder: Path, documents: Sequence[Document]) -> list[list[Span]]:
+    """The spans of each document by an MLflow model, in a process with the code that is part of the model.
 
     Raises:
-        NerError: it does not load or answer.
+        NerError: the model does not load or answer.
     """
-    from multiner.pipeline.inference import isolated_process as fresh
+    from multiner.pipeline.inference import isolated_process
 
     try:
         with bar(len(documents), "annotate", unit="document") as progress:
-            return fresh.predict(folder, list(documents), progress.update)
-    except fresh.ProcessFailed as error:
+            return isolated_process.predict(folder, list(documents), progress.update)
+    except isolated_process.ProcessFailed as error:
         raise NerError(f"the model does not answer: {error}", where=str(folder)) from None
 
 
 def load(workspace: Workspace, language: str, folder: Path | None) -> Predictor:
-    """The ensemble in ``folder``, by default that of the profile in force.
+    """Load the ensemble in ``folder``; None: that of the current profile.
 
     Raises:
-        NerError: there is none, it is damaged, or it speaks another language.
+        NerError: the ensemble is missing, damaged, or for another language.
     """
-    from multiner.pipeline.ensemble.identity import load_ensemble
+    from multiner.pipeline.ensemble.identity import base_model_folders, load_ensemble
 
     if folder is None:
-        paths = workspace.paths
-        file = paths.ensemble(language)
-        legs = {leg: paths.leg(language, leg) for leg in workspace.params["ensemble"]["legs"]}
+        file, legs = workspace.paths.ensemble(language), base_model_folders(workspace, language)
     else:
         file, legs = find_ensemble(folder)
     if not file.is_file():
@@ -113,7 +110,7 @@ def load(workspace: Workspace, language: str, folder: Path | None) -> Predictor:
 
 
 def champion_folder(workspace: Workspace, language: str) -> Path:
-    """The files of the champion.
+    """The folder of the champion's files.
 
     Raises:
         NerError: there is no champion.
@@ -131,44 +128,44 @@ def champion_folder(workspace: Workspace, language: str) -> Path:
 
 
 def find_ensemble(folder: Path) -> tuple[Path, dict[str, Path]]:
-    """The ensemble's file and its legs' folders, in a folder of a profile's outputs."""
+    """The file of an ensemble and the folders of its base models, in the outputs of a profile or an MLflow model."""
     legs = folder / "legs" if (folder / "legs").is_dir() else folder
-    found = {each.name: each for each in sorted(legs.iterdir()) if each.is_dir()} if legs.is_dir() else {}
-    return folder / "ensemble.json", found
+    folders = {each.name: each for each in sorted(legs.iterdir()) if each.is_dir()} if legs.is_dir() else {}
+    return folder / "ensemble.json", folders
 
 
-def with_bar(predictor: Predictor, documents: Sequence[Document]) -> list[list[Span]]:
-    """The spans of each document, with a progress bar of sentences."""
-    found: list[list[Span]] = []
+def predict_here(predictor: Predictor, documents: Sequence[Document]) -> list[list[Span]]:
+    """The spans of each document by an ensemble, in this process."""
+    spans: list[list[Span]] = []
     with bar(sum(len(document.sentences) for document in documents), "annotate", unit="sentence") as progress:
-        for group in chunks(documents):
-            found += [list(prediction.spans) for prediction in predictor.predict(group)]
-            progress.update(sum(len(document.sentences) for document in group))
-    return found
+        for chunk in chunks(documents):
+            spans += [list(prediction.spans) for prediction in predictor.predict(chunk)]
+            progress.update(sum(len(document.sentences) for document in chunk))
+    return spans
 
 
 def annotate_file(source: Path, output: Path, predict: Predict, column: int | None = None) -> tuple[int, int]:
-    """Write the column file ``source`` with its predicted IOB2 tags as a further last column."""
-    read = read_column_file(source, column)
-    spans = predict(read.documents)
+    """Write the column file ``source`` with the predicted IOB2 tags as an additional last column."""
+    content = read_column_file(source, column)
+    spans = predict(content.documents)
     with write_atomically(output, "wb") as file:
-        file.write(read.annotated(spans).encode())
-    return len(read.documents), sum(map(len, spans))
+        file.write(content.annotated(spans).encode())
+    return len(content.documents), sum(map(len, spans))
 
 
 def annotate_folder(source: Path, output: Path, predict: Predict) -> tuple[int, int]:
-    """Write the documents of a factRuEval folder with predicted ``.spans``, ``.objects`` and ``.task1``.
+    """Write a factRuEval folder with predicted ``.spans``, ``.objects`` and ``.task1``.
 
-    ``.txt`` and ``.tokens`` are copied as they are, so that the folder can be read as a corpus.
+    It also gets unchanged copies of ``.txt`` and ``.tokens``, so that it can be read as a corpus.
     """
     stems = document_stems(source)
-    read = [read_tokenised(stem) for stem in stems]
-    spans = predict([document for document, _ in read])
+    contents = [read_tokenised(stem) for stem in stems]
+    spans = predict([document for document, _ in contents])
     numbers = count(1)
     with replace_folder(output) as folder:
-        for stem, (document, ids), found in zip(stems, read, spans, strict=True):
+        for stem, (document, ids), predicted in zip(stems, contents, spans, strict=True):
             for suffix in (".txt", ".tokens"):
                 shutil.copyfile(stem.with_name(stem.name + suffix), folder / f"{stem.name}{suffix}")
-            for suffix, content in annotation_files(document.with_spans(found), ids, numbers).items():
+            for suffix, content in annotation_files(document.with_spans(predicted), ids, numbers).items():
                 (folder / f"{stem.name}{suffix}").write_text(content, encoding="utf-8", newline="\n")
     return len(stems), sum(map(len, spans))

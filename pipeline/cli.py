@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -9,9 +10,10 @@ from pathlib import Path
 import click
 
 from multiner.pipeline.config.settings import Workspace, find_root
+from multiner.pipeline.core.dvc_cache import inputs_of, require_whole
 from multiner.pipeline.core.environment import silence_telemetry, thread_count
 from multiner.pipeline.core.errors import NerError
-from multiner.pipeline.core.single_writer import follow_parent
+from multiner.pipeline.core.parent_process import follow_parent
 
 LANGUAGE = click.option("--language", "-l", required=True, help="Language code, as in params.yaml.")
 
@@ -89,13 +91,13 @@ def prepare(language: str) -> None:
 def train(leg: str, language: str) -> None:
     """Train a leg of the ensemble, or put a shipped one in place; a killed training goes on from its checkpoint."""
     if leg == "transformer":
-        from multiner.pipeline.models.transformer import training
+        from multiner.pipeline.models.transformer.training import run
     elif leg == "spacy":
-        from multiner.pipeline.models.spacy import training
+        from multiner.pipeline.models.spacy.training import run
     else:
-        from multiner.pipeline.models.pretrained import installation as training
+        from multiner.pipeline.models.pretrained.installation import run
 
-    training.run(Workspace.load(), language)
+    run(Workspace.load(), language)
 
 
 @commands.command()
@@ -250,6 +252,17 @@ def readme(check: bool) -> None:
     click.echo("rewritten" if stale else "up to date")
 
 
+def _check_inputs() -> None:
+    """In a stage that DVC runs: refuse inputs that it restored from a damaged cache.
+
+    Raises:
+        NerError: there are such.
+    """
+    if stage := os.environ.get("DVC_STAGE"):
+        root = Path(os.environ["DVC_ROOT"])
+        require_whole(root, inputs_of(root, stage))
+
+
 def main() -> None:
     """Entry point of ``ner``: gathers the command groups of all packages, and prints errors without a stack trace."""
     silence_telemetry()
@@ -259,6 +272,7 @@ def main() -> None:
             ner.add_command(command, name)
     try:
         thread_count()
+        _check_inputs()
         ner(standalone_mode=False)
     except NerError as error:
         click.secho(f"error: {error}", fg="red", err=True)

@@ -1,9 +1,70 @@
-"""Addresses to listen on, and how this machine reaches what listens there; IPv6 included."""
+"""Addresses: where each part of the system listens, and how this machine reaches it; IPv6 included."""
 
 from __future__ import annotations
 
+import errno
+import os
 import socket
+from dataclasses import dataclass
 from ipaddress import ip_address
+from urllib.parse import urlsplit
+
+from multiner.pipeline.config.settings import Workspace
+from multiner.pipeline.core.errors import NerError
+
+GATEWAY_PORT = "NER_GATEWAY_PORT=8001, or serving.port in params.yaml"  # what sets it
+
+
+@dataclass(frozen=True)
+class Addresses:
+    """Where everything listens: ``host`` is what to bind to, the URLs are where this machine reaches it."""
+
+    host: str
+    airflow_port: int
+    mlflow_port: int
+    gateway_port: int
+
+    @classmethod
+    def of(cls, workspace: Workspace) -> Addresses:
+        """From params.yaml's group ``serving``; ``NER_BIND`` and ``NER_GATEWAY_PORT`` override.
+
+        Raises:
+            NerError: no such port.
+        """
+        knobs = workspace.params["serving"]
+        host, port = gateway_address(workspace)
+        return cls(host, knobs["airflow_port"], knobs["mlflow_port"], port)
+
+    def _url(self, port: int) -> str:
+        return f"http://{netloc(self.host, port)}"
+
+    @property
+    def airflow(self) -> str:
+        """Airflow's address."""
+        return self._url(self.airflow_port)
+
+    @property
+    def mlflow(self) -> str:
+        """MLflow's address."""
+        return self._url(self.mlflow_port)
+
+    @property
+    def reports(self) -> str:
+        """Address of the Data Docs and reports, which the gateway shows."""
+        return f"{self.gateway}/reports"
+
+    @property
+    def gateway(self) -> str:
+        """Address of the page and the API."""
+        return self._url(self.gateway_port)
+
+    def of_part(self, part: str) -> tuple[str, int]:
+        """A part's port, and the parameter that sets it."""
+        return {
+            "airflow": ("serving.airflow_port", self.airflow_port),
+            "mlflow": ("serving.mlflow_port", self.mlflow_port),
+            "serving": ("serving.port", self.gateway_port),
+        }[part]
 
 
 def reachable(host: str) -> str:
@@ -32,8 +93,95 @@ def try_to_bind(host: str, port: int) -> None:
     """Take a port and give it back.
 
     Raises:
-        OSError, UnicodeError: it cannot be had (:func:`multiner.serving.gateway.state.cannot_listen` has the words).
+        OSError, UnicodeError: it cannot be had (see :func:`cannot_listen`).
     """
     with socket.socket(address_family(host)) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         probe.bind((host, port))
+
+
+def gateway_address(workspace: Workspace) -> tuple[str, int]:
+    """Host and port to listen on: ``NER_BIND`` and ``NER_GATEWAY_PORT`` before ``serving.host`` and ``serving.port``.
+
+    The host is without the brackets that an IPv6 address has in URLs.
+
+    Raises:
+        NerError: no such port.
+    """
+    settings = workspace.params["serving"]
+    named = os.environ.get("NER_GATEWAY_PORT")
+    try:
+        port = int(named or settings["port"])
+        if not 0 < port < 65536:
+            raise ValueError
+    except (TypeError, ValueError):
+        where = "NER_GATEWAY_PORT" if named else "params.yaml: serving.port"
+        raise NerError(f"no port: {named or settings['port']!r}", where=where, remedy="Give 1 to 65535.") from None
+    return (os.environ.get("NER_BIND") or settings["host"]).strip("[]"), port
+
+
+def cannot_listen(
+    error: OSError | UnicodeError, host: str, port: int, *, part: str = "serving", setting: str = GATEWAY_PORT
+) -> NerError:
+    """The error of an address that cannot be listened on: occupied, not this machine's, or not ours to take.
+
+    Args:
+        error: what binding to it raised.
+        host, port: the address.
+        part: what was to listen there.
+        setting: what sets its port.
+    """
+    code, where = getattr(error, "errno", None), f"{host}:{port}"
+    if code == errno.EADDRINUSE:
+        message = f"port {port}, meant for {part}, is in use by another program"
+        return NerError(message, where=where, remedy=f"End that program, or set another port: {setting}.")
+    if code in (errno.EACCES, errno.EPERM):
+        remedy = f"Choose a port from 1024 upwards: {setting}."
+    else:
+        remedy = "Give an address of this machine, such as 127.0.0.1: NER_BIND, or serving.host in params.yaml."
+    reason = getattr(error, "strerror", None) or "no such address"
+    return NerError(f"cannot listen: {reason}", where=where, remedy=remedy)
+
+
+def listening(host: str, port: int) -> bool:
+    """Whether something answers at the port of what listens on ``host``."""
+    try:
+        with socket.create_connection((reachable(host), port), timeout=1):
+            return True
+    except (OSError, UnicodeError):
+        return False
+
+
+def require_free(addresses: Addresses, parts: list[str]) -> None:
+    """Refuse to start where one of the ports cannot be had.
+
+    Raises:
+        NerError: another program has it, or ``host`` is no address of this machine.
+    """
+    for part in parts:
+        parameter, port = addresses.of_part(part)
+        try:
+            try_to_bind(addresses.host, port)
+        except (OSError, UnicodeError) as error:
+            setting = f"{parameter} in params.yaml"
+            raise cannot_listen(error, addresses.host, port, part=part, setting=setting) from None
+
+
+def http_address(name: str) -> str | None:
+    """The HTTP address in an environment variable, without a slash at its end; None where it is empty.
+
+    Raises:
+        NerError: it is no address, or holds credentials, which would be shown with it.
+    """
+    value = os.environ.get(name, "").strip().rstrip("/")
+    if not value:
+        return None
+    try:
+        parts = urlsplit(value)
+        server = parts.scheme in ("http", "https") and parts.hostname and (parts.port is None or parts.port > 0)
+        right = server and parts.username is None and not parts.query and not parts.fragment
+    except ValueError:
+        right = False
+    if not right:
+        raise NerError(f"{name} is not an address such as http://host:8080, without credentials", where=name)
+    return value

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import click
 
-from multiner.pipeline.config.addresses import address
 from multiner.pipeline.config.settings import Workspace
+from multiner.serving.addresses import http_address
 from multiner.serving.system.components import PARTS
 
 LANGUAGE = click.option("--language", "-l", default=None, help="Language code; by default all.")
@@ -86,7 +87,7 @@ def deploy(language: str | None, if_any: bool, watch: bool) -> None:
     if language:
         workspace.language(language)  # refuses an unknown one
     languages = [language] if language else None
-    if gateway := address("NER_GATEWAY_URL"):
+    if gateway := http_address("NER_GATEWAY_URL"):
         remote.await_live(workspace, gateway, languages, if_running=watch)
     else:
         deploy.deploy(
@@ -111,7 +112,7 @@ def rollback(language: str, version: str | None, reason: str | None) -> None:
 
     workspace = Workspace.load()
     workspace.language(language)  # refuses an unknown one
-    gateway = address("NER_GATEWAY_URL")  # refused, if at all, before anything has changed
+    gateway = http_address("NER_GATEWAY_URL")  # refused, if at all, before anything has changed
     target = registry.rollback(workspace, language, version, reason=reason)
     click.echo(f"{language}: version {target} is champion again")
     if gateway:
@@ -142,5 +143,5 @@ def predict(
     workspace = None if endpoint else Workspace.load()
     if workspace and (gateway := state.read_state(workspace)) and gateway.profile == workspace.profile:
         endpoint = gateway.url
-    read = predict.read_texts(texts, files, None if texts or files else click.get_binary_stream("stdin"))
+    read = predict.read_texts(texts, files, None if texts or files else sys.stdin.buffer)
     predict.predict(workspace, read, language=language, endpoint=endpoint, json_lines=json_lines, limit=limit)

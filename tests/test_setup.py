@@ -7,6 +7,7 @@ import subprocess
 from importlib.metadata import distribution
 from pathlib import Path
 
+import yaml
 from packaging.requirements import Requirement
 
 PIN = re.compile(r"^([A-Za-z0-9._-]+)==(\S+)( ; .+)?$")
@@ -61,3 +62,14 @@ def test_pages_docs_and_code_name_no_path_of_a_machine(root: Path) -> None:
 def test_no_spacy_factory_is_an_entry_point() -> None:
     """spaCy loads them in every process, and an older model's frozen code lacks the newer modules they would name."""
     assert not [each for each in distribution("ner-pipeline").entry_points if each.group == "spacy_factories"]
+
+
+def test_what_is_checked_before_a_commit_is_what_lint_checks(root: Path) -> None:
+    """With the environment's own tools: no hook brings another version of them from elsewhere."""
+    config = yaml.safe_load((root / ".pre-commit-config.yaml").read_text(encoding="utf-8"))
+    assert [repository["repo"] for repository in config["repos"]] == ["local"]
+    hooks = [hook["entry"].removeprefix(".venv/bin/").removesuffix(" --force-exclude")
+             for repository in config["repos"] for hook in repository["hooks"]]  # fmt: skip
+    recipe = (root / "Makefile").read_text(encoding="utf-8").partition("\nlint:")[2].partition("\n\n")[0]
+    assert hooks == ["ruff check", "ruff format", "lint-imports"]
+    assert all(hook in recipe for hook in [*hooks, "mypy"])

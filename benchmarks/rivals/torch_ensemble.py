@@ -15,16 +15,16 @@ from multiner.pipeline.inference.pyfunc import NerModel
 
 
 class TorchNerModel(NerModel):
-    """The ensemble of a folder, with another form of one leg."""
+    """The ensemble of a folder, with another form of one base model."""
 
     def load_context(self, context: PythonModelContext) -> None:
-        """Load the ensemble, with ``TorchLeg`` as the leg ``transformer``."""
-        from multiner.pipeline import models as legs
+        """Load the ensemble, with ``TorchTransformer`` as the base model ``transformer``."""
+        from multiner.pipeline import models
         from multiner.pipeline.ensemble.model import Ensemble
 
-        legs.LEGS["transformer"] = "multiner.pipeline.models.transformer.network:TorchLeg"
+        models.BASE_MODELS["transformer"] = "multiner.pipeline.models.transformer.network:TorchTransformer"
         folders = {name: Path(path) for name, path in context.artifacts.items() if name != "ensemble"}
-        import torch  # noqa: F401 (before the legs are loaded, which hide it from spaCy otherwise)
+        import torch  # noqa: F401 (before the base models are loaded, which hides it from spaCy otherwise)
 
         self.ensemble = Ensemble.load(Path(context.artifacts["ensemble"]), folders)
 

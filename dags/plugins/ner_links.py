@@ -26,12 +26,12 @@ def trial_suffix() -> str:
 
 
 def address(kind: str, dag_id: str, task_id: str) -> str:
-    """Where a task's button leads: ``validation`` and ``report`` on the documents server, ``model`` in MLflow.
+    """Where a task's button leads: ``validation`` and ``report`` at the gateway, ``model`` in MLflow.
 
     Empty where the task has nothing of the kind; Airflow then greys the button out.
     """
     language = language_of(dag_id, task_id)
-    documents = os.environ.get("NER_DOCS_URL", "http://127.0.0.1:8001")
+    documents = os.environ.get("NER_DOCS_URL", "http://127.0.0.1:8000/reports")
     mlflow = os.environ.get("NER_MLFLOW_URL", "http://127.0.0.1:5000")
     if not language or not re.match(r"(data|retrain_[a-z]{2}|promote_[a-z]{2})$", dag_id):
         return ""

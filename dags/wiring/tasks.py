@@ -47,13 +47,15 @@ def stage_command(stage: Stage) -> list[str]:
 
 
 def refused(exit_code: int, lines: Sequence[str]) -> bool:
-    """Whether a failed command was refused for good (bad data, bad parameters), so that no retry can help.
+    """Whether a failed command was refused for good (bad data, bad parameters, a file of DVC's that git left with marks
+    of a conflict), so that no retry can help.
 
     DVC exits with 255 both when a stage fails and when it finds its files locked; only its words tell them apart.
     """
     if any(line.startswith("Traceback (most recent call last)") for line in lines):
         return False  # nobody refused: the command broke, over a locked database for example
-    return exit_code == REFUSED or any(line.rstrip().endswith(f"exited with {REFUSED}") for line in lines)
+    final = re.compile(rf"'.+' is invalid|.* exited with {REFUSED}\s*$")
+    return exit_code == REFUSED or any(final.match(line) for line in lines)
 
 
 def blocked(lines: Sequence[str]) -> bool:
@@ -120,21 +122,41 @@ class CommandOperator(BaseOperator):
         """Run the command to its end and return what it did.
 
         Raises:
-            AirflowFailException: it refused, for a reason that stays (see :func:`refused`), or DVC's files did not
-                become free in time.
+            AirflowFailException: it refused, for a reason that stays (see :func:`refused`), DVC's files did not become
+                free in time, or what DVC fetches is damaged.
             AirflowException: it failed otherwise; the task is tried again.
         """
         self.log.info("$ %s", shlex.join(self.command))
-        exit_code, lines = self._run(context)
-        deadline = time.monotonic() + 60 * self.busy_minutes
-        while exit_code and blocked(lines):
-            self._wait_for_files(lines, deadline)
-            exit_code, lines = self._run(context)
+        exit_code, lines = self._run_once_free(context)
+        if self._damaged(exit_code, lines):
+            exit_code, lines = self._run_once_free(context)
+            if again := self._damaged(exit_code, lines):
+                raise AirflowFailException(f"damaged in DVC's remote, too; delete it there: {', '.join(again)}")
         self.mlflow_run = mlflow_run(lines)
         if exit_code:
             kind = AirflowFailException if refused(exit_code, lines) else AirflowException
             raise kind(f"{shlex.join(self.command)} ended with exit code {exit_code}")
         return outcome(lines)
+
+    def _damaged(self, exit_code: int, lines: Sequence[str]) -> list[str]:
+        """What of the stage's outputs DVC restored from a damaged cache; it is removed, to be made anew."""
+        if exit_code or outcome(lines) != "restored":
+            return []
+        from multiner.pipeline.core.dvc_cache import discard_damaged, outputs_of
+
+        damaged = discard_damaged(workspace_root(), outputs_of(workspace_root(), self.command[-1]))
+        if damaged:
+            self.log.warning("DVC restored these from its cache, cut off or altered; removed:\n%s", "\n".join(damaged))
+        return damaged
+
+    def _run_once_free(self, context: Any) -> tuple[int, list[str]]:
+        """As :meth:`_run`, once DVC's files are free."""
+        exit_code, lines = self._run(context)
+        deadline = time.monotonic() + 60 * self.busy_minutes
+        while exit_code and blocked(lines):
+            self._wait_for_files(lines, deadline)
+            exit_code, lines = self._run(context)
+        return exit_code, lines
 
     def _wait_for_files(self, lines: Sequence[str], deadline: float) -> None:
         """Return when DVC may be asked again: at once where those who block it are gone.

@@ -1,1 +1,1 @@
-"""Parameters: what params.yaml may hold, the profiles over it, and the paths of a workspace."""
+"""Parameters: the schema of params.yaml, the profiles that override it, the corpora, and the paths of a workspace."""

@@ -1,4 +1,4 @@
-"""Parameters held against their schema: every error of the files at once, each with its file, line and key."""
+"""Checks the parameters against their schema; reports every mistake at once, each with file, line and key."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from multiner.pipeline.config.schema import NOT_IN_PROFILES, Params
-from multiner.pipeline.config.schema_kinds import suggestion
+from multiner.pipeline.config.schema_kinds import closest
 from multiner.pipeline.config.settings import for_language
-from multiner.pipeline.config.yaml_source import Key, Source, dotted
+from multiner.pipeline.config.yaml_file import Key, YamlFile, dotted
 from multiner.pipeline.core.errors import NerError
 
-SHOWN = 60  # characters of a wrong value
+SHOWN = 60  # characters of a wrong value that a message quotes
 PLAIN = {
     "int_type": "is not a whole number",
     "float_type": "is not a number",
@@ -32,107 +32,113 @@ PLAIN = {
     "string_pattern_mismatch": "is no language code of two or three small letters",
     "invalid_key": "is no key; put it in quotes",
 }
-"""What pydantic's errors are in the words of YAML; others have words of their own."""
+"""Messages in the words of YAML for kinds of errors of pydantic; the other kinds keep pydantic's message."""
 
 
 @dataclass(frozen=True)
-class Mistake:
-    """Something wrong in a parameter file; ``where`` is file, line and key."""
+class ParameterError:
+    """A mistake in a parameter file; ``where`` is file, line and key."""
 
     where: str
     message: str
 
 
-def check(params: dict[str, Any], sources: Sequence[Source], root: Path) -> None:
+def check(params: dict[str, Any], sources: Sequence[YamlFile], root: Path) -> None:
     """Refuse parameters that the schema does not allow.
 
     Args:
-        params: merged from the sources.
-        sources: the files, those on top last.
+        params: the merged values of the files.
+        sources: params.yaml, then the profile's file.
         root: the workspace.
 
     Raises:
-        NerError: one or more mistakes, all of them told.
+        NerError: all mistakes.
     """
-    strange = [key for source in sources[1:] for key in source.lines if _new_language(key, sources[0])]
-    mistakes = [*_doubled(sources), *_out_of_place(sources), *_against_schema(params, sources, strange)]
-    mistakes = mistakes or [*_starts(params, sources, root)]
-    if not mistakes:
+    extra = [key for source in sources[1:] for key in source.lines if _is_extra_language(key, sources[0])]
+    errors = [*_repeated(sources), *_not_in_profiles(sources), *_against_schema(params, sources, extra)]
+    errors = errors or [*_starts(params, sources, root)]
+    if not errors:
         return
-    if len(mistakes) == 1:
-        raise NerError(mistakes[0].message, where=mistakes[0].where)
-    told = "".join(f"\n  {mistake.where}: {mistake.message}" for mistake in mistakes)
-    raise NerError(f"{len(mistakes)} mistakes in the parameters{told}", where=str(root))
+    if len(errors) == 1:
+        raise NerError(errors[0].message, where=errors[0].where)
+    lines = "".join(f"\n  {error.where}: {error.message}" for error in errors)
+    raise NerError(f"{len(errors)} mistakes in the parameters{lines}", where=str(root))
 
 
-def _doubled(sources: Sequence[Source]) -> Iterator[Mistake]:
+def _repeated(sources: Sequence[YamlFile]) -> Iterator[ParameterError]:
     for source in sources:
-        for key, line in source.doubled:
-            yield Mistake(f"{source.name}:{line}: {dotted(key)}", "the key stands twice; leave one of them")
+        for key, line in source.repeated:
+            yield ParameterError(f"{source.name}:{line}: {dotted(key)}", "the key stands twice; leave one of them")
 
 
-def _new_language(key: Key, base: Source) -> bool:
+def _is_extra_language(key: Key, base: YamlFile) -> bool:
+    """Whether ``key`` is a language that params.yaml lacks."""
     return len(key) == 2 and key[0] == "languages" and key not in base.lines
 
 
-def _out_of_place(sources: Sequence[Source]) -> Iterator[Mistake]:
-    """What a profile's file may not set."""
+def _not_in_profiles(sources: Sequence[YamlFile]) -> Iterator[ParameterError]:
+    """Keys that a profile's file may not set."""
     for source in sources[1:]:
         for key, line in source.lines.items():
             if any(fnmatchcase(dotted(key), pattern) for pattern in NOT_IN_PROFILES):
                 message = "a profile may not set it, since DVC and Airflow read it in params.yaml alone; set it there"
-            elif _new_language(key, sources[0]):
+            elif _is_extra_language(key, sources[0]):
                 message = "params.yaml has no such language; add it there, or remove it here"
             else:
                 continue
-            yield Mistake(f"{source.name}:{line}: {dotted(key)}", message)
+            yield ParameterError(f"{source.name}:{line}: {dotted(key)}", message)
 
 
-def _against_schema(params: dict[str, Any], sources: Sequence[Source], strange: Sequence[Key]) -> Iterator[Mistake]:
-    """What the schema refuses, but for keys that are missing below ``strange`` ones."""
+def _against_schema(
+    params: dict[str, Any], sources: Sequence[YamlFile], extra: Sequence[Key]
+) -> Iterator[ParameterError]:
+    """The schema's refusals, without keys that are missing below the ``extra`` languages."""
     try:
         Params.model_validate(params, context=params)
     except ValidationError as error:
-        found = [(_key(each["loc"]), each) for each in error.errors(include_url=False)]
+        refusals = [(_key(each["loc"]), each) for each in error.errors(include_url=False)]
     else:
         return
-    meant = {key: _meant(key) for key, each in found if each["type"] == "extra_forbidden"}
-    slips = {(*key[:-1], name) for key, name in meant.items() if name} | set(strange)
-    for key, each in found:
+    suggestions = {key: _suggestion(key) for key, each in refusals if each["type"] == "extra_forbidden"}
+    ignored = {(*key[:-1], name) for key, name in suggestions.items() if name} | set(extra)
+    for key, each in refusals:
         missing = each["type"] == "missing"
-        if missing and any(key[: len(slip)] == slip for slip in slips):
-            continue  # it stands there, misspelt
+        if missing and any(key[: len(above)] == above for above in ignored):
+            continue  # the key is there, misspelt
         where = f"{_place(key, sources, missing=missing)}: {dotted(key)}".removesuffix(": ")
-        yield Mistake(where, _unknown(key, meant[key]) if key in meant else _message(each))
+        yield ParameterError(where, _unknown(key, suggestions[key]) if key in suggestions else _message(each))
 
 
-def _starts(params: dict[str, Any], sources: Sequence[Source], root: Path) -> Iterator[Mistake]:
-    """Languages that start from weights which cannot be there, or which dvc.yaml does not know to train before."""
+def _starts(params: dict[str, Any], sources: Sequence[YamlFile], root: Path) -> Iterator[ParameterError]:
+    """Languages that start from their own weights, or from others than dvc.yaml names."""
     graph = root / "dvc.yaml"
     stages = yaml.safe_load(graph.read_text(encoding="utf-8")) if graph.is_file() else None
     starts = (stages or {}).get("stages", {}).get("train_transformer", {}).get("foreach", {})
     for code in params["languages"]:
         start = for_language(params, code)["transformer"]["start"]
-        wanted = f"data/out/${{profile}}/{start}/trained/transformer"
+        weights = f"data/out/${{profile}}/{start}/trained/transformer"
         if start == code:
             message = f"{code} cannot start from its own weights"
-        elif start and code in starts and starts[code]["start"] != wanted:
-            message = f"dvc.yaml has another start; write there, under train_transformer, {code}: {{start: {wanted}}}"
+        elif start and code in starts and starts[code]["start"] != weights:
+            message = f"dvc.yaml has another start; write there, under train_transformer, {code}: {{start: {weights}}}"
         else:
             continue
         key = ("languages", code, "transformer", "start")
-        yield Mistake(f"{_place(key, sources, missing=False)}: {dotted(key)}", message)
+        yield ParameterError(f"{_place(key, sources, missing=False)}: {dotted(key)}", message)
 
 
 def _key(loc: tuple[Any, ...]) -> Key:
-    """Pydantic's place without the branches of its unions."""
+    """Pydantic's location of an error, without the branches of unions."""
     return tuple(part for part in loc if not (isinstance(part, str) and part[:1] in "<["))
 
 
-def _place(key: Key, sources: Sequence[Source], *, missing: bool) -> str:
-    """File and line of the nearest thing to ``key``; of two files as near, the one that counts."""
+def _place(key: Key, sources: Sequence[YamlFile], *, missing: bool) -> str:
+    """File and line of ``key``, or of the nearest key above it.
 
-    def depth(source: Source) -> int:
+    Where both files have it, the profile's, whose value counts; for a missing key params.yaml, where it belongs.
+    """
+
+    def depth(source: YamlFile) -> int:
         return max((length for length in range(len(key) + 1) if key[:length] in source.lines), default=0)
 
     ranked = sources if missing else [*reversed(sources)]
@@ -142,7 +148,7 @@ def _place(key: Key, sources: Sequence[Source], *, missing: bool) -> str:
 
 
 def _message(error: Any) -> str:
-    """What is wrong with a value."""
+    """The message for a value that the schema refuses."""
     kind, value = error["type"], error["input"]
     if kind == "missing":
         return "the key is missing"
@@ -154,7 +160,7 @@ def _message(error: Any) -> str:
         return f"{shown} {error['msg'].removeprefix('Input ')}"
     hint = ""
     if kind == "float_type" and isinstance(value, str) and _number(value):
-        hint = f"; YAML takes it for a text: write {_number(value)}"
+        hint = f"; YAML reads it as a text: write {_number(value)}"
     elif kind == "list_type" and isinstance(value, str):
         hint = f"; write [{value}]"
     elif isinstance(value, dict):
@@ -163,7 +169,7 @@ def _message(error: Any) -> str:
 
 
 def _number(text: str) -> str | None:
-    """A number as YAML 1.1 takes it for one: ``1.0e-4`` for ``1e-4``."""
+    """``text`` in a form that YAML 1.1 reads as a number: ``1.0e-4`` for ``1e-4``; None where it is no number."""
     try:
         number = float(text)
     except ValueError:
@@ -172,20 +178,21 @@ def _number(text: str) -> str | None:
     return mantissa + ("" if "." in mantissa else ".0") + e + exponent
 
 
-def _unknown(key: Key, meant: str | None) -> str:
-    if meant:
-        return f"unknown key; did you mean {meant}?"
+def _unknown(key: Key, similar: str | None) -> str:
+    """The message for an unknown key; ``similar`` is a known key that it may stand for."""
+    if similar:
+        return f"unknown key; did you mean {similar}?"
     sections = [name for name, field in Params.model_fields.items() if key[-1] in _fields(field.annotation)]
     return "unknown key" + (f"; it belongs to {' or '.join(sections)}" if sections else "")
 
 
-def _meant(key: Key) -> str | None:
-    """The key that a misspelt one stands for."""
+def _suggestion(key: Key) -> str | None:
+    """The key that a misspelt one probably stands for."""
     model: Any = Params
     for part in key[:-1]:
         field = _fields(model).get(part)
-        model = field.annotation if field else get_args(model)[-1]  # of a mapping the kind of its values
-    return suggestion(key[-1], _fields(model))
+        model = field.annotation if field else get_args(model)[-1]  # of a mapping: the kind of its values
+    return closest(key[-1], _fields(model))
 
 
 def _fields(model: Any) -> dict[str, Any]:

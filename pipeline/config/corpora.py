@@ -1,7 +1,7 @@
-"""The catalogue of corpora: which there are, where their files lie, how these are laid out, and what types they name.
+"""The catalogue of corpora: their files, their formats and their entity types.
 
-A further corpus in a format that is read already is an entry in :data:`CORPORA` (and a type map in type_maps.py);
-which language trains on it and reports on it stands in params.yaml.
+To add a corpus in a known format, add an entry to :data:`CORPORA` and a type map to type_maps.py, then name the corpus
+in params.yaml under the languages that train on it or report on it.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from multiner.pipeline.core.errors import NerError
 
 @dataclass(frozen=True)
 class ColumnFormat:
-    """How a column file is laid out.
+    """The layout of a column file.
 
     Attributes:
-        columns: columns of a token's line; the first is the token, the last its tag.
-        separator: "blank" (runs of blanks part the columns), or "tab" (a single tab does).
+        columns: number of columns of a token's line; the first is the token, the last its tag.
+        separator: between columns: "blank" (one or more blanks or tabs) or "tab" (a single tab).
         scheme: IOB2 (every entity begins with B-) or IOB1 (B- only between neighbours of one type).
-        documents: "docstart" (a line -DOCSTART- begins a document) or "block" (each block of lines is one, unless
-            the file has such lines).
+        documents: "docstart" (a line -DOCSTART- begins a document) or "block" (each block of lines is a document,
+            unless the file has -DOCSTART- lines).
     """
 
     columns: int
@@ -34,22 +34,22 @@ class ColumnFormat:
 
 @dataclass(frozen=True)
 class StandoffFormat:
-    """factRuEval's stand-off files, read in one of its two conventions."""
+    """factRuEval's stand-off files, with the convention that turns their objects into spans."""
 
     convention: Literal["name", "object"]
 
 
 @dataclass(frozen=True)
 class Corpus:
-    """An entry of the table.
+    """A corpus of the catalogue.
 
     Attributes:
         language: language code.
         folder: its folder below the raw corpora.
-        parts: file (or folder of files) of each split. Where train and dev name the same, a share of its documents
-            is held out as dev.
-        form: how the files are laid out.
-        types: its entity types and the pipeline's.
+        parts: file (or folder of files) of each split. Where train and dev share one, a part of its documents is held
+            out as dev.
+        form: the layout of the files.
+        types: map from its entity types to the pipeline's.
         licence, origin: for the model card.
     """
 
@@ -97,10 +97,10 @@ CORPORA: dict[str, Corpus] = {
 
 
 def corpus_entry(corpus: str) -> Corpus:
-    """The entry of a corpus.
+    """The catalogue's entry of a corpus.
 
     Raises:
-        NerError: there is none of that name.
+        NerError: no corpus has that name.
     """
     try:
         return CORPORA[corpus]
@@ -113,5 +113,5 @@ def corpus_entry(corpus: str) -> Corpus:
 
 
 def corpora_of(params: Mapping[str, Any]) -> list[str]:
-    """Corpora that a language (its parameters) trains on or reports on, each once, in the order of the parameters."""
+    """The corpora that a language, by its parameters, trains on or reports on: each once, in their order there."""
     return list(dict.fromkeys([*params["train_on"], *params["report_on"]]))

@@ -1,7 +1,7 @@
-"""What params.yaml may hold, under a profile: every key with its range, declared once.
+"""The schema of params.yaml with a profile's values: every key and its range.
 
-A further key is a line in its section here, and one in params.yaml: ``min_f1: Percent``.
-Values are looked at and never changed: trainings are fingerprinted by what the files say.
+To add a key, add a line such as ``min_f1: Percent`` to its section here, and the value to params.yaml. The schema only
+checks values and never converts them, since the fingerprint of a training is computed from the values in the files.
 """
 
 from __future__ import annotations
@@ -19,12 +19,14 @@ from multiner.pipeline.config.schema_kinds import (
     LanguageCode,
     LegName,
     Name,
+    Network,
     Percent,
     Points,
     Port,
     Positive,
     Share,
     Types,
+    Url,
     cron,
     once,
     optional,
@@ -34,12 +36,12 @@ from multiner.pipeline.config.schema_kinds import (
 
 
 class Section(BaseModel):
-    """A mapping with these keys and no others, each value of the very type that stands here."""
+    """A mapping with exactly these keys; values are not converted to their types."""
 
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
 
-class Pull(Section):
+class PullSection(Section):
     """``pull``."""
 
     mirrors: list[Name]
@@ -53,7 +55,7 @@ class Limit(Section):
     test: Count | None = None
 
 
-class Prepare(Section):
+class PrepareSection(Section):
     """``prepare``."""
 
     raw: Name
@@ -61,7 +63,7 @@ class Prepare(Section):
     limit: dict[CorpusName, Limit]
 
 
-class Transformer(Section):
+class TransformerSection(Section):
     """``transformer``."""
 
     encoder: Name
@@ -90,7 +92,7 @@ class BatchWords(Section):
     stop: Count
 
 
-class Spacy(Section):
+class SpacySection(Section):
     """``spacy``."""
 
     pipeline: Name | None
@@ -103,13 +105,13 @@ class Spacy(Section):
     vectors_rows: Count
 
 
-class Export(Section):
+class ExportSection(Section):
     """``export``."""
 
     precision: Literal["int8", "fp32"]
 
 
-class Ensemble(Section):
+class EnsembleSection(Section):
     """``ensemble``."""
 
     legs: Annotated[list[LegName], Field(min_length=1), AfterValidator(once)]
@@ -118,13 +120,13 @@ class Ensemble(Section):
 
 
 @optional
-class OwnTransformer(Transformer):
-    """``languages.<code>.transformer``: what the language has of its own in place of the section's values."""
+class OwnTransformer(TransformerSection):
+    """``languages.<code>.transformer``: values that replace those of the section for this language."""
 
 
 @optional
-class OwnSpacy(Spacy):
-    """``languages.<code>.spacy``: likewise, and the vectors, which no other language can use."""
+class OwnSpacy(SpacySection):
+    """``languages.<code>.spacy``: likewise, and the name of the language's vectors."""
 
     vectors: Name
 
@@ -153,14 +155,14 @@ class Language(Section):
     ensemble: OwnEnsemble
 
 
-class Evaluate(Section):
+class EvaluateSection(Section):
     """``evaluate``."""
 
     bootstrap: Count
     worst_sentences: Annotated[int, Field(ge=0)]
 
 
-class Promotion(Section):
+class PromotionSection(Section):
     """``promotion``."""
 
     min_difference: Points
@@ -174,15 +176,22 @@ class Promotion(Section):
     behaviour_must: Percent | None
 
 
-class Serving(Section):
+class EndpointSection(Section):
+    """``serving.endpoints.<code>``: where others serve the language's model, and its version if that is known."""
+
+    url: Url
+    version: Name | None = None
+
+
+class ServingSection(Section):
     """``serving``."""
 
     host: Name
     port: Port
     hosts: list[Name]
+    trusted_proxies: list[Network]
     mlflow_port: Port
     airflow_port: Port
-    docs_port: Port
     max_texts: Count
     max_characters: Count
     timeout_seconds: Positive
@@ -193,18 +202,19 @@ class Serving(Section):
     review_megabytes: Positive
     keep_previous: Annotated[Any, AfterValidator(switch_or_auto)]
     reconcile_seconds: Annotated[float, Field(ge=0)]
+    endpoints: dict[LanguageCode, EndpointSection]
     shadow: bool
     shadow_share: Annotated[float, Field(gt=0, le=1)]
 
     @model_validator(mode="after")
-    def _ports_differ(self) -> Serving:
-        ports = [self.port, self.mlflow_port, self.airflow_port, self.docs_port]
-        if doubled := [port for port in ports if ports.count(port) > 1]:
-            raise ValueError(f"port {doubled[0]} is given to two parts")
+    def _ports_differ(self) -> ServingSection:
+        ports = [self.port, self.mlflow_port, self.airflow_port]
+        if shared := [port for port in ports if ports.count(port) > 1]:
+            raise ValueError(f"port {shared[0]} is given to two parts")
         return self
 
 
-class Airflow(Section):
+class AirflowSection(Section):
     """``airflow``."""
 
     schedule: Annotated[Name, AfterValidator(cron)] | None
@@ -225,7 +235,7 @@ NOT_IN_PROFILES = (
     "languages.*.spacy.vectors",
     "spacy.vectors_rows",
 )
-"""Keys that are read from params.yaml alone, by DVC, Airflow or a stage: in a profile's file they would go unseen."""
+"""Keys that DVC, Airflow or a stage reads from params.yaml alone; a profile's value would have no effect."""
 
 
 class Params(Section):
@@ -233,14 +243,14 @@ class Params(Section):
 
     profile: Name
     seed: Annotated[int, Field(ge=0, lt=2**32)]
-    pull: Pull
+    pull: PullSection
     languages: Annotated[dict[Annotated[str, Field(pattern="^[a-z]{2,3}$")], Language], Field(min_length=1)]
-    prepare: Prepare
-    transformer: Transformer
-    spacy: Spacy
-    export: Export
-    ensemble: Ensemble
-    evaluate: Evaluate
-    promotion: Promotion
-    serving: Serving
-    airflow: Airflow
+    prepare: PrepareSection
+    transformer: TransformerSection
+    spacy: SpacySection
+    export: ExportSection
+    ensemble: EnsembleSection
+    evaluate: EvaluateSection
+    promotion: PromotionSection
+    serving: ServingSection
+    airflow: AirflowSection

@@ -1,56 +1,56 @@
-"""Kinds of values in params.yaml: ranges, names that are known here, schedules, sections whose keys may be left out."""
+"""Kinds of values in params.yaml: ranges, names of a known set, schedules, and sections with optional keys."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from difflib import get_close_matches
+from ipaddress import ip_network
 from typing import Annotated, Any, TypeVar
 
-from pydantic import AfterValidator, BaseModel, Discriminator, Field, Tag, ValidationInfo
+from pydantic import AfterValidator, BaseModel, Discriminator, Field, HttpUrl, Tag, ValidationInfo
 
 from multiner.pipeline.config.corpora import CORPORA
 from multiner.pipeline.config.type_maps import TYPE_SETS
 
 M = TypeVar("M", bound=BaseModel)
-LEGS = ("transformer", "spacy", "shipped")  # of multiner.pipeline.models, which takes numpy to import
+LEGS = ("transformer", "spacy", "shipped")  # as in multiner.pipeline.models, which would import numpy
 LABELS = {label for corpus in CORPORA.values() for label in corpus.types.values() if label} | {
     label for maps in TYPE_SETS.values() for types in maps.values() for label in types.values() if label
 }
 
 
-def suggestion(name: Any, known: Iterable[str]) -> str | None:
-    """Which of the known names was probably meant."""
-    return next(iter(get_close_matches(str(name), list(known), 1)), None)
+def closest(name: Any, names: Iterable[str]) -> str | None:
+    """The one of ``names`` that a misspelt ``name`` probably stands for; None where none is similar."""
+    return next(iter(get_close_matches(str(name), list(names), 1)), None)
 
 
 def _one_of(what: str, names: Callable[[Any], Iterable[str]]) -> AfterValidator:
-    """Takes the names that ``names`` gives for the parameters that are being checked."""
+    """Accepts only the names that ``names`` returns for the parameters being checked; ``what`` they are names of."""
 
     def check(value: str, info: ValidationInfo) -> str:
-        known = sorted(names(info.context))
-        if value in known:
+        choices = sorted(names(info.context))
+        if value in choices:
             return value
-        meant = suggestion(value, known)
-        raise ValueError(
-            f"unknown {what} {value!r}; " + (f"did you mean {meant}?" if meant else f"choose among {', '.join(known)}")
-        )
+        similar = closest(value, choices)
+        hint = f"did you mean {similar}?" if similar else f"choose among {', '.join(choices)}"
+        raise ValueError(f"unknown {what} {value!r}; {hint}")
 
     return AfterValidator(check)
 
 
 def _configured(params: Any) -> list[str]:
-    """The languages of parameters that may be malformed."""
+    """The configured languages; the parameters may be malformed."""
     languages = params.get("languages")
     return [str(code) for code in languages] if isinstance(languages, dict) else []
 
 
 def _languages(params: Any) -> set[str]:
-    """Languages that may be named: the configured ones and those of our corpora, wanted at the moment or not."""
+    """The languages that a parameter may name: the configured ones and those of the corpora."""
     return {*_configured(params), *(corpus.language for corpus in CORPORA.values())}
 
 
 def optional(section: type[M]) -> type[M]:
-    """A class decorator: what the section inherits may be left out."""
+    """A class decorator: makes the inherited keys of a section optional."""
     for base in section.__bases__:
         for name in getattr(base, "model_fields", ()):
             section.model_fields[name].default = None
@@ -59,34 +59,41 @@ def optional(section: type[M]) -> type[M]:
 
 
 def where_shipped(value: str | None, info: ValidationInfo) -> str | None:
-    """Takes a pipeline, or none where no such leg is wanted."""
-    ensemble = info.context.get("ensemble")
+    """Accepts a pipeline, or None where ``ensemble.legs`` lacks ``shipped``."""
+    ensemble = (info.context or {}).get("ensemble")
     legs = ensemble.get("legs") if isinstance(ensemble, dict) else None
     if value is None and isinstance(legs, list) and "shipped" in legs:
         raise ValueError("no pipeline; name one, or leave shipped out of ensemble.legs")
     return value
 
 
+def bare(value: HttpUrl) -> HttpUrl:
+    """Accepts addresses without credentials, which would be logged, and without query and fragment."""
+    if value.username or value.password or value.query or value.fragment:
+        raise ValueError("write an address such as http://host:9001, without credentials, query and fragment")
+    return value
+
+
 def once(value: list[str]) -> list[str]:
-    """Takes lists without repetition."""
-    if doubled := sorted({each for each in value if value.count(each) > 1}):
-        raise ValueError(f"named twice: {', '.join(doubled)}")
+    """Accepts lists without repetition."""
+    if repeated := sorted({each for each in value if value.count(each) > 1}):
+        raise ValueError(f"named twice: {', '.join(repeated)}")
     return value
 
 
 def switch_or_auto(value: Any) -> Any:
-    """Takes true, false and auto."""
+    """Accepts true, false and auto."""
     if not isinstance(value, bool) and value != "auto":
         raise ValueError(f"{value!r} is not true, false or auto")
     return value
 
 
 def cron(value: str) -> str:
-    """Takes what cron understands, and that comes to pass some day."""
-    from croniter import CroniterError, croniter  # Airflow's own reader of schedules
+    """Accepts cron expressions that some date fulfils."""
+    from croniter import CroniterError, croniter  # Airflow reads schedules with it, too
 
     try:
-        croniter({"@quarterly": "0 0 1 */3 *"}.get(value, value)).get_next()  # Airflow's one preset beyond cron's
+        croniter({"@quarterly": "0 0 1 */3 *"}.get(value, value)).get_next()  # the one preset that only Airflow has
     except CroniterError as error:
         raise ValueError(
             f'"{value}" is no schedule ({error}); write a cron expression such as "0 3 * * 1", a preset such as '
@@ -96,9 +103,18 @@ def cron(value: str) -> str:
 
 
 def _folds(value: int) -> int:
-    """Takes no folds, or two and more."""
+    """Accepts 0 (no folds), or 2 and more."""
     if value == 1:
         raise ValueError("one fold leaves nothing to train on; give 0 for none, or 2 or more")
+    return value
+
+
+def network(value: str) -> str:
+    """Takes an address, or a network such as 10.0.0.0/8."""
+    try:
+        ip_network(value)
+    except ValueError:
+        raise ValueError(f"{value!r} is no address and no network, such as 127.0.0.1 or 10.0.0.0/8") from None
     return value
 
 
@@ -110,6 +126,7 @@ Percent = Annotated[float, Field(ge=0, le=100)]
 Points = Annotated[float, Field(ge=-100, le=100)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Name = Annotated[str, Field(min_length=1)]
+Network = Annotated[str, AfterValidator(network)]
 LanguageCode = Annotated[str, _one_of("language", _languages)]
 CorpusName = Annotated[str, _one_of("corpus", lambda _: CORPORA)]
 LegName = Annotated[str, _one_of("leg", lambda _: LEGS)]
@@ -121,3 +138,4 @@ Types = Annotated[
     Discriminator(lambda value: "<set>" if isinstance(value, str) else "<list>"),
 ]
 Corpora = Annotated[list[CorpusName], Field(min_length=1), AfterValidator(once)]
+Url = Annotated[HttpUrl, AfterValidator(bare)]

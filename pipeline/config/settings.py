@@ -1,4 +1,4 @@
-"""Parameters (params.yaml overlaid by params/<profile>.yaml) and the catalogue of every path of a workspace."""
+"""A workspace: its parameters (params.yaml overridden by params/<profile>.yaml) and its paths."""
 
 from __future__ import annotations
 
@@ -8,23 +8,34 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from multiner.pipeline.config.yaml_source import dotted, read_source
+from multiner.pipeline.config.yaml_file import dotted, read_yaml_file
 from multiner.pipeline.core.errors import NerError
+
+UNADDRESSABLE = "%?"  # MLflow and Airflow cannot be given a SQLite database whose path holds one of these
 
 
 def find_root(start: Path | None = None) -> Path:
     """The workspace: the folder in ``NER_ROOT``, else the nearest one upwards that holds params.yaml and dvc.yaml.
 
+    Args:
+        start: where the search begins; the current folder by default.
+
     Raises:
-        NerError: there is none.
+        NerError: no folder is a workspace, or its path holds a character that no database's address can hold.
     """
-    if named := os.environ.get("NER_ROOT"):
-        candidates = [Path(named).resolve()]
+    if setting := os.environ.get("NER_ROOT"):
+        candidates = [Path(setting).resolve()]
     else:
         here = (start or Path.cwd()).resolve()
         candidates = [here, *here.parents]
     for folder in candidates:
         if (folder / "params.yaml").is_file() and (folder / "dvc.yaml").is_file():
+            if wrong := next((each for each in UNADDRESSABLE if each in str(folder)), None):
+                raise NerError(
+                    f"the workspace's path holds {wrong!r}, which the addresses of its databases cannot",
+                    where=str(folder),
+                    remedy="Rename or move the folder: registry and artifacts follow the move.",
+                )
             return folder
     raise NerError(
         "no workspace found: no params.yaml with a dvc.yaml beside it",
@@ -34,7 +45,7 @@ def find_root(start: Path | None = None) -> Path:
 
 
 def overlay(base: dict[str, Any], top: dict[str, Any]) -> dict[str, Any]:
-    """``base`` with the values of ``top`` in their place; mappings merge, everything else replaces."""
+    """``base`` overridden by ``top``: mappings are merged, other values replaced."""
     merged = dict(base)
     for key, value in top.items():
         below = merged.get(key)
@@ -43,9 +54,9 @@ def overlay(base: dict[str, Any], top: dict[str, Any]) -> dict[str, Any]:
 
 
 def for_language(params: Mapping[str, Any], language: str) -> dict[str, Any]:
-    """The parameters as they count for a language: its own mappings go before the sections of their names.
+    """The parameters of a language: its own mappings override the sections of the same names.
 
-    ``languages`` holds that language's corpora and types alone.
+    ``languages`` then holds only this language's corpora and types.
     """
     settings = params["languages"][language]
     own = {key: value for key, value in settings.items() if isinstance(value, dict)}
@@ -59,29 +70,29 @@ def read_yaml(path: Path) -> dict[str, Any]:
     Raises:
         NerError: the file is missing, is no YAML, is no mapping, or has a key twice.
     """
-    source = read_source(path)
-    if source.doubled:
-        key, line = source.doubled[0]
+    source = read_yaml_file(path)
+    if source.repeated:
+        key, line = source.repeated[0]
         raise NerError(f"the key {dotted(key)} stands twice", where=f"{path}:{line}", remedy="Leave one of them.")
     return source.values
 
 
 def load_params(root: Path, profile: str | None = None) -> dict[str, Any]:
-    """The parameters of ``profile`` (by default the one that params.yaml names), as the schema allows them.
+    """The checked parameters of ``profile`` (by default the one that params.yaml names).
 
     Raises:
-        NerError: an unreadable file, an unknown profile, or mistakes in the parameters, all of them told.
+        NerError: an unreadable file, an unknown profile, or mistakes in the parameters (names all of them).
     """
-    base = read_source(root / "params.yaml", "params.yaml")
+    base = read_yaml_file(root / "params.yaml", "params.yaml")
     profile = profile or base.values.get("profile")
-    known = sorted(file.stem for file in (root / "params").glob("*.yaml"))
-    if profile not in known:
+    profiles = sorted(file.stem for file in (root / "params").glob("*.yaml"))
+    if profile not in profiles:
         line = f":{base.lines['profile',]}" if ("profile",) in base.lines else ""
-        remedy = f"Choose one of: {', '.join(known)}."
+        remedy = f"Choose one of: {', '.join(profiles)}."
         raise NerError(f"unknown profile {profile!r}", where=f"params.yaml{line}: profile", remedy=remedy)
-    from multiner.pipeline.config.checks import check  # pydantic: only where there are parameters to check
+    from multiner.pipeline.config.checks import check  # imports pydantic, so only here
 
-    top = read_source(root / "params" / f"{profile}.yaml", f"params/{profile}.yaml")
+    top = read_yaml_file(root / "params" / f"{profile}.yaml", f"params/{profile}.yaml")
     params = overlay(base.values, top.values) | {"profile": profile}
     check(params, [base, top], root)
     return params
@@ -89,14 +100,14 @@ def load_params(root: Path, profile: str | None = None) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Paths:
-    """Where everything lies, for one workspace and profile."""
+    """All paths of a workspace and profile."""
 
     root: Path
     profile: str
 
     @property
     def raw(self) -> Path:
-        """The corpora as published, a folder each, tracked by DVC."""
+        """The corpora as published, one folder each, tracked by DVC."""
         return self.root / "data" / "raw"
 
     @property
@@ -105,11 +116,11 @@ class Paths:
         return self.raw / "packages"
 
     def encoder(self, name: str) -> Path:
-        """A packaged encoder as a Hugging Face folder, shared by all profiles."""
+        """A packaged encoder as a Hugging Face folder; the same for all profiles."""
         return self.root / "data" / "encoders" / name
 
     def vectors(self, language: str) -> Path:
-        """spaCy's static vectors for a language, shared by all profiles."""
+        """spaCy's static vectors for a language; the same for all profiles."""
         return self.root / "data" / "vectors" / language
 
     def out(self, language: str) -> Path:
@@ -125,36 +136,36 @@ class Paths:
         return self.out(language) / "validation"
 
     def trained(self, language: str) -> Path:
-        """The transformer as training left it, in PyTorch; the leg ``transformer`` is exported from it."""
+        """The trained transformer in PyTorch, from which the base model ``transformer`` is exported."""
         return self.out(language) / "trained" / "transformer"
 
     def leg(self, language: str, name: str) -> Path:
-        """A leg as it answers."""
+        """A base model in the form that answers."""
         return self.out(language) / "legs" / name
 
     def out_of_fold(self, language: str) -> Path:
-        """What legs say of training documents that they were trained without."""
+        """Cross-fitting: predictions for training documents by base models that were trained without them."""
         return self.out(language) / "out_of_fold"
 
     def ensemble(self, language: str) -> Path:
-        """Calibration and weights of the ensemble, JSON."""
+        """Calibration, weights and meta-classifier of the ensemble (JSON)."""
         return self.out(language) / "ensemble.json"
 
     def report(self, language: str) -> Path:
         """Error report, plots and predictions of the evaluation."""
         return self.out(language) / "report"
 
-    def checkpoints(self, language: str, leg: str) -> Path:
-        """Where a training keeps its checkpoints: outside DVC's outputs, which DVC deletes before a run."""
-        return self.root / "data" / "checkpoints" / self.profile / language / leg
+    def checkpoints(self, language: str, name: str) -> Path:
+        """Checkpoints of a training; not among DVC's outputs, since DVC deletes those before a run."""
+        return self.root / "data" / "checkpoints" / self.profile / language / name
 
     def metrics(self, language: str) -> Path:
-        """The committed figures."""
+        """The evaluation's metrics, committed to git."""
         return self.root / "metrics" / self.profile / f"{language}.json"
 
     @property
     def review(self) -> Path:
-        """Sentences that people have corrected, a CoNLL file a language; of all profiles."""
+        """Sentences that users have corrected, one CoNLL file per language; the same for all profiles."""
         return self.root / "data" / "review"
 
     @property
@@ -170,29 +181,29 @@ class Paths:
 
 @dataclass(frozen=True)
 class Workspace:
-    """A workspace with its resolved parameters."""
+    """A workspace with the parameters of a profile."""
 
     root: Path
     params: dict[str, Any]
 
     @property
     def profile(self) -> str:
-        """The profile in force."""
-        return self.params["profile"]
+        """The name of the profile."""
+        return str(self.params["profile"])
 
     @property
     def paths(self) -> Paths:
-        """The catalogue of paths for the profile in force."""
+        """The paths of the profile."""
         return Paths(self.root, self.profile)
 
     @property
     def raw(self) -> Path:
-        """Folder of the raw corpora: the pulled ones, or the bundled samples."""
-        return self.root / self.params["prepare"].get("raw", "data/raw")
+        """The folder of the raw corpora: the pulled ones or the bundled samples."""
+        return self.root / str(self.params["prepare"].get("raw", "data/raw"))
 
     @property
     def bundled(self) -> bool:
-        """Whether the bundled samples stand for the published corpora."""
+        """Whether the bundled samples take the place of the published corpora."""
         return self.raw != self.paths.raw
 
     @property
@@ -201,15 +212,15 @@ class Workspace:
         return list(self.params["languages"])
 
     def language(self, code: str) -> dict[str, Any]:
-        """What stands under ``languages`` for a language.
+        """The parameters under ``languages.<code>``.
 
-        Its ``types`` are a list here, also where params.yaml names a set of types; ``type_set`` is that name or None.
+        ``types`` is always a list here; ``type_set`` is the name of the set of types in params.yaml, or None.
 
         Raises:
             NerError: the language is not configured, or names an unknown set of types.
         """
         try:
-            params = self.params["languages"][code]
+            params: dict[str, Any] = self.params["languages"][code]
         except KeyError:
             raise NerError(
                 f"unknown language {code!r}",
@@ -223,8 +234,9 @@ class Workspace:
         return params | {"types": types_of_set(params["types"]), "type_set": params["types"]}
 
     def section(self, name: str, language: str) -> dict[str, Any]:
-        """A section of the parameters with the values that count for a language."""
-        return for_language(self.params, language)[name]
+        """A section of the parameters with a language's own values."""
+        section: dict[str, Any] = for_language(self.params, language)[name]
+        return section
 
     @classmethod
     def load(cls, profile: str | None = None, root: Path | None = None) -> Workspace:

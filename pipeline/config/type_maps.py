@@ -1,7 +1,7 @@
-"""Type maps: what a corpus calls an entity, and what the pipeline calls it (data only, and one look-up).
+"""Type maps: from a corpus's entity types to the pipeline's.
 
-A type that maps to None is known and left out on purpose; a type that stands in no map is refused, so that a slip
-of the pen in a corpus can't pass as "no entity here".
+A type that maps to None is left out on purpose. A type without an entry is refused, so that a misspelt type in a
+corpus is not read as "no entity".
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ WNUT17: TypeMap = {
 }
 
 TYPE_SETS: Mapping[str, Mapping[str, TypeMap]] = {"wnut17": {"wnut17": {name: name for name in WNUT17}}}
-"""Sets of types other than PER, LOC, ORG, MISC, by the name that a language's ``types`` may have in params.yaml: each
-corpus that can speak it, with its map."""
+"""Sets of types other than PER, LOC, ORG, MISC. A language's ``types`` in params.yaml may name one; each set has a type
+map for every corpus that is annotated with these types."""
 
 FACTRUEVAL: TypeMap = {
     "Person": "PER",
@@ -43,17 +43,17 @@ FACTRUEVAL_SPANS = frozenset(
         *("prj_name", "prj_descr", "facility_descr"),
     }
 )
-"""The span types that factRuEval's objects are made of."""
+"""The span types that factRuEval's objects consist of."""
 
 FACTRUEVAL_NAMES: Mapping[str, str] = {"LOC": "loc_name", "ORG": "org_name"}
-"""The span type that holds the name of an object; a type without an entry is a name as a whole."""
+"""The span type that holds an object's name; the whole of an object without an entry is its name."""
 
 
 def types_of_set(name: str) -> list[str]:
     """The types of a set, in the order of its maps.
 
     Raises:
-        NerError: there is no such set.
+        NerError: no set has that name.
     """
     if name not in TYPE_SETS:
         raise NerError(
@@ -65,10 +65,10 @@ def types_of_set(name: str) -> list[str]:
 
 
 def map_of_set(name: str | None, corpus: str, default: TypeMap) -> TypeMap:
-    """A corpus's map into a set of types; ``default`` where ``name`` is None.
+    """A corpus's map to a set of types; ``default`` where ``name`` is None.
 
     Raises:
-        NerError: the corpus cannot speak the set.
+        NerError: the corpus has no map to the set.
     """
     if name is None:
         return default

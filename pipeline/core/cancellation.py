@@ -1,7 +1,7 @@
-"""Work that ends when nobody waits for it any more: long computations look up now and then whether they still should.
+"""Cancellation of long computations when nobody waits for their result any more.
 
-As ``anyio.from_thread.check_cancelled`` does it: whoever starts the work says how to tell, and the work asks between
-steps of well under a second, so that nothing is ever stopped half-way through a change.
+As with ``anyio.from_thread.check_cancelled``, the caller supplies a test, and the computation applies it between steps
+of well under a second. So no change is ever stopped half-way.
 """
 
 from __future__ import annotations
@@ -10,29 +10,29 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-_gone: ContextVar[Callable[[], bool] | None] = ContextVar("gone", default=None)
+_is_cancelled: ContextVar[Callable[[], bool] | None] = ContextVar("is_cancelled", default=None)
 
 
 class Cancelled(Exception):
-    """Nobody waits for the answer any more."""
+    """Nobody waits for the result any more."""
 
 
 @contextmanager
-def cancelled_when(gone: Callable[[], bool]) -> Iterator[None]:
-    """Within it, :func:`check_cancelled` in this thread asks ``gone`` whether to go on."""
-    token = _gone.set(gone)
+def cancelled_when(is_cancelled: Callable[[], bool]) -> Iterator[None]:
+    """Within the block, :func:`check_cancelled` in this thread raises as soon as ``is_cancelled()`` is true."""
+    token = _is_cancelled.set(is_cancelled)
     try:
         yield
     finally:
-        _gone.reset(token)
+        _is_cancelled.reset(token)
 
 
 def check_cancelled() -> None:
-    """Between two steps of a long computation: end it here if nobody waits for its outcome.
+    """End a long computation between two of its steps if nobody waits for its result.
 
     Raises:
-        Cancelled: so it is.
+        Cancelled: nobody waits.
     """
-    gone = _gone.get()
-    if gone is not None and gone():
+    is_cancelled = _is_cancelled.get()
+    if is_cancelled is not None and is_cancelled():
         raise Cancelled

@@ -1,9 +1,9 @@
 """Exact decoding of label probabilities into legal, non-overlapping spans.
 
 Every token has a distribution over the labels of :func:`multiner.pipeline.core.iob2.bio_labels` (O, B-x, I-x, B-y,
-I-y, …). Of all
-label sequences in which an I- goes on a span of its type, Viterbi decoding (Viterbi 1967) takes the most probable one.
-A span's score is its marginal probability among those sequences, by the forward-backward algorithm (Rabiner 1989).
+I-y, …). A label sequence is legal if each I- continues a span of its type. Viterbi decoding (Viterbi 1967) finds the
+most probable legal sequence. A span's score is its marginal probability among the legal sequences, computed by the
+forward-backward algorithm (Rabiner 1989).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from multiner.pipeline.core.document import Document, Sentence, Span
-from multiner.pipeline.core.iob2 import decode as spans_of
+from multiner.pipeline.core.iob2 import decode
 
 _TINY = 1e-12
 
@@ -30,8 +30,8 @@ def viterbi(probabilities: np.ndarray) -> np.ndarray:
     length, labels = probabilities.shape
     if not length:
         return np.zeros(0, dtype=np.int64)
-    path = probabilities.argmax(axis=1)
-    if legal(path):  # each token's best label: no sequence is more probable, and most sentences end here
+    path: np.ndarray = probabilities.argmax(axis=1)
+    if legal(path):  # the best label of each token: no sequence is more probable, and this covers most sentences
         return path
     scores = np.log(np.maximum(probabilities, _TINY).astype(np.float64))
     inside = np.arange(2, labels, 2)
@@ -54,7 +54,7 @@ def viterbi(probabilities: np.ndarray) -> np.ndarray:
 
 
 def legal(path: np.ndarray) -> bool:
-    """Whether in a sequence of label indices every I- goes on a span of its type."""
+    """Whether in a sequence of label indices each I- continues a span of its type."""
     before = np.concatenate([[0], path[:-1]])
     inside = (path > 0) & (path % 2 == 0)
     return bool((~inside | (before == path) | (before == path - 1)).all())
@@ -63,7 +63,7 @@ def legal(path: np.ndarray) -> bool:
 class Marginals:
     """Forward and backward sums over the legal label sequences of one sentence.
 
-    In plain floats: sentences are short and types few, where numpy spends its time on being called.
+    In plain floats: for short sentences and few types, numpy's calls would take longer than the arithmetic.
 
     Args:
         probabilities: ``[tokens, labels]``, rows sum to 1.
@@ -72,7 +72,7 @@ class Marginals:
     def __init__(self, probabilities: np.ndarray) -> None:
         emit = np.maximum(probabilities, _TINY).astype(np.float64)
         self._begin, self._in = emit[:, 1::2].tolist(), emit[:, 2::2].tolist()
-        # All labels but I- may follow any other, so they enter the sums together: only I- needs to know its past.
+        # All labels but I- may follow any label, so their sums are joined; only I- depends on the label before.
         self._fresh = (emit[:, 0] + emit[:, 1::2].sum(axis=1)).tolist()
         length, types = len(emit), range(len(self._in[0]) if len(emit) else 0)
         self._scale: list[float] = []
@@ -84,7 +84,7 @@ class Marginals:
             self._scale.append(scale)
             self._start.append([mass / scale for mass in self._begin[index]])
             running = [(begin + mass) / scale for begin, mass in zip(self._begin[index], inside, strict=True)]
-        # Backward sums: of going on with any label but I-, and, after B-x and I-x, of going on with I-x.
+        # Backward sums: of the rest that begins with any label but I-, and, after B-x or I-x, with I-x.
         self._after = [1.0] * length
         onward = [0.0 for _ in types]
         for index in range(length - 1, 0, -1):
@@ -111,28 +111,28 @@ def decode_spans(
         probabilities: ``[tokens, labels]`` of a document.
         sentences: its sentences; no span crosses their borders.
         labels: the label set, as :func:`multiner.pipeline.core.iob2.bio_labels` orders it.
-        scores: give each span its marginal probability (else None).
+        scores: whether each span gets its marginal probability as score (else None).
     """
-    found: list[Span] = []
+    decoded: list[Span] = []
     index_of = {label: index for index, label in enumerate(labels)}
     for sentence in sentences:
         rows = probabilities[sentence.start : sentence.end]
-        spans = spans_of([labels[index] for index in viterbi(rows)])
+        spans = decode([labels[index] for index in viterbi(rows)])
         if not spans:
             continue
         marginals = Marginals(rows) if scores else None
         for span in spans:
             score = marginals.span(span.start, span.end, index_of[f"B-{span.label}"]) if marginals else None
-            found.append(Span(span.start + sentence.start, span.end + sentence.start, span.label, score))
-    return tuple(found)
+            decoded.append(Span(span.start + sentence.start, span.end + sentence.start, span.label, score))
+    return tuple(decoded)
 
 
 def span_f1(gold: Sequence[Document], predicted: Sequence[Sequence[Span]]) -> float:
-    """Strict micro F1 of spans, in percent; quick, for tuning and early stopping (reports use seqeval)."""
-    hits = found = wanted = 0
+    """Strict micro F1 of spans, in percent: the fast one, for tuning and early stopping (reports use seqeval)."""
+    hits = gold_count = predicted_count = 0
     for document, spans in zip(gold, predicted, strict=True):
-        right = {(span.start, span.end, span.label) for span in document.spans}
-        hits += sum((span.start, span.end, span.label) in right for span in spans)
-        found += len(spans)
-        wanted += len(right)
-    return 200.0 * hits / (found + wanted) if found + wanted else 0.0
+        gold_spans = {(span.start, span.end, span.label) for span in document.spans}
+        hits += sum((span.start, span.end, span.label) in gold_spans for span in spans)
+        gold_count += len(gold_spans)
+        predicted_count += len(spans)
+    return 200.0 * hits / (gold_count + predicted_count) if gold_count + predicted_count else 0.0

@@ -1,4 +1,4 @@
-"""The document model: what every reader produces and every leg consumes.
+"""The document model: every corpus reader produces it, every base model consumes it.
 
 Tokens carry character offsets (Unicode code points, half-open) into the document's text; sentences and spans
 are half-open token ranges, as in spaCy.
@@ -11,13 +11,14 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 from multiner.pipeline.core.files import write_atomically
 
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A word or sign: ``document.text[start:end]``; ``norm`` is what models read in its place (empty: as it stands)."""
+    """A word or sign: ``document.text[start:end]``; models read ``norm`` in place of it (empty: the text itself)."""
 
     start: int
     end: int
@@ -61,22 +62,22 @@ class Document:
         return [self.text[token.start : token.end] for token in self.tokens[start:end]]
 
     def norms(self, start: int = 0, end: int | None = None) -> list[str]:
-        """What models read of the tokens ``start:end`` (all by default): the words without what no reader sees."""
+        """The tokens ``start:end`` (all by default) as models read them: the words without invisible characters."""
         return [token.norm or self.text[token.start : token.end] for token in self.tokens[start:end]]
 
     def span_text(self, span: Span) -> str:
-        """The text a span covers, first to last character."""
+        """The text from the first to the last character of a span."""
         return self.text[self.tokens[span.start].start : self.tokens[span.end - 1].end]
 
     def with_spans(self, spans: Iterable[Span]) -> Document:
-        """A copy that carries ``spans``, sorted by their place."""
+        """A copy of the document with ``spans``, sorted by position, in place of its own."""
         return replace(self, spans=tuple(sorted(spans, key=lambda span: (span.start, span.end))))
 
     def half(self) -> str:
         """The half of a development part this document belongs to: ``tune`` or ``gate``, by hash of its id."""
         return "tune" if sha256(self.id.encode()).digest()[0] % 2 == 0 else "gate"
 
-    def to_json(self) -> dict:
+    def to_json(self) -> dict[str, Any]:
         """A JSON-ready mapping; inverse of :meth:`from_json`."""
         return {
             "id": self.id,
@@ -90,7 +91,7 @@ class Document:
         }
 
     @classmethod
-    def from_json(cls, value: dict) -> Document:
+    def from_json(cls, value: dict[str, Any]) -> Document:
         """The document that :meth:`to_json` wrote."""
         return cls(
             id=value["id"],
@@ -121,19 +122,19 @@ def from_words(
         sentences: words, sentence by sentence.
         spans: token ranges over the whole document.
         lines: first source line of each sentence.
-        corpus, split, source: where it comes from.
+        corpus, split, source: the document's origin.
     """
     tokens: list[Token] = []
     bounds: list[Sentence] = []
     texts: list[str] = []
-    at = 0
+    offset = 0
     line_numbers = iter(lines) if lines is not None else None
     for words in sentences:
         first = len(tokens)
         words = list(words)
         for word in words:
-            tokens.append(Token(at, at + len(word)))
-            at += len(word) + 1
+            tokens.append(Token(offset, offset + len(word)))
+            offset += len(word) + 1
         bounds.append(Sentence(first, len(tokens), next(line_numbers) if line_numbers else 0))
         texts.append(" ".join(words))
     document = Document(id, "\n".join(texts), tuple(tokens), tuple(bounds), (), corpus, split, source)
@@ -155,7 +156,7 @@ def write_jsonl(path: Path, documents: Iterable[Document]) -> None:
 
 
 def documents_hash(documents: Iterable[Document]) -> str:
-    """SHA-256 over everything that documents hold, in their order."""
+    """SHA-256 over the whole content of documents, in their order."""
     digest = sha256()
     for document in documents:
         digest.update(json.dumps(document.to_json(), ensure_ascii=True).encode())

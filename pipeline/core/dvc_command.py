@@ -1,8 +1,8 @@
-"""DVC's command line, with locks that show on every machine whether their holder lives.
+"""DVC's command line, started so that every machine can tell whether it still runs.
 
-DVC notes a process id and a command for whoever reads or writes a path. In another container, or on another host that
-shares the workspace, that id is a stranger's or nobody's. So the command that is noted names a file, too, which its
-process keeps locked: the kernel frees it when the process ends, however it ends.
+DVC notes a process id and a command for each reader and writer of a path. In another container, or on another host
+that shares the workspace, that id belongs to no process or to a different one. So the command that DVC notes also
+names a lock file, which the process holds until it ends.
 """
 
 from __future__ import annotations
@@ -15,22 +15,21 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from uuid import uuid4
 
-from multiner.pipeline.core.errors import NerError
-from multiner.pipeline.core.single_writer import only_one
+from multiner.pipeline.core import locks
 
-NAME = re.compile(r"dvc@\S*:(holder-[0-9a-f]+\.lock)(?= |$)")
+HOLDER = re.compile(r"dvc@\S*:(holder-[0-9a-f]+\.lock)(?= |$)")
 
 
 def dvc(*arguments: str) -> list[str]:
-    """The command that runs DVC so, and waits for its main lock."""
+    """The command that runs DVC by this module and waits for DVC's main lock."""
     return [sys.executable, "-m", __name__, "--wait-for-lock", *arguments]
 
 
 @contextmanager
 def holder(root: Path) -> Iterator[str]:
-    """What this process calls itself in DVC's notes, in place of the program's path: ``dvc@HOST:FILE``."""
+    """Hold a new lock file; yields ``dvc@HOST:FILE``, which DVC is to note in place of the program's path."""
     file = root / ".dvc" / "tmp" / f"holder-{uuid4().hex[:12]}.lock"
-    with only_one(file):
+    with locks.hold(file, locks.DVC_COMMAND):
         try:
             yield f"dvc@{platform.node()}:{file.name}"
         finally:
@@ -38,20 +37,9 @@ def holder(root: Path) -> Iterator[str]:
 
 
 def holder_file(root: Path, command: str) -> Path | None:
-    """The file that the holder keeps locked who noted ``command``; None where DVC was started in another way."""
-    found = NAME.match(command)
-    return root / ".dvc" / "tmp" / found[1] if found else None
-
-
-def is_held(file: Path) -> bool:
-    """Whether the process that made the file still runs, on whatever machine."""
-    if not file.is_file():
-        return False
-    try:
-        with only_one(file, patience=0):
-            return False
-    except NerError:
-        return True
+    """The lock file that a noted command names; None where DVC was not started by this module."""
+    match = HOLDER.match(command)
+    return root / ".dvc" / "tmp" / match[1] if match else None
 
 
 def main() -> int:
@@ -61,7 +49,8 @@ def main() -> int:
     with ExitStack() as stack:
         if Path(".dvc").is_dir():
             sys.argv[0] = stack.enter_context(holder(Path.cwd()))
-        return run(sys.argv[1:])
+        code: int = run(sys.argv[1:])
+        return code
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
-"""DVC's notes of who reads and writes a path, rid of those whose writer is gone.
+"""Removes DVC's notes of readers and writers that no longer run.
 
-DVC keeps them in ``.dvc/tmp/rwlock`` by process id, and takes a note for live as long as any process has that id. After
-a crash and a restart, above all of a container, where ids are small, that may be a stranger: whatever needs the path
-is then refused for as long as the stranger lives. A file that was cut off while it was written is refused for ever.
+DVC keeps these notes in ``.dvc/tmp/rwlock`` by process id, and trusts a note as long as any process has that id. After
+a crash and a restart, above all of a container, where ids are small, an unrelated process may have it: DVC then
+refuses every stage that needs the path until that process ends. DVC refuses a file that was cut off, too.
 
-Of DVC that we started (:mod:`.dvc_command`) it is known on every machine whether it lives; of DVC that somebody
-started by hand only where it runs.
+Every machine can tell whether a DVC that we started (:mod:`.dvc_command`) runs; a DVC that a person started by hand
+can be checked only on its own machine.
 """
 
 from __future__ import annotations
@@ -16,33 +16,34 @@ from typing import Any
 
 import psutil
 
-from multiner.pipeline.core.dvc_command import holder_file, is_held
+from multiner.pipeline.core.dvc_command import holder_file
 from multiner.pipeline.core.files import write_json
+from multiner.pipeline.core.locks import is_held
 
 
 def holds(pid: int, command: str) -> bool:
     """Whether process ``pid`` runs ``command``, which DVC noted as its ``sys.argv`` joined by spaces.
 
-    Start times are not compared: they move with the clock. A process with the same id and the same command passes for
-    the holder in DVC's own eyes, too, and ends as one would.
+    Start times are not compared, since they move with the clock. DVC, too, takes a process with the same id and
+    command for the holder.
     """
     try:
         words = psutil.Process(pid).cmdline()
     except psutil.NoSuchProcess:
         return False
-    except psutil.AccessDenied:  # of it, nothing is known but that it lives
+    except psutil.AccessDenied:  # it runs; more cannot be known
         return True
-    if command.partition(" ")[0] in ("", "-c"):  # DVC as a library of a program without a name
+    if command.partition(" ")[0] in ("", "-c"):  # DVC as a library in a program without a name
         return True
     tails = [" ".join(words[at:]) for at in range(len(words))]
-    # `dvc repro x` is noted as such, `python -m dvc repro x` as `/…/dvc/__main__.py repro x`
+    # DVC notes `dvc repro x` unchanged, but `python -m dvc repro x` as `/…/dvc/__main__.py repro x`
     return any(tail and (command == tail or command.endswith(f".py {tail}")) for tail in tails)
 
 
 def release(root: Path) -> list[str]:
-    """Drop the stale notes of the workspace at ``root``, under DVC's own lock; returns them, readable.
+    """Remove the stale notes of the workspace at ``root``, under DVC's own lock; returns them in readable form.
 
-    While DVC itself writes the file, nothing is done.
+    Does nothing while DVC itself writes the file.
     """
     folder = root / ".dvc" / "tmp"
     path = folder / "rwlock"
@@ -54,7 +55,7 @@ def release(root: Path) -> list[str]:
     hardlink = Config(str(root / ".dvc"))["core"].get("hardlink_lock", False)
     try:
         with make_lock(str(folder / "rwlock.lock"), tmp_dir=str(folder), hardlink_lock=hardlink):
-            notes = _read(path)  # again, now that nobody else writes it
+            notes = _read(path)  # again: nothing else writes it now
             stale = _stale(root, notes)
             if notes is None:
                 path.unlink(missing_ok=True)
@@ -69,9 +70,9 @@ def release(root: Path) -> list[str]:
 
 
 def _read(path: Path) -> dict[str, Any] | None:
-    """The notes; None where they are no JSON of that form."""
+    """The notes; None where the file is not JSON of their form."""
     try:
-        notes = json.loads(path.read_bytes())
+        notes: dict[str, Any] = json.loads(path.read_bytes())
         _holders(notes)
     except FileNotFoundError:
         return {}
@@ -81,14 +82,14 @@ def _read(path: Path) -> dict[str, Any] | None:
 
 
 def _holders(notes: dict[str, Any]) -> dict[tuple[int, str], str]:
-    """Everyone who is noted, by process id and command: readable."""
+    """Readable form of each noted process, by process id and command."""
     infos = [info for infos in notes.get("read", {}).values() for info in infos]
     infos += notes.get("write", {}).values()
     return {(info["pid"], info["cmd"]): f"process {info['pid']}: {info['cmd']}" for info in infos}
 
 
 def _stale(root: Path, notes: dict[str, Any] | None) -> dict[tuple[int, str], str]:
-    """Those who are noted but gone; something, too, where the file cannot be read."""
+    """The noted processes that no longer run; one made-up entry where the file cannot be read."""
     if notes is None:
         return {(0, ""): "a file that was cut off"}
     return {holder: text for holder, text in _holders(notes).items() if not _lives(root, *holder)}
@@ -103,6 +104,6 @@ def _without(notes: dict[str, Any], stale: dict[tuple[int, str], str]) -> dict[s
     def live(info: dict[str, Any]) -> bool:
         return (info["pid"], info["cmd"]) not in stale
 
-    read = {path: [info for info in infos if live(info)] for path, infos in notes.get("read", {}).items()}
-    write = {path: info for path, info in notes.get("write", {}).items() if live(info)}
-    return {"read": {path: infos for path, infos in read.items() if infos}, "write": write}
+    readers = {path: [info for info in infos if live(info)] for path, infos in notes.get("read", {}).items()}
+    writers = {path: info for path, info in notes.get("write", {}).items() if live(info)}
+    return {"read": {path: infos for path, infos in readers.items() if infos}, "write": writers}

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-PERMANENT = 1  # exit code: a person has to mend something
+from collections.abc import Sequence
+
+PERMANENT = 1  # exit code: a person must mend something
 TRANSIENT = 75  # exit code EX_TEMPFAIL of sysexits.h: the same command may succeed later
 
 
 class NerError(Exception):
-    """Something the user can mend: says what happened, where, and what to do next.
+    """An error that the user can mend: what happened, where, and what to do next.
 
     Args:
         message: what happened, one sentence.
-        where: file (and line: ``"train.txt:12"``), parameter or address it happened at.
+        where: the file (and line: ``"train.txt:12"``), parameter or address.
         remedy: what to do next.
-        transient: it may pass by itself (a network, a busy machine), so that a scheduler should try again.
+        transient: the cause may pass by itself (a network, a busy machine), so a scheduler should try again.
     """
 
     def __init__(
@@ -27,10 +29,17 @@ class NerError(Exception):
 
     @property
     def exit_code(self) -> int:
-        """That of a command which it ends."""
+        """The exit code of a command that this error ends."""
         return TRANSIENT if self.transient else PERMANENT
 
     def __str__(self) -> str:
         place = f"{self.where}: " if self.where else ""
         remedy = f"\n  {self.remedy}" if self.remedy else ""
         return f"{place}{self.message}{remedy}"
+
+
+def joined(errors: Sequence[NerError]) -> NerError:
+    """One error that tells all of ``errors`` (one or more); transient where every one of them is."""
+    if len(errors) == 1:
+        return errors[0]
+    return NerError("\n".join(str(error) for error in errors), transient=all(error.transient for error in errors))

@@ -1,4 +1,4 @@
-"""Files that are whole or absent: written beside their place, then renamed."""
+"""Files and folders that are whole or absent: written beside their place, then renamed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SYSTEM_FILES = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})
 
 @contextmanager
 def write_atomically(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
-    """Open a temporary file beside ``path`` that takes its place when the block ends without an error."""
+    """Open a temporary file beside ``path``; it replaces ``path`` when the block ends without an error."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = mkstemp(dir=path.parent, prefix=f".{path.name}.")
     encoding = None if "b" in mode else "utf-8"
@@ -36,15 +36,15 @@ def write_atomically(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
 
 @contextmanager
 def replace_folder(path: Path) -> Iterator[Path]:
-    """A temporary folder beside ``path`` that takes its place when the block ends without an error.
+    """A temporary folder beside ``path``; it replaces ``path`` when the block ends without an error.
 
-    What a process that was killed in this block has left is removed by the next one. The folder is locked meanwhile, so
-    that a process on another machine is known to live, too.
+    The folder is locked during the block, so that every machine can tell whether its process runs. Folders that killed
+    processes have left are removed first.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    for left in path.parent.glob(f".{path.name}.*.d"):
-        with suppress(OSError), _locked(left):
-            shutil.rmtree(left, ignore_errors=True)
+    for leftover in path.parent.glob(f".{path.name}.*.d"):
+        with suppress(OSError), _locked(leftover):
+            shutil.rmtree(leftover, ignore_errors=True)
     with _temporary_folder(path) as temporary:
         yield temporary
         temporary.chmod(0o755)
@@ -52,7 +52,7 @@ def replace_folder(path: Path) -> Iterator[Path]:
             if file.is_file():
                 file.chmod(0o644)  # some writers leave files that only their owner can read
         if path.exists():
-            # A rename is done at once, a removal is not: the gap in which a kill leaves nothing is as short as can be.
+            # Renames are quick, a removal is not: they keep the gap short in which a kill would leave no folder.
             old = Path(mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=".d"))
             path.replace(old)
             temporary.replace(path)
@@ -63,16 +63,16 @@ def replace_folder(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def _temporary_folder(path: Path) -> Iterator[Path]:
-    """A locked folder beside ``path``; removed in the end, if it is there still."""
+    """A new, locked folder beside ``path``; removed at the end if it is still there."""
     with ExitStack() as stack:
         while True:
             folder = Path(mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=".d"))
             try:
                 stack.enter_context(_locked(folder))
             except (BlockingIOError, FileNotFoundError):
-                continue  # another process has taken it for left over
+                continue  # another process is removing it as a leftover
             except OSError:
-                pass  # a file system without locks: nothing is ever taken for left over there
+                pass  # a file system without locks: no leftover is ever removed there
             if folder.exists():
                 break
         try:
@@ -83,10 +83,10 @@ def _temporary_folder(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """Hold a folder's lock, which the kernel frees however the process ends.
+    """Lock a folder itself, which filelock cannot (it locks files that it may write); the kernel frees it in any case.
 
     Raises:
-        OSError: the folder is not there, or cannot be locked; ``BlockingIOError``: another process holds it.
+        OSError: the folder is missing or cannot be locked; ``BlockingIOError`` where another process holds it.
     """
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
@@ -97,7 +97,7 @@ def _locked(folder: Path) -> Iterator[None]:
 
 
 def is_system_file(path: PurePath) -> bool:
-    """Whether a file is an operating system's own and no content: ``.DS_Store``, ``._name``, ``Thumbs.db``."""
+    """Whether an operating system made the file, and it holds no content: ``.DS_Store``, ``._name``, ``Thumbs.db``."""
     return path.name.startswith("._") or path.name in _SYSTEM_FILES or "__MACOSX" in path.parts
 
 

@@ -1,4 +1,4 @@
-"""Between spans and IOB2 labels (Ramshaw and Marcus 1995; Tjong Kim Sang and Veenstra 1999)."""
+"""Spans to IOB2 labels and back (Ramshaw and Marcus 1995; Tjong Kim Sang and Veenstra 1999)."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ OUTSIDE = "O"
 
 
 def bio_labels(types: Sequence[str]) -> list[str]:
-    """The label set of ``types``: O, then B- and I- of each type in turn, so that label ``2i + 1`` begins type i."""
+    """The label set of ``types``: O, then B- and I- of each type; label ``2i + 1`` is the B- of type i."""
     return [OUTSIDE, *(f"{prefix}-{type_}" for type_ in types for prefix in "BI")]
 
 
 def encode(spans: Iterable[Span], length: int) -> list[str]:
-    """IOB2 labels of ``length`` tokens that carry the non-overlapping ``spans``."""
+    """IOB2 labels of ``length`` tokens with the non-overlapping ``spans``."""
     labels = [OUTSIDE] * length
     for span in spans:
         labels[span.start] = f"B-{span.label}"
@@ -25,7 +25,7 @@ def encode(spans: Iterable[Span], length: int) -> list[str]:
 
 
 def decode(labels: Sequence[str]) -> list[Span]:
-    """Spans of a legal IOB2 sequence; a span begins at B- and goes on over I- of the same type."""
+    """Spans of a legal IOB2 sequence: a span begins at B- and continues with I- of the same type."""
     spans: list[Span] = []
     start, type_ = 0, ""
     for index, label in enumerate([*labels, OUTSIDE]):

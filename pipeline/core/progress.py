@@ -1,19 +1,20 @@
-"""Progress bars that suit a terminal (redrawn) and a log file (a line now and then)."""
+"""Progress bars for a terminal (redrawn) and for a log file (a line every 15 seconds)."""
 
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 from tqdm import tqdm
 
 
-def bar(total: int, description: str, *, initial: int = 0, unit: str = "it") -> tqdm:
+def bar(total: int, description: str, *, initial: int = 0, unit: str = "it") -> tqdm[Any]:
     """A progress bar on standard error with rate and time left; a context manager.
 
     Args:
         total: number of steps.
-        description: what is being done.
-        initial: steps already done (a resumed job).
+        description: name of the job.
+        initial: number of steps that a resumed job has behind it.
         unit: name of a step.
     """
     terminal = sys.stderr.isatty()

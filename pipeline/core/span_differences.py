@@ -1,8 +1,8 @@
-"""What kind of error is it: missed, spurious, wrong type or wrong boundary."""
+"""Errors of predicted spans by kind: missed, spurious, wrong type, wrong boundary."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from multiner.pipeline.core.document import Document, Span
@@ -12,8 +12,8 @@ KINDS = (MISSED, SPURIOUS, TYPE, BOUNDARY)
 
 
 @dataclass(frozen=True, slots=True)
-class Mistake:
-    """An error of a system; ``gold`` is None for a spurious span, ``predicted`` for a missed one."""
+class SpanError:
+    """An error of a system; ``gold`` is None for a spurious span, ``predicted`` is None for a missed one."""
 
     kind: str
     gold: Span | None
@@ -21,90 +21,94 @@ class Mistake:
 
     @property
     def types(self) -> set[str]:
-        """The types it concerns."""
+        """The entity types of its spans."""
         return {span.label for span in (self.gold, self.predicted) if span}
 
     @property
     def start(self) -> int:
-        """The first token it concerns."""
+        """The first token of its spans."""
         return min(span.start for span in (self.gold, self.predicted) if span)
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
-    """A sentence of a document with each system's mistakes in it."""
+class SentenceErrors:
+    """A sentence, by its index and its document's, with the errors of each system in it."""
 
     document: int
     sentence: int
-    mistakes: dict[str, list[Mistake]]
+    errors: dict[str, list[SpanError]]
 
 
 def _common(one: Span, other: Span) -> int:
+    """Number of tokens in both spans; zero or less where they do not overlap."""
     return min(one.end, other.end) - max(one.start, other.start)
 
 
-def mistakes(gold: Sequence[Span], predicted: Sequence[Span]) -> list[Mistake]:
+def _nearest(span: Span, others: Sequence[Span]) -> Span | None:
+    """The one of ``others`` that covers most of ``span``, rather one of its type; None where none overlaps it."""
+    overlapping = [other for other in others if _common(span, other) > 0]
+    return max(overlapping, key=lambda other: (_common(span, other), other.label == span.label), default=None)
+
+
+def span_errors(gold: Sequence[Span], predicted: Sequence[Span]) -> list[SpanError]:
     """The errors of ``predicted``, in the order of the text.
 
-    Each gold span that was not found exactly is one error, by the predicted span that covers most of it: another
-    type (whatever its boundaries), other boundaries, or none at all. A predicted span that touches no gold span
-    is spurious.
+    Each gold span that was not predicted exactly is one error. The predicted span that covers most of it gives the
+    kind: wrong type (whatever the boundaries), or wrong boundary; the gold span is missed where none overlaps it. A
+    predicted span that overlaps no gold span is spurious.
     """
-    found = {(span.start, span.end, span.label) for span in gold} & {
+    hits = {(span.start, span.end, span.label) for span in gold} & {
         (span.start, span.end, span.label) for span in predicted
     }
-    errors: list[Mistake] = []
+    errors: list[SpanError] = []
     for span in gold:
-        if (span.start, span.end, span.label) in found:
+        if (span.start, span.end, span.label) in hits:
             continue
-        touching = [other for other in predicted if _common(span, other) > 0]
-        if not touching:
-            errors.append(Mistake(MISSED, span, None))
-            continue
-        nearest = max(touching, key=lambda other: (_common(span, other), other.label == span.label))
-        errors.append(Mistake(BOUNDARY if nearest.label == span.label else TYPE, span, nearest))
+        nearest = _nearest(span, predicted)
+        if nearest is None:
+            errors.append(SpanError(MISSED, span, None))
+        else:
+            errors.append(SpanError(BOUNDARY if nearest.label == span.label else TYPE, span, nearest))
     errors += [
-        Mistake(SPURIOUS, None, other) for other in predicted if not any(_common(span, other) > 0 for span in gold)
+        SpanError(SPURIOUS, None, other) for other in predicted if not any(_common(span, other) > 0 for span in gold)
     ]
     return sorted(errors, key=lambda error: error.start)
 
 
 def wrong_spans(gold: Sequence[Span], predicted: Sequence[Span]) -> dict[Span, str]:
-    """The predicted spans that are no gold span → kind, seen from the prediction (for marking them)."""
+    """Kind of error of each predicted span that is no gold span (to mark them in a text)."""
     wrong: dict[Span, str] = {}
     for span in predicted:
-        touching = [other for other in gold if _common(span, other) > 0]
-        if not touching:
+        nearest = _nearest(span, gold)
+        if nearest is None:
             wrong[span] = SPURIOUS
-            continue
-        nearest = max(touching, key=lambda other: (_common(span, other), other.label == span.label))
-        if (nearest.start, nearest.end, nearest.label) != (span.start, span.end, span.label):
+        elif (nearest.start, nearest.end, nearest.label) != (span.start, span.end, span.label):
             wrong[span] = BOUNDARY if nearest.label == span.label else TYPE
     return wrong
 
 
 def count_kinds(documents: Sequence[Document], predicted: Sequence[Sequence[Span]]) -> dict[str, int]:
-    """How many errors of each kind a system makes."""
+    """Number of errors of each kind that a system makes."""
     counts = dict.fromkeys(KINDS, 0)
     for document, spans in zip(documents, predicted, strict=True):
-        for error in mistakes(document.spans, spans):
+        for error in span_errors(document.spans, spans):
             counts[error.kind] += 1
     return counts
 
 
-def worst(
-    documents: Sequence[Document], systems: dict[str, Sequence[Sequence[Span]]], leading: str, limit: int
-) -> list[Case]:
-    """At most ``limit`` sentences with errors: most errors of the system ``leading`` first, then of all systems."""
-    cases: list[Case] = []
+def worst_sentences(
+    documents: Sequence[Document], systems: Mapping[str, Sequence[Sequence[Span]]], leading: str, limit: int
+) -> list[SentenceErrors]:
+    """At most ``limit`` sentences with errors, sorted by the errors of the system ``leading``, then of all systems."""
+    sentences: list[SentenceErrors] = []
     for row, document in enumerate(documents):
-        found = {name: mistakes(document.spans, spans[row]) for name, spans in systems.items()}
+        by_system = {name: span_errors(document.spans, spans[row]) for name, spans in systems.items()}
         for index, sentence in enumerate(document.sentences):
             here = {
                 name: [error for error in errors if sentence.start <= error.start < sentence.end]
-                for name, errors in found.items()
+                for name, errors in by_system.items()
             }
             if any(here.values()):
-                cases.append(Case(row, index, here))
-    cases.sort(key=lambda case: (-len(case.mistakes[leading]), -sum(map(len, case.mistakes.values()))))
-    return cases[:limit]
+                sentences.append(SentenceErrors(row, index, here))
+    sentences.sort(key=lambda one: (-len(one.errors[leading]), -sum(map(len, one.errors.values()))))
+    return sentences[:limit]

@@ -1,4 +1,4 @@
-"""The corpora: pulled, read as documents with one set of types, and prepared for training."""
+"""The corpora: pulled, read as documents with the pipeline's entity types, and prepared for training."""
 
 from __future__ import annotations
 
@@ -13,51 +13,51 @@ from multiner.pipeline.core.document import Document
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.corpora.conll import read_columns
 from multiner.pipeline.corpora.factrueval import document_stems, read_document
-from multiner.pipeline.corpora.overlap import Resolution
+from multiner.pipeline.corpora.flat_spans import Resolution
 
 SPLITS = ("train", "dev", "test")
 
 
 @dataclass(frozen=True)
-class Part:
-    """A split of a corpus: its documents, and what became of overlapping objects (None for flat annotation)."""
+class CorpusSplit:
+    """The documents of a split, and the counts of resolved overlaps (None where the annotation is flat)."""
 
     documents: tuple[Document, ...]
     resolution: Resolution | None = None
 
 
 def rank(id: str, purpose: str) -> bytes:
-    """A document's place in an order that is random but always the same, and another for each purpose."""
+    """The sort key of a document in a random but fixed order, a different one for each purpose."""
     return sha256(f"{purpose}:{id}".encode()).digest()
 
 
 def held_out(ids: Sequence[str], share: float) -> set[str]:
-    """The ids that are held out, chosen by their hash: ``share`` of them, at least one, and never all.
+    """The ids of the documents to hold out, chosen by hash: ``share`` of ``ids``, at least one, never all.
 
     Raises:
-        NerError: there are fewer than two.
+        NerError: there are fewer than two ids.
     """
     if len(ids) < 2:
         raise NerError(
             "no development part can be held out of a single document",
-            remedy="Give the corpus a development file of its own, or part its training file into documents.",
+            remedy="Give the corpus a development file of its own, or split its training file into documents.",
         )
     count = min(max(1, round(share * len(ids))), len(ids) - 1)
     return set(sorted(ids, key=lambda id: rank(id, "heldout"))[:count])
 
 
-def read_part(raw: Path, corpus: str, split: str, *, heldout: float = 0.2, type_set: str | None = None) -> Part:
-    """A split of a corpus as published, entity types mapped to the pipeline's.
+def read_split(raw: Path, corpus: str, split: str, *, heldout: float = 0.2, type_set: str | None = None) -> CorpusSplit:
+    """A split of a corpus as published, with the pipeline's entity types.
 
     Args:
         raw: folder of the raw corpora.
         corpus: key of :data:`CORPORA`.
         split: train, dev or test.
-        heldout: share of the documents held out as dev where the corpus's dev part is its train part.
+        heldout: share of the documents held out as dev where train and dev are the same files.
         type_set: key of :data:`multiner.pipeline.config.type_maps.TYPE_SETS`; None for the corpus's usual map.
 
     Raises:
-        NerError: an unknown corpus or split, a corpus that cannot speak the set of types, or a missing or malformed
+        NerError: an unknown corpus or split, a corpus without a map to the set of types, or a missing or malformed
             file (names file and line).
     """
     entry = corpus_entry(corpus)
@@ -65,20 +65,20 @@ def read_part(raw: Path, corpus: str, split: str, *, heldout: float = 0.2, type_
         raise NerError(f"{corpus} has no split {split!r}", remedy=f"Choose one of: {', '.join(entry.parts)}.")
     types = map_of_set(type_set, corpus, entry.types)
     try:
-        return _read_part(raw, corpus, split, types, heldout)
+        return _read_split(raw, corpus, split, types, heldout)
     except NerError as error:
         advice = f"{error.remedy or ''} Restore the corpus as published: ner pull".strip()
         raise NerError(error.message, where=error.where, remedy=advice) from None
 
 
-def _read_part(raw: Path, corpus: str, split: str, types: TypeMap, heldout: float) -> Part:
+def _read_split(raw: Path, corpus: str, split: str, types: TypeMap, heldout: float) -> CorpusSplit:
     entry = corpus_entry(corpus)
     path = raw / entry.folder / entry.parts[split]
     source = f"{entry.folder}/{entry.parts[split]}"
     shared = split != "test" and entry.parts["train"] == entry.parts["dev"]
 
-    def chosen(ids: Sequence[str]) -> set[str]:
-        """Those of a file's documents that belong to the split."""
+    def ids_of_split(ids: Sequence[str]) -> set[str]:
+        """Those of the ids in a file that belong to the split."""
         if not shared:
             return set(ids)
         try:
@@ -88,17 +88,17 @@ def _read_part(raw: Path, corpus: str, split: str, types: TypeMap, heldout: floa
         return dev if split == "dev" else set(ids) - dev
 
     if isinstance(entry.form, ColumnFormat):
-        named = "train" if shared else split  # a document has one name, whichever part it falls into
-        read = read_columns(path, entry.form, types, corpus=corpus, split=named, source=source)
-        kept = chosen([document.id for document in read])
-        return Part(tuple(replace(document, split=split) for document in read if document.id in kept))
-    # Both conventions name a document alike, so that they hold out the same ones.
+        id_split = "train" if shared else split  # the id of a document does not depend on what is held out
+        everything = read_columns(path, entry.form, types, corpus=corpus, split=id_split, source=source)
+        ids = ids_of_split([document.id for document in everything])
+        return CorpusSplit(tuple(replace(document, split=split) for document in everything if document.id in ids))
+    # The ids are the same in both conventions, so that both hold out the same documents.
     stems = {f"factrueval/{stem.name}": stem for stem in document_stems(path)}
-    kept = chosen(list(stems))
+    ids = ids_of_split(list(stems))
     documents: list[Document] = []
     resolution = Resolution()
     for id, stem in stems.items():
-        if id not in kept:
+        if id not in ids:
             continue
         document, counts = read_document(
             stem,
@@ -110,11 +110,11 @@ def _read_part(raw: Path, corpus: str, split: str, types: TypeMap, heldout: floa
         )
         documents.append(document)
         resolution += counts
-    return Part(tuple(documents), resolution)
+    return CorpusSplit(tuple(documents), resolution)
 
 
 def read_corpus(
     raw: Path, corpus: str, split: str, *, heldout: float = 0.2, type_set: str | None = None
 ) -> list[Document]:
-    """The documents of :func:`read_part`."""
-    return list(read_part(raw, corpus, split, heldout=heldout, type_set=type_set).documents)
+    """The documents of :func:`read_split`."""
+    return list(read_split(raw, corpus, split, heldout=heldout, type_set=type_set).documents)

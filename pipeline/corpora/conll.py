@@ -1,9 +1,8 @@
-"""Column formats: a token a line, its tag in the last column, a blank line between sentences.
+"""Reads column files: one token per line, its tag in the last column, a blank line between sentences.
 
-Reads CoNLL-2003 and WNUT17 and what is laid out like them. Read right although not as published: CRLF, a byte order
-mark, a missing final newline, tabs where blanks are expected and the other way round, lines of blanks as blank
-lines, CoNLL-U's comments. Refused with file and line: a column too few or too many, an unknown type, a tag that the
-scheme forbids.
+CoNLL-2003, WNUT17 and files of the same layout can be read. Tolerated: CRLF, a byte order mark, a missing final
+newline, tabs in place of blanks and blanks in place of tabs, blanks in blank lines, CoNLL-U's comments. Refused with
+file and line: a missing or surplus column, an unknown type, a tag that the scheme forbids.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ _COMMENT = re.compile(r"# +(?:(?:newdoc|newpar)\b|\S+ = )")
 
 @dataclass
 class _Sentence:
-    """A sentence being read: its first line, its words and the tags beside them."""
+    """A sentence: its first line, its words and their tags."""
 
     line: int
     words: list[str] = field(default_factory=list)
@@ -41,8 +40,7 @@ def is_comment(line: str) -> bool:
 def split_columns(line: str, form: ColumnFormat) -> list[str]:
     """The columns of a token's line.
 
-    In a tab-separated file a line without any tab is split at its blanks: that is what an editor that turns tabs
-    into blanks leaves behind.
+    In a tab-separated file a line without a tab is split at its blanks, since some editors turn tabs into blanks.
     """
     if form.separator == "tab" and "\t" in line:
         return [column.strip(" ") for column in line.rstrip(" \t").split("\t")]
@@ -53,10 +51,10 @@ def read_tags(tags: Sequence[str], scheme: str, types: TypeMap, file: str, line:
     """The spans of one sentence.
 
     Args:
-        tags: a tag a token, in the corpus's own types.
-        scheme: IOB1 or IOB2. In IOB1 a B- that no neighbour asks for is taken as a begin all the same.
-        types: the corpus's types and the pipeline's; types that map to None give no span.
-        file: what errors name.
+        tags: one tag per token, with the corpus's types.
+        scheme: IOB1 or IOB2. In IOB1 a B- is accepted where I- would do.
+        types: map from the corpus's types to the pipeline's; types that map to None give no span.
+        file: the file, as errors name it.
         line: line of the first tag.
 
     Raises:
@@ -93,7 +91,7 @@ def read_tags(tags: Sequence[str], scheme: str, types: TypeMap, file: str, line:
 
 
 def _sentences(lines: Sequence[str], form: ColumnFormat, file: str) -> list[list[_Sentence]]:
-    """Documents as lists of sentences, none of them empty."""
+    """The documents that hold a sentence, as lists of sentences."""
     refuse_doubled_lines(lines, file)
     rows = [split_columns(line, form) for line in lines]
     by_block = form.documents == "block" and all(columns[0] != DOCUMENT_START for columns in rows)
@@ -110,9 +108,9 @@ def _sentences(lines: Sequence[str], form: ColumnFormat, file: str) -> list[list
             current = None
             continue
         if len(columns) != form.columns or not all(columns):
-            found = "the token is empty" if not columns[0] else f"found {len(columns)}"
+            problem = "the token is empty" if not columns[0] else f"found {len(columns)}"
             raise NerError(
-                f"expected {form.columns} columns, {found}",
+                f"expected {form.columns} columns, {problem}",
                 where=f"{file}:{number}",
                 remedy="Mend the line.",
             )
@@ -129,16 +127,16 @@ def _sentences(lines: Sequence[str], form: ColumnFormat, file: str) -> list[list
 def read_columns(
     path: Path, form: ColumnFormat, types: TypeMap, *, corpus: str = "", split: str = "", source: str = ""
 ) -> list[Document]:
-    """The documents of a column file, named ``<corpus>/<split>/<number>``, in the file's order.
+    """The documents of a column file, with ids ``<corpus>/<split>/<number>``, in the order of the file.
 
-    A -DOCSTART- that no sentence follows gives no document; sentences before the first one give a document.
+    A -DOCSTART- without sentences gives no document; sentences before the first -DOCSTART- are a document.
 
     Args:
         path: the file.
         form: its layout.
-        types: the corpus's types and the pipeline's.
-        corpus, split: carried by the documents.
-        source: name of the file that the documents carry; the path by default.
+        types: map from the corpus's types to the pipeline's.
+        corpus, split: these values of the documents.
+        source: the documents' name for the file; the path by default.
 
     Raises:
         NerError: the file is missing, malformed or without a sentence.
@@ -146,7 +144,7 @@ def read_columns(
     file = str(path)
     documents = _sentences(read_lines(path), form, file)
     if not documents:
-        remedy = "A token a line, a blank line after a sentence."
+        remedy = "Write one token per line, and a blank line after each sentence."
         raise NerError("no sentence in the file", where=file, remedy=remedy)
     width = 4 if form.documents == "docstart" else 5
     return [
@@ -162,8 +160,8 @@ def _document(
     spans: list[Span] = []
     offset = 0
     for sentence in sentences:
-        found = read_tags(sentence.tags, form.scheme, types, file, sentence.line)
-        spans += [Span(span.start + offset, span.end + offset, span.label) for span in found]
+        own = read_tags(sentence.tags, form.scheme, types, file, sentence.line)
+        spans += [Span(span.start + offset, span.end + offset, span.label) for span in own]
         offset += len(sentence.words)
     corpus, split, source = origin
     words = [sentence.words for sentence in sentences]

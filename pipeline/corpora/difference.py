@@ -1,4 +1,4 @@
-"""What new data would change: files, sentences and entities, for ``ner pull --accept``."""
+"""The differences that ``ner pull --accept`` shows: changed files, numbers of sentences and entities."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.core.files import is_system_file
 
 READERS = {"conll2003": "conll2003", "wnut17": "wnut17", "factRuEval-2016": "factrueval-object"}
-"""The corpus key that reads a raw folder whole."""
+"""For a folder of raw data the corpus whose reader reads all of its files."""
 OBJECT_TYPES = frozenset({"Person", "Location", "LocOrg", "Org"})
 
 
 @dataclass(frozen=True)
 class Counts:
-    """Size of a corpus; ``malformed`` says where its files do not parse (the counts are then of plain lines)."""
+    """The size of a corpus; ``malformed`` is its reader's refusal, in which case the counts are of plain lines."""
 
     sentences: int
     entities: int
@@ -25,7 +25,7 @@ class Counts:
 
 
 def file_changes(old: Mapping[str, str], new: Mapping[str, str]) -> dict[str, list[str]]:
-    """Names of the files ``added``, ``removed`` and ``changed`` between two manifest entries."""
+    """Names of the files ``added``, ``removed`` and ``changed`` from one manifest entry to another."""
     return {
         "added": sorted(new.keys() - old.keys()),
         "removed": sorted(old.keys() - new.keys()),
@@ -34,7 +34,7 @@ def file_changes(old: Mapping[str, str], new: Mapping[str, str]) -> dict[str, li
 
 
 def count(folder: Path, corpus: str) -> Counts | None:
-    """Sentences and entities of a corpus as its reader sees them, else as its lines show; None if it has no reader."""
+    """Sentences and entities that a corpus's reader finds, or else its lines show; None where it has no reader."""
     if corpus not in READERS:
         return None
     from multiner.pipeline.corpora import read_corpus
@@ -54,7 +54,7 @@ def count(folder: Path, corpus: str) -> Counts | None:
 
 
 def count_lines(folder: Path) -> tuple[int, int]:
-    """Sentences (blocks of lines) and entities (lines that begin one) without parsing anything."""
+    """Numbers of sentences (blocks of lines) and of entities (lines that begin one), without a reader."""
     sentences = entities = 0
     for path in folder.rglob("*"):
         if is_system_file(path):
@@ -73,7 +73,7 @@ def count_lines(folder: Path) -> tuple[int, int]:
 
 
 def describe(corpus: str, changes: Mapping[str, list[str]], old: Counts | None, new: Counts | None) -> list[str]:
-    """Lines that tell a person what accepting the data changes."""
+    """Lines for the user that say what accepting the data changes."""
     lines = [f"{corpus}: " + ", ".join(f"{len(names)} files {kind}" for kind, names in changes.items())]
     for kind, names in changes.items():
         shown = [f"  {kind}: {name}" for name in names[:10]]

@@ -1,17 +1,16 @@
-"""factRuEval-2016: stand-off annotation in four files a document, and its two readings as flat spans.
+"""Reads factRuEval-2016: stand-off annotation in four files per document, turned into flat spans.
 
-``.txt`` is the text; ``.tokens`` has id, offset, length and text a line, a blank line between sentences; ``.spans``
-has id, type, offset, length, first token and count; ``.objects`` has id, type and the ids of the spans it is made of.
-Offsets are code points into the text.
+``.txt`` holds the text. The other files have lines of columns: ``.tokens`` id, offset, length and text, with a blank
+line between sentences; ``.spans`` id, type, offset, length, first token and count; ``.objects`` id, type and the ids of
+the object's spans. Offsets are code points into the text.
 
-Two conventions make an object one span, from the first to the last token of its parts:
+Two conventions turn an object into one span, from the first to the last token of its parts:
 
 - ``object``: all of its spans;
 - ``name``: a location's ``loc_name`` and an organisation's ``org_name`` spans, a person's all; an object without a
   name is dropped.
 
-Objects nest and overlap, flat spans may not: :mod:`multiner.pipeline.corpora.overlap` has the rule, and counts what it
-loses.
+:mod:`multiner.pipeline.corpora.flat_spans` resolves nested and overlapping objects, and counts those that it drops.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ from multiner.pipeline.core.document import (
 )
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.core.files import is_system_file
-from multiner.pipeline.corpora.overlap import Resolution, resolve
+from multiner.pipeline.corpora.flat_spans import Resolution, resolve
 from multiner.pipeline.corpora.text import (
     BYTE_ORDER_MARK,
     code_points,
@@ -49,22 +48,22 @@ _MARKS = (".tokens", ".spans", ".objects", ".coref", ".facts")
 
 def _fields(line: str, least: int, what: str, where: str) -> list[str]:
     """The blank-separated fields of a line before its comment."""
-    found = line.partition("#")[0].split()
-    if len(found) < least:
-        raise NerError(f"a column too few: expected {what}", where=where, remedy="Mend the line.")
-    return found
+    fields = line.partition("#")[0].split()
+    if len(fields) < least:
+        raise NerError(f"a column is missing: expected {what}", where=where, remedy="Mend the line.")
+    return fields
 
 
 def _number(text: str, what: str, where: str) -> int:
-    """A number that is not negative."""
+    """A whole number that is not negative."""
     if not (text.isascii() and text.isdigit()):
-        raise NerError(f"{what} is no number: {text!r}{code_points(text)}", where=where, remedy="Mend the line.")
+        raise NerError(f"{what} is not a number: {text!r}{code_points(text)}", where=where, remedy="Mend the line.")
     return int(text)
 
 
 @dataclass(frozen=True)
 class AnnotatedObject:
-    """An object with its corpus type; ``parts`` are (span type, first token, last token + 1)."""
+    """An object with its type in the corpus; ``parts`` are (span type, first token, last token + 1)."""
 
     type: str
     parts: tuple[_Part, ...]
@@ -82,7 +81,7 @@ class _Token:
 
 
 def _read_tokens(path: Path) -> tuple[list[_Token], list[Sentence]]:
-    """Tokens, and the sentences that blank lines part."""
+    """The tokens, and the sentences, which blank lines separate."""
     tokens: list[_Token] = []
     starts: list[tuple[int, int]] = []
     ids: set[str] = set()
@@ -95,7 +94,7 @@ def _read_tokens(path: Path) -> tuple[list[_Token], list[Sentence]]:
         columns = line.replace("\t", " ").strip(" ").split(" ", 3)
         if len(columns) < 4 or not all(columns):
             raise NerError(
-                "a column too few: expected id, offset, length and text",
+                "a column is missing: expected id, offset, length and text",
                 where=where,
                 remedy="Mend the line.",
             )
@@ -111,25 +110,25 @@ def _read_tokens(path: Path) -> tuple[list[_Token], list[Sentence]]:
         ids.add(columns[0])
         tokens.append(_Token(columns[0], start, end, columns[3], where))
     if not tokens:
-        remedy = "A token a line: id, offset, length and text."
+        remedy = "Write one token per line: id, offset, length and text."
         raise NerError("no token in the file", where=str(path), remedy=remedy)
     bounds = [*starts, (len(tokens), 0)]
     return tokens, [Sentence(first, last, line) for (first, line), (last, _) in pairwise(bounds)]
 
 
 def _matching_text(raw: str, tokens: list[_Token]) -> str:
-    """The text that the tokens' offsets count in.
+    """The form of the text that fits the tokens' offsets.
 
-    As published the texts have bare line feeds and no byte order mark. A checkout may have added either; the offsets
-    then still count the published form, or whoever changed the file counted anew: whichever fits every token is right.
+    The published texts have bare line feeds and no byte order mark. A checkout may have added carriage returns or a
+    mark, and the offsets may belong to the published form or to the new one: the form that fits every token is taken.
     """
     bare = raw.removeprefix(BYTE_ORDER_MARK)
     candidates = list(dict.fromkeys([raw, bare, raw.replace("\r\n", "\n"), normalise(raw)]))
-    bad: _Token | None = None
     for text in candidates:
-        bad = next((one for one in tokens if one.end > len(text) or text[one.start : one.end] != one.word), None)
-        if bad is None:
+        misfits = [one for one in tokens if one.end > len(text) or text[one.start : one.end] != one.word]
+        if not misfits:
             return text
+    bad = misfits[0]
     raise NerError(
         f"offsets {bad.start}:{bad.end} hold {text[bad.start : bad.end]!r} in the text, not {bad.word!r}",
         where=bad.where,
@@ -140,8 +139,8 @@ def _matching_text(raw: str, tokens: list[_Token]) -> str:
 def _read_spans(path: Path, tokens: list[_Token]) -> dict[str, _Part]:
     """Type and token range of each span, by id.
 
-    Ten published spans have two readings, a line each (``org_name`` and ``loc_name``); the last one counts, as in the
-    figures that others report.
+    Ten published spans have two lines with different types (``org_name`` and ``loc_name``); the last one counts, as in
+    figures that others have published.
     """
     position = {token.id: index for index, token in enumerate(tokens)}
     spans: dict[str, _Part] = {}
@@ -159,7 +158,7 @@ def _read_spans(path: Path, tokens: list[_Token]) -> dict[str, _Part]:
         start = _number(numbers[0], "the offset", where)
         end = start + _number(numbers[1], "the length", where)
         first = last = position.get(numbers[2], -1)
-        # The count of tokens is not relied on: a name with a foreign word inside counts its own tokens only.
+        # The count column is not used: it leaves out foreign words within a name.
         while 0 <= last < len(tokens) and tokens[last].end < end:
             last += 1
         if not 0 <= last < len(tokens) or (tokens[first].start, tokens[last].end) != (start, end):
@@ -176,7 +175,7 @@ def _read_spans(path: Path, tokens: list[_Token]) -> dict[str, _Part]:
 
 
 def _objects(path: Path, spans: Mapping[str, _Part]) -> Iterator[AnnotatedObject]:
-    """Each object with its parts, in the file's order."""
+    """Each object with its parts, in the order of the file."""
     for number, line in enumerate(read_lines(path), 1):
         if not line.strip():
             continue
@@ -193,16 +192,16 @@ def _objects(path: Path, spans: Mapping[str, _Part]) -> Iterator[AnnotatedObject
 
 
 def _read_objects(path: Path, spans: Mapping[str, _Part], convention: Convention) -> tuple[list[Span], Resolution]:
-    """A candidate span for each object that the convention keeps, in the file's order, and what it drops."""
+    """A span for each object, in the order of the file, and the counts of objects that give none."""
     candidates: list[Span] = []
     nameless = unmapped = 0
-    for found in _objects(path, spans):
-        label = FACTRUEVAL[found.type]
+    for each in _objects(path, spans):
+        label = FACTRUEVAL[each.type]
         if label is None:
             unmapped += 1
             continue
-        wanted = FACTRUEVAL_NAMES.get(label) if convention == "name" else None
-        ranges = [(first, last) for type_, first, last in found.parts if wanted is None or type_ == wanted]
+        name_type = FACTRUEVAL_NAMES.get(label) if convention == "name" else None
+        ranges = [(first, last) for type_, first, last in each.parts if name_type is None or type_ == name_type]
         if ranges:
             candidates.append(Span(min(one for one, _ in ranges), max(one for _, one in ranges), label))
         else:
@@ -213,10 +212,15 @@ def _read_objects(path: Path, spans: Mapping[str, _Part], convention: Convention
 def read_tokenised(
     stem: Path, *, id: str = "", corpus: str = "", split: str = "", source: str = ""
 ) -> tuple[Document, list[str]]:
-    """The document of ``<stem>.txt`` and ``.tokens``, annotated or not, without spans; and the id of each token.
+    """The document of ``<stem>.txt`` and ``.tokens``, without spans, and the id of each token.
 
-    Args and raises: as :func:`read_document`.
+    Args and raises: as for :func:`read_document`.
     """
+    document, tokens = _read_unannotated(stem, id, corpus, split, source)
+    return document, [token.id for token in tokens]
+
+
+def _read_unannotated(stem: Path, id: str, corpus: str, split: str, source: str) -> tuple[Document, list[_Token]]:
     text_file, tokens_file = (stem.with_name(stem.name + suffix) for suffix in SUFFIXES[:2])
     tokens, sentences = _read_tokens(tokens_file)
     document = Document(
@@ -228,36 +232,36 @@ def read_tokenised(
         split=split,
         source=source or str(tokens_file),
     )
-    return document, [token.id for token in tokens]
+    return document, tokens
 
 
 def read_document(
     stem: Path, convention: Convention, *, id: str = "", corpus: str = "", split: str = "", source: str = ""
 ) -> tuple[Document, Resolution]:
-    """The document whose files are ``<stem>.txt``, ``.tokens``, ``.spans`` and ``.objects``.
+    """The document of ``<stem>.txt``, ``.tokens``, ``.spans`` and ``.objects``, and the counts of its objects.
 
     Args:
         stem: path of the files without their suffix.
         convention: ``name`` or ``object``.
-        id, corpus, split: carried by the document; the id is by default the stem's name.
-        source: name of the ``.tokens`` file that the document carries; its path by default.
+        id, corpus, split: these values of the document; the id is by default the name of the stem.
+        source: the document's name for the ``.tokens`` file; its path by default.
 
     Raises:
         NerError: a file is missing or malformed, the files contradict each other, or an entity crosses the border of
             a sentence.
     """
-    text, tokens_file, spans_file, objects_file = (stem.with_name(stem.name + suffix) for suffix in SUFFIXES)
-    for file in (text, tokens_file, spans_file, objects_file):
+    files = [stem.with_name(stem.name + suffix) for suffix in SUFFIXES]
+    for file in files:
         if not file.is_file():
             raise NerError(
                 f"file is missing: a document has all of {', '.join(SUFFIXES)}",
                 where=str(file),
             )
-    tokens, sentences = _read_tokens(tokens_file)
-    content = _matching_text(read_text(text), tokens)
+    *_, spans_file, objects_file = files
+    document, tokens = _read_unannotated(stem, id, corpus, split, source)
     candidates, dropped = _read_objects(objects_file, _read_spans(spans_file, tokens), convention)
     spans, resolution = resolve(candidates)
-    borders = {sentence.start for sentence in sentences}
+    borders = {sentence.start for sentence in document.sentences}
     for span in spans:
         if cut := next((index for index in range(span.start + 1, span.end) if index in borders), None):
             raise NerError(
@@ -265,32 +269,11 @@ def read_document(
                 where=tokens[cut].where,
                 remedy="Remove the blank line, or mend the object.",
             )
-    document = Document(
-        id=id or stem.name,
-        text=content,
-        tokens=tuple(Token(token.start, token.end) for token in tokens),
-        sentences=tuple(sentences),
-        spans=tuple(spans),
-        corpus=corpus,
-        split=split,
-        source=source or str(tokens_file),
-    )
-    return document, resolution + dropped
-
-
-def annotated_spans(stem: Path, convention: Convention) -> list[Span]:
-    """The objects of a document as token ranges before overlaps are resolved, in the file's order.
-
-    Raises:
-        NerError: a file is missing or malformed.
-    """
-    tokens_file, spans_file, objects_file = (stem.with_name(stem.name + suffix) for suffix in SUFFIXES[1:])
-    tokens, _ = _read_tokens(tokens_file)
-    return _read_objects(objects_file, _read_spans(spans_file, tokens), convention)[0]
+    return document.with_spans(spans), resolution + dropped
 
 
 def annotated_objects(stem: Path) -> list[AnnotatedObject]:
-    """The objects of a document as they are annotated: nested, overlapping, nameless ones too, in the file's order.
+    """All annotated objects of a document, nested, overlapping and nameless ones too, in the order of the file.
 
     Raises:
         NerError: a file is missing or malformed.
@@ -303,8 +286,8 @@ def annotated_objects(stem: Path) -> list[AnnotatedObject]:
 def document_stems(folder: Path) -> list[Path]:
     """The stems of a folder's documents, sorted by name.
 
-    A document is whatever has any annotation file; a lone ``.txt`` (the published ``list.txt``) is none, and so are
-    the files that an operating system adds.
+    A document has at least one annotation file: a ``.txt`` alone (the published ``list.txt``) is no document. Files
+    that an operating system adds are ignored.
 
     Raises:
         NerError: the folder is missing or holds no document.
@@ -313,6 +296,6 @@ def document_stems(folder: Path) -> list[Path]:
         file.with_suffix("") for suffix in _MARKS for file in folder.glob(f"*{suffix}") if not is_system_file(file)
     }
     if not stems:
-        remedy = "A document is a .txt and a .tokens of one name, as factRuEval-2016 has them."
+        remedy = "A document needs a .txt and a .tokens file of one name, as in factRuEval-2016."
         raise NerError("no document in the folder", where=str(folder), remedy=remedy)
     return sorted(stems)

@@ -1,6 +1,6 @@
-"""Predictions in factRuEval-2016's formats: ``.spans`` and ``.objects`` as its gold has them, ``.task1`` as sent in.
+"""Writes predictions in factRuEval-2016's formats: ``.spans`` and ``.objects`` as in its gold data, and ``.task1``.
 
-A ``.task1`` line is ``type offset length`` (per, loc or org; code points), which the shared task's scorer reads.
+The shared task's scorer reads ``.task1``, whose lines are ``type offset length`` (per, loc or org; code points).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _NAMES: Mapping[str, tuple[str, str]] = {
     "LOC": ("Location", "loc_name"),
     "ORG": ("Org", "org_name"),
 }
-"""Our type → the object's type and that of the one span it is made of: a predicted entity is a name."""
+"""For each of our types the object's type and the type of its one span: a predicted entity is a name."""
 
 
 def annotation_files(document: Document, token_ids: Sequence[str], numbers: count) -> dict[str, str]:

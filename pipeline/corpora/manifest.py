@@ -1,4 +1,4 @@
-"""The manifest: the SHA-256 of every file of the raw data, ``data/manifest.json``."""
+"""The manifest ``data/manifest.json``: the SHA-256 of every file of the raw data."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ Manifest = dict[str, dict[str, str]]
 
 @dataclass(frozen=True)
 class Mismatch:
-    """A file that is not what the manifest says; ``found`` is None where the file is missing."""
+    """A file that differs from the manifest; ``actual`` is None where the file is missing."""
 
     name: str
     expected: str
-    found: str | None
+    actual: str | None
 
     def __str__(self) -> str:
-        return f"{self.name}: expected sha256 {self.expected}, found {self.found or 'no such file'}"
+        return f"{self.name}: expected sha256 {self.expected}, found {self.actual or 'no such file'}"
 
 
 def manifest_path(root: Path) -> Path:
-    """Where a workspace keeps its manifest."""
+    """The manifest's path in a workspace."""
     return root / "data" / "manifest.json"
 
 
@@ -56,7 +56,7 @@ def read_manifest(root: Path) -> Manifest:
 
 
 def write_manifest(root: Path, manifest: Mapping[str, Mapping[str, str]]) -> None:
-    """Write the manifest, files sorted, so that its git diff shows what changed."""
+    """Write the manifest with sorted files, so that its git diff shows what changed."""
     write_json(manifest_path(root), {corpus: dict(sorted(files.items())) for corpus, files in manifest.items()})
 
 
@@ -67,7 +67,7 @@ def is_safe(name: str) -> bool:
 
 
 def hash_files(folder: Path, names: Iterable[str], progress: tqdm | None = None) -> dict[str, str | None]:
-    """SHA-256 of each named file under ``folder``, None where there is no such file."""
+    """SHA-256 of the files ``names`` under ``folder``; None for a missing file."""
     hashes: dict[str, str | None] = {}
     for name in names:
         path = folder / name
@@ -77,9 +77,9 @@ def hash_files(folder: Path, names: Iterable[str], progress: tqdm | None = None)
     return hashes
 
 
-def mismatches(expected: Mapping[str, str], found: Mapping[str, str | None]) -> list[Mismatch]:
-    """The files of ``expected`` that differ or are missing in ``found``, sorted by name."""
-    return [Mismatch(name, sha, found.get(name)) for name, sha in sorted(expected.items()) if found.get(name) != sha]
+def mismatches(expected: Mapping[str, str], actual: Mapping[str, str | None]) -> list[Mismatch]:
+    """The files of ``expected`` that differ or are missing in ``actual``, sorted by name."""
+    return [Mismatch(name, sha, actual.get(name)) for name, sha in sorted(expected.items()) if actual.get(name) != sha]
 
 
 def list_files(folder: Path) -> list[str]:

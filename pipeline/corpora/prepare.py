@@ -1,4 +1,4 @@
-"""Stage ``prepare``: the raw corpora of a language as documents of the one model, a JSON Lines file a split."""
+"""Stage ``prepare``: writes the raw corpora of a language as documents, one JSON Lines file per split."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from multiner.pipeline.config.settings import Workspace
 from multiner.pipeline.core.document import Document, write_jsonl
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.core.files import replace_folder, write_json
-from multiner.pipeline.corpora import SPLITS, Part, rank, read_part
+from multiner.pipeline.corpora import SPLITS, CorpusSplit, rank, read_split
 
 
 def limited(documents: Sequence[Document], limit: int | None) -> list[Document]:
-    """At most ``limit`` documents, taken by hash of their id and left in their order; all where it is None."""
+    """At most ``limit`` documents, chosen by hash and in their order; all where ``limit`` is None."""
     if limit is None or limit >= len(documents):
         return list(documents)
-    taken = set(sorted((document.id for document in documents), key=lambda id: rank(id, "limit"))[:limit])
-    return [document for document in documents if document.id in taken]
+    ids = set(sorted((document.id for document in documents), key=lambda id: rank(id, "limit"))[:limit])
+    return [document for document in documents if document.id in ids]
 
 
 def of_types(documents: Sequence[Document], types: Sequence[str]) -> tuple[list[Document], Counter[str]]:
-    """The documents without entities of other types than ``types``, and how many of each type that drops."""
+    """The documents with entities of ``types`` only, and the number of dropped entities by type."""
     dropped = Counter(span.label for document in documents for span in document.spans if span.label not in types)
     if not dropped:
         return list(documents), dropped
     return [one.with_spans(span for span in one.spans if span.label in types) for one in documents], dropped
 
 
-def summary(documents: Sequence[Document], dropped: Counter[str], part: Part) -> dict[str, Any]:
+def summary(documents: Sequence[Document], dropped: Counter[str], part: CorpusSplit) -> dict[str, Any]:
     """Counts of a prepared split.
 
     Returns:
@@ -51,8 +51,8 @@ def summary(documents: Sequence[Document], dropped: Counter[str], part: Part) ->
 
 
 def table(summaries: dict[str, dict[str, dict[str, Any]]]) -> str:
-    """The counts as text, a line a split."""
-    rows = [("corpus", "split", "documents", "sentences", "tokens", "entities", "by type")]
+    """The counts as text, one line per split."""
+    rows: list[tuple[str, ...]] = [("corpus", "split", "documents", "sentences", "tokens", "entities", "by type")]
     for corpus, splits in summaries.items():
         for split, counts in splits.items():
             entities = counts["entities"]
@@ -68,14 +68,14 @@ def table(summaries: dict[str, dict[str, dict[str, Any]]]) -> str:
 
 
 def run(workspace: Workspace, language: str) -> None:
-    """Write the prepared documents of a language and a ``summary.json`` (corpus → split → counts) beside them.
+    """Write the prepared documents of a language, and ``summary.json`` (corpus → split → counts) beside them.
 
-    Every corpus that the language trains on or reports on, in every split. Entities of types that the language does
-    not have are dropped and counted.
+    This covers every split of each corpus that the language trains on or reports on. Entities of types that the
+    language lacks are dropped and counted.
 
     Raises:
-        NerError: an unknown language or corpus, a missing or malformed file, a split without a
-            document, or two documents of one name.
+        NerError: an unknown language or corpus, a missing or malformed file, a split without documents, or two
+            documents with one id.
     """
     params = workspace.language(language)
     settings = workspace.params["prepare"]
@@ -84,16 +84,16 @@ def run(workspace: Workspace, language: str) -> None:
     with replace_folder(workspace.paths.documents(language)) as folder:
         for corpus in corpora_of(params):
             limits = settings["limit"].get(corpus, {})
-            seen: set[str] = set()
+            ids: set[str] = set()
             for split in SPLITS:
-                part = read_part(raw, corpus, split, heldout=settings["heldout"], type_set=params["type_set"])
+                part = read_split(raw, corpus, split, heldout=settings["heldout"], type_set=params["type_set"])
                 documents, dropped = of_types(limited(part.documents, limits.get(split)), params["types"])
                 if not documents:
                     remedy = "Give the corpus more documents, or raise prepare.limit."
                     raise NerError(f"no document for {split}", where=corpus, remedy=remedy)
-                if repeated := next((one for one in documents if one.id in seen), None):
+                if repeated := next((one for one in documents if one.id in ids), None):
                     raise NerError(f"two documents of {corpus} are named {repeated.id}", where=repeated.source)
-                seen.update(document.id for document in documents)
+                ids.update(document.id for document in documents)
                 write_jsonl(folder / f"{corpus}.{split}.jsonl", documents)
                 summaries.setdefault(corpus, {})[split] = summary(documents, dropped, part)
         write_json(folder / "summary.json", summaries)

@@ -1,23 +1,23 @@
-"""The review queue: sentences that people have corrected, kept in CoNLL format until someone has read them.
+"""The review queue: sentences that users have corrected, in CoNLL format, until a person reviews them.
 
-A file a language, ``data/review/<language>.conll``: token, tab, IOB2 tag; each sentence is a document of its own,
-whose line ``-DOCSTART- <id> <time> <model>/<version>`` tells when it was corrected and what had read it. The id stands
-for the words: a sentence that is corrected again is appended again, and the last time counts.
+One file per language, ``data/review/<language>.conll``: token, tab, IOB2 tag. Each sentence is a document of its own:
+its line ``-DOCSTART- <id> <time> <model>/<version>`` names the time of the correction and the model that answered. The
+id is a hash of the words. A sentence that is corrected again is appended again, and its last correction counts.
 """
 
 from __future__ import annotations
 
-import fcntl
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from hashlib import sha256
 from itertools import pairwise
 from pathlib import Path
 
 from multiner.pipeline.config.corpora import ColumnFormat
+from multiner.pipeline.core import locks
 from multiner.pipeline.core.document import Document
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.core.files import write_atomically
@@ -32,8 +32,8 @@ class QueueFull(NerError):
 
 
 @dataclass(frozen=True, slots=True)
-class Reviewed:
-    """A corrected sentence: its words with a tag each, when (ISO 8601, UTC), and the model whose answer it was."""
+class CorrectedSentence:
+    """A corrected sentence: words and tags, time of the correction (ISO 8601, UTC), and the model that answered."""
 
     words: tuple[str, ...]
     tags: tuple[str, ...]
@@ -42,7 +42,7 @@ class Reviewed:
 
     @property
     def id(self) -> str:
-        """16 hex digits that stand for the words."""
+        """A hash of the words, 16 hex digits."""
         return sha256("\n".join(self.words).encode()).hexdigest()[:16]
 
     def __str__(self) -> str:
@@ -50,34 +50,34 @@ class Reviewed:
         return f"{DOCUMENT_START} {self.id} {self.time} {self.model}".rstrip() + f"\n\n{tokens}\n"
 
 
-def sentences(document: Document, changed: Iterable[tuple[int, int]] | None = None) -> Iterator[Reviewed]:
-    """The sentences of a text that has been corrected; those that an entity reaches across are taken as one.
+def sentences(document: Document, changed: Iterable[tuple[int, int]] | None = None) -> Iterator[CorrectedSentence]:
+    """The sentences of a corrected text. Sentences that share an entity are joined.
 
     Args:
-        document: the text, with the right entities as its spans.
-        changed: places (code points, half-open) whose sentences are wanted; None: all.
+        document: the text, with the corrected entities as its spans.
+        changed: only the sentences at these character ranges (code points, half-open); None for all sentences.
 
     Raises:
-        NerError: a word of such a sentence is what begins a document in CoNLL's format.
+        NerError: a word of such a sentence is the mark that begins a document in CoNLL's format.
     """
     words, tags = document.words(), encode(document.spans, len(document.tokens))
     bounds = [each.start for each in document.sentences if not tags[each.start].startswith("I-")]
-    places = None if changed is None else list(changed)
+    ranges = None if changed is None else list(changed)
     for start, end in pairwise([*bounds, len(words)]):
         first, last = document.tokens[start].start, document.tokens[end - 1].end
-        if places is not None and not any(begin < last and first < stop for begin, stop in places):
+        if ranges is not None and not any(begin < last and first < stop for begin, stop in ranges):
             continue
         if DOCUMENT_START in words[start:end]:
             raise NerError(f"{DOCUMENT_START} cannot be a word of a sentence in CoNLL's format")
-        yield Reviewed(tuple(words[start:end]), tuple(tags[start:end]))
+        yield CorrectedSentence(tuple(words[start:end]), tuple(tags[start:end]))
 
 
 class ReviewQueue:
     """The queue's files.
 
     Args:
-        folder: where they lie.
-        most_bytes: the largest that a file may become.
+        folder: the folder that holds them.
+        most_bytes: largest size of a file.
     """
 
     def __init__(self, folder: Path, most_bytes: int) -> None:
@@ -85,121 +85,100 @@ class ReviewQueue:
         self.most_bytes = most_bytes
 
     def path(self, language: str) -> Path:
-        """A language's file."""
+        """The file of a language."""
         return self.folder / f"{language}.conll"
 
-    def add(self, language: str, corrected: Sequence[Reviewed], model: str) -> int:
-        """Append the sentences that do not stand there already with the same tags; returns how many these were.
+    def _lock(self, language: str) -> AbstractContextManager[None]:
+        return locks.hold(self.folder / f".{language}.lock", locks.REVIEW_QUEUE)
 
-        Whole or not at all, one caller at a time, on disk when this returns.
+    def add(self, language: str, corrected: Sequence[CorrectedSentence], model: str) -> int:
+        """Append the sentences that are not in the file with the same tags; returns their number.
+
+        All or none are appended, and they are on disk when this returns. Callers wait for each other.
 
         Args:
-            language: whose file.
+            language: language code.
             corrected: the sentences; their time and model are set here.
             model: name and version, such as ``ner-en/3``.
 
         Raises:
-            QueueFull: the file would become larger than it may.
-            OSError: the disk refuses; the file is as it was.
+            QueueFull: the file would become too large.
+            OSError: the file cannot be written; it is unchanged.
         """
         now = datetime.now(UTC).isoformat(timespec="seconds")
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with _locked(self.path(language)) as handle:
-            content = _content(handle)
-            known = {each.words: each.tags for each in _parse(content, self.path(language))}
-            new = {each.words: each for each in corrected if known.get(each.words) != each.tags}
-            added = "".join(str(Reviewed(each.words, each.tags, now, model)) for each in new.values()).encode()
-            if added and len(content) + len(added) > self.most_bytes:
+        path = self.path(language)
+        with self._lock(language):
+            content = path.read_bytes() if path.is_file() else b""
+            old = {each.words: each.tags for each in _parse(content, path)}
+            new = {each.words: each for each in corrected if old.get(each.words) != each.tags}
+            addition = "".join(str(replace(each, time=now, model=model)) for each in new.values()).encode()
+            if addition and len(content) + len(addition) > self.most_bytes:
                 raise QueueFull(
                     f"the review queue for {language!r} is full ({self.most_bytes:,} bytes)",
-                    where=str(self.path(language)),
+                    where=str(path),
                     remedy=f"Empty it: ner review --language {language} --output FILE --clear",
                 )
-            if added:
-                _append(handle, len(content), added)
+            if addition:
+                _append(path, len(content), addition)
         return len(new)
 
-    def read(self, language: str) -> list[Reviewed]:
-        """Each sentence once, as it was corrected last, in the order of that; empty where there is no file.
+    def read(self, language: str) -> list[CorrectedSentence]:
+        """The last correction of each sentence, in order of time; empty where there is no file.
 
         Raises:
-            NerError: the file is not as it was written; names the line.
-        """
-        try:
-            content = self.path(language).read_bytes()
-        except FileNotFoundError:
-            return []
-        return _latest(_parse(content, self.path(language)))
-
-    def export(self, language: str, output: Path, *, clear: bool = False) -> int:
-        """Write the sentences of :meth:`read` as a CoNLL file of the layout :data:`FORMAT`; returns how many.
-
-        With ``clear`` the queue is empty afterwards: what was added meanwhile is in the file, or still in the queue.
-
-        Raises:
-            NerError: there is nothing to write, or the queue's file is not as it was written.
+            NerError: the file is malformed (names the line).
         """
         path = self.path(language)
-        if not path.is_file():
-            raise NerError(f"no corrections for {language!r} are in the queue", where=str(path))
-        with _locked(path) as handle:
-            found = _latest(_parse(_content(handle), path))
-            if not found:
-                raise NerError(f"no corrections for {language!r} are in the queue", where=str(path))
+        latest: dict[tuple[str, ...], CorrectedSentence] = {}
+        for each in _parse(path.read_bytes(), path) if path.is_file() else ():
+            latest.pop(each.words, None)
+            latest[each.words] = each
+        return list(latest.values())
+
+    def export(self, language: str, output: Path, *, clear: bool = False) -> int:
+        """Write the sentences of :meth:`read` as a CoNLL file of the layout :data:`FORMAT`; returns their number.
+
+        ``clear`` empties the queue; a sentence that is added at the same time is in the output or in the queue.
+
+        Raises:
+            NerError: the queue is empty, or its file is malformed.
+        """
+        with self._lock(language):
+            corrected = self.read(language)
+            if not corrected:
+                raise NerError(f"no corrections for {language!r} are in the queue", where=str(self.path(language)))
             with write_atomically(output) as file:
-                file.writelines(map(str, found))
+                file.writelines(map(str, corrected))
             if clear:
-                os.ftruncate(handle, 0)
-        return len(found)
+                os.truncate(self.path(language), 0)
+        return len(corrected)
 
 
-@contextmanager
-def _locked(path: Path) -> Iterator[int]:
-    """The open file, which nobody else changes meanwhile."""
-    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield handle
-    finally:
-        os.close(handle)
-
-
-def _content(handle: int) -> bytes:
-    with os.fdopen(os.dup(handle), "rb") as file:
-        file.seek(0)
-        return file.read()
-
-
-def _append(handle: int, size: int, added: bytes) -> None:
+def _append(path: Path, size: int, addition: bytes) -> None:
     """Write at the end of a file of ``size`` bytes, all or nothing."""
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
     try:
-        at = size
-        while added:
-            written = os.pwrite(handle, added, at)
-            at, added = at + written, added[written:]
+        position = size
+        while addition:
+            count = os.pwrite(handle, addition, position)
+            position, addition = position + count, addition[count:]
         os.fsync(handle)
     except OSError:
         os.ftruncate(handle, size)
         raise
+    finally:
+        os.close(handle)
 
 
-def _latest(found: Iterable[Reviewed]) -> list[Reviewed]:
-    by_words: dict[tuple[str, ...], Reviewed] = {}
-    for each in found:
-        by_words.pop(each.words, None)
-        by_words[each.words] = each
-    return list(by_words.values())
-
-
-def _parse(content: bytes, path: Path) -> Iterator[Reviewed]:
-    """The sentences in their order."""
+def _parse(content: bytes, path: Path) -> Iterator[CorrectedSentence]:
+    """The corrected sentences in the order of the file."""
     head: list[str] = []
     tokens: list[list[str]] = []
     for number, line in enumerate([*content.decode("utf-8", "replace").split("\n"), DOCUMENT_START], 1):
-        if line.split(" ")[0] == DOCUMENT_START:  # a word's line has a tab after the word
+        if line.split(" ")[0] == DOCUMENT_START:  # in a word's line a tab follows the word
             if tokens:
                 words, tags = zip(*tokens, strict=True)
-                yield Reviewed(words, tags, *head[2:4])
+                yield CorrectedSentence(words, tags, *head[2:4])
             head, tokens = line.split(" "), []
         elif line:
             columns = line.split("\t")

@@ -1,4 +1,4 @@
-"""Where corpora come from: a mirror's folder, or the address they are published at."""
+"""Sources of corpora: the folder of a mirror, or the public addresses."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ import os
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 from typing import Protocol
+from urllib.parse import urlsplit
 from zipfile import BadZipFile, ZipFile
 
 from multiner.pipeline.config.settings import Workspace
@@ -35,7 +36,7 @@ WANTED: dict[str, tuple[str, ...]] = {
         *(f"{part}/*.{kind}" for part in ("devset", "testset") for kind in ("txt", "tokens", "spans", "objects")),
     ),
 }
-"""Files of a corpus that the readers need, as globs; a corpus that is not listed is taken whole."""
+"""Globs of the files that the readers need; of a corpus that is not listed, all files."""
 
 _WNUT17 = "https://raw.githubusercontent.com/leondz/emerging_entities_17/master/"
 PUBLIC: dict[str, tuple[str, ...]] = {
@@ -43,19 +44,25 @@ PUBLIC: dict[str, tuple[str, ...]] = {
     "wnut17": tuple(_WNUT17 + name for name in WANTED["wnut17"]),
     "factRuEval-2016": ("https://github.com/dialogue-evaluation/factRuEval-2016/archive/refs/heads/master.zip",),
 }
-"""Public addresses: a zip archive, or the files one by one."""
+"""Public addresses: a zip archive, or the single files."""
 
 
 class Source(Protocol):
     """A place that a corpus comes from."""
 
-    name: str
-    """What to call it in messages."""
-    local: bool
-    """Whether looking into it costs next to nothing, so that it is checked on every pull."""
+    @property
+    def name(self) -> str:
+        """Its name in messages."""
+        ...
 
-    def open(self) -> Iterator[Path]:
-        """A context manager: the folder that holds the corpus's files, at their paths in the manifest."""
+    @property
+    def local(self) -> bool:
+        """Whether it lies on this machine, so that every pull checks it."""
+        ...
+
+    def open(self) -> AbstractContextManager[Path]:
+        """The folder with the corpus's files, at their paths in the manifest."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -67,7 +74,7 @@ class Folder:
 
     @property
     def name(self) -> str:
-        """The folder."""
+        """The path of the folder."""
         return str(self.path)
 
     @contextmanager
@@ -106,23 +113,22 @@ class Download:
 
 
 def mirrors(workspace: Workspace) -> list[Path]:
-    """The mirrors' folders in the order they are tried: the environment's, then those of params.yaml.
+    """The folders of the mirrors, in the order of use: that of the environment, then those of params.yaml.
 
     Raises:
         NerError: the environment names a folder that does not exist.
     """
-    found = [workspace.root / mirror for mirror in workspace.params.get("pull", {}).get("mirrors", [])]
-    if named := os.environ.get(MIRROR_VARIABLE):
-        if not Path(named).is_dir():
-            raise NerError(
-                "no such folder", where=f"{MIRROR_VARIABLE}={named}", remedy="Correct the variable, or unset it."
-            )
-        found.insert(0, Path(named))
-    return found
+    folders = [workspace.root / mirror for mirror in workspace.params.get("pull", {}).get("mirrors", [])]
+    if setting := os.environ.get(MIRROR_VARIABLE):
+        if not Path(setting).is_dir():
+            remedy = "Correct the variable, or unset it."
+            raise NerError("no such folder", where=f"{MIRROR_VARIABLE}={setting}", remedy=remedy)
+        folders.insert(0, Path(setting))
+    return folders
 
 
 def find_source(workspace: Workspace, corpus: str) -> Source | None:
-    """The first source that has ``corpus``: a mirror, else its public addresses; None where there is neither."""
+    """The first mirror that has ``corpus``, else its public addresses; None where there is neither."""
     for mirror in mirrors(workspace):
         if (mirror / corpus).is_dir():
             return Folder((mirror / corpus).resolve())
@@ -138,11 +144,21 @@ def wanted_files(folder: Path, corpus: str) -> list[str]:
     return sorted(path.relative_to(folder).as_posix() for path in paths)
 
 
+def by_proxy(address: str) -> str:
+    """The end of a phrase that names the proxy on the way to ``address``, without its password; empty without one."""
+    parts = urlsplit(address)
+    proxy = urllib.request.getproxies().get(parts.scheme)
+    if not proxy or urllib.request.proxy_bypass(parts.hostname or ""):
+        return ""
+    shown = proxy.rpartition("@")[2] if "@" in proxy else proxy
+    return f" through the proxy {shown} (of the environment's {parts.scheme.upper()}_PROXY)"
+
+
 def download(address: str, target: Path) -> None:
     """Fetch ``address`` into ``target``, with a progress bar.
 
     Raises:
-        NerError: it cannot be reached, or breaks off.
+        NerError: the address cannot be reached, or the download breaks off.
     """
     try:
         with urllib.request.urlopen(address, timeout=TIMEOUT_SECONDS) as answer, target.open("wb") as file:
@@ -153,11 +169,13 @@ def download(address: str, target: Path) -> None:
                     progress.update(len(block))
     except urllib.error.HTTPError as error:
         passing = error.code >= 500 or error.code in (408, 429)  # timeout, too many requests
-        told = f"the server answered {error.code} {error.reason}"
-        raise NerError(told, where=address, remedy=REMEDY, transient=passing) from None
+        message = f"the server answered{by_proxy(address)}: {error.code} {error.reason}"
+        raise NerError(message, where=address, remedy=REMEDY, transient=passing) from None
     except (OSError, HTTPException) as error:
         reason = getattr(error, "reason", None) or error
-        raise NerError(f"cannot be reached: {reason}", where=address, remedy=REMEDY, transient=True) from None
+        raise NerError(
+            f"cannot be reached{by_proxy(address)}: {reason}", where=address, remedy=REMEDY, transient=True
+        ) from None
     if size and target.stat().st_size != size:
         raise NerError(
             f"the download broke off at {target.stat().st_size} of {size} bytes",
@@ -168,10 +186,10 @@ def download(address: str, target: Path) -> None:
 
 
 def unpack(archive: Path, folder: Path, address: str) -> None:
-    """Unpack a zip archive into ``folder``, without the single top folder that published repositories come in.
+    """Unpack a zip archive into ``folder``, without the single top folder that archives of repositories have.
 
     Raises:
-        NerError: no zip archive, or one with paths that lead out of the folder.
+        NerError: it is not a zip archive, or holds paths that lead out of the folder.
     """
     try:
         with ZipFile(archive) as opened:

@@ -1,4 +1,4 @@
-"""Reading a corpus's text files: UTF-8, with or without a byte order mark, with whatever ends the lines."""
+"""Reads text files of corpora: UTF-8, with or without a byte order mark, with any line ends."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from multiner.pipeline.core.errors import NerError
 
 BYTE_ORDER_MARK = "\ufeff"
 LINE_END = re.compile(r"(\r+\n|\n|\r)")
-"""A line's end; ``\\r\\r\\n`` is one, which programs write that turn the line feed of CRLF into CRLF once more."""
+"""A line's end. ``\\r\\r\\n`` counts as one: some programs turn the line feed of CRLF into CRLF again."""
 
 
 def read_text(path: Path) -> str:
-    """The characters of a file exactly as they stand in it, byte order mark and carriage returns included.
+    """The characters of a file, byte order mark and carriage returns included.
 
     Raises:
         NerError: the file is missing, or is not UTF-8 (names the line).
@@ -37,30 +37,30 @@ def read_text(path: Path) -> str:
 
 
 def normalise(text: str) -> str:
-    """``text`` without a byte order mark, every line ended by a line feed."""
+    """``text`` without a byte order mark and with a line feed as every line end."""
     return LINE_END.sub("\n", text.removeprefix(BYTE_ORDER_MARK))
 
 
 def read_lines(path: Path) -> list[str]:
-    """The lines of a file, in order and without their ends.
+    """The lines of a file without their ends.
 
-    Only line feed and carriage return end a line: other separators (NEL, U+2028) may be part of a token.
+    Only line feed and carriage return end a line, since other separators (NEL, U+2028) may be part of a token.
 
     Raises:
-        NerError: as :func:`read_text`.
+        NerError: as for :func:`read_text`.
     """
     lines = normalise(read_text(path)).split("\n")
     return lines[:-1] if lines[-1] == "" else lines
 
 
 def refuse_doubled_lines(lines: Sequence[str], file: str) -> None:
-    """Refuse a column file in which a blank line follows every line, those between sentences included.
+    """Refuse a column file in which a blank line follows every line: each word would become a sentence.
 
     Raises:
-        NerError: so it is; each word would be a sentence of its own.
+        NerError: a blank line follows every line.
     """
-    rows, between = lines[::2], lines[1::2]
-    if any(line.strip() for line in between):
+    rows = lines[::2]
+    if any(line.strip() for line in lines[1::2]):
         return
     words = [bool(line.strip()) for line in rows]
     if sum(words) >= 4 and False in words[words.index(True) : len(words) - words[::-1].index(True)]:
@@ -72,9 +72,9 @@ def refuse_doubled_lines(lines: Sequence[str], file: str) -> None:
 
 
 def code_points(text: str) -> str:
-    """For a message, after ``text``: what its characters beyond ASCII are, since many look like ASCII's; else empty.
+    """A note for messages that names the characters of ``text`` beyond ASCII, since many look like ASCII's.
 
-    Such as `` (with U+0420 CYRILLIC CAPITAL LETTER ER)``.
+    For example `` (with U+0420 CYRILLIC CAPITAL LETTER ER)``; empty where there are none.
     """
     others = dict.fromkeys(character for character in text if not character.isascii())
     names = [f"U+{ord(other):04X} {unicodedata.name(other, '')}".rstrip() for other in others]
@@ -85,7 +85,7 @@ def map_type(name: str, types: TypeMap, where: str) -> str | None:
     """The pipeline's type for a corpus's type ``name``; None where the corpus's type is left out.
 
     Raises:
-        NerError: the type stands in no map; ``where`` is the file and line it was read at.
+        NerError: the type has no entry in the map; ``where`` is its file and line.
     """
     try:
         return types[name]

@@ -1,8 +1,9 @@
-"""The raw data under DVC: a ``.dvc`` file for each folder, its content in the cache and the remote."""
+"""The raw data under DVC: one ``.dvc`` file per folder, and its content in the cache and the remote."""
 
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -15,6 +16,9 @@ from multiner.pipeline.core.environment import quiet_environment
 from multiner.pipeline.core.errors import NerError
 
 LOCK_ATTEMPTS = 6
+LOCKED = ("Unable to acquire lock", "is busy, it is being blocked by", "RWLock-file")
+INVALID = re.compile(r"^'(?:\./)?(?P<file>.+)' is invalid")  # no YAML: git may have left marks of a conflict
+LINE = re.compile(r"in line (\d+)")
 
 
 def is_versioned(root: Path) -> bool:
@@ -23,19 +27,18 @@ def is_versioned(root: Path) -> bool:
 
 
 def changed_folders(root: Path, folders: Sequence[Path]) -> list[Path]:
-    """Those of ``folders`` whose ``.dvc`` file is missing or tells of another content."""
+    """Those of ``folders`` without a ``.dvc`` file, or with one of other content."""
     pointers = {folder: folder.with_name(folder.name + ".dvc") for folder in folders}
     changed = [folder for folder, pointer in pointers.items() if not pointer.is_file()]
-    known = [folder for folder in folders if folder not in changed]
-    if known:
-        targets = [pointers[folder].relative_to(root).as_posix() for folder in known]
-        status = json.loads(run_dvc(root, "status", "--json", *targets))
-        changed += [folder for folder, target in zip(known, targets, strict=True) if target in status]
+    targets = {folder: pointers[folder].relative_to(root).as_posix() for folder in folders if folder not in changed}
+    if targets:
+        status = json.loads(run_dvc(root, "status", "--json", *targets.values()))
+        changed += [folder for folder, target in targets.items() if target in status]
     return changed
 
 
 def track(root: Path, folders: Sequence[Path]) -> list[Path]:
-    """Put what changed of ``folders`` under DVC; returns the ``.dvc`` files that were written.
+    """Put the changed ones of ``folders`` under DVC; returns the ``.dvc`` files that were written.
 
     Raises:
         NerError: DVC fails.
@@ -47,9 +50,9 @@ def track(root: Path, folders: Sequence[Path]) -> list[Path]:
 
 
 def push(root: Path, pointers: Sequence[Path]) -> str | None:
-    """Copy the content of ``.dvc`` files to the default remote; returns what went wrong, if anything did.
+    """Copy the content of ``.dvc`` files to the default remote; returns the error's message, or None.
 
-    A remote that cannot be reached stops no training: the data lies in the workspace and its cache.
+    An unreachable remote is no error here: trainings use the data in the workspace and its cache.
     """
     try:
         run_dvc(root, "push", *[pointer.relative_to(root).as_posix() for pointer in pointers])
@@ -63,7 +66,7 @@ def writing(root: Path, folder: Path) -> Iterator[None]:
     """Hold DVC's lock on ``folder``, so that no stage reads it while it is replaced.
 
     Raises:
-        NerError: a stage reads or writes it now.
+        NerError: a stage reads or writes the folder now.
     """
     if not is_versioned(root):
         yield
@@ -73,7 +76,7 @@ def writing(root: Path, folder: Path) -> Iterator[None]:
     from dvc.lock import LockError
     from dvc.rwlock import rwlock
 
-    root = root.resolve()  # as DVC itself notes paths
+    root = root.resolve()  # DVC notes resolved paths
     hardlink = Config(str(root / ".dvc"))["core"].get("hardlink_lock", False)
     with ExitStack() as stack:
         command = f"{stack.enter_context(holder(root))} pull {folder.name}"
@@ -84,29 +87,40 @@ def writing(root: Path, folder: Path) -> Iterator[None]:
                 break
             except LockError as error:
                 if not (again and release(root)):
-                    remedy = "Pull again when the process that is named has ended. What was there stays."
+                    remedy = "Pull again when that process has ended. The data is unchanged."
                     raise NerError(str(error), where="ner pull", remedy=remedy, transient=True) from None
         yield
 
 
 def run_dvc(root: Path, *arguments: str) -> str:
-    """Standard output of ``dvc`` in ``root``; waits for DVC's locks.
+    """Run ``dvc`` in ``root`` and return its standard output; waits for DVC's locks.
 
     Raises:
-        NerError: it fails; the message is DVC's.
+        NerError: DVC fails; the message is DVC's.
     """
     for attempt in range(LOCK_ATTEMPTS):
-        done = subprocess.run(
+        process = subprocess.run(
             dvc(*arguments), cwd=root, env=quiet_environment(), capture_output=True, text=True, check=False
         )
-        if done.returncode == 0:
-            return done.stdout
-        locked = "lock" in done.stderr.lower()
+        if process.returncode == 0:
+            return process.stdout
+        locked = any(words in process.stderr for words in LOCKED)
         if not locked:
             break
         if not release(root):
             sleep(2**attempt)  # --wait-for-lock does not cover DVC's read-write lock
-    lines = [line for line in done.stderr.splitlines() if line.strip()]
-    lines = [line for line in lines if line.startswith("ERROR: ")] or lines  # help follows them
-    message = lines[-1].removeprefix("ERROR: ") if lines else f"exit code {done.returncode}"
-    raise NerError(message, where=f"dvc {arguments[0]}", remedy="See: dvc doctor, dvc status", transient=locked)
+    raise _failure(process, arguments[0], locked)
+
+
+def _failure(process: subprocess.CompletedProcess[str], command: str, locked: bool) -> NerError:
+    lines = [line for line in process.stderr.splitlines() if line.strip()]
+    if lines and (invalid := INVALID.match(lines[0])):
+        line = LINE.search(process.stderr)
+        return NerError(
+            "DVC cannot read this file; has git left marks of a conflict (<<<<<<<) in it?",
+            where=f"{invalid['file']}:{line[1]}" if line else invalid["file"],
+            remedy="Resolve the conflict (git status lists the files), then run the same command again.",
+        )
+    lines = [line for line in lines if line.startswith("ERROR: ")] or lines  # a hint follows them
+    message = lines[-1].removeprefix("ERROR: ") if lines else f"exit code {process.returncode}"
+    return NerError(message, where=f"dvc {command}", remedy="See: dvc doctor, dvc status", transient=locked)

@@ -1,8 +1,9 @@
-"""A leg that answers long documents a stretch at a time, so that no call of it takes long.
+"""A base model that predicts long documents chunk by chunk, so that each of its calls is short and can be cancelled.
 
-The spaCy legs are convolutional: what a token's label depends on is near. A stretch is shown with ``CONTEXT`` tokens on
-either side, far more than the networks reach (4 with a ``MaxoutWindowEncoder`` of depth 4, 3 with slovnet), of which
-nothing is read; that leaves the parser's memory of its last entity and a CRF's far ends, which fade within it.
+The spaCy base models are convolutional: the label of a token depends on near tokens only. A chunk is shown with
+``CONTEXT`` tokens on either side, whose labels are not read. That is far more than the networks see (4 tokens with a
+``MaxoutWindowEncoder`` of depth 4, 3 with slovnet). Only the parser's memory of its last entity and the CRF reach
+farther, and their influence fades within it.
 """
 
 from __future__ import annotations
@@ -15,25 +16,25 @@ import numpy as np
 
 from multiner.pipeline.core.cancellation import check_cancelled
 from multiner.pipeline.core.document import Document, Sentence
-from multiner.pipeline.models.base import Leg
+from multiner.pipeline.models.base import TokenClassifier
 
-STEP = 500  # tokens: under a tenth of a second of the slowest leg
+SIZE = 500  # tokens: under a tenth of a second with the slowest base model
 CONTEXT = 16
 
 
-class SteppingLeg:
-    """A leg that gives another one stretches of ``step`` tokens; documents up to that length are seen as they are.
+class ChunkedModel:
+    """A base model whose calls get one chunk each; a document of at most ``size`` tokens is one chunk.
 
     Args:
-        leg: answers; its labels are this one's.
-        step: tokens in a stretch at most, 1 or more.
-        context: tokens shown on either side of it.
+        model: the base model that predicts the chunks.
+        size: tokens in a chunk at most, 1 or more.
+        context: tokens shown on either side of a chunk.
     """
 
-    def __init__(self, leg: Leg, step: int = STEP, context: int = CONTEXT) -> None:
-        self.leg = leg
-        self.labels = leg.labels
-        self._step = step
+    def __init__(self, model: TokenClassifier, size: int = SIZE, context: int = CONTEXT) -> None:
+        self.model = model
+        self.labels = model.labels
+        self._size = size
         self._context = context
 
     def predict(self, documents: Sequence[Document]) -> list[np.ndarray]:
@@ -42,36 +43,36 @@ class SteppingLeg:
         Raises:
             Cancelled: see :func:`multiner.pipeline.core.cancellation.check_cancelled`.
         """
-        if all(len(document.tokens) <= self._step for document in documents):
+        if all(len(document.tokens) <= self._size for document in documents):
             check_cancelled()
-            return self.leg.predict(documents)
+            return self.model.predict(documents)
         return [np.concatenate([*self._rows(document)]) for document in documents]
 
     def _rows(self, document: Document) -> Iterator[np.ndarray]:
-        if len(document.tokens) <= self._step:
+        if len(document.tokens) <= self._size:
             check_cancelled()
-            yield self.leg.predict([document])[0]
+            yield self.model.predict([document])[0]
             return
-        for start, end in stretches(document, self._step):
+        for start, end in chunk_ranges(document, self._size):
             check_cancelled()
             first, last = max(0, start - self._context), min(len(document.tokens), end + self._context)
-            yield self.leg.predict([part(document, first, last)])[0][start - first : end - first]
+            yield self.model.predict([excerpt(document, first, last)])[0][start - first : end - first]
 
 
-def stretches(document: Document, step: int) -> Iterator[tuple[int, int]]:
-    """Token ranges of at most ``step`` tokens that tile the document, cut between sentences where there is a cut."""
+def chunk_ranges(document: Document, size: int) -> Iterator[tuple[int, int]]:
+    """Token ranges that divide a document into chunks of at most ``size`` tokens, if possible between sentences."""
     starts = [sentence.start for sentence in document.sentences]
     start, length = 0, len(document.tokens)
     while start < length:
-        end = min(start + step, length)
+        end = min(start + size, length)
         if end < length and (at := bisect_right(starts, end)) and starts[at - 1] > start:
             end = starts[at - 1]
         yield start, end
         start = end
 
 
-def part(document: Document, start: int, end: int) -> Document:
-    """Tokens ``start:end`` as a document of the same text, with what lies of each sentence among them."""
+def excerpt(document: Document, start: int, end: int) -> Document:
+    """The tokens ``start:end`` as a document of the same text; sentences are cut at its borders."""
     first = bisect_right(document.sentences, start, key=lambda sentence: sentence.end)
     last = bisect_left(document.sentences, end, key=lambda sentence: sentence.start)
     sentences = tuple(

@@ -1,7 +1,8 @@
-"""Out-of-fold predictions: what legs say of training documents that they were trained without.
+"""Cross-fitting: base models predict training documents that they were not trained on.
 
-Where a language has few development documents, the ensemble learns from these instead (stacked generalisation, Wolpert
-1992). The training documents are divided into folds by hash; for each fold the legs are trained on the others.
+Where a language has few development documents, the ensemble is also fitted to these predictions (stacked
+generalisation, Wolpert 1992). The training documents are divided into folds by hash. For each fold, the base models are
+trained on the other folds and predict this one: the "out of fold" predictions.
 """
 
 from __future__ import annotations
@@ -19,11 +20,11 @@ from multiner.pipeline.core.document import Document, documents_hash
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.core.files import folder_hash, replace_folder
 from multiner.pipeline.ensemble.name_features import Gazetteer
-from multiner.pipeline.models.base import Leg, code_hash
+from multiner.pipeline.models.base import TokenClassifier, code_hash
 from multiner.pipeline.models.training_documents import read_training
 
 TRAINED = ("transformer", "spacy")
-"""Legs that learn from the corpora; others (shipped ones) have not seen them and need no folds."""
+"""The base models that are trained on the corpora; pretrained ones need no folds."""
 
 
 def fold_of(document: Document, folds: int) -> int:
@@ -32,46 +33,48 @@ def fold_of(document: Document, folds: int) -> int:
 
 
 def run(workspace: Workspace, language: str) -> None:
-    """Stage ``out_of_fold``: train the legs fold by fold and write their predictions, ``<leg>.safetensors``.
+    """Stage ``out_of_fold``: train the base models fold by fold and write their predictions, ``<leg>.safetensors``.
 
-    A language without folds (``ensemble.folds``) gets an empty folder. A killed run goes on after the last whole fold.
+    A language without folds (``ensemble.folds``) gets an empty folder. An interrupted run resumes after the last whole
+    fold.
     """
     from safetensors.numpy import load_file, save_file
 
     paths, folds = workspace.paths, workspace.section("ensemble", language)["folds"]
     train, dev = read_training(workspace, language)
-    legs = trained_legs(workspace, language) if folds else []
+    names = trained_models(workspace, language) if folds else []
     parent = paths.checkpoints(language, "out_of_fold")
-    kept = parent / fingerprint(workspace, language, legs, train, dev)
+    checkpoints = parent / fingerprint(workspace, language, names, train, dev)
     with replace_folder(paths.out_of_fold(language)) as folder:
-        for leg in legs:
+        for model in names:
             rows: dict[str, np.ndarray] = {}
             for fold in range(folds):
-                path = kept / f"{leg}-{fold}.safetensors"
+                path = checkpoints / f"{model}-{fold}.safetensors"
                 if not path.is_file():
-                    held = [document for document in train if fold_of(document, folds) == fold]
+                    held_out = [document for document in train if fold_of(document, folds) == fold]
                     rest = [document for document in train if fold_of(document, folds) != fold]
-                    found = predict_fold(workspace, language, leg, rest, dev, held, kept, name=f"{leg}-fold-{fold + 1}")
+                    predictions = predict_fold(workspace, language, model, rest, dev, held_out, checkpoints,
+                                               name=f"{model}-fold-{fold + 1}")  # fmt: skip
                     partial = path.with_suffix(".partial")
-                    save_file(found, partial)
+                    save_file(predictions, partial)
                     partial.replace(path)
                 rows |= load_file(path)
-            save_file(rows, folder / f"{leg}.safetensors")
+            save_file(rows, folder / f"{model}.safetensors")
     shutil.rmtree(parent, ignore_errors=True)
 
 
-def trained_legs(workspace: Workspace, language: str) -> list[str]:
-    """The legs of the ensemble that training makes."""
-    legs = [leg for leg in workspace.params["ensemble"]["legs"] if leg in TRAINED]
+def trained_models(workspace: Workspace, language: str) -> list[str]:
+    """The names of the base models that this language trains."""
+    names = [name for name in workspace.params["ensemble"]["legs"] if name in TRAINED]
     if workspace.section("spacy", language)["pipeline"]:
-        legs = [leg for leg in legs if leg != "spacy"]  # a shipped pipeline stands in its place
-    return legs
+        names = [name for name in names if name != "spacy"]  # a pretrained pipeline stands in its place
+    return names
 
 
 def fingerprint(
-    workspace: Workspace, language: str, legs: Sequence[str], train: Sequence[Document], dev: Sequence[Document]
+    workspace: Workspace, language: str, names: Sequence[str], train: Sequence[Document], dev: Sequence[Document]
 ) -> str:
-    """A hash over what the predictions of these legs follow from."""
+    """A hash of everything that the predictions of these base models depend on."""
     from multiner.pipeline.models.transformer.encoders import content_hash
     from multiner.pipeline.models.transformer.training import encoder_of
 
@@ -81,62 +84,66 @@ def fingerprint(
         workspace.language(language)["types"],
         documents_hash(train),
         documents_hash(dev),
-        content_hash(encoder_of(workspace, language)) if "transformer" in legs else "",
-        folder_hash(workspace.paths.vectors(language)) if "spacy" in legs else "",
+        content_hash(encoder_of(workspace, language)) if "transformer" in names else "",
+        folder_hash(workspace.paths.vectors(language)) if "spacy" in names else "",
         code_hash(),
     ]
     return sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def predict_fold(
-    workspace: Workspace, language: str, leg: str, train: Sequence[Document], dev: Sequence[Document],
-    held: Sequence[Document], kept: Path, *, name: str,
+    workspace: Workspace, language: str, model: str, train: Sequence[Document], dev: Sequence[Document],
+    held_out: Sequence[Document], checkpoints: Path, *, name: str,
 ) -> dict[str, np.ndarray]:  # fmt: skip
-    """Train a leg on ``train`` and give its probabilities ``[tokens, labels]`` for each of ``held``, by id.
+    """Train a base model on ``train``; returns its probabilities ``[tokens, labels]`` by id of each of ``held_out``.
 
-    The leg lies in ``kept`` as long as it is asked; what a killed call leaves there goes with the checkpoints.
+    The trained model lies in ``checkpoints`` meanwhile, which is removed even after an interrupted run.
     """
     from multiner.pipeline.models.spacy import training as spacy_training
-    from multiner.pipeline.models.spacy.inference import SpacyLeg
+    from multiner.pipeline.models.spacy.inference import SpacyModel
     from multiner.pipeline.models.transformer import training as transformer_training
-    from multiner.pipeline.models.transformer.network import TorchLeg
+    from multiner.pipeline.models.transformer.network import TorchTransformer
 
-    training, loader = (transformer_training, TorchLeg) if leg == "transformer" else (spacy_training, SpacyLeg)
-    folder = kept / name
-    training.train_leg(workspace, language, train, dev, folder=folder, name=name)
-    rows = loader.load(folder).predict(held)
+    transformer = model == "transformer"
+    training, loader = (transformer_training, TorchTransformer) if transformer else (spacy_training, SpacyModel)
+    folder = checkpoints / name
+    training.train_model(workspace, language, train, dev, folder=folder, name=name)
+    rows = loader.load(folder).predict(held_out)
     shutil.rmtree(folder)
-    return {document.id: found for document, found in zip(held, rows, strict=True)}
+    return {document.id: each for document, each in zip(held_out, rows, strict=True)}
 
 
-def read_out_of_fold(
-    folder: Path, train: Sequence[Document], legs: Mapping[str, Leg], trained: Collection[str], folds: int
+def read_cross_fitting(
+    folder: Path, train: Sequence[Document], models: Mapping[str, TokenClassifier], trained: Collection[str], folds: int
 ) -> list[tuple[Document, list[np.ndarray], Gazetteer]]:
-    """Training documents with the out-of-fold probabilities of each leg, and the names that the legs had seen.
+    """Each training document with the out-of-fold probabilities of each base model and the names of the other folds.
 
     Args:
-        folder: what :func:`run` wrote.
+        folder: the folder that :func:`run` wrote.
         train: the training documents.
-        legs: of the ensemble, in order.
-        trained: those that were trained on these documents; the others are asked here.
-        folds: as in params.yaml; 0: there are none.
+        models: the base models of the ensemble, by name, in order.
+        trained: the names of those that were trained on these documents; the others predict them here.
+        folds: number of folds; 0: none.
 
     Raises:
-        NerError: the predictions of a trained leg are missing.
+        NerError: the predictions of a trained base model are missing.
     """
     from safetensors.numpy import load_file
 
     if not folds:
         return []
-    for name in trained:
-        if not (path := folder / f"{name}.safetensors").is_file():
-            raise NerError("out-of-fold predictions are missing", where=str(path), remedy="Run: dvc repro out_of_fold")
-    rows: list[list[np.ndarray]] = []
-    for name, leg in legs.items():
+    by_model: list[list[np.ndarray]] = []
+    for name, model in models.items():
         path = folder / f"{name}.safetensors"
-        found = load_file(path) if name in trained else None
-        rows.append([found[document.id] for document in train] if found is not None else leg.predict(train))
+        if name not in trained:
+            by_model.append(model.predict(train))
+        elif path.is_file():
+            predictions = load_file(path)
+            by_model.append([predictions[document.id] for document in train])
+        else:
+            raise NerError("out-of-fold predictions are missing", where=str(path), remedy="Run: dvc repro out_of_fold")
     names = [Gazetteer.of(other for other in train if fold_of(other, folds) != fold) for fold in range(folds)]
     return [
-        (document, [found[at] for found in rows], names[fold_of(document, folds)]) for at, document in enumerate(train)
+        (document, [rows[at] for rows in by_model], names[fold_of(document, folds)])
+        for at, document in enumerate(train)
     ]

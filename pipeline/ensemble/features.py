@@ -1,7 +1,7 @@
-"""Candidate spans of the legs, described by features for the chooser: a row of numbers a span.
+"""Candidate spans of the base models, and their features for the meta-classifier: one row of numbers per span.
 
-The features are those that tell in published combination studies when to trust whom: every leg's calibrated score for
-the very span, how far the legs agree, and what kind of name it is and where it stands.
+The features are those that published combination studies found useful: the calibrated score of each base model for this
+span, the agreement of the base models, the kind of name, and its position.
 """
 
 from __future__ import annotations
@@ -16,14 +16,9 @@ from multiner.pipeline.core.cancellation import check_cancelled
 from multiner.pipeline.core.decoding import Marginals, viterbi
 from multiner.pipeline.core.document import Document, Span
 from multiner.pipeline.core.iob2 import decode as spans_of
-from multiner.pipeline.ensemble.name_features import (
-    ELSEWHERE,
-    SEEN,
-    Gazetteer,
-    Mentions,
-)
+from multiner.pipeline.ensemble.name_features import ELSEWHERE, SEEN, Gazetteer, Mentions
 
-_LIMIT = 8.0  # a log-odds beyond it says no more
+_LIMIT = 8.0  # log-odds beyond it carry no further information
 LENGTHS = ("length 1", "length 2", "length 3", "longer")
 SHAPES = ("capitals", "title case", "lower case", "mixed case", "digits")
 PLACES = ("first", "last", "after opening", "before closing", "after @ or #", "sentence in capitals", "lower sentence")
@@ -31,13 +26,13 @@ RELATIONS = ("same", "other type", "overlaps", "nothing")
 OPENING, CLOSING = frozenset("\"'«“‘(["), frozenset("\"'»”’)]")
 
 
-def feature_names(legs: Sequence[str], types: Sequence[str]) -> list[str]:
-    """The columns of :func:`describe`, in order."""
-    systems = [*legs, "pool"]
+def feature_names(models: Sequence[str], types: Sequence[str]) -> list[str]:
+    """The names of the features, in the order of the columns of :func:`candidate_features`."""
+    systems = [*models, "pool"]
     return [
         *(f"score {system}" for system in systems),
-        *(f"{relation} in {leg}" for leg in legs for relation in RELATIONS),
-        *(f"agreement {count}" for count in range(len(legs) + 1)),
+        *(f"{relation} in {model}" for model in models for relation in RELATIONS),
+        *(f"agreement {count}" for count in range(len(models) + 1)),
         *(f"type {type_}" for type_ in types),
         *(f"score pool, type {type_}" for type_ in types),
         *LENGTHS,
@@ -49,34 +44,34 @@ def feature_names(legs: Sequence[str], types: Sequence[str]) -> list[str]:
 
 
 @dataclass(frozen=True)
-class Views:
-    """What the systems (each leg, then the pool) say of a document.
+class SystemSpans:
+    """The predictions of the systems (each base model, then the pool) for a document.
 
     Attributes:
-        found: the spans of each system, scored by their marginal probability.
-        marginals: of each system, by the index of each sentence in which any of them found a span.
+        spans: the spans of each system, scored by their marginal probability.
+        marginals: index of a sentence → the marginals of each system; only sentences with a span of any system.
     """
 
-    found: list[list[Span]]
+    spans: list[list[Span]]
     marginals: dict[int, list[Marginals]]
 
 
-def read_views(document: Document, stacked: np.ndarray, labels: Sequence[str]) -> Views:
-    """Decode what every system says.
+def decode_systems(document: Document, stacked: np.ndarray, labels: Sequence[str]) -> SystemSpans:
+    """Decode the most probable spans of each system.
 
     Args:
-        document: with its sentences.
+        document: a document with its sentences.
         stacked: calibrated probabilities ``[systems, tokens, labels]``.
-        labels: as :func:`multiner.pipeline.core.iob2.bio_labels` orders them.
+        labels: in the order of :func:`multiner.pipeline.core.iob2.bio_labels`.
     """
     begin = {label[2:]: index for index, label in enumerate(labels) if label.startswith("B-")}
-    found: list[list[Span]] = [[] for _ in stacked]
+    by_system: list[list[Span]] = [[] for _ in stacked]
     marginals: dict[int, list[Marginals]] = {}
     for number, sentence in enumerate(document.sentences):
         check_cancelled()
         rows = stacked[:, sentence.start : sentence.end]
         if not rows[:, :, 1:].size or not (rows.argmax(axis=-1) > 0).any():
-            continue  # O is likeliest everywhere, for every system
+            continue  # for every system and token O is the most probable
         decoded = [spans_of([labels[index] for index in viterbi(each)]) for each in rows]
         if not any(decoded):
             continue
@@ -84,57 +79,59 @@ def read_views(document: Document, stacked: np.ndarray, labels: Sequence[str]) -
         for system, spans in enumerate(decoded):
             for span in spans:
                 score = marginals[number][system].span(span.start, span.end, begin[span.label])
-                place = (span.start + sentence.start, span.end + sentence.start)
-                found[system].append(Span(*place, span.label, score))
-    return Views(found, marginals)
+                by_system[system].append(
+                    Span(span.start + sentence.start, span.end + sentence.start, span.label, score)
+                )
+    return SystemSpans(by_system, marginals)
 
 
-def describe(
-    document: Document, views: Views, types: Sequence[str], gazetteer: Gazetteer
+def candidate_features(
+    document: Document, systems: SystemSpans, types: Sequence[str], gazetteer: Gazetteer
 ) -> tuple[list[Span], np.ndarray]:
-    """The distinct spans that any system found, and their features.
+    """The distinct spans of all systems, and their features.
 
     Args:
-        document: what the views are of.
-        views: what the systems say.
+        document: the document.
+        systems: the predictions for it.
         types: entity types.
         gazetteer: names of the training documents.
 
     Returns:
-        candidates without scores, in order; float64 ``[candidates, features]``, columns as :func:`feature_names`.
+        the candidate spans without scores, in order; float64 ``[candidates, features]``, columns as in
+        :func:`feature_names`.
     """
-    distinct = sorted({(span.start, span.end, span.label) for spans in views.found for span in spans})
+    distinct = sorted({(span.start, span.end, span.label) for spans in systems.spans for span in spans})
     candidates = [Span(*each) for each in distinct]
-    mentions = Mentions(document, views.found[-1])
-    starts = [[span.start for span in spans] for spans in [*views.found[:-1], candidates]]
+    mentions = Mentions(document, systems.spans[-1])
+    starts = [[span.start for span in spans] for spans in [*systems.spans[:-1], candidates]]
     rows: list[list[float]] = []
-    for number, marginals in views.marginals.items():
+    for number, marginals in systems.marginals.items():
         check_cancelled()
         sentence = document.sentences[number]
-        *inside, here = (
+        *by_model, here = (
             spans[bisect_left(first, sentence.start) : bisect_left(first, sentence.end)]
-            for spans, first in zip([*views.found[:-1], candidates], starts, strict=True)
+            for spans, first in zip([*systems.spans[:-1], candidates], starts, strict=True)
         )
         words = document.norms(sentence.start, sentence.end)
         letters = "".join(words)
         case = [float(letters.isupper()), float(letters.islower())]
-        ends = [[span.end for span in spans] for spans in inside]
+        ends = [[span.end for span in spans] for spans in by_model]
         for span in here:
-            relations = [_relation(span, *each) for each in zip(inside, ends, strict=True)]
+            relations = [_relation(span, *each) for each in zip(by_model, ends, strict=True)]
             local = Span(span.start - sentence.start, span.end - sentence.start, span.label)
             place = types.index(span.label)
-            chances = np.array([each.span(local.start, local.end, 2 * place + 1) for each in marginals])
+            probabilities = np.array([each.span(local.start, local.end, 2 * place + 1) for each in marginals])
             kind = gazetteer.kind(words[local.start : local.end], span.label)
             rows.append(
-                [*_evidence(log_odds(chances), relations, place, len(types)),
-                 *_form(local, words), *case, *_one_of(len(SEEN), kind), *mentions.elsewhere(span)]
+                [*_score_features(log_odds(probabilities), relations, place, len(types)),
+                 *_form_features(local, words), *case, *_one_of(len(SEEN), kind), *mentions.elsewhere(span)]
             )  # fmt: skip
-    width = len(feature_names([""] * (len(views.found) - 1), types))
+    width = len(feature_names([""] * (len(systems.spans) - 1), types))
     return candidates, np.array(rows, dtype=np.float64).reshape(len(candidates), width)
 
 
-def _evidence(scores: np.ndarray, relations: Sequence[int], place: int, types: int) -> list[float]:
-    """The legs' and the pool's scores, how the legs stand to the span, and its type: the ``place``-th of ``types``."""
+def _score_features(scores: np.ndarray, relations: Sequence[int], place: int, types: int) -> list[float]:
+    """The scores of all systems, the relation of each base model's spans to this one, and the type of this span."""
     kind = _one_of(types, place)
     return [
         *scores,
@@ -145,8 +142,8 @@ def _evidence(scores: np.ndarray, relations: Sequence[int], place: int, types: i
     ]
 
 
-def _form(span: Span, words: Sequence[str]) -> list[float]:
-    """Length and shape of a name, and where it stands among the words of its sentence."""
+def _form_features(span: Span, words: Sequence[str]) -> list[float]:
+    """Length and shape of a name, and its position among the words of its sentence."""
     name = words[span.start : span.end]
     before = words[span.start - 1] if span.start else ""
     after = words[span.end] if span.end < len(words) else ""
@@ -161,10 +158,10 @@ def _form(span: Span, words: Sequence[str]) -> list[float]:
     ]
 
 
-def log_odds(chance: np.ndarray) -> np.ndarray:
+def log_odds(probabilities: np.ndarray) -> np.ndarray:
     """Log-odds of probabilities, within ±8."""
-    kept = np.clip(chance, 1e-9, 1 - 1e-9)
-    return np.clip(np.log(kept / (1 - kept)), -_LIMIT, _LIMIT)
+    clipped = np.clip(probabilities, 1e-9, 1 - 1e-9)
+    return np.clip(np.log(clipped / (1 - clipped)), -_LIMIT, _LIMIT)
 
 
 def _one_of(count: int, which: int) -> list[float]:
@@ -172,7 +169,7 @@ def _one_of(count: int, which: int) -> list[float]:
 
 
 def _relation(span: Span, others: Sequence[Span], ends: Sequence[int]) -> int:
-    """Place in :data:`RELATIONS` of what a leg found where ``span`` is; ``others`` in order, with their ends."""
+    """Index in :data:`RELATIONS` of ``span``'s relation to a base model's spans: ``others``, which end at ``ends``."""
     at = bisect_right(ends, span.start)
     if at == len(others) or others[at].start >= span.end:
         return 3
@@ -183,7 +180,7 @@ def _relation(span: Span, others: Sequence[Span], ends: Sequence[int]) -> int:
 
 
 def _shape(words: Sequence[str]) -> int:
-    """Place in :data:`SHAPES` of a name."""
+    """Index in :data:`SHAPES` of the shape of a name."""
     text = "".join(words)
     if any(letter.isdigit() for letter in text):
         return 4

@@ -1,7 +1,7 @@
-"""Tuning the ensemble on development documents alone: temperatures by likelihood, weights by F1, then the chooser.
+"""Fitting the ensemble: temperatures by likelihood, weights by F1, then the meta-classifier.
 
-The documents are the tune half of the development parts and, where a language has few of those, training documents as
-legs saw them that were trained without them (out of fold).
+It is fitted to the tune halves of the development parts and, where a language has few development documents, also to
+training documents with their out-of-fold predictions (see :mod:`multiner.pipeline.ensemble.cross_fitting`).
 """
 
 from __future__ import annotations
@@ -20,109 +20,104 @@ from multiner.pipeline.core.document import Document
 from multiner.pipeline.core.files import write_json
 from multiner.pipeline.core.iob2 import bio_labels, encode
 from multiner.pipeline.core.progress import bar
-from multiner.pipeline.ensemble.cross_fitting import read_out_of_fold, trained_legs
-from multiner.pipeline.ensemble.meta_training import (
-    Sample,
-    compare,
-    fit_chooser,
-    macro_f1,
-)
-from multiner.pipeline.ensemble.model import (
-    Member,
-    pool,
-    stack,
-    temper,
-)
+from multiner.pipeline.ensemble.cross_fitting import read_cross_fitting, trained_models
+from multiner.pipeline.ensemble.meta_training import DocumentCandidates, cross_validate, fit_meta_classifier, macro_f1
+from multiner.pipeline.ensemble.model import Member, pool, stack, temper
 from multiner.pipeline.ensemble.name_features import Gazetteer
-from multiner.pipeline.models import load_leg
+from multiner.pipeline.models import load_base_model
 from multiner.pipeline.models.training_documents import read_training
 
 
 @dataclass(frozen=True)
-class Seen:
-    """A document to tune on, with what each leg says of it.
+class FittingDocument:
+    """A document that the ensemble is fitted to, with the predictions of the base models.
 
     Attributes:
-        document: with its gold spans.
-        by_leg: probabilities ``[tokens, labels]`` of each leg.
-        gazetteer: of the documents that these legs were trained on.
+        document: the document with its gold spans.
+        probabilities: ``[tokens, labels]`` of each base model.
+        gazetteer: the names of the documents that these base models were trained on.
     """
 
     document: Document
-    by_leg: list[np.ndarray]
+    probabilities: list[np.ndarray]
     gazetteer: Gazetteer
 
 
 def run(workspace: Workspace, language: str) -> None:
-    """Stage ``ensemble``: tune on the development documents and write the ensemble's JSON file.
+    """Stage ``ensemble``: fit the ensemble and write its JSON file.
 
     Raises:
-        NerError: a leg or the documents are missing.
+        NerError: a base model or the documents are missing.
     """
-    paths, setup, options = workspace.paths, workspace.language(language), workspace.section("ensemble", language)
+    paths, settings, options = workspace.paths, workspace.language(language), workspace.section("ensemble", language)
 
     train, dev = read_training(workspace, language)
-    legs = {name: load_leg(name, paths.leg(language, name)) for name in options["legs"]}
+    models = {name: load_base_model(name, paths.leg(language, name)) for name in options["legs"]}
     gazetteer = Gazetteer.of(train)
-    by_leg = [leg.predict(dev) for leg in legs.values()]
-    seen = [Seen(document, [rows[at] for rows in by_leg], gazetteer) for at, document in enumerate(dev)]
-    folds = read_out_of_fold(
-        paths.out_of_fold(language), train, legs, trained_legs(workspace, language), options["folds"]
+    by_model = [model.predict(dev) for model in models.values()]
+    documents = [FittingDocument(document, [rows[at] for rows in by_model], gazetteer)
+                 for at, document in enumerate(dev)]  # fmt: skip
+    folds = read_cross_fitting(
+        paths.out_of_fold(language), train, models, trained_models(workspace, language), options["folds"]
     )
-    seen += [Seen(document, rows, fold) for document, rows, fold in folds]
+    documents += [FittingDocument(*each) for each in folds]
     counts = {"documents": len(dev), "out_of_fold": len(folds)}
-    value = tune(seen, list(legs), setup["types"], gazetteer, step=options["weight_step"])
+    value = fit_ensemble(documents, list(models), settings["types"], gazetteer, options["weight_step"])
     write_json(
         paths.ensemble(language),
-        {"language": language, "types": setup["types"]}
+        {"language": language, "types": settings["types"]}
         | value
-        | {"tuned_on": counts | {"corpora": setup["train_on"]} | value["tuned_on"]},
+        | {"tuned_on": counts | {"corpora": settings["train_on"]} | value["tuned_on"]},
     )
     for member in value["members"]:
         print(f"{language} {member['name']}: weight {member['weight']:.2f}, temperature {member['temperature']:.3f}")
     figures = value["tuned_on"]
-    print(f"{language} pool: F1 {figures['pool']:.2f}; chooser, cross-validated: {figures['chooser']:.2f}"
-          f" (mean over corpora); taken: {'the chooser' if value['chooser'] else 'the pool'}")  # fmt: skip
+    print(f"{language} pool: F1 {figures['pool']:.2f}; meta-classifier, cross-validated: {figures['chooser']:.2f}"
+          f" (mean over corpora); used: {'the meta-classifier' if value['chooser'] else 'the pool'}")  # fmt: skip
 
 
-def tune(
-    seen: Sequence[Seen], legs: Sequence[str], types: Sequence[str], gazetteer: Gazetteer, *, step: float
+def fit_ensemble(
+    fitting: Sequence[FittingDocument], models: Sequence[str], types: Sequence[str], gazetteer: Gazetteer, step: float
 ) -> dict[str, Any]:
-    """Temperatures, weights and chooser that suit the documents best; the JSON-ready parts of an ensemble.
+    """Fit temperatures, weights and the meta-classifier; returns the parts of ``ensemble.json``.
 
-    The chooser is taken where its cross-validated F1 is above that of the pool, whose few weights are fitted to the
-    very documents: if anything, the comparison favours the pool.
+    The ensemble uses the meta-classifier if its cross-validated F1 is above the F1 of the pool. The weights of the pool
+    are fitted to these same documents, so the comparison favours the pool, if anything.
 
     Args:
-        seen: documents with the legs' probabilities.
-        legs: names, in the order of ``by_leg``.
+        fitting: documents with the probabilities of the base models.
+        models: names of the base models, in the order of these probabilities.
         types: entity types.
-        gazetteer: of all training documents, which the chooser will carry.
-        step: of the grid of weights, which sum to 1.
+        gazetteer: the names of all training documents, which become part of the meta-classifier.
+        step: step of the grid of weights, which sum to 1.
 
     Returns:
-        ``members``, ``chooser`` (None: the pool) and ``tuned_on`` (F1 of ``pool`` and ``chooser``, mean over corpora).
+        ``members``, ``chooser`` (the meta-classifier; None: the ensemble uses the pool) and ``tuned_on`` (F1 of
+        ``pool`` and ``chooser``, mean over corpora).
     """
     labels = bio_labels(types)
-    documents = [each.document for each in seen]
+    gold = gold_labels([each.document for each in fitting], labels)
     temperatures = [
-        fit_temperature(np.concatenate([each.by_leg[leg] for each in seen]), gold_labels(documents, labels))
-        for leg in range(len(legs))
+        fit_temperature(np.concatenate([each.probabilities[index] for each in fitting]), gold)
+        for index in range(len(models))
     ]
-    weights, score = fit_weights(seen, temperatures, labels, step)
-    members = [Member(*each) for each in zip(legs, temperatures, weights, strict=True)]
-    samples = [Sample.of(each.document, stack(each.by_leg, members), types, labels, each.gazetteer) for each in seen]
-    found = compare(samples)
-    chooser = fit_chooser(samples, legs, types, found, gazetteer) if found.f1 > score else None
+    weights, score = fit_weights(fitting, temperatures, labels, step)
+    members = [Member(*each) for each in zip(models, temperatures, weights, strict=True)]
+    candidates = [
+        DocumentCandidates.of(each.document, stack(each.probabilities, members), types, labels, each.gazetteer)
+        for each in fitting
+    ]
+    best = cross_validate(candidates)
+    classifier = fit_meta_classifier(candidates, models, types, best, gazetteer) if best.f1 > score else None
     return {
         "members": [asdict(member) for member in members],
-        "chooser": chooser.to_json() if chooser else None,
-        "tuned_on": {"pool": round(score, 4), "chooser": round(found.f1, 4)},
+        "chooser": classifier.to_json() if classifier else None,
+        "tuned_on": {"pool": round(score, 4), "chooser": round(best.f1, 4)},
     }
 
 
 def gold_labels(documents: Sequence[Document], labels: Sequence[str]) -> np.ndarray:
-    """Indices of the gold labels of all tokens."""
+    """The indices of the gold labels of all tokens."""
     index_of = {label: index for index, label in enumerate(labels)}
     return np.array(
         [index_of[label] for document in documents for label in encode(document.spans, len(document.tokens))]
@@ -130,17 +125,17 @@ def gold_labels(documents: Sequence[Document], labels: Sequence[str]) -> np.ndar
 
 
 def fit_weights(
-    seen: Sequence[Seen], temperatures: Sequence[float], labels: Sequence[str], step: float
+    fitting: Sequence[FittingDocument], temperatures: Sequence[float], labels: Sequence[str], step: float
 ) -> tuple[list[float], float]:
-    """The weights of the pool with the best F1 (mean over corpora) on the grid, and that F1 in percent.
+    """The weights on the grid with which the pool has the best F1 (mean over corpora), and this F1 in percent.
 
-    Of equal ones, those that make the gold labels likeliest.
+    Of weights with equal F1, those with the higher likelihood of the gold labels.
     """
-    documents = [each.document for each in seen]
+    documents = [each.document for each in fitting]
     gold = gold_labels(documents, labels)
     calibrated = [
-        [temper(rows, temperature) for rows, temperature in zip(each.by_leg, temperatures, strict=True)]
-        for each in seen
+        [temper(rows, temperature) for rows, temperature in zip(each.probabilities, temperatures, strict=True)]
+        for each in fitting
     ]
     grid = list(simplex(len(temperatures), round(1 / step)))
     best: tuple[float, float, list[float]] | None = None
@@ -163,16 +158,16 @@ def log_loss(probabilities: np.ndarray, gold: np.ndarray) -> float:
 
 
 def fit_temperature(probabilities: np.ndarray, gold: np.ndarray) -> float:
-    """The temperature that makes ``gold`` likeliest, between a fifth and five."""
-    found = minimize_scalar(
+    """The temperature, between a fifth and five, with the highest likelihood of the gold labels."""
+    result = minimize_scalar(
         lambda power: log_loss(temper(probabilities, float(np.exp(power))), gold),
         bounds=(-log(5), log(5)), method="bounded", options={"xatol": 1e-3},
     )  # fmt: skip
-    return round(float(np.exp(found.x)), 6)
+    return round(float(np.exp(result.x)), 6)
 
 
 def simplex(parts: int, steps: int) -> Iterator[list[float]]:
-    """All weights of ``parts`` members that are multiples of ``1 / steps`` and sum to 1."""
+    """All lists of ``parts`` weights that are multiples of ``1 / steps`` and sum to 1."""
     if parts == 1:
         yield [1.0]
         return

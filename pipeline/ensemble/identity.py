@@ -1,4 +1,4 @@
-"""The model that figures are of: read from its files, which may be damaged, and told from others by hashes."""
+"""The files of a trained ensemble: reading them, with a message if they are damaged, and identifying them by hash."""
 
 from __future__ import annotations
 
@@ -10,17 +10,23 @@ from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.core.files import folder_hash, read_json, sha256_of
 
 if TYPE_CHECKING:
+    from multiner.pipeline.config.settings import Workspace
     from multiner.pipeline.ensemble.model import Ensemble
 
-VOLATILE = "history.json"  # carries seconds, which differ between equal trainings
-FORM = {"language": str, "types": list, "members": list}
+VOLATILE = "history.json"  # contains training times, which differ between otherwise equal trainings
+REQUIRED = {"language": str, "types": list, "members": list}
+
+
+def base_model_folders(workspace: Workspace, language: str) -> dict[str, Path]:
+    """The folder of each base model of the language's ensemble, by name."""
+    return {name: workspace.paths.leg(language, name) for name in workspace.params["ensemble"]["legs"]}
 
 
 def read_description(file: Path) -> dict[str, Any]:
-    """What ``ensemble.json`` says of an ensemble: ``language``, ``types``, ``members`` and ``chooser``.
+    """The content of ``ensemble.json``: ``language``, ``types``, ``members`` and ``chooser``.
 
     Raises:
-        NerError: it cannot be read, or is damaged.
+        NerError: the file cannot be read, or is damaged.
     """
     try:
         value = read_json(file)
@@ -28,28 +34,28 @@ def read_description(file: Path) -> dict[str, Any]:
         raise NerError(f"cannot be read: {error.strerror}", where=str(file), remedy="Tune it: dvc repro") from None
     except ValueError as error:  # no JSON, or no UTF-8
         raise NerError(f"damaged: {error}", where=str(file), remedy="Tune it again: dvc repro") from None
-    if not isinstance(value, dict) or not all(isinstance(value.get(key), kind) for key, kind in FORM.items()):
+    if not isinstance(value, dict) or not all(isinstance(value.get(key), kind) for key, kind in REQUIRED.items()):
         raise NerError("not an ensemble's description", where=str(file), remedy="Tune it again: dvc repro")
     return value
 
 
-def load_ensemble(file: Path, legs: dict[str, Path]) -> Ensemble:
-    """The ensemble that ``file`` describes, each leg from its folder.
+def load_ensemble(file: Path, folders: dict[str, Path]) -> Ensemble:
+    """Load the ensemble that ``file`` describes, with each base model from its folder.
 
     Raises:
-        NerError: the file is missing or damaged, or goes with other legs or other code.
+        NerError: the file is missing or damaged, or belongs to other base models or other code.
     """
     from multiner.pipeline.ensemble.model import Ensemble
 
     read_description(file)
-    return Ensemble.load(file, legs)
+    return Ensemble.load(file, folders)
 
 
-def leg_hashes(legs: Mapping[str, Path]) -> dict[str, str]:
-    """SHA-256 of each leg's files, without those that differ between equal trainings."""
-    return {leg: folder_hash(folder, without=[VOLATILE]) for leg, folder in legs.items()}
+def leg_hashes(folders: Mapping[str, Path]) -> dict[str, str]:
+    """SHA-256 of the files of each base model, without those that differ between equal trainings."""
+    return {name: folder_hash(folder, without=[VOLATILE]) for name, folder in folders.items()}
 
 
-def model_hash(file: Path, legs: Mapping[str, Path]) -> dict[str, Any]:
-    """What tells a model from others: SHA-256 of its ``ensemble.json`` (``file``) and of each leg's folder."""
-    return {"ensemble": sha256_of(file), "legs": leg_hashes(legs)}
+def model_hash(file: Path, folders: Mapping[str, Path]) -> dict[str, Any]:
+    """The identity of a model: SHA-256 of its ``ensemble.json`` (``file``) and of the folder of each base model."""
+    return {"ensemble": sha256_of(file), "legs": leg_hashes(folders)}

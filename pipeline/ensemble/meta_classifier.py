@@ -1,7 +1,7 @@
-"""The chooser: which of the legs' candidate spans are right, by logistic regression, and the best set of them.
+"""The meta-classifier: how probably each candidate span is right, by logistic regression, and the best set of spans.
 
-Of a sentence's candidates those non-overlapping ones are taken whose probabilities above a threshold sum highest:
-weighted interval scheduling (Kleinberg and Tardos 2005, 6.1), exact.
+The best set is the non-overlapping one with the highest sum of probabilities, each less a threshold. It is found by
+weighted interval scheduling (Kleinberg and Tardos 2005, 6.1), which is exact.
 """
 
 from __future__ import annotations
@@ -17,36 +17,36 @@ from multiner.pipeline.ensemble.name_features import Gazetteer
 
 
 @dataclass(frozen=True)
-class Chooser:
-    """A fitted chooser.
+class MetaClassifier:
+    """A fitted meta-classifier.
 
     Attributes:
-        features: names of the columns, as :func:`multiner.pipeline.ensemble.features.feature_names` gives them.
-        weights: of each feature, in log-odds.
+        feature_names: as :func:`multiner.pipeline.ensemble.features.feature_names` gives them.
+        weights: the weight of each feature, in log-odds.
         bias: in log-odds.
-        threshold: probability below which a candidate is not taken.
+        threshold: only candidates with a higher probability are selected.
         gazetteer: names of the training documents.
     """
 
-    features: tuple[str, ...]
+    feature_names: tuple[str, ...]
     weights: np.ndarray
     bias: float
     threshold: float
     gazetteer: Gazetteer
 
-    def probabilities(self, described: np.ndarray) -> np.ndarray:
-        """Probability of each candidate to be right, ``[candidates]``, from its features."""
-        return 1.0 / (1.0 + np.exp(-(described @ self.weights + self.bias)))
+    def probabilities(self, features: np.ndarray) -> np.ndarray:
+        """The probability that each candidate is right, ``[candidates]``, from the features of the candidates."""
+        return 1.0 / (1.0 + np.exp(-(features @ self.weights + self.bias)))
 
-    def choose(self, candidates: Sequence[Span], described: np.ndarray) -> list[Span]:
-        """The best non-overlapping candidates, in order, each with its probability as score."""
-        return select(candidates, self.probabilities(described), self.threshold)
+    def select(self, candidates: Sequence[Span], features: np.ndarray) -> list[Span]:
+        """The best set of candidates, in order, each with its probability as score."""
+        return select(candidates, self.probabilities(features), self.threshold)
 
     def to_json(self) -> dict:
         """A JSON-ready mapping; inverse of :meth:`from_json`."""
         return {
             "weights": {
-                name: round(float(weight), 6) for name, weight in zip(self.features, self.weights, strict=True)
+                name: round(float(weight), 6) for name, weight in zip(self.feature_names, self.weights, strict=True)
             },
             "bias": round(self.bias, 6),
             "threshold": self.threshold,
@@ -54,8 +54,8 @@ class Chooser:
         }
 
     @classmethod
-    def from_json(cls, value: dict) -> Chooser:
-        """The chooser that :meth:`to_json` wrote."""
+    def from_json(cls, value: dict) -> MetaClassifier:
+        """The meta-classifier that :meth:`to_json` wrote."""
         return cls(
             tuple(value["weights"]),
             np.array(list(value["weights"].values())),
@@ -65,30 +65,31 @@ class Chooser:
         )
 
 
-def select(candidates: Sequence[Span], chances: np.ndarray, threshold: float) -> list[Span]:
-    """The non-overlapping candidates whose ``chances - threshold`` sum highest, in order, with their chances."""
-    kept = sorted(
+def select(candidates: Sequence[Span], probabilities: np.ndarray, threshold: float) -> list[Span]:
+    """The non-overlapping candidates with the highest sum of ``probabilities - threshold``, in order, with scores."""
+    ordered = sorted(
         (
-            replace(span, score=float(chance))
-            for span, chance in zip(candidates, chances, strict=True)
-            if chance > threshold
+            replace(span, score=float(probability))
+            for span, probability in zip(candidates, probabilities, strict=True)
+            if probability > threshold
         ),
         key=lambda span: (span.end, span.start, span.label),
     )
-    ends = [span.end for span in kept]
-    totals, before = [0.0], []  # the best sum of the first spans; how many of them are left where one is taken
-    for index, span in enumerate(kept):
-        free = bisect_right(ends, span.start, hi=index)
-        with_it = totals[free] + (span.score or 0.0) - threshold
-        before.append(free if with_it > totals[index] else None)
-        totals.append(max(totals[index], with_it))
-    taken: list[Span] = []
-    at = len(kept)
+    ends = [span.end for span in ordered]
+    totals: list[float] = [0.0]  # the best sum that the first n spans allow
+    previous: list[int | None] = []  # for each span: how many spans end before it; None: it is not in the best set
+    for index, span in enumerate(ordered):
+        compatible = bisect_right(ends, span.start, hi=index)
+        total = totals[compatible] + (span.score or 0.0) - threshold
+        previous.append(compatible if total > totals[index] else None)
+        totals.append(max(totals[index], total))
+    selection: list[Span] = []
+    at = len(ordered)
     while at:
-        free = before[at - 1]
-        if free is None:
+        count = previous[at - 1]
+        if count is None:
             at -= 1
         else:
-            taken.append(kept[at - 1])
-            at = free
-    return taken[::-1]
+            selection.append(ordered[at - 1])
+            at = count
+    return selection[::-1]

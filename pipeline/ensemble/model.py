@@ -1,9 +1,9 @@
-"""The ensemble: calibrated legs on one token grid, combined and decoded exactly.
+"""The ensemble: base models on the same tokens, calibrated, combined and decoded exactly.
 
-Each leg's probabilities are sharpened or flattened by a temperature (Guo et al. 2017) and enter a logarithmic opinion
-pool (Genest and Zidek 1986): the product of the legs' distributions, each to the power of its weight. Where development
-data prefers it, a learned chooser then decides among the candidate spans of the legs and the pool; else the pool's own
-most probable spans stand.
+The probabilities of each base model are calibrated by a temperature (Guo et al. 2017) and combined in a logarithmic
+opinion pool (Genest and Zidek 1986): the product of their distributions, each to the power of a weight. Then a learned
+meta-classifier decides among the candidate spans of base models and pool. If it did no better than the pool on
+development data, the ensemble has none, and its spans are the most probable ones of the pool.
 """
 
 from __future__ import annotations
@@ -22,22 +22,21 @@ from multiner.pipeline.core.environment import thread_count
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.core.files import read_json
 from multiner.pipeline.core.iob2 import bio_labels
-from multiner.pipeline.ensemble.chunks import SteppingLeg
-from multiner.pipeline.ensemble.features import describe, feature_names, read_views
-from multiner.pipeline.ensemble.meta_classifier import Chooser
+from multiner.pipeline.ensemble.chunks import ChunkedModel
+from multiner.pipeline.ensemble.features import candidate_features, decode_systems, feature_names
+from multiner.pipeline.ensemble.meta_classifier import MetaClassifier
 from multiner.pipeline.ensemble.surname_first import join_surname_first
 from multiner.pipeline.ensemble.token_types import token_types
-from multiner.pipeline.models import load_leg
-from multiner.pipeline.models.base import Leg
-from multiner.pipeline.models.windows import WindowedLeg
-from multiner.pipeline.text.vocabulary import keep_small
+from multiner.pipeline.models import load_base_model
+from multiner.pipeline.models.base import TokenClassifier
+from multiner.pipeline.models.windows import WindowedModel
 
 _TINY = 1e-9
 
 
 @dataclass(frozen=True)
 class Member:
-    """A leg's part in the ensemble."""
+    """A base model's calibration and weight in the ensemble."""
 
     name: str
     temperature: float
@@ -46,10 +45,13 @@ class Member:
 
 @dataclass(frozen=True)
 class Prediction:
-    """The spans of a document, by the ensemble and by each leg alone; a score is the probability to be right.
+    """The predictions for one document.
 
-    ``types``, where asked for: each token's probabilities to be outside and within each type, ``[tokens, 1 + types]``,
-    by the pool of the legs (a chooser decides over spans, and says nothing of tokens).
+    Attributes:
+        spans: the spans of the ensemble; a score is the probability that the span is right.
+        legs: the spans of each calibrated base model alone, by name.
+        types: the probabilities of O and of each type per token, ``[tokens, 1 + types]``, if requested. They are those
+            of the pool, since the meta-classifier only decides on spans.
     """
 
     spans: tuple[Span, ...]
@@ -58,12 +60,12 @@ class Prediction:
 
 
 def temper(probabilities: np.ndarray, temperature: float) -> np.ndarray:
-    """A distribution per row, flattened (temperature above 1) or sharpened (below 1)."""
+    """Flatten (temperature above 1) or sharpen (below 1) the distribution in each row."""
     return pool([probabilities], [1.0 / temperature])
 
 
 def pool(distributions: Sequence[np.ndarray], weights: Sequence[float]) -> np.ndarray:
-    """The logarithmic opinion pool of distributions ``[tokens, labels]``, float64, rows sum to 1."""
+    """The logarithmic opinion pool of distributions ``[tokens, labels]``, float64; rows sum to 1."""
     logs = np.zeros(distributions[0].shape, dtype=np.float64)
     for distribution, weight in zip(distributions, weights, strict=True):
         if weight:
@@ -73,24 +75,24 @@ def pool(distributions: Sequence[np.ndarray], weights: Sequence[float]) -> np.nd
     return powers / powers.sum(axis=-1, keepdims=True)
 
 
-def stack(by_leg: Sequence[np.ndarray], members: Sequence[Member]) -> np.ndarray:
-    """The calibrated legs and, last, their pool: ``[legs + 1, tokens, labels]``."""
-    calibrated = [temper(rows, member.temperature) for rows, member in zip(by_leg, members, strict=True)]
+def stack(by_model: Sequence[np.ndarray], members: Sequence[Member]) -> np.ndarray:
+    """The calibrated probabilities of the base models and, last, their pool: ``[base models + 1, tokens, labels]``."""
+    calibrated = [temper(rows, member.temperature) for rows, member in zip(by_model, members, strict=True)]
     return np.stack([*calibrated, pool(calibrated, [member.weight for member in members])])
 
 
 class Ensemble:
-    """Trained legs with their calibration, weights and chooser.
+    """Trained base models with their calibration, weights and meta-classifier.
 
     Args:
-        language: its code.
+        language: language code.
         types: entity types.
-        members: in the order of ``legs``.
-        legs: all over the label set of ``types``.
-        chooser: decides among the candidates; None: the pool's spans stand.
+        members: calibration and weight of each base model.
+        models: the base models, in the same order; their labels are those of ``types``.
+        meta_classifier: decides among the candidate spans; None: the spans of the pool are the answer.
 
     Raises:
-        NerError: a leg speaks another label set.
+        NerError: a base model has other labels.
     """
 
     def __init__(
@@ -98,96 +100,97 @@ class Ensemble:
         language: str,
         types: Sequence[str],
         members: Sequence[Member],
-        legs: Sequence[Leg],
-        chooser: Chooser | None = None,
+        models: Sequence[TokenClassifier],
+        meta_classifier: MetaClassifier | None = None,
     ) -> None:
         self.language = language
         self.types = list(types)
         self.labels = bio_labels(types)
         self.members = list(members)
-        self.chooser = chooser
-        self._legs = list(legs)
-        self._beside = ThreadPoolExecutor(thread_name_prefix="legs") if thread_count() > 1 else None
-        for member, leg in zip(self.members, self._legs, strict=True):
-            if leg.labels != self.labels:
-                raise NerError(f"the leg {member.name} speaks {leg.labels}, the ensemble {self.labels}",
+        self.meta_classifier = meta_classifier
+        self.models = list(models)
+        self._executor = ThreadPoolExecutor(thread_name_prefix="base-models") if thread_count() > 1 else None
+        for member, model in zip(self.members, self.models, strict=True):
+            if model.labels != self.labels:
+                raise NerError(f"the leg {member.name} has the labels {model.labels}, the ensemble {self.labels}",
                                remedy="Train the leg and the ensemble on the same types.")  # fmt: skip
 
     @classmethod
-    def load(cls, path: Path, legs: dict[str, Path]) -> Ensemble:
-        """The ensemble that the JSON file ``path`` describes, with each leg from its folder in ``legs``.
+    def load(cls, path: Path, folders: dict[str, Path]) -> Ensemble:
+        """Load the ensemble that the JSON file ``path`` describes, with each base model from its folder.
 
         Raises:
-            NerError: it was tuned by other code, or for other legs.
+            NerError: the ensemble was fitted with other base models, or by code with other features.
         """
         value = read_json(path)
         members = [Member(**member) for member in value["members"]]
         names = [member.name for member in members]
-        if missing := [name for name in names if name not in legs]:
-            raise NerError(f"the ensemble was tuned with other legs, of which here is no {', '.join(missing)}",
+        if missing := [name for name in names if name not in folders]:
+            raise NerError(f"the ensemble was fitted with other legs; here is no {', '.join(missing)}",
                            where=str(path), remedy="Tune it again: dvc repro")  # fmt: skip
-        loaded = [_stepping(load_leg(member.name, legs[member.name])) for member in members]
-        chooser = Chooser.from_json(value["chooser"]) if value["chooser"] else None
-        if chooser and list(chooser.features) != feature_names(names, value["types"]):
-            raise NerError("the chooser was fitted to other features than this code's", where=str(path),
+        models = [_cancellable(load_base_model(name, folders[name])) for name in names]
+        classifier = MetaClassifier.from_json(value["chooser"]) if value["chooser"] else None
+        if classifier and list(classifier.feature_names) != feature_names(names, value["types"]):
+            raise NerError("the meta-classifier was fitted to other features than this code's", where=str(path),
                            remedy="Tune it again: dvc repro")  # fmt: skip
-        return cls(value["language"], value["types"], members, loaded, chooser)
+        return cls(value["language"], value["types"], members, models, classifier)
 
     def predict(self, documents: Sequence[Document], *, types: bool = False) -> list[Prediction]:
-        """Spans of each document, by the ensemble and by each calibrated leg alone.
+        """The spans of each document, by the ensemble and by each calibrated base model alone.
 
         Args:
-            documents: with their sentences.
-            types: tell the probabilities of each token, too.
+            documents: documents with their sentences.
+            types: also give the type probabilities of each token.
 
         Raises:
             Cancelled: see :func:`multiner.pipeline.core.cancellation.check_cancelled`.
         """
-        by_leg = self._ask(documents)
-        for leg in self._legs:
-            inner = leg.leg if isinstance(leg, SteppingLeg) else leg
-            if nlp := getattr(inner, "_nlp", None):  # spaCy's; the lock keeps its other callers out
-                with inner._lock:
-                    keep_small(nlp.vocab)
+        by_model = self._predict_models(documents)
+        for model in self.models:
+            inner = model.model if isinstance(model, ChunkedModel) else model
+            if forget_words := getattr(inner, "forget_words", None):  # the spaCy models
+                forget_words()
         return [
-            self.combine(document, [rows[index] for rows in by_leg], types=types)
+            self.combine(document, [rows[index] for rows in by_model], types=types)
             for index, document in enumerate(documents)
         ]
 
-    def _ask(self, documents: Sequence[Document]) -> list[list[np.ndarray]]:
-        """Each leg's probabilities of each document.
+    def _predict_models(self, documents: Sequence[Document]) -> list[list[np.ndarray]]:
+        """The probabilities of each base model for each document.
 
-        The first leg, the encoder, runs beside the others: it spends its time outside of Python's lock, which the
-        spaCy legs mostly hold, so that these answer in turn.
+        The first base model, the transformer, runs in parallel with the others: it mostly works without Python's global
+        lock. The spaCy models mostly hold this lock, so they run one after the other.
         """
-        first, *others = self._legs
-        if not self._beside or not others:
-            return [leg.predict(documents) for leg in self._legs]
-        running = self._beside.submit(copy_context().run, first.predict, documents)  # which knows what calls it off
+        first, *others = self.models
+        if not self._executor or not others:
+            return [model.predict(documents) for model in self.models]
+        # In a copy of this context, so that a cancelled call ends in the other thread too.
+        future = self._executor.submit(copy_context().run, first.predict, documents)
         try:
-            answers = [leg.predict(documents) for leg in others]
+            by_model = [model.predict(documents) for model in others]
         finally:
-            wait([running])
-        return [running.result(), *answers]
+            wait([future])
+        return [future.result(), *by_model]
 
-    def combine(self, document: Document, by_leg: Sequence[np.ndarray], *, types: bool = False) -> Prediction:
-        """The prediction for one document from the legs' probabilities ``[tokens, labels]``, in members' order."""
+    def combine(self, document: Document, by_model: Sequence[np.ndarray], *, types: bool = False) -> Prediction:
+        """The prediction for a document from the probabilities ``[tokens, labels]`` of each base model."""
         check_cancelled()
-        stacked = stack(by_leg, self.members)
-        views = read_views(document, stacked, self.labels)
-        *legs, spans = views.found
-        if self.chooser:
-            candidates, described = describe(document, views, self.types, self.chooser.gazetteer)
-            spans = self.chooser.choose(candidates, described)
+        stacked = stack(by_model, self.members)
+        systems = decode_systems(document, stacked, self.labels)
+        *by_leg, pooled = systems.spans
+        spans: Sequence[Span] = pooled
+        if self.meta_classifier:
+            candidates, features = candidate_features(document, systems, self.types, self.meta_classifier.gazetteer)
+            spans = self.meta_classifier.select(candidates, features)
         if self.language == "ru":
             spans = join_surname_first(document, spans)
         return Prediction(
             tuple(spans),
-            {member.name: tuple(found) for member, found in zip(self.members, legs, strict=True)},
+            {member.name: tuple(leg_spans) for member, leg_spans in zip(self.members, by_leg, strict=True)},
             token_types(stacked[-1], document.sentences) if types else None,
         )
 
 
-def _stepping(leg: Leg) -> Leg:
-    """The leg itself if it goes window by window, else in steps."""
-    return leg if isinstance(leg, WindowedLeg) else SteppingLeg(leg)
+def _cancellable(model: TokenClassifier) -> TokenClassifier:
+    """A base model whose calls can be cancelled midway: between windows or, for the others, between chunks."""
+    return model if isinstance(model, WindowedModel) else ChunkedModel(model)

@@ -1,4 +1,4 @@
-"""What is known of a name beside the sentence it stands in: from the training documents, and from its own document."""
+"""Features of a name from outside its sentence: from the training documents, and from the rest of its document."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from hashlib import blake2b
 
 from multiner.pipeline.core.document import Document, Span
 
-MOST_WORDS = 6  # words of a name that its parts are looked at
+MOST_WORDS = 6  # of a longer name no parts are counted
 SEEN = ("seen as type", "seen as other type", "seen in part", "new")
 ELSEWHERE = ("same type elsewhere", "other type elsewhere", "within longer of type", "within longer of other type")
 
 
 def surface_hash(text: str) -> str:
-    """Eight hexadecimal digits that stand for a name in lower case; a model can know names without listing them."""
+    """A hash of a name in lower case, eight hexadecimal digits: a model recognises names without containing them."""
     return blake2b(text.casefold().encode("utf-8", "replace"), digest_size=4).hexdigest()
 
 
@@ -29,7 +29,7 @@ class Gazetteer:
 
     @classmethod
     def of(cls, documents: Iterable[Document]) -> Gazetteer:
-        """The gold names of ``documents``, whole and word by word."""
+        """The gold names of ``documents``, as a whole and word by word."""
         names: dict[str, set[str]] = {}
         words: set[str] = set()
         for document in documents:
@@ -37,7 +37,7 @@ class Gazetteer:
                 texts = document.norms(span.start, span.end)
                 names.setdefault(span.label, set()).add(surface_hash(" ".join(texts)))
                 words.update(surface_hash(text) for text in texts if len(text) > 2)
-        return cls({type_: frozenset(found) for type_, found in names.items()}, frozenset(words))
+        return cls({type_: frozenset(hashes) for type_, hashes in names.items()}, frozenset(words))
 
     def to_json(self) -> dict:
         """A JSON-ready mapping; inverse of :meth:`from_json`."""
@@ -49,7 +49,7 @@ class Gazetteer:
         return cls({type_: frozenset(names) for type_, names in value["names"].items()}, frozenset(value["words"]))
 
     def kind(self, words: Sequence[str], type_: str) -> int:
-        """Place in :data:`SEEN` of a name."""
+        """Index in :data:`SEEN` of a name."""
         name = surface_hash(" ".join(words))
         if name in self.names.get(type_, ()):
             return 0
@@ -59,13 +59,13 @@ class Gazetteer:
 
 
 class Mentions:
-    """The names that the pool finds in a document, so that what is a name in one sentence counts in another.
+    """The names that the pool predicts in a document: evidence for the same name in another sentence.
 
-    Global evidence of this kind goes back to Chieu and Ng (2003).
+    Such global features go back to Chieu and Ng (2003).
 
     Args:
-        document: where they stand.
-        spans: found in it, in order and not overlapping.
+        document: the document.
+        spans: the spans of the pool in it, in order and not overlapping.
     """
 
     def __init__(self, document: Document, spans: Sequence[Span]) -> None:
@@ -80,7 +80,7 @@ class Mentions:
                 counts.setdefault(words, Counter())[span.label] += 1
 
     def _parts(self, span: Span) -> Iterator[tuple[tuple[str, ...], bool]]:
-        """The name itself, and each distinct run of words within it where it is not too long for a name."""
+        """The name as a whole (True), and each distinct run of words within it (False) unless it is too long."""
         words = tuple(self._words[span.start : span.end])
         yield words, True
         if len(words) <= MOST_WORDS:
@@ -88,7 +88,7 @@ class Mentions:
             yield from ((run, False) for run in runs - {words})
 
     def elsewhere(self, span: Span) -> list[float]:
-        """Values of :data:`ELSEWHERE` for a candidate: whether there is such a mention that does not touch it."""
+        """The values of :data:`ELSEWHERE` for a candidate; mentions that overlap it do not count."""
         words = tuple(self._words[span.start : span.end])
         here: dict[bool, Counter[str]] = {True: Counter(), False: Counter()}
         at = max(0, bisect_right(self._starts, span.start) - 1)

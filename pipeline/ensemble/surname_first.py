@@ -1,7 +1,7 @@
-"""Russian persons written surname first, of which the models have made two: «Соловьёва Татьяна» is one person.
+"""Russian persons with the surname first, which the models predict as two persons: «Соловьёва Татьяна» is one.
 
-Two names side by side in one case and gender stand in apposition: they are one person's. The names of two persons
-differ in case («Орлову Анна не верит»), but may look alike after a word such as «жена» («жена Орлова Анна»).
+A surname and a given name side by side that agree in case and gender belong to one person. Those of two persons differ
+in case («Орлову Анна не верит»), but may agree by chance after a word such as «жена» («жена Орлова Анна»).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from multiner.pipeline.core.document import Document, Span
 
 PERSON = "PER"
 _MASCULINE = "[бвгджзйклмнпрстфхцчшщь]|илья|никита|кузьма|лука|данила|фома"
-# How surnames end, and how the given names end that agree with them (ё as е)
+# Endings of surnames, and of the given names that agree with them (ё written as е)
 _AGREEMENTS = [
     (re.compile(f"[^\\W\\d_]{{2,}}(?:{surname})"), re.compile(f"[^\\W\\d_]*(?:{given})"))
     for surname, given in (
@@ -28,7 +28,7 @@ _AGREEMENTS = [
 ]
 _SURNAME = re.compile(r"\w{2,}(?:[ое]в(?:[ауе]|ым|ой)?|[сц]к(?:ий|ой|ая|ого|ому|им|ую|ом))")
 _PATRONYMIC = re.compile(r"\w+(?:ич|вн|чн)(?:[ауеы]|ем|ой)?")
-# Whose bearer is named in the genitive before the person's own name
+# Words of kinship, between which and a person's own name the name of a relative may stand in the genitive
 _KIN = re.compile(
     "(?:жен|вдов|супруг|сестр|дочк|внучк|невест|подруг|мам|тет|бабушк)(?:а|ы|е|у|ой|я|и|ю|ей)|дочь?|дочер(?:и|ью)|мать|"
     "матер(?:и|ью)|брат|сын|отец|дядя|дед|внук"
@@ -36,18 +36,18 @@ _KIN = re.compile(
 
 
 def join_surname_first(document: Document, spans: Iterable[Span]) -> tuple[Span, ...]:
-    """``spans`` with each surname and the given name right behind it as one, whose score is the lower of the two.
+    """Join each surname with the given name directly behind it; the score is the lower of the two.
 
     Args:
-        document: a Russian one.
-        spans: in order, none overlapping another.
+        document: a Russian document.
+        spans: its spans, in order and not overlapping.
     """
     joined: list[Span] = []
     for span in spans:
         if joined and _is_one_person(document, joined[-1], span):
-            before = joined.pop()
-            score = None if before.score is None or span.score is None else min(before.score, span.score)
-            span = Span(before.start, span.end, PERSON, score)
+            surname = joined.pop()
+            score = None if surname.score is None or span.score is None else min(surname.score, span.score)
+            span = Span(surname.start, span.end, PERSON, score)
         joined.append(span)
     return tuple(joined)
 

@@ -1,7 +1,7 @@
-"""What the ensemble says of each token: the probability of each type, and of none.
+"""The probability of each entity type at each token, and of O.
 
-The marginals of the legal label sequences, by the forward-backward algorithm (Rabiner 1989), as for the scores of spans
-in :mod:`multiner.pipeline.core.decoding`; B- and I- of a type are one.
+They are marginals over the legal label sequences, by the forward-backward algorithm (Rabiner 1989), like the scores of
+spans in :mod:`multiner.pipeline.core.decoding`. The probability of a type is that of its B- and I- together.
 """
 
 from __future__ import annotations
@@ -17,31 +17,32 @@ _TINY = 1e-12
 
 
 def token_types(probabilities: np.ndarray, sentences: Sequence[Sentence]) -> np.ndarray:
-    """Probabilities of being outside, and within an entity of each type.
+    """The probabilities of O and of each type.
 
     Args:
-        probabilities: ``[tokens, labels]`` of a document; labels as :func:`multiner.pipeline.core.iob2.bio_labels`
-        orders them. sentences: they tile the document; no label sequence reaches across their borders.
+        probabilities: ``[tokens, labels]`` of a document; labels in the order of
+            :func:`multiner.pipeline.core.iob2.bio_labels`.
+        sentences: the sentences of the document; a label sequence ends with its sentence.
 
     Returns:
-        float64 ``[tokens, 1 + types]``, rows sum to 1.
+        float64 ``[tokens, 1 + types]``; rows sum to 1.
 
     Raises:
         Cancelled: see :func:`multiner.pipeline.core.cancellation.check_cancelled`.
     """
-    found = np.zeros((len(probabilities), (probabilities.shape[1] + 1) // 2))
+    result = np.zeros((len(probabilities), (probabilities.shape[1] + 1) // 2))
     for sentence in sentences:
         check_cancelled()
-        found[sentence.start : sentence.end] = _sentence(probabilities[sentence.start : sentence.end])
-    return found
+        result[sentence.start : sentence.end] = _sentence_types(probabilities[sentence.start : sentence.end])
+    return result
 
 
-def _sentence(probabilities: np.ndarray) -> np.ndarray:
-    """The same of one sentence. In plain floats: types are few, where numpy spends its time on being called."""
+def _sentence_types(probabilities: np.ndarray) -> np.ndarray:
+    """The same for one sentence, with Python floats: for so few types, calls of numpy would take longer."""
     emit = np.maximum(probabilities, _TINY).astype(np.float64)
     outside, begins, insides = emit[:, 0].tolist(), emit[:, 1::2].tolist(), emit[:, 2::2].tolist()
     types = range(emit.shape[1] // 2)
-    # forward, scaled: the mass of being within each type; all labels but I- may follow any other
+    # Forward pass, scaled: the mass of each type. Every label but I- may follow any label.
     within: list[list[float]] = []
     scales: list[float] = []
     running = [0.0 for _ in types]
@@ -51,12 +52,12 @@ def _sentence(probabilities: np.ndarray) -> np.ndarray:
         running = [mass / scale for mass in masses]
         within.append(running)
         scales.append(scale)
-    # backward: of all that may come after being outside, and after each type
+    # Backward pass: the mass of all continuations after O, and after each type.
     rows: list[list[float]] = []
-    free, held = 1.0, [1.0 for _ in types]
+    after_o, after_type = 1.0, [1.0 for _ in types]
     for at in range(len(emit) - 1, -1, -1):
         scale = scales[at]
-        rows.append([outside[at] / scale * free, *(within[at][x] * held[x] for x in types)])
-        begun = (outside[at] * free + sum(begins[at][x] * held[x] for x in types)) / scale
-        free, held = begun, [begun + insides[at][x] * held[x] / scale for x in types]
+        rows.append([outside[at] / scale * after_o, *(within[at][x] * after_type[x] for x in types)])
+        mass = (outside[at] * after_o + sum(begins[at][x] * after_type[x] for x in types)) / scale
+        after_o, after_type = mass, [mass + insides[at][x] * after_type[x] / scale for x in types]
     return np.array(rows[::-1]).reshape(len(emit), 1 + len(types))

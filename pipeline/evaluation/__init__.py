@@ -1,1 +1,1 @@
-"""Scores, significance, error report and plots of the legs and the ensemble."""
+"""Scores, significance, error report and plots of the base models and the ensemble."""

@@ -1,6 +1,6 @@
-"""Do scores mean what they say? Calibration of predicted entities, and thresholds for a wanted precision.
+"""Calibration: do the scores of predicted spans equal the share that is right? And thresholds for a given precision.
 
-A prediction is right when a gold span has its first token, last token and type; its score claims how likely that is.
+A predicted span is right if a gold span has the same first token, last token and type.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from multiner.pipeline.core.document import Document, Span
 BINS = 15
 PRECISIONS = (95, 99)  # percent
 DIGITS = 6
-DRAWS = 200  # simulated outcomes behind the error of chance
+DRAWS = 200  # simulations for the calibration error by chance
 
 
 @dataclass(frozen=True)
-class Outcomes:
-    """The scored predictions of a system on a part.
+class ScoredSpans:
+    """The scored predictions of a system on one part of a corpus.
 
     Attributes:
-        scores: probabilities, ``[predictions]``.
+        scores: the probabilities ``[predictions]``.
         right: whether each prediction is right, ``[predictions]``.
         gold: number of gold spans.
     """
@@ -34,8 +34,8 @@ class Outcomes:
     gold: int
 
 
-def outcomes(documents: Sequence[Document], predicted: Sequence[Sequence[Span]]) -> Outcomes:
-    """What became of each prediction; one without a score is left out.
+def scored_spans(documents: Sequence[Document], predicted: Sequence[Sequence[Span]]) -> ScoredSpans:
+    """Compare predicted spans with the gold ones; a span without a score is left out.
 
     Raises:
         ValueError: the lengths differ.
@@ -48,103 +48,99 @@ def outcomes(documents: Sequence[Document], predicted: Sequence[Sequence[Span]])
             if span.score is not None:
                 scores.append(span.score)
                 right.append((span.start, span.end, span.label) in gold)
-    return Outcomes(
+    return ScoredSpans(
         np.array(scores, dtype=np.float64),
         np.array(right, dtype=bool),
         sum(len(document.spans) for document in documents),
     )
 
 
-def calibration(found: Outcomes, bins: int = BINS) -> dict[str, Any]:
+def calibration(predictions: ScoredSpans, bins: int = BINS) -> dict[str, Any]:
     """Expected calibration error (Naeini et al. 2015), Brier score (1950) and the bins of a reliability diagram.
 
     Args:
-        found: predictions.
-        bins: of equal mass: each holds as many predictions as the next, but for one and for equal scores, which
-            share a bin; fewer where there are fewer predictions or different scores.
+        predictions: the predictions.
+        bins: number of bins at most. They are of equal mass: their sizes differ by one at most, except that equal
+            scores share a bin.
 
     Returns:
-        ``{ece, ece_of_chance, brier, bins: [{low, high, score, accuracy, count}]}``, all between 0 and 1.
-        ece_of_chance: what the error would be on average if every score were exactly right, by the chance of so few
-        predictions in a bin alone. A bin's lowest, highest and mean score, and the share of its predictions that are
-        right. All but bins are None where there is no prediction.
+        ``{ece, ece_of_chance, brier, bins: [{low, high, score, accuracy, count}]}``, all but count between 0 and 1.
+        ``ece_of_chance`` is the mean error of perfectly calibrated scores on so few predictions. A bin has its lowest,
+        highest and mean score, and as accuracy the share of its predictions that are right. Without predictions,
+        there are no bins and the figures are None.
     """
-    if not len(found.scores):
+    if not len(predictions.scores):
         return {"ece": None, "ece_of_chance": None, "brier": None, "bins": []}
-    order = np.argsort(found.scores, kind="stable")
-    found = Outcomes(found.scores[order], found.right[order], found.gold)
-    parts = equal_mass(found.scores, bins)
-    drawn = np.random.default_rng(0).random((DRAWS, len(order))) < found.scores
-    chance = sum(np.abs(drawn[:, part].mean(axis=1) - found.scores[part].mean()) * len(part) for part in parts)
-    rows = []
-    for part in parts:
-        scores = found.scores[part]
-        rows.append(
-            {
-                "low": round(float(scores[0]), DIGITS),
-                "high": round(float(scores[-1]), DIGITS),
-                "score": round(float(scores.mean()), DIGITS),
-                "accuracy": round(float(found.right[part].mean()), DIGITS),
-                "count": len(part),
-            }
-        )
+    order = np.argsort(predictions.scores, kind="stable")
+    scores, right = predictions.scores[order], predictions.right[order]
+    groups = equal_mass(scores, bins)
+    simulated = np.random.default_rng(0).random((DRAWS, len(order))) < scores
+    by_chance = sum(np.abs(simulated[:, group].mean(axis=1) - scores[group].mean()) * len(group) for group in groups)
+    rows = [
+        {
+            "low": round(float(scores[group[0]]), DIGITS),
+            "high": round(float(scores[group[-1]]), DIGITS),
+            "score": round(float(scores[group].mean()), DIGITS),
+            "accuracy": round(float(right[group].mean()), DIGITS),
+            "count": len(group),
+        }
+        for group in groups
+    ]
     gaps = sum(row["count"] * abs(row["score"] - row["accuracy"]) for row in rows)
-    brier = float(np.mean((found.scores - found.right) ** 2))
     return {
         "ece": round(gaps / len(order), DIGITS),
-        "ece_of_chance": round(float(np.mean(chance)) / len(order), DIGITS),
-        "brier": round(brier, DIGITS),
+        "ece_of_chance": round(float(np.mean(by_chance)) / len(order), DIGITS),
+        "brier": round(float(np.mean((scores - right) ** 2)), DIGITS),
         "bins": rows,
     }
 
 
 def equal_mass(scores: np.ndarray, bins: int) -> list[np.ndarray]:
-    """The places of sorted ``scores`` in at most so many bins of about one size, equal scores in one of them."""
-    places = np.arange(len(scores))
-    firsts = [part[0] for part in np.array_split(places, min(bins, len(scores)))]
-    return np.split(places, np.unique(np.searchsorted(scores, scores[firsts]))[1:])
+    """Divide the indices of sorted scores into at most ``bins`` groups of similar size; equal scores share a group."""
+    indices = np.arange(len(scores))
+    firsts = [group[0] for group in np.array_split(indices, min(bins, len(scores)))]
+    return np.split(indices, np.unique(np.searchsorted(scores, scores[firsts]))[1:])
 
 
-def threshold(found: Outcomes, precision: float) -> float | None:
-    """The lowest score at which the predictions that reach it are right with ``precision`` (0 to 1); None: at none."""
-    order = np.argsort(-found.scores, kind="stable")
-    scores, right = found.scores[order], found.right[order]
-    reached = np.cumsum(right) >= precision * np.arange(1, len(right) + 1)
-    last_of_its_score = np.append(scores[1:] != scores[:-1], True)[: len(scores)]
-    places = np.flatnonzero(reached & last_of_its_score)
-    return float(scores[places[-1]]) if len(places) else None
+def threshold(predictions: ScoredSpans, precision: float) -> float | None:
+    """The lowest score at or above which predictions have this precision (0 to 1); None if there is no such score."""
+    order = np.argsort(-predictions.scores, kind="stable")
+    scores, right = predictions.scores[order], predictions.right[order]
+    precise = np.cumsum(right) >= precision * np.arange(1, len(right) + 1)
+    last_of_equals = np.append(scores[1:] != scores[:-1], True)[: len(scores)]
+    indices = np.flatnonzero(precise & last_of_equals)
+    return float(scores[indices[-1]]) if len(indices) else None
 
 
-def above(found: Outcomes, score: float) -> dict[str, float | None]:
-    """What is left of the predictions at a threshold, in percent.
+def at_threshold(predictions: ScoredSpans, score: float) -> dict[str, float | None]:
+    """The predictions at or above a threshold, in percent.
 
     Returns:
-        precision (None where nothing is left), recall, and share (of the predictions that are left).
+        precision (None without such predictions), recall, and their share of all predictions.
     """
-    kept = found.scores >= score
-    right = int(found.right[kept].sum())
+    above = predictions.scores >= score
+    right = int(predictions.right[above].sum())
     return {
-        "precision": round(100.0 * right / int(kept.sum()), 4) if kept.any() else None,
-        "recall": round(100.0 * right / found.gold, 4) if found.gold else 0.0,
-        "share": round(100.0 * float(kept.mean()), 4) if len(kept) else 0.0,
+        "precision": round(100.0 * right / int(above.sum()), 4) if above.any() else None,
+        "recall": round(100.0 * right / predictions.gold, 4) if predictions.gold else 0.0,
+        "share": round(100.0 * float(above.mean()), 4) if len(above) else 0.0,
     }
 
 
-def thresholds(dev: Outcomes, test: Outcomes | None) -> dict[str, Any]:
-    """For each of :data:`PRECISIONS` the threshold found on development documents, and what it keeps there and in test.
+def thresholds(dev: ScoredSpans, test: ScoredSpans | None) -> dict[str, Any]:
+    """For each of :data:`PRECISIONS` a threshold from the development part, and its effect there and on the test part.
 
     Args:
-        dev: predictions on the whole development part, both halves: one alone has too few.
-        test: predictions on the test part, which only reports.
+        dev: predictions on the whole development part, since one of its halves has too few.
+        test: predictions on the test part; None: there is no such part.
 
     Returns:
-        ``{"95": {score, dev: {precision, recall, share}, test: {…}}, …}``; None for a precision that no threshold
-        reaches.
+        ``{"95": {score, dev: {precision, recall, share}, test: {…}}, …}``; None for a precision without a threshold.
     """
     table: dict[str, Any] = {}
-    for wanted in PRECISIONS:
-        score = threshold(dev, wanted / 100)
-        table[str(wanted)] = None if score is None else {"score": score, "dev": above(dev, score)}
+    for precision in PRECISIONS:
+        score = threshold(dev, precision / 100)
+        table[str(precision)] = None if score is None else {"score": score, "dev": at_threshold(dev, score)}
         if score is not None and test is not None:
-            table[str(wanted)]["test"] = above(test, score)
+            table[str(precision)]["test"] = at_threshold(test, score)
     return table

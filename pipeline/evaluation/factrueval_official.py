@@ -1,12 +1,12 @@
 """factRuEval-2016's own scoring of names (track 1), with LocOrg merged into Loc as its option ``-l`` has it.
 
-The rules are those of the shared task's scripts (https://github.com/dialogue-evaluation/factRuEval-2016, ``scripts``;
-Starostin et al. 2016), written anew. An object is a set of tokens. In each document gold objects and predictions of
-the same type that share a token are matched one to one so that the document's F1 is highest, equal token sets first.
-A matched pair earns a share of one point: name tokens found, over name tokens plus predicted tokens outside the
-object; descriptors weigh nothing. Gold objects without a name, or inside a larger one, count for nothing, and neither
-do predictions matched with them. Of two objects of one type with equal tokens one counts, and a person or location
-with the tokens of an organisation counts only where it is matched and the organisation is not.
+This implements the rules of the shared task's scripts (https://github.com/dialogue-evaluation/factRuEval-2016,
+``scripts``; Starostin et al. 2016). An object is a set of tokens. In each document, gold objects and predictions of the
+same type that share a token are matched one to one, equal token sets first, so that the F1 of the document is highest.
+A matched pair earns between 0 and 1 point: the predicted name tokens, divided by all name tokens plus the predicted
+tokens outside the object. Descriptors have no weight. Gold objects without a name or inside a larger object do not
+count, and neither do predictions matched with them. Of two objects of one type with equal tokens, one counts. A person
+or location with the tokens of an organisation counts only if it is matched and the organisation is not.
 """
 
 from __future__ import annotations
@@ -34,16 +34,21 @@ _HOSTS: Mapping[str, frozenset[str]] = {
     "LOC": frozenset({"LOC", "ORG"}),
     "ORG": frozenset({"ORG"}),
 }
-"""Types of the objects that an object of a type may stand inside of."""
-_FIRST = 1e3  # outweighs whatever a document's other pairs earn: equal token sets are always matched
-_ANY = 1e-9  # a pair that earns nothing is still a pair
+"""Type of an object → types of a larger object that it may be part of."""
+_EQUAL = 1e3  # outweighs the points of all other pairs of a document, so that equal token sets are always matched
+_ANY = 1e-9  # a pair that earns no points is still matched
 
 
 @dataclass(frozen=True)
 class GoldObject:
-    """A gold object: all of its tokens, those of its name, and the objects (by index) of the same tokens.
+    """A gold object.
 
-    Of ``equals`` only those that may stand in for it: an organisation for any, another of its type.
+    Attributes:
+        label: its type.
+        tokens: all its tokens.
+        names: the tokens of its name.
+        embedded: whether it is part of a larger object.
+        equals: indices of the objects with the same tokens that may replace it: those of its type, and organisations.
     """
 
     label: str
@@ -54,17 +59,17 @@ class GoldObject:
 
     @property
     def void(self) -> bool:
-        """Whether it counts for nothing, matched or not."""
+        """Whether it never counts, matched or not."""
         return self.embedded or not self.names
 
 
 @dataclass(frozen=True)
 class Signs:
-    """Single characters other than letters among a document's tokens.
+    """The tokens of a document that are a single character other than a letter.
 
     Attributes:
-        all: weigh nothing where a prediction misses them.
-        glued: those without a blank on some side; they belong to no prediction.
+        all: all such tokens; a prediction may lack them.
+        glued: those without a blank before or after; they are not counted in predictions.
     """
 
     all: frozenset[int]
@@ -72,28 +77,28 @@ class Signs:
 
 
 def gold_objects(annotated: Sequence[AnnotatedObject]) -> list[GoldObject]:
-    """The persons, locations and organisations of a document, in its order; other types are left out."""
-    found: list[tuple[str, frozenset[int], frozenset[int]]] = []
+    """The persons, locations and organisations of a document, in order; other types are left out."""
+    objects: list[tuple[str, frozenset[int], frozenset[int]]] = []
     for each in annotated:
         if (label := FACTRUEVAL[each.type]) is not None:
             tokens = frozenset(at for _, first, last in each.parts for at in range(first, last))
             names = frozenset(
                 at for type_, first, last in each.parts if type_ in _NAMES[label] for at in range(first, last)
             )
-            found.append((label, tokens, names))
+            objects.append((label, tokens, names))
     return [
         GoldObject(
             label,
             tokens,
             names,
-            any(other in _HOSTS[label] and tokens < wider for other, wider, _ in found),
+            any(other in _HOSTS[label] and tokens < wider for other, wider, _ in objects),
             tuple(
                 index
-                for index, (other, same, _) in enumerate(found)
+                for index, (other, same, _) in enumerate(objects)
                 if index != place and other in _HOSTS[label] and tokens == same
             ),
         )
-        for place, (label, tokens, names) in enumerate(found)
+        for place, (label, tokens, names) in enumerate(objects)
     ]
 
 
@@ -115,7 +120,7 @@ def signs(document: Document) -> Signs:
 
 
 def credit(gold: GoldObject, guess: frozenset[int], marks: Signs) -> float:
-    """What a matched pair earns, 0 to 1."""
+    """The points of a matched pair, 0 to 1."""
     right = len(gold.names & guess)
     total = right + len(gold.names - guess - marks.all) + len(guess - gold.tokens)
     return right / total if total else overlap(gold, guess)
@@ -129,38 +134,39 @@ def overlap(gold: GoldObject, guess: frozenset[int]) -> float:
 def match(
     gold: Sequence[GoldObject], labels: Sequence[str], guesses: Sequence[frozenset[int]], marks: Signs
 ) -> list[tuple[int, int, float]]:
-    """The matching with the highest F1 of the document: gold index, prediction index, what the pair earns.
+    """The matching with the highest F1 of the document, as gold index, prediction index and points of each pair.
 
-    F1 is a ratio, as void objects take predictions out of its denominator: Dinkelbach's method (1967) makes a few
-    assignment problems of it.
+    F1 is a ratio, since pairs with void objects lower its denominator. Dinkelbach's method (1967) reduces its
+    maximisation to a few assignment problems.
     """
     if not gold or not guesses:
         return []
-    earned, alike = np.zeros((2, len(gold), len(guesses)))
+    points, similarity = np.zeros((2, len(gold), len(guesses)))
     for row, one in enumerate(gold):
         for column, (label, guess) in enumerate(zip(labels, guesses, strict=True)):
             if label == one.label and one.tokens & guess:
-                earned[row, column], alike[row, column] = credit(one, guess, marks), overlap(one, guess)
+                points[row, column], similarity[row, column] = credit(one, guess, marks), overlap(one, guess)
     void = np.array([one.void for one in gold])
-    ratio, best = -1.0, []
+    ratio = -1.0
+    best: list[tuple[int, int, float]] = []
     while True:
-        gain = np.where(void[:, None], max(ratio, 0.0) / 2, earned)
-        weights = np.where(alike > 0, gain + _FIRST * (alike == 1.0) + _ANY, 0.0)
+        gain = np.where(void[:, None], max(ratio, 0.0) / 2, points)
+        weights = np.where(similarity > 0, gain + _EQUAL * (similarity == 1.0) + _ANY, 0.0)
         pairs = [
-            (int(row), int(column), float(earned[row, column]))
+            (int(row), int(column), float(points[row, column]))
             for row, column in zip(*linear_sum_assignment(weights, maximize=True), strict=True)
-            if alike[row, column] > 0
+            if similarity[row, column] > 0
         ]
-        points = sum(earned for row, _, earned in pairs if not void[row])
+        total = sum(pair_points for row, _, pair_points in pairs if not void[row])
         size = (~void).sum() + len(guesses) - sum(bool(void[row]) for row, *_ in pairs)
-        now = 2 * points / size if size else 1.0
-        if now <= ratio + _ANY:
+        f1 = 2 * total / size if size else 1.0
+        if f1 <= ratio + _ANY:
             return best
-        ratio, best = now, pairs
+        ratio, best = f1, pairs
 
 
-def ignored(gold: Sequence[GoldObject], index: int, matched: set[int]) -> bool:
-    """Whether an object counts for nothing under a matching (``matched``: indices of the matched objects)."""
+def is_ignored(gold: Sequence[GoldObject], index: int, matched: set[int]) -> bool:
+    """Whether an object does not count, given the indices of the ``matched`` objects."""
     one = gold[index]
     if one.void:
         return True
@@ -177,56 +183,56 @@ def ignored(gold: Sequence[GoldObject], index: int, matched: set[int]) -> bool:
 def counts(
     document: Document, annotated: Sequence[AnnotatedObject], spans: Sequence[Span], types: Sequence[str]
 ) -> np.ndarray:
-    """Points earned, gold objects and predictions of one document that count, by type.
+    """The points, gold objects and predictions of one document that count, by type.
 
     Args:
-        document: its tokens are those the annotation counts in.
-        annotated: its gold.
+        document: the document, with the tokens of the annotation.
+        annotated: its gold objects.
         spans: the predictions.
-        types: among PER, LOC, ORG.
+        types: some of PER, LOC, ORG.
 
     Returns:
-        Floats, shape [types, 3].
+        floats ``[types, 3]``.
     """
     gold, marks = gold_objects(annotated), signs(document)
     guesses = [frozenset(range(span.start, span.end)) - marks.glued for span in spans]
     pairs = match(gold, [span.label for span in spans], guesses, marks)
-    matched, taken = {row for row, *_ in pairs}, {column for _, column, _ in pairs}
+    matched, matched_spans = {row for row, *_ in pairs}, {column for _, column, _ in pairs}
     place = {type_: index for index, type_ in enumerate(types)}
     totals = np.zeros((len(types), 3))
-    for row, _, earned in pairs:
-        if not ignored(gold, row, matched):
-            totals[place[gold[row].label]] += earned, 1, 1
+    for row, _, points in pairs:
+        if not is_ignored(gold, row, matched):
+            totals[place[gold[row].label]] += points, 1, 1
     for row, one in enumerate(gold):
-        if row not in matched and not ignored(gold, row, matched):
+        if row not in matched and not is_ignored(gold, row, matched):
             totals[place[one.label], 1] += 1
     for column, span in enumerate(spans):
-        if column not in taken:
+        if column not in matched_spans:
             totals[place[span.label], 2] += 1
     return totals
 
 
-def _figures(points: float, gold: float, found: float) -> dict[str, Any]:
-    # an empty side is right by the task's rule
-    precision, recall = points / found if found else 1.0, points / gold if gold else 1.0
+def _figures(points: float, gold: float, predicted: float) -> dict[str, Any]:
+    # by the rules of the task, no predictions have precision 1, and no gold objects recall 1
+    precision, recall = points / predicted if predicted else 1.0, points / gold if gold else 1.0
     f1 = 2 * precision * recall / (precision + recall) if precision + recall else 0.0
     figures = {"f1": f1, "precision": precision, "recall": recall}
     return {name: round(100.0 * float(value), DIGITS) for name, value in figures.items()} | {"support": int(gold)}
 
 
-def official(
+def official_scores(
     documents: Sequence[Document],
     annotated: Sequence[Sequence[AnnotatedObject]],
     predicted: Sequence[Sequence[Span]],
     types: Sequence[str],
 ) -> dict[str, Any]:
-    """The task's precision, recall and F1, micro-averaged and per type.
+    """Precision, recall and F1 by the rules of the task, micro-averaged and per type.
 
     Args:
-        documents: the scored documents.
-        annotated: the annotated objects of each.
-        predicted: the predicted spans of each.
-        types: among PER, LOC, ORG.
+        documents: the documents.
+        annotated: the annotated objects of each document.
+        predicted: the predicted spans of each document.
+        types: some of PER, LOC, ORG.
 
     Returns:
         As :func:`multiner.pipeline.evaluation.scores.score`, in percent; support is the number of gold objects that

@@ -1,4 +1,4 @@
-"""The figures of a language: scores of every system on every part, and whether the ensemble earns its place."""
+"""The figures of a language: the scores of each system on each part, and the lead of the ensemble."""
 
 from __future__ import annotations
 
@@ -6,101 +6,85 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from multiner.pipeline.evaluation.calibration import (
-    Outcomes,
-    calibration,
-    outcomes,
-    thresholds,
-)
-from multiner.pipeline.evaluation.predictions import ENSEMBLE, Predicted, Spans
-from multiner.pipeline.evaluation.scores import (
-    DIGITS,
-    score,
-    span_counts,
-    token_confusion,
-    token_f1,
-)
+from multiner.pipeline.evaluation.calibration import ScoredSpans, calibration, scored_spans, thresholds
+from multiner.pipeline.evaluation.predictions import ENSEMBLE, EvaluatedPart
+from multiner.pipeline.evaluation.scores import DIGITS, score, span_counts, token_confusion, token_f1
 from multiner.pipeline.evaluation.significance import paired_bootstrap
 
-COMPARED = ("dev_gate", "test", "test_without_overlap")  # parts nothing was tuned on
+COMPARED = ("dev_gate", "test", "test_without_overlap")  # the parts that nothing was fitted to
 
 
-def parts(predicted: Predicted, overlap: set[tuple[str, int]]) -> list[Predicted]:
-    """A part and its sub-parts: the halves of a development part, a test part without what stands in train.
+def with_sub_parts(part: EvaluatedPart, overlap: set[tuple[str, int]]) -> list[EvaluatedPart]:
+    """A part and its sub-parts: the halves of a development part, a test part without the sentences also in training.
 
     Args:
-        predicted: a whole split.
-        overlap: (document id, sentence index) of the test sentences that stand in train.
+        part: a whole part.
+        overlap: (document id, sentence index) of the test sentences that are also in the training part.
     """
-    if predicted.split == "dev":
-        halves = [
-            predicted.where(f"dev_{half}", lambda document, half=half: document.half() == half)
-            for half in ("tune", "gate")
-        ]
-        return [predicted, *halves]
-    if predicted.split == "test":
-        return [predicted, predicted.without("test_without_overlap", overlap)]
-    return [predicted]
+    if part.split == "dev":
+        tune = part.where("dev_tune", lambda document: document.half() == "tune")
+        gate = part.where("dev_gate", lambda document: document.half() == "gate")
+        return [part, tune, gate]
+    if part.split == "test":
+        return [part, part.without("test_without_overlap", overlap)]
+    return [part]
 
 
-def compare(predicted: Predicted, scores: dict[str, Any], *, resamples: int, seed: int) -> dict[str, Any] | None:
-    """The ensemble against the leg that does better on this very part: difference in F1 with its 95 % interval.
+def ensemble_lead(part: EvaluatedPart, scores: dict[str, Any], *, resamples: int, seed: int) -> dict[str, Any] | None:
+    """The difference in F1 between the ensemble and the base model that is best on this part, with its 95 % interval.
 
-    None where there is nothing to compare.
+    None without base models or documents.
     """
-    legs = [name for name in scores if name != ENSEMBLE]
-    if not legs or not predicted.documents:
+    models = [name for name in scores if name != ENSEMBLE]
+    if not models or not part.documents:
         return None
-    best = max(legs, key=lambda name: scores[name]["f1"])
+    best = max(models, key=lambda name: scores[name]["f1"])
     interval = paired_bootstrap(
-        span_counts(predicted.documents, predicted.systems[best]),
-        span_counts(predicted.documents, predicted.systems[ENSEMBLE]),
+        span_counts(part.documents, part.systems[best]),
+        span_counts(part.documents, part.systems[ENSEMBLE]),
         resamples=resamples,
         seed=seed,
     )
     return {"against": best} | {name: round(value, DIGITS) for name, value in asdict(interval).items()}
 
 
-def system_figures(part: Predicted, spans: Sequence[Spans], found: Outcomes, types: Sequence[str]) -> dict[str, Any]:
-    """One system's figures on a part: strict spans, tokens by type, calibration."""
-    return score(part.documents, spans, types) | {
-        "token_f1": token_f1(token_confusion(part.documents, spans, types), types),
-        "calibration": calibration(found),
-    }
-
-
 def figures(
-    all_parts: Iterable[Predicted],
+    all_parts: Iterable[EvaluatedPart],
     types: Sequence[str],
     *,
     resamples: int,
     seed: int,
-    further: Callable[[Predicted], dict[str, dict[str, Any]]] = lambda _: {},
+    further_scores: Callable[[EvaluatedPart], dict[str, dict[str, Any]]],
 ) -> dict[str, Any]:
-    """Scores, sizes and comparisons of every part.
+    """Scores, sizes and comparisons of all parts.
 
     Args:
-        all_parts: whole splits and sub-parts.
+        all_parts: whole parts and sub-parts.
         types: entity types.
-        resamples, seed: of the bootstrap.
-        further: system → scores that only this part's corpus has.
+        resamples, seed: resamples and seed of the bootstrap.
+        further_scores: gives system → scores by the rules of the part's corpus.
 
     Returns:
         ``corpora`` (corpus → split → system → scores, see :func:`multiner.pipeline.evaluation.scores.score`, with
-        ``token_f1`` by type, ``calibration`` and what ``further`` adds), ``thresholds`` (corpus → system → see
+        ``token_f1`` by type, ``calibration`` and the further scores), ``thresholds`` (corpus → system → see
         :func:`multiner.pipeline.evaluation.calibration.thresholds`), ``sizes`` (corpus → split → documents, entities)
         and ``significance`` (corpus → split → the ensemble's lead).
     """
     corpora: dict[str, Any] = {}
-    found: dict[tuple[str, str], dict[str, Outcomes]] = {}
+    predictions: dict[tuple[str, str], dict[str, ScoredSpans]] = {}
     sizes: dict[str, Any] = {}
     significance: dict[str, Any] = {}
     for part in all_parts:
-        judged = {name: outcomes(part.documents, spans) for name, spans in part.systems.items()}
-        found[part.corpus, part.split] = judged
-        more = further(part)
+        scored = {name: scored_spans(part.documents, spans) for name, spans in part.systems.items()}
+        predictions[part.corpus, part.split] = scored
+        further = further_scores(part)
         scores = {
-            name: system_figures(part, spans, judged[name], types) | more.get(name, {})
+            name: score(part.documents, spans, types)
+            | {
+                "token_f1": token_f1(token_confusion(part.documents, spans, types), types),
+                "calibration": calibration(scored[name]),
+            }
+            | further.get(name, {})
             for name, spans in part.systems.items()
         }
         corpora.setdefault(part.corpus, {})[part.split] = scores
@@ -109,11 +93,13 @@ def figures(
             "entities": sum(len(document.spans) for document in part.documents),
         }
         if part.split in COMPARED:
-            compared = compare(part, scores, resamples=resamples, seed=seed)
-            significance.setdefault(part.corpus, {})[part.split] = compared
+            lead = ensemble_lead(part, scores, resamples=resamples, seed=seed)
+            significance.setdefault(part.corpus, {})[part.split] = lead
     limits = {
-        corpus: {name: thresholds(dev, found.get((corpus, "test"), {}).get(name)) for name, dev in systems.items()}
-        for (corpus, split), systems in found.items()
+        corpus: {
+            name: thresholds(dev, predictions.get((corpus, "test"), {}).get(name)) for name, dev in systems.items()
+        }
+        for (corpus, split), systems in predictions.items()
         if split == "dev"
     }
     return {"corpora": corpora, "sizes": sizes, "significance": significance, "thresholds": limits}

@@ -11,7 +11,7 @@ import numpy as np
 
 from multiner.pipeline.core.files import write_atomically
 from multiner.pipeline.core.iob2 import OUTSIDE
-from multiner.pipeline.evaluation.predictions import ENSEMBLE, Predicted
+from multiner.pipeline.evaluation.predictions import ENSEMBLE, EvaluatedPart
 from multiner.pipeline.evaluation.scores import token_confusion
 
 CURVE_COLUMNS = ("leg", "step", "epoch", "loss", "dev_f1")
@@ -26,16 +26,16 @@ def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) 
 
 
 def curve_rows(histories: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[list[Any]]:
-    """Rows of ``CURVE_COLUMNS`` from each leg's history; what a leg did not note stays empty."""
+    """Rows of ``CURVE_COLUMNS`` from the history of each base model; a missing value stays empty."""
     return [
-        [leg, *(point.get(column) for column in CURVE_COLUMNS[1:])]
-        for leg, history in histories.items()
+        [model, *(point.get(column) for column in CURVE_COLUMNS[1:])]
+        for model, history in histories.items()
         for point in history
     ]
 
 
 def confusion_rows(confusion: np.ndarray, types: Sequence[str]) -> list[tuple[str, str]]:
-    """(actual, predicted) of every token, as DVC's confusion template counts them, but for O taken as O."""
+    """(actual, predicted) of every token that is not O in both; DVC's confusion template counts them."""
     names = [OUTSIDE, *types]
     return [
         (actual, guess)
@@ -47,19 +47,19 @@ def confusion_rows(confusion: np.ndarray, types: Sequence[str]) -> list[tuple[st
 
 
 def shares(confusion: np.ndarray) -> np.ndarray:
-    """Each row as shares of its sum; a row of zeros stays so."""
+    """Each row divided by its sum; a row of zeros stays unchanged."""
     sums = confusion.sum(axis=1, keepdims=True)
     return np.divide(confusion, sums, out=np.zeros(confusion.shape), where=sums > 0)
 
 
 def _save(figure: Any, path: Path) -> None:
-    # no software version or date in the file: the same figures give the same bytes
+    # without software version and date, so that equal figures give equal files
     with write_atomically(path, "wb") as file:
         figure.savefig(file, format="png", dpi=110, metadata={"Software": None})
 
 
 def _figure(columns: int, *, width: float = 4.6, height: float = 3.8) -> tuple[Any, list[Any]]:
-    # an own Figure in place of pyplot: no global state, no display
+    # not with pyplot, which has global state and may need a display
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -69,7 +69,7 @@ def _figure(columns: int, *, width: float = 4.6, height: float = 3.8) -> tuple[A
 
 
 def draw_confusions(path: Path, confusions: Mapping[str, np.ndarray], types: Sequence[str]) -> None:
-    """Confusion of token types, a panel a corpus; colours are shares of the gold row, figures are tokens."""
+    """Confusion of token types, one panel per corpus; colours show shares of the gold row, figures count tokens."""
     figure, panels = _figure(len(confusions))
     names = [OUTSIDE, *types]
     for panel, (title, confusion) in zip(panels, confusions.items(), strict=True):
@@ -85,22 +85,22 @@ def draw_confusions(path: Path, confusions: Mapping[str, np.ndarray], types: Seq
 
 
 def draw_curves(path: Path, histories: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
-    """Development F1 of all legs by epoch, and the training loss of each: their losses are on scales of their own.
+    """Development F1 of all base models by epoch, and the training loss of each on a scale of its own.
 
-    A leg that was not trained has no history and no panel.
+    A base model that was not trained has no panel.
     """
-    histories = {leg: history for leg, history in histories.items() if history}
+    histories = {model: history for model, history in histories.items() if history}
     figure, panels = _figure(1 + len(histories))
     scores, *losses = panels
-    for leg, history in histories.items():
+    for model, history in histories.items():
         points = [(point["epoch"], point["dev_f1"]) for point in history if point.get("dev_f1") is not None]
         if points:
-            scores.plot(*zip(*points, strict=True), marker="o", markersize=3, label=leg)
-    for number, (panel, (leg, history)) in enumerate(zip(losses, histories.items(), strict=True)):
+            scores.plot(*zip(*points, strict=True), marker="o", markersize=3, label=model)
+    for number, (panel, (model, history)) in enumerate(zip(losses, histories.items(), strict=True)):
         points = [(point["epoch"], point["loss"]) for point in history if point.get("loss") is not None]
         if points:
             panel.plot(*zip(*points, strict=True), marker="o", markersize=3, color=f"C{number}")
-        panel.set(title=f"Training loss, {leg}", xlabel="epoch")
+        panel.set(title=f"Training loss, {model}", xlabel="epoch")
     scores.set(title="Development F1", xlabel="epoch")
     for panel in panels:
         panel.grid(alpha=0.3)
@@ -111,14 +111,14 @@ def draw_curves(path: Path, histories: Mapping[str, Sequence[Mapping[str, Any]]]
 
 
 def draw_f1(path: Path, corpora: Mapping[str, Any]) -> None:
-    """F1 of each system, dev and test, a panel a corpus."""
+    """F1 of each system on development and test part, one panel per corpus."""
     figure, panels = _figure(len(corpora))
     for panel, (corpus, splits) in zip(panels, corpora.items(), strict=True):
-        shown = [split for split in ("dev", "test") if split in splits]
-        systems = list(splits[shown[0]]) if shown else []
-        width = 0.8 / max(1, len(shown))
-        for offset, split in enumerate(shown):
-            at = np.arange(len(systems)) + (offset - (len(shown) - 1) / 2) * width
+        columns = [split for split in ("dev", "test") if split in splits]
+        systems = list(splits[columns[0]]) if columns else []
+        width = 0.8 / max(1, len(columns))
+        for offset, split in enumerate(columns):
+            at = np.arange(len(systems)) + (offset - (len(columns) - 1) / 2) * width
             bars = panel.bar(at, [splits[split][name]["f1"] for name in systems], width, label=split)
             panel.bar_label(bars, fmt="%.1f", fontsize=8)
         panel.set_xticks(range(len(systems)), systems)
@@ -128,7 +128,7 @@ def draw_f1(path: Path, corpora: Mapping[str, Any]) -> None:
 
 
 def draw_reliability(path: Path, corpora: Mapping[str, Any]) -> None:
-    """Reliability diagrams of the test part, a panel a corpus: share of right predictions by mean score of a bin."""
+    """Reliability diagrams of the test parts, one panel per corpus: share of right predictions by mean score."""
     figure, panels = _figure(len(corpora))
     for panel, (corpus, splits) in zip(panels, corpora.items(), strict=True):
         panel.plot([0, 1], [0, 1], color="0.6", linewidth=1, linestyle="--")
@@ -146,23 +146,24 @@ def draw_reliability(path: Path, corpora: Mapping[str, Any]) -> None:
 
 
 def reliability_rows(corpora: Mapping[str, Any]) -> list[tuple[float, float, int]]:
-    """Score, accuracy and count of each bin: the ensemble on the test part of the first corpus, for DVC."""
-    leading = next(iter(corpora.values()), {}).get("test", {}).get(ENSEMBLE)
+    """Score, accuracy and count of each bin, for DVC: the ensemble on the test part of the first corpus."""
+    first: Mapping[str, Any] = next(iter(corpora.values()), {})
+    leading = first.get("test", {}).get(ENSEMBLE)
     bins = leading["calibration"]["bins"] if leading else []
     return [(one["score"], one["accuracy"], one["count"]) for one in bins]
 
 
 def write_plots(
     folder: Path,
-    predicted: Sequence[Predicted],
+    predicted: Sequence[EvaluatedPart],
     histories: Mapping[str, Sequence[Mapping[str, Any]]],
     corpora: Mapping[str, Any],
     types: Sequence[str],
 ) -> None:
-    """All plots: learning_curves, confusion, reliability and f1 as PNG, the first three and confusion_counts as CSV.
+    """Write learning_curves, confusion, reliability and f1 as PNG; the first three and confusion_counts as CSV.
 
-    reliability.csv and confusion.csv hold the ensemble on the test part of the first corpus, a row a bin and a row a
-    token; confusion_counts.csv has every system and part.
+    reliability.csv (one row per bin) and confusion.csv (one row per token) show the ensemble on the test part of the
+    first corpus; confusion_counts.csv has all systems and parts.
     """
     names = [OUTSIDE, *types]
     counts: list[tuple[Any, ...]] = []

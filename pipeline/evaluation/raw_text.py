@@ -1,7 +1,7 @@
-"""From raw text: how well the ensemble does where our own tokeniser comes first, as in serving.
+"""Evaluation from raw text: the scores of the ensemble with our own tokenizer, as in serving.
 
-factRuEval's documents are raw texts already. Those of column corpora are lists of tokens: :func:`detokenised` joins
-them as they would be written, with the place of each token in the text. Entities are compared by their characters.
+The documents of factRuEval are raw texts. Those of column corpora are lists of tokens, which :func:`detokenised` joins
+to a text as a person would write it. Entities are compared by their character offsets.
 """
 
 from __future__ import annotations
@@ -11,17 +11,12 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from multiner.pipeline.core.document import Document, Span, Token
-from multiner.pipeline.core.progress import bar
-from multiner.pipeline.evaluation.predictions import (
-    ENSEMBLE,
-    Predicted,
-    Predictor,
-    predict,
-)
-from multiner.pipeline.evaluation.scores import precision_recall_f1
+from multiner.pipeline.evaluation.predictions import ENSEMBLE, EvaluatedPart, Predictor, predict_parts
+from multiner.pipeline.evaluation.scores import DIGITS, score_items
 from multiner.pipeline.text.tokenizer import document_from_text
 
-Place = tuple[int, int, str]
+EntityOffsets = tuple[int, int, str]
+"""First character, last character + 1 and type of an entity."""
 
 _CLOSING = re.compile(r"[.,;:!?%)\]}…]+|'{2}|”|»|\.{2,}")
 _OPENING = re.compile(r"[(\[{$£€#]|`{1,2}|“|«|(?:US|A|C|HK|NZ)\$")
@@ -30,18 +25,18 @@ _CLITIC_ENDS = frozenset({"s", "t", "m", "d", "re", "ve", "ll"})
 _QUOTES = ('"', "'")
 
 
-def _before(words: Sequence[str]) -> Iterator[bool]:
-    """For each word of a sentence whether a blank stands before it."""
+def _blanks(words: Sequence[str]) -> Iterator[bool]:
+    """For each word of a sentence, whether there is a blank before it."""
     open_quotes: set[str] = set()
     attach = True
     for index, word in enumerate(words):
         if word == "'" and index and words[index + 1 : index + 2] and words[index + 1].lower() in _CLITIC_ENDS:
-            yield False  # a clitic cut in two: that ' s
+            yield False  # a clitic in two tokens: that ' s
             attach = True
             continue
         closes = word in open_quotes
         glued = attach or closes or bool(_CLOSING.fullmatch(word) or _CLITIC.fullmatch(word))
-        # A lone apostrophe after an s is a possessive, not a quote.
+        # A single apostrophe after an s is a possessive, not a quote.
         possessive = word == "'" and not closes and index > 0 and words[index - 1].lower().endswith("s")
         yield not (glued or possessive)
         opens = word in _QUOTES and not closes and not possessive
@@ -53,23 +48,23 @@ def _before(words: Sequence[str]) -> Iterator[bool]:
 
 
 def is_joined(document: Document) -> bool:
-    """Whether the text was made of the tokens: a blank between words, a line break between sentences."""
+    """Whether the text is just the tokens, with a blank between words and a line break between sentences."""
     lines = [" ".join(document.words(sentence.start, sentence.end)) for sentence in document.sentences]
     return document.text == "\n".join(lines)
 
 
 def detokenised(document: Document) -> tuple[str, tuple[Token, ...]]:
-    """The text as it would be written, and where each token stands in it.
+    """The text as a person would write it, and the offsets of the tokens in it.
 
-    Sentences stand on lines of their own, as the corpora's headlines and posts do. Each token is in the text,
-    letter by letter: ``text[token.start:token.end]`` is its word.
+    Each sentence is on a line of its own, like the headlines and posts of the corpora. ``text[token.start:token.end]``
+    is always the word of the token.
     """
     pieces: list[str] = []
     tokens: list[Token] = []
     at = 0
     for number, sentence in enumerate(document.sentences):
         words = document.words(sentence.start, sentence.end)
-        for index, (word, blank) in enumerate(zip(words, _before(words), strict=True)):
+        for index, (word, blank) in enumerate(zip(words, _blanks(words), strict=True)):
             gap = ("\n" if number else "") if index == 0 else " " if blank else ""
             pieces += [gap, word]
             at += len(gap)
@@ -78,78 +73,63 @@ def detokenised(document: Document) -> tuple[str, tuple[Token, ...]]:
     return "".join(pieces), tuple(tokens)
 
 
-def places(tokens: Sequence[Token], spans: Sequence[Span]) -> set[Place]:
-    """First character, last character + 1 and type of each span."""
+def entity_offsets(tokens: Sequence[Token], spans: Sequence[Span]) -> set[EntityOffsets]:
+    """The spans as character offsets."""
     return {(tokens[span.start].start, tokens[span.end - 1].end, span.label) for span in spans}
 
 
-def raw(document: Document, language: str) -> tuple[Document, set[Place]]:
-    """The document as raw text read by our own tokeniser, and the gold's places in that text."""
+def raw_document(document: Document, language: str) -> tuple[Document, set[EntityOffsets]]:
+    """The document as raw text with our own tokens, and the gold entities in this text."""
     text, tokens = detokenised(document) if is_joined(document) else (document.text, document.tokens)
-    return document_from_text(text, language, document.id), places(tokens, document.spans)
+    return document_from_text(text, language, document.id), entity_offsets(tokens, document.spans)
 
 
-def compare(gold: Sequence[set[Place]], found: Sequence[set[Place]], types: Sequence[str]) -> dict[str, Any]:
-    """Strict precision, recall and F1 of places, micro-averaged and per type.
+def score_entities(
+    gold: Sequence[set[EntityOffsets]], predicted: Sequence[set[EntityOffsets]], types: Sequence[str]
+) -> dict[str, Any]:
+    """Strict precision, recall and F1 of the entities of each document, micro-averaged and per type.
 
     Returns:
-        As :func:`multiner.pipeline.evaluation.scores.score`, in percent.
-
-    Raises:
-        ValueError: the lengths differ.
+        as :func:`multiner.pipeline.evaluation.scores.score`.
     """
-    pairs = list(zip(gold, found, strict=True))
-
-    def figures(type_: str | None = None) -> dict[str, Any]:
-        def count(places_: set[Place]) -> int:
-            return sum(type_ is None or label == type_ for *_, label in places_)
-
-        return precision_recall_f1(
-            sum(count(one & other) for one, other in pairs),
-            sum(count(other) for _, other in pairs),
-            sum(count(one) for one, _ in pairs),
-        )
-
-    return figures() | {"per_type": {type_: figures(type_) for type_ in types}}
+    gold_items, predicted_items = (
+        {(row, *entity) for row, entities in enumerate(side) for entity in entities} for side in (gold, predicted)
+    )
+    return score_items(gold_items & predicted_items, predicted_items, gold_items, types)
 
 
 def raw_text_scores(
-    predictor: Predictor, tests: Sequence[Predicted], language: str, types: Sequence[str], description: str
+    predictor: Predictor, tests: Sequence[EvaluatedPart], language: str, types: Sequence[str], description: str
 ) -> dict[str, Any]:
-    """The ensemble's F1 from raw text beside its F1 on the corpora's own tokens, by corpus.
+    """The F1 of the ensemble from raw text, beside its F1 on the tokens of the corpora.
 
     Args:
         predictor: the ensemble.
-        tests: predicted parts; those of one text are predicted once more once.
-        language: whose tokeniser to use.
+        tests: the parts, with the predictions on the tokens of the corpora.
+        language: the language of the tokenizer.
         types: types to report.
-        description: of the progress bar.
+        description: text on the progress bar.
 
     Returns:
         corpus → ``{f1, precision, recall, support, per_type, tokenised_f1, difference}``, in percent and points.
     """
-    read = [[raw(document, language) for document in part.documents] for part in tests]
-    keys = [[document.text for document, _ in documents] for documents in read]
-    known: list[tuple[list[str], list[set[Place]]]] = []
+    raw = [[raw_document(document, language) for document in part.documents] for part in tests]
+    predictions = predict_parts(predictor, [[document for document, _ in part] for part in raw], description)
     scores: dict[str, Any] = {}
-    sentences = sum(len(document.sentences) for documents in read for document, _ in documents)
-    with bar(sentences, description, unit="sentence") as progress:
-        for part, documents, key in zip(tests, read, keys, strict=True):
-            own = [document for document, _ in documents]
-            found = next((found for other, found in known if other == key), None)
-            if found is None:
-                spans = predict(predictor, own, progress.update).get(ENSEMBLE, [])
-                found = [places(document.tokens, each) for document, each in zip(own, spans, strict=True)]
-                known.append((key, found))
-            else:
-                progress.update(sum(len(document.sentences) for document in own))
-            result = compare([gold for _, gold in documents], found, types)
-            tokenised = [places(document.tokens, document.spans) for document in part.documents]
-            given = [
-                places(document.tokens, each)
-                for document, each in zip(part.documents, part.systems[ENSEMBLE], strict=True)
-            ]
-            before = compare(tokenised, given, types)["f1"]
-            difference = round(result["f1"] - before, 4)
-            scores[part.corpus] = result | {"tokenised_f1": before, "difference": difference}
+    for part, documents, systems in zip(tests, raw, predictions, strict=True):
+        predicted = [
+            entity_offsets(document.tokens, spans)
+            for (document, _), spans in zip(documents, systems.get(ENSEMBLE, []), strict=True)
+        ]
+        result = score_entities([gold for _, gold in documents], predicted, types)
+        tokenised_f1 = score_entities(
+            [entity_offsets(document.tokens, document.spans) for document in part.documents],
+            [
+                entity_offsets(document.tokens, spans)
+                for document, spans in zip(part.documents, part.systems[ENSEMBLE], strict=True)
+            ],
+            types,
+        )["f1"]
+        difference = round(result["f1"] - tokenised_f1, DIGITS)
+        scores[part.corpus] = result | {"tokenised_f1": tokenised_f1, "difference": difference}
     return scores

@@ -1,4 +1,4 @@
-"""The README's table of results, made from the committed metrics."""
+"""The table of results in the README, written from the committed metrics."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ COLUMNS = (("dev", "Dev F1"), ("test", "Test F1"), ("test_without_overlap", "Tes
 
 
 def table(metrics: Iterable[Mapping[str, Any]]) -> str:
-    """Markdown: a row for each corpus and system, the best of a corpus in bold; below it how the figures came about.
+    """The table as Markdown, with notes: one row per corpus and system, the best F1 of a corpus in bold.
 
-    The ensemble's row also shows its lead over the leg that does best on this test part, with the 95 % interval, and
+    The row of the ensemble also has its lead over the best base model on this test part, with the 95 % interval, and
     the calibration error of its scores.
 
     Args:
-        metrics: contents of metrics files, one for each language.
+        metrics: the content of one metrics file per language.
     """
     lines = [
         "| Language | Corpus | System | "
@@ -58,21 +58,21 @@ def table(metrics: Iterable[Mapping[str, Any]]) -> str:
         )
     about = (
         "Strict span F1 in percent (seqeval, strict, IOB2). The development parts also tune and stop early; "
-        "the test parts only report. Without overlap: the test sentences that stand in the training part left out. "
-        "Lead: the ensemble's over the leg that does best on this very part (95 % interval and p by paired bootstrap "
-        "over documents). ECE: expected calibration error of the entities' scores, 15 bins of equal mass. "
-        "Minutes: of training the legs that answer, and no more; the legs trained out of fold (`ensemble.folds`) and, "
-        "for a language that starts from another's weights (`transformer.start`), that other's training come on top. "
+        "the test parts only report. Without overlap: without the test sentences that are also in the training part. "
+        "Lead: the ensemble's F1 minus that of the leg that is best on this part (95 % interval and p by paired "
+        "bootstrap over documents). ECE: expected calibration error of the entities' scores, 15 bins of equal mass. "
+        "Minutes: the training of the legs alone. Cross-fitting (`ensemble.folds`) and, for a language that starts "
+        "from the weights of another (`transformer.start`), the training of that language come on top. "
         "Reproduce with `dvc repro`, rewrite this table with `ner readme`."
     )
     return "\n".join([*lines, "", about, "", *(f"- {note}" for note in notes)])
 
 
 def read_metrics(folder: Path) -> list[dict[str, Any]]:
-    """The metrics files of a profile, by language.
+    """The metrics files of a profile, sorted by language.
 
     Raises:
-        NerError: there are none.
+        NerError: there are no files.
     """
     files = sorted(folder.glob("*.json"))
     if not files:
@@ -81,7 +81,7 @@ def read_metrics(folder: Path) -> list[dict[str, Any]]:
 
 
 def renew(text: str, content: str, where: str = "README.md") -> str:
-    """``text`` with ``content`` between its markers.
+    """Replace the part of ``text`` between the markers by ``content``.
 
     Raises:
         NerError: the markers are missing or in the wrong order.
@@ -92,7 +92,7 @@ def renew(text: str, content: str, where: str = "README.md") -> str:
         raise NerError(
             f"no place for the results: expected {START} and, below it, {END}",
             where=where,
-            remedy="Put the two markers where the table shall stand.",
+            remedy="Put the two markers where the table belongs.",
         )
     return f"{before}{START}\n{content}\n{END}{after}"
 
@@ -102,8 +102,8 @@ def update(readme: Path, metrics_dir: Path, *, check: bool = False) -> bool:
 
     Args:
         readme: the file with the markers.
-        metrics_dir: a folder of metrics files, one for each language.
-        check: only look, write nothing.
+        metrics_dir: a folder with one metrics file per language.
+        check: do not write.
 
     Returns:
         Whether the table was (with ``check``: is) out of date.

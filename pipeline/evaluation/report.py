@@ -1,4 +1,4 @@
-"""The browsable error report: one HTML page, no outside assets, text escaped by the template engine."""
+"""The error report: one HTML page that loads nothing from elsewhere; the template engine escapes all text."""
 
 from __future__ import annotations
 
@@ -10,15 +10,9 @@ from typing import Any
 
 from multiner.pipeline.core.document import Document, Sentence, Span
 from multiner.pipeline.core.iob2 import OUTSIDE
-from multiner.pipeline.core.span_differences import (
-    KINDS,
-    Case,
-    count_kinds,
-    worst,
-    wrong_spans,
-)
+from multiner.pipeline.core.span_differences import KINDS, SentenceErrors, count_kinds, worst_sentences, wrong_spans
 from multiner.pipeline.evaluation.plots import shares
-from multiner.pipeline.evaluation.predictions import ENSEMBLE, Predicted
+from multiner.pipeline.evaluation.predictions import ENSEMBLE, EvaluatedPart
 from multiner.pipeline.evaluation.scores import token_confusion
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -27,10 +21,8 @@ IMAGES = {
     "learning_curves.png": "Learning curves",
     "reliability.png": "Reliability of scores",
 }
-
-
-OWN_TERMS = {"surface": "surface form", "official": "official"}
-TERMS_SAID = {
+SHARED_TASK_TITLES = {"surface": "surface form", "official": "official"}
+SHARED_TASK_NOTES = {
     "surface": "Surface form: WNUT17's F1 over unique pairs of words and type.",
     "official": "Official: factRuEval-2016's scoring by name tokens, LocOrg taken as Loc.",
 }
@@ -38,7 +30,7 @@ TERMS_SAID = {
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A stretch of a sentence: plain text, or a span with its type and, where it is wrong, the kind of error."""
+    """A piece of a sentence: plain text, or a span with its type and, if it is wrong, the kind of error."""
 
     text: str
     label: str = ""
@@ -46,45 +38,45 @@ class Piece:
 
 
 def pieces(document: Document, sentence: Sentence, spans: Iterable[Span], wrong: Mapping[Span, str]) -> list[Piece]:
-    """The sentence's text cut at its spans; one that crosses the sentence's border is shown up to the border.
+    """Divide the text of a sentence at its spans; a span that crosses the sentence's border ends there.
 
     Args:
-        document: where the sentence stands.
-        sentence: what to show.
-        spans: of the document, in order and not overlapping.
-        wrong: spans that are errors → kind.
+        document: the document.
+        sentence: one of its sentences.
+        spans: spans of the document, in order and not overlapping.
+        wrong: wrong span → kind of error.
     """
     tokens = document.tokens
     if sentence.start == sentence.end:
         return []
     at, last = tokens[sentence.start].start, tokens[sentence.end - 1].end
-    cut: list[Piece] = []
+    result: list[Piece] = []
     for span in spans:
         if span.end <= sentence.start or span.start >= sentence.end:
             continue
         start = tokens[max(span.start, sentence.start)].start
         end = tokens[min(span.end, sentence.end) - 1].end
         if start > at:
-            cut.append(Piece(document.text[at:start]))
-        cut.append(Piece(document.text[start:end], span.label, wrong.get(span, "")))
+            result.append(Piece(document.text[at:start]))
+        result.append(Piece(document.text[start:end], span.label, wrong.get(span, "")))
         at = end
     if at < last:
-        cut.append(Piece(document.text[at:last]))
-    return cut
+        result.append(Piece(document.text[at:last]))
+    return result
 
 
-def _sentence_view(part: Predicted, case: Case) -> dict[str, Any]:
-    document = part.documents[case.document]
-    sentence = document.sentences[case.sentence]
-    missed = {error.gold: error.kind for errors in case.mistakes.values() for error in errors if error.gold}
+def _sentence_view(part: EvaluatedPart, row: SentenceErrors) -> dict[str, Any]:
+    document = part.documents[row.document]
+    sentence = document.sentences[row.sentence]
+    missed = {error.gold: error.kind for errors in row.errors.values() for error in errors if error.gold}
     rows = [("gold", pieces(document, sentence, document.spans, missed))]
     for name, by_document in part.systems.items():
-        spans = by_document[case.document]
+        spans = by_document[row.document]
         rows.append((name, pieces(document, sentence, spans, wrong_spans(document.spans, spans))))
     tags = sorted(
         {
             f"{name}/{error.kind}/{type_}"
-            for name, errors in case.mistakes.items()
+            for name, errors in row.errors.items()
             for error in errors
             for type_ in error.types
         }
@@ -93,13 +85,13 @@ def _sentence_view(part: Predicted, case: Case) -> dict[str, Any]:
         "document": document.id,
         "where": f"{document.source}:{sentence.line}" if document.source and sentence.line else document.source,
         "rows": rows,
-        "errors": {name: [error.kind for error in errors] for name, errors in case.mistakes.items()},
+        "errors": {name: [error.kind for error in errors] for name, errors in row.errors.items()},
         "tags": "|".join(tags),
     }
 
 
-def section(part: Predicted, scores: Mapping[str, Any], types: Sequence[str], limit: int) -> dict[str, Any]:
-    """What the report shows of a part: scores, errors by kind, confusions, and up to ``limit`` worst sentences."""
+def section(part: EvaluatedPart, scores: Mapping[str, Any], types: Sequence[str], limit: int) -> dict[str, Any]:
+    """The report's data of a part: scores, errors by kind, confusions, and the worst sentences, ``limit`` at most."""
     names = [OUTSIDE, *types]
     confusions = {}
     for name, spans in part.systems.items():
@@ -116,7 +108,7 @@ def section(part: Predicted, scores: Mapping[str, Any], types: Sequence[str], li
             for row in range(len(names))
         ]
     leading = ENSEMBLE if ENSEMBLE in part.systems else next(iter(part.systems))
-    cases = worst(part.documents, part.systems, leading, limit)
+    rows = worst_sentences(part.documents, part.systems, leading, limit)
     return {
         "corpus": part.corpus,
         "split": part.split,
@@ -124,10 +116,12 @@ def section(part: Predicted, scores: Mapping[str, Any], types: Sequence[str], li
         "sentence_count": part.sentences,
         "entities": sum(len(document.spans) for document in part.documents),
         "scores": scores,
-        "own_terms": [pair for pair in OWN_TERMS.items() if all(pair[0] in row for row in scores.values())],
+        "shared_task_scores": [
+            (key, title) for key, title in SHARED_TASK_TITLES.items() if all(key in row for row in scores.values())
+        ],
         "kinds": {name: count_kinds(part.documents, spans) for name, spans in part.systems.items()},
         "confusions": confusions,
-        "sentences": [_sentence_view(part, case) for case in cases],
+        "sentences": [_sentence_view(part, row) for row in rows],
     }
 
 
@@ -137,16 +131,16 @@ def report(
     types: Sequence[str],
     *,
     with_text: bool,
-    images: Mapping[str, Path] | None = None,
+    images: Mapping[str, Path],
 ) -> str:
     """The report as one HTML page.
 
     Args:
         sections: from :func:`section`.
-        metrics: the figures as written to the metrics file.
+        metrics: the content of the metrics file.
         types: entity types, in order.
-        with_text: show the sentences with errors. Corpora must not be passed on: without it the page holds no
-            corpus text and may leave the machine.
+        with_text: whether to show sentences with errors. Corpora must not be published; only a page without these
+            sentences may be.
         images: title → PNG file to embed.
     """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -158,14 +152,14 @@ def report(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    embedded = {title: b64encode(path.read_bytes()).decode() for title, path in (images or {}).items()}
+    embedded = {title: b64encode(path.read_bytes()).decode() for title, path in images.items()}
     return environment.get_template("report.html").render(
         sections=sections,
         metrics=metrics,
         types=types,
         labels=[OUTSIDE, *types],
         kinds=KINDS,
-        terms_said=TERMS_SAID,
+        shared_task_notes=SHARED_TASK_NOTES,
         systems=list(sections[0]["scores"]) if sections else [],
         with_text=with_text,
         images=embedded,

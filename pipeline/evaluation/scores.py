@@ -1,8 +1,7 @@
-"""Strict span scores and token confusion; pure functions of gold documents and predicted spans.
+"""Strict span scores and token confusion, as pure functions of gold documents and predicted spans.
 
-A predicted span counts as right when a gold span has the same first token, last token and type. Each document
-is one IOB2 sequence: a span always begins with B-, so sentence borders change nothing, and a predicted span
-that crosses one is scored as it is.
+A predicted span is right if a gold span has the same first token, last token and type. Each document is one IOB2
+sequence. Since every span begins with B-, sentence borders have no effect, even on a span that crosses one.
 """
 
 from __future__ import annotations
@@ -41,8 +40,8 @@ def score(gold: Sequence[Document], predicted: Sequence[Sequence[Span]], types: 
 
     Args:
         gold: documents with their gold spans.
-        predicted: the predicted spans of each document, never overlapping.
-        types: the types to report; one that stands in neither gold nor prediction gets zeros.
+        predicted: the predicted spans of each document, not overlapping.
+        types: the types to report; a type without gold and predicted spans gets zeros.
 
     Returns:
         ``{f1, precision, recall, support, per_type: {type: {f1, precision, recall, support}}}``, in percent;
@@ -62,26 +61,39 @@ def score(gold: Sequence[Document], predicted: Sequence[Sequence[Span]], types: 
     return _figures(report.get("micro avg")) | {"per_type": {type_: _figures(report.get(type_)) for type_ in types}}
 
 
-def precision_recall_f1(right: int, found: int, wanted: int) -> dict[str, Any]:
-    """``{f1, precision, recall, support}`` in percent, zero where there is nothing to divide by.
+def score_items(
+    right: Collection[tuple], predicted: Collection[tuple], gold: Collection[tuple], types: Sequence[str]
+) -> dict[str, Any]:
+    """Precision, recall and F1 of items that need not be token spans; the last element of an item is its type.
 
     Args:
-        right: predictions that are right.
-        found: all predictions.
-        wanted: what the gold holds.
+        right: the predicted items that are right.
+        predicted: all predicted items.
+        gold: all gold items.
+        types: the types to report.
+
+    Returns:
+        as :func:`score`; support is the number of gold items.
     """
-    figures = {
-        "f1": 200.0 * right / (found + wanted) if found + wanted else 0.0,
-        "precision": 100.0 * right / found if found else 0.0,
-        "recall": 100.0 * right / wanted if wanted else 0.0,
-    }
-    return {name: round(value, DIGITS) for name, value in figures.items()} | {"support": wanted}
+
+    def figures(type_: str | None = None) -> dict[str, Any]:
+        hits, guesses, support = (
+            sum(type_ is None or item[-1] == type_ for item in items) for items in (right, predicted, gold)
+        )
+        percent = {
+            "f1": 200.0 * hits / (guesses + support) if guesses + support else 0.0,
+            "precision": 100.0 * hits / guesses if guesses else 0.0,
+            "recall": 100.0 * hits / support if support else 0.0,
+        }
+        return {name: round(value, DIGITS) for name, value in percent.items()} | {"support": support}
+
+    return figures() | {"per_type": {type_: figures(type_) for type_ in types}}
 
 
 def token_f1(confusion: np.ndarray, types: Sequence[str]) -> dict[str, float]:
-    """F1 of the tokens of each type, in percent: right where the types agree, whatever the entities' borders.
+    """F1 of the tokens of each type, in percent, whatever the borders of entities; naeval reports it for Russian.
 
-    So naeval reports systems for Russian. Zero where a type stands in neither gold nor prediction.
+    It is zero for a type without gold and predicted tokens.
 
     Args:
         confusion: from :func:`token_confusion`.
@@ -99,7 +111,7 @@ def span_counts(gold: Sequence[Document], predicted: Sequence[Sequence[Span]]) -
     """True positives, false positives and false negatives of each document.
 
     Returns:
-        Integers, shape [documents, 3]; what the bootstrap resamples.
+        integers ``[documents, 3]``, which the bootstrap resamples.
 
     Raises:
         ValueError: the lengths differ.
@@ -114,10 +126,10 @@ def span_counts(gold: Sequence[Document], predicted: Sequence[Sequence[Span]]) -
 
 
 def token_confusion(gold: Sequence[Document], predicted: Sequence[Sequence[Span]], types: Sequence[str]) -> np.ndarray:
-    """How many tokens of each gold type were given each type.
+    """The number of tokens by gold type and predicted type.
 
     Returns:
-        Integers, shape [types + 1, types + 1]; rows are gold, columns predicted, O comes first.
+        integers ``[types + 1, types + 1]``; rows are gold, columns predicted; O is first.
     """
     index = {OUTSIDE: 0} | {type_: place + 1 for place, type_ in enumerate(types)}
     confusion = np.zeros((len(index), len(index)), dtype=np.int64)
@@ -132,5 +144,5 @@ def token_confusion(gold: Sequence[Document], predicted: Sequence[Sequence[Span]
 
 def without_sentences(document: Document, spans: Iterable[Span], excluded: Collection[int]) -> list[Span]:
     """The spans that begin outside the sentences ``excluded`` (indices into ``document.sentences``)."""
-    left_out = [document.sentences[index] for index in excluded]
-    return [span for span in spans if not any(gap.start <= span.start < gap.end for gap in left_out)]
+    gaps = [document.sentences[index] for index in excluded]
+    return [span for span in spans if not any(gap.start <= span.start < gap.end for gap in gaps)]

@@ -1,4 +1,4 @@
-"""Is one system better than another, or no worse? Paired bootstrap over documents (Efron; Koehn 2004)."""
+"""Whether a system is better than another, or no worse: paired bootstrap over documents (Efron 1979; Koehn 2004)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ CONFIDENCE = 0.95
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A difference in micro F1, in points of percent, with its 95 % interval and two-sided p-value."""
+    """A difference in micro F1, in percentage points, with its 95 % interval and two-sided p-value."""
 
     difference: float
     low: float
@@ -25,7 +25,7 @@ class Interval:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Whether a challenger is no worse than the champion; ``reasons`` say why, in both cases."""
+    """Whether a challenger is no worse than the champion; ``reasons`` explain both outcomes."""
 
     passed: bool
     reasons: list[str]
@@ -34,9 +34,9 @@ class Verdict:
 
 
 def micro_f1(counts: np.ndarray) -> np.ndarray:
-    """F1 in percent of summed counts of true positives, false positives, false negatives (last axis of size 3).
+    """F1 in percent from true positives, false positives and false negatives, in the last axis.
 
-    Where there is nothing to find and nothing was found, F1 is 0, as seqeval has it.
+    As in seqeval, F1 is 0 without gold and predicted spans.
     """
     counts = np.asarray(counts, dtype=np.float64)
     right, spurious, missed = counts[..., 0], counts[..., 1], counts[..., 2]
@@ -52,7 +52,7 @@ def _check(counts_a: np.ndarray, counts_b: np.ndarray) -> None:
 
 
 def _resampled(counts_a: np.ndarray, counts_b: np.ndarray, resamples: int, rng: np.random.Generator) -> np.ndarray:
-    """Summed counts [resamples, 2 systems, 3] over documents drawn with replacement, the same for both systems."""
+    """Summed counts ``[resamples, 2 systems, 3]`` of documents drawn with replacement, the same for both systems."""
     documents = len(counts_a)
     draws = rng.multinomial(documents, np.full(documents, 1.0 / documents), size=resamples)
     return (draws @ np.hstack([counts_a, counts_b])).reshape(resamples, 2, 3)
@@ -69,16 +69,16 @@ def _interval(totals: np.ndarray, resampled: np.ndarray) -> Interval:
 
 
 def paired_bootstrap(counts_a: np.ndarray, counts_b: np.ndarray, *, resamples: int, seed: int) -> Interval:
-    """By how much system b beats system a (negative: falls behind) in micro F1, with a percentile interval.
+    """The micro F1 of system b minus that of system a, with a percentile interval.
 
     Args:
-        counts_a, counts_b: true positives, false positives, false negatives of each document, [documents, 3],
-            of the same documents in the same order (see :func:`multiner.pipeline.evaluation.scores.span_counts`).
-        resamples: bootstrap resamples of the documents.
-        seed: of the draws; the same seed gives the same interval.
+        counts_a, counts_b: true positives, false positives and false negatives of the same documents in the same
+            order, ``[documents, 3]`` (see :func:`multiner.pipeline.evaluation.scores.span_counts`).
+        resamples: number of resamples.
+        seed: seed of the resampling.
 
     Raises:
-        ValueError: no documents, or arrays that do not belong together.
+        ValueError: there are no documents, or the arrays do not belong together.
     """
     counts_a, counts_b = np.asarray(counts_a), np.asarray(counts_b)
     _check(counts_a, counts_b)
@@ -97,17 +97,17 @@ def no_worse(
     resamples: int,
     seed: int,
 ) -> Verdict:
-    """The promotion rule: may ``challenger`` take the champion's place?
+    """The promotion rule: whether ``challenger`` is good enough to replace ``champion``.
 
-    It may when the 95 % interval of the overall difference in micro F1 reaches 0 or above, the difference is at
-    least ``min_difference`` overall and at least ``min_difference_corpus`` on every corpus. Overall means all
-    documents together, drawn within each corpus.
+    It is if the upper end of the 95 % interval of the overall difference in micro F1 is at least 0, the difference is
+    at least ``min_difference`` overall, and at least ``min_difference_corpus`` on each corpus. The overall difference
+    is that on all documents together; resamples are drawn within each corpus.
 
     Args:
-        champion, challenger: corpus → counts [documents, 3] on the same documents; corpora without documents
-            are passed over.
+        champion, challenger: corpus → counts ``[documents, 3]`` on the same documents; corpora without documents are
+            ignored.
         min_difference, min_difference_corpus: F1 points, zero or negative.
-        resamples, seed: of the bootstrap.
+        resamples, seed: number of resamples, and their seed.
 
     Raises:
         ValueError: the corpora or documents of the two differ, or there are none.

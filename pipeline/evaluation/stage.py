@@ -1,57 +1,32 @@
-"""The stage ``evaluate``: predict each part once, derive every figure from that, write metrics and report."""
+"""The stage ``evaluate``: predict each part once, compute all figures from that, write metrics and report."""
 
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from multiner.pipeline.config.settings import Workspace
-from multiner.pipeline.core.document import Document, read_jsonl
-from multiner.pipeline.core.errors import NerError
-from multiner.pipeline.core.files import (
-    read_json,
-    replace_folder,
-    sha256_of,
-    write_atomically,
-    write_json,
-)
-from multiner.pipeline.core.progress import bar
-from multiner.pipeline.ensemble.identity import load_ensemble, model_hash
-from multiner.pipeline.evaluation.metrics import figures, parts
+from multiner.pipeline.core.document import Document
+from multiner.pipeline.core.files import read_json, replace_folder, sha256_of, write_atomically, write_json
+from multiner.pipeline.ensemble.identity import base_model_folders, load_ensemble, model_hash
+from multiner.pipeline.evaluation.metrics import figures, with_sub_parts
 from multiner.pipeline.evaluation.plots import write_plots
-from multiner.pipeline.evaluation.predictions import (
-    Predicted,
-    Predictor,
-    Spans,
-    predict,
-    write_predictions,
-)
+from multiner.pipeline.evaluation.predictions import EvaluatedPart, Predictor, predict_parts, write_predictions
 from multiner.pipeline.evaluation.raw_text import raw_text_scores
 from multiner.pipeline.evaluation.report import IMAGES, report, section
-from multiner.pipeline.evaluation.shared_task_scores import own_terms
-from multiner.pipeline.models.transformer.inference import SETTINGS
+from multiner.pipeline.evaluation.shared_task_scores import shared_task_scores
+from multiner.pipeline.models.base import SETTINGS
+from multiner.pipeline.models.training_documents import read_part, read_split
 
 SPLITS = ("dev", "test")
-WRITTEN_BY_RUNS = (":(top,exclude)dvc.lock", ":(top,exclude)metrics")
-
-
-def read_documents(folder: Path, corpus: str, split: str) -> list[Document]:
-    """Prepared documents of a part.
-
-    Raises:
-        NerError: they were not prepared.
-    """
-    path = folder / f"{corpus}.{split}.jsonl"
-    if not path.is_file():
-        raise NerError("prepared documents are missing", where=str(path), remedy="Run `ner prepare` first.")
-    return list(read_jsonl(path))
+OUTPUTS = (":(top,exclude)dvc.lock", ":(top,exclude)metrics")  # a run itself changes these
 
 
 def data_hash(folder: Path) -> str:
-    """SHA-256 over the names and hashes of the prepared documents' files."""
+    """SHA-256 over the names and hashes of the files of prepared documents."""
     digest = sha256()
     for path in sorted(folder.glob("*.jsonl")):
         digest.update(f"{path.name} {sha256_of(path)}\n".encode())
@@ -59,18 +34,18 @@ def data_hash(folder: Path) -> str:
 
 
 def git_commit(root: Path) -> str | None:
-    """The commit that is checked out, or None outside a repository or without git.
+    """The commit that is checked out; None outside a repository or without git.
 
-    ``+changed`` is appended where tracked files differ from it, other than what a run itself writes.
+    ``+changed`` is appended if tracked files other than the outputs of a run differ from it.
     """
     try:
-        done = _git(root, "rev-parse", "HEAD")
-        if done.returncode:
+        head = _git(root, "rev-parse", "HEAD")
+        if head.returncode:
             return None
-        changed = _git(root, "diff", "--quiet", "HEAD", "--", ":/", *WRITTEN_BY_RUNS).returncode == 1
+        changed = _git(root, "diff", "--quiet", "HEAD", "--", ":/", *OUTPUTS).returncode == 1
     except FileNotFoundError:
         return None
-    return done.stdout.strip() + ("+changed" if changed else "")
+    return head.stdout.strip() + ("+changed" if changed else "")
 
 
 def _git(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -78,41 +53,34 @@ def _git(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def read_histories(folders: dict[str, Path]) -> dict[str, list[dict[str, Any]]]:
-    """What each leg noted while it trained; legs without a history.json are left out."""
-    files = {leg: folder / "history.json" for leg, folder in folders.items()}
-    return {leg: read_json(file) for leg, file in files.items() if file.is_file()}
+    """The training history of each base model; one without a history.json is left out."""
+    files = {name: folder / "history.json" for name, folder in folders.items()}
+    return {name: read_json(file) for name, file in files.items() if file.is_file()}
 
 
 def training_minutes(histories: dict[str, list[dict[str, Any]]]) -> dict[str, float]:
-    """Minutes that each leg's training took, and their sum."""
-    minutes = {leg: round(history[-1]["seconds"] / 60, 2) for leg, history in histories.items() if history}
+    """The minutes of each base model's training, and their sum."""
+    minutes = {name: round(history[-1]["seconds"] / 60, 2) for name, history in histories.items() if history}
     return minutes | {"total": round(sum(minutes.values()), 2)}
 
 
-def predict_parts(predictor: Predictor, folder: Path, corpora: Iterable[str], description: str) -> list[Predicted]:
-    """Every system's spans on the development and test parts; the same text is predicted once.
+def evaluate_parts(predictor: Predictor, workspace: Workspace, language: str) -> list[EvaluatedPart]:
+    """The development and test parts of the corpora that the language reports on, with the spans of each system.
 
-    Corpora that differ in their gold only (two conventions of one corpus) share their predictions.
+    Raises:
+        NerError: prepared documents are missing.
     """
-    whole = [(corpus, split, read_documents(folder, corpus, split)) for corpus in corpora for split in SPLITS]
-    keys = [[(document.text, document.tokens, document.sentences) for document in part] for _, _, part in whole]
-    known: list[tuple[list[Any], dict[str, list[Spans]]]] = []
-    predicted: list[Predicted] = []
-    sentences = sum(len(document.sentences) for _, _, part in whole for document in part)
-    with bar(sentences, description, unit="sentence") as progress:
-        for (corpus, split, documents), key in zip(whole, keys, strict=True):
-            systems = next((systems for other, systems in known if other == key), None)
-            if systems is None:
-                systems = predict(predictor, documents, progress.update)
-                known.append((key, systems))
-            else:
-                progress.update(sum(len(document.sentences) for document in documents))
-            predicted.append(Predicted(corpus, split, documents, systems))
-    return predicted
+    names = [(corpus, split) for corpus in workspace.language(language)["report_on"] for split in SPLITS]
+    documents = [read_part(workspace, language, *name) for name in names]
+    predictions = predict_parts(predictor, documents, f"evaluate {language}")
+    return [
+        EvaluatedPart(corpus, split, gold, systems)
+        for (corpus, split), gold, systems in zip(names, documents, predictions, strict=True)
+    ]
 
 
-def overlaps(predicted: Sequence[Predicted], train: Sequence[Document]) -> dict[str, set[tuple[str, int]]]:
-    """Corpus → (document id, sentence index) of its test sentences that stand in ``train``."""
+def overlaps(predicted: Sequence[EvaluatedPart], train: Sequence[Document]) -> dict[str, set[tuple[str, int]]]:
+    """Corpus → (document id, sentence index) of its test sentences that are also in ``train``."""
     from multiner.pipeline.validation.overlap import overlapping_sentences
 
     return {part.corpus: overlapping_sentences(train, part.documents) for part in predicted if part.split == "test"}
@@ -120,13 +88,13 @@ def overlaps(predicted: Sequence[Predicted], train: Sequence[Document]) -> dict[
 
 def write_report(
     folder: Path,
-    predicted: Sequence[Predicted],
+    predicted: Sequence[EvaluatedPart],
     metrics: dict[str, Any],
     histories: dict[str, list[dict[str, Any]]],
     types: Sequence[str],
     limit: int,
 ) -> None:
-    """Predictions, plots, index.html (with corpus text: local only) and report-public.html (without any)."""
+    """Write predictions, plots, index.html (with corpus text, not to be published) and report-public.html (without)."""
     corpora = metrics["corpora"]
     sections = [section(part, corpora[part.corpus][part.split], types, limit) for part in predicted]
     with replace_folder(folder) as new:
@@ -139,44 +107,37 @@ def write_report(
                 file.write(report(sections, metrics, types, with_text=with_text, images=images))
 
 
-def leg_folders(workspace: Workspace, language: str) -> dict[str, Path]:
-    """Leg → the folder it was trained into."""
-    return {leg: workspace.paths.leg(language, leg) for leg in workspace.params["ensemble"]["legs"]}
-
-
 def run(workspace: Workspace, language: str) -> None:
-    """Evaluate the legs and the ensemble of ``language``; writes the metrics file and the report folder.
+    """Stage ``evaluate``: evaluate the base models and the ensemble; writes the metrics file and the report folder.
 
     Raises:
         NerError: an earlier stage has not run, or the language is not configured.
     """
-    ensemble = load_ensemble(workspace.paths.ensemble(language), leg_folders(workspace, language))
+    ensemble = load_ensemble(workspace.paths.ensemble(language), base_model_folders(workspace, language))
     evaluate(workspace, language, ensemble)
 
 
-def precision(leg: Path) -> str | None:
-    """What the transformer leg was trained in, ``bf16`` or ``fp32``; None where there is no such leg."""
-    settings = leg / SETTINGS
+def precision(folder: Path) -> str | None:
+    """The precision that the transformer in ``folder`` was trained in, ``bf16`` or ``fp32``; None without one."""
+    settings = folder / SETTINGS
     return read_json(settings)["trained_in"] if settings.is_file() else None
 
 
 def evaluate(workspace: Workspace, language: str, predictor: Predictor) -> None:
-    """What :func:`run` does once the ensemble is loaded.
+    """Evaluate a loaded ensemble (see :func:`run`).
 
     Raises:
         NerError: prepared documents are missing, or the language is not configured.
     """
     params, paths, settings = workspace.params, workspace.paths, workspace.language(language)
-    documents = paths.documents(language)
     types, options = settings["types"], params["evaluate"]
-    model = model_hash(paths.ensemble(language), leg_folders(workspace, language))
+    model = model_hash(paths.ensemble(language), base_model_folders(workspace, language))
 
-    predicted = predict_parts(predictor, documents, settings["report_on"], f"evaluate {language}")
-    train = [document for corpus in settings["train_on"] for document in read_documents(documents, corpus, "train")]
-    overlap = overlaps(predicted, train)
-    histories = read_histories(leg_folders(workspace, language))
+    evaluated = evaluate_parts(predictor, workspace, language)
+    overlap = overlaps(evaluated, read_split(workspace, language, "train"))
+    histories = read_histories(base_model_folders(workspace, language))
 
-    all_parts = [sub for part in predicted for sub in parts(part, overlap.get(part.corpus, set()))]
+    all_parts = [each for part in evaluated for each in with_sub_parts(part, overlap.get(part.corpus, set()))]
     metrics = {
         "language": language,
         "profile": workspace.profile,
@@ -184,18 +145,18 @@ def evaluate(workspace: Workspace, language: str, predictor: Predictor) -> None:
         "threads": workspace.section("transformer", language)["threads"],
         "precision": precision(paths.leg(language, "transformer")),
         "commit": git_commit(workspace.root),
-        "data_hash": data_hash(documents),
+        "data_hash": data_hash(paths.documents(language)),
         "model_hash": model,
         "minutes": training_minutes(histories),
-        "overlapping_sentences": {corpus: len(found) for corpus, found in overlap.items()},
+        "overlapping_sentences": {corpus: len(sentences) for corpus, sentences in overlap.items()},
     } | figures(
         all_parts,
         types,
         resamples=options["bootstrap"],
         seed=params["seed"],
-        further=lambda part: own_terms(part, workspace.raw, types),
+        further_scores=lambda part: shared_task_scores(part, workspace.raw, types),
     )
-    tests = [part for part in predicted if part.split == "test"]
+    tests = [part for part in evaluated if part.split == "test"]
     metrics["raw_text"] = raw_text_scores(predictor, tests, language, types, f"raw text {language}")
-    write_report(paths.report(language), predicted, metrics, histories, types, options["worst_sentences"])
+    write_report(paths.report(language), evaluated, metrics, histories, types, options["worst_sentences"])
     write_json(paths.metrics(language), metrics)

@@ -1,1 +1,1 @@
-"""What a served model version needs, and nothing more."""
+"""Loading a model version and predicting with it, in serving and in the gate; imports no training."""

@@ -1,9 +1,10 @@
-"""Load a model as MLflow serves it and ask it texts, one at a time: a script for a process of its own.
+"""A script that loads an MLflow model and sends it texts, one at a time; it runs in a separate process.
 
-It imports nothing of the project, so that the only copy of it in the process is the one frozen with the model.
-Run as ``python -P ask.py MODEL TEXTS ANSWERS [REPEATS]``: TEXTS is a JSON list; ANSWERS becomes
-``{"answers": […], "milliseconds": […], "load_seconds": …}``. Run as ``python -P ask.py MODEL`` it answers a JSON string
-a line from standard input with a line of JSON each.
+It imports nothing of this project, so that the model's own copy of the code is the only one in the process.
+
+``python -P ask.py MODEL TEXTS ANSWERS [REPEATS]`` reads the JSON list of texts in the file TEXTS, and writes
+``{"answers": […], "milliseconds": […], "load_seconds": …}`` to the file ANSWERS. ``python -P ask.py MODEL`` reads one
+JSON string per line from standard input, and answers each with one line of JSON.
 """
 
 from __future__ import annotations
@@ -14,41 +15,41 @@ import time
 from pathlib import Path
 from typing import Any
 
-REPEATS = 3  # the quickest counts: the budget is the model's, not that of whatever else the machine does
+REPEATS = 3  # the fastest of them counts, so that other work on the machine does not
 
 
 def timed(model: Any, text: str, repeats: int) -> tuple[Any, float]:
-    """The answer to a text and the milliseconds of the quickest of ``repeats`` tries."""
+    """The answer to a text, and the milliseconds of the fastest of ``repeats`` calls."""
     import pandas as pd
 
-    table, quickest = pd.DataFrame({"text": [text]}), float("inf")
+    table, fastest = pd.DataFrame({"text": [text]}), float("inf")
     for _ in range(repeats):
         start = time.perf_counter()
         answer = model.predict(table)[0]
-        quickest = min(quickest, time.perf_counter() - start)
-    return answer, round(quickest * 1000, 2)
+        fastest = min(fastest, time.perf_counter() - start)
+    return answer, round(fastest * 1000, 2)
 
 
 def main(model_folder: str, texts_file: str, answers_file: str, repeats: str = str(REPEATS)) -> None:
-    """Ask and write down."""
+    """Send all texts, and write the answers to a file."""
     import mlflow
 
     start = time.perf_counter()
     model = mlflow.pyfunc.load_model(model_folder)
-    loaded = round(time.perf_counter() - start, 2)
+    load_seconds = round(time.perf_counter() - start, 2)
     texts = json.loads(Path(texts_file).read_text(encoding="utf-8"))
-    timed(model, max(texts, key=len, default=""), int(repeats))
-    asked = [timed(model, text, int(repeats)) for text in texts]
+    timed(model, max(texts, key=len, default=""), int(repeats))  # warm-up
+    results = [timed(model, text, int(repeats)) for text in texts]
     report = {
-        "answers": [answer for answer, _ in asked],
-        "milliseconds": [milliseconds for _, milliseconds in asked],
-        "load_seconds": loaded,
+        "answers": [answer for answer, _ in results],
+        "milliseconds": [milliseconds for _, milliseconds in results],
+        "load_seconds": load_seconds,
     }
     Path(answers_file).write_text(json.dumps(report, ensure_ascii=False, allow_nan=False), encoding="utf-8")
 
 
 def converse(model_folder: str) -> None:
-    """Answer line by line; what libraries print goes to standard error."""
+    """Answer line by line; the output of libraries goes to standard error."""
     import mlflow
 
     answers, sys.stdout = sys.stdout, sys.stderr

@@ -1,8 +1,8 @@
-"""Spans of prepared documents by a model's frozen code, in a process of its own.
+"""Predict the spans of prepared documents, as a command in a separate process.
 
-The registry's gate starts it with a model version's own copy of this package on the path, so the options and the
-form of the output are a contract between versions: JSON Lines, ``{"id": …, "spans": [[start, end, label, score]]}``,
-token ranges, a line for each document in order.
+The registry's gate runs it with the copy of this package that is part of a model version. So its options and its
+output must not change: JSON Lines with one line ``{"id": …, "spans": [[start, end, label, score]]}`` per document, in
+order; start and end count tokens.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from multiner.pipeline.core.progress import bar
 if TYPE_CHECKING:
     from multiner.pipeline.ensemble.model import Ensemble
 
-CHUNK = 16  # documents between two marks of progress
+CHUNK = 16  # documents per step of the progress bar
 
 
 def load_ensemble(artifacts: Path) -> Ensemble:
-    """The ensemble of a model's ``artifacts`` folder: ``ensemble.json`` and a folder for each leg."""
+    """Load the ensemble in a model's ``artifacts``: ``ensemble.json`` and one folder per base model."""
     from multiner.pipeline.ensemble.model import Ensemble
 
     legs = {folder.name: folder for folder in sorted(artifacts.iterdir()) if folder.is_dir()}
@@ -31,12 +31,12 @@ def load_ensemble(artifacts: Path) -> Ensemble:
 
 
 def predict_file(model: Path, documents: Path, output: Path) -> None:
-    """Write the spans that ``model`` (an MLflow model's folder) finds in a file of documents."""
+    """Write the spans that the MLflow model in the folder ``model`` predicts for a file of documents."""
     ensemble = load_ensemble(model / "artifacts")
-    found = list(read_jsonl(documents))
-    with write_atomically(output) as file, bar(len(found), "predict", unit="document") as progress:
-        for start in range(0, len(found), CHUNK):
-            chunk = found[start : start + CHUNK]
+    inputs = list(read_jsonl(documents))
+    with write_atomically(output) as file, bar(len(inputs), "predict", unit="document") as progress:
+        for start in range(0, len(inputs), CHUNK):
+            chunk = inputs[start : start + CHUNK]
             for document, prediction in zip(chunk, ensemble.predict(chunk), strict=True):
                 spans = [[span.start, span.end, span.label, span.score] for span in prediction.spans]
                 file.write(json.dumps({"id": document.id, "spans": spans}, ensure_ascii=False) + "\n")

@@ -1,4 +1,4 @@
-"""Golden samples: invented texts that every model must answer in due form, and whose plain names it must find."""
+"""Golden samples: invented texts with plain names that every model must find, in answers of the right form."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ ENTITY = {"start": int, "end": int, "text": str, "label": str, "score": float, "
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
-    """A text and the entities, as (text, label), that must be found in it."""
+class GoldenSample:
+    """A text, and the entities that must be found in it, as (text, label)."""
 
     text: str
     entities: tuple[tuple[str, str], ...]
@@ -24,7 +24,14 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class GoldenResult:
-    """``breaches`` of the form, and how many of the ``expected`` entities were ``found``; ``missed`` names the rest."""
+    """The judgement of the answers to all samples.
+
+    Attributes:
+        breaches: errors in the form of the answers.
+        expected: number of expected entities.
+        found: number of expected entities that were found.
+        missed: the others, as ``label text``.
+    """
 
     breaches: list[str]
     expected: int
@@ -37,20 +44,19 @@ class GoldenResult:
         return self.found / self.expected if self.expected else 1.0
 
 
-def samples(language: str) -> list[Sample]:
-    """The golden samples of a language; a language without any is asked those of form only, taken from English."""
+def samples(language: str) -> list[GoldenSample]:
+    """The golden samples of a language; without any, the English texts without expected entities."""
     golden = read_json(FILE)
-    known = golden.get(language)
-    if known is None:
-        return [Sample(entry["text"], ()) for entry in golden["en"]]
+    if language not in golden:
+        return [GoldenSample(entry["text"], ()) for entry in golden["en"]]
     return [
-        Sample(entry["text"], tuple((entity["text"], entity["label"]) for entity in entry["entities"]))
-        for entry in known
+        GoldenSample(entry["text"], tuple((entity["text"], entity["label"]) for entity in entry["entities"]))
+        for entry in golden[language]
     ]
 
 
 def form_breaches(text: str, answer: Any, types: Sequence[str]) -> list[str]:
-    """What is wrong with the form of an answer to ``text``: keys, kinds, exact offsets, order, overlap, JSON."""
+    """The errors in the form of an answer to ``text``: JSON, keys, types, offsets, order, overlap."""
     try:
         json.dumps(answer, allow_nan=False)
     except (TypeError, ValueError) as error:
@@ -59,9 +65,9 @@ def form_breaches(text: str, answer: Any, types: Sequence[str]) -> list[str]:
         return ["no list of entities"]
     breaches, last = [], 0
     for entity in answer["entities"]:
-        wrong = [key for key, kind in ENTITY.items() if not isinstance(entity.get(key), kind)]
-        if wrong:
-            breaches.append(f"missing or of the wrong kind: {', '.join(wrong)}")
+        wrong_keys = [key for key, kind in ENTITY.items() if not isinstance(entity.get(key), kind)]
+        if wrong_keys:
+            breaches.append(f"missing or of the wrong kind: {', '.join(wrong_keys)}")
             continue
         start, end = entity["start"], entity["end"]
         if not (last <= start < end <= len(text)):
@@ -78,17 +84,17 @@ def form_breaches(text: str, answer: Any, types: Sequence[str]) -> list[str]:
     return breaches
 
 
-def judge(asked: Sequence[Sample], answers: Sequence[Any], types: Sequence[str]) -> GoldenResult:
-    """Hold the answers against the samples, in the same order."""
-    if len(answers) != len(asked):
-        return GoldenResult([f"{len(answers)} answers to {len(asked)} texts"], 0, 0, [])
+def judge(golden: Sequence[GoldenSample], answers: Sequence[Any], types: Sequence[str]) -> GoldenResult:
+    """Compare answers with the samples, in the same order."""
+    if len(answers) != len(golden):
+        return GoldenResult([f"{len(answers)} answers to {len(golden)} texts"], 0, 0, [])
     breaches: list[str] = []
     missed: list[str] = []
     expected = 0
-    for sample, answer in zip(asked, answers, strict=True):
-        wrong = form_breaches(sample.text, answer, types)
-        breaches += [f"{sample.text[:40]!r}: {breach}" for breach in wrong]
-        found = set() if wrong else {(entity["text"], entity["label"]) for entity in answer["entities"]}
+    for sample, answer in zip(golden, answers, strict=True):
+        errors = form_breaches(sample.text, answer, types)
+        breaches += [f"{sample.text[:40]!r}: {error}" for error in errors]
+        entities = set() if errors else {(entity["text"], entity["label"]) for entity in answer["entities"]}
         expected += len(sample.entities)
-        missed += [f"{label} {text}" for text, label in sample.entities if (text, label) not in found]
+        missed += [f"{label} {text}" for text, label in sample.entities if (text, label) not in entities]
     return GoldenResult(breaches, expected, expected - len(missed), missed)

@@ -1,4 +1,4 @@
-"""A model version at work in a process of its own, with the code that was frozen with it."""
+"""Predicting with a model version in a separate process, with the code that is part of the version."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from multiner.pipeline.core.environment import quiet_environment
 from multiner.pipeline.inference.ask import REPEATS
 
 ASK = Path(__file__).with_name("ask.py")
-SECONDS = 3600  # a process that hangs must end some time: so many seconds to load and answer what is short
-SLOWEST = 20  # and one more for so many tokens: a tenth of what a slow core reads
-PROGRESS = re.compile(r"\| (\d+)/(\d+) \[")  # of a progress bar in a log
-TAIL = 600  # characters of what a failed process said
+SECONDS = 3600  # time limit for loading and short texts
+SLOWEST = 20  # tokens per further second of the limit: a tenth of the speed of a slow core
+PROGRESS = re.compile(r"\| (\d+)/(\d+) \[")  # a progress bar in a log
+TAIL = 600  # characters of a failed process's output in the message
 
 
 class ProcessFailed(Exception):
-    """The process ended with an error, or did not end; the message is the last of what it said."""
+    """The process ended with an error or exceeded its time limit; the message has the end of its output."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """What a model answered to each text, in how many milliseconds, and how long it took to load."""
+    """The answer to each text, the milliseconds that it took, and the seconds to load the model."""
 
     answers: list[Any]
     milliseconds: list[float]
@@ -40,15 +40,15 @@ class Answers:
 
 
 def ask(model: Path, texts: list[str], repeats: int = REPEATS) -> Answers:
-    """Load the model with MLflow and ask it each text alone.
+    """Load the model with MLflow, and send it each text alone.
 
     Args:
         model: folder of an MLflow model.
-        texts: what to ask.
-        repeats: how often each text is asked; the quickest answer gives its milliseconds.
+        texts: the texts.
+        repeats: number of calls per text; its milliseconds are those of the fastest.
 
     Raises:
-        ProcessFailed: it does not load, or does not answer.
+        ProcessFailed: the model does not load or answer.
     """
     with TemporaryDirectory(prefix="ner-gate-") as folder:
         (Path(folder) / "texts.json").write_text(json.dumps(texts), encoding="utf-8")
@@ -57,43 +57,35 @@ def ask(model: Path, texts: list[str], repeats: int = REPEATS) -> Answers:
 
 
 def limit(documents: Sequence[Document]) -> int:
-    """The seconds after which a process that predicts ``documents`` is taken to hang."""
+    """The time limit, in seconds, for predicting ``documents``."""
     return SECONDS + sum(len(document.tokens) for document in documents) // SLOWEST
 
 
 def predict(
     model: Path, documents: list[Document], advance: Callable[[int], object] = lambda _: None
 ) -> list[list[Span]]:
-    """The model's spans for each document; it does not get to see the gold ones.
+    """The model's spans for each document; it does not see the gold spans.
 
     Args:
         model: folder of an MLflow model.
-        documents: what to ask.
-        advance: called with the number of documents done since the last call, every quarter of a minute.
+        documents: the documents.
+        advance: called every quarter of a minute with the number of documents since the last call.
 
     Raises:
-        ProcessFailed: it ended with an error, or not within :func:`limit`.
+        ProcessFailed: the process ended with an error, or exceeded :func:`limit`.
     """
-    done = 0
+    count = 0
 
-    def heard(line: str) -> None:
-        nonlocal done
-        if (found := PROGRESS.search(line)) and int(found[2]) == len(documents):
-            advance(int(found[1]) - done)
-            done = int(found[1])
+    def follow(line: str) -> None:
+        nonlocal count
+        if (match := PROGRESS.search(line)) and int(match[2]) == len(documents):
+            advance(int(match[1]) - count)
+            count = int(match[1])
 
     with TemporaryDirectory(prefix="ner-gate-") as folder:
         write_jsonl(Path(folder) / "documents.jsonl", [document.with_spans([]) for document in documents])
         options = ["--model", str(model), "--documents", "documents.jsonl", "--output", "spans.jsonl"]
-        run_python(
-            model,
-            Path(folder),
-            "-m",
-            _entry(model),
-            *options,
-            seconds=limit(documents),
-            heard=heard,
-        )
+        run_python(model, Path(folder), "-m", _module(model), *options, seconds=limit(documents), on_line=follow)
         lines = [json.loads(line) for line in (Path(folder) / "spans.jsonl").open(encoding="utf-8")]
     if [line["id"] for line in lines] != [document.id for document in documents]:
         raise ProcessFailed("the predictions are not those of the documents")
@@ -102,9 +94,9 @@ def predict(
 
 @contextmanager
 def conversation(model: Path) -> Iterator[Callable[[str], Any]]:
-    """The model in a process of its own that answers one text after the other, for as long as the context lasts.
+    """A process with the model, as a function from a text to its answer; it ends with the context.
 
-    The function it gives raises :class:`ProcessFailed` where the process does not answer.
+    The function raises :class:`ProcessFailed` if the process does not answer.
     """
     with TemporaryDirectory(prefix="ner-ask-") as folder, (Path(folder) / "log").open("w+", encoding="utf-8") as log:
         process = subprocess.Popen(
@@ -136,33 +128,38 @@ def run_python(
     folder: Path,
     *arguments: str,
     seconds: float = SECONDS,
-    heard: Callable[[str], object] = lambda _: None,
+    on_line: Callable[[str], object] = lambda _: None,
 ) -> None:
-    """Run Python in ``folder`` with the model's own code first on its path.
+    """Run Python with the model's own code first on the path.
 
     Args:
         model: folder of an MLflow model.
-        folder: where it runs.
-        arguments: Python's.
-        seconds: after which it is ended.
-        heard: called with each line that it says, the states of a progress bar among them.
+        folder: the working folder.
+        arguments: the arguments of Python.
+        seconds: the time limit.
+        on_line: called with each line of output, progress bars included.
 
     Raises:
-        ProcessFailed: any exit status but 0, or it did not end in time.
+        ProcessFailed: the exit status is not 0, or the process exceeded the time limit.
     """
-    said: deque[str] = deque(maxlen=TAIL)
+    output: deque[str] = deque(maxlen=TAIL)
     late = Event()
     with subprocess.Popen(
         [sys.executable, *arguments], cwd=folder, env=_environment(model, folder), stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, encoding="utf-8", errors="replace",
     ) as process:  # fmt: skip
-        watch = Timer(seconds, lambda: (late.set(), process.kill()))
+
+        def stop() -> None:
+            late.set()
+            process.kill()
+
+        watch = Timer(seconds, stop)
         watch.start()
         try:
             for line in process.stdout or ():
-                heard(line)
+                on_line(line)
                 if not PROGRESS.search(line):
-                    said.append(line)
+                    output.append(line)
             process.wait()
         finally:
             watch.cancel()
@@ -170,18 +167,18 @@ def run_python(
     if late.is_set():
         raise ProcessFailed(f"no answer within {seconds:,.0f} seconds")
     if process.returncode:
-        raise ProcessFailed(f"exit status {process.returncode}: {''.join(said).strip()[-TAIL:]}")
+        raise ProcessFailed(f"exit status {process.returncode}: {''.join(output).strip()[-TAIL:]}")
 
 
 def _environment(model: Path, folder: Path) -> dict[str, str]:
-    """That of a process which works in ``folder`` with the model's own code."""
+    """The environment of a process in ``folder`` that runs the model's own code."""
     return quiet_environment(
         PYTHONPATH=str(model / "code"),
         PYTHONDONTWRITEBYTECODE="1",
-        MLFLOW_TRACKING_URI=f"sqlite:///{folder}/none.db",  # a model is files only; nothing is to be looked up
+        MLFLOW_TRACKING_URI=f"sqlite:///{folder}/none.db",  # the model needs no registry
     )
 
 
-def _entry(model: Path) -> str:
-    """The module that predicts documents; versions of before the package ``multiner`` have it under another name."""
+def _module(model: Path) -> str:
+    """The module that predicts documents; it has another name in versions from before the package ``multiner``."""
     return "multiner.pipeline.inference.documents" if (model / "code" / "multiner").is_dir() else "pipeline.predict"

@@ -9,6 +9,7 @@ import math
 from bisect import bisect_right
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,8 +39,8 @@ class NerModel(PythonModel):
     or nulls.
 
     Parameters: with ``tokens`` each row also has ``"tokens": [...]``, each with ``start``, ``end``, ``text`` and
-    ``probabilities`` by type and of ``O``, which sum to 1; ``ticket`` names what lets the call go on (see
-    :mod:`multiner.pipeline.inference.cancel_tickets`).
+    ``probabilities`` by type and of ``O``, which sum to 1; ``call`` names the call, and ``cancel`` names a call to
+    stop working on, in place of answering (see :mod:`multiner.pipeline.inference.cancelled_calls`).
     """
 
     def load_context(self, context: PythonModelContext) -> None:
@@ -56,23 +57,27 @@ class NerModel(PythonModel):
 
         Raises:
             ValueError: there is no column ``text``, or a value is no string.
-            Cancelled: the call's ticket was withdrawn.
+            Cancelled: the call was cancelled.
             ModelError: anything else went wrong.
         """
         from multiner.pipeline.core.cancellation import cancelled_when
-        from multiner.pipeline.inference.cancel_tickets import withdrawn
+        from multiner.pipeline.inference.cancelled_calls import CALL, CANCEL, cancel, is_cancelled
 
+        params = params or {}
+        if call := params.get(CANCEL):
+            cancel(call)
+            return []
         if COLUMN not in getattr(model_input, "columns", ()):
             raise ValueError(f"the input needs a column {COLUMN!r}")
         texts = [checked(value, row) for row, value in enumerate(model_input[COLUMN].tolist())]
-        params = params or {}
-        with cancelled_when(withdrawn(params.get("ticket", ""))), quoting_nothing():
+        with cancelled_when(partial(is_cancelled, params.get(CALL, ""))), quoting_nothing():
             return [self.answer(text, tokens=params.get("tokens", False)) for text in texts]
 
     def answer(self, text: str, *, tokens: bool = False) -> dict[str, Any]:
         """What there is to say of one text; lone surrogates, which no encoder takes, are read as U+FFFD."""
         from multiner.pipeline.core.cancellation import check_cancelled
-        from multiner.pipeline.text.tokenizer import document_from_text, without_surrogates
+        from multiner.pipeline.text.surrogates import without_surrogates
+        from multiner.pipeline.text.tokenizer import document_from_text
 
         check_cancelled()
         document = document_from_text(without_surrogates(text), self.ensemble.language)

@@ -1,4 +1,7 @@
-"""The legs of the ensemble. Adding one: a module with a ``load(folder)``, an entry here, a name in params.yaml."""
+"""The base models of the ensemble, which params.yaml and the API call legs.
+
+To add one: a class with ``load(folder)``, an entry in :data:`BASE_MODELS`, and its name in params.yaml.
+"""
 
 from __future__ import annotations
 
@@ -9,41 +12,43 @@ from importlib import import_module
 from pathlib import Path
 
 from multiner.pipeline.core.errors import NerError
-from multiner.pipeline.models.base import Leg
+from multiner.pipeline.models.base import TokenClassifier
 from multiner.pipeline.models.spacy.lean import lean
 
-LEGS = {
-    "transformer": "multiner.pipeline.models.transformer.inference:TransformerLeg",
-    "spacy": "multiner.pipeline.models.spacy.inference:SpacyLeg",
-    "shipped": "multiner.pipeline.models.pretrained.inference:ShippedLeg",
+BASE_MODELS = {
+    "transformer": "multiner.pipeline.models.transformer.inference:TransformerModel",
+    "spacy": "multiner.pipeline.models.spacy.inference:SpacyModel",
+    "shipped": "multiner.pipeline.models.pretrained.inference:PretrainedModel",
 }
 
 
-def load_leg(name: str, folder: Path) -> Leg:
-    """The trained leg ``name`` that lies in ``folder``.
+def load_base_model(name: str, folder: Path) -> TokenClassifier:
+    """Load the base model ``name`` from the folder that its training wrote.
 
     Raises:
         NerError: the name is unknown, or the folder is missing.
     """
-    if name not in LEGS:
-        raise NerError(f"unknown leg {name!r}", where="params.yaml: ensemble.legs", remedy=f"Known: {', '.join(LEGS)}.")
+    if name not in BASE_MODELS:
+        known = ", ".join(BASE_MODELS)
+        raise NerError(f"unknown leg {name!r}", where="params.yaml: ensemble.legs", remedy=f"Known: {known}.")
     if not folder.is_dir():
         raise NerError("no trained leg here", where=str(folder), remedy="Train it: dvc repro")
-    module, _, attribute = LEGS[name].partition(":")
-    with without("torch"):
+    module, _, attribute = BASE_MODELS[name].partition(":")
+    with hidden_package("torch"):
         return lean(getattr(import_module(module), attribute).load(folder))
 
 
 @contextmanager
-def without(package: str) -> Iterator[None]:
+def hidden_package(package: str) -> Iterator[None]:
     """Import as if ``package`` were not installed, unless it is imported already.
 
-    thinc, under spaCy, imports PyTorch wherever it finds it: seconds and hundreds of MB, for nothing that a leg uses.
+    thinc, on which spaCy is built, imports PyTorch wherever it is installed. That takes seconds and hundreds of MB, and
+    no base model needs it to predict.
     """
     if package in sys.modules:
         yield
         return
-    sys.modules[package] = None  # type: ignore[assignment]  # the import system's own sign for "not to be found"
+    sys.modules[package] = None  # type: ignore[assignment]  # the import system reads None as "not installed"
     try:
         yield
     finally:

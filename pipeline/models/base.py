@@ -1,4 +1,4 @@
-"""What a leg is: a model that gives each token of a document a distribution over the labels."""
+"""The interface of a base model: it gives each token of a document a probability distribution over the labels."""
 
 from __future__ import annotations
 
@@ -13,14 +13,16 @@ from multiner.pipeline.core.document import Document
 from multiner.pipeline.core.files import sha256_of
 
 SETTINGS = "leg.json"
-"""The file beside a transformer leg's weights that says how to use them."""
+"""The settings file beside the weights of a transformer: labels, window size and context."""
 
 
-class Leg(Protocol):
-    """A trained member of an ensemble."""
+class TokenClassifier(Protocol):
+    """A trained base model of an ensemble."""
 
-    labels: list[str]
-    """The label set, in the order of :func:`multiner.pipeline.core.iob2.bio_labels`."""
+    @property
+    def labels(self) -> list[str]:
+        """The labels, in the order of :func:`multiner.pipeline.core.iob2.bio_labels`."""
+        ...
 
     def predict(self, documents: Sequence[Document]) -> list[np.ndarray]:
         """Label probabilities, one float32 array ``[tokens, labels]`` per document; rows sum to 1."""
@@ -28,7 +30,7 @@ class Leg(Protocol):
 
 
 def code_hash() -> str:
-    """SHA-256 over the modules and settings of the base models, which names the code that a checkpoint belongs to."""
+    """SHA-256 over the code and settings of this package; it identifies the code that a checkpoint belongs to."""
     folder = Path(__file__).parent
     files = sorted(path for path in folder.rglob("*") if path.suffix in (".py", ".cfg"))
     lines = (f"{path.relative_to(folder).as_posix()} {sha256_of(path)}\n" for path in files)

@@ -1,4 +1,4 @@
-"""The prepared documents that a language trains, tunes and stops early on."""
+"""The prepared documents of a language: for training, early stopping, fitting the ensemble and evaluation."""
 
 from __future__ import annotations
 
@@ -7,39 +7,44 @@ from multiner.pipeline.core.document import Document, read_jsonl
 from multiner.pipeline.core.errors import NerError
 
 
-def read_prepared(workspace: Workspace, language: str, split: str) -> list[Document]:
-    """The documents of a split of all corpora that ``language`` trains on.
+def read_part(workspace: Workspace, language: str, corpus: str, split: str) -> list[Document]:
+    """The documents of one part of a corpus: ``train``, ``dev`` or ``test``.
 
     Raises:
-        NerError: they were not prepared.
+        NerError: the stage ``prepare`` has not run.
     """
-    documents: list[Document] = []
-    for corpus in workspace.language(language)["train_on"]:
-        path = workspace.paths.documents(language) / f"{corpus}.{split}.jsonl"
-        if not path.is_file():
-            raise NerError(
-                "prepared documents are missing", where=str(path), remedy=f"Run: dvc repro prepare@{language}"
-            )
-        documents += read_jsonl(path)
-    return documents
+    path = workspace.paths.documents(language) / f"{corpus}.{split}.jsonl"
+    if not path.is_file():
+        raise NerError("prepared documents are missing", where=str(path), remedy=f"Run: dvc repro prepare@{language}")
+    return list(read_jsonl(path))
 
 
-def read_tune(workspace: Workspace, language: str) -> list[Document]:
-    """The tune half of the development part.
+def read_split(workspace: Workspace, language: str, split: str) -> list[Document]:
+    """The parts ``split`` of all corpora that the language trains on, joined.
 
     Raises:
-        NerError: it was not prepared, or there is nothing to tune on.
+        NerError: the stage ``prepare`` has not run.
     """
-    dev = [document for document in read_prepared(workspace, language, "dev") if document.half() == "tune"]
+    corpora = workspace.language(language)["train_on"]
+    return [document for corpus in corpora for document in read_part(workspace, language, corpus, split)]
+
+
+def read_tune_half(workspace: Workspace, language: str) -> list[Document]:
+    """The tune halves of the development parts: training stops early on them, and the ensemble is fitted to them.
+
+    Raises:
+        NerError: the stage ``prepare`` has not run, or the tune halves are empty.
+    """
+    dev = [document for document in read_split(workspace, language, "dev") if document.half() == "tune"]
     if not dev:
         raise NerError("no development documents to tune on", where=str(workspace.paths.documents(language)))
     return dev
 
 
 def read_training(workspace: Workspace, language: str) -> tuple[list[Document], list[Document]]:
-    """The train part, and the tune half of the development part.
+    """The train parts and the tune halves.
 
     Raises:
-        NerError: they were not prepared, or there is nothing to tune on.
+        NerError: the stage ``prepare`` has not run, or the tune halves are empty.
     """
-    return read_prepared(workspace, language, "train"), read_tune(workspace, language)
+    return read_split(workspace, language, "train"), read_tune_half(workspace, language)

@@ -1,8 +1,9 @@
-"""Documents as windows of subword pieces: neighbouring sentences share a window, long ones span several.
+"""Documents as windows of subword pieces, which is what an encoder takes.
 
-Nothing is cut: every token's label is taken from exactly one window. A window holds whole sentences, with a separator
-between them, as far as they fit; at inference it begins with preceding sentences as context. A sentence longer than a
-window is spread over several that overlap, and each token is read where it is farther from the edge.
+A window holds as many whole sentences as fit, with a separator piece between them; at inference it begins with
+preceding sentences as context. A sentence longer than a window is divided among several overlapping windows. The label
+of each token is read from exactly one window, so no part of a document is lost; where windows overlap, it is the one in
+which the token is farther from the edge.
 """
 
 from __future__ import annotations
@@ -21,27 +22,27 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 LONGEST_TOKEN = 48
-"""Pieces of one token at most: its label sits on its first piece, the tail of a monster adds nothing."""
+"""Pieces of a token at most. The label is read at the first piece, so the end of a very long token adds nothing."""
 
 
 @dataclass(frozen=True)
-class Stretch:
-    """Tokens ``start:end`` shown in a window; of these, ``keep_start:keep_end`` are read from it."""
+class WindowTokens:
+    """The tokens of one window: it shows ``start:end``, and the labels of ``read_start:read_end`` are read from it."""
 
     start: int
     end: int
-    keep_start: int
-    keep_end: int
+    read_start: int
+    read_end: int
 
 
 @dataclass(frozen=True)
 class Window:
-    """Piece ids of a window, and where the tokens to be read begin in it.
+    """The piece ids of a window, and the positions at which labels are read.
 
     Attributes:
-        pieces: ids with special pieces.
-        tokens: indices of the tokens to be read.
-        positions: place in ``pieces`` of each of these tokens' first piece.
+        pieces: piece ids, special pieces included.
+        tokens: indices of the tokens whose labels are read from this window.
+        positions: for each of these tokens the index in ``pieces`` of its first piece.
     """
 
     pieces: list[int]
@@ -49,21 +50,21 @@ class Window:
     positions: list[int]
 
 
-def stretches(sentences: Sequence[Sentence], lengths: Sequence[int], limit: int, context: int) -> list[Stretch]:
-    """Divide a document into stretches of at most ``limit`` pieces (one more counted for each sentence).
+def divide(sentences: Sequence[Sentence], lengths: Sequence[int], limit: int, context: int) -> list[WindowTokens]:
+    """Divide the tokens of a document among windows of at most ``limit`` pieces.
 
     Args:
-        sentences: of the document, in order.
-        lengths: pieces of each token.
-        limit: pieces a window holds, without its first and last special piece.
-        context: of these, how many may be preceding sentences, shown but not read.
+        sentences: the sentences of the document, in order.
+        lengths: the number of pieces of each token; each sentence takes one more, its separator.
+        limit: pieces in a window at most, without the first special piece.
+        context: pieces of preceding sentences at most, which the window shows and does not read.
     """
-    found: list[Stretch] = []
+    windows: list[WindowTokens] = []
     sizes = [sum(lengths[sentence.start : sentence.end]) + 1 for sentence in sentences]
     at = 0
     while at < len(sentences):
         if sizes[at] > limit:
-            found += _spread(sentences[at], lengths, limit)
+            windows += _divide_sentence(sentences[at], lengths, limit)
             at += 1
             continue
         first = at
@@ -75,15 +76,14 @@ def stretches(sentences: Sequence[Sentence], lengths: Sequence[int], limit: int,
         while end < len(sentences) and sizes[end] <= room:
             room -= sizes[end]
             end += 1
-        found.append(
-            Stretch(sentences[first].start, sentences[end - 1].end, sentences[at].start, sentences[end - 1].end)
-        )
+        last = sentences[end - 1].end
+        windows.append(WindowTokens(sentences[first].start, last, sentences[at].start, last))
         at = end
-    return found
+    return windows
 
 
-def _spread(sentence: Sentence, lengths: Sequence[int], limit: int) -> list[Stretch]:
-    """Overlapping stretches over a sentence that no window holds; neighbours meet in the middle of their overlap."""
+def _divide_sentence(sentence: Sentence, lengths: Sequence[int], limit: int) -> list[WindowTokens]:
+    """Divide a sentence that is too long for one window; windows overlap, and reading changes in mid-overlap."""
     bounds: list[tuple[int, int]] = []
     start = sentence.start
     while True:
@@ -99,20 +99,20 @@ def _spread(sentence: Sentence, lengths: Sequence[int], limit: int) -> list[Stre
     edges += [(left[1] + right[0]) // 2 for left, right in pairwise(bounds)]
     edges.append(sentence.end)
     return [
-        Stretch(start, end, keep_start, keep_end)
-        for (start, end), keep_start, keep_end in zip(bounds, edges, edges[1:], strict=False)
-        if keep_start < keep_end  # next to a token that fills a window, an overlap may leave nothing to read
+        WindowTokens(start, end, read_start, read_end)
+        for (start, end), read_start, read_end in zip(bounds, edges, edges[1:], strict=False)
+        if read_start < read_end  # beside a token that fills a whole window, nothing may be left to read
     ]
 
 
 @dataclass(frozen=True)
-class Special:
+class SpecialPieces:
     """Ids of the pieces that stand for no text.
 
     Attributes:
-        first: begins a window (BERT's ``[CLS]``, XLM-R's ``<s>``).
-        border: ends each sentence in it (``[SEP]``, ``</s>``).
-        unknown: stands for a token without pieces.
+        first: the piece that begins a window (``[CLS]`` of BERT, ``<s>`` of XLM-R).
+        border: the piece that ends each sentence (``[SEP]``, ``</s>``).
+        unknown: the piece for a token that the tokenizer gives no pieces.
     """
 
     first: int
@@ -121,15 +121,15 @@ class Special:
 
 
 class Windower:
-    """Cuts documents into windows.
+    """Divides documents into windows.
 
     Args:
-        tokenizer: of the encoder; its truncation and padding are switched off.
-        special: ids of its special pieces.
-        max_pieces: pieces in a window, special ones included.
+        tokenizer: the tokenizer of the encoder; its truncation and padding are switched off here.
+        special: the ids of its special pieces.
+        max_pieces: pieces in a window at most, special pieces included.
     """
 
-    def __init__(self, tokenizer: Tokenizer, special: Special, max_pieces: int) -> None:
+    def __init__(self, tokenizer: Tokenizer, special: SpecialPieces, max_pieces: int) -> None:
         tokenizer.no_truncation()
         tokenizer.no_padding()
         self._tokenizer = tokenizer
@@ -137,50 +137,51 @@ class Windower:
         self.max_pieces = max_pieces
 
     def pieces(self, document: Document) -> list[list[int]]:
-        """Piece ids of each token of a document, at least one and at most :data:`LONGEST_TOKEN`."""
+        """The piece ids of each token, at least one and at most :data:`LONGEST_TOKEN`."""
         if not document.tokens:
             return []
         encoded = self._tokenizer.encode(document.norms(), is_pretokenized=True, add_special_tokens=False)
         by_token: list[list[int]] = [[] for _ in document.tokens]
         for piece, word in zip(encoded.ids, encoded.word_ids, strict=True):
-            by_token[word].append(piece)
+            if word is not None:  # as of special pieces, which are not asked for here
+                by_token[word].append(piece)
         return [pieces[:LONGEST_TOKEN] or [self.special.unknown] for pieces in by_token]
 
     def windows(
         self, document: Document, pieces: Sequence[Sequence[int]], *, context: int = 0, limit: int | None = None
     ) -> list[Window]:
-        """The windows of a document, in order; together they read every token once.
+        """The windows of a document, in order; each token is read from exactly one of them.
 
         Args:
-            document: with its sentences.
-            pieces: of each token, from :meth:`pieces`.
+            document: a document with its sentences.
+            pieces: the piece ids of each token, from :meth:`pieces`.
             context: pieces of preceding sentences shown at most.
-            limit: a smaller size than ``max_pieces`` (training varies it).
+            limit: pieces in a window, where training asks for fewer than ``max_pieces``.
         """
         borders = {sentence.end for sentence in document.sentences}
         size = min(limit or self.max_pieces, self.max_pieces) - 1
-        found: list[Window] = []
-        for stretch in stretches(document.sentences, [len(each) for each in pieces], size, context):
+        windows: list[Window] = []
+        for tokens in divide(document.sentences, [len(each) for each in pieces], size, context):
             ids = [self.special.first]
             positions: list[int] = []
-            for index in range(stretch.start, stretch.end):
-                if stretch.keep_start <= index < stretch.keep_end:
+            for index in range(tokens.start, tokens.end):
+                if tokens.read_start <= index < tokens.read_end:
                     positions.append(len(ids))
                 ids += pieces[index]
                 if index + 1 in borders:
                     ids.append(self.special.border)
             if ids[-1] != self.special.border:
                 ids.append(self.special.border)
-            found.append(Window(ids, range(stretch.keep_start, stretch.keep_end), positions))
-        return found
+            windows.append(Window(ids, range(tokens.read_start, tokens.read_end), positions))
+        return windows
 
 
-class WindowedLeg(ABC):
-    """A leg that answers window by window.
+class WindowedModel(ABC):
+    """A base model that predicts window by window.
 
     Args:
-        windower: cuts documents into windows.
-        labels: the label set, in the order of the model's outputs.
+        windower: divides documents into windows.
+        labels: the labels, in the order of the model's outputs.
         context: pieces of preceding sentences shown at most.
     """
 

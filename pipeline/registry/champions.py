@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from multiner.pipeline.config.settings import Workspace
+from multiner.pipeline.core import locks
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.registry import journal
+from multiner.pipeline.registry.failures import registry_errors
 from multiner.pipeline.registry.journal import (
     PREVIOUS,
     ROLLED_BACK,
@@ -17,10 +19,10 @@ from multiner.pipeline.registry.journal import (
     Switch,
 )
 from multiner.pipeline.registry.registration import alias_version, known_version
+from multiner.pipeline.registry.runs import deleted_run, require_files, run_id_of, run_of
 from multiner.pipeline.registry.store import (
     CHALLENGER,
     CHAMPION,
-    exclusive,
     model_name,
     open_store,
 )
@@ -31,7 +33,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ModelVersionInfo:
-    """A registered version; ``scores`` are the ensemble's test F1 by corpus, in percent."""
+    """A registered version; ``scores`` are the ensemble's test F1 by corpus, in percent.
+
+    What only its MLflow run tells (experiment, profile, data, commit, scores) is empty where that was deleted for good.
+    """
 
     name: str
     version: str
@@ -58,29 +63,30 @@ def now() -> str:
 def version_info(client: MlflowClient, name: str, version: str) -> ModelVersionInfo:
     """What the registry knows of a version."""
     found = client.get_model_version(name, version)
-    run = client.get_run(found.run_id)
-    tags, ending = run.data.tags, "/test/ensemble/f1"
+    run_id = run_id_of(found)
+    run, ending = run_of(client, run_id), "/test/ensemble/f1"
+    tags, metrics = (run.data.tags, run.data.metrics) if run else ({}, {})
     return ModelVersionInfo(
         name=name,
         version=str(version),
-        run_id=found.run_id,
-        experiment_id=run.info.experiment_id,
+        run_id=run_id,
+        experiment_id=run.info.experiment_id if run else "",
         created=datetime.fromtimestamp(found.creation_timestamp / 1000, UTC),
         champion_since=found.tags.get(SINCE),
         profile=tags.get("profile", ""),
         data_hash=tags.get("data_hash", ""),
         git_commit=tags.get("git_commit", ""),
-        scores={
-            metric.removesuffix(ending): value for metric, value in run.data.metrics.items() if metric.endswith(ending)
-        },
+        scores={metric.removesuffix(ending): value for metric, value in metrics.items() if metric.endswith(ending)},
     )
 
 
+@registry_errors()
 def champion(workspace: Workspace, language: str) -> ModelVersionInfo | None:
     """The version that serves a language under the workspace's profile, or None if there is none yet."""
     return _holder(workspace, language, CHAMPION)
 
 
+@registry_errors()
 def challenger(workspace: Workspace, language: str) -> ModelVersionInfo | None:
     """The version that waits to be champion, or was found wanting; None where there is none."""
     return _holder(workspace, language, CHALLENGER)
@@ -92,11 +98,17 @@ def _holder(workspace: Workspace, language: str, alias: str) -> ModelVersionInfo
     return version_info(client, name, version) if version else None
 
 
+@registry_errors()
 def model_folder(version: ModelVersionInfo) -> Path:
-    """The version's files on this machine: where they lie, or a copy brought here if the store is elsewhere."""
-    import mlflow
+    """The version's files on this machine: where they lie, or a copy brought here if the store is elsewhere.
 
-    return Path(mlflow.artifacts.download_artifacts(artifact_uri=version.uri))
+    Raises:
+        NerError: they are gone, or cannot be brought.
+    """
+    from mlflow.artifacts import download_artifacts
+
+    require_files(version.name, version.version)
+    return Path(download_artifacts(artifact_uri=version.uri))
 
 
 def crown(client: MlflowClient, name: str, version: str) -> None:
@@ -113,6 +125,7 @@ def crown(client: MlflowClient, name: str, version: str) -> None:
         client.delete_registered_model_alias(name, CHALLENGER)
 
 
+@registry_errors()
 def rollback(
     workspace: Workspace,
     language: str,
@@ -136,11 +149,11 @@ def rollback(
 
     Raises:
         NerError: there is no champion, not the expected one, none before it, or no such version, or that is champion
-            already; or the reason is too long.
+            already, or its files are gone; or the reason is too long. Nothing has changed then.
     """
     reason = journal.checked_reason(reason)
     name = model_name(workspace, language)
-    with exclusive(workspace.paths.mlruns / f".{name}.lock"):
+    with locks.hold(workspace.paths.mlruns / f".{name}.lock", locks.REGISTRY):
         client = open_store(workspace)
         current = alias_version(client, name, CHAMPION)
         if current is None:
@@ -163,6 +176,7 @@ def rollback(
                 f"{name} version {target}, the champion before, was itself rolled back at {tags[ROLLED_BACK]}",
                 remedy="Name the version to go back to.",
             )
+        require_files(name, target)
         at = now()
         journal.note(client, name, Switch(at, "rollback", current, target, by or journal.actor(), reason))
         if ROLLED_BACK in tags:
@@ -170,7 +184,8 @@ def rollback(
         client.set_model_version_tag(name, current, ROLLED_BACK, at)
         client.set_model_version_tag(name, target, SINCE, at)
         client.set_registered_model_alias(name, CHAMPION, target)
-        run_id = client.get_model_version(name, current).run_id
-        because = f" ({reason})" if reason else ""
-        client.set_tag(run_id, ROLLED_BACK, f"{at}: version {target} is champion again{because}")
+        if not deleted_run(client, name, current):
+            run_id = run_id_of(client.get_model_version(name, current))
+            because = f" ({reason})" if reason else ""
+            client.set_tag(run_id, ROLLED_BACK, f"{at}: version {target} is champion again{because}")
     return target

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from multiner.pipeline.registry.champions import PREVIOUS, ROLLED_BACK, SINCE
 from multiner.pipeline.registry.gate.promotion import KEY, PASSED, REASONS
+from multiner.pipeline.registry.runs import run_of
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -77,7 +78,7 @@ def _version_record(found: ModelVersion, aliases: dict[str, str]) -> VersionReco
     return VersionRecord(
         name=found.name,
         version=version,
-        run_id=found.run_id,
+        run_id=found.run_id or "",
         created=datetime.fromtimestamp(found.creation_timestamp / 1000, UTC),
         aliases=tuple(sorted(alias for alias, of in aliases.items() if str(of) == version)),
         champion_since=tags.get(SINCE),
@@ -89,13 +90,15 @@ def _version_record(found: ModelVersion, aliases: dict[str, str]) -> VersionReco
     )
 
 
-def run_record(client: MlflowClient, version: VersionRecord) -> RunRecord:
-    """What the run behind a version holds.
+def run_record(client: MlflowClient, version: VersionRecord) -> RunRecord | None:
+    """What the run behind a version holds; None where it was deleted for good.
 
     Raises:
-        mlflow.exceptions.MlflowException: there is no such run, or the registry does not answer.
+        mlflow.exceptions.MlflowException: the registry does not answer.
     """
-    run = client.get_run(version.run_id)
+    run = run_of(client, version.run_id)
+    if run is None:
+        return None
     tags = dict(run.data.tags)
     folders = (None, "data", "gate")
     present = {item.path for folder in folders for item in client.list_artifacts(run.info.run_id, folder)}

@@ -99,7 +99,7 @@ def loads(value: str | None) -> list[Switch]:
 def _switch(entry: Any) -> Switch:
     if not isinstance(entry, dict):
         raise ValueError(f"not a switch: {entry!r}")
-    given = [entry.get(name) for name in ("at", "kind", "from", "to", "by", "reason")]
+    given: list[Any] = [entry.get(name) for name in ("at", "kind", "from", "to", "by", "reason")]
     if given[1] not in get_args(Kind) or not all(value is None or isinstance(value, str) for value in given):
         raise ValueError(f"not a switch: {entry!r}")
     datetime.fromisoformat(given[0] or "")

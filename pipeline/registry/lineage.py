@@ -62,7 +62,8 @@ def data_hash(workspace: Workspace, language: str) -> str:
 def code_closure(entries: Iterable[Path] = ENTRY_POINTS, root: Path = PACKAGE.parent) -> list[Path]:
     """The project's modules that ``entries`` import, directly or through others, also inside functions; sorted.
 
-    A string that names a module (``"multiner.pipeline.models.spacy.inference:SpacyLeg"``) counts as an import of it.
+    The package's own ``__init__.py`` is left out: it only lists public names, which no model needs. A string that names
+    a module (``"multiner.pipeline.models.spacy.inference:SpacyModel"``) counts as an import of it.
     """
     waiting, found = list(entries), set()
     while waiting:
@@ -71,7 +72,7 @@ def code_closure(entries: Iterable[Path] = ENTRY_POINTS, root: Path = PACKAGE.pa
             continue
         found.add(path)
         waiting += [module for name in _imports(path) for module in _modules(name, root)]
-    return sorted(found)
+    return sorted(found - {root / PACKAGE.name / "__init__.py"})
 
 
 def _imports(path: Path) -> Iterable[str]:

@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from multiner.pipeline.config.settings import Workspace
+from multiner.pipeline.inference.cancelled_calls import CALL, CANCEL
 from multiner.pipeline.registry.lineage import MODEL_CODE, PACKAGE, code_closure
 
 if TYPE_CHECKING:
@@ -62,11 +63,13 @@ def log_model(run_id: str, name: str, workspace: Workspace, language: str, code:
 
 def freeze_code(folder: Path) -> Path:
     """Copy the modules that a served model imports into ``folder``, below a package of the project's name."""
+    package = folder / PACKAGE.name
     for path in code_closure():
-        target = folder / PACKAGE.name / path.relative_to(PACKAGE)
+        target = package / path.relative_to(PACKAGE)
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, target)
-    return folder / PACKAGE.name
+    (package / "__init__.py").touch()
+    return package
 
 
 def requirements() -> list[str]:
@@ -119,6 +122,10 @@ def signature() -> ModelSignature:
         inputs=Schema([ColSpec(DataType.string, "text")]),
         outputs=Schema([ColSpec(Array(entity), "entities"), ColSpec(Array(token), "tokens", required=False)]),
         params=ParamSchema(
-            [ParamSpec("tokens", DataType.boolean, default=False), ParamSpec("ticket", DataType.string, default="")]
+            [
+                ParamSpec("tokens", DataType.boolean, default=False),
+                ParamSpec(CALL, DataType.string, default=""),
+                ParamSpec(CANCEL, DataType.string, default=""),
+            ]
         ),
     )

@@ -12,15 +12,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from multiner.pipeline.config.settings import Workspace
+from multiner.pipeline.core import locks
+from multiner.pipeline.core.dvc_cache import require_whole
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.core.files import read_json, sha256_of
 from multiner.pipeline.ensemble.identity import model_hash, read_description
 from multiner.pipeline.registry import lineage, replay
+from multiner.pipeline.registry.failures import registry_errors
 from multiner.pipeline.registry.packaging import log_model
+from multiner.pipeline.registry.runs import run_id_of
 from multiner.pipeline.registry.store import (
     CHALLENGER,
     CHAMPION,
-    exclusive,
     local_path,
     model_name,
     open_experiment,
@@ -44,6 +47,7 @@ class Registration:
     created: bool
 
 
+@registry_errors()
 def register(workspace: Workspace, language: str) -> Registration:
     """Log what the stages wrote as one MLflow run and register the model, alias ``challenger``.
 
@@ -56,7 +60,7 @@ def register(workspace: Workspace, language: str) -> Registration:
     """
     metrics = _outputs(workspace, language)
     name = model_name(workspace, language)
-    with exclusive(workspace.paths.mlruns / f".{name}.lock"):
+    with locks.hold(workspace.paths.mlruns / f".{name}.lock", locks.REGISTRY):
         client = open_store(workspace)
         experiment = open_experiment(client, workspace, language)
         fingerprint = lineage.fingerprint(workspace, language, metrics)
@@ -74,7 +78,9 @@ def register(workspace: Workspace, language: str) -> Registration:
             replay.log_run(client, run_id, workspace, language, metrics)
             with scratch(workspace.paths.mlruns / f".{name}.tmp"):
                 version = log_model(run_id, name, workspace, language)
-        client.set_tag(run_id, COMPLETE, "true")  # before the alias: what others may use is never taken for a leftover
+        client.set_model_version_tag(name, version, FINGERPRINT, fingerprint)  # outlives the run
+        if created:  # before the alias: what others may use is never taken for a leftover
+            client.set_tag(run_id, COMPLETE, "true")
         if version != alias_version(client, name, CHAMPION):
             client.set_registered_model_alias(name, CHALLENGER, version)
     return Registration(name, version, run_id, experiment, created)
@@ -148,12 +154,15 @@ def remove_incomplete(client: MlflowClient, experiment: str) -> list[str]:
 
 
 def _registered(client: MlflowClient, name: str, experiment: str, fingerprint: str) -> tuple[str, str] | None:
-    """Version and run id of the registration with this fingerprint."""
-    for run in client.search_runs([experiment], f"tags.`{FINGERPRINT}` = '{fingerprint}'"):
-        for version in client.search_model_versions(f"run_id = '{run.info.run_id}'"):
-            if version.name == name:
-                return str(version.version), run.info.run_id
-    return None
+    """Version and run id of the registration with this fingerprint, also where its run was deleted."""
+    from mlflow.entities import ViewType
+
+    tagged = client.search_model_versions(f"name = '{name}' and tags.`{FINGERPRINT}` = '{fingerprint}'")
+    whole = f"tags.`{FINGERPRINT}` = '{fingerprint}' and tags.`{COMPLETE}` != 'false'"
+    runs = client.search_runs([experiment], whole, ViewType.ALL)
+    of_runs = [version for run in runs for version in client.search_model_versions(f"run_id = '{run.info.run_id}'")]
+    # versions registered before they had the tag are known by their run only
+    return next(((str(each.version), run_id_of(each)) for each in [*tagged, *of_runs] if each.name == name), None)
 
 
 def _outputs(workspace: Workspace, language: str) -> dict[str, Any]:
@@ -161,7 +170,9 @@ def _outputs(workspace: Workspace, language: str) -> dict[str, Any]:
     paths = workspace.paths
     workspace.language(language)
     legs = {leg: paths.leg(language, leg) for leg in workspace.params["ensemble"]["legs"]}
-    for place in [paths.ensemble(language), *legs.values(), paths.documents(language), paths.metrics(language)]:
+    places = [paths.ensemble(language), *legs.values(), paths.documents(language), paths.metrics(language)]
+    require_whole(workspace.root, places)
+    for place in places:
         if not place.exists():
             raise NerError(
                 f"nothing to register for {language!r} under the profile {workspace.profile!r}: an output is missing",

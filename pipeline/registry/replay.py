@@ -92,8 +92,8 @@ def _log_artifacts(
         if folder.is_dir():
             client.log_artifacts(run_id, str(folder), target)
     client.log_text(run_id, model_card(workspace, language, metrics), CARD)
-    with TemporaryDirectory() as folder:
-        resolved = Path(folder) / "params.yaml"
+    with TemporaryDirectory() as temporary:
+        resolved = Path(temporary) / "params.yaml"
         resolved.write_text(yaml.safe_dump(workspace.params, sort_keys=False, allow_unicode=True), encoding="utf-8")
         client.log_artifact(run_id, str(resolved), "lineage")
     if diff := lineage.git_diff(workspace.root):

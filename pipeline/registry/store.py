@@ -2,31 +2,25 @@
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import os
-import re
 import sqlite3
-import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlparse
 
 from multiner.pipeline.config.settings import Workspace
+from multiner.pipeline.core import locks
 from multiner.pipeline.core.environment import silence_telemetry
 from multiner.pipeline.core.errors import NerError
+from multiner.pipeline.registry.failures import may_pass, reason_of, registry_errors
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 CHAMPION, CHALLENGER = "champion", "challenger"
-log = logging.getLogger(__name__)
-LOCK_SECONDS = 300  # a registration, which copies a model, holds its lock longest
-SILENT_SECONDS = 1  # of waiting, before it is worth a word
-POLL_SECONDS = 0.1
-_CREDENTIALS = re.compile(r"//[^/@\s]*@")
 SUFFIXED = ("smoke", "demo")  # profiles whose models must never be taken for, or compared with, real ones
 
 
@@ -51,59 +45,13 @@ def model_name(workspace: Workspace, language: str) -> str:
     return f"ner-{language}{suffix}"
 
 
-@contextmanager
-def exclusive(path: Path, seconds: float = LOCK_SECONDS) -> Iterator[None]:
-    """Hold the lock file ``path``; the system frees it when its holder dies.
-
-    Waits up to ``seconds`` for another who holds it, and says so in the log (of a command: on the terminal).
-
-    Raises:
-        NerError: it is still held then.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a+") as file:
-        start, told = time.monotonic(), False
-        while not _locked(file):
-            waited = time.monotonic() - start
-            if waited >= seconds:
-                raise NerError(
-                    f"{_holder_of(file)} still holds this lock after {seconds:g} seconds",
-                    where=str(path),
-                    remedy="Wait until it is done, or end it; then try again. Nothing was changed.",
-                    transient=True,
-                )
-            if waited >= min(SILENT_SECONDS, seconds) and not told:
-                log.warning("waiting for %s, which holds %s, up to %g seconds", _holder_of(file), path, seconds)
-                told = True
-            time.sleep(POLL_SECONDS)
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
-        yield
-
-
-def _locked(file: IO[str]) -> bool:
-    """Whether the lock could be had, at once."""
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
-def _holder_of(file: IO[str]) -> str:
-    """Who wrote itself into a lock file."""
-    file.seek(0)
-    number = file.read().strip()
-    return f"process {number}" if number else "another process"
-
-
 def local_path(uri: str) -> Path | None:
     """The path that an artifact address names on this machine, or None if it lies elsewhere."""
     parts = urlparse(uri)
     return Path(unquote(parts.path)) if parts.scheme in ("", "file") else None
 
 
+@registry_errors()
 def open_store(workspace: Workspace) -> MlflowClient:
     """MLflow's client for the workspace; makes the database where there is none, and MLflow's default for the process.
 
@@ -117,6 +65,7 @@ def open_store(workspace: Workspace) -> MlflowClient:
     import mlflow
 
     logging.getLogger("mlflow").setLevel(logging.WARNING)
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # it logs what it raises, with a stack trace
 
     uri = tracking_uri(workspace)
     own = uri == f"sqlite:///{database(workspace)}"
@@ -125,7 +74,7 @@ def open_store(workspace: Workspace) -> MlflowClient:
     with _environment_kept("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"):
         mlflow.set_tracking_uri(uri)
         mlflow.set_registry_uri(uri)
-    with exclusive(workspace.paths.mlruns / ".store.lock"):
+    with locks.hold(workspace.paths.mlruns / ".store.lock", locks.REGISTRY):
         client = _client(uri)
         if own:
             _use_write_ahead_log(database(workspace))
@@ -146,8 +95,8 @@ def _client(uri: str) -> MlflowClient:
         client = mlflow.MlflowClient(uri, uri)
         client.search_experiments(max_results=1)
     except (mlflow.MlflowException, SQLAlchemyError, ValueError, ImportError) as error:
-        reason = _CREDENTIALS.sub("//…@", str(error).strip().partition("\n")[0])
-        raise _unreadable(f"MLflow's registry cannot be read: {reason}") from error
+        message = f"MLflow's registry cannot be read: {reason_of(error)}"
+        raise _unreadable(message, transient=isinstance(error, mlflow.MlflowException) and may_pass(error)) from error
     return client
 
 
@@ -160,19 +109,20 @@ def _require_folder(uri: str) -> None:
     scheme, _, path = uri.partition(":///")
     if scheme.partition("+")[0] != "sqlite" or not path or path.startswith(":memory:"):
         return
-    file = Path(path.partition("?")[0])
+    file = Path(unquote(path.partition("?")[0]))
     if not file.parent.is_dir():
         raise _unreadable(f"there is no folder {file.parent} for MLflow's database")
     if file.is_dir() or not os.access(file if file.exists() else file.parent, os.W_OK):
         raise _unreadable(f"{file} cannot be MLflow's database: it is a folder, or must not be written")
 
 
-def _unreadable(message: str) -> NerError:
+def _unreadable(message: str, *, transient: bool = False) -> NerError:
     if not os.environ.get("MLFLOW_TRACKING_URI"):
-        return NerError(message, where="mlruns/mlflow.db")
+        return NerError(message, where="mlruns/mlflow.db", transient=transient)
     return NerError(
         message,
         where="MLFLOW_TRACKING_URI",
+        transient=transient,
         remedy="Give an address such as http://127.0.0.1:5000, or sqlite:////srv/mlflow.db in a folder that is there; "
         "without it, the workspace's own registry is used.",
     )
@@ -222,7 +172,7 @@ def _follow_move(workspace: Workspace) -> None:
 def open_experiment(client: MlflowClient, workspace: Workspace, language: str) -> str:
     """The id of the language's experiment, made with an explicit place for its artifacts where it is new."""
     name = model_name(workspace, language)
-    with exclusive(workspace.paths.mlruns / ".store.lock"):
+    with locks.hold(workspace.paths.mlruns / ".store.lock", locks.REGISTRY):
         if experiment := client.get_experiment_by_name(name):
             if experiment.lifecycle_stage == "deleted":
                 client.restore_experiment(experiment.experiment_id)

@@ -1,1 +1,1 @@
-"""From plain text to sentences and tokens, and which language it is in."""
+"""Plain text: its tokens and sentences, the form that models read, and its language."""

@@ -1,4 +1,4 @@
-"""Which language a text or a sentence is in, told by its letters."""
+"""The language of a text, detected by the script of its letters."""
 
 from __future__ import annotations
 
@@ -16,25 +16,22 @@ LATIN = re.compile(
 )
 LETTER = re.compile(r"[^\W\d_]")
 CYRILLIC_LANGUAGES = frozenset({"be", "bg", "kk", "mk", "mn", "ru", "sr", "uk"})
-CYRILLIC_SHARE = 0.3  # Russian texts carry whole Latin names; English ones rarely more than a Cyrillic word
-FLAG_SHARE = 0.3  # where the choice of language is in doubt, so that the two agree
-SENTENCE = 8  # letters that make a sentence worth a flag of its own
+CYRILLIC_SHARE = 0.3  # Russian texts hold whole Latin names; English ones rarely more than one Cyrillic word
+FLAG_SHARE = 0.3  # equal to CYRILLIC_SHARE, so that texts near that border are flagged
+SENTENCE_LETTERS = 8  # a sentence with fewer letters does not raise a flag by itself
 MIXED, UNSUPPORTED_SCRIPT = "mixed", "unsupported_script"
 
 
 def cyrillic_share(text: str) -> float | None:
-    """Share of Cyrillic among the Cyrillic and Latin letters of ``text``; None where it has neither."""
+    """Share of Cyrillic among the Cyrillic and Latin letters of ``text``; None where it has no such letters."""
     cyrillic, latin = len(CYRILLIC.findall(text)), len(LATIN.findall(text))
     return cyrillic / (cyrillic + latin) if cyrillic + latin else None
 
 
 def detect(text: str, languages: Sequence[str]) -> str:
-    """The one of ``languages`` whose script ``text`` is written in.
+    """The first of ``languages`` that is written in the script of ``text``.
 
-    Args:
-        text: any text.
-        languages: candidates; the first of a script stands for it, and the first of all is the fallback (for a
-            text without letters of these scripts, or where no candidate uses its script).
+    It is the first of all for a text without Cyrillic and Latin letters, and where no language uses its script.
     """
     share = cyrillic_share(text)
     if share is None:
@@ -43,42 +40,41 @@ def detect(text: str, languages: Sequence[str]) -> str:
     return next((code for code in languages if (code in CYRILLIC_LANGUAGES) == cyrillic), languages[0])
 
 
-def flags(read: Mapping[str, str], languages: Sequence[str]) -> list[str]:
+def flags(passages: Mapping[str, str], languages: Sequence[str]) -> list[str]:
     """Reasons to trust an answer less.
 
     Args:
-        read: what of the text each language's model read.
-        languages: all there are.
+        passages: by language, the part of the text that its model read.
+        languages: all languages that are served.
 
     Returns:
-        ``mixed`` where at least 30 % of the letters are in the script of another one of ``languages`` than that whose
-        model read them; ``unsupported_script`` where at least 30 % of all, or half of those of a sentence, are in a
-        script of none of them.
+        ``mixed`` where a model read letters in the script of another of ``languages``, at least 30 % of all letters;
+        ``unsupported_script`` where no language uses the script of at least 30 % of all letters, or of half of the
+        letters of a sentence.
     """
-    scripts = {code in CYRILLIC_LANGUAGES for code in (*languages, *read)}
-    letters = sum(len(LETTER.findall(text)) for text in read.values())
+    scripts = {code in CYRILLIC_LANGUAGES for code in (*languages, *passages)}
+    letters = sum(len(LETTER.findall(text)) for text in passages.values())
     if not letters:
         return []
-    foreign = {code: scripts - {code in CYRILLIC_LANGUAGES} for code in read}
-    other = sum(_in_scripts(text, foreign[code]) for code, text in read.items())
-    unsupported = letters - sum(_in_scripts(text, scripts) for text in read.values())
-    found = [MIXED] if other >= FLAG_SHARE * letters and other else []
+    other = sum(_in_scripts(text, scripts - {code in CYRILLIC_LANGUAGES}) for code, text in passages.items())
+    unsupported = letters - sum(_in_scripts(text, scripts) for text in passages.values())
+    reasons = [MIXED] if other >= FLAG_SHARE * letters and other else []
     if unsupported and (
-        unsupported >= FLAG_SHARE * letters or any(_unreadable(text, scripts) for text in read.values())
+        unsupported >= FLAG_SHARE * letters or any(_unreadable(text, scripts) for text in passages.values())
     ):
-        found.append(UNSUPPORTED_SCRIPT)
-    return found
+        reasons.append(UNSUPPORTED_SCRIPT)
+    return reasons
 
 
 def _in_scripts(text: str, scripts: Set[bool]) -> int:
-    """Letters of the scripts: Cyrillic (True), Latin (False)."""
+    """Number of letters in the scripts: Cyrillic (True), Latin (False)."""
     return sum(len((CYRILLIC if script else LATIN).findall(text)) for script in scripts)
 
 
 def _unreadable(text: str, scripts: Set[bool]) -> bool:
-    """Whether a sentence, of more than a short word, is for the most part in another script."""
+    """Whether half of the letters of a sentence, of SENTENCE_LETTERS or more, are in none of ``scripts``."""
     for start, end in pairwise([*sentence_starts(text), len(text)]):
         letters = len(LETTER.findall(text[start:end]))
-        if letters >= SENTENCE and 2 * _in_scripts(text[start:end], scripts) <= letters:
+        if letters >= SENTENCE_LETTERS and 2 * _in_scripts(text[start:end], scripts) <= letters:
             return True
     return False

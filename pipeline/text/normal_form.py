@@ -1,4 +1,4 @@
-"""Texts as models read them: without what no reader sees, each character with its place in the text as it was sent."""
+"""The form of a text that models read, without what no reader sees, and the offset of each of its characters."""
 
 from __future__ import annotations
 
@@ -8,14 +8,12 @@ from html import unescape
 from unicodedata import normalize
 
 _LETTER = r"[^\W\d_]"
-# &amp; as often as a page has been escaped once too often
+# &amp;amp; and the like: pages that were escaped more than once
 _REFERENCE = re.compile(r"&(?:amp;)*(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[a-zA-Z][a-zA-Z0-9]{1,31});")
 # soft hyphen, zero-width space, word joiner, zero-width no-break space
 _INVISIBLE = re.compile(rf"(?<={_LETTER})[\u00ad\u200b\u2060\ufeff]+(?={_LETTER})")
 _MARKED = re.compile(rf"{_LETTER}[\u0300-\u036f]+")
-_STRESS = re.compile(
-    "(?<=[аеёиоуыэюя])[\u0300\u0301]", re.IGNORECASE
-)  # дворе́ц, as dictionaries and encyclopedias write
+_STRESS = re.compile("(?<=[аеёиоуыэюя])[\u0300\u0301]", re.IGNORECASE)  # дворе́ц, as in dictionaries
 
 _LATIN_OF = dict(
     zip("АВЕКМНОРСТУХІЈЅаеорсухіјѕΑΒΕΖΗΙΚΜΝΟΡΤΥΧο", "ABEKMHOPCTYXIJSaeopcyxijsABEZHIKMNOPTYXo", strict=True)
@@ -28,53 +26,53 @@ _OF_SCRIPT = {script: re.compile(f"[{script}]") for script in (_LATIN, _CYRILLIC
 
 
 def normal_form(text: str) -> tuple[str, Sequence[int]]:
-    """The text that models read, and where each of its characters, and its end, stands in ``text``.
+    """The text that models read, and the offsets in ``text`` of its characters and of its end.
 
-    - A reference of HTML (``&quot;``, ``&#39;``) is the character that it stands for.
-    - Soft hyphens and zero-width spaces within a word are left out, as are stress marks on Russian vowels.
-    - A letter and its combining marks are one character where Unicode has it (NFC).
-    - A word whose letters are of two alphabets is written in one, if letters that look alike are all that is needed.
+    - A character reference of HTML (``&quot;``, ``&#39;``) becomes its character.
+    - Soft hyphens and zero-width spaces within a word are removed, and so are stress marks on Russian vowels.
+    - A letter and its combining marks become one character where Unicode has one (NFC).
+    - A word of letters from two alphabets is written in one of them, if replacing look-alike letters is enough.
     """
-    places: Sequence[int] = range(len(text) + 1)
+    offsets: Sequence[int] = range(len(text) + 1)
     for pattern, replacement in (
-        (_REFERENCE, _referred),
+        (_REFERENCE, _dereferenced),
         (_STRESS, lambda _: ""),
-        (_MARKED, lambda marked: normalize("NFC", marked)),
+        (_MARKED, lambda letter: normalize("NFC", letter)),
         (_INVISIBLE, lambda _: ""),
     ):
-        text, places = _replaced(text, places, pattern, replacement)
-    return (_WORD.sub(_in_one_alphabet, text) if _MIXED.search(text) else text), places
+        text, offsets = _replaced(text, offsets, pattern, replacement)
+    return (_WORD.sub(_in_one_alphabet, text) if _MIXED.search(text) else text), offsets
 
 
 def _replaced(
-    text: str, places: Sequence[int], pattern: re.Pattern[str], replacement: Callable[[str], str]
+    text: str, offsets: Sequence[int], pattern: re.Pattern[str], replacement: Callable[[str], str]
 ) -> tuple[str, Sequence[int]]:
-    """``text`` with each match replaced by one character or none, and the places of what is left.
+    """``text`` with each match replaced by one character or none, and the offsets of the result's characters.
 
-    Other replacements are not made: a token might end within one, which has no place in the text.
+    A longer replacement is not made: a token could end within it, where the original text has no offset.
     """
     pieces: list[str] = []
-    kept: list[int] = []
-    at = 0
+    new_offsets: list[int] = []
+    end = 0
     for match in pattern.finditer(text):
         character = replacement(match.group())
         if len(character) > 1:
             continue
-        pieces += text[at : match.start()], character
-        kept += places[at : match.start() + len(character)]
-        at = match.end()
-    return (f"{''.join(pieces)}{text[at:]}", [*kept, *places[at:]]) if at else (text, places)
+        pieces += text[end : match.start()], character
+        new_offsets += offsets[end : match.start() + len(character)]
+        end = match.end()
+    return (f"{''.join(pieces)}{text[end:]}", [*new_offsets, *offsets[end:]]) if end else (text, offsets)
 
 
-def _referred(reference: str) -> str:
-    """The character that a reference stands for; itself if it is none, or one that texts cannot hold."""
+def _dereferenced(reference: str) -> str:
+    """The character of an HTML reference; the reference itself if it has none, or one that a text cannot hold."""
     while (character := unescape(reference)) != reference and character.startswith("&") and len(character) > 1:
         reference = character
     return character or reference
 
 
 def _in_one_alphabet(match: re.Match[str]) -> str:
-    """A word in Cyrillic or Latin letters alone where look-alike letters allow it, else as it is."""
+    """A word in Cyrillic or in Latin letters alone if replacing look-alikes is enough, else unchanged."""
     word = match.group()
     if not _MIXED.search(word):
         return word

@@ -1,4 +1,4 @@
-"""From a plain text to a Document: spaCy's rule tokenizer, bent to the corpora's habits, and a sentence splitter."""
+"""Splits a plain text into tokens, by spaCy's rules adapted to the corpora, and into sentences."""
 
 from __future__ import annotations
 
@@ -6,40 +6,40 @@ import re
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from threading import Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from multiner.pipeline.core.cancellation import check_cancelled
 from multiner.pipeline.core.document import Document, Sentence, Token
 from multiner.pipeline.text.normal_form import normal_form
+from multiner.pipeline.text.surrogates import without_surrogates
 from multiner.pipeline.text.vocabulary import keep_small
 
 if TYPE_CHECKING:
     from spacy.language import Language
 
-LONGEST = 100  # characters of a run without blanks that spaCy sees at once: some of its patterns are not linear
-STEP = 5000  # characters that spaCy sees at once, about
+LONGEST = 100  # characters of a run without blanks that spaCy gets at once: some of its patterns are not linear
+STEP = 5000  # characters, about, that spaCy gets at once
 _BLANK = re.compile(r"\s")
-# Words and signs, near enough to see where sentences end
+# Words and signs, exact enough to split sentences
 _ROUGH = re.compile(r"\w+(?:[.\-'’]\w+)*|[.!?…]+|\S")
 _LONG_RUN = re.compile(rf"\S{{{LONGEST + 1},}}")
-_SKIN = "[\U0001f3fb-\U0001f3ff]"  # the sign after an emoji that colours it
-_SURROGATE = re.compile("[\ud800-\udfff]")
+_SKIN = "[\U0001f3fb-\U0001f3ff]"  # an emoji's skin tone
 _CYRILLIC = re.compile("[а-яё]", re.IGNORECASE)
-_BREAK = re.compile(r"[\t\n\r\v\f\x85\u2028\u2029]")  # lines, and the cells of a table
+_BREAK = re.compile(r"[\t\n\r\v\f\x85\u2028\u2029]")  # between lines and between cells of a table
 
 _STOP = re.compile(r"[.!?…。！？]+$")
 _CLOSING = frozenset("\"'”’»)]}") | {"''"}
-_MOST_CLOSING = 4  # closing signs after a full stop that are looked past
+_MOST_CLOSING = 4  # closing signs that may follow a full stop
 _DASHES = frozenset("—–-") | {"--"}
 _INITIALS = re.compile(r"[^\W\d_](?:\.[^\W\d_])*")
 _LONG_INITIAL = re.compile("[A-ZА-Я][bcdfghjklmnpqrstvwxzбвгджзклмнпрстфхцчшщ]{1,2}|[YJ][aeu]")  # Дж, Вл, Ch, Yu
 _OPENING = frozenset("\"'“‘«„([{") | {"``"}
 _ALWAYS_OPENING = frozenset("«([{")
-# Sites whose services are named after them, and the ends of sites' names: a full stop within ends no sentence.
+# Names of sites: portals with services (Яндекс.Погода), and top-level domains. Their full stops end no sentence.
 _PORTALS = "(?i:яндекс|рамблер|мэйл|мейл|сбер|госуслуги|yandex|rambler|mail|google)"
 _DOMAINS = "(?i:com|net|org|info|biz|edu|gov|ru|su|ua|tv|fm|doc|ру|рф|ком)"
-_SHORTEST = 3  # letters of a word that ends a sentence without a blank after its full stop
-# Words whose full stop rarely ends a sentence; that of initials (J., J.R.) never does.
+_SHORTEST = 3  # fewest letters of a word whose full stop ends a sentence where no blank follows it
+# Words whose full stop rarely ends a sentence (the full stop of initials, J. or J.R., never does)
 _SHORT_FORMS = {
     "en": "mr mrs ms dr prof st rev gen gov lt col sgt capt cpl maj sen rep jr sr inc corp co ltd vs no nos fig etc "
     "jan feb mar apr jun jul aug sep sept oct nov dec e.g i.e u.s u.k u.n a.m p.m ph.d",
@@ -51,35 +51,30 @@ _ABBREVIATIONS = {language: frozenset(words.split()) for language, words in _SHO
 _ANY_ABBREVIATION = frozenset().union(*_ABBREVIATIONS.values())
 
 
-def without_surrogates(text: str) -> str:
-    """``text`` with each lone surrogate, which UTF-8 cannot hold, replaced by U+FFFD; offsets stay the same."""
-    return _SURROGATE.sub("\ufffd", text)
-
-
 def document_from_text(text: str, language: str, id: str = "") -> Document:
-    """The text with its tokens and sentences.
+    """A document of ``text`` with its tokens and sentences.
 
-    Blanks belong to no token. Offsets are code points of ``text`` as given: ``document.text == text`` always. A token
-    has a ``norm`` where models are to read something else (see :mod:`multiner.pipeline.text.normal_form`).
+    Blanks belong to no token. Offsets are code points of ``text`` itself: ``document.text == text`` always. A token has
+    a ``norm`` where models read another form of it (see :mod:`multiner.pipeline.text.normal_form`).
 
     Args:
         text: any string.
-        language: ``en`` or ``ru`` (others: the rules common to both).
+        language: ``en`` or ``ru``; for other languages the common rules apply.
         id: the document's id.
     """
     clean = without_surrogates(text)
-    form, places = normal_form(clean)
+    form, offsets = normal_form(clean)
     tokens = tuple(_tokens(form, language))
     sentences = tuple(_sentences(form, tokens, _ABBREVIATIONS.get(language, frozenset())))
     if form != clean:
-        tokens = tuple(_placed(token, form, clean, places) for token in tokens)
+        tokens = tuple(_in_original(token, form, clean, offsets) for token in tokens)
     return Document(id, text, tokens, sentences)
 
 
 def sentence_starts(text: str) -> list[int]:
-    """Offsets at which sentences begin, by the rules of :func:`document_from_text`, in whatever languages they are.
+    """Offsets at which sentences begin, in any language, by the rules of :func:`document_from_text`.
 
-    Quick, since the words are told by a plain pattern: a start may be missed where spaCy parts words otherwise.
+    It is fast because a simple pattern splits the words; where spaCy would split them otherwise, it may miss a start.
     """
     tokens = tuple(Token(*word.span()) for word in _ROUGH.finditer(text))
     return [tokens[sentence.start].start for sentence in _sentences(text, tokens, _ANY_ABBREVIATION)]
@@ -88,7 +83,7 @@ def sentence_starts(text: str) -> list[int]:
 def _tokens(text: str, language: str) -> list[Token]:
     nlp, lock = _tokenizer(language)
     with lock:
-        with nlp.memory_zone():  # words of one text must not stay in memory for the life of a server
+        with nlp.memory_zone():  # frees the words of the text, which would fill the memory of a server
             tokens = [
                 Token(offset + token.idx, offset + token.idx + len(token))
                 for offset, piece in _pieces(text)
@@ -99,40 +94,40 @@ def _tokens(text: str, language: str) -> list[Token]:
     return tokens
 
 
-def _placed(token: Token, form: str, text: str, places: Sequence[int]) -> Token:
-    """A token of ``form``, the normal form of ``text``, as one of ``text``."""
-    start, end, norm = places[token.start], places[token.end], form[token.start : token.end]
+def _in_original(token: Token, form: str, text: str, offsets: Sequence[int]) -> Token:
+    """A token of ``form``, the normal form of ``text``, as a token of ``text``."""
+    start, end, norm = offsets[token.start], offsets[token.end], form[token.start : token.end]
     return Token(start, end, "" if norm == text[start:end] else norm)
 
 
 def _pieces(text: str) -> Iterator[tuple[int, str]]:
-    """The text in order, each piece with its offset: cut at blanks every so often, and within runs without any."""
-    at = 0
+    """The text in pieces with their offsets: of about STEP characters, and of LONGEST in long runs without blanks."""
+    start = 0
     for run in _LONG_RUN.finditer(text):
-        yield from _stretches(text, at, run.start())
-        for start in range(run.start(), run.end(), LONGEST):
-            yield start, text[start : min(start + LONGEST, run.end())]
-        at = run.end()
-    yield from _stretches(text, at, len(text))
+        yield from _cut_at_blanks(text, start, run.start())
+        for piece in range(run.start(), run.end(), LONGEST):
+            yield piece, text[piece : min(piece + LONGEST, run.end())]
+        start = run.end()
+    yield from _cut_at_blanks(text, start, len(text))
 
 
-def _stretches(text: str, start: int, end: int) -> Iterator[tuple[int, str]]:
-    """What lies between, cut before a blank: there spaCy parts tokens anyway."""
+def _cut_at_blanks(text: str, start: int, end: int) -> Iterator[tuple[int, str]]:
+    """Pieces of ``text[start:end]``, cut before a blank, where spaCy splits tokens anyway."""
     while start < end:
         blank = _BLANK.search(text, min(start + STEP, end), end)
-        upto = blank.start() if blank else end
+        stop = blank.start() if blank else end
         check_cancelled()
-        yield start, text[start:upto]
-        start = upto
+        yield start, text[start:stop]
+        start = stop
 
 
 @lru_cache(maxsize=8)
 def _tokenizer(language: str) -> tuple[Language, Lock]:
-    """A blank pipeline whose tokenizer splits as the corpora do.
+    """A blank pipeline whose tokenizer splits words as the corpora do, and the lock that its users need.
 
-    Hyphens, dots and signs within a word or number stay (Anglo-Saxon, 4-2, 12/05); Russian full stops always stand
-    alone, also after initials. What separates the cells of a table always stands alone, also between word and number.
-    Signs between words that touch stand alone, where they end a sentence, quote or bracket; sites' names stay whole.
+    Words and numbers keep their hyphens, dots and slashes (Anglo-Saxon, 4-2, 12/05); names of sites stay whole. These
+    are tokens of their own: every Russian full stop, also after initials; separators of table cells, also between word
+    and number; between words without a blank, signs that end a sentence, quote or bracket.
     """
     import spacy
     from spacy.lang.char_classes import ALPHA, ALPHA_LOWER, ALPHA_UPPER, LIST_ELLIPSES, LIST_ICONS
@@ -140,6 +135,7 @@ def _tokenizer(language: str) -> tuple[Language, Lock]:
 
     nlp = spacy.blank(language)
     letter, word, mark = rf"[{ALPHA}]", rf"[{ALPHA}0-9]", '[«»„“”"()\\[\\]]'
+    tokenizer: Any = nlp.tokenizer
     infixes = [
         *LIST_ELLIPSES,
         *LIST_ICONS,
@@ -158,29 +154,29 @@ def _tokenizer(language: str) -> tuple[Language, Lock]:
         rf"(?<={mark})(?:{mark}|[.,:;!?]+|[–—-]+)(?={word}|{mark})",
         rf"(?<={word})(?:[.,:;!?]+|[–—-]+)(?={mark})",
     ]
-    prefixes = [r"#(?!\w)" if pattern == "#" else pattern for pattern in nlp.Defaults.prefixes]
+    prefixes = [r"#(?!\w)" if pattern == "#" else pattern for pattern in nlp.Defaults.prefixes or ()]
     prefixes += [r"\|+", _SKIN]
-    suffixes = [*nlp.Defaults.suffixes, r"\|+", _SKIN]
+    suffixes = [*(nlp.Defaults.suffixes or ()), r"\|+", _SKIN]
     if language == "ru":
         suffixes.append(rf"(?<=[{ALPHA}0-9])\.")
         infixes.append(rf"(?<=\b[{ALPHA}])\.(?=[{ALPHA}])|(?<={letter}{letter})\.(?=[{ALPHA_UPPER}])")
-    # Яндекс.Погода, Mail.Ru and Лента.ру are one word; А.С.Пушкин and Москве.Петров are not.
+    # Яндекс.Погода, Mail.Ru and Лента.ру are one token; А.С.Пушкин and Москве.Петров are not.
     lower = rf"|[{ALPHA_LOWER}][\w-]+" if language == "ru" else ""
     site = rf"{_PORTALS}\.{letter}[\w-]+$|[{ALPHA_UPPER}][\w-]+\.(?:{_DOMAINS}{lower})$"
-    nlp.tokenizer.token_match = re.compile(site).match
-    # Clitics ('s, n't) and emoticons are kept apart as spaCy does; gonna and 10am stay whole, as do Russian words.
-    rules = nlp.tokenizer.rules.items()
-    nlp.tokenizer.rules = {
+    tokenizer.token_match = re.compile(site).match
+    # Of spaCy's exceptions clitics ('s, n't) and emoticons stay; gonna, 10am and Russian words are not split.
+    rules = tokenizer.rules.items()
+    tokenizer.rules = {
         key: rule for key, rule in rules if not key.isalnum() and not (language == "ru" and _CYRILLIC.search(key))
     }
-    nlp.tokenizer.prefix_search = compile_prefix_regex(prefixes).search
-    nlp.tokenizer.suffix_search = compile_suffix_regex(suffixes).search
-    nlp.tokenizer.infix_finditer = compile_infix_regex(infixes).finditer
+    tokenizer.prefix_search = compile_prefix_regex(prefixes).search
+    tokenizer.suffix_search = compile_suffix_regex(suffixes).search
+    tokenizer.infix_finditer = compile_infix_regex(infixes).finditer
     return nlp, Lock()
 
 
 def _sentences(text: str, tokens: tuple[Token, ...], abbreviations: frozenset[str]) -> Iterator[Sentence]:
-    """Sentences that tile the tokens: ended by a line break or tab, or by a stop before what can begin a sentence."""
+    """All tokens in sentences. A line break, a tab, or a stop before a possible first word ends a sentence."""
     start = 0
     for at in range(1, len(tokens)):
         gap = text[tokens[at - 1].end : tokens[at].start]
@@ -202,7 +198,7 @@ def _ends(text: str, tokens: tuple[Token, ...], start: int, at: int, abbreviatio
     while last > max(start, at - _MOST_CLOSING) and word(last) in _CLOSING:
         last -= 1
     closed = last < at - 1
-    # A dash after a closing quote goes on with who said it: «Да!» — сказал он.
+    # A dash after a closing quote continues the sentence with its speaker: «Да!» — сказал он.
     begins = after[0].isupper() or after in (_ALWAYS_OPENING if glued else _OPENING)
     if not (begins or (not glued and (after[0].isdigit() or (after in _DASHES and not closed)))):
         return False

@@ -1,1 +1,1 @@
-"""Validation: Great Expectations suites over the raw corpora, the gate before training, and its Data Docs."""
+"""Validation of the raw corpora before training, by suites of Great Expectations, with its Data Docs."""

@@ -1,6 +1,6 @@
-"""Which suites a language's corpora are put through: of each published part, and of the sets that parts are merged to.
+"""The suites that check a language's corpora: for each published part, and for the merged sets.
 
-Pure: from documents and expected counts to frames and expectations.
+Pure functions from documents and expected counts to frames and expectations.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from multiner.pipeline.validation.frames import (
     sentence_frame,
     sources_of,
 )
-from multiner.pipeline.validation.gate import FILES, Check
+from multiner.pipeline.validation.gate import FILES, SuiteInput
 from multiner.pipeline.validation.suites import (
     entity_expectations,
     file_expectations,
@@ -30,15 +30,15 @@ Splits = dict[tuple[str, str], list[Document]]  # (corpus, split) -> documents
 
 
 @dataclass(frozen=True)
-class Corpora:
-    """What could be read of a language's corpora, and what the reader refused.
+class LanguageCorpora:
+    """The corpora of a language, and the errors of those that cannot be read.
 
     Attributes:
-        language: its parameters (types, train_on, report_on).
-        labels: the labels that each corpus may carry.
-        layouts: the published parts of each corpus, and the splits that each feeds.
-        splits: the documents.
-        refused: the reader's refusal of each corpus and split that it refused.
+        language: the language's parameters (types, train_on, report_on).
+        labels: the labels that each corpus may have.
+        layouts: the published parts of each corpus, and the splits that each part contains.
+        splits: the documents by corpus and split.
+        refused: the reader's error by corpus and split.
     """
 
     language: Mapping[str, Any]
@@ -48,19 +48,19 @@ class Corpora:
     refused: Mapping[tuple[str, str], NerError] = field(default_factory=dict)
 
     def merged(self, corpora: Iterable[str], *splits: str) -> list[Document] | None:
-        """The documents of several corpora, with the language's types only; None where one of them was refused."""
-        wanted = [(corpus, split) for corpus in corpora for split in splits]
-        if any(key in self.refused for key in wanted):
+        """The documents of several corpora, with the language's types only; None where one cannot be read."""
+        keys = [(corpus, split) for corpus in corpora for split in splits]
+        if any(key in self.refused for key in keys):
             return None
         types = self.language["types"]
         return [
             document.with_spans(span for span in document.spans if span.label in types)
-            for key in wanted
+            for key in keys
             for document in self.splits[key]
         ]
 
     def parts(self, corpus: str) -> dict[str, list[Document]]:
-        """The documents of each published part of a corpus that the reader took whole."""
+        """The documents of each published part of a corpus that can be read."""
         return {
             name: [document for split in splits for document in self.splits[corpus, split]]
             for name, splits in self.layouts[corpus].items()
@@ -68,8 +68,8 @@ class Corpora:
         }
 
 
-def file_check(corpora: Corpora) -> Check:
-    """The reader's word on each corpus and split; a refusal names file and line."""
+def file_check(corpora: LanguageCorpora) -> SuiteInput:
+    """Whether each corpus and split can be read; an error names file and line."""
     import pandas as pd
 
     rows = [
@@ -81,13 +81,15 @@ def file_check(corpora: Corpora) -> Check:
         for (corpus, split), error in corpora.refused.items()
     ]
     frame = pd.DataFrame(rows, columns=["corpus", "split", "place", "readable", "problem"])
-    return Check(FILES, frame, file_expectations())
+    return SuiteInput(FILES, frame, file_expectations())
 
 
-def part_checks(corpora: Corpora, corpus: str, expected: Expected, bounds: Mapping[str, Any]) -> list[Check]:
+def part_checks(
+    corpora: LanguageCorpora, corpus: str, expected: Expected, bounds: Mapping[str, Any]
+) -> list[SuiteInput]:
     """Two suites (sentences, entities) for each published part of a corpus."""
     labels = corpora.labels[corpus]
-    checks: list[Check] = []
+    checks: list[SuiteInput] = []
     earlier: dict[str, list[Document]] = {}
     for name, documents in corpora.parts(corpus).items():
         sources = sources_of(documents)
@@ -96,46 +98,45 @@ def part_checks(corpora: Corpora, corpus: str, expected: Expected, bounds: Mappi
         sentences = sentence_frame(documents, {other: earlier[other] for other in compared})
         if part:
             sentences = mark_excess(sentences, name, expected.repeats.get(corpus, {}), compared)
-        asked = sentence_expectations(bounds["tokens"], earlier=compared, part=part)
-        checks.append(Check(f"{corpus}-{name}-sentences", sentences, asked, sources))
+        expectations = sentence_expectations(bounds["tokens"], earlier=compared, part=part)
+        checks.append(SuiteInput(f"{corpus}-{name}-sentences", sentences, expectations, sources))
         shares = dict.fromkeys(labels, bounds["share"])
-        asked = entity_expectations(labels, bounds["entity_tokens"], shares, part)
-        checks.append(Check(f"{corpus}-{name}-entities", entity_frame(documents, labels), asked, sources))
+        expectations = entity_expectations(labels, bounds["entity_tokens"], shares, part)
+        checks.append(SuiteInput(f"{corpus}-{name}-entities", entity_frame(documents, labels), expectations, sources))
         earlier[name] = documents
     return checks
 
 
-def merged_checks(corpora: Corpora, code: str, expected: Expected, bounds: Mapping[str, Any]) -> list[Check]:
-    """Suites of the merged training and development sets, and the leakage of the test sets into either."""
+def merged_checks(
+    corpora: LanguageCorpora, code: str, expected: Expected, bounds: Mapping[str, Any]
+) -> list[SuiteInput]:
+    """Suites for the merged training and development sets, and for test sentences that are in either of them."""
     train_on, report_on = corpora.language["train_on"], corpora.language["report_on"]
     types = corpora.language["types"]
     published = all(corpus in expected.parts for corpus in train_on)
     shares = bounds["merged_share"].get(code) if published else None
     shares = {type_: (shares or {}).get(type_, bounds["share"]) for type_ in types}
-    checks: list[Check] = []
+    checks: list[SuiteInput] = []
     for split in ("train", "dev"):
         documents = corpora.merged(train_on, split)
         if documents is None:
             continue
         sources = sources_of(documents)
-        asked = sentence_expectations(bounds["tokens"])
-        checks.append(Check(f"{code}-{split}-sentences", sentence_frame(documents), asked, sources))
-        asked = entity_expectations(types, bounds["entity_tokens"], shares)
-        checks.append(Check(f"{code}-{split}-entities", entity_frame(documents, types), asked, sources))
+        expectations = sentence_expectations(bounds["tokens"])
+        checks.append(SuiteInput(f"{code}-{split}-sentences", sentence_frame(documents), expectations, sources))
+        expectations = entity_expectations(types, bounds["entity_tokens"], shares)
+        checks.append(SuiteInput(f"{code}-{split}-entities", entity_frame(documents, types), expectations, sources))
     training, test = corpora.merged(train_on, "train", "dev"), corpora.merged(report_on, "test")
     if training is not None and test is not None and (most := expected.test_in_training.get(code)) is not None:
         frame = sentence_frame(test, {"training": training})
-        known = [
-            mark in expected.repeats.get(corpus, {})
-            for corpus, mark in zip(frame["corpus"], frame["digest"], strict=True)
-        ]
-        frame = frame.assign(excess_repeat=[not one for one in known])
-        checks.append(Check(f"{code}-test-leakage", frame, leakage_expectations(most), sources_of(test)))
+        rows = zip(frame["corpus"], frame["digest"], strict=True)
+        frame = frame.assign(excess_repeat=[mark not in expected.repeats.get(corpus, {}) for corpus, mark in rows])
+        checks.append(SuiteInput(f"{code}-test-leakage", frame, leakage_expectations(most), sources_of(test)))
     return checks
 
 
-def all_checks(corpora: Corpora, code: str, expected: Expected, bounds: Mapping[str, Any]) -> list[Check]:
-    """Every suite of a language, in the order they are reported in."""
+def all_checks(corpora: LanguageCorpora, code: str, expected: Expected, bounds: Mapping[str, Any]) -> list[SuiteInput]:
+    """All suites of a language, in the order of the report."""
     checks = [file_check(corpora)]
     for corpus in corpora.labels:
         checks += part_checks(corpora, corpus, expected, bounds)

@@ -1,7 +1,7 @@
-"""Makes Great Expectations' pages stand on their own: nothing loaded from elsewhere, and an index to read first.
+"""Makes Great Expectations' pages independent of other servers, and writes an index page for them.
 
-Great Expectations fetches style sheets, scripts and pictures from public servers, and its index is empty without
-them; where the pages are read (an MLflow artifact, a closed network) there may be none, and nothing should phone home.
+These pages load style sheets, scripts and pictures from public servers, and their index is empty without them. But the
+pages are also read as MLflow artifacts and in closed networks, and no page should call other servers.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from multiner.pipeline.validation.gate import FILES, Breach, SuiteResult
 
 SHOWN_ROWS = 200
 _FOREIGN = re.compile(
-    r"<script\b.*?</script>"  # all scripts: they need libraries from elsewhere
+    r"<script\b.*?</script>"  # all scripts: they need libraries of other servers
     r"|<link\b[^>]*>"
     r"|<img\b[^>]*>"
     r"|<footer\b.*?</footer>"
@@ -48,7 +48,7 @@ td table { width: auto } i { font-style: normal }
 
 
 def finish(docs: Path, language: str, results: Sequence[SuiteResult]) -> None:
-    """Strip what the pages below ``docs`` load from elsewhere, and write our own index.html."""
+    """Make the pages below ``docs`` independent of other servers, and write our own index.html."""
     for page in docs.rglob("*.html"):
         page.write_text(standalone(page.read_text(encoding="utf-8")), encoding="utf-8")
     shutil.rmtree(docs / "static", ignore_errors=True)
@@ -56,30 +56,30 @@ def finish(docs: Path, language: str, results: Sequence[SuiteResult]) -> None:
 
 
 def standalone(page: str) -> str:
-    """A page of Great Expectations without scripts and without anything from other servers."""
+    """A page of Great Expectations without scripts and without content of other servers."""
     page = _FOREIGN.sub("", _TITLE.sub("", page))
     return page.replace("</head>", f"<title>Data Docs</title><style>{STYLE}</style></head>", 1)
 
 
 def index(language: str, results: Sequence[SuiteResult]) -> str:
-    """The page to read first: what broke, with rows, then every suite."""
+    """The index page: the breaches with their rows, then all suites."""
     breaches = [breach for result in results for breach in result.breaches]
-    asked = sum(result.expectations for result in results)
+    total = sum(result.expectations for result in results)
     verdict = (
-        f'<p class="bad"><strong>{len(breaches)} of {asked} expectations do not hold: the run stopped before '
+        f'<p class="bad"><strong>{len(breaches)} of {total} expectations do not hold: the run stopped before '
         "training.</strong></p>"
         if breaches
-        else f'<p class="ok"><strong>All {asked} expectations hold.</strong></p>'
+        else f'<p class="ok"><strong>All {total} expectations hold.</strong></p>'
     )
-    unread = any(result.name == FILES and not result.passed for result in results)
-    skipped = " What a file that cannot be read is part of was not checked further." if unread else ""
+    unreadable = any(result.name == FILES and not result.passed for result in results)
+    skipped = " Parts with an unreadable file were not checked further." if unreadable else ""
     pages = {result.name: result.page for result in results}
     return f"""<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <title>Data Docs: {escape(language)}</title><style>{STYLE}</style></head><body>
 <h1>Validation of the corpora: {escape(language)}</h1>
 {verdict}
-<p>Rows are named by file and line below the folder of the raw corpora; the corpora's text is not shown.{skipped}</p>
+<p>Rows are shown by file and line below the folder of the raw corpora, without the corpora's text.{skipped}</p>
 {"".join(_breach(breach, pages[breach.suite]) for breach in breaches)}
 <h2>Suites</h2>
 <table><tr><th>Suite</th><th class="n">Rows</th><th class="n">Expectations</th><th>Outcome</th></tr>

@@ -1,7 +1,7 @@
-"""What the published corpora hold, exactly: measured once, kept beside this module, checked in every run.
+"""The exact counts of the published corpora, measured once and checked in every run.
 
-expected.yaml has the counts of each published part; repeats.tsv the sentences that stand in a corpus more than once,
-by digest. Both are rewritten only on demand, when new data is meant (`ner validate --accept`).
+expected.yaml has the counts of each published part; repeats.tsv has the digests of sentences that a corpus holds more
+than once. Only ``ner validate --accept`` rewrites them.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ HEAD = (
 
 
 @dataclass(frozen=True)
-class Part:
+class PartCounts:
     """Exact counts of a published part of a corpus.
 
-    ``repeated`` are the sentences that stand earlier in the same part, ``overlaps`` those of its sentences that also
-    stand in an earlier part, by part.
+    ``repeated`` counts sentences that are earlier in the same part; ``overlaps`` counts, for each earlier part, the
+    sentences that are also in it.
     """
 
     documents: int
@@ -47,25 +47,25 @@ class Part:
 
 @dataclass(frozen=True)
 class Expected:
-    """What is expected of the corpora.
+    """The expected counts.
 
     Attributes:
-        parts: by corpus; its counts by type are those of the usual types.
-        repeats: by corpus.
-        test_in_training: by language, the test sentences that stand in any training corpus.
+        parts: corpus → part → counts; entities are counted in the usual types.
+        repeats: corpus → digest of a sentence → part → times.
+        test_in_training: for each language, the number of test sentences that are also in a training corpus.
         sets: set of types → corpus → part → entities by type.
     """
 
-    parts: Mapping[str, Mapping[str, Part]] = field(default_factory=dict)
+    parts: Mapping[str, Mapping[str, PartCounts]] = field(default_factory=dict)
     repeats: Mapping[str, Mapping[str, Mapping[str, int]]] = field(default_factory=dict)
     test_in_training: Mapping[str, int] = field(default_factory=dict)
     sets: Mapping[str, Mapping[str, Mapping[str, dict[str, int]]]] = field(default_factory=dict)
 
     def in_types(self, type_set: str | None) -> Expected:
-        """The same in another set of types; corpora that cannot speak it are left out.
+        """The same counts in a set of types, without corpora that have no map to it.
 
         Raises:
-            NerError: the set's counts were never measured.
+            NerError: the counts of the set were never measured.
         """
         if type_set is None:
             return self
@@ -80,10 +80,10 @@ class Expected:
         return replace(self, parts=parts)
 
 
-def measure_part(documents: Sequence[Document], earlier: Mapping[str, Sequence[Document]]) -> Part:
-    """The counts of one part; ``earlier`` are the parts it is compared with for overlap."""
+def measure_part(documents: Sequence[Document], earlier: Mapping[str, Sequence[Document]]) -> PartCounts:
+    """The counts of a part, with its overlap with the parts ``earlier``."""
     sentences = [words for *_, words in sentences_of(documents)]
-    return Part(
+    return PartCounts(
         documents=len(documents),
         sentences=len(sentences),
         tokens=sum(map(len, sentences)),
@@ -95,14 +95,12 @@ def measure_part(documents: Sequence[Document], earlier: Mapping[str, Sequence[D
     )
 
 
-def measure_corpus(parts: Mapping[str, Sequence[Document]]) -> tuple[dict[str, Part], dict[str, dict[str, int]]]:
-    """Counts of each part, in order (each is compared with those before it), and a corpus's repeated sentences."""
-    measured: dict[str, Part] = {}
-    earlier: dict[str, Sequence[Document]] = {}
+def measure_corpus(parts: Mapping[str, Sequence[Document]]) -> tuple[dict[str, PartCounts], dict[str, dict[str, int]]]:
+    """The counts of each part of a corpus, compared with the parts before it, and the corpus's repeated sentences."""
+    counts: dict[str, PartCounts] = {}
     for name, documents in parts.items():
-        measured[name] = measure_part(documents, earlier)
-        earlier[name] = documents
-    return measured, find_repeats(parts)
+        counts[name] = measure_part(documents, {earlier: parts[earlier] for earlier in counts})
+    return counts, find_repeats(parts)
 
 
 def load(folder: Path = FOLDER) -> Expected:
@@ -114,8 +112,8 @@ def load(folder: Path = FOLDER) -> Expected:
     counts = read_yaml(folder / "expected.yaml")
     try:
         parts = {
-            corpus: {name: Part(**part) for name, part in named.items()}
-            for corpus, named in counts.get("parts", {}).items()
+            corpus: {name: PartCounts(**part) for name, part in by_name.items()}
+            for corpus, by_name in counts.get("parts", {}).items()
         }
     except TypeError as error:
         raise NerError(f"not the counts of a corpus part: {error}", where=str(folder / "expected.yaml")) from None
@@ -132,10 +130,10 @@ def load(folder: Path = FOLDER) -> Expected:
 
 
 def save(expected: Expected, folder: Path = FOLDER) -> None:
-    """Write the expected counts; the inverse of :func:`load`."""
+    """Write the expected counts, for :func:`load` to read."""
     value: dict[str, Any] = {
         "parts": {
-            corpus: {name: asdict(part) for name, part in named.items()} for corpus, named in expected.parts.items()
+            corpus: {name: asdict(part) for name, part in by_name.items()} for corpus, by_name in expected.parts.items()
         },
         "test_in_training": dict(expected.test_in_training),
         "sets": {

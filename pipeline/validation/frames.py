@@ -1,6 +1,7 @@
-"""Documents as data frames: a row a sentence, a row an entity, with what Great Expectations cannot compute itself.
+"""Documents as data frames with one row per sentence or entity, and with columns that expectations need.
 
-Rows are named by file and line (``place``), never by their text: reports and Data Docs may be shared, corpora may not.
+The column ``place`` names a row by file and line. Frames hold no text, since reports and Data Docs may be shared but
+corpora may not.
 """
 
 from __future__ import annotations
@@ -16,32 +17,32 @@ from multiner.pipeline.validation.overlap import digest, sentences_of
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-Repeats = Mapping[str, Mapping[str, int]]  # digest -> part -> times it stands there
+Repeats = Mapping[str, Mapping[str, int]]  # digest of a sentence -> part -> times
 
 SENTENCE_COLUMNS = ["corpus", "split", "document", "place", "digest", "tokens", "entities", "offsets_ok", "id_unique"]
 ENTITY_COLUMNS = ["corpus", "split", "document", "place", "label", "tokens", "tags_legal"]
 
 
 def place(document: Document, sentence: Sentence, token: int | None = None) -> str:
-    """``file:line`` of a sentence, or of a token in it (the corpora's formats put one token on a line)."""
+    """``file:line`` of a sentence, or of one of its tokens (corpora have one token per line)."""
     line = sentence.line + (0 if token is None else token - sentence.start)
     name = document.source or f"{document.corpus}/{document.split}/{document.id}"
     return f"{name}:{line}" if sentence.line else name
 
 
 def offsets_match(document: Document, sentence: Sentence) -> bool:
-    """Whether a sentence's tokens are non-empty, without blanks at their ends, in order, and inside the text."""
-    before = document.tokens[sentence.start - 1].end if sentence.start else 0
+    """Whether a sentence's tokens are in order and inside the text, not empty, and without blanks at their ends."""
+    end = document.tokens[sentence.start - 1].end if sentence.start else 0
     for token in document.tokens[sentence.start : sentence.end]:
         text = document.text[token.start : token.end]
-        if not (before <= token.start < token.end <= len(document.text)) or text != text.strip():
+        if not (end <= token.start < token.end <= len(document.text)) or text != text.strip():
             return False
-        before = token.end
+        end = token.end
     return True
 
 
 def legal_spans(document: Document) -> list[bool]:
-    """For each span whether it can stand in an IOB2 sequence: not empty, within one sentence, after the one before."""
+    """For each span whether IOB2 can express it: not empty, in one sentence, and after the span before it."""
     sentence_at = [
         index for index, sentence in enumerate(document.sentences) for _ in range(sentence.end - sentence.start)
     ]
@@ -62,24 +63,24 @@ def sentence_frame(documents: Sequence[Document], earlier: Mapping[str, Sequence
     """A row for each sentence.
 
     Args:
-        documents: of one part of a corpus, or of several merged.
-        earlier: parts that should not share sentences with this one, by name.
+        documents: the documents of one part of a corpus, or of several parts.
+        earlier: by name, parts that should not share sentences with this one.
 
     Returns:
-        SENTENCE_COLUMNS; ``copy`` (1 for the first time a sentence stands in this part, 2 for the second…);
-        ``repeated`` (copy > 1); and for each earlier part ``in_<name>``.
+        SENTENCE_COLUMNS; ``copy`` (1 for the first row with these words, 2 for the second…); ``repeated`` (copy > 1);
+        and for each earlier part ``in_<name>``, whether it has the sentence.
     """
     import pandas as pd
 
     others = {name: {words for *_, words in sentences_of(part)} for name, part in (earlier or {}).items()}
     ids = Counter((document.corpus, document.id) for document in documents)
     starts = {(document.corpus, document.id): Counter(_sentence_starts(document)) for document in documents}
-    seen: Counter[str] = Counter()
+    copies: Counter[str] = Counter()
     rows = []
     for document, index, sentence, words in sentences_of(documents):
         key = (document.corpus, document.id)
         mark = digest(words)
-        seen[mark] += 1
+        copies[mark] += 1
         row = [
             document.corpus,
             document.split,
@@ -90,30 +91,30 @@ def sentence_frame(documents: Sequence[Document], earlier: Mapping[str, Sequence
             starts[key][index],
             offsets_match(document, sentence),
             ids[key] == 1,
-            seen[mark],
-            seen[mark] > 1,
+            copies[mark],
+            copies[mark] > 1,
         ]
         rows.append(row + [words in other for other in others.values()])
     return pd.DataFrame(rows, columns=[*SENTENCE_COLUMNS, "copy", "repeated", *(f"in_{name}" for name in others)])
 
 
-def mark_excess(frame: DataFrame, part: str, known: Repeats, earlier: Sequence[str]) -> DataFrame:
-    """The sentence frame with ``excess_repeat``: rows that repeat a sentence oftener than ``known`` says it does.
+def mark_excess(frame: DataFrame, part: str, repeats: Repeats, earlier: Sequence[str]) -> DataFrame:
+    """The sentence frame of ``part`` with ``excess_repeat``: whether a row is one copy more than ``repeats`` allows.
 
-    A sentence that ``known`` lacks may stand once in all parts together.
+    A sentence that ``repeats`` lacks may occur once in all parts together.
     """
     anywhere = frame["repeated"].to_numpy(copy=True)
     for name in earlier:
         anywhere |= frame[f"in_{name}"].to_numpy()
     excess = [
-        copy > known[mark].get(part, 0) if mark in known else bool(again)
+        copy > repeats[mark].get(part, 0) if mark in repeats else bool(again)
         for mark, copy, again in zip(frame["digest"], frame["copy"], anywhere, strict=True)
     ]
     return frame.assign(excess_repeat=excess)
 
 
 def entity_frame(documents: Iterable[Document], types: Sequence[str]) -> DataFrame:
-    """A row for each entity: ENTITY_COLUMNS, and for each type ``is_<type>`` (0 or 1): its mean is the type's share."""
+    """A row for each entity: ENTITY_COLUMNS, and for each type ``is_<type>`` (0 or 1), whose mean is its share."""
     import pandas as pd
 
     rows = []
@@ -126,7 +127,7 @@ def entity_frame(documents: Iterable[Document], types: Sequence[str]) -> DataFra
 
 
 def find_repeats(parts: Mapping[str, Iterable[Document]]) -> dict[str, dict[str, int]]:
-    """The sentences that stand more than once in ``parts`` together: digest → part → times."""
+    """The sentences that occur more than once in all parts together: digest → part → times."""
     counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
     for name, documents in parts.items():
         for *_, words in sentences_of(documents):
@@ -135,7 +136,7 @@ def find_repeats(parts: Mapping[str, Iterable[Document]]) -> dict[str, dict[str,
 
 
 def sources_of(documents: Iterable[Document]) -> tuple[str, ...]:
-    """For each corpus the file that its documents come from, or the folder where they come from several."""
+    """For each corpus the file of its documents, or the common folder of their files."""
     files: defaultdict[str, set[str]] = defaultdict(set)
     for document in documents:
         if document.source:
@@ -144,18 +145,18 @@ def sources_of(documents: Iterable[Document]) -> tuple[str, ...]:
 
 
 def _sentence_starts(document: Document) -> list[int]:
-    """For each span the index of the sentence it begins in."""
+    """For each span the index of the sentence in which it begins."""
     ends = [sentence.end for sentence in document.sentences]
-    found, index = [], 0
+    indices, index = [], 0
     for span in document.spans:
         while index < len(ends) and ends[index] <= span.start:
             index += 1
-        found.append(index)
-    return found
+        indices.append(index)
+    return indices
 
 
 def _sentence_of(document: Document, span: Span) -> Sentence:
-    """The sentence a span begins in (the last one for a span beyond the end)."""
+    """The sentence in which a span begins (the last one for a span beyond the end)."""
     for sentence in document.sentences:
         if sentence.start <= span.start < sentence.end:
             return sentence

@@ -1,4 +1,4 @@
-"""Runs suites with Great Expectations, writes the Data Docs, and says which rows break which expectation."""
+"""Runs suites with Great Expectations, writes the Data Docs, and lists the rows that break an expectation."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     from great_expectations.expectations import Expectation
     from pandas import DataFrame
 
-FILES = "files"  # the suite that holds the reader's word on each file
-KEPT_ROWS = 1000  # rows that a breach lists in the report; the count is always whole
+FILES = "files"  # the suite that checks whether each file can be read
+MOST_ROWS = 1000  # rows that a breach lists; its count covers all
 
 
 @dataclass(frozen=True)
-class Check:
-    """A suite to run: ``expectations`` of ``frame``, whose rows ``place`` names; ``sources`` are its files."""
+class SuiteInput:
+    """A suite to run: expectations, the frame that they are about, and the files of its documents."""
 
     name: str
     frame: DataFrame
@@ -30,7 +30,7 @@ class Check:
 
 @dataclass(frozen=True)
 class Breach:
-    """An expectation that does not hold: ``rows`` as file:line (at most KEPT_ROWS), ``count`` of them in all."""
+    """An expectation that does not hold, with the ``count`` of rows that break it; ``rows`` has the first ones."""
 
     suite: str
     expectation: str
@@ -42,7 +42,7 @@ class Breach:
 
 @dataclass(frozen=True)
 class SuiteResult:
-    """The outcome of a suite: how much it looked at, and what broke."""
+    """The outcome of a suite: the numbers of its rows and expectations, its page, and the breaches."""
 
     name: str
     rows: int
@@ -56,27 +56,28 @@ class SuiteResult:
         return not self.breaches
 
 
-def run_checks(checks: Sequence[Check], docs: Path, run_name: str) -> list[SuiteResult]:
+def run_checks(checks: Sequence[SuiteInput], docs: Path, run_name: str) -> list[SuiteResult]:
     """Run every suite, and write Great Expectations' pages into the folder ``docs``.
 
     Args:
-        checks: the suites; names are unique and make the pages' names.
+        checks: the suites, each with a unique name, which its page gets, too.
         docs: an existing folder.
-        run_name: shown on the pages.
+        run_name: a name that the pages show.
     """
     import great_expectations as gx
+    from great_expectations.data_context.types.base import ProgressBarsConfig
 
-    _hush()
+    _silence_warnings()
     context = gx.get_context(mode="ephemeral")
-    for site, settings in dict(context.config.data_docs_sites).items():
-        # The context has made a temporary folder for a site of its own, which it would leave behind.
+    for site, settings in dict(context.config.data_docs_sites or {}).items():
+        # The context would leave behind the temporary folder of its default site.
         shutil.rmtree(settings["store_backend"]["base_directory"], ignore_errors=True)
         context.delete_data_docs_site(site)
-    context.variables.progress_bars = {"globally": False}
+    context.variables.progress_bars = ProgressBarsConfig(globally=False)
     store = {"class_name": "TupleFilesystemStoreBackend", "base_directory": str(docs)}
-    context.add_data_docs_site(
-        "validation", {"class_name": "SiteBuilder", "show_how_to_buttons": False, "store_backend": store}
-    )
+    # GX's type of a site is incomplete, as it says itself
+    pages: Any = {"class_name": "SiteBuilder", "show_how_to_buttons": False, "store_backend": store}
+    context.add_data_docs_site("validation", pages)
     source = context.data_sources.add_pandas("corpora")
     outcomes = []
     for check in checks:
@@ -105,14 +106,14 @@ def run_checks(checks: Sequence[Check], docs: Path, run_name: str) -> list[Suite
     ]
 
 
-def _breaches(check: Check, results: Iterable[Any]) -> Iterable[Breach]:
+def _breaches(check: SuiteInput, results: Iterable[Any]) -> Iterable[Breach]:
     for result in results:
         if result.success:
             continue
         config = result.expectation_config
         column = config.kwargs.get("column", "")
-        found = result.result.get("unexpected_index_list") or []
-        rows = list(dict.fromkeys(str(row["place"]) for row in found))
+        unexpected = result.result.get("unexpected_index_list") or []
+        rows = list(dict.fromkeys(str(row["place"]) for row in unexpected))
         count = len(rows)
         if not rows and column.startswith("in_"):
             shared = check.frame[check.frame[column].astype(bool)]
@@ -123,21 +124,21 @@ def _breaches(check: Check, results: Iterable[Any]) -> Iterable[Breach]:
             suite=check.name,
             expectation=config.type,
             column=column,
-            rows=tuple(rows[:KEPT_ROWS]) or check.sources,
+            rows=tuple(rows[:MOST_ROWS]) or check.sources,
             count=count,
-            message=_message(config.description or config.type, check, column, found, result),
+            message=_message(config.description or config.type, check, column, unexpected, result),
         )
 
 
-def _message(expected: str, check: Check, column: str, found: list[dict[str, Any]], result: Any) -> str:
+def _message(expected: str, check: SuiteInput, column: str, unexpected: list[dict[str, Any]], result: Any) -> str:
     if result.exception_info.get("exception_message"):
         return f"{expected} Could not be checked: {result.exception_info['exception_message']}"
     if "observed_value" in result.result:
         return f"{expected} Found: {_number(result.result['observed_value'])}."
-    if "problem" in check.frame and found:
-        places = {row["place"] for row in found}
+    if "problem" in check.frame and unexpected:
+        places = {row["place"] for row in unexpected}
         return " ".join(check.frame.loc[check.frame["place"].isin(places), "problem"].unique())
-    values = sorted({str(row[column]) for row in found})
+    values = sorted({str(row[column]) for row in unexpected})
     return expected if values in (["False"], ["True"]) else f"{expected} Found: {', '.join(values[:10])}."
 
 
@@ -148,7 +149,7 @@ def _number(value: Any) -> str:
     return f"{int(value):,}" if value.is_integer() else f"{value:.4f}"
 
 
-def _hush() -> None:
-    """Great Expectations warns about its own internals; what matters comes back as results."""
+def _silence_warnings() -> None:
+    """Hide Great Expectations' warnings, which are about its own internals."""
     logging.getLogger("great_expectations").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module=r"great_expectations\..*")

@@ -1,6 +1,6 @@
-"""Stage ``validate``: the raw corpora of a language against their suites; a breach stops the run before training.
+"""Stage ``validate``: checks the raw corpora of a language; a breach stops the run before training.
 
-It reads the whole corpora as published, whatever slice of them a profile trains on.
+It checks the whole corpora, also where a profile trains on a part of them.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.core.files import replace_folder, write_json
 from multiner.pipeline.corpora import SPLITS, read_corpus
 from multiner.pipeline.validation import expected as counts
-from multiner.pipeline.validation.checks import Corpora, all_checks
+from multiner.pipeline.validation.checks import LanguageCorpora, all_checks
 from multiner.pipeline.validation.docs import finish
 from multiner.pipeline.validation.expected import Expected
 from multiner.pipeline.validation.gate import Breach, SuiteResult, run_checks
@@ -26,15 +26,15 @@ SHOWN_ROWS = 10
 
 
 def layout_of(corpus: str) -> dict[str, list[str]]:
-    """The published parts of a corpus and the splits that each feeds: a file or folder that two splits share is one."""
-    found: dict[str, list[str]] = {}
+    """The splits in each published part of a corpus. A part is a file or a folder, which two splits may share."""
+    by_file: dict[str, list[str]] = {}
     for split, file in corpus_entry(corpus).parts.items():
-        found.setdefault(file, []).append(split)
-    return {splits[0] if len(splits) == 1 else Path(file).stem: splits for file, splits in found.items()}
+        by_file.setdefault(file, []).append(split)
+    return {splits[0] if len(splits) == 1 else Path(file).stem: splits for file, splits in by_file.items()}
 
 
-def read(workspace: Workspace, language: str) -> Corpora:
-    """Every corpus and split of a language; what the reader refuses is kept as its refusal, not raised.
+def read(workspace: Workspace, language: str) -> LanguageCorpora:
+    """Every corpus and split of a language; a reader's errors are collected, not raised.
 
     Raises:
         NerError: an unknown language or corpus.
@@ -53,19 +53,19 @@ def read(workspace: Workspace, language: str) -> Corpora:
             except NerError as error:
                 where = (error.where or corpus).removeprefix(f"{raw}/")
                 refused[corpus, split] = NerError(error.message, where=where, remedy=error.remedy)
-    return Corpora(params, labels, {corpus: layout_of(corpus) for corpus in labels}, splits, refused)
+    return LanguageCorpora(params, labels, {corpus: layout_of(corpus) for corpus in labels}, splits, refused)
 
 
 def run(workspace: Workspace, language: str, *, folder: Path = counts.FOLDER) -> None:
     """Validate the corpora of a language; write ``report.json`` and the Data Docs into ``paths.validation``.
 
     Args:
-        workspace: where the raw corpora and the outputs lie.
+        workspace: the workspace.
         language: language code.
-        folder: where the expected counts lie. The bundled samples (``prepare.raw`` in the parameters) have none.
+        folder: folder of the expected counts; the bundled samples (``prepare.raw`` in the parameters) have none.
 
     Raises:
-        NerError: a breach, after report and Data Docs are written whole; names the rows.
+        NerError: a breach (names the rows), after report and Data Docs are written.
     """
     corpora = read(workspace, language)
     type_set = workspace.language(language)["type_set"]
@@ -80,23 +80,23 @@ def run(workspace: Workspace, language: str, *, folder: Path = counts.FOLDER) ->
         write_json(temporary / "report.json", report(language, corpora, results))
     index = target / "docs" / "index.html"
     shown = index.relative_to(workspace.root) if index.is_relative_to(workspace.root) else index
-    asked = sum(result.expectations for result in results)
+    total = sum(result.expectations for result in results)
     breaches = [breach for result in results for breach in result.breaches]
     if breaches:
         first = breaches[0]
         raise NerError(
-            f"validation stops the run: {len(breaches)} of {asked} expectations of the {language} corpora do not hold\n"
+            f"validation stops the run: {len(breaches)} of {total} expectations of the {language} corpora do not hold\n"
             + "\n".join(line for breach in breaches for line in describe(breach)),
             where=first.rows[0] if first.rows else first.suite,
-            remedy=f"Every row stands in the Data Docs: {shown}\n"
+            remedy=f"The Data Docs show the rows: {shown}\n"
             "  Mend the corpus or restore it (ner pull). If the new counts are meant: ner validate --accept",
         )
     rows = sum(result.rows for result in results)
-    print(f"{language}: {asked} expectations in {len(results)} suites hold over {rows:,} rows. Data Docs: {shown}")
+    print(f"{language}: {total} expectations in {len(results)} suites hold over {rows:,} rows. Data Docs: {shown}")
 
 
 def describe(breach: Breach) -> Iterator[str]:
-    """A breach for the terminal: what broke, the first rows, and how many more there are."""
+    """A breach for the terminal: the message, the first rows, and the number of further ones."""
     yield f"  {breach.suite}: {breach.message}"
     shown = breach.rows[:SHOWN_ROWS]
     if shown:
@@ -104,8 +104,8 @@ def describe(breach: Breach) -> Iterator[str]:
         yield f"    at {', '.join(shown)}" + (f" and {more:,} more" if more else "")
 
 
-def report(language: str, corpora: Corpora, results: Sequence[SuiteResult]) -> dict[str, Any]:
-    """The content of ``report.json``; without times, so that equal data gives an equal file."""
+def report(language: str, corpora: LanguageCorpora, results: Sequence[SuiteResult]) -> dict[str, Any]:
+    """The content of ``report.json``, without times: equal data must give an equal file."""
     breaches = [breach for result in results for breach in result.breaches]
     return {
         "language": language,
@@ -129,9 +129,10 @@ def report(language: str, corpora: Corpora, results: Sequence[SuiteResult]) -> d
 
 
 def accept(workspace: Workspace, language: str, *, folder: Path = counts.FOLDER) -> None:
-    """Take what the corpora of a language hold now as what is expected from now on.
+    """Make the current counts of a language's corpora the expected ones.
 
-    Under a set of types of their own, only the counts by type are taken: the others are those of the usual types.
+    If the language uses a set of types, only the counts by type are stored; the other counts are those of the usual
+    types.
 
     Raises:
         NerError: a corpus cannot be read, or the workspace holds the bundled samples.

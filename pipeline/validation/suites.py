@@ -1,32 +1,32 @@
-"""The expectations: what each suite asks of a frame. Pure; :mod:`multiner.pipeline.validation.gate` runs them."""
+"""The expectations of each suite; :mod:`multiner.pipeline.validation.gate` runs them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from multiner.pipeline.validation.expected import Part
+from multiner.pipeline.validation.expected import PartCounts
 
 if TYPE_CHECKING:
     from great_expectations.expectations import Expectation
 
 
 def file_expectations() -> list[Expectation]:
-    """Of the frame with a row for each corpus and split: every file could be read."""
+    """For the frame with a row for each corpus and split: every file can be read."""
     import great_expectations.expectations as gxe
 
     return [_true(gxe, "readable", "The reader takes every file: its format, tags and offsets are legal.")]
 
 
 def sentence_expectations(
-    tokens: Sequence[int], *, earlier: Iterable[str] = (), part: Part | None = None
+    tokens: Sequence[int], *, earlier: Iterable[str] = (), part: PartCounts | None = None
 ) -> list[Expectation]:
-    """Of a sentence frame.
+    """For a sentence frame.
 
     Args:
         tokens: fewest and most tokens of a sentence.
-        earlier: parts that the frame was compared with.
-        part: exact counts, for a published corpus.
+        earlier: names of the parts that the frame was compared with.
+        part: the expected counts of a published corpus.
     """
     import great_expectations.expectations as gxe
 
@@ -55,25 +55,25 @@ def sentence_expectations(
             "repeated",
             part.repeated,
             part.repeated,
-            f"Exactly {part.repeated:,} sentences stand earlier in the same part.",
+            f"Exactly {part.repeated:,} sentences are also earlier in the same part.",
         ),
         gxe.ExpectColumnValuesToBeInSet(
             column="excess_repeat",
             value_set=[False],
-            description="No sentence repeats another that is not known to be repeated.",
+            description="No sentence repeats another beyond the known repeats.",
         ),
     ]
     for name in earlier:
         most = part.overlaps.get(name, 0)
-        expectations.append(_sum(gxe, f"in_{name}", 0, most, f"At most {most:,} sentences also stand in {name}."))
+        expectations.append(_sum(gxe, f"in_{name}", 0, most, f"At most {most:,} sentences are also in {name}."))
     return expectations
 
 
 def leakage_expectations(most: int) -> list[Expectation]:
-    """Of the frame of all test sentences of a language: how many stand in any corpus it trains on."""
+    """For the frame of all test sentences of a language: how many are also in a corpus that it trains on."""
     import great_expectations.expectations as gxe
 
-    text = f"At most {most:,} test sentences also stand in any training or development set of the language."
+    text = f"At most {most:,} test sentences are also in a training or development set of the language."
     return [_sum(gxe, "in_training", 0, most, text)]
 
 
@@ -81,15 +81,15 @@ def entity_expectations(
     types: Sequence[str],
     tokens: Sequence[int],
     shares: Mapping[str, Sequence[float]],
-    part: Part | None = None,
+    part: PartCounts | None = None,
 ) -> list[Expectation]:
-    """Of an entity frame.
+    """For an entity frame.
 
     Args:
         types: the label set.
         tokens: fewest and most tokens of an entity.
-        shares: lowest and highest share by type.
-        part: exact counts, for a published corpus.
+        shares: lowest and highest share of each type.
+        part: the expected counts of a published corpus.
     """
     import great_expectations.expectations as gxe
 
@@ -119,7 +119,7 @@ def entity_expectations(
     return expectations
 
 
-def _true(gxe, column: str, description: str) -> Expectation:  # noqa: ANN001 - the module, imported late
+def _true(gxe, column: str, description: str) -> Expectation:  # noqa: ANN001 - the module gxe
     return gxe.ExpectColumnValuesToBeInSet(column=column, value_set=[True], description=description)
 
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 
-from multiner.pipeline.config.addresses import address
 from multiner.pipeline.config.settings import Workspace
 from multiner.pipeline.core.errors import NerError
+from multiner.serving.addresses import Addresses, http_address
 from multiner.serving.airflow import environment as airflow_setup
-from multiner.serving.system.components import Addresses
 
 URL, PUBLIC_URL, USER = "NER_AIRFLOW_URL", "NER_AIRFLOW_PUBLIC_URL", "NER_AIRFLOW_USER"
 
@@ -29,7 +28,7 @@ def access(workspace: Workspace) -> Access:
     Raises:
         NerError: there is none, or it cannot be asked; the remedy says what to set.
     """
-    url = address(URL)
+    url = http_address(URL)
     if url is None:
         own = Addresses.of(workspace).airflow
         if not (airflow_setup.home(workspace) / "passwords.json").is_file():
@@ -59,7 +58,7 @@ def public_url(workspace: Workspace) -> str:
     """Airflow's address for browsers: ``NER_AIRFLOW_PUBLIC_URL``, ``NER_AIRFLOW_URL``, or the workspace's own."""
     for name in (PUBLIC_URL, URL):
         try:
-            if found := address(name):
+            if found := http_address(name):
                 return found
         except NerError:
             continue  # said to those who give an order

@@ -10,6 +10,7 @@ import httpx
 from multiner.pipeline.core.errors import NerError
 
 BUSY_PAUSES = (0.5, 1, 2, 4)  # seconds before a call that met an error of Airflow's own is repeated
+PAGE = 100  # entries asked for at once; Airflow may give fewer (its setting api.maximum_page_limit)
 FINISHED = frozenset({"success", "failed", "skipped", "upstream_failed", "removed"})
 
 
@@ -75,6 +76,15 @@ class AirflowClient:
             self._token = ""
         return response
 
+    def _entries(self, path: str, key: str, *, allow: tuple[int, ...] = (), **params: Any) -> list[dict[str, Any]]:
+        """All entries of a list, page by page; those read so far at a status in ``allow``."""
+        entries: list[dict[str, Any]] = []
+        while True:
+            page = self.call("GET", path, params=params | {"limit": PAGE, "offset": len(entries)}, allow=allow) or {}
+            entries += page.get(key, [])
+            if not page.get(key) or len(entries) >= page["total_entries"]:
+                return entries
+
     def unhealthy(self) -> list[str]:
         """The components that are not well yet; ``["api-server"]`` where Airflow does not answer."""
         try:
@@ -89,12 +99,16 @@ class AirflowClient:
 
     def import_errors(self) -> dict[str, str]:
         """DAG files that cannot be read, and why."""
-        found = self.call("GET", "/importErrors")["import_errors"]
-        return {error["filename"]: error["stack_trace"] for error in found}
+        return {error["filename"]: error["stack_trace"] for error in self._entries("/importErrors", "import_errors")}
 
     def dags(self) -> dict[str, bool]:
         """The DAGs there are, and whether each is paused."""
-        return {dag["dag_id"]: dag["is_paused"] for dag in self.call("GET", "/dags", params={"limit": 100})["dags"]}
+        return {dag["dag_id"]: dag["is_paused"] for dag in self._entries("/dags", "dags")}
+
+    def is_paused(self, dag_id: str) -> bool | None:
+        """Whether a DAG is paused; None where Airflow does not know it, or no longer."""
+        dag = self.call("GET", f"/dags/{dag_id}", allow=(404,))
+        return None if dag is None or dag.get("is_stale") else dag["is_paused"]
 
     def unpause(self, dag_id: str) -> None:
         """Let a DAG run."""
@@ -120,10 +134,9 @@ class AirflowClient:
         """A run's state."""
         return self.call("GET", f"/dags/{dag_id}/dagRuns/{run_id}")["state"]
 
-    def active_runs(self) -> list[tuple[str, str]]:
-        """DAG and id of every run that is queued or running."""
-        params = {"state": ["queued", "running"], "limit": 100}
-        runs = self.call("GET", "/dags/~/dagRuns", params=params)["dag_runs"]
+    def active_runs(self, dag_id: str = "~") -> list[tuple[str, str]]:
+        """DAG and id of every run that is queued or running, of one DAG or of all (``~``)."""
+        runs = self._entries(f"/dags/{dag_id}/dagRuns", "dag_runs", state=["queued", "running"])
         return [(run["dag_id"], run["dag_run_id"]) for run in runs]
 
     def fail_run(self, dag_id: str, run_id: str, note: str) -> None:
@@ -132,15 +145,13 @@ class AirflowClient:
 
     def tasks(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
         """The task instances of a run: ``task_id``, ``state``, ``try_number``, ``start_date``, ``duration``…"""
-        return self.call("GET", f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances", params={"limit": 100})[
-            "task_instances"
-        ]
+        return self._entries(f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances", "task_instances")
 
     def set_off(self, dag_id: str, run_id: str) -> list[tuple[str, str]]:
         """DAG and id of the runs that a run's Asset events have set off so far."""
-        params = {"source_dag_id": dag_id, "source_run_id": run_id, "limit": 100}
+        source = {"source_dag_id": dag_id, "source_run_id": run_id}
         # Airflow 3.3 answers 500 as long as a run that an event set off has not started: ask again later
-        events = (self.call("GET", "/assets/events", params=params, allow=(500,)) or {}).get("asset_events", [])
+        events = self._entries("/assets/events", "asset_events", allow=(500,), **source)
         return [(run["dag_id"], run["run_id"]) for event in events for run in event["created_dagruns"]]
 
     def outcome(self, dag_id: str, run_id: str, task_id: str) -> str:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from multiner.serving.airflow.api import FINISHED, AirflowClient
 
 STRANDED_SECONDS = 90  # an Asset event that set off nothing by then is taken for lost, and its DAG started by hand
+MOVING = frozenset({"running", "queued"})  # states of tasks that go on although their DAG is paused
 STAGE_OUTCOMES = frozenset({"ran", "restored", "unchanged"})
 
 
@@ -43,6 +44,21 @@ def consumers(languages: Iterable[str]) -> dict[str, set[str]]:
     return {"data": {f"retrain_{code}" for code in codes}} | {f"retrain_{code}": {f"promote_{code}"} for code in codes}
 
 
+def held_up(states: Mapping[str, Collection[str]], missing: Collection[str], paused: Collection[str]) -> set[str]:
+    """The paused DAGs that are waited for, where there is nothing else to wait for: Airflow starts nothing of theirs.
+
+    Args:
+        states: of the tasks of the runs that have not ended, by DAG.
+        missing: the DAGs that are yet to be set off.
+        paused: the DAGs that are paused.
+    """
+    waiting = {dag for dag, tasks in states.items() if not MOVING & set(tasks)}
+    if waiting != states.keys():
+        return set()
+    waiting |= set(missing)
+    return waiting if waiting <= set(paused) else set()
+
+
 class Follower:
     """Knows all that a run of the DAG ``data`` brings about.
 
@@ -56,6 +72,8 @@ class Follower:
         self.client = client
         self.after = consumers(languages)
         self.runs: dict[str, RunView] = {"data": RunView("data", run_id)}
+        self.paused: set[str] = set()
+        self._held_since: float | None = None
 
     def poll(self) -> list[TaskView]:
         """Look again; returns the tasks whose state has changed."""
@@ -65,7 +83,31 @@ class Follower:
                 changed += self._look_at(run)
             if run.state == "success":
                 self._find_consumers(run)
+        self._look_for_pauses()
         return changed
+
+    @property
+    def held_up(self) -> set[str]:
+        """The paused DAGs that alone have been waited for, for so long that it is no matter of a moment."""
+        late = self._held_since is not None and time.monotonic() - self._held_since > STRANDED_SECONDS
+        return self.paused if late else set()
+
+    def _look_for_pauses(self) -> None:
+        """Note which of the DAGs that are waited for are paused."""
+        missing = {
+            dag for run in self.runs.values() if run.state == "success" for dag in self.after.get(run.dag, set())
+        }
+        missing -= self.runs.keys()
+        states = {
+            run.dag: {task.state for task in run.tasks.values()} for run in self.runs.values() if run.ended is None
+        }
+        waiting = {dag for dag, tasks in states.items() if not MOVING & tasks} | missing
+        self.paused = waiting & self._paused() if waiting else set()
+        held = held_up(states, missing, self.paused)
+        self._held_since = (self._held_since or time.monotonic()) if held else None
+
+    def _paused(self) -> set[str]:
+        return {dag for dag, paused in self.client.dags().items() if paused}
 
     def _look_at(self, run: RunView) -> list[TaskView]:
         state = self.client.run_state(run.dag, run.run)
@@ -94,8 +136,10 @@ class Follower:
         missing -= self.runs.keys()
         if missing and time.monotonic() - run.ended > STRANDED_SECONDS:
             active = {dag for dag, _ in self.client.active_runs()}
-            for dag in missing - active:  # one that is active takes the event up when it has ended
-                run_id = f"{run.run}__{dag}"
+            # one that is active takes the event up when it has ended; a run of a paused one would wait
+            for dag in missing - active - self._paused():
+                # a name of its own: Airflow refuses one that begins as those of its own runs do
+                run_id = f"resumed__{dag}__{self.runs['data'].run}"
                 self.runs[dag] = RunView(
                     dag, self.client.trigger(dag, run_id, f"started in place of {run.dag}'s event")
                 )

@@ -1,7 +1,7 @@
-"""Whether a served process still answers: judged by its calls, and by pings to its server.
+"""Whether a model server still answers: judged by its calls, and by pings.
 
-The server answers pings while the model works, which it does in threads of its own. So a process that leaves them
-unanswered hangs, however busy it is; one that works on a call is given more time all the same. What the process cannot
+The server answers pings while the model works, which it does in threads of its own. So a server that leaves them
+unanswered hangs, however busy it is; one that works on a call is given more time all the same. What the server cannot
 help, such as the gateway's own lack of open files, is never held against it.
 """
 
@@ -9,17 +9,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any
 
 import httpx
 
 PAUSE = PING_SECONDS = 3.0  # between pings, and for the answer to one
-PINGS, PINGS_BUSY = 3, 8  # in a row without an answer until the process is taken to hang; busy: it works on a call
+PINGS, PINGS_BUSY = 3, 8  # in a row without an answer until the server is taken to hang; busy: it works on a call
+STOPPING_SECONDS = 5  # in which a model has stopped working on a call that was cancelled
 UNSTOPPED = 3  # calls in a row that had to stop and did not, until the same
 
 
-class Pulse:
-    """What was heard of a process."""
+class Health:
+    """What was heard of a model server."""
 
     def __init__(self) -> None:
         self._working = 0  # calls under way
@@ -31,12 +31,12 @@ class Pulse:
         """Whether the server answers, but the model stops no more when it is told to."""
         return self._unstopped >= UNSTOPPED
 
-    async def hear(self, call: Awaitable[httpx.Response], *, stoppable: bool) -> httpx.Response:
+    async def hear(self, call: Awaitable[httpx.Response], *, cancellable: bool) -> httpx.Response:
         """The answer to ``call``, taken note of.
 
         Args:
             call: to the model.
-            stoppable: whether the model stops it in time, so that MLflow need not (status 504).
+            cancellable: whether the model stops it in time, so that MLflow need not (status 504).
 
         Raises:
             httpx.TransportError: as the call does.
@@ -50,27 +50,28 @@ class Pulse:
         finally:
             self._working -= 1
         self._heard += 1
-        self._unstopped = self._unstopped + 1 if stoppable and response.status_code == 504 else 0
+        self._unstopped = self._unstopped + 1 if cancellable and response.status_code == 504 else 0
         return response
 
-    async def lost(self, ping: Callable[[], Awaitable[Any]], refused: Callable[[], Awaitable[bool]]) -> str:
-        """Return once the process is found not to answer, and why.
+    async def lost(self, ping: Callable[[], Awaitable[bool]], refused: Callable[[], Awaitable[bool]]) -> str:
+        """Return once the server is found not to answer, and why.
 
         Args:
-            ping: asks the server whether it is there; raises httpx.TimeoutException where nothing comes within
+            ping: asks the server whether it is well; raises httpx.TimeoutException where nothing comes within
                 PING_SECONDS.
-            refused: whether nobody listens at its port.
+            refused: whether it is certain that nobody listens.
         """
         missed = 0
         while missed < (PINGS_BUSY if self._working else PINGS):
             heard = self._heard
             await asyncio.sleep(PAUSE)
             try:
-                await ping()
-                missed = 0
+                well = await ping()
             except httpx.TimeoutException:
-                missed = missed + 1 if heard == self._heard else 0
+                well = False
             except Exception:
                 if await refused():
                     return "nobody listens at its port"
+                continue
+            missed = 0 if well or heard != self._heard else missed + 1
         return f"{missed} pings in a row were not answered"

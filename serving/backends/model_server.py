@@ -1,7 +1,6 @@
-"""Slots: what a model version is asked through, in a process of its own (:mod:`.server_process`).
+"""A model version behind the protocol of ``mlflow models serve``: ``/invocations`` and ``/ping``, over HTTP alone.
 
-A slot is started, probed, asked, drained and stopped here, and ended where its process is found to answer no more;
-which slot takes the traffic is decided in :mod:`multiner.serving.routing.model_router`.
+Source: https://mlflow.org/docs/latest/ml/deployment/deploy-model-locally/
 """
 
 from __future__ import annotations
@@ -10,52 +9,35 @@ import asyncio
 import contextlib
 import json
 import logging
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+import secrets
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import httpx
 
 from multiner.pipeline.core.errors import NerError
-from multiner.pipeline.inference.cancel_tickets import issued
+from multiner.pipeline.inference.cancelled_calls import CALL, CANCEL
 from multiner.pipeline.inference.golden import samples
-from multiner.serving.answers import (
-    ModelFailed,
-    NoTokens,
-    check_predictions,
-    failure,
-)
-from multiner.serving.backends.health import PING_SECONDS, Pulse
-from multiner.serving.backends.server_process import (
-    STOPPING_SECONDS,
-    ServedModel,
-    ServedProcess,
-    refused,
-    telling_lines,
-)
+from multiner.serving.answers import ModelFailed, NoTokens, check_predictions, failure
+from multiner.serving.backends.backend import Backend, BackendGone, BackendTimeout, ServedModel
+from multiner.serving.backends.health import PING_SECONDS, STOPPING_SECONDS, Health
 
 log = logging.getLogger("serving")
+HEADERS = {"content-type": "application/json"}
 
 
-class SlotGone(Exception):
-    """The process did not take the request, or died over it."""
-
-
-class SlotTimeout(Exception):
-    """No answer within the time allowed."""
-
-
-async def outlast(task: asyncio.Task[Any]) -> None:
-    """Wait until ``task`` has ended, however often the waiter is cancelled meanwhile, and then be cancelled."""
+async def outlast(*tasks: asyncio.Task[Any]) -> None:
+    """Wait until all tasks have ended, however often the waiter is cancelled meanwhile, and then be cancelled."""
     cancelled: asyncio.CancelledError | None = None
-    while not task.done():
+    while waiting := [task for task in tasks if not task.done()]:
         try:
-            await asyncio.wait({task})
+            await asyncio.wait(waiting)
         except asyncio.CancelledError as error:
             cancelled = error
-    if not task.cancelled():
-        task.exception()  # asked for here, since nobody else will
+    for task in tasks:
+        if not task.cancelled():
+            task.exception()  # asked for here, since nobody else will
     if cancelled is not None:
         raise cancelled
 
@@ -68,58 +50,51 @@ def with_params(body: bytes, params: Mapping[str, Any]) -> bytes:
     return b'%b"params":%b,%b' % (body[:at], json.dumps(params).encode(), body[at:])
 
 
-class Slot:
-    """A process of ``mlflow models serve``.
+def body_of(texts: Sequence[str]) -> bytes:
+    """Texts as the body of a call."""
+    # dataframe_split, since the numpy strings behind "inputs" lose trailing NULs; escaped, since any text must pass
+    return json.dumps({"dataframe_split": {"columns": ["text"], "data": [[text] for text in texts]}}).encode()
+
+
+class ModelServer(Backend):
+    """A server that speaks MLflow's protocol; where it runs is left to subclasses.
 
     Args:
         model: what it serves.
-        log: the file that its output is appended to.
-        tracking_uri: MLflow's tracking address, needed for ``models:/`` addresses.
-        timeout: seconds a request may take.
-        nice: how far the process stands back for others, 0 to 19.
-        folders: where to make the folder that it works in; None: among the system's temporary ones.
+        timeout: seconds a call may take.
     """
 
-    def __init__(
-        self,
-        model: ServedModel,
-        log: Path,
-        *,
-        tracking_uri: str | None = None,
-        timeout: float = 60,
-        nice: int = 0,
-        folders: Path | None = None,
-    ) -> None:
-        self.model = model
-        self.log = log
-        self.tracking_uri = tracking_uri
+    def __init__(self, model: ServedModel, timeout: float) -> None:
+        super().__init__(model)
         self.timeout = timeout
-        self.nice = nice
-        self.folders = folders
-        self.port = 0
-        self.in_flight = 0
-        self._process: ServedProcess | None = None
         self._client: httpx.AsyncClient | None = None
-        self._tickets: Path | None = None
         self._takes_params = True  # until the probe tells otherwise
-        self._pulse = Pulse()
-        self._idle = asyncio.Event()
-        self._idle.set()
+        self._cancellable = False  # until the probe tells otherwise
+        self._health = Health()
 
-    @property
-    def pid(self) -> int | None:
-        """The process id of the server's parent process, also its process group."""
-        return self._process.pid if self._process else None
+    @abstractmethod
+    async def start(self) -> None:
+        """Reach the server, ready for calls, with :meth:`connect`.
 
-    @property
-    def alive(self) -> bool:
-        """Whether the process runs, and was not ended here."""
-        return self._process is not None and self._process.alive
+        Raises:
+            NerError: it does not get ready.
+        """
 
-    @property
-    def resident(self) -> int:
-        """Bytes of memory that the process and all it started hold."""
-        return self._process.resident if self._process else 0
+    @abstractmethod
+    def failure(self, message: str) -> NerError:
+        """The error of a server that does not come up."""
+
+    @abstractmethod
+    def mark_lost(self) -> None:
+        """See to it that it is not alive any more, and that :meth:`ended` returns."""
+
+    @abstractmethod
+    async def ended(self) -> None:
+        """Return when it is known to answer no more, without asking it."""
+
+    async def refused(self) -> bool:
+        """Whether it is certain that nobody listens; that a connection fails otherwise may be the gateway's fault."""
+        return False
 
     async def bring_up(self, at_once: int = 1) -> None:
         """Start, probe and warm up; where one of them fails, nothing is left behind.
@@ -135,53 +110,34 @@ class Slot:
             await self.probe()
             await self.warm_up(at_once)
         except BaseException:
-            await self.stop()
+            await self.close()
             raise
 
-    async def start(self, timeout: float = 180) -> None:
-        """Start the process and wait until it says that its model is loaded.
-
-        Raises:
-            NerError: it ended or stayed silent; the end of its log is in the message.
-        """
-        self._process = await ServedProcess.start(
-            self.model,
-            self.log,
-            tracking_uri=self.tracking_uri,
-            timeout=self.timeout,
-            nice=self.nice,
-            folders=self.folders,
-        )
-        self.port, self._tickets = self._process.port, self._process.tickets
+    def connect(self) -> None:
+        """Prepare to call the server; nothing is sent yet."""
         self._client = httpx.AsyncClient(
-            base_url=f"http://127.0.0.1:{self.port}",
+            base_url=self.address,
             timeout=self.timeout + 2 * STOPPING_SECONDS,
             trust_env=False,
             # the server drops idle connections after 5 s; drop them first, or a request meets a closing one
             limits=httpx.Limits(max_connections=64, max_keepalive_connections=16, keepalive_expiry=2),
         )
-        deadline = time.monotonic() + timeout
-        while not await self._answers_ping():
-            if not self.alive:
-                raise self._failure(f"the served process ended with code {self._process.code} before it was ready")
-            if time.monotonic() > deadline:
-                raise self._failure(f"the served process was not ready within {timeout:.0f} s")
-            await asyncio.sleep(0.2)
 
-    async def _answers_ping(self) -> bool:
+    async def ping(self) -> bool:
+        """Whether the server says that it is well.
+
+        Raises:
+            httpx.TimeoutException: nothing comes within PING_SECONDS.
+            httpx.TransportError: it cannot be asked.
+        """
+        return (await self._client.get("/ping", timeout=PING_SECONDS)).status_code == 200
+
+    async def answers_ping(self) -> bool:
+        """Whether the server is there, and well."""
         try:
-            return (await self._client.get("/ping", timeout=2)).status_code == 200
+            return await self.ping()
         except httpx.HTTPError:
             return False
-
-    def _failure(self, message: str) -> NerError:
-        text = self.log.read_text(encoding="utf-8", errors="replace") if self.log.exists() else ""
-        tail = "\n".join(f"  | {line}" for line in telling_lines(text))
-        return NerError(
-            f"{self.model.name} version {self.model.version}: {message}\n{tail}",
-            where=str(self.log),
-            remedy="See the log; the version that was live before goes on serving.",
-        )
 
     async def probe(self) -> None:
         """Ask the golden texts of the model's language; what comes back must be well formed, offsets included.
@@ -189,11 +145,19 @@ class Slot:
         Raises:
             NerError: it is not.
         """
+        texts = [sample.text for sample in samples(self.model.language)]
         try:
-            answers = await self.answer([sample.text for sample in samples(self.model.language)], tokens=True)
+            answers = await self.answer(texts, tokens=True)
             self._takes_params = all("tokens" in answer for answer in answers)
-        except (SlotGone, SlotTimeout, ModelFailed) as error:
-            raise self._failure(f"the golden texts were not answered: {error}") from error
+            self._cancellable = self._takes_params and await self._heeds_cancellation(texts[0])
+        except (BackendGone, BackendTimeout, ModelFailed) as error:
+            raise self.failure(f"the golden texts were not answered: {error}") from error
+
+    async def _heeds_cancellation(self, text: str) -> bool:
+        """Whether the model refuses a call that is cancelled before it comes; older versions answer it."""
+        call = secrets.token_hex(16)
+        await self.cancel(call)
+        return failure(await self.call(body_of([text]), {CALL: call})).raised
 
     async def warm_up(self, at_once: int) -> None:
         """Answer texts of several lengths, ``at_once`` calls together, so that no caller meets what is slow at first.
@@ -205,88 +169,58 @@ class Slot:
         try:
             for text in (*texts, "\n".join(texts)):
                 await asyncio.gather(*(self.predict([text]) for _ in range(at_once)))
-        except (SlotGone, SlotTimeout, ModelFailed) as error:
-            raise self._failure(f"the golden texts were not answered a second time: {error}") from error
+        except (BackendGone, BackendTimeout, ModelFailed) as error:
+            raise self.failure(f"the golden texts were not answered a second time: {error}") from error
 
-    @contextlib.contextmanager
-    def lease(self) -> Iterator[Slot]:
-        """Count a request as in flight; a leased slot is not stopped by :meth:`drain`."""
-        self.in_flight += 1
-        self._idle.clear()
+    async def call(self, body: bytes, params: Mapping[str, Any] | None = None) -> httpx.Response:
+        """As :meth:`.Backend.call`."""
+        call = secrets.token_hex(16) if self._cancellable else None
+        if self._takes_params:
+            body = with_params(body, {**(params or {}), **({CALL: call} if call else {})})
+        posting = asyncio.create_task(self._post(body, cancellable=call is not None))
         try:
-            yield self
-        finally:
-            self.in_flight -= 1
-            if not self.in_flight:
-                self._idle.set()
-
-    async def invoke(self, body: bytes, params: Mapping[str, Any] | None = None) -> httpx.Response:
-        """What the process answers to a body at ``/invocations``, whatever its status.
-
-        Where the caller is cancelled, or the time is up, the model is told to stop, and waited for.
-
-        Args:
-            body: JSON in one of MLflow's shapes, without ``params`` of its own.
-            params: for the model.
-
-        Raises:
-            SlotGone, SlotTimeout: see there.
-        """
-        with issued(self._tickets) if self._tickets else contextlib.nullcontext() as ticket:
-            if self._takes_params:
-                body = with_params(body, {**(params or {}), **({"ticket": ticket.name} if ticket else {})})
-            asking = asyncio.create_task(self._post(body, self._takes_params and ticket is not None))
-            try:
-                async with asyncio.timeout(self.timeout):
-                    response = await asyncio.shield(asking)
-            except (TimeoutError, asyncio.CancelledError) as error:
-                if ticket:
-                    ticket.withdraw()
-                await outlast(asking)  # the place at the model is free once the model is
-                if isinstance(error, TimeoutError):
-                    raise SlotTimeout(f"no answer within {self.timeout:g} s") from None
-                raise
+            async with asyncio.timeout(self.timeout):
+                response = await asyncio.shield(posting)
+        except (TimeoutError, asyncio.CancelledError) as error:
+            stopping = [asyncio.create_task(self.cancel(call))] if call else []
+            await outlast(posting, *stopping)  # the place at the model is free once the model is
+            if isinstance(error, TimeoutError):
+                raise BackendTimeout(f"no answer within {self.timeout:g} s") from None
+            raise
         if response.status_code == 504:
-            raise SlotTimeout(f"no answer within {self.timeout:g} s")
+            raise BackendTimeout(f"no answer within {self.timeout:g} s")
         return response
 
-    async def _post(self, body: bytes, stoppable: bool) -> httpx.Response:
+    async def cancel(self, call: str) -> None:
+        """As :meth:`.Backend.cancel`; where the server is not reached, MLflow ends the call when its time is up."""
+        body = with_params(body_of([""]), {CANCEL: call})
+        for _ in range(2):  # the first may meet a connection that is just being closed
+            with contextlib.suppress(httpx.TransportError, RuntimeError):
+                await self._client.post("/invocations", content=body, headers=HEADERS, timeout=STOPPING_SECONDS)
+                return
+
+    async def _post(self, body: bytes, *, cancellable: bool) -> httpx.Response:
         for attempt in (1, 2):
-            post = self._client.post("/invocations", content=body, headers={"content-type": "application/json"})
+            post = self._client.post("/invocations", content=body, headers=HEADERS)
             try:
-                return await self._pulse.hear(post, stoppable=stoppable)
+                return await self._health.hear(post, cancellable=cancellable)
             except httpx.TimeoutException:
-                raise SlotTimeout("no answer, not even that it stopped") from None
+                raise BackendTimeout("no answer, not even that it stopped") from None
             except (httpx.TransportError, RuntimeError) as error:  # RuntimeError: the client was closed
-                if attempt == 2 and isinstance(error, httpx.ConnectError) and await refused(self.port):
-                    self.end("nobody listens at its port")  # its server has died; MLflow notices seconds later
+                if attempt == 2 and isinstance(error, httpx.ConnectError) and await self.refused():
+                    self.give_up("nobody listens at its port")  # its server has died; MLflow notices seconds later
                 if attempt == 2 or not self.alive:
-                    raise SlotGone(f"the served process did not answer ({type(error).__name__})") from None
+                    raise BackendGone(f"the model server did not answer ({type(error).__name__})") from None
             finally:
-                if self._pulse.stuck:
-                    self.end("several calls in a row had to stop and did not")
+                if self._health.stuck:
+                    self.give_up("several calls in a row had to stop and did not")
         raise AssertionError("not reached")
 
-    async def predict(self, texts: Sequence[str]) -> list[list[dict[str, Any]]]:
-        """Entities of each text, as the model answers them.
-
-        Raises:
-            SlotGone, SlotTimeout, ModelFailed: see there.
-        """
-        return [answer["entities"] for answer in await self.answer(texts)]
-
     async def answer(self, texts: Sequence[str], *, tokens: bool = False) -> list[dict[str, Any]]:
-        """What the model answers to each text: its ``entities``, and its ``tokens`` if asked for.
-
-        Raises:
-            NoTokens: this version cannot tell tokens; the probe has found that.
-            SlotGone, SlotTimeout, ModelFailed: see there.
-        """
+        """As :meth:`.Backend.answer`; that a version cannot tell tokens, the probe has seen."""
         if tokens and not self._takes_params:
             raise NoTokens(f"{self.model.name} version {self.model.version} was registered before models told tokens")
-        # dataframe_split, since the numpy strings behind "inputs" lose trailing NULs; escaped, since any text must pass
-        body = json.dumps({"dataframe_split": {"columns": ["text"], "data": [[text] for text in texts]}}).encode()
-        response = await self.invoke(body, {"tokens": True} if tokens else None)
+        response = await self.call(body_of(texts), {"tokens": True} if tokens else None)
         if response.status_code != 200:
             raise ModelFailed(f"the model answered {response.status_code} ({failure(response).reason})")
         try:
@@ -296,33 +230,25 @@ class Slot:
         check_predictions(texts, predictions)
         return predictions
 
-    async def died(self) -> None:
-        """Return when the process has ended; one that hangs, or listens no more, is ended."""
+    async def lost(self) -> None:
+        """As :meth:`.Backend.lost`: a server that hangs, or listens no more, is given up."""
         watching = asyncio.create_task(self._watch())
         try:
-            await self._process.ended()
+            await self.ended()
         finally:
             watching.cancel()
 
     async def _watch(self) -> None:
-        client, port = self._client, self.port
-        self.end(await self._pulse.lost(lambda: client.get("/ping", timeout=PING_SECONDS), lambda: refused(port)))
+        self.give_up(await self._health.lost(self.ping, self.refused))
 
-    def end(self, reason: str) -> None:
-        """End the process at once, for it does not answer: :meth:`died` tells, and :meth:`stop` tidies up."""
+    def give_up(self, reason: str) -> None:
+        """Call the server no more, for it does not answer: :meth:`lost` tells, and :meth:`close` tidies up."""
         if self.alive:
             named = {"language": self.model.language, "name": self.model.name, "version": self.model.version}
-            log.error("slot does not answer", extra={"fields": named | {"reason": reason}})
-            self._process.kill()
+            log.error("model server does not answer", extra={"fields": named | {"reason": reason}})
+            self.mark_lost()
 
-    async def drain(self, timeout: float) -> None:
-        """Wait until no request is in flight, ``timeout`` seconds at most."""
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._idle.wait(), timeout)
-
-    async def stop(self, grace: float = 5) -> None:
-        """End the process and all it started: SIGTERM, then after ``grace`` seconds SIGKILL. May be called twice."""
-        if self._process is not None:
-            await self._process.stop(grace)
+    async def close(self) -> None:
+        """As :meth:`.Backend.close`."""
         if self._client is not None:
             await self._client.aclose()

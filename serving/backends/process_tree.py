@@ -25,6 +25,15 @@ def is_running(process: psutil.Process) -> bool:
         return False
 
 
+def still_runs(pid: int, created: float) -> bool:
+    """Whether the process of this id runs and is the one that started then (seconds; ids are used again)."""
+    try:
+        process = psutil.Process(pid)
+        return is_running(process) and abs(process.create_time() - created) < 2
+    except psutil.Error:
+        return False
+
+
 def signal_group(pid: int, number: int) -> None:
     """Send a signal to a process group, if it still is there."""
     with contextlib.suppress(ProcessLookupError, PermissionError):

@@ -1,7 +1,7 @@
 """The process of ``mlflow models serve`` that serves one model version on a loopback port: started, watched, ended.
 
 It dies with its parent, however that dies. What it is asked is the matter of
-:mod:`multiner.serving.backends.model_server`.
+:mod:`multiner.serving.backends.local_server`.
 """
 
 from __future__ import annotations
@@ -13,19 +13,19 @@ import signal
 import socket
 import sys
 import time
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from multiner.pipeline.core.environment import quiet_environment, without_secrets
-from multiner.pipeline.inference.cancel_tickets import FOLDER
+from multiner.serving.backends.backend import ServedModel
+from multiner.serving.backends.health import STOPPING_SECONDS
 from multiner.serving.backends.process_tree import (
     family_of,
     is_running,
     resident_bytes,
     signal_group,
 )
-from multiner.serving.backends.work_folders import SlotFolder, slot_folder
+from multiner.serving.backends.work_folders import WorkFolder, work_folder
 from multiner.serving.logs import open_log
 
 # exec'd in between: the kernel ends the server when the gateway ends, even by SIGKILL (Linux only)
@@ -40,17 +40,6 @@ os.execv(sys.executable, [sys.executable, *sys.argv[3:]])
 """
 
 START = "=== started "  # begins the line in a log above what a process writes there
-STOPPING_SECONDS = 5  # in which a model whose ticket was withdrawn has stopped
-
-
-@dataclass(frozen=True, slots=True)
-class ServedModel:
-    """A registered model version: ``uri`` is what ``mlflow models serve -m`` takes (a folder, or models:/…)."""
-
-    language: str
-    name: str
-    version: str
-    uri: str
 
 
 def free_port() -> int:
@@ -77,7 +66,7 @@ def mlflow_timeout(timeout: float) -> str:
 
 
 def serve_environment(tracking_uri: str | None, timeout: float) -> dict[str, str]:
-    """The environment of a slot: quiet, with our interpreter's scripts first, without our code on the path."""
+    """The environment of a server: quiet, with our interpreter's scripts first, without our code on the path."""
     scripts = str(Path(sys.executable).parent)
     extra = {"PATH": scripts + os.pathsep + os.environ.get("PATH", os.defpath)}
     extra["MLFLOW_SCORING_SERVER_REQUEST_TIMEOUT"] = mlflow_timeout(timeout)
@@ -89,8 +78,8 @@ def serve_environment(tracking_uri: str | None, timeout: float) -> dict[str, str
     return environment
 
 
-def telling_lines(log: str, number: int = 15) -> list[str]:
-    """The last lines of a slot's log since the last start, without the stack trace of MLflow's parent process."""
+def last_lines(log: str, number: int = 15) -> list[str]:
+    """The last lines of a server's log since the last start, without the stack trace of MLflow's parent process."""
     log = re.split(f"(?m)^{START}.*\n", log)[-1]
     head, mark, trace = log.rpartition("Traceback (most recent call last):")
     if mark and "mlflow/models/cli.py" in trace and head.strip():
@@ -98,17 +87,16 @@ def telling_lines(log: str, number: int = 15) -> list[str]:
     return log.rstrip().splitlines()[-number:]
 
 
-class ServedProcess:
+class ServerProcess:
     """MLflow's parent process and the server that it starts, which are one process group.
 
-    ``port`` is where it will listen, ``tickets`` the folder in which it looks for the tickets of its calls.
+    ``port`` is where it will listen.
     """
 
-    def __init__(self, process: asyncio.subprocess.Process, port: int, folder: SlotFolder) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, port: int, folder: WorkFolder) -> None:
         self.port = port
-        self.tickets = folder.path / "tickets"
         self._process = process
-        self._folder: SlotFolder | None = folder
+        self._folder: WorkFolder | None = folder
         self._killed = asyncio.Event()
 
     @classmethod
@@ -121,14 +109,14 @@ class ServedProcess:
         timeout: float,
         nice: int,
         folders: Path | None,
-    ) -> ServedProcess:
-        """Start the process; arguments as of :class:`.model_server.Slot`. It does not answer yet."""
+    ) -> ServerProcess:
+        """Start the process; arguments as of :class:`.local_server.LocalServer`. It does not answer yet."""
         port = free_port()
-        # an empty folder to start in (nothing to import by chance), one for what MLflow downloads, one for tickets
-        folder = slot_folder(folders)
+        # an empty folder to start in (nothing to import by chance), one for what MLflow downloads
+        folder = work_folder(folders)
         try:
-            cwd, tmp, tickets = (folder.path / name for name in ("cwd", "tmp", "tickets"))
-            for each in (cwd, tmp, tickets):
+            cwd, tmp = (folder.path / name for name in ("cwd", "tmp"))
+            for each in (cwd, tmp):
                 each.mkdir()
             serve = ["-m", "mlflow", "models", "serve", "-m", model.uri, "--env-manager", "local"]
             serve += ["-h", "127.0.0.1", "-p", str(port), "-w", "1", "-t", mlflow_timeout(timeout)]
@@ -141,7 +129,7 @@ class ServedProcess:
                     stdout=output,
                     stderr=output,
                     cwd=cwd,
-                    env=serve_environment(tracking_uri, timeout) | {"TMPDIR": str(tmp), FOLDER: str(tickets)},
+                    env=serve_environment(tracking_uri, timeout) | {"TMPDIR": str(tmp)},
                     start_new_session=True,
                     pass_fds=(folder.lock,),
                 )
@@ -166,7 +154,7 @@ class ServedProcess:
         return self._process.returncode
 
     @property
-    def resident(self) -> int:
+    def memory(self) -> int:
         """Bytes of memory that the process and all it started hold."""
         return resident_bytes(self.pid)
 

@@ -1,7 +1,7 @@
-"""The folders that slots work in: gone with their slot, or found and removed once nothing holds them any more.
+"""The folders that model servers work in: gone with their server, or removed once nothing holds them any more.
 
-A folder is locked by the gateway and by its slot's process, which inherits the lock: the system frees it when both have
-ended, however they end. So a folder that can be locked is left over from a gateway that was killed.
+A folder is locked by the gateway and by its server's process, which inherits the lock: the system frees it when both
+have ended, however they end. So a folder that can be locked is left over from a gateway that was killed.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import mkdtemp
 
-PREFIX = "ner-slot-"
+PREFIX = "ner-model-"
 
 
 @dataclass(frozen=True, slots=True)
-class SlotFolder:
-    """A slot's folder, which only its user can enter, and the descriptor that holds its lock, for the process."""
+class WorkFolder:
+    """A server's folder, which only its user can enter, and the descriptor that holds its lock, for the process."""
 
     path: Path
     lock: int
@@ -32,7 +32,7 @@ class SlotFolder:
         os.close(self.lock)
 
 
-def slot_folder(parent: Path | None = None) -> SlotFolder:
+def work_folder(parent: Path | None = None) -> WorkFolder:
     """A new folder in ``parent``, or among the system's temporary ones."""
     if parent is None:
         return _locked(mkdtemp(prefix=PREFIX))
@@ -42,19 +42,19 @@ def slot_folder(parent: Path | None = None) -> SlotFolder:
 
 
 def remove_leftovers(parent: Path) -> list[Path]:
-    """Remove the folders in ``parent`` whose slots live no more; returns them."""
+    """Remove the folders in ``parent`` whose servers live no more; returns them."""
     if not parent.is_dir():
         return []
     removed = []
     with _alone(parent):
         for path in sorted(parent.glob(f"{PREFIX}*")):
-            with contextlib.suppress(OSError):  # held: its slot lives
+            with contextlib.suppress(OSError):  # held: its server lives
                 _locked(path).remove()
                 removed.append(path)
     return removed
 
 
-def _locked(path: str | Path) -> SlotFolder:
+def _locked(path: str | Path) -> WorkFolder:
     """The folder, locked.
 
     Raises:
@@ -66,7 +66,7 @@ def _locked(path: str | Path) -> SlotFolder:
     except OSError:
         os.close(descriptor)
         raise
-    return SlotFolder(Path(path), descriptor)
+    return WorkFolder(Path(path), descriptor)
 
 
 @contextmanager

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Iterator
-from typing import Any, Self, TypeVar, overload
+from typing import Any, Self, overload
 
 import httpx
+from httpx_retries import retry_request
 
-from multiner.pipeline.text.languages import AUTO
-from multiner.serving.client.connection import NO_ANSWER, Connection, chosen
+from multiner.serving.client.connection import AUTO, NO_ANSWER, Connection, request_options
 from multiner.serving.client.parallel_results import ParallelResult
-from multiner.serving.client.protocol import Send, Steps
+from multiner.serving.client.protocol import entities_body, parallel_body
 from multiner.serving.client.results import Result
-from multiner.serving.client.retry import Outcome
-
-T = TypeVar("T")
 
 
 class Client(Connection[httpx.Client]):
@@ -28,15 +24,15 @@ class Client(Connection[httpx.Client]):
             model yet (503). Waits are random, 0.5 s at most, then twice as long each time, on top of ``Retry-After``.
         batch: texts in a request at most.
         characters: characters in a request at most; a longer text goes alone, and is never cut.
-        max_wait: seconds; where ``Retry-After`` asks for more, the error is raised at once.
-        http: the httpx client to use in place of an own one, for certificates, proxies, headers; ``timeout`` is then
-            its own. It is closed with this client.
+        max_wait: seconds that a wait takes at most; where ``Retry-After`` asks for more, the error is raised at once.
+        http: the httpx client to use, for certificates, proxies or headers; its own timeout then counts, not
+            ``timeout``, and it must not retry by itself. It is closed with this client.
     """
 
     _kind = httpx.Client
 
     @overload
-    def entities(
+    def entities(  # type: ignore[overload-overlap]  # a str is an Iterable[str], too: the first overload goes first
         self,
         text: str,
         language: str = ...,
@@ -65,10 +61,10 @@ class Client(Connection[httpx.Client]):
 
         Args:
             text: a string, or several: any number, sent in batches.
-            language: ``auto`` (told by the script of each sentence) or a code.
+            language: ``auto`` (the script of each sentence decides) or a code.
             min_score: leave out entities of a lower score.
             types: leave out entities of other types.
-            tokens: tell each token's probabilities, too.
+            tokens: whether results hold each token's probabilities, too.
 
         Raises:
             ServiceError: the gateway refuses, fails or does not answer.
@@ -84,13 +80,13 @@ class Client(Connection[httpx.Client]):
         types: Iterable[str] | None = None,
         tokens: bool = False,
     ) -> Iterator[Result]:
-        """The results of texts in their order, a batch at a time: neither texts nor results are gathered beyond that.
+        """The results of texts in their order; no more than a batch of them is in memory at a time.
 
-        Args and errors: see :meth:`entities`. What came before an error has been yielded.
+        Args and errors: see :meth:`entities`. An error comes after the results of the batches before it.
         """
-        options, first = chosen(language, min_score, types, tokens), 0
+        options, first = request_options(language, min_score, types, tokens), 0
         for batch in self._batcher().batches(texts):
-            yield from self._run(self._exchange.find(batch, options, first))
+            yield from self._results(batch, options, first)
             first += len(batch)
 
     def parallel(
@@ -100,7 +96,7 @@ class Client(Connection[httpx.Client]):
         min_score: float | None = None,
         types: Iterable[str] | None = None,
     ) -> ParallelResult:
-        """The entities of a text and its translation, and which names are each other's (``POST /v1/parallel``).
+        """The entities of a text and its translation, and the pairs of names (``POST /v1/parallel``).
 
         Args:
             english: the English text; either may be the original.
@@ -111,7 +107,8 @@ class Client(Connection[httpx.Client]):
         Raises:
             ServiceError: the gateway refuses, fails or does not answer, or does not serve both languages (404).
         """
-        return self._run(self._exchange.parallel(english, russian, chosen(min_score=min_score, types=types)))
+        body = parallel_body(english, russian, request_options(min_score=min_score, types=types))
+        return self._reader.parallel(self._send("/v1/parallel", body), english, russian)
 
     def models(self) -> list[dict[str, Any]]:
         """The version live for each language, since when, and the one kept warm behind it (``GET /v1/models``).
@@ -119,7 +116,7 @@ class Client(Connection[httpx.Client]):
         Raises:
             ServiceError: the gateway fails or does not answer.
         """
-        return self._run(self._exchange.models())
+        return self._reader.models(self._send("/v1/models"))
 
     def health(self) -> dict[str, Any]:
         """``status`` (``ok``, ``degraded``, ``starting``, ``down``) and each language's; asked once, whatever it is.
@@ -127,22 +124,22 @@ class Client(Connection[httpx.Client]):
         Raises:
             ServiceError: no gateway answers.
         """
-        return self._run(self._exchange.health())
+        return self._reader.health(self._send("/health", once=True))
 
-    def _run(self, steps: Steps[T]) -> T:
-        outcome: Outcome = None
-        while True:
-            try:
-                step = steps.send(outcome)
-            except StopIteration as end:
-                return end.value
-            if isinstance(step, Send):
-                try:
-                    outcome = self._http.request(**self._request(step))
-                except NO_ANSWER as error:
-                    outcome = error
-            else:
-                time.sleep(step.seconds)
+    def _results(self, texts: list[str], options: dict[str, Any], first: int) -> list[Result]:
+        """A result for each text; asked in halves where the gateway finds them too many."""
+        response = self._send("/v1/entities", entities_body(texts, options))
+        if response.status_code == 413 and len(texts) > 1:
+            half = len(texts) // 2
+            results = self._results(texts[:half], options, first)
+            return results + self._results(texts[half:], options, first + half)
+        return self._reader.results(response, texts, first)
+
+    def _send(self, path: str, body: bytes | None = None, *, once: bool = False) -> httpx.Response:
+        try:
+            return retry_request(self._http, **self._request(path, body, once))
+        except NO_ANSWER as error:
+            raise self._reader.no_answer(error) from error
 
     def close(self) -> None:
         """Close the connections."""

@@ -23,10 +23,10 @@ class Name:
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """Two names that are taken for each other's translation.
+    """Two names that are each other's translation, as far as their spelling tells.
 
     ``similarity`` is 0 to 1, ``reasons`` what they have in common. ``suspicious``: the spelling follows no scheme, or a
-    word does not fit; likely an error. ``counts_differ``: one text mentions the name more often.
+    word has no counterpart; likely an error. ``counts_differ``: one text mentions the name more often.
     """
 
     english: Name
@@ -39,7 +39,7 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class ParallelResult:
-    """A text and its translation: each text's result, its names in their order, and the names that belong together."""
+    """A text and its translation: each text's result, its names in their order, and the pairs of names."""
 
     english: Result
     russian: Result
@@ -72,14 +72,14 @@ class ParallelResult:
     @property
     def only_english(self) -> tuple[Name, ...]:
         """The names of the English text for which the Russian one has none."""
-        paired = {id(pair.english) for pair in self.pairs}
-        return tuple(name for name in self.english_names if id(name) not in paired)
+        ids = {id(pair.english) for pair in self.pairs}
+        return tuple(name for name in self.english_names if id(name) not in ids)
 
     @property
     def only_russian(self) -> tuple[Name, ...]:
         """The names of the Russian text for which the English one has none."""
-        paired = {id(pair.russian) for pair in self.pairs}
-        return tuple(name for name in self.russian_names if id(name) not in paired)
+        ids = {id(pair.russian) for pair in self.pairs}
+        return tuple(name for name in self.russian_names if id(name) not in ids)
 
 
 def _side(value: Mapping[str, Any], text: str) -> tuple[Result, tuple[Name, ...]]:

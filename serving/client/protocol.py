@@ -1,27 +1,20 @@
-"""What a client says to the gateway and what it makes of the answers, without input and output of its own.
-
-Each exchange is a generator that yields what is to be done, a :class:`Send` or a :class:`Wait`, and is told what came
-of it. Both clients do it, blocking or not, and so behave alike.
-"""
+"""What both clients send to the gateway, and how they read its answers; no input and output."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Generator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias, TypeVar
+from typing import Any
 
 import httpx
 
 from multiner.pipeline.core.errors import NerError
-from multiner.pipeline.text.tokenizer import without_surrogates
+from multiner.pipeline.text.surrogates import without_surrogates
 from multiner.serving.answers import ModelFailed, check_predictions
 from multiner.serving.client.parallel_results import ParallelResult
 from multiner.serving.client.results import Result
-from multiner.serving.client.retry import Outcome, Retry
-
-T = TypeVar("T")
 
 
 class ServiceError(NerError):
@@ -64,142 +57,108 @@ class ServiceError(NerError):
         return f"{self.endpoint}: {self.message}{place}{remedy}"
 
 
-@dataclass(frozen=True, slots=True)
-class Send:
-    """Send a request, and tell its response, or the error in place of one."""
-
-    method: str
-    path: str
-    body: bytes | None = None
+def entities_body(texts: Sequence[str], options: dict[str, Any]) -> bytes:
+    """The body that asks for the entities of texts; ``options`` are its other fields."""
+    return _json({"text": _safe(texts), **options})
 
 
-@dataclass(frozen=True, slots=True)
-class Wait:
-    """Wait this many seconds."""
-
-    seconds: float
-
-
-Steps: TypeAlias = Generator[Send | Wait, Outcome, T]
+def parallel_body(english: str, russian: str, options: dict[str, Any]) -> bytes:
+    """The body that asks for the names of a text and its translation; ``options`` are its other fields."""
+    russian, english = _safe([russian, english])
+    return _json({"ru": russian, "en": english, **options})
 
 
 @dataclass(frozen=True, slots=True)
-class Exchange:
-    """The requests there are to a gateway at ``endpoint``."""
+class AnswerReader:
+    """Reads the answers of the gateway at ``endpoint``; each method raises ServiceError for any other answer."""
 
     endpoint: str
-    retry: Retry
 
-    def find(self, texts: Sequence[str], options: dict[str, Any], first: int = 0) -> Steps[list[Result]]:
-        """A result for each text; asked in halves where the gateway finds them too many.
-
-        Args:
-            texts: one at least.
-            options: further fields of the request.
-            first: how many texts of the caller were asked for before these.
-
-        Raises:
-            ServiceError: no answer, or another than results.
-        """
-        # A surrogate pair that Python holds as two code points would arrive as one, and shift the offsets
-        safe = [without_surrogates(text) for text in texts]
-        body = json.dumps({"text": safe, **options}, ensure_ascii=False).encode()
-        response = yield from self._ask(Send("POST", "/v1/entities", body))
-        if response.status_code == 413 and len(texts) > 1:
-            half = len(texts) // 2
-            found = yield from self.find(texts[:half], options, first)
-            return found + (yield from self.find(texts[half:], options, first + half))
-        answer = self._value(response, (200,), first, alone=len(texts) == 1)
+    def results(self, response: httpx.Response, texts: Sequence[str], first: int = 0) -> list[Result]:
+        """A result for each of ``texts``, before which the caller asked for ``first`` others."""
+        answer = self._object(response, first=first, alone=len(texts) == 1)
         try:
-            check_predictions(safe, answer["results"])
+            check_predictions(_safe(texts), answer["results"])
             return [Result.from_json(value, text) for value, text in zip(answer["results"], texts, strict=True)]
         except (ModelFailed, AttributeError, KeyError, TypeError):
-            raise self._foreign(response) from None
+            raise self._not_understood(response) from None
 
-    def parallel(self, english: str, russian: str, options: dict[str, Any]) -> Steps[ParallelResult]:
-        """The names of a text and its translation; both are asked for together, whatever their size.
-
-        Args:
-            english: the English text.
-            russian: the Russian one.
-            options: further fields of the request.
-
-        Raises:
-            ServiceError: no answer, or another than one of both texts.
-        """
-        texts = {"ru": russian, "en": english}
-        safe = {code: without_surrogates(text) for code, text in texts.items()}
-        body = json.dumps({**safe, **options}, ensure_ascii=False).encode()
-        response = yield from self._ask(Send("POST", "/v1/parallel", body))
-        answer = self._value(response, (200,))
+    def parallel(self, response: httpx.Response, english: str, russian: str) -> ParallelResult:
+        """The names of both texts and their pairs."""
+        answer = self._object(response)
         try:
-            check_predictions(list(safe.values()), [answer[code] for code in safe])
+            check_predictions(_safe([russian, english]), [answer["ru"], answer["en"]])
             return ParallelResult.from_json(answer, english, russian)
         except (ModelFailed, AttributeError, IndexError, KeyError, TypeError, ValueError):
-            raise self._foreign(response) from None
+            raise self._not_understood(response) from None
 
-    def models(self) -> Steps[list[dict[str, Any]]]:
+    def models(self, response: httpx.Response) -> list[dict[str, Any]]:
         """The live version of each language."""
-        answer = self._value((yield from self._ask(Send("GET", "/v1/models"))), (200,))
-        return list(answer.get("models", ()))
+        return list(self._object(response).get("models", ()))
 
-    def health(self) -> Steps[dict[str, Any]]:
-        """The gateway's report, also where it is not well; asked once."""
-        return self._value((yield from self._ask(Send("GET", "/health"), retry=Retry(0, 0))), (200, 503))
+    def health(self, response: httpx.Response) -> dict[str, Any]:
+        """The gateway's report, also where it is not well."""
+        return self._object(response, statuses=(200, 503))
 
-    def _ask(self, send: Send, retry: Retry | None = None) -> Steps[httpx.Response]:
-        retry = retry or self.retry
-        attempt = 0
-        while True:
-            outcome = yield send
-            wait = retry.wait(attempt, outcome)
-            if wait is None:
-                break
-            yield Wait(wait)
-            attempt += 1
-        if isinstance(outcome, httpx.Response):
-            return outcome
-        detail = f"no answer from the endpoint ({type(outcome).__name__})"
-        remedy = "Check the address; a gateway on this machine starts with: ner deploy"
-        raise ServiceError(detail, endpoint=self.endpoint, title="No answer", remedy=remedy) from outcome
+    def no_answer(self, error: Exception) -> ServiceError:
+        """What is raised where a request ended with ``error`` in place of an answer."""
+        return ServiceError(
+            f"no answer from the endpoint ({type(error).__name__})",
+            endpoint=self.endpoint,
+            title="No answer",
+            remedy="Check the address; a gateway on this machine starts with: ner deploy",
+        )
 
-    def _value(
-        self, response: httpx.Response, good: tuple[int, ...], first: int = 0, alone: bool = False
+    def _object(
+        self, response: httpx.Response, *, statuses: Sequence[int] = (200,), first: int = 0, alone: bool = False
     ) -> dict[str, Any]:
-        """The object that a response holds.
-
-        Raises:
-            ServiceError: its status is not ``good``, or it holds none.
-        """
+        """The JSON object of a response whose status is one of ``statuses``."""
         try:
             value = response.json()
         except ValueError:
             value = {}
-        problem = value if isinstance(value, dict) else {}
-        if response.status_code not in good:
+        fields = value if isinstance(value, dict) else {}
+        if response.status_code not in statuses:
             raise ServiceError(
-                str(problem.get("detail") or response.reason_phrase),
+                str(fields.get("detail") or response.reason_phrase),
                 endpoint=self.endpoint,
                 status=response.status_code,
-                type=str(problem.get("type") or "about:blank"),
-                title=str(problem.get("title") or response.reason_phrase),
-                where=rebased(problem.get("where"), first, alone),
-                request_id=problem.get("request_id") or response.headers.get("x-request-id"),
+                type=str(fields.get("type") or "about:blank"),
+                title=str(fields.get("title") or response.reason_phrase),
+                where=_among_all(fields.get("where"), first, alone),
+                request_id=fields.get("request_id") or response.headers.get("x-request-id"),
             )
-        if not problem:
-            raise self._foreign(response)
-        return problem
+        if not fields:
+            raise self._not_understood(response)
+        return fields
 
-    def _foreign(self, response: httpx.Response) -> ServiceError:
-        detail = "the answer is not that of a gateway"
-        request_id = response.headers.get("x-request-id")
+    def _not_understood(self, response: httpx.Response) -> ServiceError:
         return ServiceError(
-            detail, endpoint=self.endpoint, status=response.status_code, title="Not understood", request_id=request_id
+            "the answer is not that of a gateway",
+            endpoint=self.endpoint,
+            status=response.status_code,
+            title="Not understood",
+            request_id=response.headers.get("x-request-id"),
         )
 
 
-def rebased(where: str | None, first: int, alone: bool) -> str | None:
-    """A place in a request as a place among all texts of the caller, ``first`` of which came before."""
+def _safe(texts: Sequence[str]) -> list[str]:
+    """Texts without surrogates: a pair that Python holds as two code points would arrive as one, and shift offsets."""
+    return [without_surrogates(text) for text in texts]
+
+
+def _json(body: dict[str, Any]) -> bytes:
+    return json.dumps(body, ensure_ascii=False).encode()
+
+
+def _among_all(where: str | None, first: int, alone: bool) -> str | None:
+    """A place in a request as a place among all texts of the caller, ``first`` of which were sent before.
+
+    Args:
+        where: a JSON pointer, or None.
+        first: how many texts were sent before.
+        alone: whether the request has one text, so that ``/text`` means that one.
+    """
     if alone and where == "/text":
         return f"/text/{first}"
     index = re.fullmatch(r"/text/(\d{1,9})", where or "")

@@ -1,30 +1,16 @@
-"""What the gateway answers, typed, and its conversions to spaCy, CoNLL and pandas; each imported when used."""
+"""What the gateway answers, typed. Conversions to spaCy, CoNLL and pandas are imported when they are used."""
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from multiner.pipeline.core.document import (
-    Document,
-    Sentence,
-    Span,
-    Token,
-)
-from multiner.pipeline.core.iob2 import encode
-from multiner.pipeline.text.tokenizer import document_from_text, without_surrogates
-
 if TYPE_CHECKING:
-    import pandas as pd
     from spacy.language import Language
     from spacy.tokens import Doc
-    from spacy.vocab import Vocab
 
-SPANS_KEY = "entities"
-_COLUMNS = {"result": "int64", "start": "int64", "end": "int64", "score": "float64"}
+    from multiner.pipeline.core.document import Document
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +31,7 @@ class Entity:
     """An entity: ``text == result.text[start:end]``, counted in Unicode code points.
 
     ``score`` is the probability that the span and its label are right, None where the model gives none. ``legs`` is
-    what each member of the ensemble found there, as the API answers it. ``language`` is told where more than one
+    what each member of the ensemble found there, as the API answers it. ``language`` is set where more than one
     language's model read the text. ``extra`` holds fields that this client does not know.
     """
 
@@ -61,21 +47,22 @@ class Entity:
     @classmethod
     def from_json(cls, value: Mapping[str, Any], text: str) -> Entity:
         """An entity of ``text``, as the API answers it."""
-        known = {name: value[name] for name in ("start", "end", "label", "score", "legs", "language") if name in value}
-        extra = {name: item for name, item in value.items() if name not in known and name != "text"}
-        return cls(text=text[value["start"] : value["end"]], extra=extra, **known)
+        names = ("start", "end", "label", "score", "legs", "language")
+        fields = {name: value[name] for name in names if name in value}
+        extra = {name: item for name, item in value.items() if name not in ("text", *names)}
+        return cls(text=text[value["start"] : value["end"]], extra=extra, **fields)
 
     def to_json(self) -> dict[str, Any]:
         """As the API answers it."""
-        known = {name: getattr(self, name) for name in ("start", "end", "text", "label", "score", "legs")}
-        return known | _given(language=self.language) | dict(self.extra)
+        fields = {name: getattr(self, name) for name in ("start", "end", "text", "label", "score", "legs")}
+        return fields | _without_nulls(language=self.language) | dict(self.extra)
 
 
 @dataclass(frozen=True, slots=True)
 class TokenTypes:
     """A token: ``text == result.text[start:end]``, and the probability of each type, and of ``O``, no entity.
 
-    ``language`` is told where more than one language's model read the text.
+    ``language`` is set where more than one language's model read the text.
     """
 
     start: int
@@ -92,11 +79,11 @@ class TokenTypes:
 
     def to_json(self) -> dict[str, Any]:
         """As the API answers it."""
-        known = {name: getattr(self, name) for name in ("start", "end", "text", "probabilities")}
-        return known | _given(language=self.language)
+        fields = {name: getattr(self, name) for name in ("start", "end", "text", "probabilities")}
+        return fields | _without_nulls(language=self.language)
 
 
-def _given(**fields: Any) -> dict[str, Any]:
+def _without_nulls(**fields: Any) -> dict[str, Any]:
     """The fields that are not None."""
     return {name: value for name, value in fields.items() if value is not None}
 
@@ -130,55 +117,35 @@ class Result:
         if tokens is not None:
             tokens = tuple(TokenTypes.from_json(token, text) for token in tokens)
         models = {code: Model.from_json(model) for code, model in (value.get("models") or {}).items()}
-        known = ("text", "language", "model", "entities", "tokens", "models")
-        extra = {name: item for name, item in value.items() if name not in known}
+        names = ("text", "language", "model", "entities", "tokens", "models")
+        extra = {name: item for name, item in value.items() if name not in names}
         return cls(text, value["language"], Model.from_json(value["model"]), entities, tokens, models, extra)
 
     def to_json(self) -> dict[str, Any]:
         """As the API answers it, with the text."""
         entities = [entity.to_json() for entity in self.entities]
-        known = {"text": self.text, "language": self.language, "model": asdict(self.model), "entities": entities}
+        fields = {"text": self.text, "language": self.language, "model": asdict(self.model), "entities": entities}
         tokens = None if self.tokens is None else [token.to_json() for token in self.tokens]
         models = {code: asdict(model) for code, model in self.models.items()} or None
-        return known | _given(tokens=tokens, models=models) | dict(self.extra)
+        return fields | _without_nulls(tokens=tokens, models=models) | dict(self.extra)
 
     def to_document(self) -> Document:
         """The text with the pipeline's tokens and sentences, and the entities as spans over them.
 
         A token is cut where an entity begins or ends within it, so that no entity loses or gains a character.
         """
-        plain = document_from_text(self.text, self.language)
-        borders = sorted({place for entity in self.entities for place in (entity.start, entity.end)})
-        tokens: list[Token] = []
-        firsts = []  # of each token as it was: the index of its first piece
-        for token in plain.tokens:
-            firsts.append(len(tokens))
-            inner = borders[bisect_right(borders, token.start) : bisect_left(borders, token.end)]
-            tokens += map(Token, [token.start, *inner], [*inner, token.end])
-        firsts.append(len(tokens))
-        sentences = tuple(Sentence(firsts[sentence.start], firsts[sentence.end]) for sentence in plain.sentences)
-        starts = [token.start for token in tokens]
-        spans = (
-            Span(bisect_left(starts, entity.start), bisect_left(starts, entity.end), entity.label, entity.score)
-            for entity in self.entities
-        )
-        document = Document("", self.text, tuple(tokens), sentences)
-        return document.with_spans(span for span in spans if span.start < span.end)
+        from multiner.serving.client.conversions import to_document
+
+        return to_document(self)
 
     def to_conll(self) -> list[str]:
         """Lines of a token, a blank and its IOB2 label, with an empty line between sentences.
 
-        The tokens are those of :meth:`to_document`. Sentences that an entity reaches across are not parted.
+        The tokens are those of :meth:`to_document`. No empty line stands within an entity, even where a sentence ends.
         """
-        document = self.to_document()
-        labels = encode(document.spans, len(document.tokens))
-        begins = {sentence.start for sentence in document.sentences if sentence.start}
-        lines = []
-        for index, (word, label) in enumerate(zip(document.words(), labels, strict=True)):
-            if index in begins and not label.startswith("I-"):
-                lines.append("")
-            lines.append(f"{word} {label}")
-        return lines
+        from multiner.serving.client.conversions import to_conll
+
+        return to_conll(self)
 
     def to_doc(self, nlp: Language | None = None) -> Doc:
         """A spaCy Doc with ``ents``, and a span group ``entities`` with the scores in ``attrs["scores"]``.
@@ -194,70 +161,6 @@ class Result:
         Raises:
             ValueError: the text is longer than ``nlp.max_length``.
         """
-        from spacy.tokens import SpanGroup
-        from spacy.util import filter_spans
+        from multiner.serving.client.conversions import to_doc
 
-        text = without_surrogates(self.text)
-        doc = nlp.make_doc(text) if nlp else _doc(self.to_document(), text, _vocab(self.language))
-        spans = [
-            doc.char_span(entity.start, entity.end, label=entity.label, alignment_mode="expand")
-            for entity in self.entities
-        ]
-        doc.ents = filter_spans(spans)
-        scores = {"scores": [entity.score for entity in self.entities]}
-        doc.spans[SPANS_KEY] = SpanGroup(doc, name=SPANS_KEY, spans=spans, attrs=scores)
-        return doc
-
-
-@lru_cache(maxsize=8)
-def _vocab(language: str) -> Vocab:
-    import spacy
-
-    return spacy.blank(language).vocab
-
-
-def _doc(document: Document, text: str, vocab: Vocab) -> Doc:
-    """A Doc of the document's tokens; of the blanks between two, one belongs to the first, the rest are a token."""
-    from spacy.tokens import Doc
-
-    words: list[str] = []
-    spaces: list[bool] = []
-    sentence_starts: list[bool] = []
-    begins = {document.tokens[sentence.start].start for sentence in document.sentences[1:]}
-    at = 0
-    for token in (*document.tokens, Token(len(text), len(text))):
-        gap = text[at : token.start]
-        if spaces and gap.startswith(" "):
-            spaces[-1], gap = True, gap[1:]
-        for word, begin in ((gap, False), (text[token.start : token.end], token.start in begins)):
-            if word:
-                words.append(word)
-                spaces.append(False)
-                sentence_starts.append(begin or not sentence_starts)
-        at = token.end
-    return Doc(vocab, words=words, spaces=spaces, sent_starts=sentence_starts)
-
-
-def to_pandas(results: Result | Iterable[Result]) -> pd.DataFrame:
-    """A row an entity, in order.
-
-    Columns: ``result`` (its place among the results), ``language``, ``model``, ``version`` (whose model found it),
-    ``start``, ``end``, ``text``, ``label``, ``score``, and for each leg ``<leg>_label`` and ``<leg>_score``.
-    """
-    import pandas as pd
-
-    columns = ["result", "language", "model", "version", "start", "end", "text", "label", "score"]
-    rows = list(_rows([results] if isinstance(results, Result) else results))
-    legs = list(dict.fromkeys(name for row in rows for name in row if name not in columns))
-    return pd.DataFrame(rows, columns=[*columns, *legs]).astype(_COLUMNS)
-
-
-def _rows(results: Iterable[Result]) -> Iterator[dict[str, Any]]:
-    for index, result in enumerate(results):
-        for entity in result.entities:
-            language = entity.language or result.language
-            model = result.models.get(language, result.model)
-            source = {"language": language, "model": model.name, "version": model.version}
-            place = {name: getattr(entity, name) for name in ("start", "end", "text", "label", "score")}
-            legs = {f"{leg}_{key}": said.get(key) for leg, said in entity.legs.items() for key in ("label", "score")}
-            yield {"result": index, **source, **place, **legs}
+        return to_doc(self, nlp)

@@ -1,4 +1,4 @@
-"""The gateway: one address for the API and the page, in front of the slots. Run as a module."""
+"""The gateway: one address for the API and the page, in front of the models. Run as a module."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
+import multiner
 from multiner.pipeline.config.settings import Workspace
 from multiner.pipeline.core.environment import thread_count
 from multiner.pipeline.core.errors import NerError
-from multiner.serving import page
+from multiner.serving import addresses, page
 from multiner.serving.addresses import address_family
 from multiner.serving.backends.work_folders import remove_leftovers
 from multiner.serving.gateway import schemas, state
@@ -39,14 +40,15 @@ from multiner.serving.operator.facts_reader import FactsReader
 from multiner.serving.operator.routes import desk_router
 from multiner.serving.page.models import add_models_page
 from multiner.serving.page.parallel import add_parallel
-from multiner.serving.routing.inference_service import Switchboard
+from multiner.serving.page.reports import add_reports
+from multiner.serving.routing.inference_service import InferenceService
 
 STALL_SECONDS = 60  # for a caller that takes nothing of its answer
 
 
 def create_app(config: GatewayConfig) -> FastAPI:
     """The gateway as an ASGI application; its routes come up in the background when it starts."""
-    board = Switchboard(config)
+    board = InferenceService(config)
     guard, facts = Guard(config.token), FactsReader(config.workspace)
     desk = Desk(board, facts)
 
@@ -74,7 +76,12 @@ def create_app(config: GatewayConfig) -> FastAPI:
         return Response(status_code=499)  # the caller has gone; the number is for the log
 
     app = FastAPI(
-        title="Names in text", version="1", docs_url=None, redoc_url=None, redirect_slashes=False, lifespan=lifespan
+        title="Names in text",
+        version=multiner.__version__,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        lifespan=lifespan,
     )
     app.state.board = board
     app.add_middleware(Afterwards)
@@ -87,6 +94,7 @@ def create_app(config: GatewayConfig) -> FastAPI:
     page.add_page(app, board)
     add_parallel(app, board)
     add_models_page(app, board, facts=facts, desk=desk, guard=guard)
+    add_reports(app, board, guard)
     for router in (
         routes.callers(board),
         parallel_router(board),
@@ -115,30 +123,32 @@ def listen(host: str, port: int) -> socket.socket:
         listener.listen(BACKLOG)
     except (OSError, UnicodeError) as error:
         listener.close()
-        raise state.cannot_listen(error, host, port) from None
+        raise addresses.cannot_listen(error, host, port) from None
     return listener
 
 
 async def serve(workspace: Workspace) -> None:
-    """Run the workspace's gateway until it is told to stop (SIGTERM, SIGINT); its slots end with it.
+    """Run the workspace's gateway until it is told to stop (SIGTERM, SIGINT); its model servers end with it.
 
     Raises:
-        NerError: the address cannot be listened on, or the environment names no number of threads.
+        NerError: a gateway of the workspace runs already, the address cannot be listened on, or the environment names
+            no number of threads.
     """
     thread_count()
-    host, port = state.address(workspace)
-    listener = listen(host, port)
-    remove_leftovers(state.slot_folders(workspace))
-    config = workspace_config(workspace, state.new_token(workspace))
-    allow_descriptors(config.connections)
-    server = make_server(create_app(config), config.connections)
-    state.write_state(workspace, host, port)
-    rotation = asyncio.create_task(keep_rotated(workspace.paths.run / "logs"))
-    try:
-        await server.serve(sockets=[listener])
-    finally:
-        rotation.cancel()
-        state.clear_state(workspace)
+    with state.only_gateway(workspace):
+        host, port = addresses.gateway_address(workspace)
+        listener = listen(host, port)
+        remove_leftovers(state.work_folders(workspace))
+        config = workspace_config(workspace, state.new_token(workspace))
+        allow_descriptors(config.connections)
+        server = make_server(create_app(config), config.connections, config.proxies)
+        state.write_state(workspace, host, port)
+        rotation = asyncio.create_task(keep_rotated(workspace.paths.run / "logs"))
+        try:
+            await server.serve(sockets=[listener])
+        finally:
+            rotation.cancel()
+            state.clear_state(workspace)
 
 
 def main(arguments: list[str] | None = None) -> int:

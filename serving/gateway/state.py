@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import errno
+import fcntl
 import os
 import secrets
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -15,9 +16,7 @@ from multiner.pipeline.config.settings import Workspace
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.core.files import read_json, write_json
 from multiner.serving.addresses import netloc
-from multiner.serving.backends.process_tree import is_running
-
-GATEWAY_PORT = "NER_GATEWAY_PORT=8001, or serving.port in params.yaml"  # what sets it
+from multiner.serving.backends.process_tree import still_runs
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,52 +51,33 @@ def log_file(workspace: Workspace, name: str = "gateway") -> Path:
     return workspace.paths.run / "logs" / f"{name}.log"
 
 
-def slot_folders(workspace: Workspace) -> Path:
-    """Where slots have their folders."""
-    return workspace.paths.run / "slots"
+def work_folders(workspace: Workspace) -> Path:
+    """Where model servers have their folders."""
+    return workspace.paths.run / "work"
 
 
-def address(workspace: Workspace) -> tuple[str, int]:
-    """Host and port to listen on: ``NER_BIND`` and ``NER_GATEWAY_PORT`` before ``serving.host`` and ``serving.port``.
+@contextlib.contextmanager
+def only_gateway(workspace: Workspace) -> Iterator[None]:
+    """Be the workspace's gateway: a second one would replace the token and state of the first.
 
-    The host is without the brackets that an IPv6 address has in URLs.
+    The lock falls with this process; nobody takes it to look.
 
     Raises:
-        NerError: no such port.
+        NerError: a gateway of the workspace runs already.
     """
-    settings = workspace.params["serving"]
-    named = os.environ.get("NER_GATEWAY_PORT")
-    try:
-        port = int(named or settings["port"])
-        if not 0 < port < 65536:
-            raise ValueError
-    except (TypeError, ValueError):
-        where = "NER_GATEWAY_PORT" if named else "params.yaml: serving.port"
-        raise NerError(f"no port: {named or settings['port']!r}", where=where, remedy="Give 1 to 65535.") from None
-    return (os.environ.get("NER_BIND") or settings["host"]).strip("[]"), port
-
-
-def cannot_listen(
-    error: OSError | UnicodeError, host: str, port: int, *, part: str = "serving", setting: str = GATEWAY_PORT
-) -> NerError:
-    """The error of an address that cannot be listened on: occupied, not this machine's, or not ours to take.
-
-    Args:
-        error: what binding to it raised.
-        host, port: the address.
-        part: what was to listen there.
-        setting: what sets its port.
-    """
-    code, where = getattr(error, "errno", None), f"{host}:{port}"
-    if code == errno.EADDRINUSE:
-        message = f"port {port}, meant for {part}, is in use by another program"
-        return NerError(message, where=where, remedy=f"End that program, or set another port: {setting}.")
-    if code in (errno.EACCES, errno.EPERM):
-        remedy = f"Choose a port from 1024 upwards: {setting}."
-    else:
-        remedy = "Give an address of this machine, such as 127.0.0.1: NER_BIND, or serving.host in params.yaml."
-    reason = getattr(error, "strerror", None) or "no such address"
-    return NerError(f"cannot listen: {reason}", where=where, remedy=remedy)
+    path = workspace.paths.run / "gateway.lock"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            running = read_state(workspace)
+            raise NerError(
+                f"a gateway of this workspace runs already (process {running.pid if running else 'unknown'})",
+                where=running.url if running else str(path),
+                remedy="See `ner status`; `ner down` ends it.",
+            ) from None
+        yield
 
 
 def write_state(workspace: Workspace, host: str, port: int) -> GatewayState:
@@ -119,11 +99,9 @@ def read_state(workspace: Workspace) -> GatewayState | None:
     """The running gateway; None where there is none, whatever the file says."""
     try:
         state = GatewayState(**read_json(state_file(workspace)))
-        process = psutil.Process(state.pid)
-        alive = is_running(process) and abs(process.create_time() - state.created) < 2
-    except (OSError, ValueError, TypeError, psutil.Error):
+        return state if still_runs(state.pid, state.created) else None
+    except (OSError, ValueError, TypeError):
         return None
-    return state if alive else None
 
 
 def new_token(workspace: Workspace) -> str:

@@ -9,6 +9,7 @@ import uuid
 from datetime import UTC, datetime
 from typing import Any
 
+from h11 import LocalProtocolError
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from multiner.pipeline.core.error_location import describe
@@ -51,12 +52,16 @@ class Surround:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message = message | {"headers": [*message.get("headers", []), *extra]}
+                own = list(message.get("headers", []))
+                names = {name for name, _ in own}  # a route's own policy stands
+                message = message | {"headers": [*own, *(each for each in extra if each[0] not in names)]}
             await send(message)
 
         started = time.monotonic()
         try:
             await self.app(scope, receive, send_with_headers)
+        except LocalProtocolError:  # the rest of the request was no HTTP: the server has refused it and closes
+            status = 499
         except Exception:
             log.exception("unexpected error", extra={"fields": {"request_id": request_id}})
             if status:  # the answer has begun: nothing to be done but to break it off

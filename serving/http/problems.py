@@ -119,14 +119,3 @@ def slow(seconds: float) -> Problem:
     """The body does not come; what is left of it will not be read."""
     close = {"Connection": "close"}
     return Problem(408, "slow", "The body did not arrive in time", f"Allowed: {seconds:g} s.", headers=close)
-
-
-def slow_head(seconds: float) -> Problem:
-    """The request's head does not come."""
-    return Problem(408, "slow", "The request did not arrive in time", f"Allowed for its headers: {seconds:g} s.")
-
-
-def crowded(most: int) -> Problem:
-    """As many connections as may be open are, and asked something."""
-    detail = f"At most {most} are served at once."
-    return Problem(503, "connections", "Too many connections are open", detail, retry_after=5)

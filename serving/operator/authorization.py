@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable
 from hashlib import sha256
 
+from cachetools import TTLCache
 from fastapi import Request
 from fastapi.responses import Response
 
@@ -19,6 +20,7 @@ COOKIE = "ner_session"
 LIFETIME = 12 * 3600  # seconds
 SESSIONS = 100  # at once; the oldest gives way
 WRONG_TOKENS, WINDOW = 5, 60.0  # so many from an address within so many seconds
+ADDRESSES = 10_000  # whose wrong tokens are remembered; beyond, the address that failed longest ago is forgotten
 
 
 class Attempts:
@@ -34,11 +36,13 @@ class Attempts:
         self, most: int = WRONG_TOKENS, window: float = WINDOW, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._most, self._window, self._clock = most, window, clock
-        self._failed: dict[str, deque[float]] = {}
+        self._failed: TTLCache[str, deque[float]] = TTLCache(ADDRESSES, window, clock)
 
     def failed(self, address: str) -> None:
         """Count a wrong token."""
-        self._failed.setdefault(address, deque(maxlen=self._most)).append(self._clock())
+        times = self._failed.get(address) or deque(maxlen=self._most)
+        times.append(self._clock())
+        self._failed[address] = times  # its time to live begins anew
 
     def check(self, address: str) -> None:
         """Let the address try.
@@ -47,7 +51,6 @@ class Attempts:
             Problem: 429, there were too many wrong tokens from it.
         """
         old = self._clock() - self._window
-        self._failed = {of: times for of, times in self._failed.items() if times[-1] > old}
         times = self._failed.get(address, ())
         if len(times) == self._most and times[0] > old:
             wait = max(1, round(times[0] - old))

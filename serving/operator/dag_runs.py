@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import UTC, datetime, timedelta
 
 import httpx
 
 from multiner.pipeline.config.settings import Workspace
 from multiner.pipeline.core.errors import NerError
+from multiner.serving.airflow import run_tracker as following
 from multiner.serving.airflow.access import access, elsewhere, public_url
 from multiner.serving.airflow.api import AirflowClient
 from multiner.serving.airflow.run_tracker import STRANDED_SECONDS, consumers
@@ -35,15 +36,15 @@ def start(client: AirflowClient, dag: str, run: str, note: str) -> DagRun:
         Problem: 409, it runs already, is paused or unknown.
         NerError, httpx.HTTPError: Airflow refuses, or does not answer.
     """
-    paused = client.dags()
-    if dag not in paused:
+    paused = client.is_paused(dag)
+    if paused is None:
         raise Problem(409, "no-dag", "Airflow does not know the DAG", f"There is no DAG {dag}. See `ner status`.")
-    if paused[dag]:
+    if paused:
         raise Problem(
             409, "paused", "The DAG is paused", f"Unpause {dag} on Airflow's page first: {client.public_url}."
         )
-    if found := next((active for of, active in client.active_runs() if of == dag), None):
-        raise conflict(f"{dag} runs in Airflow already (run {found}).")
+    if active := client.active_runs(dag):
+        raise conflict(f"{dag} runs in Airflow already (run {active[0][1]}).")
     return DagRun(dag=dag, run=client.trigger(dag, run, note), url=address_of(client, dag, run))
 
 
@@ -99,13 +100,32 @@ def lately(run: DagRun) -> bool:
     return datetime.now(UTC) - datetime.fromisoformat(run.ended) < timedelta(seconds=STRANDED_SECONDS)
 
 
-def verdict(runs: list[DagRun], languages: list[str]) -> tuple[str, str]:
-    """State (``running``, ``success``, ``failed``) and a sentence on runs and all that they set off."""
+def held_up(client: AirflowClient, languages: Iterable[str], runs: list[DagRun]) -> set[str]:
+    """As :func:`multiner.serving.airflow.run_tracker.held_up`.
+
+    Raises:
+        NerError, httpx.HTTPError: Airflow refuses, or does not answer.
+    """
+    states = {run.dag: {task.state for task in run.tasks} for run in runs if not run.finished}
+    missing = outstanding(runs, languages)
+    if not (states or missing):
+        return set()
+    return following.held_up(states, missing, {dag for dag, paused in client.dags().items() if paused})
+
+
+def verdict(runs: list[DagRun], languages: list[str], held: Collection[str] = ()) -> tuple[str, str]:
+    """State (``running``, ``success``, ``failed``) and a sentence on runs and all that they set off.
+
+    ``held`` are the paused DAGs that alone are waited for (:func:`held_up`).
+    """
     if failed := [run for run in runs if run.state == "failed"]:
-        if all(run.finished for run in runs):
+        if all(run.finished or run.dag in held for run in runs):
             tasks = [f"{task.name} of {run.dag}" for run in failed for task in run.tasks if task.state == "failed"]
             what = ", ".join(tasks) or ", ".join(run.dag for run in failed)
             return "failed", f"Failed: {what}. The task's log on Airflow's page says why."
+    elif held:
+        names = ", ".join(sorted(held))
+        return "failed", f"Paused on Airflow's page: {names}. Unpause there what is to go on, then order it again."
     elif all(run.finished for run in runs):
         missing = outstanding(runs, languages)
         if not missing:

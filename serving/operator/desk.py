@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import httpx
 
@@ -16,14 +16,20 @@ from multiner.serving import executors
 from multiner.serving.airflow.api import AirflowClient
 from multiner.serving.http.problems import Problem, headline
 from multiner.serving.operator import dag_runs
-from multiner.serving.operator.actions import Action, ActionLog, Kind
+from multiner.serving.operator.actions import (
+    Action,
+    ActionLog,
+    DagRun,
+    Kind,
+)
 
 if TYPE_CHECKING:
     from multiner.serving.operator.facts_reader import FactsReader
-    from multiner.serving.routing.inference_service import Switchboard
+    from multiner.serving.routing.inference_service import InferenceService
 
 log = logging.getLogger("serving")
 LOOK_SECONDS = 1.0  # between two looks at the same DAG run, however many watch it
+PATIENCE = 2.0  # seconds that a caller waits for what Airflow says of its runs
 T = TypeVar("T")
 
 
@@ -49,13 +55,14 @@ class Desk:
         facts: are read anew after a switch.
     """
 
-    def __init__(self, board: Switchboard, facts: FactsReader) -> None:
+    def __init__(self, board: InferenceService, facts: FactsReader) -> None:
         self._board, self._facts = board, facts
         self._workspace = board.config.workspace
         self.log = ActionLog(self._workspace.paths.run / "actions.json" if self._workspace else None)
         self._airflow: AirflowClient | None = None
         self._asking = asyncio.Lock()
         self._looked: dict[str, float] = {}
+        self._looks: dict[str, asyncio.Task[None]] = {}  # under way, by action
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
@@ -98,21 +105,37 @@ class Desk:
         return action
 
     async def refresh(self) -> None:
-        """Look how the DAG runs of all unfinished actions stand."""
-        for action in self.log.running():
-            if action.runs and time.monotonic() - self._looked.get(action.id, float("-inf")) >= LOOK_SECONDS:
+        """Look how the DAG runs of all unfinished actions stand; an Airflow that hangs is not waited for long."""
+        followed = [action for action in self.log.running() if action.runs]
+        for action in followed:
+            due = time.monotonic() - self._looked.get(action.id, float("-inf")) >= LOOK_SECONDS
+            if due and action.id not in self._looks:
                 self._looked[action.id] = time.monotonic()
-                await self._look(action)
+                self._looks[action.id] = look = self._spawn(self._look(action))
+                look.add_done_callback(lambda _, id=action.id: self._looks.pop(id))
+        if not self._looks:
+            return
+        done, _ = await asyncio.wait(self._looks.values(), timeout=PATIENCE)
+        for look in done:
+            look.result()
+        for action in followed:
+            if action.id in self._looks:
+                action.message = "Airflow has not answered yet; what it runs goes on by itself."
 
     async def _look(self, action: Action) -> None:
         languages = list(self._board.config.languages)
         before = (action.state, action.message)
+
+        def look(client: AirflowClient) -> tuple[list[DagRun], set[str]]:
+            runs = dag_runs.look(client, languages, action.runs)
+            return runs, dag_runs.held_up(client, languages, runs)
+
         try:
-            action.runs = await self._ask(lambda client: dag_runs.look(client, languages, action.runs))
+            action.runs, held = await self._ask(look)
         except Problem:
             action.message = "Airflow does not answer now; what it runs goes on by itself."
             return
-        state, message = dag_runs.verdict(action.runs, languages)
+        state, message = dag_runs.verdict(action.runs, languages, held)
         if state != "running":
             self._looked.pop(action.id, None)
             self._facts.forget()
@@ -193,10 +216,11 @@ class Desk:
                 remedy="What was live before still answers.",
             ) from error
 
-    def _spawn(self, work: Awaitable[None]) -> None:
-        task = asyncio.ensure_future(work)
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
 
 def _unexpected(error: BaseException) -> str:

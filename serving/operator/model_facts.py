@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from multiner.serving.addresses import Addresses
 from multiner.serving.airflow.access import public_url
 from multiner.serving.operator.model_schemas import (
     BehaviourFacts,
@@ -24,7 +25,6 @@ from multiner.serving.operator.model_schemas import (
     Threshold,
     VersionFacts,
 )
-from multiner.serving.system.components import Addresses
 
 if TYPE_CHECKING:
     from multiner.pipeline.config.settings import Workspace
@@ -60,11 +60,14 @@ def read(workspace: Workspace, language: str, version: str | None, runs: Runs) -
         return known.model_copy(update={"registry": f"{missing} in the registry."})
     found = wanted[0]
     key = (found.run_id, found.gate_key)
+    run = runs.get(key) or run_record(client, found)
+    if run is None:
+        lost = f"The MLflow run {found.run_id} of version {found.version} was deleted for good, with its scores."
+        return known.model_copy(update={"registry": lost})
     if key not in runs:
         while len(runs) >= RUNS_KEPT:
             runs.pop(next(iter(runs)), None)
-        runs[key] = run_record(client, found)
-    run = runs[key]
+        runs[key] = run
     return known.model_copy(update=described(found, run) | {"links": links(workspace, language, name, found, run)})
 
 
@@ -75,14 +78,14 @@ def links(
     version: VersionRecord | None = None,
     run: RunRecord | None = None,
 ) -> dict[str, str]:
-    """Where MLflow, Airflow and the reports show more, on the server's machine."""
+    """Where MLflow and Airflow show more, on the server's machine, and the gateway itself: paths without a host."""
     at, airflow = Addresses.of(workspace), public_url(workspace)
     found = {
         "model": f"{at.mlflow}/#/models/{name}",
         "retraining": f"{airflow}/dags/retrain_{language}",
         "promotion": f"{airflow}/dags/promote_{language}",
-        "validation": f"{at.docs}/{language}/validation/",
-        "report": f"{at.docs}/{language}/report/",
+        "validation": f"/reports/{language}/validation/",
+        "report": f"/reports/{language}/report/",
     }
     if version and run:
         found["version"] = f"{at.mlflow}/#/models/{name}/versions/{version.version}"

@@ -148,4 +148,6 @@ class ModelFacts(BaseModel):
     behaviour: BehaviourFacts | None = None
     history: list[VersionFacts] = Field(default=[], description="All versions, the newest first.")
     switches: list[SwitchFacts] = Field(default=[], description="Switches of the champion, the newest first.")
-    links: dict[str, str] = Field(default={}, description="Pages of MLflow and Airflow on the server's machine.")
+    links: dict[str, str] = Field(
+        default={}, description="Pages of MLflow and Airflow on the server's machine; paths are the gateway's."
+    )

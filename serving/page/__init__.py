@@ -24,10 +24,10 @@ from multiner.serving.page.form import MEDIA_TYPE, Form
 from multiner.serving.page.rendering import HERE, render, render_page
 
 if TYPE_CHECKING:
-    from multiner.serving.routing.inference_service import Switchboard
+    from multiner.serving.routing.inference_service import InferenceService
 
 
-def add_page(app: FastAPI, board: Switchboard) -> None:
+def add_page(app: FastAPI, board: InferenceService) -> None:
     """Give ``app`` the page at ``/`` and its files under ``/static``."""
     limits = board.config.limits
     app.mount("/static", StaticFiles(directory=HERE / "static"), name="static")
@@ -77,7 +77,7 @@ def add_page(app: FastAPI, board: Switchboard) -> None:
             return HTMLResponse(render("result.html", result=shown, problem=None, request_id=""))
 
 
-def present(text: str, result: dict[str, Any], board: Switchboard, *, asked: str) -> dict[str, Any]:
+def present(text: str, result: dict[str, Any], board: InferenceService, *, asked: str) -> dict[str, Any]:
     """What the template needs of a result; ``asked`` is the language that was asked for, maybe ``auto``."""
     marked = view.marks(result["entities"])
     types = board.config.types.get(result["language"]) or sorted({mark.label for mark in marked})
@@ -103,14 +103,14 @@ def present(text: str, result: dict[str, Any], board: Switchboard, *, asked: str
     }
 
 
-def _types(board: Switchboard) -> Sequence[str]:
+def _types(board: InferenceService) -> Sequence[str]:
     """The types of all languages, each once."""
     return list(dict.fromkeys(label for labels in board.config.types.values() for label in labels))
 
 
 def _page(
     request: Request,
-    board: Switchboard,
+    board: InferenceService,
     form: Form,
     result: dict[str, Any] | None = None,
     problem: Problem | None = None,

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from multiner.serving.operator.authorization import Guard
     from multiner.serving.operator.desk import Desk
     from multiner.serving.operator.facts_reader import FactsReader
-    from multiner.serving.routing.inference_service import Switchboard
-    from multiner.serving.routing.model_router import Route
+    from multiner.serving.routing.inference_service import InferenceService
+    from multiner.serving.routing.model_router import ModelRouter
     from multiner.serving.routing.shadow import Shadow
 
 FRESH = {"Cache-Control": "no-store"}
@@ -122,7 +122,7 @@ def way_back(history: Sequence[VersionFacts]) -> tuple[VersionFacts | None, str 
     return champion, target.version, None
 
 
-def card(route: Route, facts: ModelFacts, shadow: Shadow | None = None) -> Card:
+def card(route: ModelRouter, facts: ModelFacts, shadow: Shadow | None = None) -> Card:
     """What the template needs for a language; ``shadow`` is None where challengers are not shadowed."""
     compared = shadow.describe() if shadow else None
     champion, back_to, why_not = way_back(facts.history)
@@ -160,7 +160,7 @@ def span(seconds: float | None) -> str:
 TEMPLATES.filters |= {"moment": moment, "span": span}
 
 
-def add_models_page(app: FastAPI, board: Switchboard, *, facts: FactsReader, desk: Desk, guard: Guard) -> None:
+def add_models_page(app: FastAPI, board: InferenceService, *, facts: FactsReader, desk: Desk, guard: Guard) -> None:
     """Give ``app`` the page at ``/models``; the desk is shown to those who have signed in."""
 
     @app.get("/models", include_in_schema=False)

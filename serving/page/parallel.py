@@ -17,12 +17,12 @@ from multiner.serving.page.parallel_view import present, rows, to_csv
 from multiner.serving.page.rendering import render, render_page
 
 if TYPE_CHECKING:
-    from multiner.serving.routing.inference_service import Switchboard
+    from multiner.serving.routing.inference_service import InferenceService
 
 FORM = "application/x-www-form-urlencoded"
 
 
-def add_parallel(app: FastAPI, board: Switchboard) -> None:
+def add_parallel(app: FastAPI, board: InferenceService) -> None:
     """Give ``app`` the page at ``/parallel`` and its table at ``/parallel.csv``, where both languages are served."""
     if not set(parallel.LANGUAGES) <= set(board.config.languages):
         return
@@ -78,7 +78,7 @@ def add_parallel(app: FastAPI, board: Switchboard) -> None:
         return Response(text.encode("utf-8", "replace"), media_type="text/csv", headers=headers)
 
 
-async def _read_form(request: Request, board: Switchboard) -> tuple[dict[str, str], frozenset[str]]:
+async def _read_form(request: Request, board: InferenceService) -> tuple[dict[str, str], frozenset[str]]:
     """The texts by language, and the types that are offered as filters but not chosen."""
     limits = board.config.limits
     require_type(request, [FORM])

@@ -13,7 +13,7 @@ from multiner.serving.gateway.routes.parallel import LANGUAGES
 from multiner.serving.page.view import TYPE_NAMES
 
 HUES = 8  # colours of pairs, after which they begin anew; the number is what tells pairs apart
-UNSAFE = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet program takes cells that begin so for formulas
+UNSAFE = tuple("=+-@\t\r\n＝＋－＠")  # a spreadsheet program takes cells that begin so for formulas; as in exports.js
 HEADER = [
     "pair",
     "Russian",
@@ -155,7 +155,7 @@ def to_csv(found: Sequence[Row]) -> str:
     write.writerow(HEADER)
     for row in found:
         likeness = "" if row.similarity is None else f"{row.similarity:.3f}"
-        names = [f"'{text}" if text.startswith(UNSAFE) else text for text in row.texts]
+        names = [f"'{text}" if text.startswith(UNSAFE) else text for text in (*row.texts, row.label)]
         checks = "; ".join(row.checks)
-        write.writerow([row.number or "", *names, row.label, *row.counts, likeness, "; ".join(row.reasons), checks])
+        write.writerow([row.number or "", *names, *row.counts, likeness, "; ".join(row.reasons), checks])
     return file.getvalue()

@@ -1,7 +1,7 @@
 """Pages as HTML. Each extends ``base.html``, which brings the header with the live models, the navigation, the footer.
 
 A further page is an entry in :data:`PAGES`, a template with the blocks ``title``, ``head`` (its own style sheets and
-scripts) and ``main``, and a route that answers :func:`render_page`.
+scripts), ``main`` and ``footer``, and a route that answers :func:`render_page`.
 """
 
 from __future__ import annotations
@@ -18,10 +18,11 @@ from multiner.serving.page import view
 from multiner.serving.page.examples import EXAMPLES
 
 if TYPE_CHECKING:
-    from multiner.serving.routing.inference_service import Switchboard
+    from multiner.serving.routing.inference_service import InferenceService
 
 HERE = Path(__file__).resolve().parent
-PAGES = {"/": "Text", "/parallel": "Parallel", "/models": "Models"}  # path: its name in the navigation
+# path: its name in the navigation
+PAGES = {"/": "Text", "/parallel": "Parallel", "/models": "Models", "/reports": "Reports"}
 TEMPLATES = Environment(
     loader=FileSystemLoader(HERE / "templates"),
     autoescape=True,
@@ -45,7 +46,7 @@ def render(template: str, **context: Any) -> str:
 
 def render_page(
     request: Request,
-    board: Switchboard,
+    board: InferenceService,
     template: str,
     *,
     status: int = 200,

@@ -15,9 +15,9 @@ from multiner.pipeline.core.span_differences import (
     MISSED,
     SPURIOUS,
     TYPE,
-    mistakes,
+    span_errors,
 )
-from multiner.serving.backends.model_server import ServedModel
+from multiner.serving.backends.backend import ServedModel
 from multiner.serving.http.metrics import (
     SECONDS,
     Counter,
@@ -35,7 +35,7 @@ def differences(live: Entities, shadow: Entities) -> Iterator[tuple[str, str]]:
     An entity that only one of them has, has no counterpart that overlaps; of overlapping ones, another type counts
     whatever the boundaries.
     """
-    for each in mistakes(_spans(live), _spans(shadow)):
+    for each in span_errors(_spans(live), _spans(shadow)):
         yield KINDS[each.kind], (each.gold or each.predicted).label
 
 

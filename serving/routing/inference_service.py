@@ -12,15 +12,10 @@ from typing import Any, TypeVar
 
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.text.languages import AUTO, flags
-from multiner.pipeline.text.tokenizer import without_surrogates
+from multiner.pipeline.text.surrogates import without_surrogates
 from multiner.serving import executors
 from multiner.serving.answers import ModelFailed, NoTokens
-from multiner.serving.backends.model_server import (
-    ServedModel,
-    Slot,
-    SlotGone,
-    SlotTimeout,
-)
+from multiner.serving.backends.backend import Backend, BackendGone, BackendTimeout, ServedModel
 from multiner.serving.gateway.config import GatewayConfig
 from multiner.serving.http.metrics import (
     Counter,
@@ -37,8 +32,8 @@ from multiner.serving.http.problems import (
 )
 from multiner.serving.routing.answer_comparison import ShadowMetrics
 from multiner.serving.routing.memory_budget import keeper
-from multiner.serving.routing.micro_batching import Gatherer
-from multiner.serving.routing.model_router import NoModel, Route
+from multiner.serving.routing.micro_batching import MicroBatcher
+from multiner.serving.routing.model_router import ModelRouter, NoModel
 from multiner.serving.routing.queue import CallQueue, CallsFull
 from multiner.serving.routing.reconciler import Reconciler
 from multiner.serving.routing.segmentation import Part, parts_of, put_together
@@ -49,14 +44,14 @@ T = TypeVar("T")
 LONG = 10_000  # characters: a call of more is a large one
 
 
-class Switchboard:
+class InferenceService:
     """All routes of a gateway."""
 
     def __init__(self, config: GatewayConfig) -> None:
         self.config = config
         self.metrics = Metrics()
         self.routes = {
-            code: Route(
+            code: ModelRouter(
                 code,
                 config.launch,
                 keep=keeper(config.keep_previous),
@@ -80,8 +75,8 @@ class Switchboard:
             )
             for code, route in self.routes.items()
         }
-        self._gatherers = {
-            code: Gatherer(route.ask, partial(self.metrics.called, code)) for code, route in self.routes.items()
+        self._batchers = {
+            code: MicroBatcher(route.ask, partial(self.metrics.called, code)) for code, route in self.routes.items()
         }
         self._tasks: list[asyncio.Task] = []
 
@@ -99,7 +94,7 @@ class Switchboard:
         await asyncio.gather(*(part.close() for part in parts))
 
     async def deploy(self, language: str, version: str) -> str:
-        """Bring a version live, and leave it until the registry has another champion; see :meth:`Route.switch`.
+        """Bring a version live, and leave it until the registry has another champion; see :meth:`ModelRouter.switch`.
 
         Raises:
             NerError: no such version, or it does not come up.
@@ -177,9 +172,9 @@ class Switchboard:
     ) -> list[tuple[ServedModel, dict[str, Any]] | Problem]:
         safe = [without_surrogates(text) for text in texts]
 
-        async def answer(slot: Slot) -> tuple[list[dict[str, Any]], float]:
+        async def answer(backend: Backend) -> tuple[list[dict[str, Any]], float]:
             begun = time.perf_counter()
-            return await slot.answer(safe, tokens=tokens), time.perf_counter() - begun
+            return await backend.answer(safe, tokens=tokens), time.perf_counter() - begun
 
         try:
             large = sum(map(len, safe)) > LONG
@@ -189,9 +184,7 @@ class Switchboard:
                 )
                 self.metrics.called(language, len(answers))
             else:
-                model, answers, seconds = await self._in_time(
-                    language, self._gatherers[language].answer(safe), deadline
-                )
+                model, answers, seconds = await self._in_time(language, self._batchers[language].answer(safe), deadline)
         except Problem as problem:
             return [problem] * len(texts)
         found = [answer["entities"] for answer in answers]
@@ -221,7 +214,7 @@ class Switchboard:
     async def call(
         self,
         language: str,
-        call: Callable[[Slot], Coroutine[Any, Any, T]],
+        call: Callable[[Backend], Coroutine[Any, Any, T]],
         *,
         patient: bool = False,
         large: bool = False,
@@ -231,7 +224,7 @@ class Switchboard:
 
         Args:
             language: its code.
-            call: asks a slot.
+            call: asks a backend.
             patient, large: as in :meth:`multiner.serving.routing.queue.CallQueue.run`.
             deadline: on the event loop's clock, for a request that began before.
 
@@ -302,10 +295,10 @@ def _as_problems(language: str) -> Iterator[None]:
         raise busy(f"{str(error).capitalize()} for the model for {language!r}; no more may.") from None
     except NoTokens as error:
         raise no_tokens(f"{str(error).capitalize()}. Leave out tokens, or have the model trained anew.") from None
-    except SlotGone as error:
-        log.warning("slot gone", extra={"fields": {"language": language, "error": str(error)}})
+    except BackendGone as error:
+        log.warning("backend gone", extra={"fields": {"language": language, "error": str(error)}})
         raise unavailable(f"The model for {language!r} is being restarted.") from None
-    except SlotTimeout as error:
+    except BackendTimeout as error:
         raise Problem(504, "timeout", "The model took too long", f"{error}. Send less text at once.") from None
     except TimeoutError:
         detail = "No answer in the time allowed, waiting for the model included. Send less text at once, or later."

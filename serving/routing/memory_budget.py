@@ -8,18 +8,18 @@ from typing import Literal
 
 import psutil
 
-from multiner.serving.backends.model_server import Slot
+from multiner.serving.backends.backend import Backend
 
 Keep = bool | Literal["auto"]
-TIMES = 2  # its own resident size that must be available beside it
+TIMES = 2  # its own memory that must be available beside it
 GROUP = Path("/sys/fs/cgroup")
 
 
-def keeper(keep: Keep) -> Callable[[Slot], bool]:
+def keeper(keep: Keep) -> Callable[[Backend], bool]:
     """The rule that ``serving.keep_previous`` names: always, never, or as long as the memory permits (``auto``)."""
     if keep == "auto":
-        return lambda slot: available_bytes() > TIMES * slot.resident
-    return lambda slot: keep
+        return lambda backend: available_bytes() > TIMES * backend.memory
+    return lambda backend: keep
 
 
 def available_bytes(group: Path = GROUP) -> int:

@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from multiner.serving.answers import ModelFailed
-from multiner.serving.backends.model_server import ServedModel, Slot
+from multiner.serving.backends.backend import Backend, ServedModel
 
 TEXTS, CHARACTERS = 16, 4000  # in a call that is gathered, at most
 Answer = tuple[ServedModel, list[dict[str, Any]], float]  # and the seconds that the model's call took
-Ask = Callable[[Callable[[Slot], Coroutine[Any, Any, None]]], Awaitable[Any]]
+Ask = Callable[[Callable[[Backend], Coroutine[Any, Any, None]]], Awaitable[Any]]
 
 
 @dataclass(eq=False, slots=True)
@@ -47,14 +47,14 @@ class Turn:
             self.task.cancel()
 
 
-class Gatherer:
+class MicroBatcher:
     """Asks a model for requests, gathering those that wait.
 
     Each request takes a place of its own in the queue, so that limits, order and refusals are those of the queue.
     When a place's turn comes, it carries whatever is first in line by then, and as many behind it as fit.
 
     Args:
-        ask: takes a place in the model's queue and calls what it is given with the live slot.
+        ask: takes a place in the model's queue and calls what it is given with the live backend.
         called: told the number of texts of each call that was answered.
     """
 
@@ -69,11 +69,11 @@ class Gatherer:
         Who is cancelled while waiting is never asked.
 
         Raises:
-            NoModel, CallsFull, SlotGone, SlotTimeout, ModelFailed: as in :meth:`.model_router.Route.ask`.
+            NoModel, CallsFull, BackendGone, BackendTimeout, ModelFailed: as in :meth:`.model_router.ModelRouter.ask`.
         """
         job, turn = Job(texts, asyncio.get_running_loop().create_future()), Turn()
         self._waiting.append(job)
-        turn.task = asyncio.create_task(self._ask(lambda slot: self._carry(turn, slot)))
+        turn.task = asyncio.create_task(self._ask(lambda backend: self._carry(turn, backend)))
         turn.task.add_done_callback(lambda task: self._ended(task, turn, job))
         try:
             return await job.answer
@@ -83,20 +83,20 @@ class Gatherer:
             for each in {turn, job.turn} - {None}:
                 each.leave()
 
-    async def _carry(self, turn: Turn, slot: Slot) -> None:
-        if not turn.jobs and not turn.left:  # else asked again, of another slot
+    async def _carry(self, turn: Turn, backend: Backend) -> None:
+        if not turn.jobs and not turn.left:  # else asked again, of another backend
             self._take(turn)
         jobs = [job for job in turn.jobs if not job.answer.done()]
         if not jobs:
             return
         try:
-            await self._call(slot, jobs)
+            await self._call(backend, jobs)
         except ModelFailed:
             if len(jobs) == 1:
                 raise
             for job in jobs:  # only whose text it was is to bear it
                 try:
-                    await self._call(slot, [job])
+                    await self._call(backend, [job])
                 except ModelFailed as error:
                     _fail(job, error)
 
@@ -111,14 +111,14 @@ class Gatherer:
                 turn.jobs.append(job)
                 job.turn = turn
 
-    async def _call(self, slot: Slot, jobs: Sequence[Job]) -> None:
+    async def _call(self, backend: Backend, jobs: Sequence[Job]) -> None:
         begun = time.perf_counter()
-        answers = await slot.answer([text for job in jobs for text in job.texts])
+        answers = await backend.answer([text for job in jobs for text in job.texts])
         self._called(len(answers))
         at, seconds = 0, time.perf_counter() - begun
         for job in jobs:
             if not job.answer.done():
-                job.answer.set_result((slot.model, answers[at : at + len(job.texts)], seconds))
+                job.answer.set_result((backend.model, answers[at : at + len(job.texts)], seconds))
             at += len(job.texts)
 
     def _ended(self, task: asyncio.Task[Any], turn: Turn, own: Job) -> None:

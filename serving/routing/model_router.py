@@ -1,4 +1,4 @@
-"""Which slot answers: a route per language, with its live version, the one before, and the moves between them.
+"""Which backend answers: a route per language, with its live version, the one before, and the moves between them.
 
 All of it runs in the gateway's event loop: a move of traffic is one assignment, so that no request falls between.
 """
@@ -12,14 +12,14 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from multiner.pipeline.core.errors import NerError
-from multiner.serving.backends.model_server import ServedModel, Slot, SlotGone
+from multiner.serving.backends.backend import Backend, BackendGone, ServedModel
 from multiner.serving.routing.queue import CallQueue
 
 log = logging.getLogger("serving")
-Launch = Callable[[ServedModel], Awaitable[Slot]]
+Launch = Callable[[ServedModel], Awaitable[Backend]]
 T = TypeVar("T")
-RESTART_PAUSES = (0, 1, 2, 5, 10, 30, 60)  # seconds before each attempt to bring a dead version back
-ATTEMPTS = 3  # processes that may die over one request before its caller is told
+RESTART_PAUSES = (0, 1, 2, 5, 10, 30, 60)  # seconds before each attempt to bring a lost version back
+ATTEMPTS = 3  # backends that may be lost over one request before its caller is told
 
 
 class NoModel(Exception):
@@ -31,12 +31,12 @@ class NoModel(Exception):
         self.state = state
 
 
-class Route:
+class ModelRouter:
     """One language's traffic.
 
     Args:
         language: its code.
-        launch: starts and probes a slot for a version, or raises and leaves nothing behind.
+        launch: brings up a backend for a version, or raises and leaves nothing behind.
         keep: whether a version that is no longer live stays warm; asked at each switch and by :meth:`relieve`.
         drain_seconds: how long requests in flight may go on in a version that is stopped.
         queue: where calls wait for the live version, whichever that is when their turn comes.
@@ -47,18 +47,18 @@ class Route:
         language: str,
         launch: Launch,
         *,
-        keep: Callable[[Slot], bool] = lambda slot: True,
+        keep: Callable[[Backend], bool] = lambda backend: True,
         drain_seconds: float = 60,
         queue: CallQueue | None = None,
     ) -> None:
         self.language = language
         self.queue = queue or CallQueue(at_once=4, places=64)
-        self.live: Slot | None = None
-        self.previous: Slot | None = None
+        self.live: Backend | None = None
+        self.previous: Backend | None = None
         self.since: datetime | None = None
         self.state = "starting"  # starting, live, restarting, absent (no champion), failed
         self.error: str | None = None
-        self.restarting: str | None = None  # the version that died and is being started again
+        self.restarting: str | None = None  # the version that was lost and is being brought up again
         self._launch = launch
         self._keep = keep
         self._drain_seconds = drain_seconds
@@ -66,47 +66,49 @@ class Route:
         self._orders = 0  # given so far
         self._carried_out = 0  # the latest that was
         self._tasks: set[asyncio.Task] = set()
-        self._slots: set[Slot] = set()  # every process not yet stopped, whatever its part
+        self._backends: set[Backend] = set()  # every one not yet closed, whatever its part
         self._closing = False
 
     @property
-    def answering(self) -> Slot | None:
+    def answering(self) -> Backend | None:
         """What answers now: the live version or, while that is being started again, the warm one before it."""
         return self._candidate(())
 
-    def _candidate(self, tried: tuple[Slot, ...]) -> Slot | None:
-        slots = (self.live, self.previous)
-        return next((slot for slot in slots if slot is not None and slot.alive and slot not in tried), None)
+    def _candidate(self, tried: tuple[Backend, ...]) -> Backend | None:
+        backends = (self.live, self.previous)
+        return next(
+            (backend for backend in backends if backend is not None and backend.alive and backend not in tried), None
+        )
 
     async def ask(
-        self, call: Callable[[Slot], Coroutine[Any, Any, T]], *, patient: bool = False, large: bool = False
+        self, call: Callable[[Backend], Coroutine[Any, Any, T]], *, patient: bool = False, large: bool = False
     ) -> tuple[ServedModel, T]:
         """The version that answers and its answer to ``call``, all of it one version's; waits for its turn.
 
-        A call whose process dies over it is asked again of what answers then.
+        A call whose backend is lost over it is asked again of what answers then.
 
         Args:
-            call: asks a slot.
+            call: asks a backend.
             patient, large: as in :meth:`CallQueue.run`.
 
         Raises:
             NoModel: nothing is live.
             CallsFull: too many wait already.
-            SlotGone, SlotTimeout, ModelFailed: as in :meth:`Slot.predict`.
+            BackendGone, BackendTimeout, ModelFailed: as in :meth:`.Backend.predict`.
         """
         if self.answering is None:
             raise self._nothing()
         return await self.queue.run(lambda: self._ask(call), patient=patient, large=large)
 
-    async def _ask(self, call: Callable[[Slot], Coroutine[Any, Any, T]]) -> tuple[ServedModel, T]:
-        tried: tuple[Slot, ...] = ()
-        gone: SlotGone | None = None
-        while len(tried) < ATTEMPTS and (slot := self._candidate(tried)):
+    async def _ask(self, call: Callable[[Backend], Coroutine[Any, Any, T]]) -> tuple[ServedModel, T]:
+        tried: tuple[Backend, ...] = ()
+        gone: BackendGone | None = None
+        while len(tried) < ATTEMPTS and (backend := self._candidate(tried)):
             try:
-                with slot.lease():
-                    return slot.model, await call(slot)
-            except SlotGone as error:
-                tried, gone = (*tried, slot), error
+                with backend.lease():
+                    return backend.model, await call(backend)
+            except BackendGone as error:
+                tried, gone = (*tried, backend), error
         raise gone or self._nothing()
 
     def _nothing(self) -> NoModel:
@@ -142,19 +144,19 @@ class Route:
             if self.state in ("absent", "failed"):
                 self.state = "starting"
             try:
-                slot = await self._start(model)
+                backend = await self._start(model)
             except NerError as error:
                 self.mark_failed(error.message.splitlines()[0])
                 raise
             if order < self._carried_out or self._closing:
-                await slot.stop()
+                await backend.close()
                 return "overtaken"
             self._carried_out = order
-            self._take_in(slot)
+            self._take_in(backend)
             return "switched"
 
-    async def _start(self, model: ServedModel) -> Slot:
-        """A slot for ``model``.
+    async def _start(self, model: ServedModel) -> Backend:
+        """A backend for ``model``.
 
         Raises:
             NerError: it does not come up, for whatever reason.
@@ -172,11 +174,11 @@ class Route:
         """Carry out an order that needs no launch; None where it does."""
         if order < self._carried_out:
             return "overtaken"
-        for slot, action in ((self.live, "nothing to do"), (self.previous, "rolled back")):
-            if slot is not None and slot.alive and slot.model.version == model.version:
+        for backend, action in ((self.live, "nothing to do"), (self.previous, "rolled back")):
+            if backend is not None and backend.alive and backend.model.version == model.version:
                 self._carried_out = order
-                if slot is not self.live:
-                    self._go_live(slot)
+                if backend is not self.live:
+                    self._go_live(backend)
                 return action
         return None
 
@@ -213,46 +215,46 @@ class Route:
             log.info("warm version stopped", extra={"fields": {"language": self.language, **_version(warm)}})
             self._spawn(self._retire(warm))
 
-    def _take_in(self, slot: Slot) -> None:
-        self._slots.add(slot)
-        self._spawn(self._watch(slot))
-        self._go_live(slot)
+    def _take_in(self, backend: Backend) -> None:
+        self._backends.add(backend)
+        self._spawn(self._watch(backend))
+        self._go_live(backend)
 
-    def _go_live(self, slot: Slot) -> None:
-        others = [other for other in (self.live, self.previous) if other is not None and other is not slot]
+    def _go_live(self, backend: Backend) -> None:
+        others = [other for other in (self.live, self.previous) if other is not None and other is not backend]
         warm = next((other for other in others if other.alive), None)
-        self.live, self.previous = slot, warm if warm is not None and self._may_stay(warm) else None
+        self.live, self.previous = backend, warm if warm is not None and self._may_stay(warm) else None
         self.state, self.error, self.restarting, self.since = "live", None, None, datetime.now(UTC)
-        log.info("live", extra={"fields": {"language": self.language, **_version(slot)}})
+        log.info("live", extra={"fields": {"language": self.language, **_version(backend)}})
         for other in others:
             if other is not self.previous:
                 self._spawn(self._retire(other))
 
-    def _may_stay(self, warm: Slot) -> bool:
+    def _may_stay(self, warm: Backend) -> bool:
         try:
             return self._keep(warm)
         except Exception:  # no memory to be read is none to be had; and no reason to stop a switch half-way
             log.exception("memory unknown", extra={"fields": {"language": self.language}})
             return False
 
-    async def _retire(self, slot: Slot) -> None:
-        await slot.drain(self._drain_seconds)
-        await slot.stop()
-        self._slots.discard(slot)
+    async def _retire(self, backend: Backend) -> None:
+        await backend.drain(self._drain_seconds)
+        await backend.close()
+        self._backends.discard(backend)
 
-    async def _watch(self, slot: Slot) -> None:
-        """When ``slot`` dies unasked: drop it if it was only warm, start its version again if it was live."""
-        await slot.died()
-        if self._closing or slot not in (self.live, self.previous):
+    async def _watch(self, backend: Backend) -> None:
+        """When ``backend`` is lost: drop it if it was only warm, bring its version up again if it was live."""
+        await backend.lost()
+        if self._closing or backend not in (self.live, self.previous):
             return
-        log.warning("slot died", extra={"fields": {"language": self.language, **_version(slot)}})
-        if slot is self.previous:
+        log.warning("backend lost", extra={"fields": {"language": self.language, **_version(backend)}})
+        if backend is self.previous:
             self.previous = None
         else:
-            self.live, self.state, self.restarting = None, "restarting", slot.model.version
-            self._spawn(self._restart(slot.model))
-        await slot.stop()
-        self._slots.discard(slot)
+            self.live, self.state, self.restarting = None, "restarting", backend.model.version
+            self._spawn(self._restart(backend.model))
+        await backend.close()
+        self._backends.discard(backend)
 
     async def _restart(self, model: ServedModel) -> None:
         attempt = 0
@@ -263,15 +265,15 @@ class Route:
                 if self.live is not None:
                     return  # a switch has brought a version up meanwhile
                 try:
-                    slot = await self._start(model)
+                    backend = await self._start(model)
                 except NerError as error:
                     self.error = error.message.splitlines()[0]
                     log.error("restart failed", extra={"fields": {"language": self.language, "error": str(error)}})
                     continue
                 if self.live is not None or self._closing:  # what was warm has taken over meanwhile
-                    await slot.stop()
+                    await backend.close()
                 else:
-                    self._take_in(slot)
+                    self._take_in(backend)
                 return
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
@@ -285,29 +287,29 @@ class Route:
             log.error("background task failed", exc_info=error, extra={"fields": {"language": self.language}})
 
     async def close(self) -> None:
-        """Let requests in flight end, then stop every process of the route."""
+        """Let requests in flight end, then close every backend of the route."""
         self._closing = True
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         self.live = self.previous = None
-        await asyncio.gather(*(self._retire(slot) for slot in list(self._slots)), return_exceptions=True)
+        await asyncio.gather(*(self._retire(backend) for backend in list(self._backends)), return_exceptions=True)
 
     def describe(self) -> dict[str, Any]:
         """What /health and /v1/models say about the route."""
-        slot, warm = self.answering, self.previous
-        stands_in = slot is not None and slot is warm
+        backend, warm = self.answering, self.previous
+        stands_in = backend is not None and backend is warm
         return {
             "language": self.language,
             "state": self.state,
-            "name": slot.model.name if slot else None,
-            "version": slot.model.version if slot else None,
-            "since": self.since.isoformat(timespec="seconds") if slot and self.since else None,
+            "name": backend.model.name if backend else None,
+            "version": backend.model.version if backend else None,
+            "since": self.since.isoformat(timespec="seconds") if backend and self.since else None,
             "previous": warm.model.version if warm and warm.alive and not stands_in else None,
             "detail": self.error or ("the version before stands in" if stands_in else None),
         }
 
 
-def _version(slot: Slot) -> dict[str, str]:
-    return {"name": slot.model.name, "version": slot.model.version}
+def _version(backend: Backend) -> dict[str, str]:
+    return {"name": backend.model.name, "version": backend.model.version}

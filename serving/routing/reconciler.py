@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 from multiner.pipeline.core.errors import NerError
 from multiner.serving import executors
-from multiner.serving.backends.model_server import ServedModel
-from multiner.serving.routing.model_router import Route
+from multiner.serving.backends.backend import ServedModel
+from multiner.serving.routing.model_router import ModelRouter
 from multiner.serving.routing.shadow import Shadow
 
 log = logging.getLogger("serving")
@@ -45,7 +45,7 @@ class Reconciler:
 
     def __init__(
         self,
-        route: Route,
+        route: ModelRouter,
         champion: Callable[[], ServedModel | None],
         shadow: Shadow | None = None,
         challenger: Callable[[], ServedModel | None] = lambda: None,
@@ -68,7 +68,7 @@ class Reconciler:
         its pause is over.
 
         Returns:
-            as :meth:`Route.switch`, or ``no champion``, ``held``, ``restarting``.
+            as :meth:`ModelRouter.switch`, or ``no champion``, ``held``, ``restarting``.
 
         Raises:
             NerError: the registry cannot be read, or the champion does not come up; what was live before stays.
@@ -108,6 +108,8 @@ class Reconciler:
         try:
             action = await self.route.switch(champion, order)
         except NerError as error:
+            if error.transient:  # costs little: asked again the next time
+                raise
             before = self._refusal
             times = before.times if before and before.version == champion.version else 0
             until = time.monotonic() + REFUSED_PAUSES[min(times, len(REFUSED_PAUSES) - 1)]
@@ -122,7 +124,7 @@ class Reconciler:
         """Bring live what an operator chose in spite of the registry, and leave it until the champion is another.
 
         Raises:
-            NerError: as :meth:`Route.switch`.
+            NerError: as :meth:`ModelRouter.switch`.
         """
         order = self.route.order()
         self._holds[order] = self._seen
@@ -133,7 +135,7 @@ class Reconciler:
             raise
 
     def rollback(self) -> ServedModel:
-        """As :meth:`Route.rollback`; it stands until the champion is another.
+        """As :meth:`ModelRouter.rollback`; it stands until the champion is another.
 
         Raises:
             NerError: no version is warm.

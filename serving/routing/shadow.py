@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from multiner.pipeline.core.errors import NerError
-from multiner.serving.backends.model_server import ServedModel, Slot
+from multiner.serving.backends.backend import Backend, ServedModel
 from multiner.serving.http.after_response import afterwards
 from multiner.serving.routing.answer_comparison import (
     Comparison,
@@ -35,13 +35,13 @@ class Shadow:
 
     Args:
         language: its code.
-        launch: starts a slot for a version, or raises NerError and leaves nothing behind.
+        launch: brings up a backend for a version, or raises NerError and leaves nothing behind.
         share: share of the live calls that are copied, 0 to 1.
         metrics: where to count.
     """
 
     def __init__(
-        self, language: str, launch: Callable[[ServedModel], Awaitable[Slot]], share: float, metrics: ShadowMetrics
+        self, language: str, launch: Callable[[ServedModel], Awaitable[Backend]], share: float, metrics: ShadowMetrics
     ) -> None:
         self.language = language
         self.share = share
@@ -87,7 +87,7 @@ class Shadow:
             self.metrics.dropped.add(self.language)
 
     async def _run(self, model: ServedModel | None, before: asyncio.Task[None] | None) -> None:
-        """Keep a process of ``model`` up until cancelled, once the task before has ended."""
+        """Keep a backend of ``model`` up until cancelled, once the task before has ended."""
         if before is not None:
             await asyncio.gather(before, return_exceptions=True)
         attempt = 0
@@ -103,27 +103,27 @@ class Shadow:
             await asyncio.sleep(PAUSES[min(attempt, len(PAUSES) - 1)])
             attempt += 1
 
-    async def _serve(self, slot: Slot) -> None:
-        """Answer copies with ``slot`` until it dies."""
-        worker = asyncio.create_task(self._work(slot))
+    async def _serve(self, backend: Backend) -> None:
+        """Answer copies with ``backend`` until it is lost."""
+        worker = asyncio.create_task(self._work(backend))
         self.state, self.since = "live", datetime.now(UTC)
-        log.info("shadow live", extra={"fields": self._fields(slot.model)})
+        log.info("shadow live", extra={"fields": self._fields(backend.model)})
         try:
-            await slot.died()
+            await backend.lost()
             self.state = "failed"
         finally:
             worker.cancel()
             await asyncio.gather(worker, return_exceptions=True)
-            await slot.stop()
+            await backend.close()
 
-    async def _work(self, slot: Slot) -> None:
+    async def _work(self, backend: Backend) -> None:
         while True:
             copy = await self._queue.get()
             tally, begun = self.found, time.perf_counter()
             if copy.version != tally.against:  # of a live version that is so no more
                 continue
             try:
-                answers = await slot.predict(copy.texts)
+                answers = await backend.predict(copy.texts)
                 seconds = time.perf_counter() - begun
                 finding = tally.add(copy, answers, seconds)
                 self.metrics.add(self.language, finding, copy.seconds, seconds)
@@ -132,7 +132,7 @@ class Shadow:
                 tally.failures += 1
                 self.metrics.failures.add(self.language)
                 kind = type(error).__name__  # its message may quote a text
-                log.warning("shadow call failed", extra={"fields": self._fields(slot.model) | {"kind": kind}})
+                log.warning("shadow call failed", extra={"fields": self._fields(backend.model) | {"kind": kind}})
 
     def _tell(self, finding: Finding, against: str) -> None:
         if finding.different:

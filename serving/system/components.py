@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import time
 from dataclasses import dataclass, field
@@ -13,94 +12,15 @@ from typing import IO
 from multiner.pipeline.config.settings import Workspace
 from multiner.pipeline.core.environment import quiet_environment, without_secrets
 from multiner.pipeline.core.errors import NerError
-from multiner.serving.addresses import netloc, reachable, try_to_bind
+from multiner.serving.addresses import Addresses, netloc, reachable
 from multiner.serving.airflow import environment as airflow_setup
-from multiner.serving.gateway import state
 from multiner.serving.logs import open_log
 from multiner.serving.system.leftover_processes import MARK, tied
 
-PARTS = ("airflow", "mlflow", "docs", "serving")
+PARTS = ("airflow", "mlflow", "serving")
 RESTARTS = 5  # within RESTART_WINDOW; a part that dies more often is given up
 RESTART_WINDOW = 300.0
 MLFLOW_HOSTS = ("localhost", "127.0.0.1", "::1")  # that MLflow answers to unless told of another
-
-
-@dataclass(frozen=True)
-class Addresses:
-    """Where everything listens: ``host`` is what to bind to, the URLs are where this machine reaches it."""
-
-    host: str
-    airflow_port: int
-    mlflow_port: int
-    docs_port: int
-    gateway_port: int
-
-    @classmethod
-    def of(cls, workspace: Workspace) -> Addresses:
-        """From params.yaml's group ``serving``; ``NER_BIND`` and ``NER_GATEWAY_PORT`` override.
-
-        Raises:
-            NerError: no such port.
-        """
-        knobs = workspace.params["serving"]
-        host, port = state.address(workspace)
-        return cls(host, knobs["airflow_port"], knobs["mlflow_port"], knobs["docs_port"], port)
-
-    def _url(self, port: int) -> str:
-        return f"http://{netloc(self.host, port)}"
-
-    @property
-    def airflow(self) -> str:
-        """Airflow's address."""
-        return self._url(self.airflow_port)
-
-    @property
-    def mlflow(self) -> str:
-        """MLflow's address."""
-        return self._url(self.mlflow_port)
-
-    @property
-    def docs(self) -> str:
-        """Address of the Data Docs and reports."""
-        return self._url(self.docs_port)
-
-    @property
-    def gateway(self) -> str:
-        """Address of the page and the API."""
-        return self._url(self.gateway_port)
-
-    def of_part(self, part: str) -> tuple[str, int]:
-        """A part's port, and the parameter that sets it."""
-        return {
-            "airflow": ("serving.airflow_port", self.airflow_port),
-            "mlflow": ("serving.mlflow_port", self.mlflow_port),
-            "docs": ("serving.docs_port", self.docs_port),
-            "serving": ("serving.port", self.gateway_port),
-        }[part]
-
-
-def listening(host: str, port: int) -> bool:
-    """Whether something answers at the port of what listens on ``host``."""
-    try:
-        with socket.create_connection((reachable(host), port), timeout=1):
-            return True
-    except (OSError, UnicodeError):
-        return False
-
-
-def require_free(addresses: Addresses, parts: list[str]) -> None:
-    """Refuse to start where one of the ports cannot be had.
-
-    Raises:
-        NerError: another program has it, or ``host`` is no address of this machine.
-    """
-    for part in parts:
-        parameter, port = addresses.of_part(part)
-        try:
-            try_to_bind(addresses.host, port)
-        except (OSError, UnicodeError) as error:
-            setting = f"{parameter} in params.yaml"
-            raise state.cannot_listen(error, addresses.host, port, part=part, setting=setting) from None
 
 
 @dataclass
@@ -202,5 +122,5 @@ def airflow_environment(workspace: Workspace, addresses: Addresses) -> dict[str,
         host=addresses.host,
         airflow_port=addresses.airflow_port,
         mlflow_url=addresses.mlflow,
-        docs_url=addresses.docs,
+        docs_url=addresses.reports,
     ) | {MARK: str(workspace.root)}

@@ -17,7 +17,8 @@ from typing import Any
 import multiner
 from multiner.pipeline.config.settings import Workspace
 from multiner.pipeline.core.environment import quiet_environment
-from multiner.pipeline.core.errors import NerError
+from multiner.pipeline.core.errors import NerError, joined
+from multiner.serving import addresses
 from multiner.serving.addresses import try_to_bind
 from multiner.serving.backends.process_tree import family_of, is_running
 from multiner.serving.gateway import state
@@ -59,23 +60,25 @@ def deploy(
 
     Args:
         workspace: whose registry and gateway.
-        languages: by default all that have a champion.
+        languages: by default all that have a champion, or an endpoint elsewhere.
         if_any: without a champion, do nothing instead of failing.
         if_running: without a gateway, do nothing instead of starting one.
         insist: as in :meth:`Reconciler.reconcile`.
         announce: told what is done, line by line.
 
     Raises:
-        NerError: no champion, the port is occupied, or a version does not come up (what was live before stays).
+        NerError: no champion, the port is occupied, or a version does not come up (what was live before stays); the
+            other languages are brought live all the same.
     """
     from multiner.pipeline import registry
 
     if if_running and state.read_state(workspace) is None:
         announce("no gateway runs: nothing to do; the next one starts with the registry's champions")
         return []
-    champions = {language: registry.champion(workspace, language) for language in languages or workspace.languages}
-    missing = [language for language, champion in champions.items() if champion is None]
-    wanted = [language for language, champion in champions.items() if champion is not None]
+    endpoints = workspace.params["serving"]["endpoints"]
+    asked = languages or workspace.languages
+    wanted = [each for each in asked if each in endpoints or registry.champion(workspace, each) is not None]
+    missing = [each for each in asked if each not in wanted]
     if missing and (languages or not wanted) and not if_any:
         raise NerError(
             f"no champion for {', '.join(missing)} in the registry",
@@ -90,16 +93,22 @@ def deploy(
         if gateway is None:
             gateway = start_gateway(workspace, announce)
     _require_profile(workspace, gateway)
-    deployments = []
+    deployments, failures = [], []
     for language in wanted:
-        deployment = _bring_live(gateway, language, fresh=fresh, insist=insist)
+        try:
+            deployment = _bring_live(gateway, language, fresh=fresh, insist=insist)
+        except NerError as error:
+            failures.append(error)
+            continue
         announce(str(deployment))
         deployments.append(deployment)
+    if failures:
+        raise joined(failures)
     return deployments
 
 
 def stop(workspace: Workspace, *, patience: float = 45) -> bool:
-    """End the workspace's gateway and its slots; requests in flight are answered first. False where none ran."""
+    """End the workspace's gateway and its models; requests in flight are answered first. False where none ran."""
     gateway = state.read_state(workspace)
     if gateway is None:
         state.state_file(workspace).unlink(missing_ok=True)
@@ -145,11 +154,11 @@ def start_gateway(workspace: Workspace, announce: Callable[[str], None] = print)
     Raises:
         NerError: the port is occupied, or the gateway ends at once.
     """
-    host, port = state.address(workspace)
+    host, port = addresses.gateway_address(workspace)
     try:
         try_to_bind(host, port)
     except (OSError, UnicodeError) as error:  # a name that no domain can have is a UnicodeError
-        raise state.cannot_listen(error, host, port) from None
+        raise addresses.cannot_listen(error, host, port) from None
     log = state.log_file(workspace)
     announce(f"starting the gateway on port {port} (log: {log.relative_to(workspace.root)})")
     code = Path(multiner.__file__).parents[1]

@@ -12,7 +12,7 @@ from multiner.serving.gateway import state
 if TYPE_CHECKING:
     import httpx
 
-START_SECONDS = 300  # until every slot of a fresh gateway is up, on a busy machine
+START_SECONDS = 300  # until every model of a fresh gateway is up, on a busy machine
 SWITCH_SECONDS = 300
 
 

@@ -10,9 +10,12 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import psutil
+
 from multiner.pipeline.config.settings import Workspace
 from multiner.pipeline.core.errors import NerError
-from multiner.pipeline.core.files import read_json
+from multiner.pipeline.core.files import read_json, write_json
+from multiner.serving.backends.process_tree import still_runs
 
 
 class Stopped(BaseException):
@@ -26,13 +29,16 @@ def state_path(workspace: Workspace) -> Path:
 
 def read_system(workspace: Workspace) -> dict[str, Any] | None:
     """What the running supervisor says of itself; None where none runs."""
-    with contextlib.suppress(OSError, ValueError):
-        with (workspace.paths.run / "system.lock").open("a") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return read_json(state_path(workspace))
+    with contextlib.suppress(OSError, ValueError, LookupError, TypeError):  # without its lock: a start would fail by it
+        state = read_json(state_path(workspace))
+        return state if still_runs(state["pid"], state["created"]) else None
     return None
+
+
+def write_system(workspace: Workspace, **facts: Any) -> None:
+    """Say that this process is the supervisor, with ``facts`` about it."""
+    process = psutil.Process()
+    write_json(state_path(workspace), {"pid": process.pid, "created": process.create_time(), **facts})
 
 
 @contextlib.contextmanager

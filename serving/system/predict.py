@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TextIO
 from multiner.pipeline.config.settings import Workspace
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.text.languages import AUTO
-from multiner.pipeline.text.tokenizer import without_surrogates
+from multiner.pipeline.text.surrogates import without_surrogates
 from multiner.serving.answers import ModelFailed
 from multiner.serving.routing.segmentation import parts_of, put_together
 

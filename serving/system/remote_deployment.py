@@ -34,7 +34,7 @@ def await_live(
     Args:
         workspace: whose registry.
         gateway: address of the gateway.
-        languages: by default all that have a champion.
+        languages: by default all that have a champion; without those served by an endpoint elsewhere.
         patience: seconds to wait.
         if_running: where the gateway does not answer at first, do not wait.
         announce: told what is live.
@@ -47,7 +47,9 @@ def await_live(
     if if_running and not live_on(gateway):
         announce(f"no gateway answers at {gateway}: nothing to do; it starts with the registry's champions")
         return
-    found = {code: champion(workspace, code) for code in languages or workspace.languages}
+    endpoints = workspace.params["serving"]["endpoints"]  # there others decide on the version
+    here = [code for code in languages or workspace.languages if code not in endpoints]
+    found = {code: champion(workspace, code) for code in here}
     wanted = {code: str(best.version) for code, best in found.items() if best}
     deadline = time.monotonic() + patience
     if not live_on(gateway):

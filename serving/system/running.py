@@ -19,11 +19,12 @@ from multiner.pipeline.config.settings import Workspace
 from multiner.pipeline.core.environment import quiet_environment
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.core.files import write_atomically
+from multiner.serving.addresses import Addresses
 from multiner.serving.airflow import environment as airflow_setup
 from multiner.serving.airflow.run_tracker import Follower, TaskView
 from multiner.serving.logs import open_log
 from multiner.serving.system import leftover_processes as family
-from multiner.serving.system.components import Addresses, tail
+from multiner.serving.system.components import tail
 from multiner.serving.system.instance_lock import (
     Stopped,
     only_supervisor,
@@ -77,21 +78,38 @@ def follow(system: System, follower: Follower) -> None:
     """Show the pipeline's progress until it has ended.
 
     Raises:
-        NerError: a task failed; the message holds the end of its log.
+        NerError: a task failed; the message holds the end of its log. Or nothing is left to wait for but paused DAGs.
     """
     logs, heard = airflow_setup.home(system.workspace) / "logs", time.monotonic()
+    paused: set[str] = set()
     with ProgressView(follower, logs) as view:
         while not follower.done:
             system.look_after()
+            if follower.held_up:
+                raise _failure(system, follower) if follower.failed else _held_up(system, follower)
             try:
                 view.show(follower.poll())
                 heard = time.monotonic()
+                for dag in sorted(follower.paused - paused):
+                    print(
+                        f"DAG {dag} is paused; it goes on once it is unpaused: {system.addresses.airflow}", flush=True
+                    )
+                paused = follower.paused
             except (httpx.TransportError, NerError):  # the API server is starting again, or its database is locked
                 if time.monotonic() - heard > SILENT_SECONDS:
                     raise
             time.sleep(2)
     if follower.failed:
         raise _failure(system, follower)
+
+
+def _held_up(system: System, follower: Follower) -> NerError:
+    names = ", ".join(sorted(follower.held_up))
+    return NerError(
+        f"the run has come to paused DAGs: {names}; everything before them is done",
+        where=system.addresses.airflow,
+        remedy="Unpause them there, or run the same command again: it unpauses all DAGs at its start.",
+    )
 
 
 def _failure(system: System, follower: Follower) -> NerError:
@@ -139,7 +157,7 @@ def addresses_text(workspace: Workspace, addresses: Addresses) -> str:
             f"Airflow     {addresses.airflow}   login {airflow_setup.USER}, password {password}",
             f"MLflow      {addresses.mlflow}",
             f"Page, API   {addresses.gateway}",
-            f"Data Docs   {addresses.docs}",
+            f"Reports     {addresses.reports}",
             f"Try         {shlex.join(curl)}",
         ]
     )

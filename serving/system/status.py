@@ -11,15 +11,16 @@ from rich.table import Table
 from multiner.pipeline.config.settings import Workspace
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.registry.store import made
-from multiner.serving.system.components import PARTS, Addresses, listening
+from multiner.serving.addresses import Addresses, listening
+from multiner.serving.system.components import PARTS
 from multiner.serving.system.instance_lock import read_system
 
 
 def parts(workspace: Workspace) -> list[dict[str, Any]]:
     """Each part of the system, with its address and whether something answers there."""
     addresses = Addresses.of(workspace)
-    urls = (addresses.airflow, addresses.mlflow, addresses.docs, addresses.gateway)
-    ports = (addresses.airflow_port, addresses.mlflow_port, addresses.docs_port, addresses.gateway_port)
+    urls = (addresses.airflow, addresses.mlflow, addresses.gateway)
+    ports = (addresses.airflow_port, addresses.mlflow_port, addresses.gateway_port)
     return [
         {"part": part, "address": url, "answers": listening(addresses.host, port)}
         for part, url, port in zip(PARTS, urls, ports, strict=True)
@@ -104,7 +105,9 @@ def _model_line(model: dict[str, Any]) -> str:
     if not model["champion"]:
         return f"{model['language']}: no champion; {live}"
     scores = ", ".join(f"{corpus} {value:.2f}" for corpus, value in model["test_f1"].items())
+    line = f"{model['language']}: champion {model['model']} version {model['champion']}; {live}"
+    if not model["profile"]:
+        return f"{line}\n    registered {model['trained']}; its MLflow run, which tells more, was deleted for good"
     return (
-        f"{model['language']}: champion {model['model']} version {model['champion']}; {live}\n"
-        f"    trained {model['trained']} on data {model['data']}, profile {model['profile']}; test F1 {scores}"
+        f"{line}\n    trained {model['trained']} on data {model['data']}, profile {model['profile']}; test F1 {scores}"
     )

@@ -7,49 +7,46 @@ foreground that also follows a run of the pipeline; ``ner up`` starts it detache
 from __future__ import annotations
 
 import contextlib
-import os
 import sqlite3
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
-from typing import IO, Any
+from typing import IO
 
 from multiner.pipeline.config.settings import Workspace
 from multiner.pipeline.core.dvc_locks import release
 from multiner.pipeline.core.environment import quiet_environment
-from multiner.pipeline.core.errors import NerError
-from multiner.pipeline.core.files import write_atomically, write_json
+from multiner.pipeline.core.errors import TRANSIENT, NerError
+from multiner.pipeline.core.files import write_atomically
 from multiner.serving import logs
+from multiner.serving.addresses import Addresses, listening, require_free
 from multiner.serving.airflow import environment as airflow_setup
 from multiner.serving.airflow.api import AirflowClient
 from multiner.serving.gateway import state
 from multiner.serving.system import deployment as deploy
 from multiner.serving.system import leftover_processes as family
-from multiner.serving.system.components import (
-    PARTS,
-    Addresses,
-    Component,
-    airflow_environment,
-    components,
-    listening,
-    require_free,
-    tail,
-)
-from multiner.serving.system.instance_lock import state_path
+from multiner.serving.system.components import PARTS, Component, airflow_environment, components, tail
+from multiner.serving.system.instance_lock import write_system
 
 TRAINING_POOL = "training"
 START_SECONDS = 240  # on a loaded machine Airflow takes a while
 LOOK_SECONDS = 30  # between looks at the gateway
 FAILED_SECONDS = 300  # after a deployment that failed, before it is tried again
-PREPARE_STORE = (
-    "from multiner.pipeline.config.settings import Workspace; from multiner.pipeline.registry.store import open_store; "
-    "open_store(Workspace.load())"
-)
+PREPARE_STORE = """
+import sys
+from multiner.pipeline.core.errors import NerError
+from multiner.pipeline.registry.store import open_store
+from multiner.pipeline.config.settings import Workspace
+try:
+    open_store(Workspace.load())
+except NerError as error:
+    print(f"error: {error}", file=sys.stderr)
+    sys.exit(error.exit_code)
+"""
 Say = Callable[[str], None]
 
 
@@ -69,7 +66,6 @@ class System:
         self.say = say
         self.components: list[Component] = []
         self.airflow: AirflowClient | None = None
-        self._docs: Any = None
         self._deploying: subprocess.Popen[bytes] | None = None
         self._next_look = self._next_rotation = 0.0
         self._gateway_seen = False
@@ -108,8 +104,6 @@ class System:
         for component in self.components:
             if not (late and component.name == "airflow scheduler"):
                 component.start()
-        if "docs" in self.parts:
-            self._serve_docs()
         if "airflow" in self.parts:
             self._await_airflow(late)
         if "serving" in self.parts:
@@ -119,16 +113,15 @@ class System:
         self._write_state("ready")
 
     def _write_state(self, phase: str) -> None:
-        value = {
-            "pid": os.getpid(),
-            "phase": phase,
-            "parts": self.parts,
-            "profile": self.workspace.profile,
-            "since": datetime.now(UTC).isoformat(timespec="seconds"),
-            "addresses": asdict(self.addresses),
-            "processes": {each.name: each.process.pid for each in self.components if each.process},
-        }
-        write_json(state_path(self.workspace), value)
+        write_system(
+            self.workspace,
+            phase=phase,
+            parts=self.parts,
+            profile=self.workspace.profile,
+            since=datetime.now(UTC).isoformat(timespec="seconds"),
+            addresses=asdict(self.addresses),
+            processes={each.name: each.process.pid for each in self.components if each.process},
+        )
 
     def _prepare(self) -> None:
         """Bring the databases of Airflow and MLflow up to date, side by side, where that is not done yet."""
@@ -146,7 +139,8 @@ class System:
                 work.append(self._run(command, airflow_environment(self.workspace, self.addresses), file))
             codes = [process.wait() for process in work]
             if any(codes):
-                raise NerError(f"a database could not be made\n{tail(log)}", where=str(log))
+                transient = set(codes) <= {0, TRANSIENT}
+                raise NerError(f"a database could not be made\n{tail(log)}", where=str(log), transient=transient)
         if migrate:
             with write_atomically(done) as file:
                 file.write(wanted + "\n")
@@ -167,7 +161,7 @@ class System:
         database = airflow_setup.home(self.workspace) / "airflow.db"
         if "airflow" not in self.parts or not database.is_file():
             return False
-        with contextlib.closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as connection:
+        with contextlib.closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True)) as connection:
             query = "SELECT count(*) FROM dag_run WHERE state IN ('running', 'queued')"
             return bool(connection.execute(query).fetchone()[0])
 
@@ -198,12 +192,6 @@ class System:
         if errors := client.import_errors():
             file, trace = next(iter(errors.items()))
             raise NerError(f"the DAG file cannot be read\n{trace.strip()}", where=file)
-
-    def _serve_docs(self) -> None:
-        from multiner.serving.system.reports_server import make_server
-
-        self._docs = make_server(self.workspace, self.addresses.host, self.addresses.docs_port)
-        threading.Thread(target=self._docs.serve_forever, daemon=True, name="docs").start()
 
     def reconcile(self) -> None:
         """Start bringing the gateway to the registry's champions, in the background; again only when that is done."""
@@ -256,9 +244,6 @@ class System:
     def _end(self) -> None:
         if self.airflow:
             self.airflow.close()
-        if self._docs is not None:
-            self._docs.shutdown()
-            self._docs.server_close()
         if "serving" in self.parts:
             deploy.stop(self.workspace)
         family.end_all(self.workspace.root)

@@ -65,6 +65,7 @@ def test_other_failures_are_tried_again(code: str) -> None:
 def test_dvc_says_255_for_a_lock_and_for_a_refusal() -> None:
     failed = "ERROR: failed to reproduce 'validate@ru': failed to run: ner validate --language ru, exited with 1"
     assert refused(255, [failed])
+    assert refused(255, ["'./dvc.lock' is invalid (possible merge conflicts).", "Mapping values are not allowed here"])
     assert not refused(255, ["ERROR: 'data/raw' is busy, it is being blocked by:"])
     assert not refused(255, ["Traceback (most recent call last):", "OperationalError: database is locked", failed])
     assert not refused(255, [failed.replace("exited with 1", "exited with 143")])
@@ -102,6 +103,25 @@ def test_a_lock_whose_holder_is_gone_is_dropped_in_place_of_waiting(workspace: P
     (workspace / ".dvc" / "tmp" / "rwlock").write_text(json.dumps(noted))
     command = [sys.executable, "-m", "dvc", "--wait-for-lock", "repro", "--single-item", "copy"]
     assert CommandOperator(task_id="task", command=command, busy_minutes=0).execute(CONTEXT) == "ran"
+
+
+def test_what_dvc_restores_from_a_cut_object_is_made_anew(workspace: Path) -> None:
+    (workspace / ".dvc" / "tmp").mkdir(parents=True)
+    (workspace / ".dvc" / "config").write_text("[core]\n    no_scm = true\n    analytics = false\n")
+    (workspace / "dvc.yaml").write_text("stages: {count: {cmd: seq 40 > out, deps: [in], outs: [out]}}\n")
+    (workspace / "in").write_text("in")
+    command = [sys.executable, "-m", "dvc", "--wait-for-lock", "repro", "--single-item", "count"]
+    task = CommandOperator(task_id="task", command=command)
+    assert task.execute(CONTEXT) == "ran"
+    (object,) = (file for file in (workspace / ".dvc/cache/files").rglob("*") if file.is_file())
+    object.chmod(0o644)
+    object.write_text("1\n2\n")
+    object.chmod(0o444)
+    (workspace / "out").unlink()
+    assert task.execute(CONTEXT) == "ran", "restored first, then made anew"
+    assert (workspace / "out").read_text().endswith("40\n")
+    (workspace / "out").unlink()
+    assert task.execute(CONTEXT) == "restored"
 
 
 def test_outcomes() -> None:

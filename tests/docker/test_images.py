@@ -108,7 +108,7 @@ def command_of(service: dict[str, Any]) -> list[str]:
 
 def test_the_services_are_the_parts_of_the_system(compose: dict[str, Any]) -> None:
     parts = [part for one in compose["services"].values() for part in command_of(one)[-1].split(",")]
-    assert sorted(parts) == ["airflow", "docs", "mlflow", "serving"]
+    assert sorted(parts) == ["airflow", "mlflow", "serving"]
 
 
 def test_the_commands_exist(compose: dict[str, Any]) -> None:
@@ -119,11 +119,11 @@ def test_the_commands_exist(compose: dict[str, Any]) -> None:
 
 def test_ports_are_published_on_loopback_only(compose: dict[str, Any]) -> None:
     published = [port for service in compose["services"].values() for port in service.get("ports", [])]
-    assert len(published) == 4
+    assert len(published) == 3
     assert all(re.fullmatch(r"127\.0\.0\.1:(\d+):\1", port) for port in published)
     knobs = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))["serving"]
     ports = {int(port.split(":")[1]) for port in published}
-    assert ports == {knobs["port"], knobs["mlflow_port"], knobs["airflow_port"], knobs.get("docs_port", 8001)}
+    assert ports == {knobs["port"], knobs["mlflow_port"], knobs["airflow_port"]}
 
 
 def test_volumes_are_declared_and_the_registry_is_shared(compose: dict[str, Any]) -> None:

@@ -15,7 +15,7 @@ def test_the_results_table_is_up_to_date(root: Path) -> None:
 
 
 def test_links_and_pictures_are_there(root: Path) -> None:
-    for page in [root / "README.md", *(root / "docs").glob("*.md")]:
+    for page in [*root.glob("*.md"), *(root / "docs").glob("*.md")]:
         for target in re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8")):
             if "://" not in target:
                 assert (page.parent / target).is_file(), (page.name, target)
@@ -23,8 +23,8 @@ def test_links_and_pictures_are_there(root: Path) -> None:
 
 def test_make_targets_and_parameters_are_there(root: Path) -> None:
     text = (root / "README.md").read_text(encoding="utf-8")
-    rules = re.findall(r"^(\w+):", (root / "Makefile").read_text(encoding="utf-8"), flags=re.M)
-    assert set(re.findall(r"\bmake (\w+)", text)) <= set(rules)
+    rules = re.findall(r"^([\w-]+):", (root / "Makefile").read_text(encoding="utf-8"), flags=re.M)
+    assert set(re.findall(r"\bmake ([\w-]+)", text)) <= set(rules)
     params = yaml.safe_load((root / "params.yaml").read_text(encoding="utf-8"))
     knobs = re.findall(r"`(transformer|spacy|serving)\.(\w+)", text)
     profiles = re.findall(r"^\| `(\w+)` \| ", text, flags=re.M)

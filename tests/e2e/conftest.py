@@ -36,7 +36,7 @@ class Job:
     def __init__(self, root: Path, source: Path, mirror: Path) -> None:
         self.root = root
         self.mirror = mirror
-        self.ports = {name: free_port() for name in ("port", "mlflow_port", "airflow_port", "docs_port")}
+        self.ports = {name: free_port() for name in ("port", "mlflow_port", "airflow_port")}
         inherited = ("AIRFLOW", "MLFLOW_TRACKING", "CI")
         self.environment = {
             name: value for name, value in quiet_environment().items() if not name.startswith(inherited)

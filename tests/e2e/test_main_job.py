@@ -179,7 +179,7 @@ def test_again_with_nothing_changed(job: Job, first_run: str, tmp_path: Path) ->
         (result,) = json.loads(done.stdout)["results"]
         assert {(entity["text"], entity["label"]) for entity in result["entities"]} >= set(ENTITIES["en"])
         assert httpx.get(f"{job.gateway}/").status_code == 200
-        docs = httpx.get(f"http://127.0.0.1:{job.ports['docs_port']}/en/validation/", follow_redirects=True)
+        docs = httpx.get(f"http://127.0.0.1:{job.ports['port']}/reports/en/validation/")
         assert docs.status_code == 200
     finally:
         running.send_signal(signal.SIGINT)

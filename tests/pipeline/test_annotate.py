@@ -17,7 +17,7 @@ from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.corpora.columns import read_column_file
 from multiner.pipeline.corpora.conll import read_columns
 from multiner.pipeline.corpora.factrueval import annotated_objects, document_stems, read_document
-from multiner.pipeline.evaluation.factrueval_official import official
+from multiner.pipeline.evaluation.factrueval_official import official_scores
 from multiner.pipeline.inference import isolated_process as fresh
 
 TYPES = {"PER": "PER", "LOC": "LOC", "ORG": "ORG", "MISC": "MISC"}
@@ -400,7 +400,7 @@ def test_a_folder_round_trip(workspace: Workspace, tmp_path: Path, folder: Path)
             document.span_text(span) for span in expected
         ]
         assert {line.split()[0] for line in lines} <= {"per", "loc", "org"}
-        score = official([document], [annotated_objects(stem)], [expected], ["PER", "LOC", "ORG"])
+        score = official_scores([document], [annotated_objects(stem)], [expected], ["PER", "LOC", "ORG"])
         assert score["f1"] == 100.0
         found += len(expected)
     assert entities == found > 0

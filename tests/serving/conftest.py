@@ -24,7 +24,8 @@ from starlette.routing import Route
 
 from multiner.pipeline.config.settings import Workspace, overlay
 from multiner.serving.airflow import environment as airflow_setup
-from multiner.serving.backends.model_server import ServedModel, Slot
+from multiner.serving.backends.backend import ServedModel
+from multiner.serving.backends.local_server import LocalServer
 from multiner.serving.gateway.app import create_app
 from multiner.serving.gateway.config import GatewayConfig
 from multiner.serving.http.payload import Limits
@@ -62,12 +63,16 @@ async def invocations(request: Request) -> Response:
         texts = list(read_texts(body))
     except (KeyError, IndexError, TypeError):
         return JSONResponse({"error_code": "INVALID_PARAMETER_VALUE", "message": "Failed to enforce schema"}, 400)
-    slot: StandIn = request.app.state.slot
-    params = {} if not slot.knows_params else json.loads(body).get("params", {})
-    slot.seen.append(texts)
-    slot.at_once.append(len(slot.seen) - slot.ended)
+    backend: StandIn = request.app.state.backend
+    backend.params = json.loads(body).get("params", {})
+    params = backend.params if backend.knows_params else {}
+    if cancelled := params.get("cancel"):
+        backend.cancelled.add(cancelled)
+        return JSONResponse({"predictions": []})
+    backend.seen.append(texts)
+    backend.at_once.append(len(backend.seen) - backend.ended)
     try:
-        if "CRASH" in texts:
+        if "CRASH" in texts or params.get("call") in backend.cancelled:
             return JSONResponse(RAISED | {"stack_trace": "Traceback: /srv/model.py"}, 400)
         if not all(isinstance(text, str) for text in texts):
             return JSONResponse({"error_code": "INVALID_PARAMETER_VALUE", "message": f"cannot take {texts}"}, 400)
@@ -78,18 +83,18 @@ async def invocations(request: Request) -> Response:
         if "WRONG" in texts:
             wrong = {"start": 0, "end": 99, "text": "WRONG", "label": "PER"}
             return JSONResponse({"predictions": [{"entities": [wrong]}]})
-        while "WAIT" in texts and slot.held:
+        while "WAIT" in texts and backend.held:
             await asyncio.sleep(0.001)
         told = {"tokens": tokens_of} if params.get("tokens") else {}
         return JSONResponse(
             {
                 "predictions": [
-                    {"entities": slot.find(text)} | {key: of(text) for key, of in told.items()} for text in texts
+                    {"entities": backend.find(text)} | {key: of(text) for key, of in told.items()} for text in texts
                 ]
             }
         )
     finally:
-        slot.ended += 1
+        backend.ended += 1
 
 
 RAISED = {"error_code": "BAD_REQUEST", "message": "Encountered an unexpected error while evaluating the model. Verify"}
@@ -103,8 +108,8 @@ def read_texts(body: bytes) -> list[Any]:
     return value["inputs"] if "inputs" in value else [row["text"] for row in value["dataframe_records"]]
 
 
-class StandIn(Slot):
-    """A slot whose process is the application above."""
+class StandIn(LocalServer):
+    """A backend whose process is the application above."""
 
     knows_params = True  # False: as a version registered before there were any
 
@@ -115,25 +120,27 @@ class StandIn(Slot):
         self.at_once: list[int] = []  # calls under way when each began, itself included
         self.ended = 0
         self.held = True  # the text WAIT is not answered until the test lets it go
+        self.params: dict[str, Any] = {}  # of the latest call
+        self.cancelled: set[str] = set()  # names of calls
         self._dead = asyncio.Event()
 
     @property
     def alive(self) -> bool:
         return not self._dead.is_set()
 
-    async def start(self, timeout: float = 1) -> None:
+    async def start(self) -> None:
         app = Starlette(routes=[Route("/invocations", invocations, methods=["POST"])])
-        app.state.slot = self
-        self._client = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://slot")
+        app.state.backend = self
+        self._client = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://model")
 
-    async def died(self) -> None:
+    async def lost(self) -> None:
         await self._dead.wait()
 
-    async def stop(self, grace: float = 0) -> None:
+    async def close(self) -> None:
         self._dead.set()
-        await super().stop(grace)
+        await super().close()
 
-    def end(self, reason: str) -> None:
+    def mark_lost(self) -> None:
         self._dead.set()
 
     def kill(self) -> None:
@@ -161,16 +168,16 @@ class Harness:
         self.app = create_app(self.config)
         self.board = self.app.state.board
 
-    async def launch(self, model: ServedModel) -> Slot:
+    async def launch(self, model: ServedModel) -> LocalServer:
         await asyncio.sleep(0.01)
         if error := self.refuse(model):
             raise error
-        slot = StandIn(model, self.find)
-        slot.knows_params = model.version not in self.old_versions
-        await slot.start()
-        await slot.probe()
-        self.launched.append(slot)
-        return slot
+        backend = StandIn(model, self.find)
+        backend.knows_params = model.version not in self.old_versions
+        await backend.start()
+        await backend.probe()
+        self.launched.append(backend)
+        return backend
 
     def resolve(self, language: str, version: str | None) -> ServedModel | None:
         version = version or self.champions.get(language)
@@ -185,11 +192,11 @@ class Harness:
                     await asyncio.sleep(0.01)
                 yield client
 
-    def slot(self, language: str) -> StandIn:
-        """The slot that serves a language; its record without the probe."""
-        slot = self.board.routes[language].live
-        slot.seen, slot.at_once, slot.ended = [], [], 0
-        return slot
+    def backend(self, language: str) -> StandIn:
+        """The backend that serves a language; its record without the probe."""
+        backend = self.board.routes[language].live
+        backend.seen, backend.at_once, backend.ended = [], [], 0
+        return backend
 
 
 class Exchange:
@@ -269,13 +276,18 @@ class Live:
         listener = listen("127.0.0.1", 0)
         self.address: tuple[str, int] = listener.getsockname()
         self.url = f"http://{self.address[0]}:{self.address[1]}/"
-        self._server = make_server(harness.app, harness.config.connections)
+        self._server = make_server(harness.app, harness.config.connections, harness.config.proxies)
         self._thread = threading.Thread(target=lambda: asyncio.run(self._server.serve(sockets=[listener])))
 
     @property
     def connections(self) -> int:
         """How many are open."""
         return len(self._server.server_state.connections)
+
+    @property
+    def requests(self) -> int:
+        """How many are under way."""
+        return len(self._server.server_state.tasks)
 
     def __enter__(self) -> Live:
         self._thread.start()

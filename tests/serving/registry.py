@@ -11,7 +11,7 @@ from multiner.pipeline.registry import champion
 from multiner.pipeline.registry.champions import crown
 from multiner.pipeline.registry.gate.promotion import KEY, PASSED, REASONS
 from multiner.pipeline.registry.store import open_experiment, open_store
-from multiner.serving.backends.model_server import ServedModel
+from multiner.serving.backends.backend import ServedModel
 
 BINS = [
     {"low": 0.2, "high": 0.6, "score": 0.5, "accuracy": 0.25, "count": 40},
@@ -68,7 +68,7 @@ REASON = "no worse: +0.40 points on the <gate> half"
 def make_workspace(folder: Path, root: Path) -> Workspace:
     """A workspace with nothing in it; nothing listens on its ports."""
     made = Workspace(folder, load_params(root, "cpu"))
-    ports = dict.fromkeys(("airflow_port", "mlflow_port", "docs_port"), 1)
+    ports = dict.fromkeys(("airflow_port", "mlflow_port"), 1)
     return replace(made, params=overlay(made.params, {"serving": ports}))
 
 
@@ -84,6 +84,7 @@ def add_version(workspace: Workspace, **tags: str) -> str:
     client.log_dict(run.run_id, SIZES, "data/summary.json")
     if not client.search_registered_models("name = 'ner-en'"):
         client.create_registered_model("ner-en")
+    client.log_text(run.run_id, "a model", "model/MLmodel")
     version = str(client.create_model_version("ner-en", f"{run.artifact_uri}/model", run.run_id).version)
     verdict = {"at": "2026-01-01T00:00:00+00:00", "behaviour": {"challenger": BEHAVIOUR}}
     client.log_dict(run.run_id, verdict, f"gate/version-{version}-against-none.json")

@@ -10,7 +10,7 @@ SECRET = "Zyxwv"  # stands in bodies; no log and no error may repeat it
 TOKEN = "a-token-for-tests"
 JSON, LINES, CSV, FORM = "application/json", "application/x-ndjson", "text/csv", "application/x-www-form-urlencoded"
 API, STREAM, INVOKE, PAGE = "/v1/entities", "/v1/entities/stream", "/v1/en/invocations", "/"
-GARBAGE = frozenset({400, 408, 431})  # no HTTP; or closed without an answer
+GARBAGE = frozenset({400, 404, 431})  # no HTTP, or of another version; or closed without an answer
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,7 @@ class Sent:
     statuses: frozenset[int]
     silent: bool = False  # whether no answer at all is right
     hangs_up: bool = False
+    ends: bool = False  # whether nothing more is to come: what is no whole request would be waited for
     method: str = "POST"
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-import threading
 from pathlib import Path
 
 import httpx
@@ -11,16 +10,14 @@ import pytest
 
 from multiner.pipeline.config.settings import Workspace, overlay
 from multiner.pipeline.core.errors import NerError
-from multiner.serving.addresses import netloc, reachable
+from multiner.serving.addresses import Addresses, listening, netloc, reachable, require_free
 from multiner.serving.airflow import environment as airflow_setup
 from multiner.serving.backends.server_process import free_port
 from multiner.serving.gateway import app as gateway
 from multiner.serving.gateway import state
 from multiner.serving.system import components
-from multiner.serving.system import reports_server as docs_server
-from multiner.serving.system.components import Addresses, listening, require_free
 
-PORTS = ("port", "mlflow_port", "airflow_port", "docs_port")
+PORTS = ("port", "mlflow_port", "airflow_port")
 
 
 @pytest.fixture
@@ -63,25 +60,12 @@ def test_every_part_is_probed_at_the_address_that_it_is_bound_to(
             require_free(addresses, ["serving"])
     assert not listening(addresses.host, addresses.gateway_port)
     at = reachable(bound.strip("[]"))
-    urls = (addresses.airflow, addresses.mlflow, addresses.docs, addresses.gateway)
+    urls = (addresses.airflow, addresses.mlflow, addresses.reports, addresses.gateway)
     assert {httpx.URL(url).host for url in urls} == {at}
     environment = components.airflow_environment(workspace, addresses)
     assert environment["AIRFLOW__API__HOST"] == addresses.host
     assert environment["AIRFLOW__API__BASE_URL"] == addresses.airflow
     assert environment["AIRFLOW__CORE__EXECUTION_API_SERVER_URL"] == f"{addresses.airflow}/execution/"
-
-
-@pytest.mark.parametrize("bound", ["127.0.0.2", "::1"])
-def test_the_reports_are_served_there(workspace: Workspace, bound: str) -> None:
-    server = docs_server.make_server(workspace, bound, 0)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        assert httpx.get(f"http://{netloc(bound, server.server_port)}/", trust_env=False).status_code == 200
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 @pytest.mark.parametrize(
@@ -95,7 +79,7 @@ def test_the_reports_are_served_there(workspace: Workspace, bound: str) -> None:
     ],
 )
 def test_mlflow_answers_to_the_address_that_it_listens_on(workspace: Workspace, bound: str, further: list[str]) -> None:
-    (mlflow,) = components.components(workspace, Addresses(bound, 8080, 5000, 8001, 8000), ["mlflow"])
+    (mlflow,) = components.components(workspace, Addresses(bound, 8080, 5000, 8000), ["mlflow"])
     workers = mlflow.command.index("--workers")
     assert mlflow.command[workers + 2 : mlflow.command.index("--backend-store-uri")] == further
 

@@ -13,7 +13,7 @@ import pytest
 from multiner.serving.http.payload import Limits
 from multiner.serving.operator import model_facts
 from multiner.serving.operator.facts_reader import FactsReader
-from multiner.serving.routing import inference_service as switchboard
+from multiner.serving.routing import inference_service
 
 MANY = 40  # more than asyncio's own executor has threads, on any machine
 OPERATOR = {"authorization": "Bearer a-token-for-tests"}
@@ -45,7 +45,7 @@ def test_a_long_text_is_answered_while_the_registry_and_the_facts_hang(
                 async with asyncio.timeout(10):
                     while len(asked) < 3:  # both threads for facts, and one of the registry's at least
                         await asyncio.sleep(0.005)
-                    monkeypatch.setattr(switchboard, "LONG", 10)
+                    monkeypatch.setattr(inference_service, "LONG", 10)
                     long = await client.post("/v1/entities", json={"text": "Anna met Bertha. Анна видела Берту."})
                     short = await client.post("/v1/entities", json={"text": "Anna"})
             finally:
@@ -60,15 +60,15 @@ def test_a_long_text_is_answered_while_the_registry_and_the_facts_hang(
 
 def test_planning_counts_within_the_time(harness: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     over = threading.Event()
-    monkeypatch.setattr(switchboard, "LONG", 3)
+    monkeypatch.setattr(inference_service, "LONG", 3)
 
     async def main() -> tuple[httpx.Response, list[list[str]]]:
         made = harness(limits=Limits(4, 1000, 0.3))
         async with made.client() as client:
-            slot = made.slot("en")
+            backend = made.backend("en")
             monkeypatch.setattr(made.board, "_plans", lambda items: over.wait(10))
             try:
-                return await client.post("/v1/entities", json={"text": "Anna"}), slot.seen
+                return await client.post("/v1/entities", json={"text": "Anna"}), backend.seen
             finally:
                 over.set()
 

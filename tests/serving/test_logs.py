@@ -20,9 +20,9 @@ from multiner.serving.airflow import environment as airflow_setup
 from multiner.serving.backends import server_process as served_process
 from multiner.serving.backends.server_process import (
     ServedModel,
-    ServedProcess,
+    ServerProcess,
     free_port,
-    telling_lines,
+    last_lines,
 )
 from multiner.serving.gateway import app as gateway
 from multiner.serving.system import supervisor as system
@@ -89,19 +89,19 @@ def test_only_so_many_copies_are_kept(tmp_path: Path) -> None:
 
 
 def test_every_log_that_has_grown_is_rotated_and_no_other(tmp_path: Path, small: None) -> None:
-    for name in ("gateway.log", "slot-ner-en-3.log", "gateway.log.1", "notes.txt"):
+    for name in ("gateway.log", "model-ner-en-3.log", "gateway.log.1", "notes.txt"):
         (tmp_path / name).write_text("x" * 21)
     (tmp_path / "mlflow.log").write_text("x" * 20)
     with FileLock(tmp_path / "rotation.lock"):
         rotating = "import sys; from pathlib import Path; from multiner.serving import logs; logs.LARGEST = 20; "
         rotating += "logs.rotate_all(Path(sys.argv[1]))"
         subprocess.run([sys.executable, "-c", rotating, str(tmp_path)], check=True)
-        assert not (tmp_path / "slot-ner-en-3.log.1").exists(), "another process is at it"
+        assert not (tmp_path / "model-ner-en-3.log.1").exists(), "another process is at it"
     logs.rotate_all(tmp_path)
     sizes = {path.name: path.stat().st_size for path in tmp_path.iterdir() if path.name != "rotation.lock"}
     assert sizes == {
-        **{"gateway.log": 0, "gateway.log.1": 21, "gateway.log.2": 21, "slot-ner-en-3.log": 0},
-        **{"slot-ner-en-3.log.1": 21, "mlflow.log": 20, "notes.txt": 21},
+        **{"gateway.log": 0, "gateway.log.1": 21, "gateway.log.2": 21, "model-ner-en-3.log": 0},
+        **{"model-ner-en-3.log.1": 21, "mlflow.log": 20, "notes.txt": 21},
     }
     logs.rotate_all(tmp_path / "none")
 
@@ -122,12 +122,12 @@ def test_on_a_full_disk_a_log_stays_whole(
 
 
 def test_a_restart_leaves_what_the_crash_before_has_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "logs" / "slot-ner-en-3.log"
+    path = tmp_path / "logs" / "model-ner-en-3.log"
 
     async def start(writes: str) -> None:
         monkeypatch.setattr(served_process, "DIE_WITH_PARENT", f"print({writes!r})")
-        process = await ServedProcess.start(
-            MODEL, path, tracking_uri=None, timeout=5, nice=0, folders=tmp_path / "slots"
+        process = await ServerProcess.start(
+            MODEL, path, tracking_uri=None, timeout=5, nice=0, folders=tmp_path / "work"
         )
         await process.ended()
         await process.stop()
@@ -137,7 +137,7 @@ def test_a_restart_leaves_what_the_crash_before_has_written(tmp_path: Path, monk
     lines = path.read_text().splitlines()
     assert [line for line in lines if not line.startswith(served_process.START)] == ["MemoryError", "loading"]
     assert [MODEL.uri in line for line in lines] == [True, False, True, False]
-    assert telling_lines(path.read_text()) == ["loading"], "a failure is told in the words of the last start"
+    assert last_lines(path.read_text()) == ["loading"], "a failure is told in the words of the last start"
 
 
 def test_the_supervisor_rotates(workspace: Workspace, small: None, monkeypatch: pytest.MonkeyPatch) -> None:

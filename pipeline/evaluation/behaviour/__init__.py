@@ -1,6 +1,6 @@
-"""Behaviour of the models as a suite of small tests (CheckList, Ribeiro et al. 2020), a YAML file for each language."""
+"""The behaviour suite: small tests of a model (CheckList, Ribeiro et al. 2020), in one YAML file per language."""
 
-from multiner.pipeline.evaluation.behaviour.cases import Case, load_cases
-from multiner.pipeline.evaluation.behaviour.suite import Outcome, Report, run_suite
+from multiner.pipeline.evaluation.behaviour.cases import BehaviourCase, load_cases
+from multiner.pipeline.evaluation.behaviour.suite import BehaviourReport, CaseOutcome, run_suite
 
-__all__ = ["Case", "Outcome", "Report", "load_cases", "run_suite"]
+__all__ = ["BehaviourCase", "BehaviourReport", "CaseOutcome", "load_cases", "run_suite"]

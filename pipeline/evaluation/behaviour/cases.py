@@ -1,16 +1,16 @@
-"""The cases of the behaviour suite: templates and names from a YAML file, expanded the same way each time.
+"""The cases of the behaviour suite: templates and names from a YAML file, always expanded in the same way.
 
-A file holds ``names`` (lists to fill in, an entry being a name or a mapping of its forms) and ``capabilities``: for
-each a list of checks, whose fields are those of :class:`Check`. Expected entities are marked in the text:
-``[{person}](PER) flew to [{city}](LOC).`` The same placeholder is the same name, ``{person2}`` another one of the
-list, ``{person.gen}`` a form of it. What fills a template follows from the template alone, so that a case keeps its
-text and its id whatever else is added to the file.
+A file has ``names`` (lists to fill in; an entry is a name or a mapping of its forms) and ``capabilities``: for each, a
+list of entries with the fields of :class:`CaseTemplates`. Expected entities are marked in the text:
+``[{person}](PER) flew to [{city}](LOC).`` The same placeholder is the same name, ``{person2}`` another name of the
+list, ``{person.gen}`` a form of a name. The names depend on the template only, so that a case keeps its text and its id
+when the file grows.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -22,15 +22,15 @@ from multiner.pipeline.core.files import sha256_of
 
 FOLDER = Path(__file__).parent
 MINIMUM, INVARIANCE, DIRECTION = KINDS = ("minimum", "invariance", "direction")
-CHANGES = {None: str, "lower": str.lower, "upper": str.upper}
+CHANGES: dict[str | None, Callable[[str], str]] = {None: str, "lower": str.lower, "upper": str.upper}
 _MARK = re.compile(r"\[([^\[\]]+)\]\(([A-Z]+)\)")
 _BLANK = re.compile(r"\{([a-z_]+)(\d*)(?:\.(\w+))?\}")
-_STRIDE = 17  # names further in the list at each turn; prime to the length of every list
-_APART = 3  # names further in the list where one is swapped for another of the same list
+_STRIDE = 17  # offset in the list per turn; coprime to the length of every list
+_SWAP_OFFSET = 3  # offset in the list for a swapped name
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class MarkedEntity:
     """An entity expected at the code points ``start:end``."""
 
     start: int
@@ -39,47 +39,48 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Marked:
+class MarkedText:
     """A text and the entities expected in it, in order."""
 
     text: str
-    entities: tuple[Place, ...]
+    entities: tuple[MarkedEntity, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
-    """One thing to ask of a model.
+class BehaviourCase:
+    """One test of a model.
 
     Attributes:
         id: ``capability/kind/`` and a hash of the texts.
-        capability: what it belongs to.
-        kind: ``minimum``: exactly the marked entities are found in ``text``. ``invariance``: ``text`` is answered as
-            ``base`` is. ``direction``: ``text`` gives more evidence for the marked entities than ``base`` does.
+        capability: the capability that it tests.
+        kind: ``minimum``: the model must find exactly the marked entities in ``text``. ``invariance``: it must find the
+            same in ``text`` as in ``base``. ``direction``: the marked entities must have no lower scores in ``text``,
+            which has more evidence for them, than in ``base``.
         text: the text that is judged.
-        base: the text it is compared with; None for ``minimum``.
-        must: whether a model for use has to pass it.
+        base: the text to compare with; None for ``minimum``.
+        must: whether a model must pass it to be used.
     """
 
     id: str
     capability: str
     kind: str
-    text: Marked
-    base: Marked | None = None
+    text: MarkedText
+    base: MarkedText | None = None
     must: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
+class CaseTemplates:
     """Templates that make cases of one kind.
 
     Attributes:
-        kind: as in :class:`Case`.
-        texts: templates; a pair ``[base, text]`` where both are written out (always so for ``direction``).
-        fills: how many cases each template makes, with other names each time.
-        wraps: what to put around the texts: ``"🙂 {text}"``; each makes cases of its own.
-        case: ``lower`` or ``upper``, for the whole text.
-        swap: lists whose names are replaced, and from which list: ``{person: rare_person}``.
-        must: whether a model for use has to pass.
+        kind: as in :class:`BehaviourCase`.
+        texts: templates, or pairs ``[base, text]`` of templates (always pairs for ``direction``).
+        fills: number of cases per template, each with other names.
+        wraps: texts around the template, such as ``"🙂 {text}"``; each makes further cases.
+        case: ``lower`` or ``upper``: the case of the whole text.
+        swap: list → the list that replaces its names in ``text``: ``{person: rare_person}``.
+        must: whether a model must pass the cases to be used.
     """
 
     kind: str
@@ -98,26 +99,26 @@ class Check:
 
 
 def suite_file(language: str) -> Path:
-    """Where the cases of a language are (whether or not there are any)."""
+    """The file of a language's cases, which need not exist."""
     return FOLDER / f"{language}.yaml"
 
 
 def suite_hash(language: str) -> str:
-    """SHA-256 of a language's cases; empty for a language without any."""
+    """SHA-256 of a language's cases; empty for a language without a suite."""
     file = suite_file(language)
     return sha256_of(file) if file.is_file() else ""
 
 
-def load_cases(language: str, types: Collection[str] | None = None) -> list[Case]:
-    """The cases of a language, in the order of the file; none for a language that has no file.
+def load_cases(language: str, types: Collection[str] | None = None) -> list[BehaviourCase]:
+    """The cases of a language, in the order of the file; none without a file.
 
     Args:
-        language: its code.
-        types: leave out cases that expect an entity of another type than these. If only cases without entities are
-            left then, there are none: a model that finds nothing would pass them all.
+        language: language code.
+        types: leave out the cases with entities of other types. If no case with entities remains, the result is empty,
+            since a model without any answer would pass all others.
 
     Raises:
-        NerError: the file is not in the form above.
+        NerError: the format of the file is wrong.
     """
     file = suite_file(language)
     if not file.is_file():
@@ -125,21 +126,25 @@ def load_cases(language: str, types: Collection[str] | None = None) -> list[Case
     cases = expand(read_yaml(file), str(file))
     if types is None:
         return cases
-    kept = [case for case in cases if {place.label for place in case.text.entities} <= set(types)]
-    return kept if any(case.text.entities for case in kept) else []
+    cases = [case for case in cases if {mark.label for mark in case.text.entities} <= set(types)]
+    return cases if any(case.text.entities for case in cases) else []
 
 
-def expand(suite: Mapping[str, Any], where: str = "") -> list[Case]:
-    """The cases of a suite's mapping.
+def expand(suite: Mapping[str, Any], where: str = "") -> list[BehaviourCase]:
+    """Expand the content of a suite file to its cases.
+
+    Args:
+        suite: the content of the file.
+        where: the file, for messages.
 
     Raises:
-        NerError: a field, list or form is unknown, a bracket is open, or a case stands there twice.
+        NerError: a field, list or form is unknown, a bracket is not closed, or a case occurs twice.
     """
-    cases: dict[str, Case] = {}
-    for capability, checks in suite["capabilities"].items():
-        for entry in checks:
+    cases: dict[str, BehaviourCase] = {}
+    for capability, entries in suite["capabilities"].items():
+        for entry in entries:
             try:
-                for case in _cases(capability, Check(**entry), suite["names"]):
+                for case in _cases(capability, CaseTemplates(**entry), suite["names"]):
                     if case.id in cases:
                         raise ValueError(f"twice the same case: {case.text.text!r}")
                     cases[case.id] = case
@@ -148,19 +153,19 @@ def expand(suite: Mapping[str, Any], where: str = "") -> list[Case]:
     return list(cases.values())
 
 
-def _cases(capability: str, check: Check, names: Mapping[str, Sequence[Any]]) -> Iterator[Case]:
-    for entry in check.texts:
+def _cases(capability: str, templates: CaseTemplates, names: Mapping[str, Sequence[Any]]) -> Iterator[BehaviourCase]:
+    for entry in templates.texts:
         first, second = (entry, entry) if isinstance(entry, str) else entry
-        for wrap in check.wraps:
-            for turn in range(check.fills):
-                changed = wrap.replace("{text}", fill(second, names, turn, check.swap, seed=first))
-                text = parse(changed, check.case)
-                base = None if check.kind == MINIMUM else parse(fill(first, names, turn))
-                if base and [place.label for place in base.entities] != [place.label for place in text.entities]:
+        for wrap in templates.wraps:
+            for turn in range(templates.fills):
+                wrapped = wrap.replace("{text}", fill(second, names, turn, templates.swap, seed=first))
+                text = parse(wrapped, templates.case)
+                base = None if templates.kind == MINIMUM else parse(fill(first, names, turn))
+                if base and [mark.label for mark in base.entities] != [mark.label for mark in text.entities]:
                     raise ValueError(f"the two texts mark different types: {base.text!r}, {text.text!r}")
                 content = f"{base.text if base else ''}\0{text.text}"
-                id = f"{capability}/{check.kind}/{sha256(content.encode()).hexdigest()[:8]}"
-                yield Case(id, capability, check.kind, text, base, check.must)
+                id = f"{capability}/{templates.kind}/{sha256(content.encode()).hexdigest()[:8]}"
+                yield BehaviourCase(id, capability, templates.kind, text, base, templates.must)
 
 
 def fill(
@@ -170,14 +175,14 @@ def fill(
     swap: Mapping[str, str] | None = None,
     seed: str | None = None,
 ) -> str:
-    """The template with names in place of its ``{placeholders}``.
+    """Replace the ``{placeholders}`` of a template by names.
 
     Args:
         template: text with placeholders.
-        names: the lists.
-        turn: another number, other names.
-        swap: lists whose names are to be replaced, and from which list.
-        seed: what decides with which name to begin; by default the template.
+        names: the lists of names.
+        turn: each turn takes other names.
+        swap: list → the list that replaces it.
+        seed: decides the first name; by default the template does.
 
     Raises:
         KeyError: an unknown list or form.
@@ -187,7 +192,7 @@ def fill(
         listed, number, form = match.groups()
         entries = names[(swap or {}).get(listed, listed)]
         start = int(sha256(f"{seed or template}\0{listed}".encode()).hexdigest()[:8], 16)
-        at = start + turn * _STRIDE + int(number or 1) - 1 + _APART * (listed in (swap or {}))
+        at = start + turn * _STRIDE + int(number or 1) - 1 + _SWAP_OFFSET * (listed in (swap or {}))
         entry = entries[at % len(entries)]
         if isinstance(entry, str):
             return entry
@@ -196,12 +201,12 @@ def fill(
     return _BLANK.sub(name, template)
 
 
-def parse(marked: str, case: str | None = None) -> Marked:
-    """The text without its marks, and the entities that they mark.
+def parse(marked: str, case: str | None = None) -> MarkedText:
+    """The text without its marks, and the marked entities.
 
     Args:
         marked: text with entities as ``[Ada](PER)``.
-        case: ``lower`` or ``upper``: the text is changed, the entities stay where they are.
+        case: ``lower`` or ``upper``: changes the text; the offsets of the entities stay the same.
 
     Raises:
         ValueError: a bracket or brace belongs to no mark.
@@ -211,9 +216,9 @@ def parse(marked: str, case: str | None = None) -> Marked:
         text += change(marked[at : mark.start()])
         start = len(text)
         text += change(mark[1])
-        entities.append(Place(start, len(text), mark[2]))
+        entities.append(MarkedEntity(start, len(text), mark[2]))
         at = mark.end()
     text += change(marked[at:])
     if re.search(r"[\[\]{}]", text):
         raise ValueError(f"a bracket or brace belongs to no mark: {marked!r}")
-    return Marked(text, tuple(entities))
+    return MarkedText(text, tuple(entities))

@@ -1,4 +1,4 @@
-"""The suite at work on a workspace's ensemble, and its results for the terminal."""
+"""Running the suite on the ensemble of a workspace, and the results as text."""
 
 from __future__ import annotations
 
@@ -8,22 +8,17 @@ from typing import TYPE_CHECKING
 from multiner.pipeline.config.settings import Workspace
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.evaluation.behaviour.cases import load_cases
-from multiner.pipeline.evaluation.behaviour.suite import (
-    Entity,
-    Model,
-    Report,
-    run_suite,
-)
+from multiner.pipeline.evaluation.behaviour.suite import AnsweredEntity, BehaviourReport, EntityFinder, run_suite
 
 if TYPE_CHECKING:
     from multiner.pipeline.ensemble.model import Ensemble
 
 
-def ensemble_model(ensemble: Ensemble) -> Model:
-    """An ensemble as it is served: each text alone, with the tokens of the served tokenizer."""
+def ensemble_model(ensemble: Ensemble) -> EntityFinder:
+    """The ensemble as it is served: each text alone, with the tokenizer of serving."""
     from multiner.pipeline.text.tokenizer import document_from_text
 
-    def entities(text: str) -> list[Entity]:
+    def entities(text: str) -> list[AnsweredEntity]:
         document = document_from_text(text, ensemble.language)
         if not document.tokens:
             return []
@@ -41,53 +36,54 @@ def ensemble_model(ensemble: Ensemble) -> Model:
     return lambda texts: [entities(text) for text in texts]
 
 
-def workspace_report(workspace: Workspace, language: str, capabilities: Collection[str] = ()) -> Report:
-    """What the ensemble trained in a workspace passes of the suite, or of some of its capabilities.
+def workspace_report(workspace: Workspace, language: str, capabilities: Collection[str] = ()) -> BehaviourReport:
+    """Run the suite, or some of its capabilities, on the ensemble trained in a workspace.
 
     Raises:
-        NerError: nothing is trained, the language has no suite, or a capability is unknown.
+        NerError: there is no trained ensemble, the language has no suite, or a capability is unknown.
     """
-    from multiner.pipeline.ensemble.identity import load_ensemble
+    from multiner.pipeline.ensemble.identity import base_model_folders, load_ensemble
 
     types = workspace.language(language)["types"]
     cases = load_cases(language, types)
-    known = list(dict.fromkeys(case.capability for case in cases))
+    available = list(dict.fromkeys(case.capability for case in cases))
     if not cases:
         raise NerError(
             f"no behaviour suite for {language!r} with the types {', '.join(types)}",
-            remedy=f"Write one: pipeline/behaviour/{language}.yaml, as en.yaml.",
+            remedy=f"Write one: pipeline/evaluation/behaviour/{language}.yaml, as en.yaml.",
         )
-    if unknown := set(capabilities) - set(known):
-        raise NerError(f"unknown capability: {', '.join(sorted(unknown))}", remedy=f"Choose from: {', '.join(known)}.")
+    if unknown := set(capabilities) - set(available):
+        raise NerError(
+            f"unknown capability: {', '.join(sorted(unknown))}", remedy=f"Choose from: {', '.join(available)}."
+        )
     paths = workspace.paths
     if not paths.ensemble(language).is_file():
         raise NerError(
             "no trained ensemble", where=str(paths.ensemble(language)), remedy="Run the stages first: dvc repro"
         )
-    legs = {leg: paths.leg(language, leg) for leg in workspace.params["ensemble"]["legs"]}
-    ensemble = load_ensemble(paths.ensemble(language), legs)
-    chosen = [case for case in cases if not capabilities or case.capability in capabilities]
-    return run_suite(chosen, ensemble_model(ensemble))
+    ensemble = load_ensemble(paths.ensemble(language), base_model_folders(workspace, language))
+    selection = [case for case in cases if not capabilities or case.capability in capabilities]
+    return run_suite(selection, ensemble_model(ensemble))
 
 
-def rows(report: Report) -> list[tuple[str, int, int, float]]:
+def rows(report: BehaviourReport) -> list[tuple[str, int, int, float]]:
     """Capability, cases passed, cases, percent passed; the last row is over all cases."""
-    found = [
+    result = [
         (capability, sum(outcome.passed for outcome in outcomes), len(outcomes), report.rates()[capability])
         for capability, outcomes in report.by_capability().items()
     ]
     total = len(report.outcomes)
-    return [*found, ("all", total - len(report.failures), total, report.overall)]
+    return [*result, ("all", total - len(report.failures), total, report.overall)]
 
 
-def table(report: Report) -> str:
+def table(report: BehaviourReport) -> str:
     """The rates as a text table."""
     lines = [f"{'capability':<20}{'passed':>8}{'cases':>8}{'rate':>8}"]
     lines += [f"{name:<20}{passed:>8}{cases:>8}{rate:>7.1f}%" for name, passed, cases, rate in rows(report)]
     return "\n".join(lines)
 
 
-def failures(report: Report) -> str:
+def failures(report: BehaviourReport) -> str:
     """Each failed case: its id, its text, and why it failed."""
     return "\n".join(
         f"{outcome.case.id}\n  {outcome.case.text.text!r}\n  {outcome.reason}" for outcome in report.failures

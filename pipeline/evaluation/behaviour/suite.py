@@ -1,4 +1,4 @@
-"""Asks a model the cases of the behaviour suite and counts what it passes."""
+"""Running the cases of the behaviour suite on a model, and judging its answers."""
 
 from __future__ import annotations
 
@@ -6,41 +6,36 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from multiner.pipeline.evaluation.behaviour.cases import (
-    DIRECTION,
-    INVARIANCE,
-    Case,
-    Marked,
-)
+from multiner.pipeline.evaluation.behaviour.cases import DIRECTION, INVARIANCE, BehaviourCase, MarkedEntity, MarkedText
 
-Entity = Mapping[str, Any]
-"""An entity as the API answers it: ``start``, ``end`` (code points), ``text``, ``label``, ``score``."""
+AnsweredEntity = Mapping[str, Any]
+"""An entity as in the API's answers: ``start``, ``end`` (code points), ``text``, ``label``, ``score``."""
 
-Model = Callable[[Sequence[str]], Sequence[Sequence[Entity]]]
-"""Texts in; for each, in order, its entities."""
+EntityFinder = Callable[[Sequence[str]], Sequence[Sequence[AnsweredEntity]]]
+"""Maps texts to the entities of each, in order."""
 
 TOLERANCE = 0.1
-"""How far a score may fall where it should rise, as in the CheckList paper."""
+"""How much a score may fall where it should rise, as in the CheckList paper."""
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """What became of a case; ``reason`` says why it failed and is empty where it passed."""
+class CaseOutcome:
+    """The outcome of a case; ``reason`` says why it failed, and is empty if it passed."""
 
-    case: Case
+    case: BehaviourCase
     reason: str
 
     @property
     def passed(self) -> bool:
-        """Whether the model does what the case asks."""
+        """Whether the model passed the case."""
         return not self.reason
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
-    """The outcomes of all cases that were asked. Rates are percent of the cases passed."""
+class BehaviourReport:
+    """The outcomes of all cases of a run. Rates are in percent of the cases."""
 
-    outcomes: tuple[Outcome, ...]
+    outcomes: tuple[CaseOutcome, ...]
 
     @property
     def overall(self) -> float:
@@ -49,25 +44,25 @@ class Report:
 
     @property
     def must(self) -> float:
-        """Pass rate over the cases that every model for use has to pass."""
+        """Pass rate over the cases that a model must pass to be used."""
         return rate([outcome for outcome in self.outcomes if outcome.case.must])
 
     @property
-    def failures(self) -> list[Outcome]:
+    def failures(self) -> list[CaseOutcome]:
         """The failed cases, in order."""
         return [outcome for outcome in self.outcomes if not outcome.passed]
 
-    def among(self, cases: Sequence[Case]) -> Report:
-        """What became of these cases only."""
+    def among(self, cases: Sequence[BehaviourCase]) -> BehaviourReport:
+        """The outcomes of these cases only."""
         ids = {case.id for case in cases}
-        return Report(tuple(outcome for outcome in self.outcomes if outcome.case.id in ids))
+        return BehaviourReport(tuple(outcome for outcome in self.outcomes if outcome.case.id in ids))
 
-    def by_capability(self) -> dict[str, list[Outcome]]:
+    def by_capability(self) -> dict[str, list[CaseOutcome]]:
         """The outcomes of each capability, in the order of the suite."""
-        found: dict[str, list[Outcome]] = {}
+        result: dict[str, list[CaseOutcome]] = {}
         for outcome in self.outcomes:
-            found.setdefault(outcome.case.capability, []).append(outcome)
-        return found
+            result.setdefault(outcome.case.capability, []).append(outcome)
+        return result
 
     def rates(self) -> dict[str, float]:
         """Pass rate of each capability."""
@@ -87,106 +82,105 @@ class Report:
         }
 
 
-def rate(outcomes: Sequence[Outcome]) -> float:
-    """Percent of the outcomes that passed, two decimals; 100 where there are none."""
+def rate(outcomes: Sequence[CaseOutcome]) -> float:
+    """Percent of the outcomes that passed, with two decimals; 100 without outcomes."""
     if not outcomes:
         return 100.0
     return round(100 * sum(outcome.passed for outcome in outcomes) / len(outcomes), 2)
 
 
-def texts_of(cases: Sequence[Case]) -> list[str]:
-    """Every text that the cases need an answer to, once."""
+def texts_of(cases: Sequence[BehaviourCase]) -> list[str]:
+    """The texts of all cases, each once."""
     marked = [text for case in cases for text in (case.base, case.text) if text]
     return list(dict.fromkeys(text.text for text in marked))
 
 
-def run_suite(cases: Sequence[Case], model: Model) -> Report:
-    """Ask the model and judge its answers."""
+def run_suite(cases: Sequence[BehaviourCase], model: EntityFinder) -> BehaviourReport:
+    """Run the cases on a model, and judge its answers."""
     texts = texts_of(cases)
     return judge_all(cases, dict(zip(texts, model(texts), strict=True)))
 
 
-def judge_all(cases: Sequence[Case], answers: Mapping[str, Sequence[Entity]]) -> Report:
-    """Judge answers by their text."""
-    return Report(
+def judge_all(cases: Sequence[BehaviourCase], answers: Mapping[str, Sequence[AnsweredEntity]]) -> BehaviourReport:
+    """Judge the answers, given as text → entities."""
+    return BehaviourReport(
         tuple(
-            Outcome(case, judge(case, answers[case.text.text], answers[case.base.text] if case.base else ()))
+            CaseOutcome(case, judge(case, answers[case.text.text], answers[case.base.text] if case.base else ()))
             for case in cases
         )
     )
 
 
-def judge(case: Case, found: Sequence[Entity], before: Sequence[Entity] = ()) -> str:
+def judge(case: BehaviourCase, entities: Sequence[AnsweredEntity], base: Sequence[AnsweredEntity] = ()) -> str:
     """Why a case failed, or an empty string.
 
-    No kind is passed by silence: an invariance in which the model finds none of the marked entities, before or after,
-    fails too, which is stricter than CheckList.
+    A model without any answer passes no case: an invariance also fails if none of the marked entities is found in
+    either text, which is stricter than CheckList.
 
     Args:
-        case: what was asked.
-        found: the entities of its text.
-        before: those of its base.
+        case: the case.
+        entities: the model's entities for its text.
+        base: the model's entities for its base.
     """
     if case.kind == INVARIANCE:
-        return _changed(case, found, before)
+        return _judge_invariance(case, entities, base)
     if case.kind == DIRECTION:
-        return _fell(case, found, before)
-    expected = {(place.start, place.end, place.label) for place in case.text.entities}
-    actual = {(entity["start"], entity["end"], entity["label"]) for entity in found}
-    return _difference(case.text.text, expected, actual)
+        return _judge_direction(case, entities, base)
+    text = case.text.text
+    expected = {(mark.start, mark.end, mark.label) for mark in case.text.entities}
+    actual = {(entity["start"], entity["end"], entity["label"]) for entity in entities}
 
-
-def _difference(text: str, expected: set[tuple[int, int, str]], actual: set[tuple[int, int, str]]) -> str:
-    def named(places: set[tuple[int, int, str]]) -> str:
+    def listed(places: set[tuple[int, int, str]]) -> str:
         return ", ".join(f"{label} {text[start:end]!r}" for start, end, label in sorted(places))
 
-    parts = [("missed", expected - actual), ("wrongly found", actual - expected)]
-    return "; ".join(f"{word} {named(places)}" for word, places in parts if places)
+    differences = [("missed", expected - actual), ("wrongly found", actual - expected)]
+    return "; ".join(f"{word} {listed(places)}" for word, places in differences if places)
 
 
-def _changed(case: Case, found: Sequence[Entity], before: Sequence[Entity]) -> str:
-    """Entities count as the same if they are the same mark of the two texts, or outside of the marks read the same."""
+def _judge_invariance(case: BehaviourCase, entities: Sequence[AnsweredEntity], base: Sequence[AnsweredEntity]) -> str:
+    """Entities of the two texts are equal if they are the same marked entity or, unmarked, have the same text."""
     assert case.base is not None
-    old, new = _by_mark(case.base, before), _by_mark(case.text, found)
-    if not any(isinstance(what, int) for what, _ in old | new):
+    old, new = _by_mark(case.base, base), _by_mark(case.text, entities)
+    if not any(isinstance(mark, int) for mark, _ in old | new):
         return f"none of the names is found, neither here nor in {case.base.text!r}"
     if old == new:
         return ""
 
-    def named(marked: Marked, what: int | str) -> str:
-        if isinstance(what, str):
-            return repr(what)
-        return repr(marked.text[marked.entities[what].start : marked.entities[what].end])
+    def name(marked: MarkedText, mark: int | str) -> str:
+        if isinstance(mark, str):
+            return repr(mark)
+        return repr(marked.text[marked.entities[mark].start : marked.entities[mark].end])
 
-    lost = [f"{label} {named(case.base, what)}" for what, label in sorted(old - new, key=str)]
-    gained = [f"{label} {named(case.text, what)}" for what, label in sorted(new - old, key=str)]
+    lost = [f"{label} {name(case.base, mark)}" for mark, label in sorted(old - new, key=str)]
+    gained = [f"{label} {name(case.text, mark)}" for mark, label in sorted(new - old, key=str)]
     parts = [("lost", lost), ("new", gained)]
     differences = "; ".join(f"{word} {', '.join(places)}" for word, places in parts if places)
     return f"answered otherwise than {case.base.text!r}: {differences}"
 
 
-def _by_mark(marked: Marked, entities: Sequence[Entity]) -> set[tuple[int | str, str]]:
-    marks = {(place.start, place.end): index for index, place in enumerate(marked.entities)}
+def _by_mark(marked: MarkedText, entities: Sequence[AnsweredEntity]) -> set[tuple[int | str, str]]:
+    """The entities as (index of the marked entity or, unmarked, the text; label)."""
+    marks = {(mark.start, mark.end): index for index, mark in enumerate(marked.entities)}
     return {
         (marks.get((entity["start"], entity["end"]), entity["text"].casefold()), entity["label"]) for entity in entities
     }
 
 
-def _fell(case: Case, found: Sequence[Entity], before: Sequence[Entity]) -> str:
-    """The marked entities must be found, with no lower a score than in the base, less the tolerance."""
+def _judge_direction(case: BehaviourCase, entities: Sequence[AnsweredEntity], base: Sequence[AnsweredEntity]) -> str:
+    """The model must find the marked entities, and their scores may fall by the tolerance at most."""
     assert case.base is not None
     reasons = []
     for old, new in zip(case.base.entities, case.text.entities, strict=True):
-        name, was, now = case.text.text[new.start : new.end], _score(old, before), _score(new, found)
-        if now == 0.0:
+        name, old_score, new_score = case.text.text[new.start : new.end], _score(old, base), _score(new, entities)
+        if new_score == 0.0:
             reasons.append(f"missed {new.label} {name!r}")
-        elif now < was - TOLERANCE:
-            reasons.append(f"{new.label} {name!r} fell from {was:.2f} to {now:.2f}")
+        elif new_score < old_score - TOLERANCE:
+            reasons.append(f"{new.label} {name!r} fell from {old_score:.2f} to {new_score:.2f}")
     return "; ".join(reasons)
 
 
-def _score(place: Any, entities: Sequence[Entity]) -> float:
+def _score(mark: MarkedEntity, entities: Sequence[AnsweredEntity]) -> float:
     for entity in entities:
-        if (entity["start"], entity["end"], entity["label"]) == (place.start, place.end, place.label):
+        if (entity["start"], entity["end"], entity["label"]) == (mark.start, mark.end, mark.label):
             return float(entity["score"])
     return 0.0

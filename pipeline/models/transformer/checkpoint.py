@@ -1,4 +1,4 @@
-"""Checkpoints of a training: tensors as safetensors, everything else as JSON; each is whole or absent."""
+"""Checkpoints of a training: tensors as safetensors, the rest as JSON; a checkpoint is whole or absent."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from multiner.pipeline.core.files import read_json, replace_folder, write_json
 
 
 @dataclass
-class Progress:
+class TrainingState:
     """How far a training has come.
 
     Attributes:
-        epoch: the epoch under way, from 0.
-        batch: batches of it that are done.
-        step: optimiser steps done in all.
-        loss: sum of the losses of this epoch's batches so far.
-        seconds: time spent, over all sittings.
+        epoch: the current epoch, from 0.
+        batch: number of finished batches of this epoch.
+        step: number of optimiser steps so far.
+        loss: sum of the losses of this epoch's finished batches.
+        seconds: training time so far, that of earlier, interrupted runs included.
         best_f1: best development F1 so far, in percent; -1 before the first evaluation.
-        best_epoch: the epoch that reached it.
-        history: a record per evaluated epoch.
+        best_epoch: the epoch with the best F1.
+        history: one record per evaluated epoch.
     """
 
     epoch: int = 0
@@ -39,11 +39,11 @@ class Progress:
 
 
 class Checkpoints:
-    """The checkpoints of one training, in a folder named by a fingerprint of its inputs.
+    """The checkpoints of one training, in a folder named after a fingerprint of its inputs.
 
     Args:
-        parent: holds the folders of all fingerprints; those of other inputs are removed.
-        fingerprint: of everything the result depends on.
+        parent: the folder of that folder; checkpoints of other inputs in it are removed.
+        fingerprint: a hash of everything that the trained weights depend on.
     """
 
     def __init__(self, parent: Path, fingerprint: str) -> None:
@@ -53,8 +53,8 @@ class Checkpoints:
                 if other.is_dir() and other.name != fingerprint:
                     shutil.rmtree(other)
 
-    def save(self, model: torch.nn.Module, optimizer: torch.optim.Optimizer, progress: Progress) -> None:
-        """Keep the state to go on from: trained weights, the optimiser's moments, progress."""
+    def save(self, model: torch.nn.Module, optimizer: torch.optim.Optimizer, progress: TrainingState) -> None:
+        """Save the state to resume from: trained weights, the moments of the optimiser, progress."""
         tensors: dict[str, torch.Tensor] = {}
         for name, parameter in model.named_parameters():
             if not parameter.requires_grad:
@@ -66,8 +66,8 @@ class Checkpoints:
             save_file(tensors, folder / "state.safetensors")
             write_json(folder / "progress.json", asdict(progress))
 
-    def load(self, model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> Progress | None:
-        """Put the saved state in place; None where there is none."""
+    def load(self, model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> TrainingState | None:
+        """Restore the saved state into the model and the optimiser; None if nothing was saved."""
         folder = self._folder / "last"
         if not (folder / "progress.json").is_file():
             return None
@@ -81,16 +81,16 @@ class Checkpoints:
                 state = {key: tensors[f"{key}.{name}"] for key in keys if f"{key}.{name}" in tensors}
                 if state:
                     optimizer.state[parameter] = {key: value.to(parameter.device) for key, value in state.items()}
-        return Progress(**read_json(folder / "progress.json"))
+        return TrainingState(**read_json(folder / "progress.json"))
 
     def save_best(self, model: torch.nn.Module) -> None:
-        """Keep the trained weights of the best epoch so far."""
+        """Save the trained weights as those of the best epoch so far."""
         trained = {name: value.detach() for name, value in model.named_parameters() if value.requires_grad}
         with replace_folder(self._folder / "best") as folder:
             save_file(trained, folder / "best.safetensors")
 
     def load_best(self, model: torch.nn.Module) -> None:
-        """Put the weights of the best epoch in place."""
+        """Restore the weights of the best epoch into the model."""
         tensors = load_file(self._folder / "best" / "best.safetensors")
         with torch.no_grad():
             for name, parameter in model.named_parameters():
@@ -98,5 +98,5 @@ class Checkpoints:
                     parameter.copy_(tensors[name])
 
     def clear(self) -> None:
-        """Remove what the finished training no longer needs."""
+        """Remove all checkpoints; a finished training no longer needs them."""
         shutil.rmtree(self._folder.parent, ignore_errors=True)

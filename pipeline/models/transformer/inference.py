@@ -1,8 +1,8 @@
-"""The transformer leg at inference: a token classifier on an encoder (Devlin et al. 2019) in ONNX Runtime.
+"""Inference with the transformer: a token classifier on an encoder (Devlin et al. 2019) in ONNX Runtime.
 
-A window is a call of its own. Dynamic int8 takes the scale of its activations over all that a call holds, so a text
-that shared a call with others would be answered otherwise than alone; nor is anything ever padded. Windows run beside
-each other in threads instead, which changes no bit of an answer.
+Each window is one call of ONNX Runtime, without padding. All activations of a call share one int8 scale, so a batch of
+windows would make the answer to a text depend on the texts beside it. Windows run in parallel threads instead, which
+leaves every answer bit for bit the same.
 """
 
 from __future__ import annotations
@@ -20,12 +20,7 @@ from multiner.pipeline.core.environment import thread_count
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.core.files import read_json
 from multiner.pipeline.models.base import SETTINGS
-from multiner.pipeline.models.windows import (
-    Special,
-    Window,
-    WindowedLeg,
-    Windower,
-)
+from multiner.pipeline.models.windows import SpecialPieces, Window, WindowedModel, Windower
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -33,18 +28,18 @@ if TYPE_CHECKING:
 MODEL = "model.onnx"
 TOKENIZER = "tokenizer.json"
 SLOWER = "SkipLayerNormFusion"
-"""A fusion of ONNX Runtime that takes longer than the two nodes it fuses (58 µs against 17 for 26 pieces, 384 wide)."""
+"""An optimiser of ONNX Runtime whose fused node is slower than the two it replaces (58 against 17 µs for 26 pieces)."""
 
 
-class TransformerLeg(WindowedLeg):
-    """An exported encoder with its classifier. Safe to call from several threads.
+class TransformerModel(WindowedModel):
+    """An exported transformer. Safe to call from several threads.
 
     Args:
-        session: takes ``input_ids`` ``[1, pieces]`` and gives ``probabilities`` ``[1, pieces, labels]``.
-        windower: cuts documents into windows.
-        labels: the label set, in the order of the model's outputs.
+        session: maps ``input_ids`` ``[1, pieces]`` to ``probabilities`` ``[1, pieces, labels]``.
+        windower: divides documents into windows.
+        labels: the labels, in the order of the model's outputs.
         context: pieces of preceding sentences shown at most.
-        threads: windows that run beside each other at most.
+        threads: windows that run in parallel at most.
     """
 
     def __init__(
@@ -56,8 +51,8 @@ class TransformerLeg(WindowedLeg):
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="windows")
 
     @classmethod
-    def load(cls, folder: Path) -> TransformerLeg:
-        """The leg that the stage ``export`` wrote to ``folder`` (model.onnx, tokenizer.json, leg.json).
+    def load(cls, folder: Path) -> TransformerModel:
+        """Load what the stage ``export`` wrote to ``folder`` (model.onnx, tokenizer.json, leg.json).
 
         Raises:
             NerError: the model cannot be read.
@@ -68,7 +63,7 @@ class TransformerLeg(WindowedLeg):
         threads = thread_count()
         options = SessionOptions()
         options.intra_op_num_threads = threads
-        # Threads that wait for work by spinning take the cores from the windows (and the leg) beside them.
+        # Threads that wait by spinning would take the cores from parallel windows and the other base models.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         try:
             settings = read_json(folder / SETTINGS)
@@ -76,18 +71,18 @@ class TransformerLeg(WindowedLeg):
             session = InferenceSession(
                 folder / MODEL, options, providers=["CPUExecutionProvider"], disabled_optimizers=[SLOWER]
             )
-        except Exception as error:  # both libraries raise classes of their own for a file that is broken or absent
+        except Exception as error:  # both libraries raise their own classes for a damaged or missing file
             raise NerError(
                 f"the transformer leg does not load: {str(error).splitlines()[0]}",
                 where=str(folder), remedy="Export it again: dvc repro export",
             ) from error  # fmt: skip
-        windower = Windower(tokenizer, Special(**settings["special"]), settings["max_pieces"])
+        windower = Windower(tokenizer, SpecialPieces(**settings["special"]), settings["max_pieces"])
         return cls(session, windower, settings["labels"], settings["context"], threads)
 
     def forward(self, windows: Sequence[Window]) -> Iterator[np.ndarray]:
         """Label probabilities of each window, in order: ``[pieces, labels]``.
 
-        Few are begun ahead of what is read, so that calls beside each other take turns, and one that is cancelled ends.
+        Only a few windows are submitted ahead, so that concurrent calls take turns and a cancelled call ends soon.
 
         Raises:
             Cancelled: see :func:`multiner.pipeline.core.cancellation.check_cancelled`.
@@ -95,19 +90,19 @@ class TransformerLeg(WindowedLeg):
         if len(windows) < 2:
             yield from map(self._run, windows)
             return
-        begun: deque[Future[np.ndarray]] = deque()
+        pending: deque[Future[np.ndarray]] = deque()
         try:
             for window in windows:
                 check_cancelled()
-                begun.append(self._pool.submit(self._run, window))
-                if len(begun) > self._ahead:
-                    yield begun.popleft().result()
-            while begun:
+                pending.append(self._pool.submit(self._run, window))
+                if len(pending) > self._ahead:
+                    yield pending.popleft().result()
+            while pending:
                 check_cancelled()
-                yield begun.popleft().result()
+                yield pending.popleft().result()
         finally:
-            for each in begun:
-                each.cancel()
+            for future in pending:
+                future.cancel()
 
     def _run(self, window: Window) -> np.ndarray:
         (probabilities,) = self._session.run(None, {"input_ids": np.array([window.pieces], dtype=np.int64)})

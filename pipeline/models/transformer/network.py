@@ -1,4 +1,4 @@
-"""The transformer leg in PyTorch, as it is trained and exported; inference runs elsewhere, without PyTorch."""
+"""The transformer in PyTorch, for training and export; inference (see inference.py) runs without PyTorch."""
 
 from __future__ import annotations
 
@@ -11,41 +11,36 @@ import torch
 
 from multiner.pipeline.core.files import read_json
 from multiner.pipeline.models.base import SETTINGS
-from multiner.pipeline.models.windows import (
-    Special,
-    Window,
-    WindowedLeg,
-    Windower,
-)
+from multiner.pipeline.models.windows import SpecialPieces, Window, WindowedModel, Windower
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerFast
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 BATCH_PIECES = 4096
 
 
-def hush() -> None:
-    """Keep transformers' own progress bars and load reports off the terminal."""
+def quiet_transformers() -> None:
+    """Switch off the progress bars and load reports of the library transformers."""
     from transformers.utils import logging
 
     logging.set_verbosity_error()
     logging.disable_progress_bar()
 
 
-def special_pieces(tokenizer: PreTrainedTokenizerFast) -> Special:
-    """The special pieces of a Hugging Face tokenizer; ``bos`` and ``eos`` stand in for ``cls`` and ``sep``."""
+def special_pieces_of(tokenizer: PreTrainedTokenizerBase) -> SpecialPieces:
+    """The special pieces of a Hugging Face tokenizer; without ``cls`` and ``sep``, its ``bos`` and ``eos``."""
     first = tokenizer.cls_token_id if tokenizer.cls_token_id is not None else tokenizer.bos_token_id
     border = tokenizer.sep_token_id if tokenizer.sep_token_id is not None else tokenizer.eos_token_id
-    return Special(first, border, tokenizer.unk_token_id)
+    return SpecialPieces(first, border, tokenizer.unk_token_id)
 
 
-class TorchLeg(WindowedLeg):
+class TorchTransformer(WindowedModel):
     """A fine-tuned encoder.
 
     Args:
         model: a ``…ForTokenClassification`` in evaluation mode.
-        windower: cuts documents into windows.
-        labels: the label set, in the order of the model's outputs.
+        windower: divides documents into windows.
+        labels: the labels, in the order of the model's outputs.
         context: pieces of preceding sentences shown at most.
     """
 
@@ -54,26 +49,26 @@ class TorchLeg(WindowedLeg):
         self.model = model
 
     @classmethod
-    def load(cls, folder: Path) -> TorchLeg:
-        """The leg that training left in ``folder`` (safetensors, tokenizer.json, leg.json), in fp32.
+    def load(cls, folder: Path) -> TorchTransformer:
+        """Load what training wrote to ``folder`` (safetensors, tokenizer.json, leg.json), in fp32.
 
-        Attention is written out ("eager"): that is what ONNX can express.
+        Attention is the plain ("eager") implementation, which the export to ONNX needs.
         """
         from transformers import AutoModelForTokenClassification, AutoTokenizer
 
-        hush()
+        quiet_transformers()
         settings = read_json(folder / SETTINGS)
         tokenizer = AutoTokenizer.from_pretrained(folder)
         model = AutoModelForTokenClassification.from_pretrained(
             folder, use_safetensors=True, attn_implementation="eager", dtype=torch.float32
         ).eval()
-        windower = Windower(tokenizer.backend_tokenizer, special_pieces(tokenizer), settings["max_pieces"])
+        windower = Windower(tokenizer.backend_tokenizer, special_pieces_of(tokenizer), settings["max_pieces"])
         return cls(model, windower, settings["labels"], settings["context"])
 
     def forward(self, windows: Sequence[Window]) -> list[np.ndarray]:
         """Label probabilities of each window, in order: ``[pieces, labels]``.
 
-        Windows of one length share a batch, so that padding never touches an answer.
+        A batch holds windows of one length, so that nothing is padded.
         """
         order = sorted(range(len(windows)), key=lambda index: len(windows[index].pieces))
         results: list[np.ndarray] = [np.empty(0)] * len(windows)

@@ -1,7 +1,7 @@
-"""Training the transformer leg: AdamW with warm-up and linear decay (Loshchilov and Hutter 2019; Devlin et al. 2019).
+"""Training the transformer: AdamW with warm-up and linear decay (Loshchilov and Hutter 2019; Devlin et al. 2019).
 
-A step's dropout is seeded by its number and an epoch's order by its own, so that a training that was killed goes on
-from its checkpoint to the very weights it would have reached.
+The dropout of a step is seeded by the step's number, the order of an epoch by the epoch's number. So an interrupted
+training that resumes from its checkpoint ends with the same weights as an uninterrupted one.
 """
 
 from __future__ import annotations
@@ -16,44 +16,44 @@ from typing import Any
 import torch
 
 from multiner.pipeline.config.settings import Workspace
+from multiner.pipeline.core import locks
 from multiner.pipeline.core.decoding import decode_spans, span_f1
 from multiner.pipeline.core.document import Document, documents_hash
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.core.files import replace_folder, write_json
 from multiner.pipeline.core.iob2 import bio_labels
 from multiner.pipeline.core.progress import bar
-from multiner.pipeline.core.single_writer import only_one
 from multiner.pipeline.models.base import SETTINGS, code_hash
 from multiner.pipeline.models.training_documents import read_training
-from multiner.pipeline.models.transformer.checkpoint import Checkpoints, Progress
+from multiner.pipeline.models.transformer.checkpoint import Checkpoints, TrainingState
 from multiner.pipeline.models.transformer.encoders import content_hash, not_loadable, resolve_encoder
-from multiner.pipeline.models.transformer.examples import batch_loss, batches, repeated
-from multiner.pipeline.models.transformer.network import TorchLeg, hush, special_pieces
+from multiner.pipeline.models.transformer.examples import batch_loss, batches, oversample
+from multiner.pipeline.models.transformer.network import TorchTransformer, quiet_transformers, special_pieces_of
 from multiner.pipeline.models.windows import Windower
 
 
 def run(workspace: Workspace, language: str) -> None:
-    """Stage ``train_transformer``: train on the prepared documents and write the leg.
+    """Stage ``train_transformer``: train on the prepared documents.
 
     Raises:
         NerError: documents or encoder are missing, or another training holds the lock.
     """
     train, dev = read_training(workspace, language)
-    train_leg(workspace, language, train, dev, folder=workspace.paths.trained(language))
+    train_model(workspace, language, train, dev, folder=workspace.paths.trained(language))
 
 
-def train_leg(
+def train_model(
     workspace: Workspace, language: str, train: Sequence[Document], dev: Sequence[Document], *, folder: Path,
     name: str = "transformer",
 ) -> None:  # fmt: skip
-    """Train on ``train`` with the parameters of a language, and write the leg to ``folder``.
+    """Train with the parameters of a language, or resume an interrupted training, and write the model to ``folder``.
 
     Args:
         workspace, language: parameters and paths.
-        train: documents with gold spans.
-        dev: documents that choose the epoch.
-        folder: the leg, replaced as a whole.
-        name: of the checkpoints, which a killed training goes on from.
+        train: documents with gold spans to train on.
+        dev: documents with gold spans; the epoch with the best F1 on them is written.
+        folder: the folder of the model, which is replaced as a whole.
+        name: name of the checkpoints.
 
     Raises:
         NerError: the encoder is missing, or another training of this name holds the lock.
@@ -72,7 +72,7 @@ def train_leg(
     ]
     fingerprint = sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
     parent = workspace.paths.checkpoints(language, name)
-    with only_one(parent.with_suffix(".lock")):
+    with locks.hold(parent.with_suffix(".lock"), locks.TRAINING):
         checkpoints = Checkpoints(parent, fingerprint)
         fit(train, dev, types, encoder=encoder, options=options, seed=seed, checkpoints=checkpoints, folder=folder,
             title=f"{name} {language}")  # fmt: skip
@@ -80,10 +80,12 @@ def train_leg(
 
 
 def encoder_of(workspace: Workspace, language: str) -> str:
-    """What a language's training starts from: an encoder as ``from_pretrained`` takes it, or another's trained weights.
+    """The weights that a language's training starts from, as ``from_pretrained`` takes them.
+
+    They are an encoder, or the trained transformer of another language (``transformer.start``).
 
     Raises:
-        NerError: the weights are missing, or the packaged encoder is not unpacked.
+        NerError: that transformer is not trained, or the packaged encoder is not unpacked.
     """
     options = workspace.section("transformer", language)
     if not (start := options["start"]):
@@ -106,17 +108,17 @@ def fit(
     folder: Path,
     title: str = "transformer",
 ) -> None:
-    """Fine-tune an encoder on ``train``, keep the epoch that is best on ``dev``, and write the leg to ``folder``.
+    """Fine-tune an encoder on ``train``, and write the epoch with the best F1 on ``dev`` to ``folder``.
 
     Args:
         train, dev: documents with gold spans.
         types: entity types.
-        encoder: what ``from_pretrained`` takes.
-        options: the ``transformer`` parameters, for one language.
-        seed: of weights, order and dropout.
-        checkpoints: where to go on from, and to leave the state.
-        folder: the leg, replaced as a whole.
-        title: shown on the progress bar.
+        encoder: the argument of ``from_pretrained``.
+        options: the section ``transformer`` of params.yaml for the language.
+        seed: seed of new weights, order and dropout.
+        checkpoints: the training resumes from the latest one and writes new ones.
+        folder: the folder of the model, which is replaced as a whole.
+        title: text on the progress bar.
     """
     torch.set_num_threads(options["threads"])
     torch.manual_seed(seed)
@@ -125,18 +127,19 @@ def fit(
     half = half_precision(options["precision"])
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model.to(device)
-    windower = Windower(tokenizer.backend_tokenizer, special_pieces(tokenizer), options["max_pieces"])
-    leg = TorchLeg(model, windower, labels, options["max_pieces"] // 4)
-    shown = repeated(train, options["repeat"])
+    windower = Windower(tokenizer.backend_tokenizer, special_pieces_of(tokenizer), options["max_pieces"])
+    transformer = TorchTransformer(model, windower, labels, options["max_pieces"] // 4)
+    documents = oversample(train, options["repeat"])
     epochs = [
-        batches(shown, windower, labels, size=options["batch_pieces"], recase=options["recase"], seed=f"{seed}/{epoch}")
+        batches(documents, windower, labels, size=options["batch_pieces"], case_augmentation=options["recase"],
+                seed=f"{seed}/{epoch}")
         for epoch in range(options["epochs"])
-    ]
-    total = sum(len(batches) for batches in epochs)
+    ]  # fmt: skip
+    total = sum(map(len, epochs))
     optimizer = _optimizer(model, options)
-    progress = checkpoints.load(model, optimizer) or Progress()
-    started = saved = time.monotonic()
-    before = progress.seconds
+    progress = checkpoints.load(model, optimizer) or TrainingState()
+    start_time = checkpoint_time = time.monotonic()
+    earlier_seconds = progress.seconds
     with bar(total, title, initial=progress.step, unit="batch") as progress_bar:
         while progress.epoch < len(epochs) and progress.epoch - max(progress.best_epoch, 0) <= options["patience"]:
             model.train()
@@ -152,29 +155,29 @@ def fit(
                 progress.loss += loss.item()
                 progress.batch += 1
                 progress.step += 1
-                progress.seconds = before + time.monotonic() - started
+                progress.seconds = earlier_seconds + time.monotonic() - start_time
                 progress_bar.update()
                 progress_bar.set_postfix(
                     loss=f"{progress.loss / progress.batch:.4f}",
                     f1=f"{progress.best_f1:.2f}" if progress.history else "?",
                 )
-                if time.monotonic() - saved > options["checkpoint_seconds"]:
+                if time.monotonic() - checkpoint_time > options["checkpoint_seconds"]:
                     checkpoints.save(model, optimizer, progress)
-                    saved = time.monotonic()
+                    checkpoint_time = time.monotonic()
             model.eval()
             score = span_f1(dev, [decode_spans(rows, document.sentences, labels, scores=False)
-                                  for document, rows in zip(dev, leg.predict(dev), strict=True)])  # fmt: skip
+                                  for document, rows in zip(dev, transformer.predict(dev), strict=True)])  # fmt: skip
             if score > progress.best_f1:
                 progress.best_f1, progress.best_epoch = score, progress.epoch
                 checkpoints.save_best(model)
-            progress.seconds = before + time.monotonic() - started
+            progress.seconds = earlier_seconds + time.monotonic() - start_time
             progress.history.append({"step": progress.step, "epoch": progress.epoch + 1,
                                      "loss": progress.loss / max(1, progress.batch), "dev_f1": score,
                                      "seconds": round(progress.seconds, 1)})  # fmt: skip
             progress_bar.write(f"{title}: epoch {progress.epoch + 1}, development F1 {score:.2f}")
             progress.epoch, progress.batch, progress.loss = progress.epoch + 1, 0, 0.0
             checkpoints.save(model, optimizer, progress)
-            saved = time.monotonic()
+            checkpoint_time = time.monotonic()
     checkpoints.load_best(model)
     with replace_folder(folder) as temporary:
         model.to("cpu").save_pretrained(temporary)
@@ -184,7 +187,7 @@ def fit(
             {
                 "labels": labels,
                 "max_pieces": windower.max_pieces,
-                "context": leg.context,
+                "context": transformer.context,
                 "trained_in": "bf16" if half else "fp32",
             },
         )
@@ -195,14 +198,14 @@ def _model(encoder: str, labels: list[str], options: dict[str, Any]):  # noqa: A
     """The encoder with a fresh classification head, and its tokenizer."""
     from transformers import AutoModelForTokenClassification, AutoTokenizer
 
-    hush()
+    quiet_transformers()
     names = dict(enumerate(labels))
     try:
         tokenizer = AutoTokenizer.from_pretrained(encoder, use_fast=True, add_prefix_space=True)
         model = AutoModelForTokenClassification.from_pretrained(
             encoder, num_labels=len(labels), id2label=names, label2id={label: at for at, label in names.items()},
             hidden_dropout_prob=options["dropout"], attention_probs_dropout_prob=options["dropout"],
-            ignore_mismatched_sizes=True,  # a head for another language's labels is left behind
+            ignore_mismatched_sizes=True,  # a head for other labels is replaced
         )  # fmt: skip
     except OSError as error:
         raise not_loadable(encoder, error) from None
@@ -212,7 +215,7 @@ def _model(encoder: str, labels: list[str], options: dict[str, Any]):  # noqa: A
 
 
 def _optimizer(model: torch.nn.Module, options: dict[str, Any]) -> torch.optim.Optimizer:
-    """AdamW; the head learns faster, norms and biases do not decay."""
+    """AdamW: the head has a learning rate of its own; norms and biases have no weight decay."""
     groups: dict[tuple[bool, bool], list[torch.nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
@@ -229,18 +232,18 @@ def _optimizer(model: torch.nn.Module, options: dict[str, Any]) -> torch.optim.O
 
 
 def _slope(step: int, total: int, warmup: float) -> float:
-    """Share of the peak learning rate at a step: up linearly over the warm-up, then down to zero."""
+    """The learning rate at a step as a share of its peak: it rises linearly in the warm-up, then falls to zero."""
     rise = max(1, round(total * warmup))
     return (step + 1) / rise if step < rise else (total - step) / max(1, total - rise)
 
 
 def half_precision(choice: str) -> bool:
-    """Whether training multiplies in bfloat16: ``bf16`` always, ``fp32`` never, ``auto`` where the hardware does it.
+    """Whether training multiplies in bfloat16: ``bf16`` always, ``fp32`` never, ``auto`` if the hardware can.
 
-    Processors without such instructions emulate it, thirty times slower.
+    A processor without such instructions emulates them, thirty times slower.
 
     Raises:
-        NerError: another choice.
+        NerError: the choice is unknown.
     """
     if choice not in ("auto", "bf16", "fp32"):
         raise NerError(f"unknown precision {choice!r}", where="params.yaml: transformer.precision",

@@ -13,7 +13,7 @@ from typing import Any
 from multiner.pipeline.core.document import Document
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.ensemble.identity import read_description
-from multiner.pipeline.evaluation.behaviour import Case, Report, load_cases
+from multiner.pipeline.evaluation.behaviour import BehaviourCase, BehaviourReport, load_cases
 from multiner.pipeline.evaluation.behaviour.suite import judge_all, texts_of
 from multiner.pipeline.inference import golden
 from multiner.pipeline.inference import isolated_process as fresh
@@ -47,7 +47,9 @@ def check_golden(model: Path, language: str, types: Sequence[str], options: Mapp
     return GateVerdict(not reasons, reasons or [answers], details, final)
 
 
-def behaviour_of(model: Path, cases: Sequence[Case], types: Sequence[str], *, others: bool = False) -> Report:
+def behaviour_of(
+    model: Path, cases: Sequence[BehaviourCase], types: Sequence[str], *, others: bool = False
+) -> BehaviourReport:
     """What a model passes of the behaviour suite, in a fresh process.
 
     Args:
@@ -88,7 +90,7 @@ def check_behaviour(
     if not cases:
         return GateVerdict(True, [])
     common = cases if shared is None else load_cases(language, shared)
-    reports: dict[str, Report] = {}
+    reports: dict[str, BehaviourReport] = {}
     for role, model, asked in (("challenger", challenger, cases), ("champion", champion, common)):
         if model is None or not asked:
             continue

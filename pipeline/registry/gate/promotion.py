@@ -11,7 +11,9 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from multiner.pipeline.config.settings import Workspace
+from multiner.pipeline.core import locks
 from multiner.pipeline.core.document import Document
+from multiner.pipeline.core.dvc_cache import require_whole
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.core.files import sha256_of
 from multiner.pipeline.evaluation.behaviour.cases import suite_hash
@@ -25,14 +27,15 @@ from multiner.pipeline.registry.champions import (
     now,
     version_info,
 )
+from multiner.pipeline.registry.failures import registry_errors
 from multiner.pipeline.registry.gate import judgement as gate
 from multiner.pipeline.registry.gate.comparison import Best, basis_hash, gate_documents
 from multiner.pipeline.registry.gate.verdict import GateVerdict
 from multiner.pipeline.registry.registration import alias_version
+from multiner.pipeline.registry.runs import deleted_run, require_files, run_id_of
 from multiner.pipeline.registry.store import (
     CHALLENGER,
     CHAMPION,
-    exclusive,
     model_name,
     open_store,
 )
@@ -43,7 +46,6 @@ if TYPE_CHECKING:
 PASSED, REASONS, KEY, F1 = "gate.passed", "gate.reasons", "gate.key", "gate.f1"
 TAG_LENGTH = 5000
 ATTEMPTS = 3
-GATE_SECONDS = 7200  # that a second call waits for the gate, which itself takes minutes
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +80,7 @@ class Trial:
     verdict: GateVerdict | None
 
 
+@registry_errors()
 def promote(workspace: Workspace, language: str) -> Promotion:
     """Make the challenger champion if it passes the gate; otherwise it stays challenger and its run says why.
 
@@ -86,20 +89,20 @@ def promote(workspace: Workspace, language: str) -> Promotion:
     changed by then is judged anew.
 
     Raises:
-        NerError: an unknown language, nothing was registered, the prepared documents are missing, or the champion
-            keeps changing.
+        NerError: an unknown language, nothing was registered, the prepared documents or the files of a version are
+            missing, the challenger's MLflow run was deleted, or the champion keeps changing.
     """
     workspace.language(language)  # refuses an unknown one
     name, mlruns = model_name(workspace, language), workspace.paths.mlruns
-    with exclusive(mlruns / f".{name}.gate.lock", GATE_SECONDS):  # one gate at a time, which nothing else waits for
+    with locks.hold(mlruns / f".{name}.gate.lock", locks.GATE):  # one gate at a time, which nothing else waits for
         for _ in range(ATTEMPTS):
-            with exclusive(mlruns / f".{name}.lock"):
+            with locks.hold(mlruns / f".{name}.lock", locks.REGISTRY):
                 client = open_store(workspace)
                 trial = look(client, workspace, language, name)
             if isinstance(trial, Promotion):
                 return trial
             verdict = trial.verdict or judged(client, workspace, language, name, trial)
-            with exclusive(mlruns / f".{name}.lock"):
+            with locks.hold(mlruns / f".{name}.lock", locks.REGISTRY):
                 if done := settle(client, name, trial, verdict):
                     return done
     raise NerError(
@@ -112,22 +115,31 @@ def promote(workspace: Workspace, language: str) -> Promotion:
 def look(client: MlflowClient, workspace: Workspace, language: str, name: str) -> Promotion | Trial:
     """Who is to be judged against whom; or what came of it, where nothing is to be judged."""
     challenger, champion = alias_version(client, name, CHALLENGER), alias_version(client, name, CHAMPION)
-    if challenger is None and champion is None:
+    if champion is not None and challenger in (None, champion):
+        crown(client, name, champion)  # clears an alias that a killed call left
+        return Promotion(name, champion, champion, False, [f"version {champion} is champion already"])
+    if challenger is None:
         raise NerError(
             f"{name}: nothing was registered yet", remedy=f"Register a model first: ner register -l {language}"
         )
-    if challenger is None or challenger == champion:
-        crown(client, name, champion)  # clears an alias that a killed call left
-        return Promotion(name, champion, champion, False, [f"version {champion} is champion already"])
     tags = client.get_model_version(name, challenger).tags
     if ROLLED_BACK in tags:
         reason = f"version {challenger} was rolled back at {tags[ROLLED_BACK]} and is not promoted again by itself"
         return Promotion(name, challenger, champion, False, [reason])
+    require_whole(workspace.root, [workspace.paths.documents(language)])
     documents = gate_documents(workspace, language)
     basis = basis_hash(documents, workspace.language(language)["types"])
     best = best_before(client, name, basis, champion)
     key = verdict_key(workspace, language, challenger, champion, basis, best)
     known = GateVerdict(tags[PASSED] == "true", json.loads(tags[REASONS])) if tags.get(KEY) == key else None
+    deleted = deleted_run(client, name, challenger)
+    if known and deleted:
+        known.reasons.append(f"version {challenger}: {deleted.message}")
+    elif deleted:
+        raise deleted
+    if known is None or known.passed:
+        for version in filter(None, (challenger, champion)):
+            require_files(name, version)
     return Trial(challenger, champion, documents, basis, best, key, known)
 
 
@@ -196,7 +208,7 @@ def note(client: MlflowClient, name: str, trial: Trial, verdict: GateVerdict) ->
     Both versions are tagged with their F1, which later challengers are held against.
     """
     version, champion = trial.challenger, trial.champion
-    run_id = client.get_model_version(name, version).run_id
+    run_id = run_id_of(client.get_model_version(name, version))
     reasons = json.dumps(verdict.reasons, ensure_ascii=False)
     record = {
         "model": name,
@@ -207,11 +219,14 @@ def note(client: MlflowClient, name: str, trial: Trial, verdict: GateVerdict) ->
         "at": now(),
         **verdict.details,
     }
-    client.log_dict(run_id, record, f"gate/version-{version}-against-{champion or 'none'}.json")
-    if behaviour := verdict.details.get("behaviour"):
-        note_behaviour(client, run_id, behaviour["challenger"])
-    for tag, value in ((PASSED, str(verdict.passed).lower()), (REASONS, reasons)):
-        client.set_tag(run_id, tag, value[:TAG_LENGTH])
+    tags = {PASSED: str(verdict.passed).lower(), REASONS: reasons}
+    if not deleted_run(client, name, version):  # as it may have been while the gate was at work
+        client.log_dict(run_id, record, f"gate/version-{version}-against-{champion or 'none'}.json")
+        if behaviour := verdict.details.get("behaviour"):
+            note_behaviour(client, run_id, behaviour["challenger"])
+        for tag, value in tags.items():
+            client.set_tag(run_id, tag, value[:TAG_LENGTH])
+    for tag, value in tags.items():
         client.set_model_version_tag(name, version, tag, value)
     of = {"challenger": version, "champion": champion}
     for role, f1 in verdict.details.get("f1", {}).items():

@@ -13,7 +13,8 @@ from fastapi.responses import Response
 
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.corpora.review_queue import QueueFull, ReviewQueue, sentences
-from multiner.pipeline.text.tokenizer import document_from_text, without_surrogates
+from multiner.pipeline.text.surrogates import without_surrogates
+from multiner.pipeline.text.tokenizer import document_from_text
 from multiner.serving import executors
 from multiner.serving.client.results import Entity, Model, Result
 from multiner.serving.gateway import schemas
@@ -27,7 +28,7 @@ from multiner.serving.http.payload import (
     within,
 )
 from multiner.serving.http.problems import Problem, invalid
-from multiner.serving.routing.inference_service import Switchboard
+from multiner.serving.routing.inference_service import InferenceService
 
 FIELDS = ("text", "language", "model", "entities", "changed")
 NAME = re.compile(r"[\w.-]{1,100}", re.ASCII)
@@ -59,7 +60,7 @@ class Kept:
     known: int
 
 
-def router(board: Switchboard) -> APIRouter:
+def router(board: InferenceService) -> APIRouter:
     """The endpoint; none where the gateway keeps nothing."""
     made = APIRouter()
     if board.config.review is None:
@@ -74,14 +75,14 @@ def router(board: Switchboard) -> APIRouter:
     return made
 
 
-async def warm_up(board: Switchboard) -> None:
+async def warm_up(board: InferenceService) -> None:
     """Load what takes words apart, which takes seconds, so that the first correction need not wait for it."""
     if board.config.review is not None:
         for language in board.config.languages:
             await executors.run(executors.FILES, document_from_text, "", language)
 
 
-async def read(request: Request, board: Switchboard) -> Correction:
+async def read(request: Request, board: InferenceService) -> Correction:
     """The correction that a request brings.
 
     Raises:
@@ -93,7 +94,7 @@ async def read(request: Request, board: Switchboard) -> Correction:
     return parse_correction(await read_body(request, 4 * limits.body_bytes, limits.seconds), board.config.offer)
 
 
-async def keep(board: Switchboard, correction: Correction) -> Kept:
+async def keep(board: InferenceService, correction: Correction) -> Kept:
     """Put a correction's sentences into the queue.
 
     Raises:

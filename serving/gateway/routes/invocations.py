@@ -16,9 +16,9 @@ import logging
 import sys
 from typing import Any
 
-from multiner.pipeline.text.tokenizer import without_surrogates
+from multiner.pipeline.text.surrogates import without_surrogates
 from multiner.serving.answers import ModelFailed, failure
-from multiner.serving.backends.model_server import Slot
+from multiner.serving.backends.backend import Backend
 from multiner.serving.http.payload import Limits, check_size, parse_json
 from multiner.serving.http.problems import invalid, malformed
 
@@ -163,16 +163,16 @@ def _characters(value: Any) -> int:
     return total
 
 
-async def invoke(slot: Slot, rows: int, body: bytes) -> bytes:
-    """What the slot's process answers to ``body``, which holds so many rows; without any, it is not asked.
+async def invoke(backend: Backend, rows: int, body: bytes) -> bytes:
+    """What the backend answers to ``body``, which holds so many rows; without any, it is not asked.
 
     Raises:
         Problem: MLflow refuses the body (422).
-        SlotGone, SlotTimeout, ModelFailed: see there.
+        BackendGone, BackendTimeout, ModelFailed: see there.
     """
     if not rows:
         return NO_ROWS  # MLflow knows no column of some shapes that hold no row
-    response = await slot.invoke(body)
+    response = await backend.call(body)
     if response.status_code == 200:
         return response.content
     failed = failure(response)

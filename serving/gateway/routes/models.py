@@ -24,7 +24,7 @@ from multiner.serving.http.payload import (
 from multiner.serving.http.problems import Problem, headline, invalid
 from multiner.serving.operator.authorization import Guard
 from multiner.serving.operator.facts_reader import FactsReader
-from multiner.serving.routing.inference_service import LONG, Switchboard
+from multiner.serving.routing.inference_service import LONG, InferenceService
 
 ENTITIES = {
     "response_model": schemas.EntitiesAnswer,
@@ -53,7 +53,7 @@ INVOCATIONS = {
 }
 
 
-def callers(board: Switchboard) -> APIRouter:
+def callers(board: InferenceService) -> APIRouter:
     """The endpoints that find entities."""
     router, limits, offer = APIRouter(), board.config.limits, board.config.offer
     text_in = schemas.asked(schemas.EntitiesRequest, offer)
@@ -85,7 +85,7 @@ def callers(board: Switchboard) -> APIRouter:
         body = await read_body(request, limits.body_bytes, limits.seconds)
         rows, body = invocations.read(body, media_type, limits)
         large = len(body) > LONG  # bytes: no fewer than characters
-        asking = board.call(language, lambda slot: invocations.invoke(slot, rows, body), large=large)
+        asking = board.call(language, lambda backend: invocations.invoke(backend, rows, body), large=large)
         model, answer = await unless_gone(request, asking)
         board.metrics.called(language, rows)
         board.metrics.texts.add(language, amount=rows)
@@ -95,7 +95,7 @@ def callers(board: Switchboard) -> APIRouter:
     return router
 
 
-def watchers(board: Switchboard, facts: FactsReader) -> APIRouter:
+def watchers(board: InferenceService, facts: FactsReader) -> APIRouter:
     """The endpoints that tell the gateway's state."""
     router = APIRouter()
 
@@ -130,7 +130,7 @@ def watchers(board: Switchboard, facts: FactsReader) -> APIRouter:
     return router
 
 
-def operator(board: Switchboard, guard: Guard) -> APIRouter:
+def operator(board: InferenceService, guard: Guard) -> APIRouter:
     """The endpoints that switch versions; they want the gateway's token."""
     config = board.config
 

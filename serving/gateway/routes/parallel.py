@@ -29,7 +29,7 @@ from multiner.serving.http.problems import Problem, invalid, too_large
 
 if TYPE_CHECKING:
     from multiner.serving.matching import Comparison, Mention, Name
-    from multiner.serving.routing.inference_service import Switchboard
+    from multiner.serving.routing.inference_service import InferenceService
 
 LANGUAGES = ("ru", "en")
 MOST_NAMES = 500  # different names of a text: what is compared grows with them
@@ -87,7 +87,7 @@ PARALLEL = {
 }
 
 
-def router(board: Switchboard) -> APIRouter:
+def router(board: InferenceService) -> APIRouter:
     """The endpoint, where both languages are served; else nothing."""
     router, limits = APIRouter(), board.config.limits
     if not set(LANGUAGES) <= set(board.config.languages):
@@ -134,7 +134,7 @@ def both(texts: Mapping[str, str], limits: Limits, options: Options | None = Non
     return [Item(texts[code], code, options or Options()) for code in LANGUAGES]
 
 
-async def answer(board: Switchboard, items: Sequence[Item]) -> dict[str, Any]:
+async def answer(board: InferenceService, items: Sequence[Item]) -> dict[str, Any]:
     """What :class:`ParallelAnswer` states, of a Russian and an English text.
 
     Raises:

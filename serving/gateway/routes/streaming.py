@@ -23,7 +23,7 @@ from multiner.serving.http.json_lines import (
 )
 from multiner.serving.http.payload import Item, to_json
 from multiner.serving.http.problems import Problem, slow
-from multiner.serving.routing.inference_service import Switchboard
+from multiner.serving.routing.inference_service import InferenceService
 
 MEDIA_TYPES = ("application/x-ndjson", "application/jsonl", "application/x-jsonlines", "application/ndjson")
 IN_FLIGHT = 2
@@ -37,7 +37,7 @@ class EntityStream(Response):
 
     media_type = MEDIA_TYPES[0]
 
-    def __init__(self, board: Switchboard, request_id: str) -> None:
+    def __init__(self, board: InferenceService, request_id: str) -> None:
         super().__init__(headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
         del self.headers["content-length"]
         self._board = board

@@ -5,7 +5,8 @@ const LONGEST_ARGUMENT = 100000; // bytes; Linux takes 131,072 in one argument
 
 const key = (entity) => JSON.stringify([entity.text, entity.label]);
 
-// A cell of CSV (RFC 4180). Spreadsheet programs would run what begins like a formula: such a text gets a ' before it.
+// A cell of CSV (RFC 4180). Spreadsheet programs would run what begins like a formula: such a text gets a ' before it;
+// the same as in parallel_view.py.
 export function cell(value) {
   const text = /^[=+\-@\t\r\n＝＋－＠]/u.test(value) ? `'${value}` : value;
   return `"${text.replaceAll('"', '""')}"`;

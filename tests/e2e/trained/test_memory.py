@@ -38,11 +38,11 @@ def vocabularies(model: Any, language: str) -> dict[str, Any]:
     """spaCy's vocabularies in a served model, by what they belong to."""
     from multiner.pipeline.text.tokenizer import _tokenizer
 
-    legs = [
-        (member, getattr(leg, "leg", leg))
-        for member, leg in zip(model.ensemble.members, model.ensemble._legs, strict=True)
+    models = [
+        (member, getattr(base, "model", base))
+        for member, base in zip(model.ensemble.members, model.ensemble.models, strict=True)
     ]
-    own = {member.name: leg._nlp.vocab for member, leg in legs if hasattr(leg, "_nlp")}
+    own = {member.name: base._nlp.vocab for member, base in models if hasattr(base, "_nlp")}
     return {"tokenizer": _tokenizer(language)[0].vocab} | own
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from multiner.pipeline.config.settings import Workspace
 from multiner.pipeline.inference.pyfunc import NerModel
-from multiner.pipeline.models.windows import WindowedLeg
+from multiner.pipeline.models.windows import WindowedModel
 from multiner.pipeline.text.tokenizer import document_from_text
 from tests.e2e.trained.serving import served
 
@@ -72,13 +72,13 @@ def test_one_endless_word_is_answered(model: NerModel) -> None:
 @pytest.mark.parametrize("unit", ["x", "\n", "🙂", ".", "7", "АnnаBеrg Οslo ", "Anna met Bo in Oslo. ", "A\n"])
 def test_work_is_in_proportion_to_length(model: NerModel, unit: str) -> None:
     """Counted in windows of the encoder and in the pieces they hold, not by the clock."""
-    leg = next(leg for leg in model.ensemble._legs if isinstance(leg, WindowedLeg))
+    windowed = next(base for base in model.ensemble.models if isinstance(base, WindowedModel))
 
     def work(letters: int) -> tuple[int, int]:
         document = document_from_text(unit * (letters // len(unit)), model.ensemble.language)
-        windows = leg.windower.windows(document, leg.windower.pieces(document), context=leg.context)
+        windows = windowed.windower.windows(document, windowed.windower.pieces(document), context=windowed.context)
         return len(windows), sum(len(window.pieces) for window in windows)
 
     (windows, pieces), (more_windows, more_pieces) = work(20_000), work(80_000)
     assert more_windows <= 4 * windows + 4
-    assert more_pieces <= 4 * pieces + 4 * leg.windower.max_pieces
+    assert more_pieces <= 4 * pieces + 4 * windowed.windower.max_pieces

@@ -20,7 +20,7 @@ from multiner.pipeline.config.settings import (
     read_yaml,
 )
 from multiner.pipeline.core.errors import NerError
-from multiner.pipeline.models import LEGS
+from multiner.pipeline.models import BASE_MODELS
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def test_every_profile_passes_and_is_taken_as_it_stands(root: Path) -> None:
 def test_the_schema_names_what_params_yaml_holds_and_the_legs_there_are(root: Path) -> None:
     params = load_params(root)
     assert set(params) == set(Params.model_fields)
-    assert set(NAMED) == set(LEGS)
+    assert set(NAMED) == set(BASE_MODELS)
 
 
 @pytest.mark.parametrize(
@@ -105,11 +105,23 @@ def test_the_schema_names_what_params_yaml_holds_and_the_legs_there_are(root: Pa
         ('schedule: "@weekly"', 'schedule: "61 * * * *"', "airflow.schedule", "is no schedule"),
         ('schedule: "@weekly"', 'schedule: "0 0 31 2 *"', "airflow.schedule", "is no schedule"),
         ("port: 8000", "port: 70000", "serving.port", "70000 should be less than or equal to 65535"),
+        ("trusted_proxies: []", "trusted_proxies: ['*']", "serving.trusted_proxies.0", "'*' is no address"),
+        ("trusted_proxies: []", "trusted_proxies: [10.0.0.1/8]", "serving.trusted_proxies.0", "is no address and no"),
         ("mlflow_port: 5000", "mlflow_port: 8000", "serving", "port 8000 is given to two parts"),
         ("keep_previous: auto", "keep_previous: sometimes", "serving.keep_previous", "is not true, false or auto"),
         ("keep_previous: auto", "keep_previous: 1", "serving.keep_previous", "is not true, false or auto"),
         ("reconcile_seconds: 30", "reconcile_seconds: -1", "serving.reconcile_seconds", "-1 should be greater"),
         ("reconcile_seconds: 30", "reconcile_seconds: often", "serving.reconcile_seconds", "is not a number"),
+        ("endpoints: {}", "endpoints: {en: here}", "serving.endpoints.en", '"here" is not a mapping'),
+        ("endpoints: {}", "endpoints: {en: {}}", "serving.endpoints.en.url", "the key is missing"),
+        ("endpoints: {}", "endpoints: {xx: {url: 'http://h'}}", "serving.endpoints.xx", "unknown language 'xx'"),
+        ("endpoints: {}", "endpoints: {en: {url: 'h:9001'}}", "serving.endpoints.en.url", "scheme should be 'http'"),
+        ("endpoints: {}", "endpoints: {en: {url: 'http://u:p@h'}}", "serving.endpoints.en.url", "without credentials"),
+        ("endpoints: {}", "endpoints: {en: {url: 'http://h:x'}}", "serving.endpoints.en.url", "should be a valid URL"),
+        (
+            *("endpoints: {}", "endpoints: {en: {url: 'http://h', version: 7}}", "serving.endpoints.en.version"),
+            "7 is not a text",
+        ),
         ("shadow: off", "shadow: maybe", "serving.shadow", "is neither true nor false"),
         ("shadow_share: 0.1", "shadow_share: 0", "serving.shadow_share", "0 should be greater than 0"),
         ("shadow_share: 0.1", "shadow_share: 1.5", "serving.shadow_share", "1.5 should be less than"),

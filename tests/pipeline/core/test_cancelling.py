@@ -11,10 +11,10 @@ import pytest
 from multiner.pipeline.core.cancellation import Cancelled, cancelled_when, check_cancelled
 from multiner.pipeline.core.document import Document, from_words
 from multiner.pipeline.core.iob2 import bio_labels
-from multiner.pipeline.ensemble.chunks import SteppingLeg, part, stretches
+from multiner.pipeline.ensemble.chunks import ChunkedModel, chunk_ranges, excerpt
 from multiner.pipeline.ensemble.model import Ensemble, Member
 from multiner.pipeline.ensemble.token_types import token_types
-from multiner.pipeline.models.transformer.inference import TransformerLeg
+from multiner.pipeline.models.transformer.inference import TransformerModel
 from multiner.pipeline.models.windows import Window
 from multiner.pipeline.text.tokenizer import STEP, document_from_text
 
@@ -62,34 +62,34 @@ def test_nothing_is_cancelled_unless_somebody_says_so() -> None:
     check_cancelled()
 
 
-def test_a_leg_in_steps_answers_as_in_one() -> None:
+def test_a_document_in_chunks_is_predicted_as_in_one() -> None:
     leg = Neighbours(reach=4)
     document = long_document(60)
-    stepping = SteppingLeg(leg, step=50, context=4)
+    chunked = ChunkedModel(leg, size=50, context=4)
     short = long_document(2)
     (whole, little) = leg.predict([document, short])
     leg.seen.clear()
-    rows, few = stepping.predict([document, short])
+    rows, few = chunked.predict([document, short])
     np.testing.assert_array_equal(rows, whole)
     np.testing.assert_array_equal(few, little)
     assert max(leg.seen) <= 58
-    (nothing,) = stepping.predict([from_words("e", [])])
+    (nothing,) = chunked.predict([from_words("e", [])])
     assert nothing.shape == (0, len(LABELS))
 
 
-def test_a_sentence_longer_than_a_step_is_cut() -> None:
+def test_a_sentence_longer_than_a_chunk_is_cut() -> None:
     document = from_words("d", [["a"] * 5, ["b"] * 120, ["c"] * 3])
-    found = list(stretches(document, 50))
+    found = list(chunk_ranges(document, 50))
     assert found == [(0, 5), (5, 55), (55, 105), (105, 128)]
-    middle = part(document, 50, 127)
+    middle = excerpt(document, 50, 127)
     assert middle.words() == document.words(50, 127)
     assert [(sentence.start, sentence.end) for sentence in middle.sentences] == [(0, 75), (75, 77)]
 
 
-def test_a_leg_ends_between_steps() -> None:
+def test_a_cancelled_call_ends_between_chunks() -> None:
     leg = Neighbours(reach=0)
     with cancelled_when(after(3)), pytest.raises(Cancelled):
-        SteppingLeg(leg, step=10, context=0).predict([long_document(20, words=10)])
+        ChunkedModel(leg, size=10, context=0).predict([long_document(20, words=10)])
     assert len(leg.seen) == 3
 
 
@@ -103,7 +103,7 @@ def test_windows_that_nobody_waits_for_are_not_begun() -> None:
             ran.append(int(given["input_ids"][0, 0]))
             return [np.zeros((1, 1, len(LABELS)), dtype=np.float32)]
 
-    leg = TransformerLeg(Session(), None, LABELS, 0, threads=2)  # type: ignore[arg-type]
+    leg = TransformerModel(Session(), None, LABELS, 0, threads=2)  # type: ignore[arg-type]
     windows = [Window([number], range(1), [0]) for number in range(100)]
     going.set()
     assert len(list(leg.forward(windows))) == 100
@@ -131,7 +131,7 @@ def test_a_text_is_cut_into_tokens_in_steps_that_change_none() -> None:
 
 @pytest.mark.parametrize("types", [False, True])
 def test_an_ensemble_can_be_ended_at_any_look(types: bool) -> None:
-    ensemble = Ensemble("en", ["PER", "LOC"], [Member("spacy", 1.0, 1.0)], [SteppingLeg(Neighbours(2), step=10)])
+    ensemble = Ensemble("en", ["PER", "LOC"], [Member("spacy", 1.0, 1.0)], [ChunkedModel(Neighbours(2), size=10)])
     document, looks = long_document(5), 0
 
     def count() -> bool:

@@ -1,8 +1,7 @@
-"""Files that are whole or absent, parameters, and the lock of a training."""
+"""Files that are whole or absent, parameters, and stages that end with their command."""
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import textwrap
@@ -23,7 +22,7 @@ from multiner.pipeline.config.settings import (
     load_params,
     overlay,
 )
-from multiner.pipeline.config.yaml_source import read_source
+from multiner.pipeline.config.yaml_file import read_yaml_file
 from multiner.pipeline.core.document import (
     Span,
     from_words,
@@ -32,7 +31,7 @@ from multiner.pipeline.core.document import (
 )
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.core.files import replace_folder, write_atomically
-from multiner.pipeline.core.single_writer import alive, only_one
+from multiner.pipeline.core.parent_process import alive
 
 
 def test_a_failed_write_leaves_what_was_there(tmp_path: Path) -> None:
@@ -97,7 +96,7 @@ def test_every_profile_has_the_keys_that_the_graph_tracks(root: Path) -> None:
     wanted = {key for *_, keys in tracked(root) for key in keys}
     assert {"transformer", "languages.en.transformer", "languages.ru.spacy"} <= wanted
     for path in [root / "params.yaml", *sorted((root / "params").glob("*.yaml"))]:
-        lines = read_source(path).lines
+        lines = read_yaml_file(path).lines
         assert not {key for key in wanted if tuple(key.split(".")) not in lines}, path.name
 
 
@@ -143,24 +142,26 @@ def test_bad_parameters_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         load_params(tmp_path)
 
 
+@pytest.mark.parametrize(("name", "refused"), [("a%20b", "%"), ("what?", "?"), ("no. #1 & more é", None)])
+def test_a_path_that_no_databases_address_can_hold_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, refused: str | None
+) -> None:
+    folder = tmp_path / name
+    (folder / "below").mkdir(parents=True)
+    for file in ("params.yaml", "dvc.yaml"):
+        (folder / file).write_text("{}\n")
+    monkeypatch.delenv("NER_ROOT", raising=False)
+    if refused is None:
+        assert find_root(folder / "below") == folder
+        return
+    with pytest.raises(NerError, match=f"path holds '[{refused}]'") as caught:
+        find_root(folder / "below")
+    assert caught.value.where == str(folder)
+
+
 def test_an_unknown_language_is_named(root: Path) -> None:
     with pytest.raises(NerError, match="unknown language 'xx'"):
         Workspace(root, load_params(root)).language("xx")
-
-
-def test_a_second_holder_is_refused(tmp_path: Path) -> None:
-    lock = tmp_path / "lock"
-    with only_one(lock):
-        script = (
-            "import sys; from pathlib import Path; from multiner.pipeline.core.single_writer import only_one; "
-            "from multiner.pipeline.core.errors "
-            "import NerError\n"
-            f"try:\n  with only_one(Path({str(lock)!r}), patience=0.1): pass\n"
-            "except NerError as e: print(e); sys.exit(e.exit_code)"
-        )
-        done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
-    assert done.returncode == os.EX_TEMPFAIL, "the holder will be done some time"
-    assert str(os.getpid()) in done.stdout
 
 
 def test_a_process_that_ends_while_it_is_looked_at_is_not_alive(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -177,7 +178,7 @@ def test_a_process_that_ends_while_it_is_looked_at_is_not_alive(monkeypatch: pyt
 def test_a_stage_ends_with_the_command_that_started_it(tmp_path: Path) -> None:
     """As when ``dvc repro`` is killed: the stage notices, and does not train on beside its successor."""
     stage = (
-        "import time; from multiner.pipeline.core.single_writer import follow_parent; follow_parent(seconds=0.1); "
+        "import time; from multiner.pipeline.core.parent_process import follow_parent; follow_parent(seconds=0.1); "
         "print('up', flush=True); time.sleep(60)"
     )
     (tmp_path / "dvc").write_text(

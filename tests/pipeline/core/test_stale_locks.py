@@ -136,6 +136,22 @@ def test_pulled_data_is_versioned_in_spite_of_a_stranger(workspace: Path, start,
     assert versioning.track(workspace, [workspace / "raw"]) == [workspace / "raw.dvc"]
 
 
+@pytest.mark.parametrize("file", ["dvc.lock", "raw.dvc"])
+def test_marks_of_a_conflict_are_no_lock(workspace: Path, monkeypatch: pytest.MonkeyPatch, file: str) -> None:
+    (workspace / "raw").mkdir()
+    (workspace / "raw" / "a").write_text("a")
+    (workspace / "dvc.yaml").write_text("stages: {copy: {cmd: echo done > out, outs: [out]}}\n")
+    for name in ("raw.dvc", "dvc.lock"):
+        (workspace / name).write_text("schema: '2.0'\n" if name == "dvc.lock" else "outs:\n- path: raw\n")
+    whole = (workspace / file).read_text()
+    (workspace / file).write_text(f"<<<<<<< HEAD\n{whole}=======\n>>>>>>> theirs\n")
+    monkeypatch.setattr(versioning, "sleep", lambda _: pytest.fail("waited for a lock that nobody holds"))
+    with pytest.raises(NerError, match="marks of a conflict") as caught:
+        versioning.run_dvc(workspace, "add", "raw")
+    assert caught.value.where.startswith(f"{file}:")
+    assert caught.value.exit_code == 1
+
+
 def test_live_holders_stay(workspace: Path, start) -> None:  # noqa: ANN001
     holder = start("sleep", "600")
     live = {"pid": holder.pid, "cmd": "sleep 600"}

@@ -8,17 +8,18 @@ from pathlib import Path
 
 import pytest
 
+from multiner.pipeline.config.type_maps import FACTRUEVAL
 from multiner.pipeline.core.iob2 import decode, encode
-from multiner.pipeline.corpora import SPLITS, Part, read_part
-from multiner.pipeline.corpora.factrueval import annotated_spans, document_stems
-from multiner.pipeline.corpora.overlap import Resolution
+from multiner.pipeline.corpora import SPLITS, CorpusSplit, read_split
+from multiner.pipeline.corpora.factrueval import annotated_objects, document_stems
+from multiner.pipeline.corpora.flat_spans import Resolution
 
 
-def types(part: Part) -> Counter[str]:
+def types(part: CorpusSplit) -> Counter[str]:
     return Counter(span.label for document in part.documents for span in document.spans)
 
 
-def sentences(part: Part) -> int:
+def sentences(part: CorpusSplit) -> int:
     return sum(len(document.sentences) for document in part.documents)
 
 
@@ -34,12 +35,12 @@ def sentences(part: Part) -> int:
     ],
 )
 def test_column_corpora(corpora: Path, corpus: str, split: str, counts: tuple[int, int, int]) -> None:
-    part = read_part(corpora, corpus, split)
+    part = read_split(corpora, corpus, split)
     assert (len(part.documents), sentences(part), types(part).total()) == counts
 
 
 def devset(corpora: Path, corpus: str) -> Resolution:
-    train, dev = (read_part(corpora, corpus, split) for split in ("train", "dev"))
+    train, dev = (read_split(corpora, corpus, split) for split in ("train", "dev"))
     assert len(train.documents) + len(dev.documents) == 122
     assert len(dev.documents) == 24
     return train.resolution + dev.resolution
@@ -49,7 +50,7 @@ def test_factrueval_objects(corpora: Path) -> None:
     resolution = devset(corpora, "factrueval-object")
     assert resolution.objects == 2610
     assert replace(resolution, unmapped=0) == Resolution(kept=2420, nested=187, same_range=1, duplicate=2)
-    part = read_part(corpora, "factrueval-object", "test")
+    part = read_split(corpora, "factrueval-object", "test")
     assert len(part.documents) == 132
     assert part.resolution.objects == 4996
     assert replace(part.resolution, unmapped=0) == Resolution(
@@ -64,13 +65,14 @@ def test_factrueval_objects(corpora: Path) -> None:
 )
 def test_factrueval_objects_by_type(corpora: Path, folder: str, counts: dict[str, int]) -> None:
     stems = document_stems(corpora / "factRuEval-2016" / folder)
-    assert Counter(span.label for stem in stems for span in annotated_spans(stem, "object")) == counts
+    labels = (FACTRUEVAL[each.type] for stem in stems for each in annotated_objects(stem))
+    assert Counter(label for label in labels if label) == counts
 
 
 def test_factrueval_names(corpora: Path) -> None:
     resolution = devset(corpora, "factrueval-name")
     assert (resolution.kept, resolution.objects - resolution.nameless) == (2330, 2411)
-    test = read_part(corpora, "factrueval-name", "test").resolution
+    test = read_split(corpora, "factrueval-name", "test").resolution
     assert (test.kept, test.objects - test.nameless) == (4203, 4390)
 
 
@@ -79,7 +81,7 @@ def test_documents_are_sound(corpora: Path, corpus: str) -> None:
     """Ids are unique, sentences cover the tokens without a gap, and spans survive the way to tags and back."""
     ids: list[str] = []
     for split in SPLITS:
-        for document in read_part(corpora, corpus, split).documents:
+        for document in read_split(corpora, corpus, split).documents:
             ids.append(document.id)
             borders = [sentence.start for sentence in document.sentences] + [len(document.tokens)]
             assert borders == sorted({0, *borders})
@@ -98,7 +100,7 @@ def test_documents_are_sound(corpora: Path, corpus: str) -> None:
 @pytest.mark.parametrize(("corpus", "file"), [("conll2003", "valid.txt"), ("wnut17", "wnut17train.conll")])
 def test_sentence_lines_point_into_the_file(corpora: Path, corpus: str, file: str) -> None:
     split = "dev" if corpus == "conll2003" else "train"
-    part = read_part(corpora, corpus, split)
+    part = read_split(corpora, corpus, split)
     lines = (corpora / corpus / file).read_text(encoding="utf-8").split("\n")
     for document in part.documents:
         assert document.source == f"{corpus}/{file}"

@@ -9,7 +9,7 @@ import pytest
 from multiner.pipeline.core.document import Document, Span
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.corpora.factrueval import document_stems, read_document
-from multiner.pipeline.corpora.overlap import Resolution, resolve
+from multiner.pipeline.corpora.flat_spans import Resolution, resolve
 
 TEXT = "Мэр города Велмск Ия Орт ушла.\nОна из ОАО Зорп 🙂 и Лиги.\n"
 WORDS = [["Мэр", "города", "Велмск", "Ия", "Орт", "ушла", "."], ["Она", "из", "ОАО", "Зорп", "🙂", "и", "Лиги", "."]]
@@ -157,20 +157,20 @@ def test_offsets_that_count_carriage_returns_fit_the_text_as_it_is(stem: Path) -
         (".tokens", "103 18 2 Ия", "103 18 2 Ея", 4, "hold 'Ия' in the text, not 'Ея'"),
         (".tokens", "103 18 2 Ия", "103 17 2 Ия", 4, "offsets 17:19"),
         (".tokens", "103 18 2 Ия", "103 18 3 Ия", 4, "offsets 18:21"),
-        (".tokens", "103 18 2 Ия", "103 18 2", 4, "a column too few"),
-        (".tokens", "103 18 2 Ия", "103 x 2 Ия", 4, "the offset is no number"),
-        (".tokens", "103 18 2 Ия", "103 18 -2 Ия", 4, "the length is no number"),
+        (".tokens", "103 18 2 Ия", "103 18 2", 4, "a column is missing"),
+        (".tokens", "103 18 2 Ия", "103 x 2 Ия", 4, "the offset is not a number"),
+        (".tokens", "103 18 2 Ия", "103 18 -2 Ия", 4, "the length is not a number"),
         (".tokens", "103 18 2 Ия", "102 18 2 Ия", 4, "token id 102 stands twice"),
         (".tokens", "103 18 2 Ия", "103 4 2 Ия", 4, "begins before"),
         (".spans", "3 name 18 2 103 1", "3 nmae 18 2 103 1", 3, "unknown span type 'nmae'"),
-        (".spans", "3 name 18 2 103 1", "3 name 18 2 103", 3, "a column too few"),
+        (".spans", "3 name 18 2 103 1", "3 name 18 2 103", 3, "a column is missing"),
         (".spans", "3 name 18 2 103 1", "3 name 18 3 103 1", 3, "do not match the tokens"),
         (".spans", "3 name 18 2 103 1", "3 name 18 2 104 1", 3, "do not match the tokens"),
         (".spans", "3 name 18 2 103 1", "3 name 18 2 999 1", 3, "do not match the tokens"),
         (".spans", "3 name 18 2 103 1", "3 name 18 999 103 1", 3, "do not match the tokens"),
         (".spans", "4 surname", "3 surname", 4, "span id 3 stands twice"),
         (".objects", "22 Person 3 4", "22 Persona 3 4", 3, "unknown entity type 'Persona'"),
-        (".objects", "22 Person 3 4", "22 Person", 3, "a column too few"),
+        (".objects", "22 Person 3 4", "22 Person", 3, "a column is missing"),
         (".objects", "22 Person 3 4", "22 Person 3 44", 3, "the span 44"),
     ],
 )

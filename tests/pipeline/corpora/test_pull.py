@@ -10,7 +10,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from functools import partial
-from hashlib import sha256
+from hashlib import md5, sha256
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from zipfile import ZipFile
@@ -21,8 +21,8 @@ import pytest
 from multiner.pipeline.config.settings import Workspace
 from multiner.pipeline.core.environment import quiet_environment
 from multiner.pipeline.core.errors import NerError
+from multiner.pipeline.corpora import packages, sources
 from multiner.pipeline.corpora import pull as module
-from multiner.pipeline.corpora import sources
 from multiner.pipeline.corpora.manifest import (
     is_safe,
     list_files,
@@ -75,15 +75,16 @@ def raw(workspace: Workspace, name: str) -> str:
     return (workspace.root / "data" / "raw" / name).read_text(encoding="utf-8")
 
 
-def test_brings_every_file_and_has_nothing_to_do_the_second_time(workspace: Workspace) -> None:
-    said: list[str] = []
-    assert pull(workspace, say=said.append).brought == ["conll2003", "packages"]
+def test_brings_every_file_and_has_nothing_to_do_the_second_time(
+    workspace: Workspace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert pull(workspace).replaced == ["conll2003", "packages"]
     assert {name: raw(workspace, name) for name in FILES} == FILES
     assert list_files(workspace.root / "data" / "raw") == sorted(FILES)
 
-    again = pull(workspace, say=said.append)
+    again = pull(workspace)
     assert again.nothing_to_do
-    assert "nothing to do" in said[-1]
+    assert "nothing to do" in capsys.readouterr().out.splitlines()[-1]
 
 
 @pytest.mark.parametrize("damage", [lambda text: text.replace("Oslo", "Osla", 1), lambda text: text[:-20]])
@@ -112,12 +113,13 @@ def test_a_missing_file_is_refused_on_a_first_pull_and_nothing_is_left(workspace
     assert list_files(workspace.root / "data" / "raw") == []
 
 
-def test_damage_in_the_raw_data_is_mended_from_the_source(workspace: Workspace) -> None:
+def test_damage_in_the_raw_data_is_mended_from_the_source(
+    workspace: Workspace, capsys: pytest.CaptureFixture[str]
+) -> None:
     pull(workspace)
     write(workspace.root / "data" / "raw", {"conll2003/test.txt": "", "conll2003/stray.txt": "x"})
-    said: list[str] = []
-    assert pull(workspace, say=said.append).brought == ["conll2003"]
-    assert "differed in 2 files" in said[0]
+    assert pull(workspace).replaced == ["conll2003"]
+    assert "differed in 2 files" in capsys.readouterr().out
     assert raw(workspace, "conll2003/test.txt") == FILES["conll2003/test.txt"]
     assert not (workspace.root / "data" / "raw" / "conll2003" / "stray.txt").exists()
 
@@ -141,14 +143,15 @@ def test_a_mirror_that_is_no_folder_is_an_error_not_a_fallback(
         pull(workspace)
 
 
-def test_accept_shows_the_difference_and_rewrites_the_manifest(workspace: Workspace, mirror: Path) -> None:
+def test_accept_shows_the_difference_and_rewrites_the_manifest(
+    workspace: Workspace, mirror: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     pull(workspace)
     grown = FILES["conll2003/train.txt"] + SENTENCE.replace("Ada", "Cy")
     write(mirror, {"conll2003/train.txt": grown, "conll2003/notes.txt": "not a file of the corpus"})
-    said: list[str] = []
-    result = pull(workspace, accept="conll2003", say=said.append)
-    text = "\n".join(said)
-    assert result.brought == ["conll2003"]
+    result = pull(workspace, accept="conll2003")
+    text = capsys.readouterr().out
+    assert result.replaced == ["conll2003"]
     assert "0 files added, 0 files removed, 1 files changed" in text
     assert "changed: train.txt" in text
     assert "sentences: 5 → 6" in text
@@ -158,13 +161,15 @@ def test_accept_shows_the_difference_and_rewrites_the_manifest(workspace: Worksp
     assert pull(workspace).nothing_to_do
 
 
-def test_accept_tells_where_malformed_data_breaks(workspace: Workspace, mirror: Path) -> None:
+def test_accept_tells_where_malformed_data_breaks(
+    workspace: Workspace, mirror: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     pull(workspace)
     write(mirror, {"conll2003/train.txt": FILES["conll2003/train.txt"].replace("B-LOC", "Q-LOC", 1)})
-    said: list[str] = []
-    pull(workspace, accept="conll2003", say=said.append)
-    assert any("malformed" in line and "conll2003/train.txt:5" in line for line in said), said
-    assert any("entities: 10 → 9" in line for line in said), said
+    pull(workspace, accept="conll2003")
+    lines = capsys.readouterr().out.splitlines()
+    assert any("malformed" in line and "conll2003/train.txt:5" in line for line in lines), lines
+    assert any("entities: 10 → 9" in line for line in lines), lines
 
 
 @pytest.mark.parametrize("name", ["conll2004", "../mirror", ".", ""])
@@ -174,21 +179,20 @@ def test_an_unknown_corpus_is_not_accepted(workspace: Workspace, name: str) -> N
 
 
 def test_files_that_the_manifest_does_not_know_are_left_out_and_named(
-    tmp_path: Path, workspace: Workspace, mirror: Path
+    tmp_path: Path, workspace: Workspace, mirror: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     extra = {"factRuEval-2016/devset/book_1.txt": "a", "factRuEval-2016/devset/book_2.txt": "b"}
     write(mirror, extra)
     manifest = read_manifest(workspace.root) | {"factRuEval-2016": {"devset/book_1.txt": digest("a")}}
     write_manifest(workspace.root, manifest)
-    said: list[str] = []
-    pull(workspace, say=said.append)
+    pull(workspace)
     assert not (workspace.root / "data/raw/factRuEval-2016/devset/book_2.txt").exists()
-    assert any("left out 1 files" in line and "book_2.txt" in line for line in said)
+    assert any("left out 1 files" in line and "book_2.txt" in line for line in capsys.readouterr().out.splitlines())
 
 
 def test_samples_as_raw_data_bring_the_packages_only(workspace: Workspace) -> None:
     demo = Workspace(workspace.root, workspace.params | {"profile": "demo", "prepare": {"raw": "data/samples"}})
-    assert pull(demo).brought == ["packages"]
+    assert pull(demo).replaced == ["packages"]
     assert list_files(workspace.root / "data" / "raw") == ["packages/tiny/weights.bin"]
     with pytest.raises(NerError, match="bundled samples"):
         pull(demo, accept="conll2003")
@@ -223,7 +227,7 @@ def test_public_addresses_serve_an_archive_with_a_top_folder(
                 archive.writestr(name.replace("conll2003", "repository-main"), content)
     shutil.rmtree(mirror / "conll2003")
     monkeypatch.setitem(sources.PUBLIC, "conll2003", (f"{address}/corpus.zip",))
-    assert "conll2003" in pull(workspace).brought
+    assert "conll2003" in pull(workspace).replaced
     assert raw(workspace, "conll2003/train.txt") == FILES["conll2003/train.txt"]
     (folder / "corpus.zip").unlink()
     assert pull(workspace).nothing_to_do, "the address is asked only for what is missing"
@@ -243,6 +247,33 @@ def test_an_address_that_fails_is_named_with_what_to_do(site: tuple[Path, str], 
     ):
         pass
     assert error.value.transient
+
+
+@pytest.mark.parametrize("name", ["HTTP_PROXY", "http_proxy"])
+def test_a_proxy_that_does_not_answer_is_named_without_its_password(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str
+) -> None:
+    monkeypatch.setenv(name, "http://me:secret@127.0.0.1:9")
+    for other in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(other, raising=False)
+    with pytest.raises(
+        NerError, match=r"through the proxy 127\.0\.0\.1:9 \(of the environment's HTTP_PROXY\)"
+    ) as caught:
+        sources.download("http://corpora.example/x.zip", tmp_path / "x.zip")
+    assert "secret" not in str(caught.value)
+    monkeypatch.setenv("NO_PROXY", "corpora.example")
+    assert sources.by_proxy("http://corpora.example/x.zip") == ""
+
+
+def test_a_proxy_is_named_where_pip_does_not_get_a_package(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
+    for other in ("https_proxy", "NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(other, raising=False)
+    monkeypatch.setattr(packages, "ATTEMPTS", 1)
+    failed = subprocess.CompletedProcess([], 1, "", "ERROR: No matching distribution found for tiny==1")
+    monkeypatch.setattr(packages.subprocess, "run", lambda *_, **__: failed)
+    with pytest.raises(NerError, match=r"through the proxy http://127\.0\.0\.1:9 .*No matching distribution"):
+        packages.download_wheel("tiny==1", tmp_path)
 
 
 @pytest.mark.parametrize("name", ["../evil.txt", "/evil.txt", "a/../../evil.txt", "..\\evil.txt"])
@@ -344,9 +375,9 @@ def test_data_that_a_stage_reads_is_not_replaced(
 
     gone = {"pid": os.getpid(), "cmd": "dvc@worker:holder-0123456789ab.lock repro --single-item prepare@en"}
     (folder / "rwlock").write_text(json.dumps({"read": {str(workspace.root / "data"): [gone]}}))
-    assert pull(workspace, accept=accept).brought == ["conll2003"]
+    assert pull(workspace, accept=accept).replaced == ["conll2003"]
     assert raw(workspace, "conll2003/test.txt") == (SENTENCE if accept else FILES["conll2003/test.txt"])
-    assert list_files(folder) == ["rwlock", "rwlock.lock"], "no holder is left"
+    assert not list(folder.glob("holder-*")), "no holder is left"
 
 
 def test_a_stage_waits_while_data_is_replaced(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -380,6 +411,16 @@ def test_dvc_versions_what_was_brought(workspace: Workspace, mirror: Path) -> No
     before = (workspace.root / "data/raw/conll2003.dvc").read_text()
     assert list_files(workspace.root / "data" / "remote")
     assert pull(workspace).nothing_to_do
+
+    file = workspace.root / "data/raw/conll2003/test.txt"
+    whole = md5(file.read_bytes()).hexdigest()
+    object = workspace.root / ".dvc/cache/files/md5" / whole[:2] / whole[2:]
+    object.chmod(0o644)
+    object.write_bytes(object.read_bytes()[:9])
+    object.chmod(0o444)
+    file.write_bytes(object.read_bytes())  # as `dvc checkout` restores it
+    assert pull(workspace).replaced == ["conll2003"]
+    assert object.read_bytes() == file.read_bytes(), "DVC's cache is mended, too"
 
     write(mirror, {"conll2003/test.txt": SENTENCE})
     assert [path.name for path in pull(workspace, accept="conll2003").tracked] == ["conll2003.dvc"]

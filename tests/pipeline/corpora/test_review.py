@@ -16,8 +16,8 @@ from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.corpora.conll import read_columns
 from multiner.pipeline.corpora.review_queue import (
     FORMAT,
+    CorrectedSentence,
     QueueFull,
-    Reviewed,
     ReviewQueue,
     sentences,
 )
@@ -26,8 +26,8 @@ from multiner.pipeline.text.tokenizer import document_from_text
 TEXT = "Ingrid Halvorsen flew to Oslo. Nobody met her there. Then came Tomás Arroyo."
 
 
-def sentence(word: str, tag: str = "O") -> Reviewed:
-    return Reviewed((word, "."), (tag, "O"))
+def sentence(word: str, tag: str = "O") -> CorrectedSentence:
+    return CorrectedSentence((word, "."), (tag, "O"))
 
 
 def add_many(folder: Path, start: int) -> None:

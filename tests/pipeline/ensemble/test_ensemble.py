@@ -1,4 +1,4 @@
-"""Calibration, weights and combination of the legs."""
+"""Calibration, weights and combination of the base models."""
 
 from __future__ import annotations
 
@@ -12,18 +12,8 @@ from multiner.pipeline.core.document import Document, Span, from_words
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.core.files import write_json
 from multiner.pipeline.core.iob2 import bio_labels, encode
-from multiner.pipeline.ensemble.fit import (
-    Seen,
-    fit_temperature,
-    simplex,
-    tune,
-)
-from multiner.pipeline.ensemble.model import (
-    Ensemble,
-    Member,
-    pool,
-    temper,
-)
+from multiner.pipeline.ensemble.fit import FittingDocument, fit_ensemble, fit_temperature, simplex
+from multiner.pipeline.ensemble.model import Ensemble, Member, pool, temper
 from multiner.pipeline.ensemble.name_features import Gazetteer
 
 TYPES = ["PER", "LOC"]
@@ -37,7 +27,7 @@ def documents(count: int) -> list[Document]:
 
 
 class Noisy:
-    """A leg that is right with a chance, and says so with a confidence of its own."""
+    """A base model that is right with a chance, and says so with a confidence of its own."""
 
     def __init__(self, right: float, confidence: float) -> None:
         self.labels = LABELS
@@ -65,7 +55,7 @@ def test_a_temperature_above_one_flattens() -> None:
     assert 0.5 < temper(rows, 2.0)[0, 0] < 0.9 < temper(rows, 0.5)[0, 0]
 
 
-def test_an_overconfident_leg_is_cooled() -> None:
+def test_an_overconfident_model_is_cooled() -> None:
     gold = np.zeros(1000, dtype=int)
     rows = np.tile([0.99, 0.01], (1000, 1))
     rows[:300] = [0.01, 0.99]
@@ -80,21 +70,23 @@ def test_weights_of_the_grid_sum_to_one() -> None:
     assert all(sum(weights) == pytest.approx(1) for weights in grid)
 
 
-def test_the_better_leg_gets_the_greater_weight() -> None:
+def test_the_better_model_gets_the_greater_weight() -> None:
     gold = documents(60)
     good, bad = Noisy(0.95, 0.9).predict(gold), Noisy(0.4, 0.9).predict(gold)
-    seen = [Seen(*each, Gazetteer()) for each in zip(gold, map(list, zip(good, bad, strict=True)), strict=True)]
-    value = tune(seen, ["good", "bad"], TYPES, Gazetteer(), step=0.1)
+    fitting = [
+        FittingDocument(*each, Gazetteer()) for each in zip(gold, map(list, zip(good, bad, strict=True)), strict=True)
+    ]
+    value = fit_ensemble(fitting, ["good", "bad"], TYPES, Gazetteer(), 0.1)
     members = value["members"]
     assert members[0]["weight"] > members[1]["weight"]
     assert value["tuned_on"]["pool"] > 70
 
 
-def two_specialists(count: int) -> tuple[list[Document], list[Seen]]:
-    """Documents with two legs, of which one errs about persons and the other about places."""
+def two_specialists(count: int) -> tuple[list[Document], list[FittingDocument]]:
+    """Documents with two models, of which one errs about persons and the other about places."""
     gold = [Document.from_json(each.to_json() | {"corpus": "c"}) for each in documents(count)]
     chance = np.random.default_rng(3)
-    seen = []
+    fitting = []
     for document in gold:
         person, place = (chance.random() < 0.5 for _ in range(2))
         one = [Span(0, 2, "PER"), Span(3, 4, "PER" if place else "LOC")]
@@ -105,24 +97,24 @@ def two_specialists(count: int) -> tuple[list[Document], list[Seen]]:
             for index, label in enumerate(encode(spans, 5)):
                 table[index, LABELS.index(label)] = 0.92
             rows.append(table / table.sum(axis=1, keepdims=True))
-        seen.append(Seen(document, rows, Gazetteer()))
-    return gold, seen
+        fitting.append(FittingDocument(document, rows, Gazetteer()))
+    return gold, fitting
 
 
-def test_a_chooser_that_development_data_prefers_survives_json_and_decides(
+def test_a_meta_classifier_that_development_data_prefers_survives_json_and_decides(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    gold, seen = two_specialists(60)
-    value = {"language": "en", "types": TYPES} | tune(seen, ["a", "b"], TYPES, Gazetteer(), step=0.25)
+    gold, fitting = two_specialists(60)
+    value = {"language": "en", "types": TYPES} | fit_ensemble(fitting, ["a", "b"], TYPES, Gazetteer(), 0.25)
     assert value["chooser"] is not None
     assert value["tuned_on"]["chooser"] > 95 > value["tuned_on"]["pool"]
     path = tmp_path / "ensemble.json"
     write_json(path, value)
-    legs = {name: Noisy(1, 0.9) for name in "ab"}
-    monkeypatch.setattr("multiner.pipeline.ensemble.model.load_leg", lambda name, folder: legs[name])
-    ensemble = Ensemble.load(path, dict.fromkeys(legs, tmp_path))
-    for document, each in zip(gold, seen, strict=True):
-        spans = ensemble.combine(document, each.by_leg).spans
+    models = {name: Noisy(1, 0.9) for name in "ab"}
+    monkeypatch.setattr("multiner.pipeline.ensemble.model.load_base_model", lambda name, folder: models[name])
+    ensemble = Ensemble.load(path, dict.fromkeys(models, tmp_path))
+    for document, each in zip(gold, fitting, strict=True):
+        spans = ensemble.combine(document, each.probabilities).spans
         assert [(span.start, span.end, span.label) for span in spans] == [(0, 2, "PER"), (3, 4, "LOC")]
 
     with pytest.raises(NerError, match="no b"):
@@ -130,10 +122,10 @@ def test_a_chooser_that_development_data_prefers_survives_json_and_decides(
     del value["chooser"]["weights"]["score b"]
     write_json(path, value)
     with pytest.raises(NerError, match="other features"):
-        Ensemble.load(path, dict.fromkeys(legs, tmp_path))
+        Ensemble.load(path, dict.fromkeys(models, tmp_path))
 
 
-def test_prediction_names_each_legs_opinion() -> None:
+def test_prediction_holds_the_spans_of_each_base_model() -> None:
     gold = documents(1)
     ensemble = Ensemble("en", TYPES, [Member("a", 1.0, 0.5), Member("b", 1.0, 0.5)], [Noisy(1, 0.9), Noisy(1, 0.8)])
     (prediction,) = ensemble.predict(gold)
@@ -143,7 +135,7 @@ def test_prediction_names_each_legs_opinion() -> None:
 
 
 class Meeting(Noisy):
-    """A leg that answers only once as many legs as the barrier holds are at work."""
+    """A base model that answers only once as many models as the barrier holds are at work."""
 
     def __init__(self, barrier: Barrier) -> None:
         super().__init__(1, 0.9)
@@ -166,12 +158,12 @@ def test_the_first_leg_runs_beside_the_others(monkeypatch: pytest.MonkeyPatch) -
 @pytest.mark.parametrize("threads", ["1", "2"])
 def test_a_leg_that_fails_fails_the_answer(broken: int, threads: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NER_THREADS", threads)
-    legs = [Noisy(1, 0.9), Noisy(1, 0.9)]
-    monkeypatch.setattr(legs[broken], "predict", lambda documents: 1 / 0)
+    models = [Noisy(1, 0.9), Noisy(1, 0.9)]
+    monkeypatch.setattr(models[broken], "predict", lambda documents: 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        Ensemble("en", TYPES, [Member("a", 1.0, 0.5), Member("b", 1.0, 0.5)], legs).predict(documents(1))
+        Ensemble("en", TYPES, [Member("a", 1.0, 0.5), Member("b", 1.0, 0.5)], models).predict(documents(1))
 
 
-def test_a_leg_with_other_labels_is_refused() -> None:
-    with pytest.raises(NerError, match="speaks"):
+def test_a_base_model_with_other_labels_is_refused() -> None:
+    with pytest.raises(NerError, match="has the labels"):
         Ensemble("en", ["PER"], [Member("a", 1.0, 1.0)], [Noisy(1, 0.9)])

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pytest
 
 from multiner.pipeline.core.document import Document, Span, from_words
-from multiner.pipeline.evaluation.predictions import Predicted
+from multiner.pipeline.evaluation.predictions import EvaluatedPart
 
 TYPES = ["PER", "LOC", "ORG"]
 
@@ -72,8 +72,8 @@ def documents() -> list[Document]:
 
 
 @pytest.fixture(scope="module")
-def part(documents: list[Document]) -> Predicted:
-    return Predicted("invented", "test", documents, {"transformer": WEAK, "spacy": WEAK, "ensemble": PERFECT})
+def part(documents: list[Document]) -> EvaluatedPart:
+    return EvaluatedPart("invented", "test", documents, {"transformer": WEAK, "spacy": WEAK, "ensemble": PERFECT})
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""Calibration and thresholds, on outcomes worked out by hand."""
+"""Calibration and thresholds, on spans worked out by hand."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from hypothesis import strategies as st
 
 from multiner.pipeline.core.document import Span, from_words
 from multiner.pipeline.evaluation.calibration import (
-    Outcomes,
-    above,
+    ScoredSpans,
+    at_threshold,
     calibration,
-    outcomes,
+    scored_spans,
     threshold,
     thresholds,
 )
 
 
-def made(pairs: list[tuple[float, bool]], gold: int = 10) -> Outcomes:
+def made(pairs: list[tuple[float, bool]], gold: int = 10) -> ScoredSpans:
     scores, right = zip(*pairs, strict=True) if pairs else ((), ())
-    return Outcomes(np.array(scores, dtype=float), np.array(right, dtype=bool), gold)
+    return ScoredSpans(np.array(scores, dtype=float), np.array(right, dtype=bool), gold)
 
 
 def test_right_means_bounds_and_type() -> None:
@@ -30,7 +30,7 @@ def test_right_means_bounds_and_type() -> None:
         (Span(0, 1, "PER", 0.9), False),
         (Span(0, 2, "LOC", 0.9), False),
     ):
-        found = outcomes(gold, [(span,)])
+        found = scored_spans(gold, [(span,)])
         assert (found.right.tolist(), found.scores.tolist(), found.gold) == ([right], [0.9], 1)
 
 
@@ -82,7 +82,7 @@ def test_the_lowest_threshold_that_reaches_the_precision() -> None:
     found = made([(0.9, True), (0.8, False), (0.7, True), (0.6, True), (0.5, False)])
     assert threshold(found, 0.75) == 0.6
     assert threshold(found, 0.9) == 0.9
-    assert above(found, 0.6) == {"precision": 75.0, "recall": 30.0, "share": 80.0}
+    assert at_threshold(found, 0.6) == {"precision": 75.0, "recall": 30.0, "share": 80.0}
 
 
 def test_a_precision_that_nothing_reaches() -> None:

@@ -11,11 +11,11 @@ from multiner.pipeline.core.span_differences import (
     SPURIOUS,
     TYPE,
     count_kinds,
-    mistakes,
-    worst,
+    span_errors,
+    worst_sentences,
     wrong_spans,
 )
-from multiner.pipeline.evaluation.predictions import Predicted
+from multiner.pipeline.evaluation.predictions import EvaluatedPart
 
 
 @pytest.mark.parametrize(
@@ -33,7 +33,7 @@ from multiner.pipeline.evaluation.predictions import Predicted
     ],
 )
 def test_kinds(gold: list[Span], predicted: list[Span], kinds: list[str]) -> None:
-    assert [error.kind for error in mistakes(gold, predicted)] == kinds
+    assert [error.kind for error in span_errors(gold, predicted)] == kinds
 
 
 def test_every_wrong_prediction_is_marked() -> None:
@@ -42,14 +42,14 @@ def test_every_wrong_prediction_is_marked() -> None:
     assert wrong_spans(gold, predicted) == {predicted[0]: BOUNDARY, predicted[1]: TYPE, predicted[2]: SPURIOUS}
 
 
-def test_counts_of_kinds(part: Predicted) -> None:
+def test_counts_of_kinds(part: EvaluatedPart) -> None:
     assert count_kinds(part.documents, part.systems["transformer"]) == {MISSED: 1, SPURIOUS: 1, TYPE: 1, BOUNDARY: 1}
     assert not any(count_kinds(part.documents, part.systems["ensemble"]).values())
 
 
-def test_worst_sentences(part: Predicted) -> None:
-    cases = worst(part.documents, part.systems, "transformer", 10)
+def test_worst_sentences(part: EvaluatedPart) -> None:
+    cases = worst_sentences(part.documents, part.systems, "transformer", 10)
     # the second sentence of the first document has no error at all
     assert [(case.document, case.sentence) for case in cases] == [(0, 0), (1, 0)]
-    assert len(worst(part.documents, part.systems, "transformer", 1)) == 1
-    assert worst(part.documents, {"ensemble": part.systems["ensemble"]}, "ensemble", 10) == []
+    assert len(worst_sentences(part.documents, part.systems, "transformer", 1)) == 1
+    assert worst_sentences(part.documents, {"ensemble": part.systems["ensemble"]}, "ensemble", 10) == []

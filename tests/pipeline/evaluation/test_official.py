@@ -10,13 +10,7 @@ from hypothesis import strategies as st
 
 from multiner.pipeline.core.document import Document, Span, from_words
 from multiner.pipeline.corpora.factrueval import AnnotatedObject
-from multiner.pipeline.evaluation.factrueval_official import (
-    GoldObject,
-    Signs,
-    credit,
-    match,
-    official,
-)
+from multiner.pipeline.evaluation.factrueval_official import GoldObject, Signs, credit, match, official_scores
 
 TYPES = ["PER", "LOC", "ORG"]
 WORDS = ["мэр", "города", "Ветрянска", "Ада", "Лунина", "из", "завода", "Маяк", "уехала", "вчера"]
@@ -28,7 +22,7 @@ CITY = AnnotatedObject("LocOrg", (("loc_descr", 1, 2), ("loc_name", 2, 3)))
 
 def scored(objects: list[AnnotatedObject], *spans: Span, document: Document = TEXT) -> tuple[float, float, int]:
     """Precision, recall and support over all types."""
-    result = official([document], [objects], [list(spans)], TYPES)
+    result = official_scores([document], [objects], [list(spans)], TYPES)
     return result["precision"], result["recall"], result["support"]
 
 
@@ -107,11 +101,11 @@ def test_signs_without_a_blank_on_some_side_are_no_part_of_a_prediction() -> Non
 
 
 def test_nothing_to_find_and_nothing_found_is_right() -> None:
-    assert official([TEXT], [[]], [[]], TYPES)["f1"] == 100
+    assert official_scores([TEXT], [[]], [[]], TYPES)["f1"] == 100
 
 
 def test_counts_add_up_over_documents_and_types() -> None:
-    result = official([TEXT, TEXT], [[MAYOR, PLANT], [PLANT]], [[Span(3, 5, "PER")], [Span(7, 9, "ORG")]], TYPES)
+    result = official_scores([TEXT, TEXT], [[MAYOR, PLANT], [PLANT]], [[Span(3, 5, "PER")], [Span(7, 9, "ORG")]], TYPES)
     assert result["per_type"]["PER"] == {"f1": 100.0, "precision": 100.0, "recall": 100.0, "support": 1}
     assert result["per_type"]["ORG"] == {"f1": 33.3333, "precision": 50.0, "recall": 25.0, "support": 2}
     assert (result["precision"], result["recall"], result["support"]) == (75.0, 50.0, 3)

@@ -11,14 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from multiner.pipeline.core.document import Document, Span, from_words
-from multiner.pipeline.evaluation.predictions import Predicted
+from multiner.pipeline.evaluation.predictions import EvaluatedPart
 from multiner.pipeline.evaluation.raw_text import (
-    compare,
     detokenised,
+    entity_offsets,
     is_joined,
-    places,
-    raw,
+    raw_document,
     raw_text_scores,
+    score_entities,
 )
 from multiner.pipeline.text.tokenizer import document_from_text
 
@@ -55,7 +55,7 @@ def test_every_token_stays_in_the_text(sentences: list[list[str]]) -> None:
 def test_a_text_that_was_written_is_taken_as_it_is() -> None:
     document = document_from_text("Ада  из Ветрянска.", "ru").with_spans([Span(0, 1, "PER")])
     assert not is_joined(document)
-    read, gold = raw(document, "ru")
+    read, gold = raw_document(document, "ru")
     assert read.text == document.text
     assert gold == {(0, 3, "PER")}
 
@@ -84,8 +84,8 @@ def test_scores_beside_those_on_the_given_tokens() -> None:
     ]
     predictor = Capitals()
     given_tokens = [predictor.spans(document) for document in documents]
-    part = Predicted("invented", "test", documents, {"ensemble": given_tokens})
-    other = Predicted("other", "test", [replace(document, spans=()) for document in documents], part.systems)
+    part = EvaluatedPart("invented", "test", documents, {"ensemble": given_tokens})
+    other = EvaluatedPart("other", "test", [replace(document, spans=()) for document in documents], part.systems)
     scores = raw_text_scores(predictor, [part, other], "en", ["PER"], "raw")
     assert scores["invented"]["tokenised_f1"] == 100.0
     assert scores["invented"]["f1"] == 100.0
@@ -96,4 +96,4 @@ def test_scores_beside_those_on_the_given_tokens() -> None:
 
 def test_a_border_inside_a_token_is_wrong() -> None:
     document = from_words("1", [["Quill", "left"]], [Span(0, 1, "PER")])
-    assert compare([places(document.tokens, document.spans)], [{(0, 4, "PER")}], ["PER"])["f1"] == 0.0
+    assert score_entities([entity_offsets(document.tokens, document.spans)], [{(0, 4, "PER")}], ["PER"])["f1"] == 0.0

@@ -8,19 +8,14 @@ import pytest
 
 from multiner.pipeline.core.decoding import span_f1
 from multiner.pipeline.core.document import Document, Span, from_words
-from multiner.pipeline.evaluation.predictions import Predicted
-from multiner.pipeline.evaluation.scores import (
-    score,
-    span_counts,
-    token_confusion,
-    without_sentences,
-)
+from multiner.pipeline.evaluation.predictions import EvaluatedPart
+from multiner.pipeline.evaluation.scores import score, span_counts, token_confusion, without_sentences
 from multiner.pipeline.evaluation.significance import micro_f1
 
 TYPES = ["PER", "LOC", "ORG"]
 
 
-def test_figures_worked_out_by_hand(part: Predicted) -> None:
+def test_figures_worked_out_by_hand(part: EvaluatedPart) -> None:
     # 5 gold, 5 predicted, 2 right (Brill & Sons, Tam): precision, recall and F1 are 2/5
     # PER: gold 3, predicted 2, right 1: precision 1/2, recall 1/3, F1 = 2/5
     # ORG: gold 1, predicted 2, right 1: precision 1/2, recall 1, F1 = 2/3
@@ -72,12 +67,12 @@ def test_lengths_must_agree(documents: list[Document]) -> None:
         score(documents, [()], TYPES)
 
 
-def test_counts_by_document_add_up_to_the_score(part: Predicted) -> None:
+def test_counts_by_document_add_up_to_the_score(part: EvaluatedPart) -> None:
     counts = span_counts(part.documents, part.systems["transformer"])
     assert counts.tolist() == [[1, 2, 2], [1, 1, 1]]  # tp, fp, fn
 
 
-def test_confusion_of_tokens(part: Predicted) -> None:
+def test_confusion_of_tokens(part: EvaluatedPart) -> None:
     confusion = token_confusion(part.documents, part.systems["transformer"], TYPES)
     # rows gold, columns predicted: O PER LOC ORG; 16 tokens, of them 8 inside gold spans
     assert confusion.tolist() == [[7, 0, 1, 0], [2, 2, 0, 0], [0, 0, 0, 1], [0, 0, 0, 3]]
@@ -90,7 +85,7 @@ def test_sentences_are_taken_out_on_both_sides(documents: list[Document]) -> Non
     assert without_sentences(first, first.spans, ()) == list(first.spans)
 
 
-def test_three_ways_to_score_agree(part: Predicted) -> None:
+def test_three_ways_to_score_agree(part: EvaluatedPart) -> None:
     for spans in part.systems.values():
         by_seqeval = score(part.documents, spans, TYPES)["f1"]
         assert micro_f1(span_counts(part.documents, spans).sum(0)) == pytest.approx(by_seqeval)

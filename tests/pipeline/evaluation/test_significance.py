@@ -5,12 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from multiner.pipeline.evaluation.significance import (
-    Verdict,
-    micro_f1,
-    no_worse,
-    paired_bootstrap,
-)
+from multiner.pipeline.evaluation.significance import Verdict, micro_f1, no_worse, paired_bootstrap
 
 LIMITS = {"min_difference": -0.3, "min_difference_corpus": -1.0, "resamples": 1000, "seed": 13}
 

@@ -17,9 +17,10 @@ from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.core.files import read_json, write_json
 from multiner.pipeline.ensemble.identity import load_ensemble, model_hash
 from multiner.pipeline.evaluation import stage
-from multiner.pipeline.evaluation.metrics import figures, parts
+from multiner.pipeline.evaluation.metrics import figures, with_sub_parts
 from multiner.pipeline.evaluation.plots import confusion_rows
-from multiner.pipeline.evaluation.predictions import Predicted, chunks
+from multiner.pipeline.evaluation.predictions import EvaluatedPart, chunks
+from multiner.pipeline.models.training_documents import read_part
 
 from .conftest import TYPES, FakeEnsemble, make_documents
 
@@ -182,9 +183,8 @@ def test_the_same_run_gives_the_same_figures(ran: Workspace, ensemble: FakeEnsem
 
 
 def test_the_same_text_is_predicted_once(workspace: Workspace, ensemble: FakeEnsemble) -> None:
-    folder = workspace.paths.documents("en")
     ensemble.asked.clear()
-    predicted = stage.predict_parts(ensemble, folder, ["invented", "other-gold"], "evaluate")
+    predicted = stage.evaluate_parts(ensemble, workspace, "en")
     assert [(part.corpus, part.split) for part in predicted] == [
         (corpus, split) for corpus in ("invented", "other-gold") for split in ("dev", "test")
     ]
@@ -233,11 +233,11 @@ def test_corpus_text_is_escaped(ran: Workspace) -> None:
     assert "<b>" not in page
     documents = make_documents("invented", "test")
     nothing = [(), ()]
-    part = Predicted("invented", "test", documents, {"spacy": nothing, "ensemble": nothing})
+    part = EvaluatedPart("invented", "test", documents, {"spacy": nothing, "ensemble": nothing})
     metrics = read_json(ran.paths.metrics("en"))
     scores = metrics["corpora"]["invented"]["test"]
     shown = stage.section(part, {name: scores[name] for name in part.systems}, TYPES, 10)
-    page = stage.report([shown], metrics, TYPES, with_text=True)
+    page = stage.report([shown], metrics, TYPES, with_text=True, images={})
     assert "Brill &amp; Sons" in page
     assert "&lt;b&gt;" in page
     assert "b" not in Tags(page).tags
@@ -245,42 +245,42 @@ def test_corpus_text_is_escaped(ran: Workspace) -> None:
 
 def test_missing_documents_are_named(workspace: Workspace) -> None:
     with pytest.raises(NerError, match=r"missing") as caught:
-        stage.read_documents(workspace.paths.documents("en"), "absent", "dev")
+        read_part(workspace, "en", "absent", "dev")
     assert caught.value.where.endswith("absent.dev.jsonl")
 
 
-def test_the_halves_make_the_whole(part: Predicted) -> None:
-    dev = Predicted("invented", "dev", part.documents, part.systems)
-    whole, tune, gate = parts(dev, set())
+def test_the_halves_make_the_whole(part: EvaluatedPart) -> None:
+    dev = EvaluatedPart("invented", "dev", part.documents, part.systems)
+    whole, tune, gate = with_sub_parts(dev, set())
     assert [piece.split for piece in (whole, tune, gate)] == ["dev", "dev_tune", "dev_gate"]
     assert len(tune.documents) + len(gate.documents) == len(whole.documents)
     assert {document.half() for document in tune.documents} <= {"tune"}
 
 
-def test_overlap_is_left_out_of_gold_and_predictions(part: Predicted) -> None:
-    whole, rest = parts(part, {("test-1", 0)})
+def test_overlap_is_left_out_of_gold_and_predictions(part: EvaluatedPart) -> None:
+    whole, rest = with_sub_parts(part, {("test-1", 0)})
     assert rest.split == "test_without_overlap"
-    result = figures([whole, rest], TYPES, resamples=20, seed=1)["corpora"]["invented"]
+    result = figures([whole, rest], TYPES, resamples=20, seed=1, further_scores=lambda _: {})["corpora"]["invented"]
     assert result["test"]["transformer"]["support"] == 5
     # left: Brill & Sons, Tam found; Ida missed; one spurious
     left = result["test_without_overlap"]["transformer"]
     assert (left["support"], left["precision"], left["recall"]) == (3, 66.6667, 66.6667)
 
 
-def test_an_empty_half_gives_no_comparison(part: Predicted) -> None:
+def test_an_empty_half_gives_no_comparison(part: EvaluatedPart) -> None:
     empty = part.where("dev_gate", lambda _: False)
-    result = figures([empty], TYPES, resamples=20, seed=1)
+    result = figures([empty], TYPES, resamples=20, seed=1, further_scores=lambda _: {})
     assert result["significance"]["invented"]["dev_gate"] is None
     assert result["corpora"]["invented"]["dev_gate"]["ensemble"]["f1"] == 0.0
 
 
-def test_chunks_keep_every_document_in_order(part: Predicted) -> None:
+def test_chunks_keep_every_document_in_order(part: EvaluatedPart) -> None:
     groups = list(chunks(part.documents * 3, tokens=12))
     assert [document.id for group in groups for document in group] == [d.id for d in part.documents * 3]
     assert len(groups) > 1
 
 
-def test_confusion_rows_are_a_row_a_token(part: Predicted) -> None:
+def test_confusion_rows_are_a_row_a_token(part: EvaluatedPart) -> None:
     from multiner.pipeline.evaluation.scores import token_confusion
 
     rows = confusion_rows(token_confusion(part.documents, part.systems["transformer"], TYPES), TYPES)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from multiner.pipeline.inference import golden
-from multiner.pipeline.inference.golden import Sample, form_breaches, judge
+from multiner.pipeline.inference.golden import GoldenSample, form_breaches, judge
 
 TYPES = ["PER", "LOC"]
 
@@ -65,11 +65,11 @@ def test_an_empty_text_has_no_entities() -> None:
 
 
 def test_judge_counts_what_was_found_and_names_what_was_missed() -> None:
-    asked = [Sample("Ada left.", (("Ada", "PER"),)), Sample("In Oslo.", (("Oslo", "LOC"),))]
+    asked = [GoldenSample("Ada left.", (("Ada", "PER"),)), GoldenSample("In Oslo.", (("Oslo", "LOC"),))]
     result = judge(asked, [{"entities": [entity(0, 3, "Ada")]}, {"entities": []}], TYPES)
     assert (result.breaches, result.expected, result.found, result.missed) == ([], 2, 1, ["LOC Oslo"])
     assert result.share == 0.5
 
 
 def test_judge_refuses_a_wrong_number_of_answers() -> None:
-    assert judge([Sample("a", ())], [], TYPES).breaches
+    assert judge([GoldenSample("a", ())], [], TYPES).breaches

@@ -18,7 +18,7 @@ from multiner.pipeline.core.cancellation import Cancelled
 from multiner.pipeline.core.document import Document, Span, from_words
 from multiner.pipeline.core.iob2 import bio_labels
 from multiner.pipeline.ensemble.model import Ensemble, Member
-from multiner.pipeline.inference.cancel_tickets import FOLDER, issued
+from multiner.pipeline.inference import cancelled_calls
 
 TYPES = ["PER", "LOC"]
 
@@ -135,7 +135,7 @@ def test_tokens_carry_offsets_and_probabilities_that_sum_to_one(model) -> None: 
     text = "🙂 Ada Lovelace\r\nsaw\u00a0Oslo."
     plain, told = (
         model.predict(None, pd.DataFrame({"text": [text, " "]}), params)
-        for params in ({"tokens": False, "ticket": ""}, {"tokens": True, "ticket": ""})
+        for params in ({"tokens": False, "call": ""}, {"tokens": True, "call": ""})
     )
     assert [{"entities": each["entities"]} for each in told] == plain
     assert told[1]["tokens"] == []
@@ -150,17 +150,19 @@ def test_tokens_carry_offsets_and_probabilities_that_sum_to_one(model) -> None: 
     assert json.loads(json.dumps(told, allow_nan=False)) == told
 
 
-def test_a_call_ends_when_its_ticket_is_withdrawn(model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ANN001
-    monkeypatch.setenv(FOLDER, str(tmp_path))
+def test_a_call_ends_when_it_is_cancelled_also_before_it_begins(model) -> None:  # noqa: ANN001
     table = pd.DataFrame({"text": ["Ada saw Oslo."]})
-    with issued(tmp_path) as ticket:
-        found = model.predict(None, table, {"ticket": ticket.name})
-        ticket.withdraw()
-        with pytest.raises(Cancelled):
-            model.predict(None, table, {"ticket": ticket.name})
+    answer = model.predict(None, table, {"call": "a", "cancel": ""})
+    assert model.predict(None, pd.DataFrame({"text": [""]}), {"call": "", "cancel": "a"}) == []
     with pytest.raises(Cancelled):
-        model.predict(None, table, {"ticket": "../" + tmp_path.name})
-    assert found == model.predict(None, table, {"ticket": ""}) == model.predict(None, table)
-    assert list(tmp_path.iterdir()) == []
-    monkeypatch.delenv(FOLDER)
-    assert found == model.predict(None, table, {"ticket": ticket.name}), "served without a gateway"
+        model.predict(None, table, {"call": "a"})
+    assert answer == model.predict(None, table, {"call": "b"}) == model.predict(None, table, {"call": ""})
+    assert answer == model.predict(None, table), "served without a gateway"
+
+
+def test_names_of_cancelled_calls_are_forgotten_the_oldest_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cancelled_calls, "_cancelled", {})
+    monkeypatch.setattr(cancelled_calls, "REMEMBERED", 2)
+    for call in "abc":
+        cancelled_calls.cancel(call)
+    assert [call for call in "abcd" if cancelled_calls.is_cancelled(call)] == ["b", "c"]

@@ -13,7 +13,7 @@ from multiner.pipeline.models.transformer.encoders import (
     E5File,
     content_hash,
     dequantise,
-    kept,
+    is_in_kept_script,
     resolve_encoder,
 )
 
@@ -28,7 +28,7 @@ def test_q4_blocks_hold_low_then_high_nibbles() -> None:
 @pytest.mark.parametrize(("piece", "stays"), [("▁Moscow", True), ("▁Москва", True), ("2026", True), ("«", True),
                                               ("東京", False), ("ελ", False), ("🙂", True)])  # fmt: skip
 def test_pieces_of_latin_and_cyrillic_script_and_signs_stay(piece: str, stays: bool) -> None:
-    assert kept(piece) is stays
+    assert is_in_kept_script(piece) is stays
 
 
 def test_another_file_is_refused(tmp_path: Path) -> None:

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from multiner.pipeline.core.document import Document, Span, from_words
 from multiner.pipeline.core.iob2 import bio_labels
-from multiner.pipeline.models.transformer.examples import batches, recased, repeated
-from multiner.pipeline.models.transformer.network import special_pieces
+from multiner.pipeline.models.transformer.examples import batches, change_case, oversample
+from multiner.pipeline.models.transformer.network import special_pieces_of
 from multiner.pipeline.models.windows import Windower
 from tests.pipeline.models.conftest import invented
 
@@ -23,14 +23,14 @@ def of_corpus(name: str, count: int) -> list[Document]:
 
 
 def test_a_repeated_corpus_is_shown_so_many_times() -> None:
-    shown = repeated(of_corpus("small", 2) + of_corpus("large", 3), {"small": 3})
+    shown = oversample(of_corpus("small", 2) + of_corpus("large", 3), {"small": 3})
     assert [document.corpus for document in shown] == ["small"] * 6 + ["large"] * 3
 
 
 @given(st.text(min_size=1), st.booleans())
 def test_another_case_moves_no_offset(text: str, upper: bool) -> None:
     document = from_words("d", [["Straße", text.replace(" ", "_") or "x", "Istanbul"]], [Span(0, 1, "LOC")])
-    other = recased(document, upper=upper)
+    other = change_case(document, upper=upper)
     assert len(other.text) == len(document.text)
     assert other.tokens == document.tokens
     assert other.spans == document.spans
@@ -42,14 +42,15 @@ def windower(tiny_encoder: Path) -> Windower:
     from transformers import AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(tiny_encoder)
-    return Windower(tokenizer.backend_tokenizer, special_pieces(tokenizer), 64)
+    return Windower(tokenizer.backend_tokenizer, special_pieces_of(tokenizer), 64)
 
 
 def test_an_epoch_shows_every_token_once_whatever_its_seed(windower: Windower) -> None:
     documents = invented(0, 12)
     tokens = sum(len(document.tokens) for document in documents)
     first, again, other = (
-        batches(documents, windower, LABELS, size=128, recase={"": 0.2}, seed=seed) for seed in ("1/0", "1/0", "1/1")
+        batches(documents, windower, LABELS, size=128, case_augmentation={"": 0.2}, seed=seed)
+        for seed in ("1/0", "1/0", "1/1")
     )
     assert first == again != other
     for epoch in (first, other):
@@ -60,10 +61,10 @@ def test_an_epoch_shows_every_token_once_whatever_its_seed(windower: Windower) -
 def test_only_the_named_corpora_are_shown_in_other_cases(windower: Windower) -> None:
     documents = of_corpus("tweets", 40) + of_corpus("news", 40)
 
-    def shown(recase: dict[str, float]) -> list:
-        return sorted(window.pieces for batch in batches(documents, windower, LABELS, size=128, recase=recase, seed="1")
-                      for window, _ in batch)  # fmt: skip
+    def pieces(shares: dict[str, float]) -> list:
+        epoch = batches(documents, windower, LABELS, size=128, case_augmentation=shares, seed="1")
+        return sorted(window.pieces for batch in epoch for window, _ in batch)
 
-    plain, some = shown({}), shown({"tweets": 0.5})
+    plain, some = pieces({}), pieces({"tweets": 0.5})
     assert plain != some
-    assert shown({"elsewhere": 0.5}) == plain
+    assert pieces({"elsewhere": 0.5}) == plain

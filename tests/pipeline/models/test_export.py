@@ -1,4 +1,4 @@
-"""The exported leg: it answers as the trained one did, bit for bit the same alone, among others and in any threads."""
+"""The exported transformer: it predicts as the trained one, and the same alone, in batches and in threads."""
 
 from __future__ import annotations
 
@@ -23,15 +23,10 @@ from multiner.pipeline.core.environment import THREADS, thread_count
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.core.files import read_json, write_json
 from multiner.pipeline.core.iob2 import bio_labels
-from multiner.pipeline.models import load_leg
-from multiner.pipeline.models.transformer.export import (
-    TokenScaled,
-    export,
-    quantise,
-    run,
-)
-from multiner.pipeline.models.transformer.inference import TransformerLeg
-from multiner.pipeline.models.transformer.network import TorchLeg
+from multiner.pipeline.models import load_base_model
+from multiner.pipeline.models.transformer.export import TokenScaled, export, quantise, run
+from multiner.pipeline.models.transformer.inference import TransformerModel
+from multiner.pipeline.models.transformer.network import TorchTransformer
 from tests.pipeline.models.conftest import TYPES, invented
 
 Export = Callable[[str], Path]
@@ -39,7 +34,7 @@ Export = Callable[[str], Path]
 
 @pytest.fixture(scope="module")
 def exported(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Export:
-    """The exported leg's folder, by precision."""
+    """The folder of the exported transformer, by precision."""
     folders: dict[str, Path] = {}
 
     def made(precision: str) -> Path:
@@ -59,10 +54,10 @@ def various():  # noqa: ANN201
 
 @pytest.mark.parametrize("precision", ["int8", "fp32"])
 def test_a_text_is_answered_alone_as_among_others_to_the_bit(exported: Export, precision: str) -> None:
-    leg, documents = load_leg("transformer", exported(precision)), various()
-    for document, rows in zip(documents, leg.predict(documents), strict=True):
-        (alone,) = leg.predict([document])
-        assert rows.shape == (len(document.tokens), len(leg.labels))
+    model, documents = load_base_model("transformer", exported(precision)), various()
+    for document, rows in zip(documents, model.predict(documents), strict=True):
+        (alone,) = model.predict([document])
+        assert rows.shape == (len(document.tokens), len(model.labels))
         assert rows.dtype == np.float32
         np.testing.assert_allclose(rows.sum(axis=1), 1, atol=1e-5)
         np.testing.assert_array_equal(alone, rows)
@@ -72,16 +67,16 @@ def test_the_number_of_threads_changes_no_bit(exported: Export, monkeypatch: pyt
     answers = []
     for threads in ("1", "2", "5"):
         monkeypatch.setenv(THREADS, threads)
-        answers.append(np.concatenate(TransformerLeg.load(exported("int8")).predict(various())))
+        answers.append(np.concatenate(TransformerModel.load(exported("int8")).predict(various())))
     np.testing.assert_array_equal(answers[0], answers[1])
     np.testing.assert_array_equal(answers[0], answers[2])
 
 
 def test_several_callers_get_what_each_would_get_alone(exported: Export) -> None:
-    leg, documents = load_leg("transformer", exported("int8")), various()
-    expected = np.concatenate(leg.predict(documents))
+    model, documents = load_base_model("transformer", exported("int8")), various()
+    expected = np.concatenate(model.predict(documents))
     with ThreadPoolExecutor(4) as pool:
-        for found in pool.map(lambda _: np.concatenate(leg.predict(documents)), range(12)):
+        for found in pool.map(lambda _: np.concatenate(model.predict(documents)), range(12)):
             np.testing.assert_array_equal(found, expected)
 
 
@@ -104,11 +99,13 @@ def test_a_token_of_great_magnitude_takes_no_range_from_the_others(tmp_path: Pat
 
 def test_it_answers_as_the_trained_model(trained: Path, exported: Export) -> None:
     documents = various()
-    torch_rows = np.concatenate(TorchLeg.load(trained).predict(documents))
-    np.testing.assert_allclose(np.concatenate(load_leg("transformer", exported("fp32")).predict(documents)), torch_rows,
-                               atol=1e-5)  # fmt: skip
-    leg, gold = load_leg("transformer", exported("int8")), invented(30, 6)
-    found = [decode_spans(rows, each.sentences, leg.labels) for rows, each in zip(leg.predict(gold), gold, strict=True)]
+    torch_rows = np.concatenate(TorchTransformer.load(trained).predict(documents))
+    onnx_rows = np.concatenate(load_base_model("transformer", exported("fp32")).predict(documents))
+    np.testing.assert_allclose(onnx_rows, torch_rows, atol=1e-5)
+    model, gold = load_base_model("transformer", exported("int8")), invented(30, 6)
+    found = [
+        decode_spans(rows, each.sentences, model.labels) for rows, each in zip(model.predict(gold), gold, strict=True)
+    ]
     assert span_f1(gold, found) > 90
 
 
@@ -146,9 +143,9 @@ def test_what_cannot_be_is_named(
     for path in exported("int8").iterdir():
         (broken / path.name).write_bytes(path.read_bytes()[:100] if path.suffix == ".onnx" else path.read_bytes())
     with pytest.raises(NerError, match="does not load"):
-        load_leg("transformer", broken)
+        load_base_model("transformer", broken)
     monkeypatch.setenv(THREADS, "many")
-    with pytest.raises(NerError, match="no number of threads"):
+    with pytest.raises(NerError, match="not a number of threads"):
         thread_count()
 
 

@@ -15,8 +15,8 @@ from spacy.util import fix_random_seed
 from multiner.pipeline.core.document import Document, from_words
 from multiner.pipeline.core.environment import THREADS
 from multiner.pipeline.ensemble.model import Ensemble, Member, Prediction
-from multiner.pipeline.models import load_leg
-from multiner.pipeline.models.pretrained.inference import ShippedLeg
+from multiner.pipeline.models import load_base_model
+from multiner.pipeline.models.pretrained.inference import PretrainedModel
 from multiner.pipeline.models.pretrained.installation import install
 from multiner.pipeline.models.spacy.lean import lean
 from multiner.pipeline.models.spacy.training import examples
@@ -45,7 +45,7 @@ def various() -> list[Document]:
 
 
 def test_it_answers_as_before(shipped: Path) -> None:
-    plain, trimmed = ShippedLeg.load(shipped), load_leg("shipped", shipped)
+    plain, trimmed = PretrainedModel.load(shipped), load_base_model("shipped", shipped)
     for before, after in zip(plain.predict(various()), trimmed.predict(various()), strict=True):
         np.testing.assert_allclose(after, before, atol=1e-5)
     assert IDS["LIKE_NUM"] in plain._nlp.vocab.lex_attr_getters
@@ -62,8 +62,8 @@ def test_a_component_that_may_ask_for_more_gets_it(shipped: Path, tmp_path: Path
 
     nlp = spacy.blank("en")
     nlp.add_pipe("numbers_are_places")
-    leg = lean(ShippedLeg(nlp, ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"]))
-    (rows,) = leg.predict([from_words("d", [["room", "101"]])])
+    model = lean(PretrainedModel(nlp, ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"]))
+    (rows,) = model.predict([from_words("d", [["room", "101"]])])
     assert rows.argmax(axis=1).tolist() == [0, 3]
 
 
@@ -81,7 +81,7 @@ def test_the_ensemble_answers_alone_as_among_others_in_any_threads(
     answers = {}
     for threads in ("1", "2", "3"):
         monkeypatch.setenv(THREADS, threads)
-        ensemble = Ensemble("en", TYPES, members, [load_leg(name, folder) for name, folder in folders.items()])
+        ensemble = Ensemble("en", TYPES, members, [load_base_model(name, folder) for name, folder in folders.items()])
         alone = [ensemble.predict([document])[0] for document in documents]
         assert sum(map(len, found(alone))) > 8
         with ThreadPoolExecutor(4) as callers:

@@ -13,7 +13,7 @@ from spacy.tokens import Doc
 from multiner.pipeline.core.document import from_words
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.core.iob2 import bio_labels
-from multiner.pipeline.models import load_leg
+from multiner.pipeline.models import load_base_model
 from multiner.pipeline.models.pretrained.installation import SLOVNET_TAR, install, slovnet
 from multiner.pipeline.models.pretrained.slovnet_component import NAME
 from multiner.pipeline.models.spacy.vectors import NAVEC
@@ -103,10 +103,10 @@ def test_as_a_leg_it_speaks_the_ensembles_labels(tmp_path: Path) -> None:
     model.rename(tmp_path / "packages" / SLOVNET_TAR)
     vectors.rename(tmp_path / "packages" / NAVEC)
     install("slovnet", ["LOC", "MISC", "PER"], tmp_path / "leg", packages=tmp_path / "packages", where="")
-    leg = load_leg("shipped", tmp_path / "leg")
+    model = load_base_model("shipped", tmp_path / "leg")
     document = from_words("d", [SENTENCE, SENTENCE[1:]])
-    (rows,) = leg.predict([document])
-    assert leg.labels == bio_labels(["LOC", "MISC", "PER"])
+    (rows,) = model.predict([document])
+    assert model.labels == bio_labels(["LOC", "MISC", "PER"])
     np.testing.assert_allclose(rows.sum(axis=1), 1, atol=1e-5)
     nlp = slovnet(tmp_path / "packages")
     (own,) = nlp.get_pipe(NAME).probabilities(docs(nlp, SENTENCE + SENTENCE[1:]))

@@ -15,7 +15,7 @@ from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.core.files import read_json
 from multiner.pipeline.ensemble import cross_fitting as out_of_fold
 from multiner.pipeline.models.transformer import training
-from multiner.pipeline.models.transformer.network import TorchLeg
+from multiner.pipeline.models.transformer.network import TorchTransformer
 from tests.pipeline.models.conftest import OPTIONS, invented
 
 LANGUAGES = {
@@ -50,7 +50,7 @@ def test_a_language_starts_from_the_weights_of_another(workspace: Workspace) -> 
         training.run(workspace, "ru")
     training.run(workspace, "en")
     training.run(workspace, "ru")
-    english, russian = (TorchLeg.load(workspace.paths.trained(language)) for language in ("en", "ru"))
+    english, russian = (TorchTransformer.load(workspace.paths.trained(language)) for language in ("en", "ru"))
     assert len(english.labels) == 7
     assert len(russian.labels) == 5
     own = replace(workspace, params=overlay(workspace.params, {"languages": {"ru": {"transformer": {"start": None}}}}))
@@ -78,8 +78,8 @@ def test_each_training_document_is_predicted_by_a_leg_that_never_saw_it(
         {document.id for document in train if out_of_fold.fold_of(document, 2) != fold} for fold in range(2)
     ]
     folder = workspace.paths.out_of_fold("ru")
-    legs = {"transformer": TorchLeg.load(workspace.paths.trained("en"))}  # not asked: its folds are there
-    found = out_of_fold.read_out_of_fold(folder, train, legs, ["transformer"], 2)
+    legs = {"transformer": TorchTransformer.load(workspace.paths.trained("en"))}  # not asked: its folds are there
+    found = out_of_fold.read_cross_fitting(folder, train, legs, ["transformer"], 2)
     assert [document.id for document, *_ in found] == [document.id for document in train]
     document, rows, _ = found[0]
     assert rows[0].shape == (len(document.tokens), 5)
@@ -87,7 +87,7 @@ def test_each_training_document_is_predicted_by_a_leg_that_never_saw_it(
 
     (folder / "transformer.safetensors").unlink()
     with pytest.raises(NerError, match="dvc repro out_of_fold"):
-        out_of_fold.read_out_of_fold(folder, train, legs, ["transformer"], 2)
+        out_of_fold.read_cross_fitting(folder, train, legs, ["transformer"], 2)
 
 
 def test_a_run_killed_between_folds_goes_on_after_the_last_whole_one(
@@ -117,13 +117,13 @@ def test_a_fold_leaves_its_leg_nowhere(workspace: Workspace, monkeypatch: pytest
     training.run(workspace, "en")
     monkeypatch.setattr("tempfile.tempdir", str(workspace.root / "no such folder"))
     places: list[Path] = []
-    train_leg = training.train_leg
+    train_model = training.train_model
 
     def watched(*rest: object, folder: Path, **more: object) -> None:
         places.append(folder)
-        train_leg(*rest, folder=folder, **more)
+        train_model(*rest, folder=folder, **more)
 
-    monkeypatch.setattr(training, "train_leg", watched)
+    monkeypatch.setattr(training, "train_model", watched)
     out_of_fold.run(workspace, "ru")
     checkpoints = workspace.paths.checkpoints("ru", "out_of_fold")
     assert [checkpoints in place.parents for place in places] == [True, True]
@@ -168,4 +168,4 @@ def test_folds_of_other_vectors_are_not_gone_on_from(workspace: Workspace) -> No
 def test_a_language_without_folds_gets_an_empty_folder(workspace: Workspace) -> None:
     out_of_fold.run(workspace, "en")
     assert list(workspace.paths.out_of_fold("en").iterdir()) == []
-    assert out_of_fold.read_out_of_fold(workspace.paths.out_of_fold("en"), invented(0, 2), {}, [], 0) == []
+    assert out_of_fold.read_cross_fitting(workspace.paths.out_of_fold("en"), invented(0, 2), {}, [], 0) == []

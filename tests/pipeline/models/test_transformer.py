@@ -16,15 +16,16 @@ from multiner.pipeline.core.files import read_json
 from multiner.pipeline.core.iob2 import bio_labels
 from multiner.pipeline.models.transformer import training
 from multiner.pipeline.models.transformer.checkpoint import Checkpoints
-from multiner.pipeline.models.transformer.network import TorchLeg
+from multiner.pipeline.models.transformer.network import TorchTransformer
 from tests.pipeline.models.conftest import TYPES, fit, invented
 
 
 def test_it_learns_and_records_each_epoch(trained: Path) -> None:
-    leg, documents = TorchLeg.load(trained), invented(30, 6)
+    model, documents = TorchTransformer.load(trained), invented(30, 6)
     labels = bio_labels(TYPES)
     predicted = [
-        decode_spans(rows, each.sentences, labels) for rows, each in zip(leg.predict(documents), documents, strict=True)
+        decode_spans(rows, each.sentences, labels)
+        for rows, each in zip(model.predict(documents), documents, strict=True)
     ]
     assert span_f1(documents, predicted) > 90
     history = read_json(trained / "history.json")

@@ -11,7 +11,7 @@ from spacy.util import fix_random_seed
 
 from multiner.pipeline.core.decoding import decode_spans, span_f1
 from multiner.pipeline.core.iob2 import bio_labels
-from multiner.pipeline.models.pretrained.inference import evidence
+from multiner.pipeline.models.pretrained.inference import probability_source
 from multiner.pipeline.models.pretrained.transitions import Actions, action_scores
 from multiner.pipeline.models.spacy.training import examples
 from tests.pipeline.models.conftest import invented
@@ -35,7 +35,7 @@ def nlp() -> Language:
 
 def parsed(nlp: Language, texts: list[list[str]]) -> tuple[list[Doc], list[np.ndarray]]:
     docs = [Doc(nlp.vocab, words=words) for words in texts]
-    return docs, evidence(nlp, LABELS)(docs)
+    return docs, probability_source(nlp, LABELS)(docs)
 
 
 def test_they_are_distributions_and_find_the_names(nlp: Language) -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
 from multiner.pipeline.core.document import Document, Sentence, from_words
-from multiner.pipeline.models.windows import Special, Windower, stretches
+from multiner.pipeline.models.windows import SpecialPieces, Windower, divide
 
 
 @given(
@@ -29,31 +29,31 @@ def test_every_token_is_read_from_exactly_one_window_that_fits(
         at += len(lengths)
     lengths = [length for sentence in sentences for length in sentence]
     read = [0] * at
-    for stretch in stretches(bounds, lengths, limit, context):
-        assert stretch.start <= stretch.keep_start < stretch.keep_end <= stretch.end
-        borders = sum(stretch.start < sentence.end <= stretch.end for sentence in bounds)
-        assert stretch.end - stretch.start == 1 or sum(lengths[stretch.start : stretch.end]) + max(1, borders) <= limit
-        for index in range(stretch.keep_start, stretch.keep_end):
+    for tokens in divide(bounds, lengths, limit, context):
+        assert tokens.start <= tokens.read_start < tokens.read_end <= tokens.end
+        borders = sum(tokens.start < sentence.end <= tokens.end for sentence in bounds)
+        assert tokens.end - tokens.start == 1 or sum(lengths[tokens.start : tokens.end]) + max(1, borders) <= limit
+        for index in range(tokens.read_start, tokens.read_end):
             read[index] += 1
     assert read == [1] * at
 
 
 def test_a_sentence_that_fits_is_never_split() -> None:
     bounds = [Sentence(0, 5), Sentence(5, 10), Sentence(10, 15)]
-    found = stretches(bounds, [1] * 15, limit=12, context=0)
-    assert [(stretch.keep_start, stretch.keep_end) for stretch in found] == [(0, 10), (10, 15)]
+    found = divide(bounds, [1] * 15, limit=12, context=0)
+    assert [(tokens.read_start, tokens.read_end) for tokens in found] == [(0, 10), (10, 15)]
 
 
 def test_context_is_shown_but_not_read() -> None:
     bounds = [Sentence(0, 5), Sentence(5, 10), Sentence(10, 15)]
-    found = stretches(bounds, [1] * 15, limit=12, context=6)
-    assert (found[1].start, found[1].keep_start, found[1].keep_end) == (5, 10, 15)
+    found = divide(bounds, [1] * 15, limit=12, context=6)
+    assert (found[1].start, found[1].read_start, found[1].read_end) == (5, 10, 15)
 
 
 @pytest.fixture
 def windower(tiny_encoder: Path) -> Windower:
     tokenizer = Tokenizer.from_file(str(tiny_encoder / "tokenizer.json"))
-    special = Special(*(tokenizer.token_to_id(piece) for piece in ("[CLS]", "[SEP]", "[UNK]")))
+    special = SpecialPieces(*(tokenizer.token_to_id(piece) for piece in ("[CLS]", "[SEP]", "[UNK]")))
     return Windower(tokenizer, special, 32)
 
 
@@ -80,5 +80,5 @@ def test_a_limit_left_in_the_tokenizer_cuts_nothing(tiny_encoder: Path) -> None:
     tokenizer = Tokenizer.from_file(str(tiny_encoder / "tokenizer.json"))
     tokenizer.enable_truncation(4)
     tokenizer.enable_padding(length=8)
-    windower = Windower(tokenizer, Special(2, 3, 1), 32)
+    windower = Windower(tokenizer, SpecialPieces(2, 3, 1), 32)
     assert [len(each) for each in windower.pieces(from_words("d", [["Ada", "saw", "Oslo"]]))] == [3, 3, 4]

@@ -76,7 +76,7 @@ def write_leg(folder: Path, documents: Sequence[Document], epochs: int) -> None:
     from transformers import BertConfig, BertForTokenClassification, PreTrainedTokenizerFast
 
     from multiner.pipeline.models.transformer.export import export
-    from multiner.pipeline.models.transformer.network import special_pieces
+    from multiner.pipeline.models.transformer.network import special_pieces_of
     from multiner.pipeline.models.windows import Windower
 
     torch.manual_seed(1)
@@ -90,7 +90,7 @@ def write_leg(folder: Path, documents: Sequence[Document], epochs: int) -> None:
     size = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 64}
     config = BertConfig(vocab_size=len(vocabulary), num_labels=len(labels), max_position_embeddings=66, **size)
     model = BertForTokenClassification(config)
-    windower = Windower(words, special_pieces(tokenizer), 64)
+    windower = Windower(words, special_pieces_of(tokenizer), 64)
     optimizer = torch.optim.Adam(model.parameters(), lr=5e-3)
     for _ in range(epochs):
         for document in documents:

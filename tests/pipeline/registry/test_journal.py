@@ -103,6 +103,7 @@ def test_registries_from_before_tell_what_their_tags_say() -> None:
 
 def add_version(workspace: Workspace, client: MlflowClient) -> str:
     run = client.create_run(open_experiment(client, workspace, "en")).info
+    client.log_text(run.run_id, "a model", "model/MLmodel")
     return str(client.create_model_version("ner-en", f"{run.artifact_uri}/model", run.run_id).version)
 
 

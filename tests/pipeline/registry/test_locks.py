@@ -2,59 +2,28 @@
 
 from __future__ import annotations
 
-import logging
-import os
-import threading
 from dataclasses import replace
 
 import pytest
 
 from multiner.pipeline.config.settings import overlay
+from multiner.pipeline.core import locks
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.registry import (
     champion,
     promote,
     register,
     rollback,
-    store,
 )
 from multiner.pipeline.registry.gate import judgement as gate
-from multiner.pipeline.registry.gate import promotion
 from multiner.pipeline.registry.gate.comparison import Best
 from multiner.pipeline.registry.gate.promotion import best_before, f1_tag
 from multiner.pipeline.registry.gate.verdict import GateVerdict
-from multiner.pipeline.registry.store import exclusive, open_store
+from multiner.pipeline.registry.store import open_store
 
 
 def passed(f1: float = 90.0, **champion: float) -> GateVerdict:
     return GateVerdict(True, ["no worse"], {"f1": {"challenger": f1} | champion})
-
-
-def test_a_held_lock_is_told_and_ends_in_an_error_that_names_the_holder(tmp_path, caplog, monkeypatch) -> None:  # noqa: ANN001
-    monkeypatch.setattr(store, "SILENT_SECONDS", 0)
-    path = tmp_path / "folder" / ".ner-en.lock"
-    with exclusive(path), pytest.raises(NerError, match=f"process {os.getpid()} still holds this lock") as caught:
-        with caplog.at_level(logging.WARNING), exclusive(path, 0.2):
-            raise AssertionError("two hold it")
-    assert caught.value.where == str(path)
-    assert [f"waiting for process {os.getpid()}" in record.getMessage() for record in caplog.records] == [True]
-    with exclusive(path, 0):
-        pass
-
-
-def test_who_waits_gets_the_lock_once_it_is_free(tmp_path) -> None:  # noqa: ANN001
-    path, got = tmp_path / "lock", threading.Event()
-
-    def wait() -> None:
-        with exclusive(path, 30):
-            got.set()
-
-    with exclusive(path):
-        waiting = threading.Thread(target=wait)
-        waiting.start()
-        assert not got.wait(0.3)
-    assert got.wait(30)
-    waiting.join()
 
 
 def test_an_unknown_language_is_named(workspace) -> None:  # noqa: ANN001
@@ -78,7 +47,7 @@ def three(workspace, store, fill, empty_leg):  # noqa: ANN001, ANN201
 
 @pytest.mark.slow
 def test_a_rollback_goes_through_while_the_gate_works_and_the_challenger_is_judged_anew(three, monkeypatch) -> None:  # noqa: ANN001
-    monkeypatch.setattr(store, "LOCK_SECONDS", 0)
+    monkeypatch.setattr(locks, "REGISTRY", replace(locks.REGISTRY, seconds=0))
     judged_against = []
 
     def judge(_, champion_folder, *__, **___):  # noqa: ANN001, ANN202
@@ -114,7 +83,7 @@ def test_a_champion_that_keeps_changing_ends_the_attempts(three, monkeypatch) ->
 
 @pytest.mark.slow
 def test_a_second_promotion_waits_for_the_first_ones_gate(three, monkeypatch) -> None:  # noqa: ANN001
-    monkeypatch.setattr(promotion, "GATE_SECONDS", 0)
+    monkeypatch.setattr(locks, "GATE", replace(locks.GATE, seconds=0))
 
     def judge(*_, **__) -> GateVerdict:
         with pytest.raises(NerError, match="still holds this lock"):

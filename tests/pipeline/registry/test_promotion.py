@@ -134,7 +134,7 @@ def test_each_model_runs_in_its_own_process_the_code_frozen_with_it(workspace, f
     changed = tmp_path / "changed"
     shutil.copytree(original, changed)
     read = changed / "code" / "multiner" / "pipeline" / "ensemble" / "features.py"
-    blind = "def read_views(document, stacked, labels):\n    return Views([[] for _ in stacked], {})\n"
+    blind = "def decode_systems(document, stacked, labels):\n    return SystemSpans([[] for _ in stacked], {})\n"
     read.write_text(f"{read.read_text()}\n\n{blind}")
     documents = gate_documents(workspace, "en")["conll2003"]
     assert any(fresh.predict(original, documents))
@@ -151,7 +151,7 @@ def test_each_model_runs_in_its_own_process_the_code_frozen_with_it(workspace, f
         assert sighted("Maria Keller flew from London to Paris.")["entities"]
     with fresh.conversation(tmp_path / "nowhere") as nobody, pytest.raises(fresh.ProcessFailed, match="exit status"):
         nobody("Ada")
-    spans = annotate.by_frozen_code(changed, documents)
+    spans = annotate.predict_isolated(changed, documents)
     assert spans == [[]] * len(documents)
 
 

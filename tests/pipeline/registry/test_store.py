@@ -46,7 +46,7 @@ def test_database_is_in_wal_mode_and_artifacts_follow_a_move(workspace) -> None:
     client.log_text(run.info.run_id, "kept", "note.txt")
     assert (workspace.paths.mlruns / "artifacts" / "ner-en" / run.info.run_id).is_dir()
 
-    moved = replace(workspace, root=workspace.root.with_name("moved & away"))
+    moved = replace(workspace, root=workspace.root.with_name("moved & away #2"))
     workspace.root.rename(moved.root)
     client = open_store(moved)
     address = client.get_run(run.info.run_id).info.artifact_uri

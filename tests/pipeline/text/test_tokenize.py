@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from multiner.pipeline.core.document import Document
-from multiner.pipeline.text.tokenizer import LONGEST, document_from_text, without_surrogates
+from multiner.pipeline.text.surrogates import without_surrogates
+from multiner.pipeline.text.tokenizer import LONGEST, document_from_text
 
 ANY_TEXT = st.text(alphabet=st.characters(), max_size=60)
 SIGNS = st.text(alphabet="aЖ1 .,!?'\"«»()-—–\n\r\t\u00a0\u200b\u200f\u0301\u2028😀👩‍🚀#@/:&_\x00\ud800", max_size=60)

@@ -15,6 +15,13 @@ from starlette.routing import Route
 
 from multiner.serving.gateway.app import listen
 
+MOST_ENTRIES = 40  # of a page; Airflow's api.maximum_page_limit
+
+
+def reserved(run: str) -> bool:
+    """Whether Airflow refuses a run's id since it begins as those of its own runs do."""
+    return run.partition("__")[0] in ("asset_triggered", "scheduled", "backfill", "operator_triggered")
+
 
 class FakeAirflow:
     """A server on a free port; a context manager. ``runs`` are by DAG and id, ``events`` what runs set off."""
@@ -27,13 +34,15 @@ class FakeAirflow:
         self.tasks: dict[tuple[str, str], list[dict[str, Any]]] = {}
         self.events: dict[tuple[str, str], list[tuple[str, str]]] = {}
         self.notes: list[str] = []
+        self.stale: set[str] = set()  # DAGs that are no longer in any file
         self.page: str | None = None  # what is answered, with 200, in place of JSON
         self.user, self.password = "admin", ""
         root = "/api/v2"
         routes = [
             Route("/auth/token", self._token, methods=["POST"]),
             Route(f"{root}/dags", self._dags),
-            Route(f"{root}/dags/~/dagRuns", self._active),
+            Route(f"{root}/dags/{{dag}}", self._dag),
+            Route(f"{root}/dags/{{dag}}/dagRuns", self._active),
             Route(f"{root}/dags/{{dag}}/dagRuns", self._trigger, methods=["POST"]),
             Route(f"{root}/dags/{{dag}}/dagRuns/{{run}}", self._run),
             Route(f"{root}/dags/{{dag}}/dagRuns/{{run}}/taskInstances", self._tasks),
@@ -70,17 +79,28 @@ class FakeAirflow:
         right = await request.json() == {"username": self.user, "password": self.password}
         return JSONResponse({"access_token": "t"}, 201) if right else JSONResponse({}, 401)
 
+    def _described(self, dag: str) -> dict[str, Any]:
+        return {"dag_id": dag, "is_paused": self.paused[dag], "is_stale": dag in self.stale}
+
     async def _dags(self, request: Request) -> Response:
+        there = [self._described(dag) for dag in sorted(self.paused) if dag not in self.stale]
+        return page_of(request, "dags", there)
+
+    async def _dag(self, request: Request) -> Response:
         if self.page is not None:
             return HTMLResponse(self.page)
-        return JSONResponse({"dags": [{"dag_id": dag, "is_paused": of} for dag, of in self.paused.items()]})
+        dag = request.path_params["dag"]
+        return JSONResponse(self._described(dag)) if dag in self.paused else JSONResponse({"detail": "not found"}, 404)
 
     async def _active(self, request: Request) -> JSONResponse:
-        active = [run for run in self.runs.values() if run["state"] in ("queued", "running")]
-        return JSONResponse({"dag_runs": active})
+        states, dag = request.query_params.getlist("state"), request.path_params["dag"]
+        active = [run for run in self.runs.values() if run["state"] in states and dag in ("~", run["dag_id"])]
+        return page_of(request, "dag_runs", active)
 
     async def _trigger(self, request: Request) -> JSONResponse:
         dag, body = request.path_params["dag"], await request.json()
+        if reserved(body["dag_run_id"]):
+            return JSONResponse({"detail": "A manual DAG run cannot use this ID"}, 400)
         self.add(dag, body["dag_run_id"])
         self.notes.append(body["note"])
         return JSONResponse(self.runs[dag, body["dag_run_id"]])
@@ -91,9 +111,16 @@ class FakeAirflow:
 
     async def _tasks(self, request: Request) -> JSONResponse:
         found = self.tasks[request.path_params["dag"], request.path_params["run"]]
-        return JSONResponse({"task_instances": found})
+        return page_of(request, "task_instances", found)
 
     async def _events(self, request: Request) -> JSONResponse:
         source = request.query_params["source_dag_id"], request.query_params["source_run_id"]
         created = [{"dag_id": dag, "run_id": run} for dag, run in self.events.get(source, [])]
-        return JSONResponse({"asset_events": [{"created_dagruns": created}]})
+        return page_of(request, "asset_events", [{"created_dagruns": created}])
+
+
+def page_of(request: Request, key: str, entries: list[dict[str, Any]]) -> JSONResponse:
+    """A page of a list, as Airflow gives it: never more than ``MOST_ENTRIES``, however many are asked for."""
+    first = int(request.query_params.get("offset", 0))
+    number = min(int(request.query_params.get("limit", 50)), MOST_ENTRIES)
+    return JSONResponse({key: entries[first : first + number], "total_entries": len(entries)})

@@ -16,12 +16,12 @@ import pytest
 
 from multiner.pipeline.config.settings import Workspace, load_params, overlay
 from multiner.pipeline.core.errors import NerError
+from multiner.serving.addresses import Addresses
 from multiner.serving.airflow import environment as airflow_setup
 from multiner.serving.airflow.access import access, public_url
 from multiner.serving.backends.server_process import serve_environment
 from multiner.serving.http.middleware import JsonFormatter
 from multiner.serving.system import running
-from multiner.serving.system.components import Addresses
 from tests.serving import registry
 from tests.serving.airflow.fake_airflow import FakeAirflow
 

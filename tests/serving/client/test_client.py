@@ -27,7 +27,7 @@ from starlette.routing import Route
 
 from multiner import AsyncClient, Client, ServiceError
 from multiner.serving.client.batching import Batcher
-from multiner.serving.client.retry import Retry
+from multiner.serving.client.connection import backoff
 from multiner.serving.http.payload import Limits, Offer, parse_request
 from multiner.serving.http.problems import Problem
 
@@ -86,15 +86,15 @@ class Script:
 
 @pytest.fixture
 def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The waits asked for, none of which takes place."""
-    made: list[float] = []
+    """The seconds of each wait, none of which takes place."""
+    seconds: list[float] = []
 
-    async def sleep(seconds: float) -> None:
-        made.append(seconds)
+    async def sleep(wait: float) -> None:
+        seconds.append(wait)
 
-    monkeypatch.setattr("multiner.serving.client.blocking.time.sleep", made.append)
-    monkeypatch.setattr("multiner.serving.client.asynchronous.asyncio.sleep", sleep)
-    return made
+    monkeypatch.setattr("httpx_retries.retry.time.sleep", seconds.append)
+    monkeypatch.setattr("httpx_retries.retry.asyncio.sleep", sleep)
+    return seconds
 
 
 def test_a_text_gets_a_result_and_texts_a_list_in_their_order() -> None:
@@ -166,21 +166,41 @@ def test_a_busy_gateway_is_asked_again_when_it_said(status: int, waits: list[flo
     assert 0 <= waits[1] <= 1
 
 
-def test_retry_after_may_be_a_date() -> None:
-    retry = Retry(1, 60)
+def test_retry_after_may_be_a_date(waits: list[float]) -> None:
     date = time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime(time.time() + 20))
-    wait = retry.wait(0, problem(503, **{"Retry-After": date}))
-    assert wait is not None
-    assert 15 < wait < 21
-    assert (retry.wait(0, problem(503, **{"Retry-After": "soon"})) or 0) <= 0.5
+    script = Script(problem(503, **{"Retry-After": date}), problem(503, **{"Retry-After": "soon"}))
+    assert script.client(retries=2).entities("Oslo").entities
+    assert 15 < waits[0] < 21
+    assert waits[1] <= 1
 
 
-def test_waits_double_and_differ(waits: list[float]) -> None:
-    retry = Retry(99, 4.0)
-    lost = httpx.ConnectError("refused")
-    longest = [max(retry.wait(attempt, lost) or 0 for _ in range(300)) for attempt in (0, 1, 2, 3, 50)]
+def test_waits_double_and_differ() -> None:
+    longest, policy = [], backoff(99, 4.0).increment()
+    for _ in range(5):
+        waits = {policy.backoff_strategy() for _ in range(300)}
+        assert len(waits) > 100
+        longest.append(max(waits))
+        policy = policy.increment()
     assert longest == pytest.approx([0.5, 1, 2, 4, 4], rel=0.2)
-    assert retry.wait(3, lost) != retry.wait(3, lost)
+
+
+def test_a_connection_that_is_lost_within_an_answer_is_made_anew(waits: list[float]) -> None:
+    class Cut(httpx.SyncByteStream):
+        def __iter__(self) -> Iterator[bytes]:
+            yield b'{"results"'
+            raise httpx.RemoteProtocolError("peer closed connection")
+
+    script = Script(httpx.Response(200, stream=Cut()))
+    assert script.client().entities("Oslo").entities[0].text == "Oslo"
+    assert len(script.requests) == 2
+
+
+@pytest.mark.parametrize("retries", [0, 3])
+def test_no_wait_is_allowed(retries: int, waits: list[float]) -> None:
+    script = Script(*[problem(503, **{"Retry-After": "1"})] * 9)
+    with pytest.raises(ServiceError):
+        script.client(retries=retries, max_wait=0).entities("Oslo")
+    assert len(script.requests) == 1
 
 
 @pytest.mark.parametrize(
@@ -391,8 +411,24 @@ def test_the_examples_of_the_documentation_run(root: Path, capsys: pytest.Captur
             assert capsys.readouterr().out == output
 
 
-def test_importing_the_client_imports_nothing_heavy() -> None:
-    heavy = {"spacy", "pandas", "numpy", "torch", "transformers", "mlflow", "fastapi", "starlette", "pydantic"}
-    code = f"import sys; from multiner import Client, AsyncClient, Result; print({heavy!r} & set(sys.modules))"
+OURS = """
+multiner multiner.pipeline multiner.pipeline.core multiner.pipeline.core.error_location multiner.pipeline.core.errors
+multiner.pipeline.text multiner.pipeline.text.surrogates multiner.serving multiner.serving.answers
+multiner.serving.client multiner.serving.client.asynchronous multiner.serving.client.batching
+multiner.serving.client.blocking multiner.serving.client.connection multiner.serving.client.parallel_results
+multiner.serving.client.protocol multiner.serving.client.results
+"""
+
+
+def test_the_client_loads_these_modules_and_no_more() -> None:
+    code = """
+import json, sys
+import httpx
+before = set(sys.modules)
+from multiner import AsyncClient, Client, Result, ServiceError
+new = {name for name in set(sys.modules) - before if name.partition(".")[0] not in sys.stdlib_module_names}
+print(json.dumps(sorted(new)))
+"""
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "set()"
+    modules = [name for name in json.loads(done.stdout) if name.partition(".")[0] != "httpx_retries"]
+    assert modules == sorted(OURS.split())

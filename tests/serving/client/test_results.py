@@ -17,7 +17,7 @@ from multiner import (
     to_pandas,
 )
 from multiner.pipeline.core.iob2 import decode
-from multiner.pipeline.text.tokenizer import without_surrogates
+from multiner.pipeline.text.surrogates import without_surrogates
 
 MODEL = Model("ner-en", "1")
 PIECES = ["Anna", "Bo's", "А.Б.", "U.S.", ". Da", "-", "/", "🙂🏽", "e\u0301", "\u200b", "\ud800", "\ud83d\ude42"]

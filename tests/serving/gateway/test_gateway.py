@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
+import multiner
 from multiner.pipeline.core.errors import NerError
 from multiner.serving.gateway.app import listen
 from multiner.serving.http.payload import Limits
@@ -179,6 +180,7 @@ def test_health_models_and_openapi(harness: Any) -> None:
     assert health.json()["status"] == "degraded"
     assert health.json()["languages"]["ru"]["state"] == "absent"
     assert [model["version"] for model in models.json()["models"]] == ["7", None]
+    assert openapi.json()["info"]["version"] == multiner.__version__
     assert set(openapi.json()["paths"]) == {
         "/v1/entities",
         "/v1/entities/stream",
@@ -225,16 +227,16 @@ def test_switch_and_roll_back(harness: Any) -> None:
         rolled = await client.post("/admin/rollback", json={"language": "en"}, headers=OPERATOR)
         actions += [rolled.json()["action"], rolled.json()["version"], rolled.json()["previous"]]
         await until(lambda: not made.launched[0].alive or not made.launched[1].alive)
-        return actions, [(slot.model.version, slot.alive) for slot in made.launched if slot.model.language == "en"]
+        return actions, [(each.model.version, each.alive) for each in made.launched if each.model.language == "en"]
 
-    actions, slots = ask(harness, use)
+    actions, backends = ask(harness, use)
     assert actions == ["nothing to do", "switched", "rolled back", "rolled back", "switched", "rolled back", "2", "3"]
-    assert slots == [("1", False), ("2", True), ("3", True)], "the version before the one before is stopped"
+    assert backends == [("1", False), ("2", True), ("3", True)], "the version before the one before is stopped"
 
 
 def test_without_keeping_the_old_version_is_drained_and_stopped(harness: Any) -> None:
     async def use(client: httpx.AsyncClient, made: Any) -> tuple[httpx.Response, bool, bool]:
-        old = next(slot for slot in made.launched if slot.model.language == "en")
+        old = next(backend for backend in made.launched if backend.model.language == "en")
         slow = asyncio.create_task(client.post("/v1/entities", json={"text": ["WAIT"], "language": "en"}))
         await until(lambda: old.seen and old.seen[-1] == ["WAIT"])
         await client.post("/admin/deploy", json={"language": "en", "version": "2"}, headers=OPERATOR)

@@ -218,10 +218,10 @@ def test_what_is_no_text_is_refused_with_its_place_and_does_not_reach_the_model(
     harness: Any, body: dict[str, Any], where: str
 ) -> None:
     async def use(client: httpx.AsyncClient, made: Any) -> None:
-        slot = made.slot("en")
+        backend = made.backend("en")
         response = await client.post("/v1/en/invocations", json=body)
         assert (response.status_code, response.json()["type"]) == (422, "urn:ner:problem:invalid")
         assert response.json()["where"] == where
-        assert slot.seen == []
+        assert backend.seen == []
 
     ask(harness, use)

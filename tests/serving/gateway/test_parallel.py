@@ -8,6 +8,7 @@ import io
 import re
 import threading
 from html import unescape
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -16,7 +17,7 @@ import pytest
 from multiner.serving.gateway.routes import parallel
 from multiner.serving.http.payload import Limits
 from multiner.serving.page.parallel_examples import EXAMPLES
-from multiner.serving.page.parallel_view import rows, to_csv
+from multiner.serving.page.parallel_view import UNSAFE, rows, to_csv
 
 RU = "тогда Анна Ветрова и Тимур были в Осло. и Ветрову ждали"
 EN = "then Anna Verrova and Timur were in Madrid"
@@ -174,6 +175,14 @@ def test_no_cell_is_taken_for_a_formula() -> None:
     answer = {"ru": {"names": [name], "entities": []}, "en": {"names": [], "entities": []}, "pairs": []}
     (row,) = csv.DictReader(io.StringIO(to_csv(rows(answer))))
     assert row["Russian"] == "'=HYPERLINK(1)"
+
+
+def test_server_and_browser_take_the_same_for_a_formula(root: Path) -> None:
+    script = (root / "serving" / "page" / "static" / "exports.js").read_text(encoding="utf-8")
+    (of_browser,) = re.findall(r"/(\^\[[^]]+\])/u\.test", script)
+    signs = [chr(code) for code in range(0x10000)]
+    assert [sign for sign in signs if re.match(of_browser, sign)] == [sign for sign in signs if sign.startswith(UNSAFE)]
+    assert {"\n", "＝", "@"} < set(UNSAFE)
 
 
 @pytest.mark.slow

@@ -15,7 +15,8 @@ import pytest
 
 from multiner.pipeline.core.error_location import describe, origin, origin_of_text
 from multiner.serving.answers import ModelFailed, failure
-from multiner.serving.backends.model_server import ServedModel, Slot
+from multiner.serving.backends.backend import ServedModel
+from multiner.serving.backends.local_server import LocalServer
 from multiner.serving.http.middleware import LONGEST, JsonFormatter
 from multiner.serving.http.problems import Problem
 
@@ -163,12 +164,12 @@ def test_a_served_process_and_what_is_logged_of_it_hold_no_text(tmp_path: Path, 
     mlflow.pyfunc.save_model(target, python_model=str(code), signature=signature, pip_requirements=["mlflow"])
 
     async def main() -> list[str]:
-        slot, told = Slot(ServedModel("en", "quoting", "1", str(target)), tmp_path / "slot.log"), []
+        backend, told = LocalServer(ServedModel("en", "quoting", "1", str(target)), tmp_path / "model.log"), []
         try:
-            await slot.start(180)
+            await backend.start()
             for texts in ([SECRET], [f"RAISE {SECRET}"]):
                 with pytest.raises(ModelFailed) as raised:
-                    await slot.predict(texts)
+                    await backend.predict(texts)
                 told.append(str(raised.value))
             for body in [
                 {"inputs": [f"RAISE {SECRET}"]},
@@ -181,15 +182,15 @@ def test_a_served_process_and_what_is_logged_of_it_hold_no_text(tmp_path: Path, 
                 {"dataframe_records": [SECRET]},
             ]:
                 try:
-                    await invocations.invoke(slot, 1, json.dumps(body).encode())
+                    await invocations.invoke(backend, 1, json.dumps(body).encode())
                 except (Problem, ModelFailed) as error:
                     told.append(str(error))
         finally:
-            await slot.stop()
+            await backend.close()
         return told
 
     told = asyncio.run(main())
     assert "BAD_REQUEST; ValueError at quoting.py:" in told[1]
     assert not any("Zyxwv" in each or "answered 5" in each for each in told)
     assert "Zyxwv" not in logged.getvalue()
-    assert "Zyxwv" not in (tmp_path / "slot.log").read_text()
+    assert "Zyxwv" not in (tmp_path / "model.log").read_text()

@@ -115,9 +115,9 @@ def test_what_is_wrong_with_an_identified_line_has_its_id(harness: Any) -> None:
 
 def test_texts_go_to_the_model_in_small_batches(harness: Any) -> None:
     async def use(client: httpx.AsyncClient, made: Any) -> tuple[list[int], list[int]]:
-        slot = made.slot("en")
+        backend = made.backend("en")
         await client.post(PATH, content=b'"Anna"\n' * 100, headers={"content-type": KIND})
-        return [len(texts) for texts in slot.seen], slot.at_once
+        return [len(texts) for texts in backend.seen], backend.at_once
 
     sizes, at_once = ask(harness, use)
     assert sum(sizes) == 100
@@ -143,15 +143,15 @@ def test_answers_come_while_the_body_is_still_being_sent(harness: Any, exchange:
 
 def test_who_does_not_read_is_not_read_from(harness: Any, exchange: Any) -> None:
     async def use(client: httpx.AsyncClient, made: Any) -> tuple[int, int, int]:
-        slot = made.slot("en")
+        backend = made.backend("en")
         asked = exchange(made.app, PATH, KIND)
         await asked.status()
         asked.taking.clear()
         for number in range(200):
             asked.send(b'"Anna"\n', more=number < 199)
-        await until(lambda: slot.seen)
+        await until(lambda: backend.seen)
         await settle(1000)
-        unread, calls = asked.unread, len(slot.seen)
+        unread, calls = asked.unread, len(backend.seen)
         asked.taking.set()
         lines = 0
         while await asked.line() is not None:
@@ -166,15 +166,15 @@ def test_who_does_not_read_is_not_read_from(harness: Any, exchange: Any) -> None
 
 def test_work_for_a_caller_who_has_gone_is_dropped(harness: Any, exchange: Any) -> None:
     async def use(client: httpx.AsyncClient, made: Any) -> tuple[int, int]:
-        slot = made.slot("en")
+        backend = made.backend("en")
         asked = exchange(made.app, PATH, KIND)
         asked.send(b'"WAIT"\n' * 200)
-        await until(lambda: slot.seen)
+        await until(lambda: backend.seen)
         asked.leave()
         await asyncio.wait_for(asked.task, 5)
-        slot.held = False
+        backend.held = False
         await settle()
-        return len(slot.seen), made.board.routes["en"].queue.waiting
+        return len(backend.seen), made.board.routes["en"].queue.waiting
 
     calls, waiting = ask(harness, use)
     assert calls <= 3
@@ -214,7 +214,7 @@ def test_a_full_queue_makes_a_stream_wait(harness: Any) -> None:
         stream = asyncio.create_task(client.post(PATH, content=b'"Anna"\n' * 40, headers={"content-type": KIND}))
         await settle(1000)
         assert not stream.done()
-        made.slot("en").held = False
+        made.backend("en").held = False
         response = await stream
         await asyncio.gather(*others)
         return [json.loads(line) for line in response.text.splitlines()]

@@ -265,7 +265,6 @@ KINDS: list[Callable[[random.Random], Sent]] = [
     malformed_http.smuggling,
     malformed_http.chunks,
     malformed_http.broken_off,
-    malformed_http.slow_head,
     malformed_http.slow_body,
     malformed_http.http_1_0,
     malformed_http.pipelined,

@@ -79,7 +79,7 @@ def chunks(chance: random.Random) -> Sent:
     return request(
         chance.choice([API, STREAM]),
         chance.choice(made),
-        *(200, 400, 415),
+        *(200, 400, 408, 415),
         headers=(("Transfer-Encoding", "chunked"),),
         length=None,
         kind=chance.choice([JSON, LINES]),
@@ -92,11 +92,6 @@ def broken_off(chance: random.Random) -> Sent:
     whole = request(path, text_body(f"{SECRET} Anna"), kind=kind, length=chance.choice(["5000", ""]))
     (data,) = whole.pieces
     return Sent((data[: chance.randrange(1, len(data))],), frozenset(), silent=True, hangs_up=True)
-
-
-def slow_head(chance: random.Random) -> Sent:
-    start = chance.choice([b"P", b"POST /v1/entities HTTP/1.1\r\n", b"GET / HTTP/1.1\r\nHost: local", b"\r\n", b""])
-    return Sent((start,), GARBAGE, silent=not start.strip())
 
 
 def slow_body(chance: random.Random) -> Sent:
@@ -130,7 +125,7 @@ def garbage(chance: random.Random) -> Sent:
         b"EHLO localhost\r\n",
         SECRET.encode() * 500,
     ]
-    return Sent((chance.choice(made),), GARBAGE, silent=True)
+    return Sent((chance.choice(made),), GARBAGE, silent=True, ends=True)
 
 
 def methods(chance: random.Random) -> Sent:

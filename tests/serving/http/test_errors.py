@@ -77,7 +77,7 @@ def test_each_documented_status_can_be_had(
                 await until(lambda: made.board.routes["en"].queue.in_flight)
             answer = await ask()
             if before:
-                made.slot("en").held = False
+                made.backend("en").held = False
                 assert (await before).status_code == 200
             return answer
 
@@ -96,8 +96,7 @@ def test_each_documented_status_can_be_had(
 def test_the_documentation_names_these_and_no_others(root: Path) -> None:
     section = (root / "docs" / "api.md").read_text(encoding="utf-8").partition("## Errors\n")[2].partition("\n## ")[0]
     rows = re.findall(r"^\| (\d{3}) \| `([a-z-]+)` \|", section, re.M)
-    # tests/serving/http/test_connections.py takes all places, test_corrections.py fills a queue
-    elsewhere = [(503, "connections"), (507, "review-full")]
+    elsewhere = [(507, "review-full")]  # test_corrections.py fills a queue
     told = [(int(status), kind) for status, kind in rows]
     assert told == sorted(told, key=lambda row: row[0])
     assert sorted(told) == sorted([(row[0], row[1]) for row in REACHED] + elsewhere)

@@ -110,7 +110,7 @@ def test_waiting_work_is_seen(harness: Any) -> None:
         work = [asyncio.create_task(client.post("/v1/entities", json={"text": "WAIT"})) for _ in range(3)]
         await until(lambda: made.board.routes["en"].queue.waiting == 2)
         page = (await client.get("/metrics")).text
-        made.slot("en").held = False
+        made.backend("en").held = False
         await asyncio.gather(*work)
         return page
 

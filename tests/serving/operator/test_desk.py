@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from multiner.pipeline.registry import champion, journal, rollback
 from multiner.pipeline.registry.champions import ROLLED_BACK, crown
 from multiner.pipeline.registry.store import open_store
 from multiner.serving.airflow import environment as airflow_setup
-from multiner.serving.backends.model_server import ServedModel
+from multiner.serving.backends.backend import ServedModel
 from multiner.serving.cli import commands
 from multiner.serving.gateway.config import workspace_config
 from multiner.serving.http.middleware import JsonFormatter
@@ -257,6 +258,26 @@ def test_a_retraining_is_started_and_followed_to_its_promotion(harness: Any, air
 
 
 @pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize("begun", [False, True], ids=["not set off", "queued"])
+def test_an_action_that_comes_to_a_paused_dag_ends_and_says_so(harness: Any, airflow: FakeAirflow, begun: bool) -> None:
+    async def use(client: httpx.AsyncClient, made: Any) -> None:
+        airflow.paused["promote_en"] = True
+        response = await order(client, "retrain", language="en")
+        run_id = airflow.run_of("retrain_en")
+        airflow.add("retrain_en", run_id, "running", train_en="running")
+        assert (await client.get(response.headers["location"])).json()["state"] == "running"
+        airflow.add("retrain_en", run_id, "success", register="success")
+        if begun:
+            airflow.add("promote_en", "asset__1", "queued")
+            airflow.events["retrain_en", run_id] = [("promote_en", "asset__1")]
+        found = await ended(client, response)
+        assert found["state"] == "failed"
+        assert found["message"].startswith("Paused on Airflow's page: promote_en.")
+
+    run(harness, airflow.workspace, use)
+
+
+@pytest.mark.usefixtures("impatient")
 def test_a_failed_validation_names_its_task(harness: Any, airflow: FakeAirflow) -> None:
     async def use(client: httpx.AsyncClient, made: Any) -> None:
         response = await order(client, "validate")
@@ -290,6 +311,60 @@ def test_no_double_start(harness: Any, airflow: FakeAirflow) -> None:
         assert (await order(client, "validate")).json()["type"] == "urn:ner:problem:paused"
         del airflow.paused["data"]
         assert (await order(client, "validate")).json()["type"] == "urn:ner:problem:no-dag"
+
+    run(harness, airflow.workspace, use)
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_large_airflow_is_known_whole(harness: Any, airflow: FakeAirflow) -> None:
+    airflow.paused |= {f"another_{number:03}": False for number in range(150)} | {"retrain_gone": True}
+    airflow.stale.add("retrain_gone")
+    for number in range(150):
+        airflow.add(f"another_{number:03}", "scheduled__1", "running")
+    airflow.add("retrain_ru", "scheduled__1", "running")
+    with closing(dag_runs.connect(airflow.workspace)) as client:
+        assert client.dags().keys() == airflow.paused.keys() - {"retrain_gone"}
+        assert ("retrain_ru", "scheduled__1") in client.active_runs()
+        assert client.is_paused("retrain_gone") is client.is_paused("nothing") is None
+
+    async def use(client: httpx.AsyncClient, made: Any) -> None:
+        assert "scheduled__1" in (await order(client, "retrain", language="ru")).json()["detail"]
+        response = await order(client, "retrain", language="en")
+        assert response.status_code == 202
+        run_id = airflow.run_of("retrain_en")
+        airflow.add("retrain_en", run_id, "running", **{f"task_{number}": "running" for number in range(90)})
+        (run,) = (await client.get(response.headers["location"])).json()["runs"]
+        assert len(run["tasks"]) == 90
+
+    run(harness, airflow.workspace, use)
+
+
+@pytest.mark.usefixtures("impatient")
+def test_an_airflow_that_hangs_holds_up_neither_the_page_nor_a_switch(
+    harness: Any, airflow: FakeAirflow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("multiner.serving.operator.desk.PATIENCE", 0.05)
+    answers, waited_for = threading.Event(), []
+
+    def look(client: Any, languages: list[str], runs: list[Any]) -> list[Any]:
+        waited_for.append(answers.wait(30))
+        return runs
+
+    async def use(client: httpx.AsyncClient, made: Any) -> None:
+        assert (await order(client, "retrain", language="en")).status_code == 202
+        assert (await order(client, "retrain", language="ru")).status_code == 202
+        monkeypatch.setattr(dag_runs, "look", look)
+        signed_in = {"origin": "http://gateway"}
+        token = OPERATOR["authorization"].split()[1]
+        assert (await client.post("/admin/session", json={"token": token}, headers=signed_in)).status_code == 204
+        for _ in range(3):
+            assert "Airflow has not answered yet" in (await client.get("/models")).text
+        assert (await order(client, "deploy", language="en")).status_code == 202, "a switch needs no Airflow"
+        assert not waited_for
+        answers.set()
+        while "not answered" in (await client.get("/models")).text:
+            await asyncio.sleep(0.01)
+        assert all(waited_for)
 
     run(harness, airflow.workspace, use)
 

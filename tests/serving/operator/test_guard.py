@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
+from multiner.serving.http.problems import Problem
 from multiner.serving.operator.authorization import Attempts
 
 OPERATOR = {"authorization": "Bearer a-token-for-tests"}
@@ -98,6 +99,18 @@ def test_attempts_are_forgiven_after_a_while() -> None:
     attempts.check("b")
     now = 61.0
     attempts.check("a")
+
+
+def test_of_many_addresses_the_last_to_fail_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("multiner.serving.operator.authorization.ADDRESSES", 1000)
+    attempts = Attempts(1, 60, lambda: 0.0)
+    for number in range(3000):
+        attempts.failed(str(number))
+    for number in range(2000):
+        attempts.check(str(number))
+    for number in range(2000, 3000):
+        with pytest.raises(Problem, match="Try again"):
+            attempts.check(str(number))
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from multiner.serving.operator import model_facts
 from multiner.serving.operator.facts_reader import FactsReader
 from multiner.serving.operator.model_schemas import Bin, ModelFacts, VersionFacts
 from multiner.serving.page.models import diagram, way_back
+from multiner.serving.system import status as overview
 from tests.serving import registry
 
 pytestmark = pytest.mark.slow  # a registry, real but small
@@ -77,6 +78,21 @@ def test_a_rollback_shows_in_the_history(harness: Any, workspace: Workspace) -> 
     newest, oldest = english["history"]
     assert newest["rolled_back"]
     assert oldest["aliases"] == ["champion"]
+
+
+def test_a_run_that_was_deleted_for_good_takes_its_scores_with_it(harness: Any, workspace: Workspace) -> None:
+    client = open_store(workspace)
+    run = client.get_model_version("ner-en", "2").run_id
+    client.delete_run(run)
+    assert told(harness, workspace).json()["models"][0]["scores"], "on MLflow's page only"
+    client._tracking_client.store._hard_delete_run(run)  # as `mlflow gc` does
+    english = told(harness, workspace).json()["models"][0]
+    assert f"{run} of version 2 was deleted for good" in english["registry"]
+    assert [each["version"] for each in english["history"]] == ["2", "1"]
+    assert english["scores"] == []
+    line = overview._model_line(overview.models(workspace)[0])
+    assert "champion ner-en version 2" in line
+    assert "was deleted for good" in line
 
 
 def test_every_switch_of_the_champion_is_told(harness: Any, workspace: Workspace) -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from multiner.pipeline.corpora.review_queue import ReviewQueue
 from multiner.serving.page.examples import EXAMPLES
+from multiner.serving.page.rendering import TEMPLATES
 from multiner.serving.page.view import (
     counts,
     groups,
@@ -143,6 +144,14 @@ def test_nothing_comes_from_outside(harness: Any) -> None:
     assert "default-src 'none'" in policy
     assert "unsafe" not in policy
     assert not re.search(r"\son\w+=|<style|style=|<script(?! src)", page.text), "the policy would forbid it"
+
+
+def test_every_block_of_a_page_has_its_place_in_the_frame() -> None:
+    """Jinja drops a block that the template it extends does not have."""
+    frame = TEMPLATES.get_template("base.html").blocks.keys()
+    blocks = {name: TEMPLATES.get_template(name).blocks.keys() for name in TEMPLATES.list_templates(["html"])}
+    assert {name: own - frame for name, own in blocks.items() if own - frame} == {}
+    assert blocks["models.html"] >= {"title", "head", "main", "footer"}
 
 
 @pytest.mark.parametrize("on", [False, True])

@@ -11,7 +11,7 @@ import pytest
 
 from multiner.serving.gateway.routes import models as routes
 from multiner.serving.http.payload import Limits
-from multiner.serving.routing import inference_service as switchboard
+from multiner.serving.routing import inference_service
 from multiner.serving.routing.queue import CallQueue, CallsFull
 from tests.serving.waiting import settle, until
 
@@ -210,19 +210,19 @@ def test_long_texts_leave_a_place_to_short_ones_in_the_gateway(
     harness: Any, monkeypatch: pytest.MonkeyPatch, path: str, body: dict[str, Any]
 ) -> None:
     """Whichever way they come: three are sent, one is worked on, a short text is answered meanwhile."""
-    for module in (routes, switchboard):
+    for module in (routes, inference_service):
         monkeypatch.setattr(module, "LONG", 3)
 
     async def use(client: httpx.AsyncClient, made: Any) -> None:
-        queue, slot, free = made.board.routes["en"].queue, made.slot("en"), asyncio.Event()
-        post = slot._post
+        queue, backend, free = made.board.routes["en"].queue, made.backend("en"), asyncio.Event()
+        post = backend._post
 
-        async def held(body: bytes, *how: Any) -> httpx.Response:
+        async def held(body: bytes, **how: Any) -> httpx.Response:
             if b"Long" in body:
                 await free.wait()
-            return await post(body, *how)
+            return await post(body, **how)
 
-        slot._post = held
+        backend._post = held
         kind = {"content-type": "application/jsonl"} if path.endswith("stream") else {}
         long = [asyncio.create_task(client.post(path, json=body, headers=kind)) for _ in range(3)]
         async with asyncio.timeout(10):
@@ -238,15 +238,15 @@ def test_long_texts_leave_a_place_to_short_ones_in_the_gateway(
 
 def test_a_full_queue_refuses_and_says_when_to_come_again(harness: Any) -> None:
     async def use(client: httpx.AsyncClient, made: Any) -> list[httpx.Response]:
-        slot = made.slot("en")
+        backend = made.backend("en")
         waiting = [asyncio.create_task(client.post("/v1/entities", json={"text": "WAIT"})) for _ in range(3)]
         queue = made.board.routes["en"].queue
         await until(lambda: queue.in_flight + queue.waiting == 3)
         refused = await client.post("/v1/entities", json={"text": "Anna"})
         other = await client.post("/v1/entities", json={"text": "Анна"})
-        slot.held = False
+        backend.held = False
         answers = await asyncio.gather(*waiting)
-        assert max(slot.at_once) == 1
+        assert max(backend.at_once) == 1
         return [refused, other, *answers, await client.post("/v1/entities", json={"text": "Anna"})]
 
     refused, *answered = ask(harness, use, queue=2, concurrency=1)
@@ -258,9 +258,9 @@ def test_a_full_queue_refuses_and_says_when_to_come_again(harness: Any) -> None:
 
 def test_who_goes_away_while_waiting_never_reaches_the_model(harness: Any, exchange: Any) -> None:
     async def use(client: httpx.AsyncClient, made: Any) -> tuple[int, int, list[list[str]]]:
-        slot, queue = made.slot("en"), made.board.routes["en"].queue
+        backend, queue = made.backend("en"), made.board.routes["en"].queue
         first = asyncio.create_task(client.post("/v1/entities", json={"text": "WAIT"}))
-        await until(lambda: slot.seen)
+        await until(lambda: backend.seen)
         asked = exchange(made.app, "/v1/entities", JSON)
         asked.send(b'{"text": "Gone"}', more=False)
         await until(lambda: queue.waiting)
@@ -268,24 +268,24 @@ def test_who_goes_away_while_waiting_never_reaches_the_model(harness: Any, excha
         asked.leave()
         await asyncio.wait_for(asked.task, 2)
         after = queue.waiting
-        slot.held = False
+        backend.held = False
         await first
         await client.post("/v1/entities", json={"text": "Anna"})
-        return before, after, slot.seen
+        return before, after, backend.seen
 
     assert ask(harness, use, concurrency=1) == (1, 0, [["WAIT"], ["Anna"]])
 
 
 def test_what_waits_too_long_is_told_so_and_never_reaches_the_model(harness: Any) -> None:
     async def use(client: httpx.AsyncClient, made: Any) -> tuple[httpx.Response, list[list[str]]]:
-        slot = made.slot("en")
+        backend = made.backend("en")
         first = asyncio.create_task(client.post("/v1/entities", json={"text": "WAIT"}))
-        await until(lambda: slot.seen)
+        await until(lambda: backend.seen)
         late = await client.post("/v1/entities", json={"text": "Late"})
-        slot.held = False
+        backend.held = False
         await first
         await settle()
-        return late, slot.seen
+        return late, backend.seen
 
     late, seen = ask(harness, use, concurrency=1, limits=Limits(4, 1000, 0.15))
     assert late.status_code == 504
@@ -295,18 +295,18 @@ def test_what_waits_too_long_is_told_so_and_never_reaches_the_model(harness: Any
 
 def test_over_a_real_connection_who_hangs_up_is_dropped(served: tuple[Any, tuple[str, int]]) -> None:
     made, (host, port) = served
-    slot = made.slot("en")
+    backend = made.backend("en")
 
     async def main() -> list[int]:
         async with httpx.AsyncClient(base_url=f"http://{host}:{port}", trust_env=False) as client:
             first = asyncio.create_task(client.post("/v1/entities", json={"text": "WAIT"}))
-            await until(lambda: slot.seen)
+            await until(lambda: backend.seen)
             with pytest.raises(httpx.ReadTimeout):
                 await client.post("/v1/entities", json={"text": "Gone"}, timeout=0.05)
             await until(lambda: not made.board.routes["en"].queue.waiting)
-            slot.held = False
+            backend.held = False
             again = [await client.post("/v1/entities", json={"text": f"Anna{number}"}) for number in range(3)]
             return [(await first).status_code, *(response.status_code for response in again)]
 
     assert asyncio.run(main()) == [200] * 4
-    assert slot.seen == [["WAIT"], ["Anna0"], ["Anna1"], ["Anna2"]]
+    assert backend.seen == [["WAIT"], ["Anna0"], ["Anna1"], ["Anna2"]]

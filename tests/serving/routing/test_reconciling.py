@@ -56,8 +56,8 @@ async def timer(made: Any, times: int = 3) -> None:
 
 
 def live(made: Any) -> str | None:
-    slot = made.board.routes["en"].live
-    return slot.model.version if slot else None
+    backend = made.board.routes["en"].live
+    return backend.model.version if backend else None
 
 
 async def answered_by(client: httpx.AsyncClient) -> str:
@@ -72,7 +72,7 @@ async def order(client: httpx.AsyncClient, what: str, **value: Any) -> dict[str,
 
 
 def launches(made: Any) -> list[str]:
-    return [slot.model.version for slot in made.launched if slot.model.language == "en"]
+    return [backend.model.version for backend in made.launched if backend.model.language == "en"]
 
 
 def test_the_gateway_follows_the_champion(harness: Any) -> None:
@@ -206,10 +206,10 @@ def hold_launches(made: Any, version: str) -> asyncio.Event:
     go_on, plain = asyncio.Event(), made.launch
 
     async def launch(model: Any) -> Any:
-        slot = await plain(model)
+        backend = await plain(model)
         if model.version == version:
             await go_on.wait()
-        return slot
+        return backend
 
     made.board.routes["en"]._launch = launch
     return go_on
@@ -281,7 +281,7 @@ def test_a_rollback_does_not_wait_for_a_version_that_is_starting(harness: Any) -
         go_on.set()
         overtaken = await starting
         await until(lambda: not made.launched[-1].alive)
-        return back, overtaken, [slot.alive for slot in made.launched if slot.model.language == "en"]
+        return back, overtaken, [backend.alive for backend in made.launched if backend.model.language == "en"]
 
     back, overtaken, alive = run(harness, use, reconcile_seconds=0)
     assert (back["action"], back["version"]) == ("rolled back", "1")
@@ -367,6 +367,20 @@ def test_an_order_whose_process_cannot_be_started_is_refused_and_forgotten(harne
     assert (after["action"], after["version"]) == ("nothing to do", "1")
 
 
+def test_what_may_pass_by_itself_is_asked_again_at_the_next_look(harness: Any) -> None:
+    """An endpoint that is not there yet costs nothing to ask, unlike a version whose process has to be started."""
+    refusals = [NerError("the endpoint does not answer", transient=True)] * 3
+
+    async def use(client: httpx.AsyncClient, made: Any) -> str:
+        await until(lambda: live(made) == "1")
+        return await answered_by(client)
+
+    def refuse(model: Any) -> Exception | None:
+        return refusals.pop() if refusals and model.language == "en" else None
+
+    assert run(harness, use, refuse=refuse) == "1"
+
+
 def test_memory_that_cannot_be_read_stops_no_switch(harness: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     def unreadable() -> int:
         raise OSError(errno.EMFILE, "Too many open files")
@@ -403,7 +417,7 @@ def test_a_process_whose_server_has_died_is_replaced_at_once(harness: Any) -> No
 def test_a_request_whose_process_dies_is_asked_again_of_what_is_alive(harness: Any) -> None:
     async def use(client: httpx.AsyncClient, made: Any) -> tuple[httpx.Response, httpx.Response]:
         await order(client, "deploy", version="2")
-        old, new = (slot for slot in made.launched if slot.model.language == "en")
+        old, new = (backend for backend in made.launched if backend.model.language == "en")
         _dies_over_requests(new)
         saved = await client.post("/v1/entities", json={"text": ["Anna", "Maria"]})
         _dies_over_requests(old)
@@ -416,11 +430,11 @@ def test_a_request_whose_process_dies_is_asked_again_of_what_is_alive(harness: A
     assert int(lost.headers["retry-after"]) > 0
 
 
-def _dies_over_requests(slot: Any) -> None:
+def _dies_over_requests(backend: Any) -> None:
     async def gone(request: httpx.Request) -> httpx.Response:
         raise httpx.ReadError("connection reset")
 
-    slot._client = httpx.AsyncClient(transport=httpx.MockTransport(gone), base_url="http://slot")
+    backend._client = httpx.AsyncClient(transport=httpx.MockTransport(gone), base_url="http://model")
 
 
 def test_the_version_before_stays_warm_while_memory_permits(harness: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -429,7 +443,7 @@ def test_the_version_before_stays_warm_while_memory_permits(harness: Any, monkey
 
     async def use(client: httpx.AsyncClient, made: Any) -> list[tuple[str, bool]]:
         stand_in = type(made.launched[0])
-        monkeypatch.setattr(stand_in, "resident", size, raising=False)
+        monkeypatch.setattr(stand_in, "memory", size, raising=False)
         made.champions["en"] = "2"
         await until(lambda: live(made) == "2")
         await timer(made)
@@ -439,7 +453,7 @@ def test_the_version_before_stays_warm_while_memory_permits(harness: Any, monkey
         made.champions["en"] = "3"
         await until(lambda: live(made) == "3")
         await until(lambda: not made.launched[-2].alive)
-        return [(slot.model.version, slot.alive) for slot in made.launched if slot.model.language == "en"]
+        return [(backend.model.version, backend.alive) for backend in made.launched if backend.model.language == "en"]
 
     assert run(harness, use) == [("1", False), ("2", False), ("3", True)]
 

@@ -156,10 +156,10 @@ def test_each_model_is_asked_once_and_the_answer_tells_who_said_what(harness: An
     async def main() -> tuple[dict[str, Any], list[Any], list[Any]]:
         made = harness(champions={"en": "1", "ru": "2"})
         async with made.client() as client:
-            slots = made.slot("en"), made.slot("ru")
+            backends = made.backend("en"), made.backend("ru")
             body = {"text": [text, "Anna"], "tokens": True, "offsets": "utf16"}
             answer = (await client.post("/v1/entities", json=body)).json()
-            return answer, slots[0].seen, slots[1].seen
+            return answer, backends[0].seen, backends[1].seen
 
     answer, english, russian = asyncio.run(main())
     assert [len(call) for call in english] == [2]

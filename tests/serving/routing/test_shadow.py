@@ -13,7 +13,7 @@ import pytest
 
 from multiner.pipeline.core.errors import NerError
 from multiner.serving.answers import ModelFailed
-from multiner.serving.backends.model_server import SlotGone
+from multiner.serving.backends.backend import BackendGone
 from multiner.serving.http.middleware import JsonFormatter
 from multiner.serving.routing import shadow as shadow_module
 from multiner.serving.routing.answer_comparison import differences
@@ -99,9 +99,9 @@ def test_a_copy_is_asked_only_after_the_answer_was_sent(harness: Any, exchange: 
         (twin,) = shadowed.twins
         asking = exchange(made.app, "/v1/entities", "application/json")
         asking.taking.clear()  # the caller does not read its answer yet
-        slot = made.slot("en")
+        backend = made.backend("en")
         asking.send(json.dumps({"text": TEXT}).encode(), more=False)
-        await until(lambda: slot.ended == 1)
+        await until(lambda: backend.ended == 1)
         await settle()
         before = list(twin.asked)
         asking.taking.set()
@@ -156,7 +156,7 @@ def test_a_stream_that_goes_on_keeps_no_copy_and_no_place(harness: Any, exchange
     assert run(harness, shadowed, use, queue=PLACES + 1) == (0, 0)
 
 
-@pytest.mark.parametrize("error", [ModelFailed("it quoted Anna"), SlotGone("gone"), ValueError("Anna")])
+@pytest.mark.parametrize("error", [ModelFailed("it quoted Anna"), BackendGone("gone"), ValueError("Anna")])
 def test_a_shadow_that_fails_touches_nothing_else(
     harness: Any, error: Exception, caplog: pytest.LogCaptureFixture
 ) -> None:

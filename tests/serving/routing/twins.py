@@ -1,4 +1,4 @@
-"""Challengers for tests of shadow mode: slots without a process, and settings of a gateway that shadows them."""
+"""Challengers for tests of shadow mode: backends without a process, and settings of a gateway that shadows them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from multiner.pipeline.core.errors import NerError
-from multiner.serving.backends.model_server import ServedModel, Slot
+from multiner.serving.backends.backend import ServedModel
+from multiner.serving.backends.local_server import LocalServer
 from multiner.serving.gateway.config import ShadowConfig
 
 
@@ -17,8 +18,8 @@ def entity(start: int, end: int, label: str) -> dict[str, Any]:
     return {"start": start, "end": end, "label": label}
 
 
-class Twin(Slot):
-    """A challenger's slot without a process; ``answer`` is what it makes of a text."""
+class Twin(LocalServer):
+    """A challenger's backend without a process; ``answer`` is what it makes of a text."""
 
     def __init__(self, model: ServedModel, answer: Callable[[str], list[dict[str, Any]]]) -> None:
         super().__init__(model, Path("unused.log"))
@@ -37,10 +38,10 @@ class Twin(Slot):
         await self.open.wait()
         return [self.answer(text) for text in texts]
 
-    async def died(self) -> None:
+    async def lost(self) -> None:
         await self.dead.wait()
 
-    async def stop(self, grace: float = 0) -> None:
+    async def close(self) -> None:
         self.dead.set()
 
 
@@ -59,7 +60,7 @@ class Shadowed:
         version = self.challengers.get(language)
         return ServedModel(language, f"ner-{language}", version, "unused") if version else None
 
-    async def launch(self, model: ServedModel) -> Slot:
+    async def launch(self, model: ServedModel) -> LocalServer:
         if self.refusal:
             self.refused += 1
             raise self.refusal

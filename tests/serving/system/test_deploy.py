@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import socket
 import stat
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import httpx
 import psutil
@@ -16,14 +20,17 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from multiner.pipeline.config.settings import Workspace
+from multiner.pipeline import registry
+from multiner.pipeline.config.settings import Workspace, overlay
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.registry.champions import ROLLED_BACK
 from multiner.pipeline.registry.store import model_name, open_store
 from multiner.serving.backends.server_process import free_port
 from multiner.serving.cli import commands
 from multiner.serving.gateway import state
+from multiner.serving.gateway.app import serve
 from multiner.serving.system import deployment as deploy
+from multiner.serving.system import remote_deployment
 
 MODEL_CODE = '''
 from mlflow.models import set_model
@@ -113,6 +120,33 @@ def test_without_champions(workspace: Workspace) -> None:
     assert deploy.stop(workspace) is False
 
 
+def test_a_language_at_an_endpoint_is_deployed_without_a_champion(workspace: Workspace) -> None:
+    asked: list[str] = []
+
+    def bring_live(gateway: Any, language: str, **_: Any) -> deploy.Deployment:
+        asked.append(language)
+        return deploy.Deployment(language, "ner-en", "unknown", "started", "http://gateway")
+
+    running = state.GatewayState(-1, 0, "127.0.0.1", 1, "token", workspace.profile)
+    elsewhere = overlay(workspace.params, {"serving": {"endpoints": {"en": {"url": "http://10.0.0.7:9001"}}}})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(state, "read_state", lambda _: running)
+        patch.setattr(deploy, "_bring_live", bring_live)
+        assert len(deploy.deploy(replace(workspace, params=elsewhere), announce=asked.append)) == 1
+    assert asked == ["en", "en: ner-en version unknown is live at http://gateway: started"]
+
+
+def test_nobody_waits_for_a_champion_where_an_endpoint_is_served(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(remote_deployment, "live_on", lambda _: {"en": "unknown"})
+    monkeypatch.setattr(registry, "champion", lambda *_: SimpleNamespace(version="3"))
+    with pytest.raises(NerError, match="en: the champion is not live"):
+        remote_deployment.await_live(workspace, "http://gateway", ["en"], patience=0)
+    elsewhere = overlay(workspace.params, {"serving": {"endpoints": {"en": {"url": "http://10.0.0.7:9001"}}}})
+    remote_deployment.await_live(replace(workspace, params=elsewhere), "http://gateway", ["en"], patience=0)
+
+
 @pytest.mark.parametrize("port", ["http", "0", "70000"])
 def test_ports_are_checked(workspace: Workspace, monkeypatch: pytest.MonkeyPatch, port: str) -> None:
     monkeypatch.setenv("NER_GATEWAY_PORT", port)
@@ -129,6 +163,24 @@ def test_an_occupied_port_is_named(workspace: Workspace) -> None:
     assert "NER_GATEWAY_PORT" in raised.value.remedy
 
 
+def test_a_second_gateway_leaves_the_first_its_token_and_state(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NER_GATEWAY_PORT", str(free_port()))
+    with state.only_gateway(workspace):
+        token, first = state.new_token(workspace), state.write_state(workspace, "127.0.0.1", 1)
+        try:
+            with pytest.raises(NerError, match=rf"runs already \(process {os.getpid()}\)") as raised:
+                asyncio.run(serve(workspace))
+            assert (state.token_file(workspace).read_text(), state.read_state(workspace)) == (token, first)
+        finally:
+            state.clear_state(workspace)  # or this process would be ended as the workspace's gateway
+    assert raised.value.where == "http://127.0.0.1:1"
+    assert "ner down" in raised.value.remedy
+    with state.only_gateway(workspace):
+        pass
+
+
 def test_a_stale_state_file_is_not_believed(workspace: Workspace) -> None:
     state.write_state(workspace, "127.0.0.1", 1)
     assert state.read_state(workspace).pid == os.getpid()
@@ -138,6 +190,27 @@ def test_a_stale_state_file_is_not_believed(workspace: Workspace) -> None:
     path.write_text("{}", encoding="utf-8")
     assert state.read_state(workspace) is None
     path.unlink()
+
+
+def test_one_languages_fault_does_not_stop_another(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """English is refused, as with a champion whose model is gone; Russian is brought live all the same."""
+    gateway = SimpleNamespace(profile="cpu", url="http://127.0.0.1:1")
+    live = {"state": "live", "name": "ner", "version": "1", "action": "nothing to do"}
+
+    def post(_: object, __: str, value: dict[str, Any]) -> dict[str, Any]:
+        if value["language"] == "en":
+            raise NerError("version 1 does not come up", where="ner-en")
+        return live
+
+    monkeypatch.setattr(registry, "champion", lambda *_: SimpleNamespace(version="1"))
+    monkeypatch.setattr(state, "read_state", lambda _: gateway)
+    monkeypatch.setattr(deploy.client, "route", lambda *_: live)
+    monkeypatch.setattr(deploy.client, "post", post)
+    lines: list[str] = []
+    with pytest.raises(NerError, match="version 1 does not come up"):
+        deploy.deploy(workspace, announce=lines.append)
+    assert ["ru: ner version 1 is live" in line for line in lines] == [True]
+    monkeypatch.setattr(state, "read_state", lambda _: None)  # nothing to stop
 
 
 @pytest.mark.slow
@@ -175,20 +248,20 @@ def test_what_is_served_follows_the_registry(workspace: Workspace) -> None:
     assert told["health"] == "degraded", "Russian has no champion"
     assert [model["version"] for model in told["models"]] == ["1", None]
 
-    slots = psutil.Process(gateway.pid).children(recursive=True)
+    backends = psutil.Process(gateway.pid).children(recursive=True)
     os.kill(gateway.pid, signal.SIGKILL)
-    _, alive = psutil.wait_procs(slots, timeout=15)
+    _, alive = psutil.wait_procs(backends, timeout=15)
     assert not [process for process in alive if process.status() != psutil.STATUS_ZOMBIE]
     said = ner(workspace, "rollback", "en", "--version", "2")
     assert "version 2 is champion again" in said
     assert "no gateway runs" in said
     assert state.read_state(workspace) is None, "a rollback starts none"
     assert "no gateway runs" in ner(workspace, "deploy", "--watch")
-    left = set(state.slot_folders(workspace).glob("ner-slot-*"))
-    assert len(left) == 2, "the killed gateway could not remove the folders of its slots"
+    left = set(state.work_folders(workspace).glob("ner-model-*"))
+    assert len(left) == 2, "the killed gateway could not remove the folders of its backends"
     (revived,) = deploy.deploy(workspace)
     assert (revived.action, revived.version) == ("started", "2")
-    now = set(state.slot_folders(workspace).glob("ner-slot-*"))
+    now = set(state.work_folders(workspace).glob("ner-model-*"))
     assert (len(now), now & left) == (1, set()), "the next one has"
 
     gateway = state.read_state(workspace)

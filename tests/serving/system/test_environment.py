@@ -6,25 +6,24 @@ from pathlib import Path
 
 import pytest
 
-from multiner.pipeline.config.addresses import address
 from multiner.pipeline.config.settings import Workspace
 from multiner.pipeline.core.errors import NerError
-from multiner.serving.system.components import Addresses
+from multiner.serving.addresses import Addresses, http_address
 
 
 @pytest.mark.parametrize("named", ["gateway:8000", "gateway", "http://", "ftp://gateway", "http://gateway:port"])
 def test_a_gateway_without_an_address(monkeypatch: pytest.MonkeyPatch, named: str) -> None:
     monkeypatch.setenv("NER_GATEWAY_URL", named)
     with pytest.raises(NerError, match="NER_GATEWAY_URL is not an address") as caught:
-        address("NER_GATEWAY_URL")
+        http_address("NER_GATEWAY_URL")
     assert caught.value.where == "NER_GATEWAY_URL"
 
 
 def test_an_address_of_a_gateway(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NER_GATEWAY_URL", "http://gateway:8000/")
-    assert address("NER_GATEWAY_URL") == "http://gateway:8000"
+    assert http_address("NER_GATEWAY_URL") == "http://gateway:8000"
     monkeypatch.setenv("NER_GATEWAY_URL", "")
-    assert address("NER_GATEWAY_URL") is None
+    assert http_address("NER_GATEWAY_URL") is None
 
 
 def test_a_port_that_is_none(monkeypatch: pytest.MonkeyPatch, root: Path) -> None:

@@ -5,7 +5,6 @@ import os
 import stat
 import subprocess
 import sys
-import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -18,6 +17,7 @@ import pytest
 
 from multiner.pipeline.config.settings import Workspace
 from multiner.pipeline.core.errors import NerError
+from multiner.serving.addresses import Addresses, require_free
 from multiner.serving.airflow import api as airflow_api
 from multiner.serving.airflow import environment as airflow_setup
 from multiner.serving.airflow import run_tracker as following
@@ -38,8 +38,8 @@ from multiner.serving.system import (
 from multiner.serving.system import (
     supervisor as system,
 )
-from multiner.serving.system.components import Addresses, Component, require_free
-from multiner.serving.system.reports_server import make_server, target
+from multiner.serving.system.components import Component
+from tests.serving.airflow.fake_airflow import reserved
 
 PARAMS = "# kept\n" + (Path(__file__).parents[3] / "params.yaml").read_text(encoding="utf-8")
 
@@ -115,10 +115,29 @@ def test_an_occupied_port_is_named_with_its_parameter(workspace: Workspace) -> N
 def test_one_supervisor_a_workspace(workspace: Workspace) -> None:
     assert supervising.read_system(workspace) is None
     with supervising.only_supervisor(workspace):
-        (workspace.paths.run / "system.json").write_text('{"pid": 42, "phase": "ready"}')
-        assert supervising.read_system(workspace) == {"pid": 42, "phase": "ready"}
-        with pytest.raises(NerError, match=r"running already \(process 42\)"), supervising.only_supervisor(workspace):
+        supervising.write_system(workspace, phase="ready")
+        assert supervising.read_system(workspace)["phase"] == "ready"
+        refusal = rf"running already \(process {os.getpid()}\)"
+        with pytest.raises(NerError, match=refusal), supervising.only_supervisor(workspace):
             pass
+    assert supervising.read_system(workspace) is None
+
+
+def test_who_looks_for_a_supervisor_keeps_none_from_starting(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(supervising.fcntl, "flock", lambda *_: pytest.fail("a look takes the lock"))
+        assert supervising.read_system(workspace) is None
+    assert not workspace.paths.run.exists(), "a look leaves nothing"
+
+
+@pytest.mark.parametrize(
+    "left", ["", "[]", "{}", '{"pid": 1, "created": 5, "phase": "ready"}', '{"pid": "x", "created": 1}']
+)
+def test_what_a_killed_supervisor_left_is_not_believed(workspace: Workspace, left: str) -> None:
+    supervising.state_path(workspace).parent.mkdir()
+    supervising.state_path(workspace).write_text(left)
     assert supervising.read_system(workspace) is None
 
 
@@ -181,34 +200,6 @@ def test_a_part_is_started_again_but_not_for_ever(tmp_path: Path) -> None:
     assert revived == 5
 
 
-def test_reports_are_served_and_nothing_else(workspace: Workspace) -> None:
-    out = workspace.root / "data" / "out"
-    docs = out / "cpu" / "en" / "validation" / "docs"
-    docs.mkdir(parents=True)
-    (docs / "index.html").write_text("<h1>Docs</h1>")
-    (out / "cpu" / "en" / "documents").mkdir()
-    (out / "cpu" / "en" / "documents" / "train.jsonl").write_text("secret")
-    (out / "cpu" / "en" / "validation" / "link").symlink_to(out / "cpu" / "en" / "documents")
-    server = make_server(workspace, "127.0.0.1", 0)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    with httpx.Client(base_url=f"http://127.0.0.1:{server.server_port}", follow_redirects=True) as client:
-        assert client.get("/en/validation/").text == "<h1>Docs</h1>"
-        assert client.get("/cpu/en/validation/docs/index.html").status_code == 200
-        assert "ru: validation" in client.get("/").text
-        for path in (
-            *("/cpu/en/documents/train.jsonl", "/cpu/en/validation/link/train.jsonl", "/cpu/en/", "/ru/report/"),
-            *("/cpu/en/validation/..%2fdocuments/train.jsonl", "/cpu/en/validation/%2e%2e/documents/train.jsonl"),
-        ):
-            assert client.get(path).status_code == 404, path
-    server.shutdown()
-    server.server_close()
-
-
-def test_targets_without_a_profile_lead_to_the_one_in_force(tmp_path: Path) -> None:
-    assert target("/ru/report", tmp_path, "smoke", ["en", "ru"]) == "/smoke/ru/report/"
-    assert target("/ru/report/a/b.html", tmp_path, "smoke", ["en", "ru"]) == "/smoke/ru/report/a/b.html"
-
-
 class FakeAirflow:
     """Answers the follower as Airflow does, out of a script."""
 
@@ -218,6 +209,10 @@ class FakeAirflow:
         self.events: dict[tuple[str, str], list[tuple[str, str]]] = {}
         self.outcomes: dict[str, str] = {}
         self.triggered: list[str] = []
+        self.paused: set[str] = set()
+
+    def dags(self) -> dict[str, bool]:
+        return {dag: dag in self.paused for dag in ("data", "retrain_en", "promote_en")}
 
     def run_state(self, dag: str, run: str) -> str:
         return self.states.get((dag, run), "queued")
@@ -235,6 +230,7 @@ class FakeAirflow:
         return []
 
     def trigger(self, dag: str, run: str, note: str) -> str:
+        assert not reserved(run), "Airflow answers 400"
         self.triggered.append(dag)
         return run
 
@@ -293,6 +289,50 @@ def test_a_stranded_event_is_made_up_for(monkeypatch: pytest.MonkeyPatch) -> Non
     assert airflow.triggered == ["retrain_en"]
 
 
+def test_one_that_a_run_of_airflows_own_stranded_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(following, "STRANDED_SECONDS", -1)
+    airflow = FakeAirflow()
+    follower = following.Follower(airflow, ["en"], "run__1")
+    airflow.events["data", "run__1"] = [("retrain_en", "asset_triggered__1")]
+    airflow.finish("data", "run__1")
+    follower.poll()
+    airflow.finish("retrain_en", "asset_triggered__1")
+    follower.poll()
+    assert airflow.triggered == ["promote_en"]
+
+
+@pytest.mark.parametrize("begun", [False, True], ids=["not set off", "queued"])
+def test_a_paused_dag_is_told_and_ends_the_wait(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], begun: bool
+) -> None:
+    monkeypatch.setattr(running.time, "sleep", lambda _: None)
+    monkeypatch.setattr(following, "STRANDED_SECONDS", -1)
+    airflow = FakeAirflow()
+    airflow.paused = {"promote_en"}
+    airflow.finish("data", "r1")
+    airflow.events["data", "r1"] = [("retrain_en", "a1")]
+    airflow.finish("retrain_en", "a1")
+    if begun:
+        airflow.events["retrain_en", "a1"] = [("promote_en", "p1")]
+    follower = following.Follower(airflow, ["en"], "r1")
+    system = SimpleNamespace(workspace=workspace, look_after=lambda: None, addresses=Addresses.of(workspace))
+    with pytest.raises(NerError, match="has come to paused DAGs: promote_en") as caught:
+        running.follow(system, follower)
+    assert caught.value.exit_code == 1
+    assert "unpauses all" in caught.value.remedy
+    assert capsys.readouterr().out.count("DAG promote_en is paused") == 1
+    assert airflow.triggered == [], "its run would wait, and be a second one later"
+
+
+def test_a_paused_dag_is_waited_for_while_others_are_at_work() -> None:
+    assert following.held_up({"promote_en": ["running"]}, [], ["promote_en"]) == set(), "what has begun is ended"
+    assert following.held_up({"promote_en": [], "retrain_ru": ["running"]}, [], ["promote_en"]) == set()
+    assert following.held_up({"promote_en": ["success", "waiting"]}, ["promote_ru"], ["promote_en"]) == set()
+    both = ["promote_en", "promote_ru"]
+    assert following.held_up({"promote_en": ["success", "waiting"]}, ["promote_ru"], both) == set(both)
+    assert following.held_up({}, [], both) == set()
+
+
 def test_progress_of_a_running_task(tmp_path: Path) -> None:
     log = tmp_path / "attempt=1.log"
     log.write_text(json.dumps({"event": "start"}) + "\n" + json.dumps({"event": "epoch 1:  10%\repoch 1:  40%"}) + "\n")
@@ -316,12 +356,12 @@ def test_stopping_is_turned_into_an_exit_code() -> None:
 
 
 def test_status_of_an_empty_workspace(workspace: Workspace, capsys: pytest.CaptureFixture[str]) -> None:
-    for name in ("port", "mlflow_port", "airflow_port", "docs_port"):
+    for name in ("port", "mlflow_port", "airflow_port"):
         workspace.params["serving"][name] = free_port()
     overview.show(workspace, as_json=True)
     told = json.loads(capsys.readouterr().out)
     assert told["system"] is None
-    assert [part["answers"] for part in told["parts"]] == [False] * 4
+    assert [part["answers"] for part in told["parts"]] == [False] * 3
     assert [(model["language"], model["champion"], model["live"]) for model in told["models"]] == [
         ("en", None, None),
         ("ru", None, None),

@@ -15,10 +15,10 @@ from click.testing import CliRunner
 from multiner.pipeline.config.settings import Workspace, load_params
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.registry.store import open_store
+from multiner.serving import addresses
 from multiner.serving.backends.server_process import free_port
 from multiner.serving.cli import commands
 from multiner.serving.gateway import app as gateway
-from multiner.serving.gateway import state
 from multiner.serving.system import deployment as deploy
 from multiner.serving.system import status as overview
 
@@ -38,7 +38,7 @@ def test_an_address_of_no_one_here_is_no_occupied_port(
 ) -> None:
     monkeypatch.setenv("NER_BIND", address)
     with pytest.raises(NerError, match="cannot listen") as raised:
-        deploy.start_gateway(workspace) if how == "deploy" else gateway.listen(*state.address(workspace))
+        deploy.start_gateway(workspace) if how == "deploy" else gateway.listen(*addresses.gateway_address(workspace))
     assert "NER_BIND" in raised.value.remedy
     assert "in use" not in str(raised.value)
 
@@ -125,5 +125,5 @@ def test_a_number_of_threads_that_is_none_stops_commands_and_the_gateway(
         text=True,
     )
     assert done.returncode == 1
-    assert "NER_THREADS: no number of threads: 'zero'" in done.stderr
+    assert "NER_THREADS: not a number of threads: 'zero'" in done.stderr
     assert "Traceback" not in done.stderr

@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 
 import pytest
 
-from multiner.pipeline.evaluation.behaviour import Case
+from multiner.pipeline.evaluation.behaviour import BehaviourCase
 from multiner.pipeline.evaluation.behaviour.cases import expand
-from multiner.pipeline.evaluation.behaviour.suite import Entity, Model
+from multiner.pipeline.evaluation.behaviour.suite import AnsweredEntity, EntityFinder
 
 SUITE = {
     "names": {"person": ["Ada Sterling", "Boris Hale"], "city": ["Oslo", "Lima"]},
@@ -22,11 +22,11 @@ SUITE = {
     },
 }
 NAMES = {"Ada Sterling": "PER", "Boris Hale": "PER", "Oslo": "LOC", "Lima": "LOC"}
-Lister = Callable[..., Model]
+Lister = Callable[..., EntityFinder]
 
 
 @pytest.fixture
-def cases() -> list[Case]:
+def cases() -> list[BehaviourCase]:
     """The cases of the small suite."""
     return expand(SUITE)
 
@@ -41,8 +41,10 @@ def names() -> dict[str, str]:
 def lister() -> Lister:
     """Makes a model that finds the names it is given, by label, wherever they stand as whole words."""
 
-    def make(names: Mapping[str, str], flags: int = 0, score: Callable[[str], float] = lambda text: 0.9) -> Model:
-        def entities(text: str) -> list[Entity]:
+    def make(
+        names: Mapping[str, str], flags: int = 0, score: Callable[[str], float] = lambda text: 0.9
+    ) -> EntityFinder:
+        def entities(text: str) -> list[AnsweredEntity]:
             found = [
                 {"start": match.start(), "end": match.end(), "text": match[0], "label": label, "score": score(text)}
                 for name, label in names.items()
@@ -56,10 +58,10 @@ def lister() -> Lister:
 
 
 @pytest.fixture
-def silent() -> Model:
+def silent() -> EntityFinder:
     """A model that never finds anything."""
 
-    def model(texts: Sequence[str]) -> list[list[Entity]]:
+    def model(texts: Sequence[str]) -> list[list[AnsweredEntity]]:
         return [[] for _ in texts]
 
     return model

@@ -13,12 +13,7 @@ from multiner.pipeline.config.settings import load_params
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.corpora import SPLITS, read_part
 from multiner.pipeline.evaluation.behaviour import load_cases
-from multiner.pipeline.evaluation.behaviour.cases import (
-    KINDS,
-    expand,
-    fill,
-    parse,
-)
+from multiner.pipeline.evaluation.behaviour.cases import KINDS, expand, fill, parse
 from multiner.pipeline.text.tokenizer import document_from_text
 
 LANGUAGES = ["en", "ru"]

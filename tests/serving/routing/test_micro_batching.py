@@ -11,14 +11,14 @@ import httpx
 import pytest
 
 from multiner.serving.answers import ModelFailed
-from multiner.serving.backends.model_server import ServedModel
-from multiner.serving.routing.micro_batching import CHARACTERS, TEXTS, Gatherer
+from multiner.serving.backends.backend import ServedModel
+from multiner.serving.routing.micro_batching import CHARACTERS, TEXTS, MicroBatcher
 from multiner.serving.routing.queue import CallQueue, CallsFull
 from tests.serving.waiting import settle, until
 
 
 class Model:
-    """A slot that answers a text with itself, once it may."""
+    """A backend that answers a text with itself, once it may."""
 
     def __init__(self) -> None:
         self.model = ServedModel("en", "ner-en", "1", "unused")
@@ -33,11 +33,11 @@ class Model:
         return [[{"text": text}] for text in texts]
 
 
-def gatherer(model: Model, queue: CallQueue, called: list[int]) -> Gatherer:
-    return Gatherer(lambda call: queue.run(lambda: call(model)), called.append)
+def gatherer(model: Model, queue: CallQueue, called: list[int]) -> MicroBatcher:
+    return MicroBatcher(lambda call: queue.run(lambda: call(model)), called.append)
 
 
-async def busy(gathered: Gatherer, texts: list[list[str]]) -> list[asyncio.Task[Any]]:
+async def busy(gathered: MicroBatcher, texts: list[list[str]]) -> list[asyncio.Task[Any]]:
     """A call under way, and further requests that wait behind it."""
     tasks = []
     for each in [["first"], *texts]:
@@ -135,19 +135,19 @@ def test_the_gateway_gathers(harness: Any) -> None:
     async def main() -> tuple[list[httpx.Response], list[list[str]], str]:
         made = harness(concurrency=1)
         async with made.client() as client:
-            slot = made.slot("en")
+            backend = made.backend("en")
 
             def post(text: str) -> Awaitable[httpx.Response]:
                 return client.post("/v1/entities", json={"text": text, "language": "en"})
 
             first = asyncio.create_task(post("WAIT"))
-            await until(lambda: slot.seen)
+            await until(lambda: backend.seen)
             rest = [asyncio.create_task(post(text)) for text in ("Anna", "CRASH", "Boris")]
             await until(lambda: made.board.routes["en"].queue.waiting)
             await settle()
-            slot.held = False
+            backend.held = False
             await first
-            return await asyncio.gather(*rest), slot.seen, (await client.get("/metrics")).text
+            return await asyncio.gather(*rest), backend.seen, (await client.get("/metrics")).text
 
     (anna, crash, boris), seen, metrics = asyncio.run(main())
     assert [each.status_code for each in (anna, crash, boris)] == [200, 502, 200]
@@ -170,7 +170,7 @@ def test_nobody_is_left_behind_however_calls_and_requests_fall_together(at_once:
             await ticks(12)
             return [[{"text": text}] for text in texts]
 
-    async def request(gathered: Gatherer, number: int) -> None:
+    async def request(gathered: MicroBatcher, number: int) -> None:
         await ticks(200)
         task = asyncio.create_task(gathered.answer([str(number)]))
         if number % 7 == 0:

@@ -1,4 +1,4 @@
-"""The spaCy leg: legal decoding, training on invented sentences, the same answer alone and in batches."""
+"""The spaCy base model: legal decoding, training on invented sentences, the same answer alone and in batches."""
 
 import json
 import random
@@ -12,15 +12,9 @@ import pytest
 
 from multiner.pipeline.config.settings import Workspace
 from multiner.pipeline.core.decoding import decode_spans, span_f1
-from multiner.pipeline.core.document import (
-    Document,
-    Sentence,
-    Span,
-    from_words,
-    write_jsonl,
-)
+from multiner.pipeline.core.document import Document, Sentence, Span, from_words, write_jsonl
 from multiner.pipeline.core.iob2 import bio_labels
-from multiner.pipeline.models import load_leg
+from multiner.pipeline.models import load_base_model
 from multiner.pipeline.models.spacy.component import to_doc, units
 from multiner.pipeline.models.spacy.training import examples, fit, run
 from multiner.pipeline.models.spacy.vectors import blank_with
@@ -73,7 +67,7 @@ def vectors(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def folder(vectors: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A trained leg."""
+    """A trained pipeline."""
     target = tmp_path_factory.mktemp("legs") / "spacy"
     train(target, vectors)
     return target
@@ -123,29 +117,29 @@ def test_it_learns_and_the_pipeline_is_a_spacy_ner(folder: Path) -> None:
 
 
 def test_probabilities_fit_the_contract(folder: Path) -> None:
-    leg = load_leg("spacy", folder)
+    model = load_base_model("spacy", folder)
     documents = [*corpus(3, 4), Document("empty", "", (), ())]
-    results = leg.predict(documents)
+    results = model.predict(documents)
 
-    assert leg.labels == bio_labels(TYPES)
+    assert model.labels == bio_labels(TYPES)
     for document, scores in zip(documents, results, strict=True):
-        assert scores.shape == (len(document.tokens), len(leg.labels))
+        assert scores.shape == (len(document.tokens), len(model.labels))
         assert scores.dtype == np.float32
         assert np.allclose(scores.sum(axis=1), 1.0, atol=1e-5)
-    found = [decode_spans(rows, one.sentences, leg.labels) for one, rows in zip(documents, results, strict=True)]
+    found = [decode_spans(rows, one.sentences, model.labels) for one, rows in zip(documents, results, strict=True)]
     assert span_f1(documents, found) > 90
 
 
 def test_a_document_answers_the_same_alone_batched_and_from_threads(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    leg = load_leg("spacy", folder)
+    model = load_base_model("spacy", folder)
     documents = [*corpus(12, 5), from_words("long", [["Kells", "won"] * 3000]), from_words("one", [["Ada"]])]
-    together = leg.predict(documents)
-    monkeypatch.setattr("multiner.pipeline.models.spacy.inference.BATCH_WORDS", 10)
-    apart = leg.predict(documents)
+    together = model.predict(documents)
+    monkeypatch.setattr("multiner.pipeline.models.spacy.component.BATCH_WORDS", 10)
+    apart = model.predict(documents)
     with ThreadPoolExecutor(4) as pool:
-        alone = list(pool.map(lambda document: leg.predict([document])[0], documents))
+        alone = list(pool.map(lambda document: model.predict([document])[0], documents))
 
     for first, second, third in zip(together, apart, alone, strict=True):
         assert np.allclose(first, second, atol=1e-5)
@@ -153,17 +147,17 @@ def test_a_document_answers_the_same_alone_batched_and_from_threads(
 
 
 def test_no_documents_and_strange_words(folder: Path) -> None:
-    leg = load_leg("spacy", folder)
+    model = load_base_model("spacy", folder)
 
-    assert leg.predict([]) == []
-    assert leg.predict([from_words("x", [["\ud800", "\x00", "😀", "\u200b", "a" * 10_000]])])[0].shape == (5, 5)
+    assert model.predict([]) == []
+    assert model.predict([from_words("x", [["\ud800", "\x00", "😀", "\u200b", "a" * 10_000]])])[0].shape == (5, 5)
 
 
 def test_the_vocabulary_keeps_neither_the_corpus_nor_what_is_asked(folder: Path) -> None:
-    leg = load_leg("spacy", folder)
-    strings = leg._nlp.vocab.strings
+    model = load_base_model("spacy", folder)
+    strings = model._nlp.vocab.strings
     before = len(strings)
-    leg.predict([from_words("x", [["Zweibrück", "Quux"]])])
+    model.predict([from_words("x", [["Zweibrück", "Quux"]])])
 
     assert len(strings) == before
     assert "Plum" not in json.loads((folder / "vocab" / "strings.json").read_text(encoding="utf-8"))
@@ -214,8 +208,8 @@ def test_run_reads_train_and_the_tuning_half_only(
 @pytest.mark.slow
 def test_inference_imports_no_training_code(folder: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from multiner.pipeline.models import load_leg; "
-        f"load_leg('spacy', Path({str(folder)!r})); "
+        "import sys; from pathlib import Path; from multiner.pipeline.models import load_base_model; "
+        f"load_base_model('spacy', Path({str(folder)!r})); "
         "print([name for name in sys.modules if name.startswith('pipeline.') and 'training' in name "
         "or name.split('.')[0] in {'mlflow', 'airflow', 'dvc', 'great_expectations'}])"
     )

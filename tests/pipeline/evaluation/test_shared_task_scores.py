@@ -1,4 +1,4 @@
-"""Scores in the corpora's own terms: surface forms, token F1, and which corpus gets which."""
+"""The scores of shared tasks: surface forms, token F1, and which corpus has which."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ import pytest
 
 from multiner.pipeline.core.document import Span, from_words
 from multiner.pipeline.corpora import read_corpus
-from multiner.pipeline.evaluation.predictions import Predicted
+from multiner.pipeline.evaluation.predictions import EvaluatedPart
 from multiner.pipeline.evaluation.scores import token_confusion, token_f1
-from multiner.pipeline.evaluation.shared_task_scores import own_terms
-from multiner.pipeline.evaluation.surface_forms import surface_score
+from multiner.pipeline.evaluation.shared_task_scores import shared_task_scores, surface_scores
 
 TYPES = ["PER", "LOC", "ORG"]
 
@@ -20,7 +19,7 @@ def test_a_frequent_name_counts_once() -> None:
     gold = [from_words(str(n), [["Zorp", "sang"]], [Span(0, 1, "PER")]) for n in range(3)]
     gold.append(from_words("3", [["in", "Lume"]], [Span(1, 2, "LOC")]))
     found = [(Span(0, 1, "PER"),), (), (), ()]
-    score = surface_score(gold, found, TYPES)
+    score = surface_scores(gold, found, TYPES)
     assert (score["precision"], score["recall"], score["support"]) == (100.0, 50.0, 2)
     assert score["per_type"]["PER"]["f1"] == 100.0
     assert score["per_type"]["ORG"] == {"f1": 0.0, "precision": 0.0, "recall": 0.0, "support": 0}
@@ -28,9 +27,9 @@ def test_a_frequent_name_counts_once() -> None:
 
 def test_case_and_type_make_another_form_and_the_place_must_be_right() -> None:
     gold = [from_words("1", [["Zorp", "zorp"]], [Span(0, 1, "PER")]), from_words("2", [["Zorp"]])]
-    assert surface_score(gold, [(Span(1, 2, "PER"),), ()], TYPES)["f1"] == 0.0
-    assert surface_score(gold, [(Span(0, 1, "LOC"),), ()], TYPES)["f1"] == 0.0
-    assert surface_score(gold, [(), (Span(0, 1, "PER"),)], TYPES)["f1"] == 0.0, "found where it is none"
+    assert surface_scores(gold, [(Span(1, 2, "PER"),), ()], TYPES)["f1"] == 0.0
+    assert surface_scores(gold, [(Span(0, 1, "LOC"),), ()], TYPES)["f1"] == 0.0
+    assert surface_scores(gold, [(), (Span(0, 1, "PER"),)], TYPES)["f1"] == 0.0, "found where it is none"
 
 
 def test_token_f1_looks_at_types_not_at_borders() -> None:
@@ -55,8 +54,8 @@ def test_which_corpus_gets_what(root: Path, corpus: str, split: str, keys: set[s
     types = TYPES if corpus.startswith("factrueval") else [*TYPES, "MISC"]
     documents = read_corpus(raw, corpus, split.partition("_")[0])
     gold = [document.spans for document in documents]
-    part = Predicted(corpus, split, documents, {"ensemble": gold, "spacy": [()] * len(documents)})
-    further = own_terms(part, raw, types)
+    part = EvaluatedPart(corpus, split, documents, {"ensemble": gold, "spacy": [()] * len(documents)})
+    further = shared_task_scores(part, raw, types)
     assert {key for row in further.values() for key in row} == keys
     for key in keys:
         assert further["ensemble"][key]["f1"] > 95, "the gold itself, but for what flat spans lose"

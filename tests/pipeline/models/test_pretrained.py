@@ -1,4 +1,4 @@
-"""A shipped spaCy pipeline as a leg of its own, and in the place of the trained CNN."""
+"""A pretrained spaCy pipeline as a base model, and in place of the trained CNN."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from multiner.pipeline.core.document import Document, from_words
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.core.files import read_json
 from multiner.pipeline.core.iob2 import bio_labels
-from multiner.pipeline.models import load_leg
-from multiner.pipeline.models.pretrained import inference as spacy_shipped
-from multiner.pipeline.models.pretrained import installation as shipping
+from multiner.pipeline.models import load_base_model
+from multiner.pipeline.models.pretrained import installation
 from multiner.pipeline.models.pretrained.installation import install
+from multiner.pipeline.models.spacy import component
 from multiner.pipeline.models.spacy import training as spacy_training
 from multiner.pipeline.models.spacy.training import examples
 from tests.pipeline.models.conftest import invented
@@ -70,14 +70,14 @@ def some() -> Document:
     return from_words("d", [["On", "Monday", "Ada", "Lovelace"], ["left", "Danish", "Oslo"]])
 
 
-@pytest.mark.parametrize(("leg", "run"), [("shipped", shipping.run), ("spacy", spacy_training.run)])
-def test_its_labels_become_ours(root: Path, rules: Path, tmp_path: Path, leg: str, run) -> None:  # noqa: ANN001
-    here = workspace(root, tmp_path / "home", leg, str(rules))
+@pytest.mark.parametrize(("model", "run"), [("shipped", installation.run), ("spacy", spacy_training.run)])
+def test_its_labels_become_ours(root: Path, rules: Path, tmp_path: Path, model: str, run) -> None:  # noqa: ANN001
+    here = workspace(root, tmp_path / "home", model, str(rules))
     run(here, "en")
-    folder = here.paths.leg("en", leg)
+    folder = here.paths.leg("en", model)
     assert read_json(folder / "history.json") == []
     document = some()
-    loaded = load_leg(leg, folder)
+    loaded = load_base_model(model, folder)
     (rows,) = loaded.predict([document])
     assert loaded.labels == bio_labels(["PER", "LOC", "ORG", "MISC"])
     np.testing.assert_allclose(rows.sum(axis=1), 1, atol=1e-6)
@@ -89,7 +89,7 @@ def test_its_labels_become_ours(root: Path, rules: Path, tmp_path: Path, leg: st
 
 def test_types_that_are_not_wanted_are_outside(rules: Path, tmp_path: Path) -> None:
     install(str(rules), ["LOC"], tmp_path / "leg", packages=tmp_path, where=WHERE)
-    (rows,) = load_leg("shipped", tmp_path / "leg").predict([some()])
+    (rows,) = load_base_model("shipped", tmp_path / "leg").predict([some()])
     assert rows.shape == (7, 3)
     assert rows.argmax(axis=1).tolist() == [0, 0, 0, 0, 0, 0, 1]
 
@@ -108,21 +108,21 @@ def test_only_what_naming_needs_is_kept_and_the_entities_stay(sharing: Path, tmp
 
 
 def test_a_leg_depends_on_no_other_document(sharing: Path, tmp_path: Path, monkeypatch) -> None:  # noqa: ANN001
-    monkeypatch.setattr(spacy_shipped, "BATCH_WORDS", 300)
+    monkeypatch.setattr(component, "BATCH_WORDS", 300)
     install(str(sharing), TYPES, tmp_path / "leg", packages=tmp_path, where=WHERE)
-    leg = load_leg("shipped", tmp_path / "leg")
+    model = load_base_model("shipped", tmp_path / "leg")
     documents = [some(), from_words("e", []), from_words("f", [["Oslo"] * 100] * 5), some()]
-    together = leg.predict(documents)
+    together = model.predict(documents)
     assert [rows.shape for rows in together] == [(7, 7), (0, 7), (500, 7), (7, 7)]
     for document, rows in zip(documents, together, strict=True):
         assert rows.dtype == np.float32
-        np.testing.assert_allclose(leg.predict([document])[0], rows, atol=1e-5)
+        np.testing.assert_allclose(model.predict([document])[0], rows, atol=1e-5)
 
 
 def test_odd_characters_pass(sharing: Path, tmp_path: Path) -> None:
     install(str(sharing), TYPES, tmp_path / "leg", packages=tmp_path, where=WHERE)
     document = from_words("d", [["\ud800", "😀", "\u200b", "é"]])
-    assert load_leg("shipped", tmp_path / "leg").predict([document])[0].shape == (4, 7)
+    assert load_base_model("shipped", tmp_path / "leg").predict([document])[0].shape == (4, 7)
 
 
 def test_what_cannot_be_a_leg_is_refused(root: Path, tmp_path: Path) -> None:
@@ -135,5 +135,5 @@ def test_what_cannot_be_a_leg_is_refused(root: Path, tmp_path: Path) -> None:
         with pytest.raises(NerError, match="ner pull"):
             install(name, ["PER"], tmp_path / "leg", packages=tmp_path, where=WHERE)
     with pytest.raises(NerError, match=r"leave shipped out of ensemble\.legs"):
-        shipping.run(workspace(root, tmp_path, "shipped", ""), "en")
+        installation.run(workspace(root, tmp_path, "shipped", ""), "en")
     assert not (tmp_path / "leg").exists()

@@ -1,6 +1,7 @@
-"""Flat spans out of nested and overlapping ones: the outermost wins.
+"""Makes nested and overlapping spans flat.
 
-The rule: the longest wins, of equally long ones the first in the text, of equal ranges the first in the file.
+Of overlapping spans the longest stays; of equally long ones the first in the text; of equal ranges the first in the
+file.
 """
 
 from __future__ import annotations
@@ -13,15 +14,15 @@ from multiner.pipeline.core.document import Span
 
 @dataclass(frozen=True)
 class Resolution:
-    """What became of the annotated objects of the mapped types.
+    """Numbers of annotated objects, by their fate.
 
     Attributes:
-        kept: objects that are a span of the document.
-        nested: lost inside a longer one.
-        same_range: lost to one of the same range and another type.
-        crossing: lost to one that overlaps it in part.
-        duplicate: lost to one of the same range and type.
-        nameless: dropped by the convention ``name`` for want of a name.
+        kept: became a span of the document.
+        nested: dropped, inside a longer one.
+        same_range: dropped, of the same range as one of another type.
+        crossing: dropped, overlaps another in part.
+        duplicate: dropped, of the same range and type as another.
+        nameless: dropped by the convention ``name``, since it has no name.
         unmapped: of types that are left out (Facility, Project); not among ``objects``.
     """
 
@@ -35,7 +36,7 @@ class Resolution:
 
     @property
     def objects(self) -> int:
-        """Annotated objects of the mapped types, kept or lost."""
+        """Annotated objects of the mapped types, kept or dropped."""
         return sum(asdict(self).values()) - self.unmapped
 
     def __add__(self, other: Resolution) -> Resolution:
@@ -43,23 +44,23 @@ class Resolution:
 
 
 def resolve(candidates: Iterable[Span]) -> tuple[list[Span], Resolution]:
-    """Flat spans out of overlapping ones, sorted by place, and the counts of what is lost.
+    """Flat spans, sorted by position, and the counts of the dropped ones.
 
     Args:
         candidates: spans in the order of their file.
     """
-    kept: list[Span] = []
-    lost = dict.fromkeys(("nested", "same_range", "crossing", "duplicate"), 0)
+    flat: list[Span] = []
+    dropped = dict.fromkeys(("nested", "same_range", "crossing", "duplicate"), 0)
     for span in sorted(candidates, key=lambda one: (one.start - one.end, one.start)):
-        rivals = [one for one in kept if span.start < one.end and one.start < span.end]
+        rivals = [one for one in flat if span.start < one.end and one.start < span.end]
         if not rivals:
-            kept.append(span)
+            flat.append(span)
         elif span in rivals:
-            lost["duplicate"] += 1
+            dropped["duplicate"] += 1
         elif any((one.start, one.end) == (span.start, span.end) for one in rivals):
-            lost["same_range"] += 1
+            dropped["same_range"] += 1
         elif any(one.start <= span.start and span.end <= one.end for one in rivals):
-            lost["nested"] += 1
+            dropped["nested"] += 1
         else:
-            lost["crossing"] += 1
-    return sorted(kept, key=lambda one: one.start), Resolution(kept=len(kept), **lost)
+            dropped["crossing"] += 1
+    return sorted(flat, key=lambda one: one.start), Resolution(kept=len(flat), **dropped)

@@ -1,4 +1,4 @@
-"""The chooser: candidates and their features, the best set of them, and learning when to trust whom."""
+"""The meta-classifier: candidates and their features, the best set of them, and learning from them."""
 
 from __future__ import annotations
 
@@ -12,19 +12,9 @@ from hypothesis import strategies as st
 
 from multiner.pipeline.core.document import Document, Span, from_words
 from multiner.pipeline.core.iob2 import bio_labels, encode
-from multiner.pipeline.ensemble.features import (
-    describe,
-    feature_names,
-    log_odds,
-    read_views,
-)
-from multiner.pipeline.ensemble.meta_classifier import Chooser, select
-from multiner.pipeline.ensemble.meta_training import (
-    Sample,
-    compare,
-    fit_chooser,
-    macro_f1,
-)
+from multiner.pipeline.ensemble.features import candidate_features, decode_systems, feature_names, log_odds
+from multiner.pipeline.ensemble.meta_classifier import MetaClassifier, select
+from multiner.pipeline.ensemble.meta_training import DocumentCandidates, cross_validate, fit_meta_classifier, macro_f1
 from multiner.pipeline.ensemble.name_features import Gazetteer, Mentions
 
 TYPES = ["PER", "LOC"]
@@ -39,16 +29,16 @@ def rows(length: int, spans: list[Span], confidence: float = 0.9) -> np.ndarray:
     return table
 
 
-def feature(described: np.ndarray, name: str) -> np.ndarray:
-    return described[:, feature_names(["a", "b"], TYPES).index(name)]
+def feature(features: np.ndarray, name: str) -> np.ndarray:
+    return features[:, feature_names(["a", "b"], TYPES).index(name)]
 
 
-spans_with_chances = st.lists(
+spans_with_probabilities = st.lists(
     st.tuples(st.integers(0, 8), st.integers(1, 4), st.sampled_from(TYPES), st.floats(0.01, 0.99)), max_size=8
 )
 
 
-@given(spans_with_chances, st.sampled_from([0.2, 0.4, 0.5]))
+@given(spans_with_probabilities, st.sampled_from([0.2, 0.4, 0.5]))
 def test_the_selected_set_is_the_best_of_all(found: list[tuple], threshold: float) -> None:
     candidates = [Span(start, start + length, label) for start, length, label, _ in found]
     chances = np.array([chance for *_, chance in found])
@@ -66,38 +56,38 @@ def test_the_selected_set_is_the_best_of_all(found: list[tuple], threshold: floa
     assert sum((span.score or 0) - threshold for span in selected) == pytest.approx(best)
 
 
-def test_candidates_are_what_any_leg_found_and_agreement_is_counted() -> None:
+def test_candidates_are_what_any_base_model_predicts_and_agreement_is_counted() -> None:
     document = from_words("d", [["Ada", "Lovelace", "saw", "Oslo"], ["OSLO", "slept"]])
     one = rows(6, [Span(0, 2, "PER"), Span(3, 4, "LOC")])
     other = rows(6, [Span(0, 1, "PER"), Span(3, 4, "PER")])
     stacked = np.stack([one, other, one])
-    views = read_views(document, stacked, LABELS)
+    systems = decode_systems(document, stacked, LABELS)
     gazetteer = Gazetteer.of([from_words("t", [["Oslo", "Lovelace"]], [Span(0, 1, "LOC"), Span(1, 2, "PER")])])
-    candidates, described = describe(document, views, TYPES, gazetteer)
+    candidates, features = candidate_features(document, systems, TYPES, gazetteer)
     assert [(span.start, span.end, span.label) for span in candidates] == [
         (0, 1, "PER"), (0, 2, "PER"), (3, 4, "LOC"), (3, 4, "PER"),
     ]  # fmt: skip
-    assert described.shape == (4, len(feature_names(["a", "b"], TYPES)))
-    assert feature(described, "same in a").tolist() == [0, 1, 1, 0]
-    assert feature(described, "overlaps in a").tolist() == [1, 0, 0, 0]
-    assert feature(described, "other type in b").tolist() == [0, 0, 1, 0]
-    assert feature(described, "agreement 1").tolist() == [1, 1, 1, 1]
-    assert feature(described, "seen as type").tolist() == [0, 0, 1, 0]
-    assert feature(described, "seen as other type").tolist() == [0, 0, 0, 1]
-    assert feature(described, "seen in part").tolist() == [0, 1, 0, 0]
-    assert feature(described, "first").tolist() == [1, 1, 0, 0]
-    assert feature(described, "last").tolist() == [0, 0, 1, 1]
+    assert features.shape == (4, len(feature_names(["a", "b"], TYPES)))
+    assert feature(features, "same in a").tolist() == [0, 1, 1, 0]
+    assert feature(features, "overlaps in a").tolist() == [1, 0, 0, 0]
+    assert feature(features, "other type in b").tolist() == [0, 0, 1, 0]
+    assert feature(features, "agreement 1").tolist() == [1, 1, 1, 1]
+    assert feature(features, "seen as type").tolist() == [0, 0, 1, 0]
+    assert feature(features, "seen as other type").tolist() == [0, 0, 0, 1]
+    assert feature(features, "seen in part").tolist() == [0, 1, 0, 0]
+    assert feature(features, "first").tolist() == [1, 1, 0, 0]
+    assert feature(features, "last").tolist() == [0, 0, 1, 1]
     np.testing.assert_allclose(
-        feature(described, "score a")[1], log_odds(np.array([views.found[0][0].score]))[0], atol=1e-9
+        feature(features, "score a")[1], log_odds(np.array([systems.spans[0][0].score]))[0], atol=1e-9
     )
 
 
 def test_nothing_found_gives_no_candidates() -> None:
     document = from_words("d", [["nothing", "here"]])
-    views = read_views(document, np.stack([rows(2, [])] * 3), LABELS)
-    candidates, described = describe(document, views, TYPES, Gazetteer())
+    systems = decode_systems(document, np.stack([rows(2, [])] * 3), LABELS)
+    candidates, features = candidate_features(document, systems, TYPES, Gazetteer())
     assert candidates == []
-    assert described.shape == (0, len(feature_names(["a", "b"], TYPES)))
+    assert features.shape == (0, len(feature_names(["a", "b"], TYPES)))
 
 
 def test_mentions_elsewhere_in_the_document_count_but_not_the_span_itself() -> None:
@@ -157,8 +147,8 @@ def test_a_gazetteer_survives_json_and_lists_no_name() -> None:
     assert "hopper" not in str(value).lower()
 
 
-def samples(count: int) -> list[Sample]:
-    """Two legs: one is right about persons, the other about places."""
+def samples(count: int) -> list[DocumentCandidates]:
+    """Two base models: one is right about persons, the other about places."""
     chance = np.random.default_rng(4)
     found = []
     for number in range(count):
@@ -169,19 +159,19 @@ def samples(count: int) -> list[Sample]:
         wrong_place = [Span(3, 4, "PER")] if chance.random() < 0.5 else []
         wrong_person = [Span(0, 1, "PER")] if chance.random() < 0.5 else []
         one, other = rows(5, [gold[0], *wrong_place]), rows(5, [*wrong_person, gold[1]])
-        found.append(Sample.of(document, np.stack([one, other, one]), TYPES, LABELS, Gazetteer()))
+        found.append(DocumentCandidates.of(document, np.stack([one, other, one]), TYPES, LABELS, Gazetteer()))
     return found
 
 
-def test_the_chooser_learns_whom_to_trust_for_what() -> None:
+def test_the_meta_classifier_learns_which_base_model_to_trust() -> None:
     seen = samples(60)
-    settings = compare(seen)
+    settings = cross_validate(seen)
     pool = [[Span(*place) for place in {(0, 2, "PER")}] for _ in seen]
     assert settings.f1 > 95 > macro_f1([sample.document for sample in seen], pool)
-    chooser = fit_chooser(seen, ["a", "b"], TYPES, settings, Gazetteer())
-    again = Chooser.from_json(chooser.to_json())
+    classifier = fit_meta_classifier(seen, ["a", "b"], TYPES, settings, Gazetteer())
+    again = MetaClassifier.from_json(classifier.to_json())
     for sample in seen:
-        chosen = again.choose(sample.candidates, sample.described)
+        chosen = again.select(sample.spans, sample.features)
         assert [(span.start, span.end, span.label) for span in chosen] == [(0, 2, "PER"), (3, 4, "LOC")]
         assert all(0.5 < (span.score or 0) <= 1 for span in chosen)
 
@@ -189,7 +179,7 @@ def test_the_chooser_learns_whom_to_trust_for_what() -> None:
 def test_too_little_to_learn_from_is_said_and_not_guessed() -> None:
     document = from_words("d", [["Ada", "slept"]], [Span(0, 1, "PER")])
     sure = np.stack([rows(2, [Span(0, 1, "PER")])] * 2)
-    assert compare([Sample.of(document, sure, TYPES, LABELS, Gazetteer())]).f1 == -1
+    assert cross_validate([DocumentCandidates.of(document, sure, TYPES, LABELS, Gazetteer())]).f1 == -1
 
 
 def test_a_small_corpus_counts_as_much_as_a_large_one() -> None:

@@ -1,4 +1,4 @@
-"""Slots for real: ``mlflow models serve`` processes of a small model, switched and killed under load."""
+"""Model servers for real: ``mlflow models serve`` processes of a small model, switched and killed under load."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ import pytest
 
 from multiner.pipeline.core.errors import NerError
 from multiner.serving.answers import ModelFailed, check_predictions
-from multiner.serving.backends import health as pulse
-from multiner.serving.backends import model_server as slots
-from multiner.serving.backends.model_server import ServedModel, Slot
+from multiner.serving.backends import health, model_server
+from multiner.serving.backends.backend import ServedModel
+from multiner.serving.backends.local_server import LocalServer
 from multiner.serving.backends.process_tree import family_of, is_running
 from multiner.serving.backends.server_process import free_port
 from multiner.serving.gateway.app import create_app
@@ -120,13 +120,13 @@ def test_a_version_that_does_not_work_is_refused_with_the_reason(
     pids = []
 
     async def main() -> None:
-        slot = Slot(models(version), tmp_path / "slot.log")
+        backend = LocalServer(models(version), tmp_path / "model.log")
         try:
-            await slot.start(120)
-            await slot.probe()
+            await backend.start()
+            await backend.probe()
         finally:
-            await slot.stop()
-            pids.append(slot.pid)
+            await backend.close()
+            pids.append(backend.pid)
 
     with pytest.raises(NerError, match=message):
         asyncio.run(main())
@@ -152,21 +152,21 @@ def test_mlflows_shapes_and_errors_for_real(models: Callable[[str], ServedModel]
         (b"text\nsecret,secret\n,,\n,,,\n", invocations.CSV),
     ]
 
-    async def passed_on(slot: Slot, body: bytes, media_type: str) -> bytes:
-        return await invocations.invoke(slot, *invocations.read(body, media_type, Limits(8, 1000, 30)))
+    async def passed_on(backend: LocalServer, body: bytes, media_type: str) -> bytes:
+        return await invocations.invoke(backend, *invocations.read(body, media_type, Limits(8, 1000, 30)))
 
     async def main() -> tuple[list[Any], list[Exception]]:
-        slot, refused = Slot(models("1"), tmp_path / "slot.log"), []
+        backend, refused = LocalServer(models("1"), tmp_path / "model.log"), []
         try:
-            await slot.start(120)
-            answers = [json.loads(await passed_on(slot, *shape)) for shape in shapes]
+            await backend.start()
+            answers = [json.loads(await passed_on(backend, *shape)) for shape in shapes]
             for body, media_type in wrong:
                 with pytest.raises(Problem) as raised:
-                    await passed_on(slot, body, media_type)
+                    await passed_on(backend, body, media_type)
                 refused.append(raised.value)
             return answers, refused
         finally:
-            await slot.stop()
+            await backend.close()
 
     answers, refused = asyncio.run(main())
     for answer in answers:
@@ -178,14 +178,14 @@ def test_mlflows_shapes_and_errors_for_real(models: Callable[[str], ServedModel]
 @pytest.mark.slow
 def test_switches_and_kills_under_load(models: Callable[[str], ServedModel], tmp_path: Path) -> None:
     """Clients ask without pause while versions are switched: nothing is lost; a killed process is started again."""
-    slots: list[Slot] = []
+    backends: list[LocalServer] = []
 
-    async def launch(model: ServedModel) -> Slot:
-        slot = Slot(model, tmp_path / f"{model.version}.log", timeout=30)
-        slots.append(slot)
-        await slot.start(120)
-        await slot.probe()
-        return slot
+    async def launch(model: ServedModel) -> LocalServer:
+        backend = LocalServer(model, tmp_path / f"{model.version}.log", timeout=30)
+        backends.append(backend)
+        await backend.start()
+        await backend.probe()
+        return backend
 
     def resolve(language: str, version: str | None) -> ServedModel:
         return models(version or "1")
@@ -222,7 +222,7 @@ def test_switches_and_kills_under_load(models: Callable[[str], ServedModel], tmp
                 await killed(client, board)
 
     async def killed(client: httpx.AsyncClient, board: Any) -> None:
-        server = psutil.Process(slots[-1].pid).children(recursive=True)[-1]  # the one that answers, not its parent
+        server = psutil.Process(backends[-1].pid).children(recursive=True)[-1]  # the one that answers, not its parent
         server.kill()
         statuses = set()
         deadline = time.monotonic() + 90
@@ -239,7 +239,7 @@ def test_switches_and_kills_under_load(models: Callable[[str], ServedModel], tmp
     assert {status for status, _ in answered} == {200}
     assert all(len(labels) == 1 for _, labels in answered), "an answer mixes versions"
     assert set.union(*(labels for _, labels in answered)) == {"1", "2", "3"}
-    assert not any(psutil.pid_exists(slot.pid) for slot in slots)
+    assert not any(psutil.pid_exists(backend.pid) for backend in backends)
 
 
 @pytest.mark.slow
@@ -253,35 +253,36 @@ def test_a_server_that_hangs_or_dies_behind_its_parent_is_found_out(
     reason: str,
 ) -> None:
     async def main() -> list[psutil.Process]:
-        slot = Slot(models("1"), tmp_path / "slot.log")
+        backend = LocalServer(models("1"), tmp_path / "model.log")
         try:
-            await slot.start(120)
-            monkeypatch.setattr(pulse, "PAUSE", 0.1)
-            monkeypatch.setattr(slots, "PING_SECONDS", 1)
-            family = family_of(slot.pid)
+            await backend.start()
+            monkeypatch.setattr(health, "PAUSE", 0.1)
+            monkeypatch.setattr(model_server, "PING_SECONDS", 1)
+            family = family_of(backend.pid)
             family[-1].send_signal(number)
             async with asyncio.timeout(60):
-                await slot.died()
-            assert not slot.alive
+                await backend.lost()
+            assert not backend.alive
             return family
         finally:
-            await slot.stop()
+            await backend.close()
 
     assert not any(is_running(process) for process in asyncio.run(main()))
-    (record,) = [record for record in caplog.records if record.getMessage() == "slot does not answer"]
+    (record,) = [record for record in caplog.records if record.getMessage() == "model server does not answer"]
     assert reason in record.fields["reason"]
-    assert "/ping" not in (tmp_path / "slot.log").read_text()
+    assert "/ping" not in (tmp_path / "model.log").read_text()
 
 
 PARENT = """
 import asyncio, sys
 from pathlib import Path
-from multiner.serving.backends.model_server import ServedModel, Slot
+from multiner.serving.backends.backend import ServedModel
+from multiner.serving.backends.local_server import LocalServer
 
 async def main():
-    slot = Slot(ServedModel("en", "capitals", "1", sys.argv[1]), Path(sys.argv[2]))
-    await slot.start(120)
-    print(slot.port, flush=True)
+    backend = LocalServer(ServedModel("en", "capitals", "1", sys.argv[1]), Path(sys.argv[2]))
+    await backend.start()
+    print(backend.port, flush=True)
     await asyncio.sleep(300)
 
 asyncio.run(main())
@@ -289,8 +290,8 @@ asyncio.run(main())
 
 
 @pytest.mark.slow
-def test_slots_die_with_their_parent(models: Callable[[str], ServedModel], tmp_path: Path, root: Path) -> None:
-    command = [sys.executable, "-c", PARENT, models("1").uri, str(tmp_path / "slot.log")]
+def test_model_servers_die_with_their_parent(models: Callable[[str], ServedModel], tmp_path: Path, root: Path) -> None:
+    command = [sys.executable, "-c", PARENT, models("1").uri, str(tmp_path / "model.log")]
     environment = os.environ | {"PYTHONPATH": str(root)}
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as parent:
         assert int(parent.stdout.readline()) > 0

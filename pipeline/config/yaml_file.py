@@ -1,4 +1,4 @@
-"""A YAML mapping with the line of each of its keys, so that a message can say where to look."""
+"""YAML files that hold a mapping, with the line of each key for error messages."""
 
 from __future__ import annotations
 
@@ -11,43 +11,43 @@ import yaml
 from multiner.pipeline.core.errors import NerError
 
 Key = tuple[Any, ...]
-"""Where a value stands: the keys from the top, and for the items of a list their indices."""
+"""The path to a value: the keys from the top, and the indices of list items."""
 _MERGE = "tag:yaml.org,2002:merge"
 
 
 @dataclass(frozen=True)
-class Source:
-    """What a YAML file holds.
+class YamlFile:
+    """The content of a YAML file.
 
     Attributes:
         name: the file, as messages name it.
         values: its mapping.
-        lines: the line of each key and of each item of a list, from 1.
-        doubled: keys that stand in one mapping twice, with the later line; the later value is that of ``values``.
+        lines: the line of each key and of each list item, from 1.
+        repeated: keys that one mapping holds twice, with the later line; ``values`` has the later value.
     """
 
     name: str
     values: dict[Any, Any]
     lines: dict[Key, int]
-    doubled: list[tuple[Key, int]]
+    repeated: list[tuple[Key, int]]
 
 
 def dotted(key: Key) -> str:
-    """A key as people write it: ``languages.ru.types``."""
+    """A key in the form ``languages.ru.types``."""
     return ".".join(map(str, key))
 
 
-def read_source(path: Path, name: str | None = None) -> Source:
-    """A YAML file that holds a mapping.
+def read_yaml_file(path: Path, name: str | None = None) -> YamlFile:
+    """The content of a YAML file; ``name`` is used in messages (the path by default).
 
     Raises:
-        NerError: the file is missing, is no YAML in UTF-8, or holds no mapping (names the line).
+        NerError: the file is missing, is no YAML in UTF-8 (names the line), or holds no mapping.
     """
     name = name or str(path)
     try:
         loader = yaml.SafeLoader(path.read_text(encoding="utf-8"))
         node = loader.get_single_node()
-        lines, doubled = _places(loader, node) if node else ({}, [])
+        lines, repeated = _lines(loader, node) if node else ({}, [])
         values = loader.construct_document(node) if node else None
     except FileNotFoundError:
         raise NerError("file is missing", where=name, remedy="Restore it: git checkout -- " + path.name) from None
@@ -60,16 +60,16 @@ def read_source(path: Path, name: str | None = None) -> Source:
         raise NerError(f"no valid YAML: {problem}", where=f"{name}{line}") from None
     if not isinstance(values, dict):
         raise NerError("expected a mapping of parameters", where=name)
-    return Source(name, values, lines, doubled)
+    return YamlFile(name, values, lines, repeated)
 
 
-def _places(loader: yaml.SafeLoader, top: yaml.Node) -> tuple[dict[Key, int], list[tuple[Key, int]]]:
-    """The line of each key below ``top``, and the doubled keys with theirs."""
+def _lines(loader: yaml.SafeLoader, top: yaml.Node) -> tuple[dict[Key, int], list[tuple[Key, int]]]:
+    """The line of each key below ``top``, and the repeated keys with their later line."""
     lines: dict[Key, int] = {}
-    doubled: list[tuple[Key, int]] = []
+    repeated: list[tuple[Key, int]] = []
 
-    def visit(node: yaml.Node, at: Key, above: tuple[int, ...]) -> None:
-        if id(node) in above:  # an alias of what it lies in
+    def visit(node: yaml.Node, key_above: Key, above: tuple[int, ...]) -> None:
+        if id(node) in above:  # an alias of a node that contains it
             return
         if isinstance(node, yaml.SequenceNode):
             children = [(index, item.start_mark, item) for index, item in enumerate(node.value)]
@@ -81,10 +81,10 @@ def _places(loader: yaml.SafeLoader, top: yaml.Node) -> tuple[dict[Key, int], li
         own: set[Any] = set()
         for key, mark, value in children:
             if key in own:
-                doubled.append(((*at, key), mark.line + 1))
+                repeated.append(((*key_above, key), mark.line + 1))
             own.add(key)
-            lines[*at, key] = mark.line + 1
-            visit(value, (*at, key), (*above, id(node)))
+            lines[*key_above, key] = mark.line + 1
+            visit(value, (*key_above, key), (*above, id(node)))
 
     visit(top, (), ())
-    return lines, doubled
+    return lines, repeated

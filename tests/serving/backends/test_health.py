@@ -14,20 +14,16 @@ from typing import Any
 import httpx
 import pytest
 
-from multiner.serving.backends import health as pulse
-from multiner.serving.backends.model_server import (
-    ServedModel,
-    Slot,
-    SlotGone,
-    SlotTimeout,
-)
+from multiner.serving.backends import health
+from multiner.serving.backends.backend import BackendGone, BackendTimeout, ServedModel
+from multiner.serving.backends.local_server import LocalServer
 from multiner.serving.backends.server_process import free_port
 
 Answer = Callable[[httpx.Request], Awaitable[httpx.Response]]
 
 
 class Process:
-    """A process of no substance, in the form of :class:`multiner.serving.backends.server_process.ServedProcess`."""
+    """A process of no substance, in the form of :class:`multiner.serving.backends.server_process.ServerProcess`."""
 
     def __init__(self) -> None:
         self.killed = asyncio.Event()
@@ -43,14 +39,14 @@ class Process:
         self.killed.set()
 
 
-class Scripted(Slot):
-    """A slot whose process answers pings and calls as told."""
+class Scripted(LocalServer):
+    """A backend whose process answers pings and calls as told."""
 
     def __init__(self, *, ping: Answer | None = None, call: Answer | None = None, port: int = 0) -> None:
         super().__init__(ServedModel("en", "ner-en", "1", "unused"), Path("unused.log"), timeout=60)
         self._process, self.port, self.pings = Process(), port or free_port(), 0
         self._ping, self._call = ping or silence, call or silence
-        self._client = httpx.AsyncClient(transport=httpx.MockTransport(self._handle), base_url="http://slot")
+        self._client = httpx.AsyncClient(transport=httpx.MockTransport(self._handle), base_url="http://model")
 
     async def _handle(self, request: httpx.Request) -> httpx.Response:
         await asyncio.sleep(0)
@@ -85,7 +81,7 @@ async def too_many_files(request: httpx.Request) -> httpx.Response:
 
 @pytest.fixture(autouse=True)
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pulse, "PAUSE", 0)
+    monkeypatch.setattr(health, "PAUSE", 0)
 
 
 @pytest.fixture
@@ -96,8 +92,8 @@ def listening() -> Iterator[int]:
 
 
 @contextlib.asynccontextmanager
-async def watched(slot: Slot) -> Any:
-    watching = asyncio.create_task(slot.died())
+async def watched(backend: LocalServer) -> Any:
+    watching = asyncio.create_task(backend.lost())
     yield watching
     watching.cancel()
     await asyncio.gather(watching, return_exceptions=True)
@@ -105,13 +101,13 @@ async def watched(slot: Slot) -> Any:
 
 def test_a_process_that_answers_no_pings_is_ended_and_the_log_says_so(caplog: pytest.LogCaptureFixture) -> None:
     async def main() -> tuple[bool, int]:
-        slot = Scripted()
-        await asyncio.wait_for(slot.died(), 10)
-        return slot.alive, slot.pings
+        backend = Scripted()
+        await asyncio.wait_for(backend.lost(), 10)
+        return backend.alive, backend.pings
 
-    assert asyncio.run(main()) == (False, pulse.PINGS)
+    assert asyncio.run(main()) == (False, health.PINGS)
     (record,) = caplog.records
-    assert (record.levelno, record.getMessage()) == (logging.ERROR, "slot does not answer")
+    assert (record.levelno, record.getMessage()) == (logging.ERROR, "model server does not answer")
     assert record.fields["version"] == "1"
     assert "3 pings" in record.fields["reason"]
 
@@ -119,12 +115,12 @@ def test_a_process_that_answers_no_pings_is_ended_and_the_log_says_so(caplog: py
 def test_single_pings_may_be_missed() -> None:
     async def main() -> bool:
         async def now_and_then(request: httpx.Request) -> httpx.Response:
-            return await (fine if slot.pings % pulse.PINGS == 0 else silence)(request)
+            return await (fine if backend.pings % health.PINGS == 0 else silence)(request)
 
-        slot = Scripted(ping=now_and_then)
-        async with watched(slot):
-            await slot.pinged(10 * pulse.PINGS)
-        return slot.alive
+        backend = Scripted(ping=now_and_then)
+        async with watched(backend):
+            await backend.pinged(10 * health.PINGS)
+        return backend.alive
 
     assert asyncio.run(main())
 
@@ -137,20 +133,20 @@ def test_a_busy_process_is_given_time_and_its_answer_counts() -> None:
             await free.wait()
             return await fine(request)
 
-        slot, told = Scripted(call=at_last), []
-        working = asyncio.create_task(slot.predict(["Anna"]))
-        async with watched(slot):
-            await slot.pinged(pulse.PINGS_BUSY - 2)
-            told.append(slot.alive)
+        backend, told = Scripted(call=at_last), []
+        working = asyncio.create_task(backend.predict(["Anna"]))
+        async with watched(backend):
+            await backend.pinged(health.PINGS_BUSY - 2)
+            told.append(backend.alive)
             free.set()
             await working
-            told.append(slot.alive)  # though more pings were missed than an idle one may miss
-            slot._call = silence
+            told.append(backend.alive)  # though more pings were missed than an idle one may miss
+            backend._call = silence
             free.clear()
-            slot._call = at_last
-            hanging = asyncio.create_task(slot.predict(["Anna"]))
-            await slot.pinged(pulse.PINGS_BUSY + 1)
-            told.append(slot.alive)
+            backend._call = at_last
+            hanging = asyncio.create_task(backend.predict(["Anna"]))
+            await backend.pinged(health.PINGS_BUSY + 1)
+            told.append(backend.alive)
             hanging.cancel()
             free.set()
             await asyncio.gather(hanging, return_exceptions=True)
@@ -162,12 +158,12 @@ def test_a_busy_process_is_given_time_and_its_answer_counts() -> None:
 @pytest.mark.parametrize("fault", [too_many_files, refusal])
 def test_faults_of_the_gateways_own_end_no_process(listening: int, fault: Answer) -> None:
     async def main() -> bool:
-        slot = Scripted(ping=fault, call=refusal, port=listening)
-        async with watched(slot):
-            await slot.pinged(2 * pulse.PINGS_BUSY)
-            with pytest.raises(SlotGone):
-                await slot.predict(["Anna"])
-        return slot.alive
+        backend = Scripted(ping=fault, call=refusal, port=listening)
+        async with watched(backend):
+            await backend.pinged(2 * health.PINGS_BUSY)
+            with pytest.raises(BackendGone):
+                await backend.predict(["Anna"])
+        return backend.alive
 
     assert asyncio.run(main())
 
@@ -175,28 +171,28 @@ def test_faults_of_the_gateways_own_end_no_process(listening: int, fault: Answer
 def test_a_process_that_listens_no_more_is_ended_at_the_first_ping_or_call() -> None:
     async def main() -> list[bool]:
         pinged, called = Scripted(ping=refusal), Scripted(call=refusal)
-        await asyncio.wait_for(pinged.died(), 10)
-        with pytest.raises(SlotGone):
+        await asyncio.wait_for(pinged.lost(), 10)
+        with pytest.raises(BackendGone):
             await called.predict(["Anna"])
         return [pinged.alive, called.alive]
 
     assert asyncio.run(main()) == [False, False]
 
 
-def test_a_model_that_no_call_can_stop_is_ended(tmp_path: Path) -> None:
+def test_a_model_that_no_call_can_stop_is_ended() -> None:
     """Its server answers pings, and MLflow gives up on each call in the model's place."""
 
     async def main() -> list[bool]:
         async def given_up(request: httpx.Request) -> httpx.Response:
             return httpx.Response(504)
 
-        slot, told = Scripted(ping=fine), []
-        slot._tickets = tmp_path
+        backend, told = Scripted(ping=fine), []
+        backend._cancellable = True
         for call in (given_up, given_up, fine, given_up, given_up, given_up):
-            slot._call = call
-            with contextlib.suppress(SlotTimeout):
-                await slot.predict(["Anna"])
-            told.append(slot.alive)
+            backend._call = call
+            with contextlib.suppress(BackendTimeout):
+                await backend.predict(["Anna"])
+            told.append(backend.alive)
         return told
 
     assert asyncio.run(main()) == [True] * 5 + [False]
@@ -213,9 +209,9 @@ def test_a_second_cancellation_does_not_free_the_place_before_the_model(
             await free.wait()
             raise httpx.ReadTimeout("an error that nobody asks for")
 
-        slot = Scripted(call=at_last)
-        slot.timeout = 0.01 if first == "the time is up" else 60
-        call = asyncio.create_task(slot.predict(["Anna"]))
+        backend = Scripted(call=at_last)
+        backend.timeout = 0.01 if first == "the time is up" else 60
+        call = asyncio.create_task(backend.predict(["Anna"]))
         await asyncio.sleep(0.05 if first == "the time is up" else 0)
         for _ in range(3):
             call.cancel()

@@ -1,0 +1,165 @@
+"""A model in this process, without a server: ``load("ner-en").entities("Ingrid Halvorsen flew to Oslo.")``."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterable
+from filecmp import cmp
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from multiner.pipeline.config.settings import Workspace
+from multiner.pipeline.core.environment import silence_telemetry
+from multiner.pipeline.core.errors import NerError
+from multiner.pipeline.text.span_trimming import visible
+from multiner.serving.client.results import Entity, Model, Result
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+    from multiner.pipeline.inference.pyfunc import NerModel
+
+PACKAGE = Path(__file__).parent
+OTHER_CODE = (
+    "It was registered with other code than is installed here: ask the gateway, or register it anew: ner register"
+)
+
+
+class LocalModel:
+    """A model in this process, which :func:`load` returns; threads may share it.
+
+    It answers as the gateway does where its version is live and the request names its language. What the gateway adds
+    of its own, the ``flags``, is not in the results.
+    """
+
+    def __init__(self, model: NerModel, source: Model) -> None:
+        self._model = model
+        self.model = source
+        self.language: str = model.ensemble.language
+        self.types: tuple[str, ...] = tuple(model.ensemble.types)
+
+    def __repr__(self) -> str:
+        return f"<LocalModel {self.model.name} {self.model.version}>"
+
+    def entities(self, text: str) -> Result:
+        """The entities of a text, with offsets in Unicode code points, scores, and what each leg found there."""
+        trimmed = (visible(text, entity) for entity in self._model.answer(text)["entities"])
+        entities = tuple(Entity.from_json(entity, text) for entity in trimmed if entity)
+        return Result(text, self.language, self.model, entities)
+
+    def predict(self, texts: Iterable[str]) -> list[Result]:
+        """The result of each text, in order.
+
+        Raises:
+            TypeError: it is one string.
+        """
+        if isinstance(texts, str):
+            raise TypeError("predict takes several texts; for one there is entities")
+        return [self.entities(text) for text in texts]
+
+
+def load(source: str | Path, version: str | int | None = None) -> LocalModel:
+    """A model, with the code that is installed here; a warning says where the model was registered with other code.
+
+    Args:
+        source: a name such as ``ner-en`` in the registry of the workspace around the current folder, or in
+            ``NER_ROOT``; or the folder of an MLflow model. A string without a slash is a folder only where that holds
+            a file MLmodel.
+        version: which version of the name; None: the champion.
+
+    Raises:
+        NerError: there is no such workspace, name, version or champion; or the model's files are missing or damaged.
+    """
+    if isinstance(source, str) and os.sep not in source and not (Path(source) / "MLmodel").is_file():
+        model, folder = _registered(source, version)
+        return _load(folder, model, f"{model.name} version {model.version}")
+    if version is not None:
+        raise NerError("a folder has no versions", where=str(source), remedy="Leave version out, or give a name.")
+    return _load(Path(source), Model(str(source), ""), str(source))
+
+
+def _registered(name: str, version: str | int | None) -> tuple[Model, Path]:
+    """The version of a name, the champion where none is named, and the folder of its files."""
+    from multiner.pipeline.registry.registration import alias_version, known_version
+    from multiner.pipeline.registry.store import CHAMPION, made, open_store
+
+    workspace = Workspace.load()
+    if not made(workspace):
+        raise NerError(
+            "there is no registry yet",
+            where=str(workspace.paths.mlruns),
+            remedy="Train and promote a model: ner run. A folder is given with a slash: ./FOLDER",
+        )
+    client = open_store(workspace)
+    number = alias_version(client, name, CHAMPION) if version is None else known_version(client, name, str(version))
+    if number is None:
+        raise _absent(client, name, version)
+
+    import mlflow
+
+    try:
+        return Model(name, number), Path(mlflow.artifacts.download_artifacts(artifact_uri=f"models:/{name}/{number}"))
+    except (mlflow.MlflowException, OSError) as error:
+        raise _damaged(f"its files are not there: {error}", f"{name} version {number}") from error
+
+
+def _absent(client: MlflowClient, name: str, version: str | int | None) -> NerError:
+    """What is raised where the registry has no such name, version or champion."""
+    names = sorted(model.name for model in client.search_registered_models())
+    if name not in names:
+        choices = f"It has: {', '.join(names)}." if names else "It has none yet; train and promote a model: ner run."
+        return NerError(
+            f"the registry has no model {name!r}", remedy=f"{choices} A folder is given with a slash: ./{name}"
+        )
+    numbers = sorted(int(each.version) for each in client.search_model_versions(f"name = '{name}'"))
+    versions = ", ".join(map(str, numbers)) or "none"
+    if version is not None:
+        return NerError(f"{name} has no version {version!r}", remedy=f"It has: {versions}.")
+    return NerError(
+        f"{name} has no champion", remedy=f"Promote one: ner promote; or give a version. It has: {versions}."
+    )
+
+
+def _load(folder: Path, source: Model, where: str) -> LocalModel:
+    """The model in a folder.
+
+    Args:
+        folder: of an MLflow model.
+        source: name and version that results show.
+        where: what an error names.
+    """
+    if not (folder / "MLmodel").is_file():
+        raise NerError(
+            "this is not the folder of an MLflow model: it holds no file MLmodel",
+            where=str(folder),
+            remedy="Give the folder that holds MLmodel and artifacts, or a name of the registry, such as ner-en.",
+        )
+    silence_telemetry()
+    from multiner.pipeline.inference.documents import load_ensemble
+    from multiner.pipeline.inference.pyfunc import NerModel
+
+    model = NerModel()
+    other_code = _other_code(folder / "code" / PACKAGE.name)
+    try:
+        model.ensemble = load_ensemble(folder / "artifacts")
+    except Exception as error:  # whatever the libraries raise that read weights, JSON and spaCy's folders
+        reason = error.message if isinstance(error, NerError) else f"{type(error).__name__}: {error}"
+        raise _damaged(reason.partition("\n")[0], where, OTHER_CODE if other_code else "") from error
+    if other_code:
+        warnings.warn(f"{where}: answers may differ from the gateway's. {OTHER_CODE}", stacklevel=3)
+    return LocalModel(model, source)
+
+
+def _damaged(reason: str, where: str, remedy: str = "") -> NerError:
+    remedy = remedy or "Its files are missing or damaged: bring them back, load another version, or register it anew."
+    return NerError(f"the model cannot be loaded: {reason}", where=where, remedy=remedy)
+
+
+def _other_code(code: Path) -> bool:
+    """Whether the code that was frozen with a model differs from the code installed here."""
+    files = [file for file in code.rglob("*.py") if file != code / "__init__.py"]  # that one is frozen empty
+    installed = [PACKAGE / file.relative_to(code) for file in files]
+    return not files or not all(
+        here.is_file() and cmp(file, here, shallow=False) for file, here in zip(files, installed, strict=True)
+    )

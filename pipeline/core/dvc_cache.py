@@ -1,0 +1,166 @@
+"""What DVC restores from its cache, checked against the hashes that it is kept under.
+
+DVC takes a read-only object of its cache for whole without a look: one that was cut off, by a disk error or a machine
+switched off, is restored as it is, and DVC goes on as if nothing were missing.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from hashlib import file_digest
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from multiner.pipeline.core.errors import NerError
+from multiner.pipeline.core.files import write_atomically
+
+if TYPE_CHECKING:
+    from dvc.repo import Repo
+    from dvc.stage import Stage
+
+DIRECTORY = ".dir"  # ends the hash of a folder, whose object lists its files
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+def require_whole(root: Path, paths: Iterable[Path]) -> None:
+    """Refuse to read what DVC restored from damaged objects; they are removed, so that DVC makes or fetches them anew.
+
+    Args:
+        root: of the workspace; where it is no DVC repository, nothing is checked.
+        paths: files and folders that are about to be read.
+
+    Raises:
+        NerError: some were.
+    """
+    if not (root / ".dvc" / "config").is_file():
+        return
+    if damaged := discard_damaged(root, paths):
+        more = f", as were {len(damaged) - 1} more files" if len(damaged) > 1 else ""
+        raise NerError(
+            f"DVC restored it from its cache, where it was cut off or altered{more}; removed here and there",
+            where=damaged[0],
+            remedy="Bring it back: ner pull, then dvc repro; or ner run. If the same happens again, DVC's remote "
+            "has it damaged, too: delete it there (it is named by its hash in dvc.lock).",
+        )
+
+
+def discard_damaged(root: Path, paths: Iterable[Path]) -> list[str]:
+    """Check the objects in DVC's cache that ``paths`` are kept in, and remove those that are not what their hash says.
+
+    A file in the workspace that came from such an object is removed, too; one that is intact replaces the object.
+
+    Returns:
+        the files that were removed from the workspace, relative to ``root``.
+    """
+    wanted = [
+        path.resolve().relative_to(root.resolve()) for path in paths if path.resolve().is_relative_to(root.resolve())
+    ]
+    with _locked(root) as repo:
+        return [
+            file.as_posix()
+            for out, digest in recorded(root).items()
+            if any(_overlap(Path(out), path) for path in wanted)
+            for file, digest_of_file in _files(repo, Path(out), digest)
+            if any(_overlap(file, path) for path in wanted)
+            and not _intact(root / file, Path(repo.cache.local.oid_to_path(digest_of_file)), digest_of_file)
+        ]
+
+
+def inputs_of(root: Path, stage: str) -> list[Path]:
+    """The files and folders that a stage reads, as dvc.yaml has them; ``stage`` is its address (``prepare@en``)."""
+    with _locked(root) as repo:
+        return [Path(each.fs_path) for found in _stages(repo, stage) for each in found.deps]
+
+
+def outputs_of(root: Path, stage: str) -> list[Path]:
+    """The files and folders that a stage writes."""
+    with _locked(root) as repo:
+        return [Path(each.fs_path) for found in _stages(repo, stage) for each in found.outs]
+
+
+def _stages(repo: Repo, address: str) -> list[Stage]:
+    """Wherever the process works; DVC's addresses may begin with the way to dvc.yaml from there."""
+    stages: list[Stage] = repo.stage.from_target(f"{Path(repo.root_dir) / 'dvc.yaml'}:{address.rpartition(':')[2]}")
+    return stages
+
+
+@contextmanager
+def _locked(root: Path) -> Iterator[Repo]:
+    """The DVC repository while no other process of DVC writes dvc.lock or the cache; waits for that."""
+    from dvc.repo import Repo  # heavy
+
+    with Repo(str(root), _wait_for_lock=True) as repo, repo.lock:
+        yield repo
+
+
+def recorded(root: Path) -> dict[str, str]:
+    """The MD5 that DVC has on record for each output of a stage and each folder of raw data, by path from ``root``.
+
+    Raises:
+        NerError: dvc.lock or a ``.dvc`` file is no YAML.
+    """
+    lock = root / "dvc.lock"
+    stages = _mapping(lock).get("stages", {}) if lock.is_file() else {}
+    outs = {out["path"]: out for stage in stages.values() for out in stage.get("outs", ())}
+    for pointer in (root / "data" / "raw").glob("*.dvc"):
+        for out in _mapping(pointer).get("outs", ()):
+            outs[(pointer.parent / out["path"]).relative_to(root).as_posix()] = out
+    return {path: out["md5"] for path, out in outs.items() if "md5" in out}
+
+
+def _mapping(file: Path) -> dict[str, Any]:
+    try:
+        return yaml.load(file.read_bytes(), LOADER) or {}
+    except yaml.MarkedYAMLError as error:
+        line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise NerError(
+            "no valid YAML; has git left marks of a conflict (<<<<<<<) in it?",
+            where=f"{file}{line}",
+            remedy="Resolve the conflict (git status lists the files), then run the same command again.",
+        ) from None
+
+
+def _overlap(one: Path, other: Path) -> bool:
+    return one.is_relative_to(other) or other.is_relative_to(one)
+
+
+def _files(repo: Repo, out: Path, digest: str) -> Iterator[tuple[Path, str]]:
+    """The files of an output with their MD5."""
+    if not digest.endswith(DIRECTORY):
+        yield out, digest
+        return
+    listing = Path(repo.cache.local.oid_to_path(digest))
+    if not listing.is_file():
+        return
+    if _md5(listing) != digest.removesuffix(DIRECTORY):
+        listing.unlink()  # DVC makes it anew from the files
+        return
+    for entry in json.loads(listing.read_bytes()):
+        yield out / entry["relpath"], entry["md5"]
+
+
+def _intact(file: Path, kept: Path, digest: str) -> bool:
+    """Whether ``file`` is none that was restored from the damaged object ``kept``; such are removed, both."""
+    if not kept.is_file() or (found := _md5(kept)) == digest:
+        return True
+    here = _md5(file) if file.is_file() else None
+    if here == digest:
+        with file.open("rb") as source, write_atomically(kept, "wb") as copy:
+            shutil.copyfileobj(source, copy)
+        kept.chmod(0o444)  # as DVC leaves its objects
+        return True
+    kept.unlink()
+    if here != found:
+        return True
+    file.unlink()
+    return False
+
+
+def _md5(file: Path) -> str:
+    with file.open("rb") as opened:
+        return file_digest(opened, "md5").hexdigest()

@@ -1,0 +1,74 @@
+"""The MLflow run and the files behind a registered version, either of which people may have deleted in MLflow."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from multiner.pipeline.core.errors import NerError
+from multiner.pipeline.registry.failures import registry_errors
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+    from mlflow.entities.model_registry import ModelVersion
+
+
+def run_id_of(version: ModelVersion) -> str:
+    """The MLflow run that a version was registered from.
+
+    Raises:
+        NerError: it was registered without one.
+    """
+    if not version.run_id:
+        raise NerError(
+            "registered without an MLflow run",
+            where=f"{version.name} version {version.version}",
+            remedy="Delete this version on MLflow's page: models are registered by ner register.",
+        )
+    return version.run_id
+
+
+def run_of(client: MlflowClient, run_id: str | None) -> Run | None:
+    """A run, also one that was deleted; None where there is none, as after ``mlflow gc``."""
+    from mlflow.exceptions import MlflowException
+
+    if not run_id:
+        return None
+    try:
+        return client.get_run(run_id)
+    except MlflowException as error:
+        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+            return None
+        raise
+
+
+def deleted_run(client: MlflowClient, name: str, version: str) -> NerError | None:
+    """That the run of a version was deleted, so that nothing can be noted in it, and the remedy; else None."""
+    run_id = run_id_of(client.get_model_version(name, version))
+    run = run_of(client, run_id)
+    if run is not None and run.info.lifecycle_stage == "active":
+        return None
+    if run is None:
+        message = f"its MLflow run {run_id} was deleted for good"
+        remedy = f"Delete version {version} on MLflow's page, then register the same model anew: ner register"
+    else:
+        message = f"its MLflow run {run_id} was deleted"
+        remedy = f"Restore the run on MLflow's page: experiment {name}, runs of the state Deleted."
+    return NerError(message, where=f"{name} version {version}", remedy=remedy)
+
+
+@registry_errors()
+def require_files(name: str, version: str) -> None:
+    """Refuse a version whose model is no longer among MLflow's artifacts.
+
+    Raises:
+        NerError: it is not; the version can neither serve nor be compared with another.
+    """
+    from mlflow.artifacts import list_artifacts
+
+    if not list_artifacts(artifact_uri=f"models:/{name}/{version}"):
+        raise NerError(
+            "the files of its model were deleted from MLflow's artifacts",
+            where=f"{name} version {version}",
+            remedy="Put them back from a copy of mlruns/artifacts, or name another version. Nothing was changed.",
+        )

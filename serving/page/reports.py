@@ -1,0 +1,68 @@
+"""The Data Docs and error reports for browsers, since a page served over http cannot link to a file.
+
+Only what the validation and the evaluation of the profile in force wrote is reachable. Error reports quote the corpora:
+where others than users of this machine may connect, reports are for the operator alone.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fastapi import Depends, FastAPI, Request
+from fastapi.responses import HTMLResponse, Response
+from starlette.exceptions import HTTPException
+from starlette.staticfiles import StaticFiles
+
+from multiner.serving.page.rendering import render_page
+
+if TYPE_CHECKING:
+    from multiner.pipeline.config.settings import Workspace
+    from multiner.serving.operator.authorization import Guard
+    from multiner.serving.routing.inference_service import InferenceService
+
+KINDS = {"validation": "Data Docs", "report": "Error report"}
+FRESH = {"Cache-Control": "no-cache"}  # a browser asks whether it has changed
+# The pages bring their styles inline. The error report has a script, too: in a sandbox it is of no origin, and can do
+# nothing at the gateway in the operator's name.
+_STYLES = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'; "
+POLICIES = {
+    "validation": _STYLES + "frame-ancestors 'none'",
+    "report": _STYLES + "frame-ancestors 'none'; script-src 'unsafe-inline'; sandbox allow-scripts",
+}
+
+
+def folder(workspace: Workspace, language: str, kind: str) -> Path:
+    """Where a stage writes its pages, ``index.html`` among them."""
+    paths = workspace.paths
+    return paths.validation(language) / "docs" if kind == "validation" else paths.report(language)
+
+
+def add_reports(app: FastAPI, board: InferenceService, guard: Guard) -> None:
+    """Give ``app`` a page at ``/reports``, and the reports below, where the gateway has a workspace."""
+    config = board.config
+    workspace = config.workspace
+    if workspace is None:
+        return
+
+    @app.get("/reports", include_in_schema=False)
+    async def overview(request: Request) -> HTMLResponse:
+        """Which reports there are."""
+        there = {
+            code: {kind: (folder(workspace, code, kind) / "index.html").is_file() for kind in KINDS}
+            for code in config.languages
+        }
+        readable = config.open_reports or guard.signed_in(request)
+        return render_page(request, board, "reports.html", headers=FRESH, reports=there, kinds=KINDS, readable=readable)
+
+    readers = [] if config.open_reports else [Depends(guard)]
+
+    @app.get("/reports/{language}/{kind}/{path:path}", include_in_schema=False, dependencies=readers)
+    async def show(request: Request, language: str, kind: str, path: str) -> Response:
+        """A file of a report."""
+        if language not in config.languages or kind not in KINDS:
+            raise HTTPException(404)
+        files = StaticFiles(directory=folder(workspace, language, kind), html=True, check_dir=False)
+        response = await files.get_response(path or ".", request.scope)
+        response.headers.update(FRESH | {"Content-Security-Policy": POLICIES[kind]})
+        return response
