@@ -2,9 +2,10 @@
 
     python benchmarks/switching.py --requests 20000
 
-A gateway of its own serves a small model whose labels tell its version, by real `mlflow models serve` processes. Eight
-clients ask without pause while twenty switches and five kills (SIGKILL of the process group) go on; every answer is
-checked: offsets, text, and that one version gave it. Prints a table; exits with 1 if anything was lost or wrong.
+The gateway as it is shipped, a process with the settings of params.yaml and a registry of its own, serves a small model
+whose labels tell its version, by real `mlflow models serve` processes. Eight clients ask without pause while twenty
+switches of the alias `champion` and five kills (SIGKILL of the process group) go on; every answer is checked: offsets,
+text, and that one version gave it. Prints a table; exits with 1 if anything was lost or wrong.
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ import json
 import os
 import random
 import re
+import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 import time
@@ -29,13 +30,17 @@ from typing import Any
 import httpx
 import psutil
 
-from multiner.serving.backends.process_tree import family_of
-from multiner.serving.system.leftover_processes import tied
+from multiner.pipeline.config.settings import Workspace
+from multiner.pipeline.registry.champions import crown
+from multiner.pipeline.registry.store import model_name, open_experiment, open_store
+from multiner.serving.backends.server_process import free_port
+from multiner.serving.gateway.state import GatewayState, read_state
+from multiner.serving.system.deployment import deploy, stop
 
+ROOT = Path(__file__).resolve().parents[1]
 CLIENTS, SWITCHES, KILLS = 8, 20, 5
 START_SECONDS = 180
 GENTLE = 0.25  # seconds between a client's requests while a process starts, which needs the processors
-TOKEN = "a-token-for-the-benchmark"
 NAMES = ("Anna", "Ингрид", "Bo", "Мария", "Cleo", "Zoë")
 WORD = r"[A-ZА-Я]\w+"
 MODEL = f'''
@@ -63,50 +68,36 @@ set_model(Capitals())
 '''
 
 
-def save_models(folder: Path, versions: str) -> None:
-    """A model a version, in a folder of its name."""
+def make_workspace(folder: Path) -> Workspace:
+    """A workspace with the shipped parameters, and a registry that holds three versions of an English model."""
+    for name in ("params.yaml", "dvc.yaml"):
+        shutil.copy(ROOT / name, folder / name)
+    shutil.copytree(ROOT / "params", folder / "params")
+    workspace = Workspace.load(root=folder)
+    register_versions(workspace, "123")
+    return workspace
+
+
+def register_versions(workspace: Workspace, versions: str) -> None:
+    """Register a model a version, which marks capitalised words with the version's number as label."""
     import mlflow
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, Schema
 
-    code, label = folder / "capitals.py", folder / "label.txt"
+    client, code, label = open_store(workspace), workspace.root / "capitals.py", workspace.root / "label.txt"
     code.write_text(MODEL, encoding="utf-8")
     for version in versions:
         label.write_text(version)
-        mlflow.pyfunc.save_model(
-            folder / version,
-            python_model=str(code),
-            artifacts={"label": str(label)},
-            signature=ModelSignature(Schema([ColSpec("string", "text")])),
-            pip_requirements=["mlflow"],
-        )
-
-
-def serve(folder: Path, descriptor: int) -> None:
-    """Run the gateway on a listening socket; the file ``champion`` stands for the registry."""
-    import socket
-
-    import uvicorn
-
-    from multiner.serving.backends.backend import Backend, ServedModel
-    from multiner.serving.backends.local_server import LocalServer
-    from multiner.serving.gateway.app import create_app
-    from multiner.serving.gateway.config import GatewayConfig
-    from multiner.serving.http.payload import Limits
-
-    def resolve(language: str, version: str | None) -> ServedModel:
-        version = version or (folder / "champion").read_text()
-        return ServedModel(language, "capitals", version, str(folder / version))
-
-    async def launch(model: ServedModel) -> Backend:
-        backend = LocalServer(model, folder / f"{model.version}.log", timeout=30)
-        await backend.bring_up(4)
-        return backend
-
-    limits = Limits(8, 10_000, 30)
-    config = GatewayConfig(["en"], limits, TOKEN, launch, resolve, keep_previous=True, reconcile_seconds=5)
-    server = uvicorn.Server(uvicorn.Config(create_app(config), log_config=None, access_log=False))
-    asyncio.run(server.serve(sockets=[socket.socket(fileno=descriptor)]))
+        run = client.create_run(open_experiment(client, workspace, "en"))
+        with mlflow.start_run(run_id=run.info.run_id):
+            mlflow.pyfunc.log_model(
+                name="model",
+                python_model=str(code),
+                artifacts={"label": str(label)},
+                signature=ModelSignature(Schema([ColSpec("string", "text")])),
+                pip_requirements=["mlflow"],
+                registered_model_name=model_name(workspace, "en"),
+            )
 
 
 @dataclass
@@ -195,15 +186,16 @@ class Plan:
     """The switches and kills, one after the other, with a share of the requests between them.
 
     Args:
-        folder: the models and the file ``champion``.
-        gateway: the gateway's process id.
+        workspace: whose registry says which version is champion.
+        gateway: the running gateway.
         load: the clients.
         share: requests between two steps, at least.
     """
 
-    def __init__(self, folder: Path, gateway: int, load: Load, share: int) -> None:
-        self.folder, self.gateway, self.load, self.share = folder, gateway, load, share
-        headers = {"Authorization": f"Bearer {TOKEN}"}
+    def __init__(self, workspace: Workspace, gateway: GatewayState, load: Load, share: int) -> None:
+        self.registry, self.model = open_store(workspace), model_name(workspace, "en")
+        self.gateway, self.load, self.share = gateway, load, share
+        headers = {"Authorization": f"Bearer {Path(gateway.token_file).read_text()}"}
         self.http = httpx.AsyncClient(base_url=load.url, timeout=START_SECONDS, trust_env=False, headers=headers)
 
     async def run(self) -> None:
@@ -224,7 +216,7 @@ class Plan:
 
     async def switch(self, version: str) -> None:
         """Make a version champion and have the gateway follow, as ``ner deploy`` does."""
-        (self.folder / "champion").write_text(version)
+        crown(self.registry, self.model, version)
         begun, self.load.pause = time.perf_counter(), 0.0 if self._find(version) else GENTLE
         answer = await self.http.post("/admin/reconcile", json={"language": "en"})
         self.load.pause = 0.0
@@ -257,12 +249,12 @@ class Plan:
 
     def _find(self, version: str) -> psutil.Process | None:
         """The process that serves a version, at the head of its group."""
-        found = (each for each in psutil.Process(self.gateway).children() if each.status() != psutil.STATUS_ZOMBIE)
-        return next((each for each in found if str(self.folder / version) in each.cmdline()), None)
+        alive = (each for each in psutil.Process(self.gateway.pid).children() if each.status() != psutil.STATUS_ZOMBIE)
+        return next((each for each in alive if f"models:/{self.model}/{version}" in each.cmdline()), None)
 
     def _is(self, name: str, value: Any) -> Callable[[], Awaitable[bool]]:
         async def holds() -> bool:
-            return (await self.http.get("/v1/models")).json()["models"][0][name] == value
+            return (await self.http.get("/health")).json()["languages"]["en"][name] == value
 
         return holds
 
@@ -284,18 +276,12 @@ async def until(holds: Callable[[], Awaitable[bool]]) -> None:
             await asyncio.sleep(0.05)
 
 
-async def drive(folder: Path, gateway: int, url: str, requests: int) -> Outcome:
-    """Wait for the gateway, then run the clients beside the plan."""
-    async with httpx.AsyncClient(base_url=url, timeout=START_SECONDS, trust_env=False) as http:
-
-        async def ready() -> bool:
-            return (await http.get("/ready")).status_code == 200
-
-        await until(ready)
-    load = Load(url)
+async def drive(workspace: Workspace, gateway: GatewayState, requests: int) -> Outcome:
+    """Run the clients beside the plan."""
+    load = Load(gateway.url)
     clients = [asyncio.create_task(load.client(seed)) for seed in range(CLIENTS)]
     try:
-        await Plan(folder, gateway, load, requests // (SWITCHES + KILLS) + 1).run()
+        await Plan(workspace, gateway, load, requests // (SWITCHES + KILLS) + 1).run()
     finally:
         load.done = True
         await asyncio.gather(*clients)
@@ -303,25 +289,16 @@ async def drive(folder: Path, gateway: int, url: str, requests: int) -> Outcome:
 
 
 def measure(folder: Path, requests: int) -> Outcome:
-    """Start the gateway over ``folder``, which is empty, and drive it with at least so many requests."""
-    from multiner.serving.gateway.app import listen
-
-    save_models(folder, "123")
-    (folder / "champion").write_text("1")
-    listener = listen("127.0.0.1", 0)
-    command = tied([sys.executable, __file__, "--serve", str(folder), str(listener.fileno())])
-    path = os.pathsep.join([str(Path(__file__).resolve().parents[1]), os.environ.get("PYTHONPATH", "")])
-    environment = os.environ | {"PYTHONPATH": path.rstrip(os.pathsep)}
-    with (folder / "gateway.log").open("wb") as log:
-        process = subprocess.Popen(command, pass_fds=[listener.fileno()], env=environment, stdout=log, stderr=log)
+    """Make a workspace in ``folder``, which is empty, start its gateway and drive it with at least so many requests."""
+    workspace = make_workspace(folder)
+    crown(open_store(workspace), model_name(workspace, "en"), "1")
+    os.environ["NER_GATEWAY_PORT"] = str(free_port())
     try:
-        return asyncio.run(drive(folder, process.pid, f"http://127.0.0.1:{listener.getsockname()[1]}", requests))
+        deploy(workspace, ["en"], announce=print)
+        return asyncio.run(drive(workspace, read_state(workspace), requests))
     finally:
-        listener.close()
-        family = family_of(process.pid)
-        process.terminate()
-        psutil.wait_procs(family, timeout=30)
-        process.wait(30)
+        del os.environ["NER_GATEWAY_PORT"]
+        stop(workspace)
 
 
 def table(outcome: Outcome) -> str:
@@ -347,11 +324,8 @@ def main() -> int:
     """Measure and print."""
     parser = argparse.ArgumentParser(description="Switches and kills under load.")
     parser.add_argument("--requests", type=int, default=20_000, help="at least so many")
-    parser.add_argument("--serve", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.serve:
-        serve(Path(options.serve[0]), int(options.serve[1]))
-        return 0
+    os.environ.pop("MLFLOW_TRACKING_URI", None)  # the registry is the benchmark's own
     with tempfile.TemporaryDirectory() as folder:
         outcome = measure(Path(folder), options.requests)
     print(table(outcome))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,15 @@ silence_telemetry()
 settings.register_profile("patient", deadline=None)
 settings.load_profile("patient")
 ROOT = Path(__file__).resolve().parents[1]
+NO_MIRROR = "no corpora mirror: set NER_CORPORA_MIRROR to the folder that holds the published files"
+
+
+def corpora_mirror() -> Path | None:
+    """The folder with the published corpora; None where this machine has none."""
+    named = os.environ.get("NER_CORPORA_MIRROR")
+    places = [Path(named)] if named else []
+    places += [ROOT / "data" / "mirror", ROOT.parent / "shared" / "corpora", ROOT / "data" / "raw"]
+    return next((place for place in places if (place / "conll2003" / "train.txt").is_file()), None)
 
 
 @pytest.fixture(scope="session")
@@ -25,11 +35,25 @@ def root() -> Path:
 
 @pytest.fixture(scope="session")
 def corpora() -> Path:
-    """A folder with the published corpora; tests that need them are skipped where there is none."""
-    named = os.environ.get("NER_CORPORA_MIRROR")
-    places = [Path(named)] if named else []
-    places += [ROOT / "data" / "mirror", ROOT.parent / "shared" / "corpora", ROOT / "data" / "raw"]
-    for place in places:
-        if (place / "conll2003" / "train.txt").is_file():
-            return place
-    pytest.skip("no corpora mirror: set NER_CORPORA_MIRROR to the folder that holds the published files")
+    """A folder with the published corpora; without one, the tests that need it are skipped."""
+    return corpora_mirror() or pytest.skip(NO_MIRROR)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """In continuous integration (CI=true) everything is there: what would be skipped fails."""
+    report = yield
+    if report.skipped and os.environ.get("CI") == "true":
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
+        report.outcome, report.longrepr = "failed", f"{item.nodeid}: skipped, and CI skips nothing: {reason}"
+    return report
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session) -> Generator[None]:
+    """Say at the very end what was not tested for want of the corpora."""
+    yield
+    if not corpora_mirror():
+        session.config.get_terminal_writer().line(f"tests that read the corpora were skipped: {NO_MIRROR}")

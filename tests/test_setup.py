@@ -40,8 +40,10 @@ def test_no_cuda_build_is_pinned(root: Path) -> None:
 
 
 def test_no_corpus_and_no_weights_are_tracked(root: Path) -> None:
-    done = subprocess.run(["git", "ls-files", "-z"], cwd=root, capture_output=True, text=True, check=False)
-    for name in done.stdout.split("\0"):
+    done = subprocess.run(["git", "ls-files", "-z"], cwd=root, capture_output=True, text=True, check=True)
+    names = done.stdout.split("\0")
+    assert "params.yaml" in names
+    for name in names:
         assert not name.startswith(("data/out", "data/encoders", "data/vectors", "mlruns/mlflow")), name
         assert not name.startswith("data/raw/") or name.endswith((".dvc", ".gitignore")), name
         assert Path(name).suffix not in {".safetensors", ".bin", ".pkl", ".pt", ".onnx", ".db"}, name
@@ -49,8 +51,10 @@ def test_no_corpus_and_no_weights_are_tracked(root: Path) -> None:
 
 def test_pages_docs_and_code_name_no_path_of_a_machine(root: Path) -> None:
     done = subprocess.run(["git", "ls-files", "-z", "*.py", "*.md", "*.yaml", "*.lock", "Makefile"], cwd=root,
-                          capture_output=True, text=True, check=False)  # fmt: skip
-    for name in filter(None, done.stdout.split("\0")):
+                          capture_output=True, text=True, check=True)  # fmt: skip
+    names = list(filter(None, done.stdout.split("\0")))
+    assert "README.md" in names
+    for name in names:
         text = (root / name).read_text(encoding="utf-8")
         assert not re.search(r"/(home|root|work|Users)/\w+/", text), name
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import sys
-import time
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import pytest
 
@@ -36,19 +35,20 @@ def test_a_sentence_is_a_document(inference: ModuleType, tmp_path: Path) -> None
     assert all(len(document.sentences) == 1 for document in found)
 
 
-def test_every_system_sees_every_sentence_at_both_sizes(inference: ModuleType) -> None:
-    seen: list[int] = []
+def test_every_system_sees_every_sentence_at_both_sizes(inference: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen, spent = [], [0.0]
+    monkeypatch.setattr(inference, "time", SimpleNamespace(perf_counter=lambda: sum(spent)))
     documents = [from_words(str(number), [["x"]]) for number in range(40)]
     systems = {
-        inference.RIVAL: lambda batch: time.sleep(0.004 * len(batch)),
-        "twice as fast": lambda batch: (seen.append(len(batch)), time.sleep(0.002 * len(batch))),
+        inference.RIVAL: lambda batch: spent.append(4 * len(batch)),
+        "twice as fast": lambda batch: (seen.append(len(batch)), spent.append(2 * len(batch))),
     }
     figures = inference.measure(systems, documents, rounds=2)
     assert {size: seen.count(size) for size in set(seen)} == {1: 1 + 2 * 40, 32: 1 + 2, 8: 2}
     by_key = {(figure.system, figure.batch): figure for figure in figures}
     assert len(by_key) == 4
     assert by_key[inference.RIVAL, 1].ratio == 1.0
-    assert by_key["twice as fast", 32].ratio > 1.2
+    assert by_key["twice as fast", 32].ratio == 2
     assert "| twice as fast |" in inference.table(figures)
 
 

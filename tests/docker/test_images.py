@@ -40,6 +40,7 @@ def test_only_known_instructions(name: str) -> None:
 @pytest.mark.parametrize("name", FILES)
 def test_the_base_is_pinned_to_a_release(name: str) -> None:
     bases = [rest for word, rest in instructions(name) if word == "FROM"]
+    assert bases
     assert all(re.fullmatch(r"python:3\.1[1-3]\.\d+-slim-\w+", base) for base in bases)
 
 

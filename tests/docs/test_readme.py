@@ -26,7 +26,11 @@ def test_make_targets_and_parameters_are_there(root: Path) -> None:
     rules = re.findall(r"^([\w-]+):", (root / "Makefile").read_text(encoding="utf-8"), flags=re.M)
     assert set(re.findall(r"\bmake ([\w-]+)", text)) <= set(rules)
     params = yaml.safe_load((root / "params.yaml").read_text(encoding="utf-8"))
-    for group, key in re.findall(r"`(transformer|spacy|serving)\.(\w+)", text):
+    knobs = re.findall(r"`(transformer|spacy|serving)\.(\w+)", text)
+    profiles = re.findall(r"^\| `(\w+)` \| ", text, flags=re.M)
+    assert knobs
+    assert profiles
+    for group, key in knobs:
         assert key in params[group], (group, key)
-    for profile in re.findall(r"^\| `(\w+)` \| ", text, flags=re.M):
+    for profile in profiles:
         assert (root / "params" / f"{profile}.yaml").is_file() or profile in {"cpu"}, profile

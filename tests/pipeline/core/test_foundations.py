@@ -200,7 +200,6 @@ def test_a_stage_ends_with_the_command_that_started_it(tmp_path: Path) -> None:
     assert not psutil.pid_exists(stage_pid)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="process namespaces")
 def test_a_folder_that_another_machine_writes_is_left_alone(tmp_path: Path) -> None:
     """A process in a namespace of its own, as in another container, does not know the ids of this one."""
     code = "import sys; from pathlib import Path; from multiner.pipeline.core.files import replace_folder\n"

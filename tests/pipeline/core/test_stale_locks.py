@@ -85,7 +85,6 @@ def other_machine(code: str) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="process namespaces")
 def test_a_holder_on_another_machine_is_left_alone_while_it_lives(workspace: Path, start) -> None:  # noqa: ANN001
     (workspace / "dvc.yaml").write_text("stages: {wait: {cmd: echo begun > begun; exec sleep 600, outs: [out]}}\n")
     process = start("env", "-C", workspace, *dvc_command.dvc("repro", "--single-item", "wait"))

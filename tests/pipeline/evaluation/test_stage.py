@@ -197,6 +197,7 @@ def test_report_folder(ran: Workspace) -> None:
     parsed = Tags(page)
     assert "Quill" in page
     assert "article" in parsed.tags
+    assert parsed.addresses
     assert all(address.startswith(("#", "data:")) for address in parsed.addresses), "no outside assets"
     with (folder / "plots" / "learning_curves.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))

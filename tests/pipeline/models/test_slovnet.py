@@ -1,4 +1,4 @@
-"""The component ``slovnet_ner`` with an invented model, and with the real one where its package is pulled."""
+"""The component ``slovnet_ner`` with an invented model; tests/e2e/trained has the real one."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import spacy
 from spacy.language import Language
 from spacy.tokens import Doc
 
-from multiner.pipeline.core.decoding import decode_spans
 from multiner.pipeline.core.document import from_words
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.core.iob2 import bio_labels
@@ -113,26 +112,3 @@ def test_as_a_leg_it_speaks_the_ensembles_labels(tmp_path: Path) -> None:
     (own,) = nlp.get_pipe(NAME).probabilities(docs(nlp, SENTENCE + SENTENCE[1:]))
     np.testing.assert_allclose(rows[:, [0, 5, 6, 1, 2]], own, atol=2e-3)
     assert rows[:, 3:5].max() < 1e-3  # a type it does not know
-
-
-@pytest.mark.slow
-def test_the_real_one_finds_what_slovnet_itself_finds(root: Path) -> None:
-    packages = root / "data" / "raw" / "packages"
-    if not (packages / SLOVNET_TAR).is_file():
-        pytest.skip("slovnet's weights are not pulled")
-    from navec import Navec
-    from slovnet import NER
-
-    text = "Анна Северцева из компании «Ладога» прилетела из Томска в Самару, где ее встретил Петр Ильин."
-    theirs = NER.load(str(packages / SLOVNET_TAR)).navec(Navec.load(str(packages / NAVEC)))(text)
-    expected = [(text[span.start : span.stop], span.type) for span in theirs.spans]
-    nlp = slovnet(packages)
-    assert [(ent.text, ent.label_) for ent in nlp(text).ents] == expected
-    words = [token.text for token in nlp.make_doc(text)]
-    (rows,) = nlp.get_pipe(NAME).probabilities([nlp.make_doc(text)])
-    document = from_words("d", [words])
-    found = decode_spans(rows, document.sentences, nlp.get_pipe(NAME).labels)
-    assert [(document.span_text(span).replace(" ", ""), span.label) for span in found] == [
-        (name.replace(" ", ""), kind) for name, kind in expected
-    ]
-    assert min(span.score for span in found) > 0.5

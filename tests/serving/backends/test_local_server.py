@@ -29,6 +29,7 @@ from multiner.serving.gateway.config import GatewayConfig
 from multiner.serving.gateway.routes import invocations
 from multiner.serving.http.payload import Limits
 from multiner.serving.http.problems import Problem
+from tests.serving.waiting import until
 
 MODEL_CODE = '''
 import re
@@ -214,7 +215,8 @@ def test_switches_and_kills_under_load(models: Callable[[str], ServedModel], tmp
                 clients = [asyncio.create_task(keep_asking(client, done)) for _ in range(3)]
                 for version in ("2", "3"):
                     assert await board.deploy("en", version) == "switched"
-                await asyncio.sleep(0.3)
+                answers = len(answered)
+                await until(lambda: len(answered) > answers + 5)
                 done.set()
                 await asyncio.gather(*clients)
                 await killed(client, board)
@@ -288,7 +290,6 @@ asyncio.run(main())
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(sys.platform != "linux", reason="the kernel's parent death signal")
 def test_model_servers_die_with_their_parent(models: Callable[[str], ServedModel], tmp_path: Path, root: Path) -> None:
     command = [sys.executable, "-c", PARENT, models("1").uri, str(tmp_path / "model.log")]
     environment = os.environ | {"PYTHONPATH": str(root)}

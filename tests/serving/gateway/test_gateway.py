@@ -15,6 +15,7 @@ import multiner
 from multiner.pipeline.core.errors import NerError
 from multiner.serving.gateway.app import listen
 from multiner.serving.http.payload import Limits
+from tests.serving.waiting import until
 
 JSON = {"content-type": "application/json"}
 OPERATOR = {"authorization": "Bearer a-token-for-tests"}
@@ -225,7 +226,7 @@ def test_switch_and_roll_back(harness: Any) -> None:
         actions = [(await deploy(version)).json()["action"] for version in ("1", "2", "1", "2", "3")]
         rolled = await client.post("/admin/rollback", json={"language": "en"}, headers=OPERATOR)
         actions += [rolled.json()["action"], rolled.json()["version"], rolled.json()["previous"]]
-        await asyncio.sleep(0.05)
+        await until(lambda: not made.launched[0].alive or not made.launched[1].alive)
         return actions, [(each.model.version, each.alive) for each in made.launched if each.model.language == "en"]
 
     actions, backends = ask(harness, use)
@@ -237,11 +238,12 @@ def test_without_keeping_the_old_version_is_drained_and_stopped(harness: Any) ->
     async def use(client: httpx.AsyncClient, made: Any) -> tuple[httpx.Response, bool, bool]:
         old = next(backend for backend in made.launched if backend.model.language == "en")
         slow = asyncio.create_task(client.post("/v1/entities", json={"text": ["WAIT"], "language": "en"}))
-        await asyncio.sleep(0.05)
+        await until(lambda: old.seen and old.seen[-1] == ["WAIT"])
         await client.post("/admin/deploy", json={"language": "en", "version": "2"}, headers=OPERATOR)
         still = old.alive
+        old.held = False
         response = await slow
-        await asyncio.sleep(0.05)
+        await until(lambda: not old.alive)
         return response, still, old.alive
 
     response, while_busy, after = ask(harness, use, keep_previous=False)
@@ -298,12 +300,10 @@ def test_a_dead_version_is_started_again(harness: Any) -> None:
     async def use(client: httpx.AsyncClient, made: Any) -> tuple[str, int, int]:
         route = made.board.routes["en"]
         route.live.kill()
-        await asyncio.sleep(0)
-        await asyncio.sleep(0)
+        await until(lambda: route.live is None)
         state = route.state
         meanwhile = (await client.post("/v1/entities", json={"text": "Anna"})).status_code
-        while route.live is None:
-            await asyncio.sleep(0.01)
+        await until(lambda: route.live)
         return state, meanwhile, (await client.post("/v1/entities", json={"text": "Anna"})).status_code
 
     assert ask(harness, use) == ("restarting", 503, 200)

@@ -206,7 +206,9 @@ def test_in_a_browser(harness: Any, serving: Any, browser: Any) -> None:
         assert "Anna Verrova" in first.get_attribute("title")
 
         # what stands alone does not differ by colour alone
-        assert all("?" in name.text for name in browser.all(".reading a.alone"))
+        alone = browser.all(".reading a.alone")
+        assert alone
+        assert all("?" in name.text for name in alone)
         assert "!" in first.text
 
         # the filter acts at once

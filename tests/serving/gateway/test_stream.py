@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from multiner.serving.http.json_lines import BATCH_TEXTS, LineSplitter
 from multiner.serving.http.payload import Limits
+from tests.serving.waiting import settle, until
 
 PATH, KIND = "/v1/entities/stream", "application/jsonl"
 
@@ -148,7 +149,8 @@ def test_who_does_not_read_is_not_read_from(harness: Any, exchange: Any) -> None
         asked.taking.clear()
         for number in range(200):
             asked.send(b'"Anna"\n', more=number < 199)
-        await asyncio.sleep(0.3)
+        await until(lambda: backend.seen)
+        await settle(1000)
         unread, calls = asked.unread, len(backend.seen)
         asked.taking.set()
         lines = 0
@@ -167,10 +169,11 @@ def test_work_for_a_caller_who_has_gone_is_dropped(harness: Any, exchange: Any) 
         backend = made.backend("en")
         asked = exchange(made.app, PATH, KIND)
         asked.send(b'"WAIT"\n' * 200)
-        await asyncio.sleep(0.1)
+        await until(lambda: backend.seen)
         asked.leave()
         await asyncio.wait_for(asked.task, 5)
-        await asyncio.sleep(0.4)
+        backend.held = False
+        await settle()
         return len(backend.seen), made.board.routes["en"].queue.waiting
 
     calls, waiting = ask(harness, use)
@@ -206,8 +209,13 @@ def test_a_reader_who_stops_ends_the_stream(harness: Any, exchange: Any) -> None
 def test_a_full_queue_makes_a_stream_wait(harness: Any) -> None:
     async def use(client: httpx.AsyncClient, made: Any) -> list[dict[str, Any]]:
         others = [asyncio.create_task(client.post("/v1/entities", json={"text": "WAIT"})) for _ in range(2)]
-        await asyncio.sleep(0.05)
-        response = await client.post(PATH, content=b'"Anna"\n' * 40, headers={"content-type": KIND})
+        queue = made.board.routes["en"].queue
+        await until(lambda: (queue.in_flight, queue.waiting) == (1, 1))
+        stream = asyncio.create_task(client.post(PATH, content=b'"Anna"\n' * 40, headers={"content-type": KIND}))
+        await settle(1000)
+        assert not stream.done()
+        made.backend("en").held = False
+        response = await stream
         await asyncio.gather(*others)
         return [json.loads(line) for line in response.text.splitlines()]
 

@@ -14,6 +14,7 @@ import pytest
 
 from multiner.serving.http.payload import Limits
 from multiner.serving.http.request_guard import HEADER_BYTES, URL_BYTES, allowed_hosts
+from tests.serving.waiting import until
 
 JSON = {"content-type": "application/json"}
 OPERATOR = {"authorization": "Bearer a-token-for-tests"}
@@ -64,16 +65,19 @@ def test_each_documented_status_can_be_had(
     settings: dict[str, Any],
 ) -> None:
     async def main() -> httpx.Response:
-        async with harness(**settings).client() as client:
+        made = harness(**settings)
+        async with made.client() as client:
 
             def ask() -> Any:
                 content = body() if callable(body) else body
                 return asyncio.create_task(client.request(*request_line, headers=headers, content=content))
 
             before = ask() if status == 429 else None
-            await asyncio.sleep(0.05 if before else 0)
+            if before:
+                await until(lambda: made.board.routes["en"].queue.in_flight)
             answer = await ask()
             if before:
+                made.backend("en").held = False
                 assert (await before).status_code == 200
             return answer
 

@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from multiner.serving.http.metrics import Metrics
+from tests.serving.waiting import until
 
 LINE = re.compile(r'([a-z_]+)(\{[a-z]+="(?:[^"\\\n]|\\.)*"(?:,[a-z]+="(?:[^"\\\n]|\\.)*")*\})? (\S+)')
 
@@ -87,8 +88,9 @@ def test_a_gateway_counts_what_it_does(harness: Any) -> None:
 def test_waiting_work_is_seen(harness: Any) -> None:
     async def use(client: httpx.AsyncClient, made: Any) -> str:
         work = [asyncio.create_task(client.post("/v1/entities", json={"text": "WAIT"})) for _ in range(3)]
-        await asyncio.sleep(0.1)
+        await until(lambda: made.board.routes["en"].queue.waiting == 2)
         page = (await client.get("/metrics")).text
+        made.backend("en").held = False
         await asyncio.gather(*work)
         return page
 

@@ -14,6 +14,7 @@ from multiner.serving.answers import ModelFailed
 from multiner.serving.backends.backend import ServedModel
 from multiner.serving.routing.micro_batching import CHARACTERS, TEXTS, MicroBatcher
 from multiner.serving.routing.queue import CallQueue, CallsFull
+from tests.serving.waiting import settle, until
 
 
 class Model:
@@ -41,7 +42,7 @@ async def busy(gathered: MicroBatcher, texts: list[list[str]]) -> list[asyncio.T
     tasks = []
     for each in [["first"], *texts]:
         tasks.append(asyncio.create_task(gathered.answer(each)))
-        await asyncio.sleep(0.001)
+        await settle(5)
     return tasks
 
 
@@ -89,8 +90,7 @@ def test_who_leaves_is_not_asked_and_takes_nobody_along() -> None:
         gathered = gatherer(model, queue, [])
         first, gone, stays = await busy(gathered, [["gone"], ["stays"]])
         gone.cancel()
-        await asyncio.sleep(0)
-        await asyncio.sleep(0)
+        await settle(5)
         assert queue.waiting == 1
         first.cancel()  # its call is under way; the others must not lose their turns
         model.free.set()
@@ -109,10 +109,10 @@ def test_who_asked_first_may_leave_a_call_that_carries_others() -> None:
         model.free.set()
         await first
         model.free.clear()
-        await asyncio.sleep(0.001)
+        await settle(5)
         assert model.calls[-1] == ["leader", "other"]
         leader.cancel()
-        await asyncio.sleep(0.001)
+        await settle(5)
         model.free.set()
         assert (await other)[1] == [[{"text": "other"}]]
 
@@ -141,10 +141,13 @@ def test_the_gateway_gathers(harness: Any) -> None:
                 return client.post("/v1/entities", json={"text": text, "language": "en"})
 
             first = asyncio.create_task(post("WAIT"))
-            await asyncio.sleep(0.05)
-            rest = await asyncio.gather(post("Anna"), post("CRASH"), post("Boris"))
+            await until(lambda: backend.seen)
+            rest = [asyncio.create_task(post(text)) for text in ("Anna", "CRASH", "Boris")]
+            await until(lambda: made.board.routes["en"].queue.waiting)
+            await settle()
+            backend.held = False
             await first
-            return rest, backend.seen, (await client.get("/metrics")).text
+            return await asyncio.gather(*rest), backend.seen, (await client.get("/metrics")).text
 
     (anna, crash, boris), seen, metrics = asyncio.run(main())
     assert [each.status_code for each in (anna, crash, boris)] == [200, 502, 200]

@@ -13,6 +13,7 @@ from multiner.serving.gateway.routes import entities as routes
 from multiner.serving.http.payload import Limits
 from multiner.serving.routing import inference_service
 from multiner.serving.routing.queue import CallQueue, CallsFull
+from tests.serving.waiting import settle, until
 
 JSON = "application/json"
 
@@ -48,18 +49,20 @@ def test_calls_take_turns_in_their_order() -> None:
 
 def test_what_finds_no_place_is_refused_unless_it_is_patient() -> None:
     async def main() -> list[Any]:
-        queue = CallQueue(at_once=1, places=1)
+        queue, open_ = CallQueue(at_once=1, places=1), asyncio.Event()
 
         async def call() -> str:
-            await asyncio.sleep(0.01)
+            await open_.wait()
             return "answered"
 
         first, second = (asyncio.create_task(queue.run(call)) for _ in range(2))
-        await asyncio.sleep(0)
+        await settle(5)
         with pytest.raises(CallsFull, match="1 requests"):
             await queue.run(call)
-        patient = await queue.run(call, patient=True)
-        return [await first, await second, patient, queue.waiting, queue.in_flight, await queue.run(call)]
+        patient = asyncio.create_task(queue.run(call, patient=True))
+        await settle(5)
+        open_.set()
+        return [await first, await second, await patient, queue.waiting, queue.in_flight, await queue.run(call)]
 
     assert asyncio.run(main()) == ["answered", "answered", "answered", 0, 0, "answered"]
 
@@ -79,10 +82,10 @@ def test_a_call_under_way_is_called_off_and_holds_its_turn_until_it_has_ended() 
             raise ValueError(name)  # of the first, nobody is left to hear
 
         gone = asyncio.create_task(queue.run(lambda: call("first")))
-        await asyncio.sleep(0.01)
+        await settle(5)
         dropped = asyncio.create_task(queue.run(lambda: call("second")))
         last = asyncio.create_task(queue.run(lambda: call("third")))
-        await asyncio.sleep(0.01)
+        await settle(5)
         gone.cancel()
         dropped.cancel()
         await asyncio.wait({gone, dropped}, timeout=5)  # who goes away does not wait for the model
@@ -113,7 +116,7 @@ class Calls:
         for name in names:
             kind = {"patient": name.startswith("P"), "large": "L" in name}
             self.tasks[name] = asyncio.create_task(self.queue.run(lambda name=name: self._call(name), **kind))
-            await self.settle()
+            await settle(5)
 
     async def _call(self, name: str) -> None:
         self.begun.append(name)
@@ -124,11 +127,7 @@ class Calls:
         for name in names:
             self.ends[name].set()
             await self.tasks[name]
-            await self.settle()
-
-    async def settle(self) -> None:
-        for _ in range(5):  # steps of the event loop, in which whatever can begin does
-            await asyncio.sleep(0)
+            await settle(5)
 
 
 def test_large_calls_leave_a_place_to_short_ones() -> None:
@@ -180,19 +179,19 @@ def test_a_large_call_that_leaves_the_queue_lets_on_what_it_held_up() -> None:
         calls = Calls(at_once=2)
         await calls.arrive("L1", "L2", "P1")
         calls.tasks["L2"].cancel()
-        await calls.settle()
+        await settle(5)
         assert calls.begun == ["L1", "P1"]
         await calls.arrive("a", "b")
         calls.tasks["a"].cancel()
         calls.ends["P1"].set()  # the turn comes in the very moment in which the caller goes
-        await calls.settle()
+        await settle(5)
         assert calls.begun == ["L1", "P1", "b"]
         await calls.end("L1", "b")
         assert (calls.queue.in_flight, calls.queue.waiting) == (0, 0)
         await calls.arrive("c", "d", "e")
         for name in ("c", "e"):  # one of them has begun, the other has its turn but not begun once both have gone
             calls.tasks[name].cancel()
-        await calls.settle()
+        await settle(5)
         await calls.end("d")
         assert (calls.queue.in_flight, calls.queue.waiting) == (0, 0)
 
@@ -241,9 +240,11 @@ def test_a_full_queue_refuses_and_says_when_to_come_again(harness: Any) -> None:
     async def use(client: httpx.AsyncClient, made: Any) -> list[httpx.Response]:
         backend = made.backend("en")
         waiting = [asyncio.create_task(client.post("/v1/entities", json={"text": "WAIT"})) for _ in range(3)]
-        await asyncio.sleep(0.1)
+        queue = made.board.routes["en"].queue
+        await until(lambda: queue.in_flight + queue.waiting == 3)
         refused = await client.post("/v1/entities", json={"text": "Anna"})
         other = await client.post("/v1/entities", json={"text": "Анна"})
+        backend.held = False
         answers = await asyncio.gather(*waiting)
         assert max(backend.at_once) == 1
         return [refused, other, *answers, await client.post("/v1/entities", json={"text": "Anna"})]
@@ -257,16 +258,17 @@ def test_a_full_queue_refuses_and_says_when_to_come_again(harness: Any) -> None:
 
 def test_who_goes_away_while_waiting_never_reaches_the_model(harness: Any, exchange: Any) -> None:
     async def use(client: httpx.AsyncClient, made: Any) -> tuple[int, int, list[list[str]]]:
-        backend = made.backend("en")
+        backend, queue = made.backend("en"), made.board.routes["en"].queue
         first = asyncio.create_task(client.post("/v1/entities", json={"text": "WAIT"}))
-        await asyncio.sleep(0.05)
+        await until(lambda: backend.seen)
         asked = exchange(made.app, "/v1/entities", JSON)
         asked.send(b'{"text": "Gone"}', more=False)
-        await asyncio.sleep(0.05)
-        before = made.board.routes["en"].queue.waiting
+        await until(lambda: queue.waiting)
+        before = queue.waiting
         asked.leave()
         await asyncio.wait_for(asked.task, 2)
-        after = made.board.routes["en"].queue.waiting
+        after = queue.waiting
+        backend.held = False
         await first
         await client.post("/v1/entities", json={"text": "Anna"})
         return before, after, backend.seen
@@ -278,10 +280,11 @@ def test_what_waits_too_long_is_told_so_and_never_reaches_the_model(harness: Any
     async def use(client: httpx.AsyncClient, made: Any) -> tuple[httpx.Response, list[list[str]]]:
         backend = made.backend("en")
         first = asyncio.create_task(client.post("/v1/entities", json={"text": "WAIT"}))
-        await asyncio.sleep(0.05)
+        await until(lambda: backend.seen)
         late = await client.post("/v1/entities", json={"text": "Late"})
+        backend.held = False
         await first
-        await asyncio.sleep(0.3)
+        await settle()
         return late, backend.seen
 
     late, seen = ask(harness, use, concurrency=1, limits=Limits(4, 1000, 0.15))
@@ -297,9 +300,11 @@ def test_over_a_real_connection_who_hangs_up_is_dropped(served: tuple[Any, tuple
     async def main() -> list[int]:
         async with httpx.AsyncClient(base_url=f"http://{host}:{port}", trust_env=False) as client:
             first = asyncio.create_task(client.post("/v1/entities", json={"text": "WAIT"}))
-            await asyncio.sleep(0.1)
+            await until(lambda: backend.seen)
             with pytest.raises(httpx.ReadTimeout):
                 await client.post("/v1/entities", json={"text": "Gone"}, timeout=0.05)
+            await until(lambda: not made.board.routes["en"].queue.waiting)
+            backend.held = False
             again = [await client.post("/v1/entities", json={"text": f"Anna{number}"}) for number in range(3)]
             return [(await first).status_code, *(response.status_code for response in again)]
 

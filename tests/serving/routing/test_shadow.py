@@ -19,6 +19,7 @@ from multiner.serving.routing import shadow as shadow_module
 from multiner.serving.routing.answer_comparison import differences
 from multiner.serving.routing.shadow import PLACES
 from tests.serving.routing.twins import Shadowed, entity
+from tests.serving.waiting import settle, until
 
 TEXT = "Anna met Maria Keller in Oslo"
 NOTHING = {"only_live": {}, "only_shadow": {}, "other_type": {}, "other_boundaries": {}}
@@ -38,12 +39,6 @@ NOTHING = {"only_live": {}, "only_shadow": {}, "other_type": {}, "other_boundari
 )
 def test_kinds_of_difference(live: list, shadow: list, expected: list[tuple[str, str]]) -> None:
     assert sorted(differences(live, shadow)) == expected
-
-
-async def until(condition: Callable[[], Any]) -> None:
-    async with asyncio.timeout(10):
-        while not condition():
-            await asyncio.sleep(0.005)
 
 
 def run(harness: Any, shadowed: Shadowed, use: Callable[[httpx.AsyncClient, Any], Awaitable[Any]], **more: Any) -> Any:
@@ -107,7 +102,7 @@ def test_a_copy_is_asked_only_after_the_answer_was_sent(harness: Any, exchange: 
         backend = made.backend("en")
         asking.send(json.dumps({"text": TEXT}).encode(), more=False)
         await until(lambda: backend.ended == 1)
-        await asyncio.sleep(0.05)
+        await settle()
         before = list(twin.asked)
         asking.taking.set()
         await until(lambda: twin.asked)
@@ -190,7 +185,7 @@ def test_a_shadow_that_dies_or_does_not_start_is_started_again_after_a_pause(
         await until(lambda: shadow.state == "failed")
         await entities(client)
         assert (await client.get("/health")).json()["status"] == "ok"
-        await asyncio.sleep(0.12)
+        await until(lambda: shadowed.refused >= 2)
         assert len(shadowed.twins) == 1
         shadowed.refusal = None
         await until(lambda: shadow.state == "live" and len(shadowed.twins) == 2)

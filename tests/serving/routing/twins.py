@@ -53,6 +53,7 @@ class Shadowed:
         self.answer = answer
         self.twins: list[Twin] = []
         self.refusal: NerError | None = None
+        self.refused = 0  # launches so far
         self.settings = {"shadow": ShadowConfig(self.challenger, self.launch, share), "reconcile_seconds": 0.02}
 
     def challenger(self, language: str) -> ServedModel | None:
@@ -61,6 +62,7 @@ class Shadowed:
 
     async def launch(self, model: ServedModel) -> LocalServer:
         if self.refusal:
+            self.refused += 1
             raise self.refusal
         self.twins.append(Twin(model, self.answer))
         return self.twins[-1]

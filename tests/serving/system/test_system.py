@@ -170,7 +170,6 @@ def test_every_marked_process_ends_orphans_and_stubborn_ones_too(tmp_path: Path)
     other.wait()
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="the kernel's parent-death signal")
 def test_a_part_ends_with_a_killed_supervisor(tmp_path: Path) -> None:
     inner = "import os, time; print(os.getpid(), flush=True); time.sleep(60)"
     code = (

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from multiner.pipeline.core.document import read_jsonl
+from multiner.pipeline.config.corpora import corpora_of
+from multiner.pipeline.config.settings import load_params
 from multiner.pipeline.core.errors import NerError
+from multiner.pipeline.corpora import SPLITS, read_part
 from multiner.pipeline.evaluation.behaviour import load_cases
 from multiner.pipeline.evaluation.behaviour.cases import KINDS, expand, fill, parse
 from multiner.pipeline.text.tokenizer import document_from_text
@@ -58,10 +60,8 @@ def test_expected_entities_stand_on_words_and_never_overlap(language: str) -> No
 
 @pytest.mark.slow
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_no_case_is_a_sentence_of_a_corpus(language: str, root: Path) -> None:
-    files = sorted((root / "data" / "out" / "cpu" / language / "documents").glob("*.jsonl"))
-    if not files:
-        pytest.skip("no prepared documents")
+def test_no_case_is_a_sentence_of_a_corpus(language: str, root: Path, corpora: Path) -> None:
+    names = corpora_of(load_params(root, "cpu")["languages"][language])
     ours = {
         " ".join(document.words(sentence.start, sentence.end)).lower()
         for case in load_cases(language)
@@ -71,11 +71,13 @@ def test_no_case_is_a_sentence_of_a_corpus(language: str, root: Path) -> None:
     }
     theirs = {
         " ".join(document.words(sentence.start, sentence.end)).lower()
-        for file in files
-        for document in read_jsonl(file)
+        for corpus in names
+        for split in SPLITS
+        for document in read_part(corpora, corpus, split).documents
         for sentence in document.sentences
     }
     assert len(ours) > 100
+    assert len(theirs) > 1000
     assert not ours & theirs
 
 

@@ -6,17 +6,16 @@ import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import psutil
 import pytest
 
-from multiner.pipeline.config.settings import load_params
-from multiner.pipeline.core.files import read_json
+from multiner.pipeline.config.settings import Workspace
 from multiner.pipeline.text.vocabulary import keep_small
+from tests.e2e.trained.serving import served
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 TEXTS = 150  # of some 30 unique words each
 
 
@@ -33,14 +32,6 @@ def texts(root: Path) -> dict[str, list[str]]:
         if min(map(len, found.values())) >= TEXTS:
             return found
     raise AssertionError("invented texts end")
-
-
-def ensemble_folder(root: Path, language: str) -> Path:
-    """A trained ensemble of the profile in force."""
-    folder = root / "data" / "out" / load_params(root)["profile"] / language
-    if not (folder / "ensemble.json").is_file():
-        pytest.skip(f"no trained ensemble in {folder}")
-    return folder
 
 
 def vocabularies(model: Any, language: str) -> dict[str, Any]:
@@ -65,14 +56,8 @@ def stores(model: Any, language: str) -> dict[str, Callable[[], int]]:
 
 
 @pytest.mark.parametrize("language", ["en", "ru"])
-def test_words_seen_once_leave_nothing_behind(root: Path, texts: dict[str, list[str]], language: str) -> None:
-    from multiner.pipeline.inference.pyfunc import NerModel
-
-    folder = ensemble_folder(root, language)
-    names = [member["name"] for member in read_json(folder / "ensemble.json")["members"]]
-    artifacts = {"ensemble": str(folder / "ensemble.json")} | {name: str(folder / "legs" / name) for name in names}
-    model = NerModel()
-    model.load_context(SimpleNamespace(artifacts=artifacts))
+def test_words_seen_once_leave_nothing_behind(trained: Workspace, texts: dict[str, list[str]], language: str) -> None:
+    model = served(trained, language)
     warm_up, rest = texts[language][: TEXTS // 3], texts[language][TEXTS // 3 : TEXTS]
     for text in warm_up:
         model.answer(text)["entities"]

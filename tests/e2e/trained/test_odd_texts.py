@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import pytest
 
-from multiner.pipeline.ensemble.model import Ensemble
+from multiner.pipeline.config.settings import Workspace
 from multiner.pipeline.inference.pyfunc import NerModel
 from multiner.pipeline.models.windows import WindowedModel
 from multiner.pipeline.text.tokenizer import document_from_text
+from tests.e2e.trained.serving import served
 
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 LONGEST = {"en": 300_000, "ru": 75_000}  # letters without a blank
 TEXTS = {
     "line breaks": "\n" * 10_000,
@@ -32,18 +33,13 @@ TEXTS = {
 
 
 @pytest.fixture(scope="module", params=["en", "ru"])
-def model(request: pytest.FixtureRequest, root: Path) -> NerModel:
-    """The class that is served, around the trained ensemble of the profile cpu."""
-    out = root / "data" / "out" / "cpu" / request.param
-    if not (out / "ensemble.json").is_file():
-        pytest.skip("no trained ensemble of the profile cpu")
-    made = NerModel()
-    legs = {folder.name: folder for folder in (out / "legs").iterdir()}
-    made.ensemble = Ensemble.load(out / "ensemble.json", legs)
-    return made
+def model(request: pytest.FixtureRequest, trained: Workspace) -> NerModel:
+    """The class that is served, around a trained ensemble."""
+    return served(trained, request.param)
 
 
-def check(model: NerModel, text: str) -> None:
+def check(model: NerModel, text: str) -> list[str]:
+    """The names found; each stands where the answer says, and after the one before."""
     entities = model.answer(text)["entities"]
     end = 0
     for entity in entities:
@@ -52,21 +48,27 @@ def check(model: NerModel, text: str) -> None:
         assert entity["score"] is None or 0 <= entity["score"] <= 1
         end = entity["end"]
     json.dumps(entities, allow_nan=False)
+    return [entity["text"] for entity in entities]
 
 
-@pytest.mark.slow
+def test_names_among_odd_signs_are_found(model: NerModel) -> None:
+    text, names = {
+        "en": ("🙂\r\nAnna Berg flew to Oslo.\n\x00", ["Anna Berg", "Oslo"]),
+        "ru": ("🙂\r\nАнна Берг улетела в Осло.\n\x00", ["Анна Берг", "Осло"]),
+    }[model.ensemble.language]
+    assert check(model, text) == names
+
+
 @pytest.mark.parametrize("name", TEXTS)
 def test_any_text_is_answered(model: NerModel, name: str) -> None:
     check(model, TEXTS[name])
 
 
-@pytest.mark.slow
 def test_one_endless_word_is_answered(model: NerModel) -> None:
     letters = LONGEST[model.ensemble.language]
     check(model, ("абвгдежз" if model.ensemble.language == "ru" else "abcdefgh") * (letters // 8))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("unit", ["x", "\n", "🙂", ".", "7", "АnnаBеrg Οslo ", "Anna met Bo in Oslo. ", "A\n"])
 def test_work_is_in_proportion_to_length(model: NerModel, unit: str) -> None:
     """Counted in windows of the encoder and in the pieces they hold, not by the clock."""
