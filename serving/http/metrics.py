@@ -13,7 +13,7 @@ __all__ = ["CONTENT_TYPE", "SECONDS", "Metrics"]
 
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 TEXTS = (1, 2, 4, 8, 16, 32, 64)
-disable_created_metrics()  # a time of creation beside each count: other names than docs/api.md has
+disable_created_metrics()  # a time of creation beside each count: other names than docs/api/state.md has
 
 
 class Metrics:

@@ -1,7 +1,7 @@
 """The gateway's HTTP server: uvicorn, by its public options alone.
 
 uvicorn bounds the size of a request's head and how many requests are under way; it does not bound how long a head
-takes to arrive, nor close idle connections to make room for others. A reverse proxy does (docs/proxy.md).
+takes to arrive, nor close idle connections to make room for others. A reverse proxy does (docs/operations/proxy.md).
 """
 
 from __future__ import annotations

@@ -39,7 +39,7 @@ def test_each_gateway_counts_for_itself() -> None:
     one, other = Metrics(), Metrics()
     one.called("en", 3)
     assert read(one.render().decode())['ner_model_call_texts_bucket{language="en",le="4.0"}'] == 1
-    assert "_created" not in one.render().decode(), "docs/api.md has no such metric"
+    assert "_created" not in one.render().decode(), "docs/api/state.md has no such metric"
     assert not read(other.render().decode())
 
 

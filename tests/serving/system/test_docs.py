@@ -1,4 +1,4 @@
-"""docs/api.md says what the gateway does."""
+"""docs/api/ and docs/operations/ say what the gateway does."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from multiner.serving.http.entity_requests import EntitiesRequest
 
 @pytest.fixture(scope="module")
 def text(root: Path) -> str:
-    return (root / "docs" / "api.md").read_text(encoding="utf-8")
+    pages = [path for folder in ("api", "operations") for path in sorted((root / "docs" / folder).glob("*.md"))]
+    return "\n".join(path.read_text(encoding="utf-8") for path in pages)
 
 
 def test_every_endpoint_metric_and_option_is_told(harness: Any, text: str) -> None:
