@@ -29,6 +29,7 @@ from multiner.pipeline.config.settings import Workspace
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.core.files import read_json, write_json
 from multiner.pipeline.core.progress import bar
+from multiner.serving.backends.work_folders import PREFIX
 from multiner.serving.system.leftover_processes import tied
 
 HERE = Path(__file__).resolve().parent
@@ -100,7 +101,7 @@ def names(served: Served) -> dict[int, str]:
             command = " ".join(process.cmdline())
             folder = process.environ().get("TMPDIR", "")
             kind = "server" if "scoring_server" in command or "uvicorn" in command else "launcher"
-            found[process.pid] = f"{kind} {Path(folder).parent.name.removeprefix('ner-slot-')} {process.pid}"
+            found[process.pid] = f"{kind} {Path(folder).parent.name.removeprefix(PREFIX)} {process.pid}"
     return found
 
 

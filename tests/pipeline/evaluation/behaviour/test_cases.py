@@ -11,7 +11,7 @@ import pytest
 from multiner.pipeline.config.corpora import corpora_of
 from multiner.pipeline.config.settings import load_params
 from multiner.pipeline.core.errors import NerError
-from multiner.pipeline.corpora import SPLITS, read_part
+from multiner.pipeline.corpora import SPLITS, read_split
 from multiner.pipeline.evaluation.behaviour import load_cases
 from multiner.pipeline.evaluation.behaviour.cases import KINDS, expand, fill, parse
 from multiner.pipeline.text.tokenizer import document_from_text
@@ -73,7 +73,7 @@ def test_no_case_is_a_sentence_of_a_corpus(language: str, root: Path, corpora: P
         " ".join(document.words(sentence.start, sentence.end)).lower()
         for corpus in names
         for split in SPLITS
-        for document in read_part(corpora, corpus, split).documents
+        for document in read_split(corpora, corpus, split).documents
         for sentence in document.sentences
     }
     assert len(ours) > 100
