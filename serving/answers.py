@@ -65,11 +65,12 @@ def check_predictions(texts: Sequence[str], predictions: Any) -> list[list[dict[
 def _check_tokens(text: str, tokens: Any) -> None:
     last = 0
     for token in tokens if isinstance(tokens, list) else [None]:
-        start, end = (token.get("start"), token.get("end")) if isinstance(token, dict) else (None, None)
+        fields = token if isinstance(token, dict) else {}
+        start, end = fields.get("start"), fields.get("end")
         if not (isinstance(start, int) and isinstance(end, int) and last <= start < end <= len(text)):
             raise ModelFailed("the model's tokens are out of order, or lie outside of the text")
-        probabilities = token.get("probabilities")
-        if token.get("text") != text[start:end] or not isinstance(probabilities, dict):
+        probabilities = fields.get("probabilities")
+        if fields.get("text") != text[start:end] or not isinstance(probabilities, dict):
             raise ModelFailed(f"the model's token at {start}:{end} is not valid")
         if not all(isinstance(each, int | float) and 0 <= each <= 1 for each in probabilities.values()):
             raise ModelFailed(f"the token at {start}:{end} has a probability that is not from 0 to 1")
