@@ -10,6 +10,7 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import Response
 
 from multiner.pipeline.core.errors import NerError
+from multiner.pipeline.registry.failures import RegistryUnavailable
 from multiner.serving.gateway import schemas
 from multiner.serving.gateway.routes import invocations, streaming
 from multiner.serving.http.metrics import CONTENT_TYPE
@@ -185,4 +186,6 @@ def operator(board: Switchboard, guard: Guard) -> APIRouter:
 
 def _failed(error: NerError) -> Problem:
     logging.getLogger("serving").error("switch failed", extra={"fields": {"error": str(error)}})
+    if isinstance(error, RegistryUnavailable):
+        return Problem(503, "no-registry", "The registry cannot be read", headline(error), retry_after=30)
     return Problem(409, "switch-failed", "The switch failed; nothing has changed", headline(error))

@@ -62,7 +62,7 @@ def test_a_run_carries_everything_and_the_model_no_pickle(workspace, fill, empty
 
     folder = model_folder(version_info(client, "ner-en", "1"))
     files = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
-    assert {"model.py", "artifacts/ensemble.json", "artifacts/transformer/weights.bin"} <= files
+    assert {"pyfunc.py", "artifacts/ensemble.json", "artifacts/transformer/weights.bin"} <= files
     assert {
         "code/pipeline/ensemble/model.py",
         "code/pipeline/inference/documents.py",
