@@ -64,9 +64,9 @@ def test_a_run_carries_everything_and_the_model_no_pickle(workspace, fill, empty
     files = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
     assert {"pyfunc.py", "artifacts/ensemble.json", "artifacts/transformer/weights.bin"} <= files
     assert {
-        "code/pipeline/ensemble/model.py",
-        "code/pipeline/inference/documents.py",
-        "code/pipeline/inference/pyfunc.py",
+        "code/multiner/pipeline/ensemble/model.py",
+        "code/multiner/pipeline/inference/documents.py",
+        "code/multiner/pipeline/inference/pyfunc.py",
     } <= files
     assert not [name for name in files if name.endswith((".pkl", ".pickle", ".pyc", ".pt"))]
     example = json.loads((folder / "serving_input_example.json").read_text())
