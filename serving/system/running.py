@@ -6,16 +6,17 @@ import contextlib
 import re
 import shlex
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from functools import partial
 
 import httpx
 import psutil
 
 from multiner.pipeline.config.settings import Workspace
+from multiner.pipeline.core import processes
 from multiner.pipeline.core.environment import quiet_environment
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.core.files import write_atomically
@@ -23,8 +24,7 @@ from multiner.serving.addresses import Addresses
 from multiner.serving.airflow import environment as airflow_setup
 from multiner.serving.airflow.run_tracker import Follower, TaskView
 from multiner.serving.logs import open_log
-from multiner.serving.system import leftover_processes as family
-from multiner.serving.system.components import tail
+from multiner.serving.system.components import launch, tail
 from multiner.serving.system.instance_lock import (
     Stopped,
     only_supervisor,
@@ -244,15 +244,8 @@ def up(workspace: Workspace) -> None:
     log = workspace.paths.run / "logs" / "system.log"
     with open_log(log) as file:
         start = file.tell()
-        process = subprocess.Popen(
-            [airflow_setup.script("ner"), "up", "--foreground"],
-            cwd=workspace.root,
-            env=quiet_environment(NER_ROOT=str(workspace.root)),
-            stdin=subprocess.DEVNULL,
-            stdout=file,
-            stderr=file,
-            start_new_session=True,
-        )
+        environment = quiet_environment(NER_ROOT=str(workspace.root))
+        process = launch([airflow_setup.script("ner"), "up", "--foreground"], workspace.root, environment, file)
     print("starting the system in the background", flush=True)
     while (read_system(workspace) or {}).get("phase") != "ready":
         if process.poll() is not None:
@@ -279,7 +272,7 @@ def down(workspace: Workspace) -> None:
     from multiner.serving.system import deployment as deploy
 
     stopped = deploy.stop(workspace)
-    left = family.end_all(workspace.root)
+    left = processes.end(partial(processes.marked, workspace.root))
     if read_system(workspace):
         raise NerError("the supervisor does not end", where=f"process {running['pid']}", remedy="Kill it: kill -9")
     print("the system has ended" if running or stopped or left else "nothing was running", file=sys.stdout)

@@ -21,9 +21,9 @@ import psutil
 import pytest
 import yaml
 
+from multiner.pipeline.core import processes
 from multiner.pipeline.core.environment import quiet_environment
 from multiner.serving.backends.server_process import free_port
-from multiner.serving.system import leftover_processes as family
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 ROOT = Path(__file__).resolve().parents[2]
@@ -69,7 +69,7 @@ class Job:
 
     def left(self) -> list[str]:
         """Processes of this workspace's system that are still there."""
-        return [" ".join(process.cmdline()) for process in family.marked(self.root)]
+        return [" ".join(process.cmdline()) for process in processes.marked(self.root)]
 
 
 def copy_working_tree(to: Path) -> None:

@@ -16,6 +16,7 @@ import psutil
 import pytest
 
 from multiner.pipeline.config.settings import Workspace
+from multiner.pipeline.core import processes
 from multiner.pipeline.core.errors import NerError
 from multiner.serving.addresses import Addresses, require_free
 from multiner.serving.airflow import api as airflow_api
@@ -24,9 +25,6 @@ from multiner.serving.airflow import run_tracker as following
 from multiner.serving.backends.server_process import free_port
 from multiner.serving.system import (
     instance_lock as supervising,
-)
-from multiner.serving.system import (
-    leftover_processes as family,
 )
 from multiner.serving.system import (
     running,
@@ -146,7 +144,7 @@ def sleeper(root: Path, *, forks: bool = False) -> subprocess.Popen[bytes]:
     code = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(60)"
     if forks:
         code = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {code!r}], start_new_session=True)"
-    environment = {**os.environ, family.MARK: str(root)}
+    environment = os.environ | processes.mark(root)
     return subprocess.Popen([sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE)
 
 
@@ -155,26 +153,31 @@ def test_every_marked_process_ends_orphans_and_stubborn_ones_too(tmp_path: Path)
     one, parent = sleeper(tmp_path), sleeper(tmp_path, forks=True)
     assert [process.stdout.readline() for process in (other, one, parent)] == [b"up\n"] * 3
     parent.wait(10)
-    assert len(family.marked(tmp_path)) == 2
-    # the descendants of this test's process are not all the system's: only what is marked counts here
-    code = (
-        "import sys; from pathlib import Path; from multiner.serving.system import leftover_processes as family; "
-        "print(family.end_all(Path(sys.argv[1]), patience=0.5))"
-    )
-    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True)
-    assert int(done.stdout) == 2
-    assert family.marked(tmp_path) == []
+    assert len(processes.marked(tmp_path)) == 2
+    assert processes.end(lambda: processes.marked(tmp_path), patience=0.5) == 2
+    assert processes.marked(tmp_path) == []
     one.wait(10)
     assert other.poll() is None
     other.kill()
     other.wait()
 
 
+def test_a_process_that_sets_its_title_keeps_its_mark(tmp_path: Path) -> None:
+    """As Airflow's workers do; a title is written over the arguments, and else over the environment, too."""
+    code = "import setproctitle, time; setproctitle.setproctitle('x' * 400); print('up', flush=True); time.sleep(60)"
+    environment = os.environ | processes.mark(tmp_path)
+    titled = subprocess.Popen([sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE)
+    assert titled.stdout.readline() == b"up\n"
+    assert [process.pid for process in processes.marked(tmp_path)] == [titled.pid]
+    processes.end(lambda: processes.marked(tmp_path))
+    titled.wait(10)
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="the kernel's parent-death signal")
 def test_a_part_ends_with_a_killed_supervisor(tmp_path: Path) -> None:
     inner = "import os, time; print(os.getpid(), flush=True); time.sleep(60)"
     code = (
-        "import subprocess, sys, time; from multiner.serving.system.leftover_processes import tied; "
+        "import subprocess, sys, time; from multiner.pipeline.core.processes import tied; "
         f"subprocess.Popen(tied([sys.executable, '-c', {inner!r}])); time.sleep(60)"
     )
     supervisor = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
@@ -395,7 +398,6 @@ def test_stale_locks_of_dvc_end_with_the_start_of_airflow_and_of_no_other_part(
     def further(_: system.System) -> bool:
         raise supervising.Stopped
 
-    monkeypatch.setattr(system.family, "adopt_orphans", lambda: None)
     monkeypatch.setattr(system.System, "_prepare", lambda _: None)
     monkeypatch.setattr(system.System, "_interrupted", further)
     for name in ("airflow_port", "mlflow_port"):
