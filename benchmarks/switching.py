@@ -29,8 +29,8 @@ from typing import Any
 import httpx
 import psutil
 
+from multiner.pipeline.core.processes import tied
 from multiner.serving.backends.process_tree import family_of
-from multiner.serving.system.leftover_processes import tied
 
 CLIENTS, SWITCHES, KILLS = 8, 20, 5
 START_SECONDS = 180
