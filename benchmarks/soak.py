@@ -28,9 +28,9 @@ from systems import Served, crown_all, gateway, make_workspace
 from multiner.pipeline.config.settings import Workspace
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.core.files import read_json, write_json
+from multiner.pipeline.core.processes import tied
 from multiner.pipeline.core.progress import bar
 from multiner.serving.backends.work_folders import PREFIX
-from multiner.serving.system.leftover_processes import tied
 
 HERE = Path(__file__).resolve().parent
 GROWTH = 0.05  # of a process's memory, at most

@@ -22,12 +22,12 @@ from multiner.pipeline.config.settings import Workspace
 from multiner.pipeline.core.environment import QUIET
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.core.files import read_json
+from multiner.pipeline.core.processes import tied
 from multiner.pipeline.registry.lineage import MODEL_CODE
 from multiner.serving.backends.process_tree import family_of, signal_group
 from multiner.serving.backends.server_process import free_port
 from multiner.serving.gateway import state
 from multiner.serving.system import deployment as deploy
-from multiner.serving.system.leftover_processes import tied
 
 PROFILE = "cpu"  # a name without a suffix in the registry
 READY_SECONDS = 300

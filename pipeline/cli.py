@@ -13,7 +13,7 @@ from multiner.pipeline.config.settings import Workspace, find_root
 from multiner.pipeline.core.dvc_cache import inputs_of, require_whole
 from multiner.pipeline.core.environment import silence_telemetry, thread_count
 from multiner.pipeline.core.errors import NerError
-from multiner.pipeline.core.parent_process import follow_parent
+from multiner.pipeline.core.processes import end_with_dvc
 
 LANGUAGE = click.option("--language", "-l", required=True, help="Language code, as in params.yaml.")
 
@@ -267,7 +267,7 @@ def _check_inputs() -> None:
 def main() -> None:
     """Entry point of ``ner``: gathers the command groups of all packages, and prints errors without a stack trace."""
     silence_telemetry()
-    follow_parent()
+    end_with_dvc()
     for entry in sorted(entry_points(group="ner.commands"), key=lambda each: each.name):
         for name, command in entry.load().commands.items():
             ner.add_command(command, name)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import shlex
-import signal
 import subprocess
 import sys
 import time
@@ -18,6 +17,7 @@ from typing import Any
 from airflow.sdk import BaseOperator, BaseOperatorLink, CronTriggerTimetable
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
+from multiner.pipeline.core import processes
 from multiner.pipeline.core.dvc_command import dvc
 from wiring.graph import Stage, read_mapping, workspace_root
 
@@ -100,7 +100,7 @@ class CommandOperator(BaseOperator):
     """Run a command in the workspace, its output as the task's log.
 
     The outcome (see :func:`outcome`) is the task's XCom. An error that a person has to mend is not tried again. The
-    command and all that it started end with the task.
+    command and all that it started end with the task, however the task ends.
 
     Args:
         command: program and arguments; no shell reads them.
@@ -183,7 +183,7 @@ class CommandOperator(BaseOperator):
         first: list[str] = []  # what DVC does stands at the head, and a training fills the rest
         last: deque[str] = deque(maxlen=KEPT_LINES)
         self._process = subprocess.Popen(
-            self.command,
+            processes.tied(self.command),
             cwd=workspace_root(),
             env={**os.environ, "PYTHONUNBUFFERED": "1", **lineage(context)},
             stdin=subprocess.DEVNULL,
@@ -201,11 +201,8 @@ class CommandOperator(BaseOperator):
     def on_kill(self) -> None:
         """End the command with everything that it started."""
         if self._process and self._process.poll() is None:
-            os.killpg(self._process.pid, signal.SIGTERM)
-            try:
-                self._process.wait(20)
-            except subprocess.TimeoutExpired:
-                os.killpg(self._process.pid, signal.SIGKILL)
+            command = processes.tree(self._process.pid)
+            processes.end(lambda: processes.running(command))
 
 
 def lineage(context: Any) -> dict[str, str]:

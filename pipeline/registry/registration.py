@@ -111,6 +111,7 @@ def alias_version(client: MlflowClient, name: str, alias: str) -> str | None:
         raise
 
 
+@registry_errors()
 def known_version(client: MlflowClient, name: str, version: str) -> str | None:
     """A version as the registry writes it (MLflow takes "02" for "2"), or None if there is no such version."""
     from mlflow.exceptions import MlflowException

@@ -14,8 +14,7 @@ from urllib.parse import unquote, urlparse
 from multiner.pipeline.config.settings import Workspace
 from multiner.pipeline.core import locks
 from multiner.pipeline.core.environment import silence_telemetry
-from multiner.pipeline.core.errors import NerError
-from multiner.pipeline.registry.failures import may_pass, reason_of, registry_errors
+from multiner.pipeline.registry.failures import RegistryUnavailable, is_refusal, reason_of, registry_errors
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -58,10 +57,11 @@ def open_store(workspace: Workspace) -> MlflowClient:
     Call it before anything else starts on a fresh database: MLflow's own migrations are not safe beside each other.
 
     Raises:
-        NerError: there is no MLflow at ``MLFLOW_TRACKING_URI``, or the database cannot be read.
+        RegistryUnavailable: there is no MLflow at ``MLFLOW_TRACKING_URI``, or the database cannot be read.
     """
     silence_telemetry()
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")  # seconds; MLflow's 7 take minutes
     import mlflow
 
     logging.getLogger("mlflow").setLevel(logging.WARNING)
@@ -75,6 +75,8 @@ def open_store(workspace: Workspace) -> MlflowClient:
         mlflow.set_tracking_uri(uri)
         mlflow.set_registry_uri(uri)
     with locks.hold(workspace.paths.mlruns / ".store.lock", locks.REGISTRY):
+        if own and database(workspace).exists():
+            _use_write_ahead_log(database(workspace))  # fails at once, where MLflow would try for minutes
         client = _client(uri)
         if own:
             _use_write_ahead_log(database(workspace))
@@ -86,25 +88,25 @@ def _client(uri: str) -> MlflowClient:
     """A client that has been answered once.
 
     Raises:
-        NerError: none is to be had.
+        RegistryUnavailable: nothing answers; not transient where the address itself is wrong.
     """
     import mlflow
-    from sqlalchemy.exc import SQLAlchemyError
+    from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
     try:
         client = mlflow.MlflowClient(uri, uri)
         client.search_experiments(max_results=1)
     except (mlflow.MlflowException, SQLAlchemyError, ValueError, ImportError) as error:
-        message = f"MLflow's registry cannot be read: {reason_of(error)}"
-        raise _unreadable(message, transient=isinstance(error, mlflow.MlflowException) and may_pass(error)) from error
+        wrong = isinstance(error, (ArgumentError, ValueError, ImportError)) or is_refusal(error)
+        raise _unreadable(f"MLflow's registry cannot be read: {reason_of(error)}", transient=not wrong) from error
     return client
 
 
 def _require_folder(uri: str) -> None:
-    """Refuse a database in a folder that is not there, which MLflow would make, or cannot write to.
+    """Refuse a database that MLflow cannot write to, or in a folder that is missing, which MLflow would make.
 
     Raises:
-        NerError: it is such.
+        RegistryUnavailable: it is such.
     """
     scheme, _, path = uri.partition(":///")
     if scheme.partition("+")[0] != "sqlite" or not path or path.startswith(":memory:"):
@@ -112,14 +114,16 @@ def _require_folder(uri: str) -> None:
     file = Path(unquote(path.partition("?")[0]))
     if not file.parent.is_dir():
         raise _unreadable(f"there is no folder {file.parent} for MLflow's database")
-    if file.is_dir() or not os.access(file if file.exists() else file.parent, os.W_OK):
-        raise _unreadable(f"{file} cannot be MLflow's database: it is a folder, or must not be written")
+    if file.is_dir():
+        raise _unreadable(f"{file} cannot be MLflow's database: it is a folder")
+    if not os.access(file if file.exists() else file.parent, os.W_OK):
+        raise _unreadable(f"{file} cannot be MLflow's database: it must not be written", transient=True)
 
 
-def _unreadable(message: str, *, transient: bool = False) -> NerError:
+def _unreadable(message: str, *, transient: bool = False) -> RegistryUnavailable:
     if not os.environ.get("MLFLOW_TRACKING_URI"):
-        return NerError(message, where="mlruns/mlflow.db", transient=transient)
-    return NerError(
+        return RegistryUnavailable(message, where="mlruns/mlflow.db", transient=transient)
+    return RegistryUnavailable(
         message,
         where="MLFLOW_TRACKING_URI",
         transient=transient,

@@ -130,9 +130,9 @@ class AirflowClient:
         """A run: ``state``, ``start_date``, ``end_date``…; None where Airflow does not know it."""
         return self.call("GET", f"/dags/{dag_id}/dagRuns/{run_id}", allow=(404,))
 
-    def run_state(self, dag_id: str, run_id: str) -> str:
-        """A run's state."""
-        return self.call("GET", f"/dags/{dag_id}/dagRuns/{run_id}")["state"]
+    def run_url(self, dag_id: str, run_id: str) -> str:
+        """The page of a run."""
+        return f"{self.public_url}/dags/{dag_id}/runs/{run_id}"
 
     def active_runs(self, dag_id: str = "~") -> list[tuple[str, str]]:
         """DAG and id of every run that is queued or running, of one DAG or of all (``~``)."""

@@ -1,4 +1,4 @@
-"""Processes together with all they started: ending them, and the memory they hold."""
+"""The server processes of models with all that they started: signals to them, and the memory they hold."""
 
 from __future__ import annotations
 
@@ -7,31 +7,8 @@ import os
 
 import psutil
 
-
-def family_of(pid: int) -> list[psutil.Process]:
-    """A process and all its descendants."""
-    try:
-        process = psutil.Process(pid)
-        return [process, *process.children(recursive=True)]
-    except psutil.NoSuchProcess:
-        return []
-
-
-def is_running(process: psutil.Process) -> bool:
-    """Whether a process runs (a zombie does not)."""
-    try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
-
-
-def still_runs(pid: int, created: float) -> bool:
-    """Whether the process of this id runs and is the one that started then (seconds; ids are used again)."""
-    try:
-        process = psutil.Process(pid)
-        return is_running(process) and abs(process.create_time() - created) < 2
-    except psutil.Error:
-        return False
+from multiner.pipeline.core.processes import is_running as is_running
+from multiner.pipeline.core.processes import tree as family_of
 
 
 def signal_group(pid: int, number: int) -> None:

@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from multiner.pipeline.core.environment import quiet_environment, without_secrets
+from multiner.pipeline.core.processes import tied
 from multiner.serving.backends.backend import ServedModel
 from multiner.serving.backends.health import STOPPING_SECONDS
 from multiner.serving.backends.process_tree import (
@@ -27,17 +28,6 @@ from multiner.serving.backends.process_tree import (
 )
 from multiner.serving.backends.work_folders import WorkFolder, work_folder
 from multiner.serving.logs import open_log
-
-# exec'd in between: the kernel ends the server when the gateway ends, even by SIGKILL (Linux only)
-DIE_WITH_PARENT = """
-import ctypes, os, signal, sys
-if sys.platform == "linux":
-    ctypes.CDLL(None).prctl(1, signal.SIGTERM)
-    if os.getppid() != int(sys.argv[1]):
-        sys.exit("the gateway has gone")
-os.nice(int(sys.argv[2]))
-os.execv(sys.executable, [sys.executable, *sys.argv[3:]])
-"""
 
 START = "=== started "  # begins the line in a log above what a process writes there
 
@@ -124,7 +114,7 @@ class ServerProcess:
                 output.write(f"{START}{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} port {port}: {model.uri}\n".encode())
                 output.flush()
                 process = await asyncio.create_subprocess_exec(
-                    *(sys.executable, "-I", "-c", DIE_WITH_PARENT, str(os.getpid()), str(nice), *serve),
+                    *tied(["nice", "-n", str(nice), sys.executable, *serve]),
                     stdin=asyncio.subprocess.DEVNULL,
                     stdout=output,
                     stderr=output,

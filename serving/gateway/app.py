@@ -168,7 +168,7 @@ def main(arguments: list[str] | None = None) -> int:
         asyncio.run(serve(Workspace.load(options.profile)))
     except NerError as error:
         print(error, file=sys.stderr)
-        return 1
+        return error.exit_code
     except KeyboardInterrupt:
         pass
     return 0

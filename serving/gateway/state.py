@@ -15,8 +15,8 @@ import psutil
 from multiner.pipeline.config.settings import Workspace
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.core.files import read_json, write_json
+from multiner.pipeline.core.processes import still_runs
 from multiner.serving.addresses import netloc
-from multiner.serving.backends.process_tree import still_runs
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What operators set going: one of a kind at a time, kept over restarts, the last ones to be looked up."""
+"""The actions that operators have ordered: one of a kind at a time, on disk, the last ones listed."""
 
 from __future__ import annotations
 
@@ -13,46 +13,23 @@ from pydantic import BaseModel, ValidationError
 
 from multiner.pipeline.core.files import read_json, write_json
 from multiner.serving import executors
+from multiner.serving.airflow.run_tracker import DagRun
 from multiner.serving.http.problems import Problem
 
 log = logging.getLogger("serving")
-KEPT = 50
+LISTED = 50
 Kind = Literal["validate", "retrain", "deploy", "rollback"]
+State = Literal["running", "success", "failed"]
 TITLES = {"validate": "Validation", "retrain": "Retraining", "deploy": "Deployment", "rollback": "Rollback"}
 
 
-class DagTask(BaseModel):
-    """A task of a DAG run: ``state`` is Airflow's, or ``waiting``."""
-
-    name: str
-    state: str
-    tries: int = 0
-    seconds: float | None = None
-
-
-class DagRun(BaseModel):
-    """A run of a DAG; ``ended`` is when, as Airflow has it."""
-
-    dag: str
-    run: str
-    state: str = "queued"
-    ended: str | None = None
-    tasks: list[DagTask] = []
-    url: str | None = None
-
-    @property
-    def finished(self) -> bool:
-        """Whether its state is final."""
-        return self.state in ("success", "failed")
-
-
 class Action(BaseModel):
-    """An order and what became of it; ``runs`` are the DAG run it started and those that this set off in turn."""
+    """An order and what became of it; ``runs`` are the DAG run that it started and those that this set off."""
 
     id: str
     action: Kind
     language: str | None = None
-    state: Literal["running", "success", "failed"] = "running"
+    state: State = "running"
     started: str
     ended: str | None = None
     who: str
@@ -63,13 +40,13 @@ class Action(BaseModel):
 
     @property
     def lane(self) -> str:
-        """What one at a time may use: the DAG, or the language's route."""
+        """What only one action at a time may use: the DAG, or the language's route."""
         name = {"validate": "data", "retrain": "retrain"}.get(self.action, "switch")
         return f"{name}_{self.language}" if self.language else name
 
     @property
     def title(self) -> str:
-        """In words."""
+        """The action in words."""
         return f"{TITLES[self.action]} ({self.language})" if self.language else TITLES[self.action]
 
 
@@ -77,7 +54,7 @@ class ActionLog:
     """The last actions, the newest first.
 
     Args:
-        file: where they are kept; None: in memory only.
+        file: where they are stored; None: in memory only.
     """
 
     def __init__(self, file: Path | None) -> None:
@@ -88,54 +65,54 @@ class ActionLog:
     def begin(
         self, kind: Kind, language: str | None, *, who: str, request_id: str, reason: str | None = None
     ) -> Action:
-        """Note that an action begins.
+        """Add an action that begins.
 
         Raises:
-            Problem: 409, one that excludes it is under way.
+            Problem: 409, an action that excludes it is under way.
         """
         id = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
-        given = {"who": who, "request_id": request_id, "reason": reason}
-        action = Action(id=id, action=kind, language=language, started=_now(), **given)
+        order = {"who": who, "request_id": request_id, "reason": reason}
+        action = Action(id=id, action=kind, language=language, started=_now(), **order)
         if other := next((each for each in self.running() if each.lane == action.lane), None):
             raise conflict(f"{other.title} runs since {other.started} (action {other.id}).")
-        self.actions = [action, *self.actions][:KEPT]
-        self._tell(action)
+        self.actions = [action, *self.actions][:LISTED]
+        self._log(action)
         return action
 
     def running(self) -> list[Action]:
-        """Those that have not ended."""
+        """The actions that have not ended."""
         return [action for action in self.actions if action.state == "running"]
 
     def find(self, id: str) -> Action:
-        """An action.
+        """The action with this id.
 
         Raises:
             Problem: 404, there is none.
         """
-        found = next((action for action in self.actions if action.id == id), None)
-        if found is None:
-            raise Problem(404, "not-found", "Not Found", f"No such action among the last {KEPT}.")
-        return found
+        action = next((action for action in self.actions if action.id == id), None)
+        if action is None:
+            raise Problem(404, "not-found", "Not Found", f"No such action among the last {LISTED}.")
+        return action
 
-    def end(self, action: Action, state: Literal["success", "failed"], message: str) -> None:
+    def end(self, action: Action, state: State, message: str) -> None:
         """Note how an action ended."""
         action.state, action.message, action.ended = state, message, _now()
-        self._tell(action)
+        self._log(action)
 
     async def save(self) -> None:
-        """Put everything on disk."""
+        """Write all actions to the file."""
         if self._file:
             async with self._writing:
                 value = [action.model_dump(mode="json") for action in self.actions]
                 await executors.run(executors.FILES, write_json, self._file, value)
 
-    def _tell(self, action: Action) -> None:
+    def _log(self, action: Action) -> None:
         fields = action.model_dump(include={"id", "action", "language", "state", "who", "request_id"})
         log.info("action", extra={"fields": fields | {"outcome": action.message}})
 
 
 def conflict(detail: str) -> Problem:
-    """Something that runs already excludes what was asked for."""
+    """Something that runs already excludes the order."""
     return Problem(409, "running", "This is under way already", detail)
 
 
@@ -144,7 +121,7 @@ def _now() -> str:
 
 
 def _read(file: Path) -> list[Action]:
-    """What an earlier process left; what it had not ended itself counts as broken off, a DAG's run goes on."""
+    """The actions that an earlier process has written; its switches count as broken off, its DAG runs go on."""
     try:
         actions = [Action.model_validate(value) for value in read_json(file)]
     except FileNotFoundError:

@@ -14,14 +14,10 @@ import httpx
 from multiner.pipeline.core.errors import NerError
 from multiner.serving import executors
 from multiner.serving.airflow.api import AirflowClient
+from multiner.serving.airflow.run_tracker import RunTracker
 from multiner.serving.http.problems import Problem, headline
 from multiner.serving.operator import dag_runs
-from multiner.serving.operator.actions import (
-    Action,
-    ActionLog,
-    DagRun,
-    Kind,
-)
+from multiner.serving.operator.actions import Action, ActionLog, Kind
 
 if TYPE_CHECKING:
     from multiner.serving.operator.facts_reader import FactsReader
@@ -61,15 +57,16 @@ class Desk:
         self.log = ActionLog(self._workspace.paths.run / "actions.json" if self._workspace else None)
         self._airflow: AirflowClient | None = None
         self._asking = asyncio.Lock()
+        self._trackers: dict[str, RunTracker] = {}  # by action, as the next two are
         self._looked: dict[str, float] = {}
-        self._looks: dict[str, asyncio.Task[None]] = {}  # under way, by action
+        self._looks: dict[str, asyncio.Task[None]] = {}  # under way
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
     def without_airflow(self) -> str | None:
         """Why no DAG can be started from here, whether or not an Airflow runs; None where one can."""
-        found = dag_runs.missing(self._workspace) if self._workspace else None
-        return found.detail if found else None
+        problem = dag_runs.not_set_up(self._workspace) if self._workspace else None
+        return problem.detail if problem else None
 
     async def close(self) -> None:
         """Stop; switches under way are broken off, DAG runs go on."""
@@ -106,8 +103,8 @@ class Desk:
 
     async def refresh(self) -> None:
         """Look how the DAG runs of all unfinished actions stand; an Airflow that hangs is not waited for long."""
-        followed = [action for action in self.log.running() if action.runs]
-        for action in followed:
+        actions = [action for action in self.log.running() if action.runs]
+        for action in actions:
             due = time.monotonic() - self._looked.get(action.id, float("-inf")) >= LOOK_SECONDS
             if due and action.id not in self._looks:
                 self._looked[action.id] = time.monotonic()
@@ -118,26 +115,22 @@ class Desk:
         done, _ = await asyncio.wait(self._looks.values(), timeout=PATIENCE)
         for look in done:
             look.result()
-        for action in followed:
+        for action in actions:
             if action.id in self._looks:
                 action.message = "Airflow has not answered yet; what it runs goes on by itself."
 
     async def _look(self, action: Action) -> None:
-        languages = list(self._board.config.languages)
         before = (action.state, action.message)
-
-        def look(client: AirflowClient) -> tuple[list[DagRun], set[str]]:
-            runs = dag_runs.look(client, languages, action.runs)
-            return runs, dag_runs.held_up(client, languages, runs)
-
+        tracker = self._trackers.setdefault(action.id, RunTracker(self._board.config.languages, action.runs))
         try:
-            action.runs, held = await self._ask(look)
+            await self._ask(tracker.poll)
         except Problem:
             action.message = "Airflow does not answer now; what it runs goes on by itself."
             return
-        state, message = dag_runs.verdict(action.runs, languages, held)
+        action.runs = list(tracker.runs.values())
+        state, message = dag_runs.verdict(tracker)
         if state != "running":
-            self._looked.pop(action.id, None)
+            del self._looked[action.id], self._trackers[action.id]
             self._facts.forget()
             self.log.end(action, state, message)
         action.message = message
@@ -165,7 +158,7 @@ class Desk:
                 if self._airflow:
                     self._airflow.close()
                     self._airflow = None  # its password may be another after a restart
-                raise dag_runs.down(error, self._workspace) from None
+                raise dag_runs.no_answer(error, self._workspace) from None
 
     async def _switch(self, action: Action, champion: str | None) -> None:
         language = action.language

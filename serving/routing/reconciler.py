@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from multiner.pipeline.core.errors import NerError
+from multiner.pipeline.registry.failures import RegistryUnavailable
 from multiner.serving import executors
 from multiner.serving.backends.backend import ServedModel
 from multiner.serving.routing.model_router import ModelRouter
@@ -71,7 +72,8 @@ class Reconciler:
             as :meth:`ModelRouter.switch`, or ``no champion``, ``held``, ``restarting``.
 
         Raises:
-            NerError: the registry cannot be read, or the champion does not come up; what was live before stays.
+            RegistryUnavailable: the registry cannot be read.
+            NerError: the champion does not come up; what was live before stays.
         """
         order = self.route.order()  # before reading: whoever reads later knows better
         champion, challenger = await executors.run(executors.REGISTRY, self._read)
@@ -91,7 +93,7 @@ class Reconciler:
         except Exception as error:  # whatever MLflow, its database or the network raise
             self._unread += 1
             reason = str(error).partition("\n")[0][:300] or type(error).__name__
-            raise NerError(f"the registry cannot be read: {reason}") from error
+            raise RegistryUnavailable(f"the registry cannot be read: {reason}", transient=True) from error
 
     async def _follow(self, champion: ServedModel | None, order: int, insist: bool) -> str:
         if champion is None:

@@ -7,15 +7,15 @@ import subprocess
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from multiner.pipeline.config.settings import Workspace
 from multiner.pipeline.core.environment import quiet_environment, without_secrets
 from multiner.pipeline.core.errors import NerError
+from multiner.pipeline.core.processes import mark, tied
 from multiner.serving.addresses import Addresses, netloc, reachable
 from multiner.serving.airflow import environment as airflow_setup
 from multiner.serving.logs import open_log
-from multiner.serving.system.leftover_processes import MARK, tied
 
 PARTS = ("airflow", "mlflow", "serving")
 RESTARTS = 5  # within RESTART_WINDOW; a part that dies more often is given up
@@ -47,18 +47,7 @@ class Component:
         """Start it; it ends when we end."""
         self.started.append(time.monotonic())
         with open_log(self.log) as log:
-            self.process = self._spawn(log)
-
-    def _spawn(self, log: IO[bytes]) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(
-            tied(self.command),
-            cwd=self.folder,
-            env=self.environment,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
+            self.process = launch(tied(self.command), self.folder, self.environment, log)
 
     def revive(self) -> bool:
         """Start it again if it has died; whether it had.
@@ -78,6 +67,12 @@ class Component:
         return True
 
 
+def launch(command: list[str], folder: Path, environment: dict[str, str], log: IO[bytes]) -> subprocess.Popen[bytes]:
+    """Start a process in ``folder`` and in a session of its own, without input, its output in ``log``."""
+    streams: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": log, "stderr": log}
+    return subprocess.Popen(command, cwd=folder, env=environment, start_new_session=True, **streams)
+
+
 def tail(path: Path, lines: int = 15) -> str:
     """The last lines of a log, indented."""
     if not path.is_file():
@@ -88,7 +83,7 @@ def tail(path: Path, lines: int = 15) -> str:
 
 def components(workspace: Workspace, addresses: Addresses, parts: list[str]) -> list[Component]:
     """The processes behind ``parts``, not yet started."""
-    logs, root, mark = workspace.paths.run / "logs", workspace.root, {MARK: str(workspace.root)}
+    logs, root = workspace.paths.run / "logs", workspace.root
     found: list[Component] = []
     if "mlflow" in parts:
         store = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{workspace.paths.mlruns / 'mlflow.db'}"
@@ -97,7 +92,7 @@ def components(workspace: Workspace, addresses: Addresses, parts: list[str]) -> 
             serve += ["--allowed-hosts", netloc(addresses.host, addresses.mlflow_port)]
             serve += ["--cors-allowed-origins", addresses.mlflow]
         serve += ["--backend-store-uri", store, "--default-artifact-root", str(workspace.paths.mlruns / "artifacts")]
-        environment = without_secrets(quiet_environment(**mark, MLFLOW_SERVER_ENABLE_JOB_EXECUTION="false"))
+        environment = without_secrets(quiet_environment(**mark(root), MLFLOW_SERVER_ENABLE_JOB_EXECUTION="false"))
         environment.pop("MLFLOW_TRACKING_URI", None)
         found.append(
             Component("mlflow", [airflow_setup.script("mlflow"), *serve], environment, root, logs / "mlflow.log")
@@ -123,4 +118,4 @@ def airflow_environment(workspace: Workspace, addresses: Addresses) -> dict[str,
         airflow_port=addresses.airflow_port,
         mlflow_url=addresses.mlflow,
         docs_url=addresses.reports,
-    ) | {MARK: str(workspace.root)}
+    ) | mark(workspace.root)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -16,14 +14,15 @@ from typing import Any
 
 import multiner
 from multiner.pipeline.config.settings import Workspace
+from multiner.pipeline.core import processes
 from multiner.pipeline.core.environment import quiet_environment
 from multiner.pipeline.core.errors import NerError, joined
 from multiner.serving import addresses
 from multiner.serving.addresses import try_to_bind
-from multiner.serving.backends.process_tree import family_of, is_running
 from multiner.serving.gateway import state
 from multiner.serving.logs import open_log
 from multiner.serving.system import gateway_client as client
+from multiner.serving.system.components import launch, tail
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,14 +112,8 @@ def stop(workspace: Workspace, *, patience: float = 45) -> bool:
     if gateway is None:
         state.state_file(workspace).unlink(missing_ok=True)
         return False
-    family = family_of(gateway.pid)
-    os.kill(gateway.pid, signal.SIGTERM)
-    deadline = time.monotonic() + patience
-    while any(is_running(process) for process in family) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    for process in family:
-        if is_running(process):
-            process.kill()
+    family = processes.tree(gateway.pid)
+    processes.end(lambda: processes.running(family), patience=patience, first=family[:1])
     state.state_file(workspace).unlink(missing_ok=True)
     return True
 
@@ -164,15 +157,9 @@ def start_gateway(workspace: Workspace, announce: Callable[[str], None] = print)
     code = Path(multiner.__file__).parents[1]
     path = os.pathsep.join(filter(None, [str(code), os.environ.get("PYTHONPATH")]))
     with open_log(log) as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "multiner.serving.gateway.app", "--profile", workspace.profile],
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            cwd=workspace.root,
-            env=quiet_environment(NER_ROOT=str(workspace.root), PYTHONPATH=path),
-            start_new_session=True,
-        )
+        command = [sys.executable, "-m", "multiner.serving.gateway.app", "--profile", workspace.profile]
+        environment = quiet_environment(NER_ROOT=str(workspace.root), PYTHONPATH=path)
+        process = launch(command, workspace.root, environment, output)  # not tied: it outlives this command
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         gateway = state.read_state(workspace)
@@ -183,8 +170,7 @@ def start_gateway(workspace: Workspace, announce: Callable[[str], None] = print)
         time.sleep(0.1)
     process.kill()
     process.wait()
-    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()[-10:]
-    raise NerError("the gateway did not start\n" + "\n".join(f"  | {line}" for line in lines), where=str(log))
+    raise NerError(f"the gateway did not start\n{tail(log)}", where=str(log))
 
 
 def _bring_live(gateway: state.GatewayState, language: str, *, fresh: bool, insist: bool) -> Deployment:

@@ -109,5 +109,6 @@ def post(gateway: state.GatewayState, path: str, value: dict[str, Any]) -> dict[
             answer.get("detail", "the switch failed"),
             where=f"{gateway.url}{path}",
             remedy=f"The logs of the gateway and of the versions it starts are in {logs}.",
+            transient=response.status_code == 503,
         )
     return answer

@@ -15,7 +15,7 @@ import psutil
 from multiner.pipeline.config.settings import Workspace
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.core.files import read_json, write_json
-from multiner.serving.backends.process_tree import still_runs
+from multiner.pipeline.core.processes import still_runs
 
 
 class Stopped(BaseException):

@@ -6,25 +6,25 @@ import contextlib
 import re
 import shlex
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from functools import partial
 
 import httpx
 import psutil
 
 from multiner.pipeline.config.settings import Workspace
+from multiner.pipeline.core import processes
 from multiner.pipeline.core.environment import quiet_environment
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.core.files import write_atomically
 from multiner.serving.addresses import Addresses
 from multiner.serving.airflow import environment as airflow_setup
-from multiner.serving.airflow.run_tracker import Follower, TaskView
+from multiner.serving.airflow.run_tracker import DagRun, DagTask, RunTracker
 from multiner.serving.logs import open_log
-from multiner.serving.system import leftover_processes as family
-from multiner.serving.system.components import tail
+from multiner.serving.system.components import launch, tail
 from multiner.serving.system.instance_lock import (
     Stopped,
     only_supervisor,
@@ -58,8 +58,8 @@ def choose_profile(workspace: Workspace, profile: str) -> Workspace:
     return chosen
 
 
-def start_pipeline(system: System) -> Follower:
-    """Set off the DAG ``data`` and return what follows it.
+def start_pipeline(system: System) -> RunTracker:
+    """Start the DAG ``data``, which sets off all others, and return a tracker of its run.
 
     Raises:
         NerError: Airflow refuses.
@@ -69,42 +69,43 @@ def start_pipeline(system: System) -> Follower:
         if paused:
             client.unpause(dag_id)
             print(f"DAG {dag_id} was paused; it runs again")
-    moment = datetime.now(UTC)
-    run_id = client.trigger("data", f"run__{moment:%Y-%m-%dT%H-%M-%S}", "started by ner run")
-    return Follower(client, system.workspace.languages, run_id)
+    run_id = client.trigger("data", f"run__{datetime.now(UTC):%Y-%m-%dT%H-%M-%S}", "started by ner run")
+    return RunTracker(system.workspace.languages, [DagRun(dag="data", run=run_id)])
 
 
-def follow(system: System, follower: Follower) -> None:
+def follow(system: System, tracker: RunTracker) -> None:
     """Show the pipeline's progress until it has ended.
 
     Raises:
-        NerError: a task failed; the message holds the end of its log. Or nothing is left to wait for but paused DAGs.
+        NerError: a task failed; the message holds the end of its log. Or only paused DAGs are left to wait for.
     """
-    logs, heard = airflow_setup.home(system.workspace) / "logs", time.monotonic()
+    logs, answered = airflow_setup.home(system.workspace) / "logs", time.monotonic()
     paused: set[str] = set()
-    with ProgressView(follower, logs) as view:
-        while not follower.done:
+    with ProgressView(tracker, logs) as view:
+        while not tracker.done:
             system.look_after()
-            if follower.held_up:
-                raise _failure(system, follower) if follower.failed else _held_up(system, follower)
+            if tracker.held_up:
+                raise _failure(system, tracker) if tracker.failed else _held_up(system, tracker)
             try:
-                view.show(follower.poll())
-                heard = time.monotonic()
-                for dag in sorted(follower.paused - paused):
-                    print(
-                        f"DAG {dag} is paused; it goes on once it is unpaused: {system.addresses.airflow}", flush=True
-                    )
-                paused = follower.paused
+                changes = tracker.poll(system.airflow)
+                for run, task in tracker.tasks("success"):
+                    if task.outcome is None:
+                        task.outcome = system.airflow.outcome(run.dag, run.run, task.name)
+                view.show(changes)
+                answered = time.monotonic()
+                for dag in sorted(tracker.paused - paused):
+                    print(f"DAG {dag} is paused; unpause it to go on: {system.addresses.airflow}", flush=True)
+                paused = tracker.paused
             except (httpx.TransportError, NerError):  # the API server is starting again, or its database is locked
-                if time.monotonic() - heard > SILENT_SECONDS:
+                if time.monotonic() - answered > SILENT_SECONDS:
                     raise
             time.sleep(2)
-    if follower.failed:
-        raise _failure(system, follower)
+    if tracker.failed:
+        raise _failure(system, tracker)
 
 
-def _held_up(system: System, follower: Follower) -> NerError:
-    names = ", ".join(sorted(follower.held_up))
+def _held_up(system: System, tracker: RunTracker) -> NerError:
+    names = ", ".join(sorted(tracker.held_up))
     return NerError(
         f"the run has come to paused DAGs: {names}; everything before them is done",
         where=system.addresses.airflow,
@@ -112,37 +113,34 @@ def _held_up(system: System, follower: Follower) -> NerError:
     )
 
 
-def _failure(system: System, follower: Follower) -> NerError:
-    failures = follower.failures()
+def _failure(system: System, tracker: RunTracker) -> NerError:
+    failures = [_log_end(system, run, task) for run, task in tracker.tasks("failed")]
     if not failures:
-        names = ", ".join(run.dag for run in follower.runs.values() if run.state == "failed")
-        return NerError(f"the run of {names} failed", remedy=f"See {system.addresses.airflow}")
-    told = "\n".join(_told(follower, task) for task in failures)
-    return NerError(
-        told, where="pipeline", remedy=f"Mend it and run the same command again; {system.addresses.airflow}"
-    )
+        message = f"the run of {', '.join(tracker.failed)} failed"
+        return NerError(message, remedy=f"See {system.addresses.airflow}")
+    remedy = f"Mend it and run the same command again; {system.addresses.airflow}"
+    return NerError("\n".join(failures), where="pipeline", remedy=remedy)
 
 
-def _told(follower: Follower, task: TaskView) -> str:
-    lines = follower.client.log_lines(task.dag, task.run, task.name, task.tries)
-    shown = "\n".join(f"  | {line}" for line in lines[-LOG_LINES:])
-    return f"task {task.name} of {task.dag} failed; the end of its log:\n{shown}"
+def _log_end(system: System, run: DagRun, task: DagTask) -> str:
+    lines = system.airflow.log_lines(run.dag, run.run, task.name, task.tries)[-LOG_LINES:]
+    return "\n".join([f"task {task.name} of {run.dag} failed; the end of its log:", *(f"  | {line}" for line in lines)])
 
 
-def summary(follower: Follower) -> str:
-    """One line on what the run did."""
-    work = follower.work_done()
+def summary(tracker: RunTracker) -> str:
+    """What the run did, in a line."""
+    tasks = [(run.dag.removeprefix("retrain_"), task) for run, task in tracker.tasks("success")]
+    ran = [f"{task.name} ({language})" for language, task in tasks if task.outcome == "ran"]
+    restored = sum(task.outcome == "restored" for _, task in tasks)
     registered = [
-        f"{run.dag.removeprefix('retrain_')}: {run.tasks['register'].outcome}"
-        for run in follower.runs.values()
-        if "register" in run.tasks and run.tasks["register"].outcome.startswith("registered")
+        f"{language}: {task.outcome}"
+        for language, task in tasks
+        if task.name == "register" and (task.outcome or "").startswith("registered")
     ]
-    if not work and not registered:
-        return "nothing to do: no stage had anything to run, the registered models are those of this data"
-    ran = [f"{task.name} ({task.dag.removeprefix('retrain_')})" for task in work if task.outcome == "ran"]
-    restored = sum(task.outcome == "restored" for task in work)
     parts = [f"{len(ran)} stages ran: {', '.join(ran)}"] if ran else []
     parts += [f"{restored} stages came from DVC's cache"] if restored else []
+    if not (parts or registered):
+        return "nothing to do: no stage had anything to run, the registered models are those of this data"
     return "; ".join([*(parts or ["no stage had anything to run"]), *registered])
 
 
@@ -196,10 +194,10 @@ def run(workspace: Workspace, *, once: bool = False, parts: list[str] | None = N
     with _ending_on_signal(lambda: finished), only_supervisor(workspace), stop_signals():
         with System(workspace, parts) as system:
             print(addresses_text(workspace, system.addresses), flush=True)
-            follower = start_pipeline(system)
-            follow(system, follower)
+            tracker = start_pipeline(system)
+            follow(system, tracker)
             check_live(system)
-            print(f"\n{summary(follower)}\ndone in {(time.monotonic() - begun) / 60:.1f} minutes", flush=True)
+            print(f"\n{summary(tracker)}\ndone in {(time.monotonic() - begun) / 60:.1f} minutes", flush=True)
             finished = True
             if not once:
                 print(f"\n{addresses_text(workspace, system.addresses)}\n\nCtrl-C ends everything.", flush=True)
@@ -244,15 +242,8 @@ def up(workspace: Workspace) -> None:
     log = workspace.paths.run / "logs" / "system.log"
     with open_log(log) as file:
         start = file.tell()
-        process = subprocess.Popen(
-            [airflow_setup.script("ner"), "up", "--foreground"],
-            cwd=workspace.root,
-            env=quiet_environment(NER_ROOT=str(workspace.root)),
-            stdin=subprocess.DEVNULL,
-            stdout=file,
-            stderr=file,
-            start_new_session=True,
-        )
+        environment = quiet_environment(NER_ROOT=str(workspace.root))
+        process = launch([airflow_setup.script("ner"), "up", "--foreground"], workspace.root, environment, file)
     print("starting the system in the background", flush=True)
     while (read_system(workspace) or {}).get("phase") != "ready":
         if process.poll() is not None:
@@ -279,7 +270,7 @@ def down(workspace: Workspace) -> None:
     from multiner.serving.system import deployment as deploy
 
     stopped = deploy.stop(workspace)
-    left = family.end_all(workspace.root)
+    left = processes.end(partial(processes.marked, workspace.root))
     if read_system(workspace):
         raise NerError("the supervisor does not end", where=f"process {running['pid']}", remedy="Kill it: kill -9")
     print("the system has ended" if running or stopped or left else "nothing was running", file=sys.stdout)

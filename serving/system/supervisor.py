@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-import subprocess
 import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version
+from subprocess import Popen
 from typing import IO
 
 from multiner.pipeline.config.settings import Workspace
+from multiner.pipeline.core import processes
 from multiner.pipeline.core.dvc_locks import release
 from multiner.pipeline.core.environment import quiet_environment
 from multiner.pipeline.core.errors import TRANSIENT, NerError
@@ -28,8 +30,7 @@ from multiner.serving.airflow import environment as airflow_setup
 from multiner.serving.airflow.api import AirflowClient
 from multiner.serving.gateway import state
 from multiner.serving.system import deployment as deploy
-from multiner.serving.system import leftover_processes as family
-from multiner.serving.system.components import PARTS, Component, airflow_environment, components, tail
+from multiner.serving.system.components import PARTS, Component, airflow_environment, components, launch, tail
 from multiner.serving.system.instance_lock import write_system
 
 TRAINING_POOL = "training"
@@ -66,7 +67,7 @@ class System:
         self.say = say
         self.components: list[Component] = []
         self.airflow: AirflowClient | None = None
-        self._deploying: subprocess.Popen[bytes] | None = None
+        self._deploying: Popen[bytes] | None = None
         self._next_look = self._next_rotation = 0.0
         self._gateway_seen = False
         self._registry: list[int] = []
@@ -84,10 +85,9 @@ class System:
 
     def _start(self) -> None:
         root = self.workspace.root
-        family.adopt_orphans()
-        if left := family.marked(root):
+        if left := processes.marked(root):
             self.say(f"Ending {len(left)} processes that an earlier system left behind")
-            family.end_all(root)
+            processes.end(partial(processes.marked, root))
         gateway = state.read_state(self.workspace)
         if gateway and gateway.profile != self.workspace.profile:
             self.say(f"Ending the gateway that serves profile {gateway.profile}")
@@ -129,14 +129,13 @@ class System:
         done = airflow_setup.home(self.workspace) / "migrated"
         wanted = version("apache-airflow") if "airflow" in self.parts else ""
         migrate = bool(wanted) and not (done.is_file() and done.read_text().strip() == wanted)
-        mark = {family.MARK: str(self.workspace.root), "NER_ROOT": str(self.workspace.root)}
         with logs.open_log(log) as file:
             if "mlflow" in self.parts:
-                work.append(self._run([sys.executable, "-c", PREPARE_STORE], quiet_environment(**mark), file))
+                work.append(self._run([sys.executable, "-c", PREPARE_STORE], file))
             if migrate:
                 self.say("Making Airflow's database")
                 command = [airflow_setup.script("airflow"), "db", "migrate"]
-                work.append(self._run(command, airflow_environment(self.workspace, self.addresses), file))
+                work.append(self._run(command, file, airflow_environment(self.workspace, self.addresses)))
             codes = [process.wait() for process in work]
             if any(codes):
                 transient = set(codes) <= {0, TRANSIENT}
@@ -145,16 +144,10 @@ class System:
             with write_atomically(done) as file:
                 file.write(wanted + "\n")
 
-    def _run(self, command: list[str], environment: dict[str, str], log: IO[bytes]) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(
-            family.tied(command),
-            cwd=self.workspace.root,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
+    def _run(self, command: list[str], log: IO[bytes], environment: dict[str, str] | None = None) -> Popen[bytes]:
+        root = self.workspace.root
+        own = quiet_environment(**processes.mark(root), NER_ROOT=str(root))
+        return launch(processes.tied(command), root, environment or own, log)
 
     def _interrupted(self) -> bool:
         """Whether runs are on record as active though no scheduler runs: those that ended with the last system."""
@@ -197,10 +190,9 @@ class System:
         """Start bringing the gateway to the registry's champions, in the background; again only when that is done."""
         if self._deploying is None or self._deploying.poll() is not None:
             log = self.workspace.paths.run / "logs" / "deploy.log"
-            mark = {family.MARK: str(self.workspace.root), "NER_ROOT": str(self.workspace.root)}
             with logs.open_log(log) as file:
                 command = [airflow_setup.script("ner"), "deploy", "--if-any"]
-                self._deploying = self._run(command, quiet_environment(**mark), file)
+                self._deploying = self._run(command, file)
 
     def _registry_moved(self) -> bool:
         """Whether the registry has changed since last asked, for a gateway whose champions others make."""
@@ -211,7 +203,7 @@ class System:
         return before != self._registry
 
     def look_after(self) -> None:
-        """Start again what has died, collect what was orphaned, and now and then see to the gateway and the logs.
+        """Start again what has died, and now and then see to the gateway and the logs.
 
         Raises:
             NerError: a part keeps dying.
@@ -219,8 +211,6 @@ class System:
         for component in self.components:
             if component.revive():
                 self.say(f"{component.name} had ended and was started again; see {component.log}")
-        children = [each.process.pid for each in self.components if each.process]
-        family.reap(frozenset([*children, *([self._deploying.pid] if self._deploying else [])]))
         if self._deploying is not None:
             self._deploying.poll()
         if time.monotonic() > self._next_rotation:
@@ -246,4 +236,4 @@ class System:
             self.airflow.close()
         if "serving" in self.parts:
             deploy.stop(self.workspace)
-        family.end_all(self.workspace.root)
+        processes.end(partial(processes.marked, self.workspace.root))

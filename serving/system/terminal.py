@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import time
 from datetime import datetime
 from pathlib import Path
-from types import TracebackType
 
 from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from multiner.serving.airflow.run_tracker import Follower, TaskView
+from multiner.serving.airflow.run_tracker import DagRun, DagTask, RunTracker
 
 LOOKS = {"success": "green", "running": "cyan", "failed": "red", "up_for_retry": "yellow", "upstream_failed": "red"}
 SHOWN = {"waiting": "·", "scheduled": "·", "queued": "queued", "up_for_retry": "retries soon"}
@@ -21,9 +21,7 @@ NEWS_SECONDS = 30
 
 
 def progress_line(log: Path) -> str:
-    """The last thing a running task said: the end of its log, as its progress bar wrote it."""
-    import json
-
+    """The last line of a running task's log, as its progress bar has written it; empty where there is none."""
     try:
         with log.open("rb") as file:
             file.seek(max(0, log.stat().st_size - 4000))
@@ -42,62 +40,61 @@ def duration(seconds: float | None) -> str:
 
 
 class ProgressView:
-    """Shows a follower's tasks; a context manager.
+    """Shows the tasks of a tracked run; a context manager.
 
     Args:
-        follower: what to show.
+        tracker: of the run.
         logs: the folder of Airflow's task logs.
     """
 
-    def __init__(self, follower: Follower, logs: Path) -> None:
-        self.follower = follower
+    def __init__(self, tracker: RunTracker, logs: Path) -> None:
+        self.tracker = tracker
         self.logs = logs
-        self.console = Console()
-        self.live = Live(console=self.console, auto_refresh=False) if self.console.is_terminal else None
-        self._said = time.monotonic()
+        console = Console()
+        self.live = Live(console=console, auto_refresh=False) if console.is_terminal else None
+        self._news_at = time.monotonic()
 
     def __enter__(self) -> ProgressView:
         if self.live:
             self.live.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         if self.live:
             self.live.stop()
 
-    def show(self, changed: list[TaskView]) -> None:
-        """Show the state of things; ``changed`` is what is new."""
+    def show(self, changes: list[tuple[DagRun, DagTask]]) -> None:
+        """Show the tasks; ``changes`` are those that have another state now."""
         if self.live:
             self.live.update(Group(self._table(), Text(self._news(), style="dim")), refresh=True)
             return
-        for task in changed:
+        for run, task in changes:
             if task.state in SHOWN and task.state != "up_for_retry":
                 continue
-            parts = [f"{datetime.now():%H:%M:%S}", f"{task.dag:<12}", f"{task.name:<20}", f"{task.state:<10}"]
-            print(" ".join([*parts, duration(task.seconds) if task.state != "running" else "", task.outcome]).rstrip())
-        if time.monotonic() - self._said > NEWS_SECONDS and (news := self._news()):
+            parts = [f"{datetime.now():%H:%M:%S}", f"{run.dag:<12}", f"{task.name:<20}", f"{task.state:<10}"]
+            seconds = duration(task.seconds) if task.state != "running" else ""
+            print(" ".join([*parts, seconds, task.outcome or ""]).rstrip())
+        if time.monotonic() - self._news_at > NEWS_SECONDS and (news := self._news()):
             print("\n".join(f"         {line}" for line in news.splitlines()))
-            self._said = time.monotonic()
+            self._news_at = time.monotonic()
         sys.stdout.flush()
 
     def _news(self) -> str:
+        """The progress of each task at work, a line each."""
         lines = []
-        for task in self.follower.running():
-            attempt = f"attempt={task.tries}.log"
-            log = self.logs / f"dag_id={task.dag}" / f"run_id={task.run}" / f"task_id={task.name}" / attempt
-            if said := progress_line(log):
-                lines.append(f"{task.dag}/{task.name}: {said[:150]}")
+        for run, task in self.tracker.tasks("running"):
+            folder = self.logs / f"dag_id={run.dag}" / f"run_id={run.run}" / f"task_id={task.name}"
+            if progress := progress_line(folder / f"attempt={task.tries}.log"):
+                lines.append(f"{run.dag}/{task.name}: {progress[:150]}")
         return "\n".join(lines)
 
     def _table(self) -> Table:
         table = Table(box=None, pad_edge=False)
         for title in ("DAG", "task", "state", "time", "outcome"):
             table.add_column(title)
-        for run in self.follower.runs.values():
-            for index, task in enumerate(run.tasks.values()):
+        for run in self.tracker.runs.values():
+            for index, task in enumerate(run.tasks):
                 state = Text(SHOWN.get(task.state, task.state), style=LOOKS.get(task.state, ""))
-                name = run.dag if index == 0 else ""
-                table.add_row(name, task.name, state, duration(task.seconds), task.outcome[:60])
+                dag = run.dag if index == 0 else ""
+                table.add_row(dag, task.name, state, duration(task.seconds), (task.outcome or "")[:60])
         return table

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import subprocess
 import sys
 import threading
 import time
@@ -171,6 +172,24 @@ def test_killing_the_task_ends_all_that_it_started(workspace: Path) -> None:
         while inner_process.status() != psutil.STATUS_ZOMBIE:
             assert time.monotonic() < deadline
             time.sleep(0.05)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel's parent-death signal")
+def test_the_command_ends_with_a_task_that_is_killed_at_once(workspace: Path) -> None:
+    task = (
+        "import sys; from types import SimpleNamespace; sys.path.append('dags'); "
+        "from wiring.tasks import CommandOperator; "
+        "code = 'import os, time; print(os.getpid(), flush=True); time.sleep(60)'; "
+        "task = CommandOperator(task_id='task', command=[sys.executable, '-c', code]); "
+        "task.log.info = lambda *line: print('LINE', *line, flush=True); "
+        "task.execute({'dag_run': SimpleNamespace(dag_id='data', run_id='run__1')})"
+    )
+    runner = subprocess.Popen([sys.executable, "-c", task], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    started = next(line for line in runner.stdout if line.startswith("LINE %s "))
+    command = psutil.Process(int(started.split()[-1]))
+    runner.kill()
+    runner.wait()
+    command.wait(10)
 
 
 def test_links_lead_where_the_task_has_something_to_show(workspace: Path) -> None:

@@ -16,9 +16,9 @@ import pytest
 import yaml
 
 from multiner.pipeline.config.settings import Workspace, overlay
+from multiner.pipeline.core import processes
 from multiner.pipeline.core.environment import quiet_environment
 from multiner.serving.backends.server_process import free_port
-from multiner.serving.system import leftover_processes
 
 BIN = Path(sys.executable).parent
 RUN_SECONDS = 2400  # far more than a run takes on two quiet cores
@@ -80,7 +80,7 @@ class Job:
 
     def leftovers(self) -> list[str]:
         """Processes of this clone's system that are still there."""
-        return [" ".join(process.cmdline()) for process in leftover_processes.marked(self.root)]
+        return [" ".join(process.cmdline()) for process in processes.marked(self.root)]
 
 
 def copy_working_tree(source: Path, to: Path) -> None:

@@ -125,7 +125,7 @@ def test_a_restart_leaves_what_the_crash_before_has_written(tmp_path: Path, monk
     path = tmp_path / "logs" / "model-ner-en-3.log"
 
     async def start(writes: str) -> None:
-        monkeypatch.setattr(served_process, "DIE_WITH_PARENT", f"print({writes!r})")
+        monkeypatch.setattr(served_process, "tied", lambda _: [sys.executable, "-c", f"print({writes!r})"])
         process = await ServerProcess.start(
             MODEL, path, tracking_uri=None, timeout=5, nice=0, folders=tmp_path / "work"
         )
@@ -141,11 +141,10 @@ def test_a_restart_leaves_what_the_crash_before_has_written(tmp_path: Path, monk
 
 
 def test_the_supervisor_rotates(workspace: Workspace, small: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(system.family, "reap", lambda keep: None)
     parsing = airflow_setup.home(workspace) / "logs" / "dag_processor" / "2026-01-31" / "dags-folder" / "ner.py.log"
     parsing.parent.mkdir(parents=True)
     parsing.write_text("a line\n" * 10)
-    system.System(workspace, ["docs"]).look_after()
+    system.System(workspace, ["mlflow"]).look_after()
     for path in (workspace.paths.run / "logs" / "airflow-scheduler.log", parsing):
         assert content(path) == ["", "a line\n" * 10]
 

@@ -11,6 +11,7 @@ from fastapi.responses import Response
 from pydantic import Field
 
 from multiner.pipeline.core.errors import NerError
+from multiner.pipeline.registry.failures import RegistryUnavailable
 from multiner.serving.http.payload import RequestModel, json_response, read_model
 from multiner.serving.http.problems import Problem, headline
 from multiner.serving.operator.authorization import Guard
@@ -54,6 +55,9 @@ def switching_router(board: InferenceService, guard: Guard) -> APIRouter:
             action = await switch
         except NerError as error:
             log.error("switch failed", extra={"fields": {"error": str(error)}})
+            if isinstance(error, RegistryUnavailable):
+                title = "The registry cannot be read"
+                raise Problem(503, "no-registry", title, headline(error), retry_after=30) from error
             problem = Problem(409, "switch-failed", "The switch failed; nothing has changed", headline(error))
             raise problem from error
         return json_response({"action": action, **board.routes[language].describe()})

@@ -31,7 +31,7 @@ from multiner.pipeline.core.document import (
 )
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.core.files import replace_folder, write_atomically
-from multiner.pipeline.core.parent_process import alive
+from multiner.pipeline.core.processes import is_running
 
 
 def test_a_failed_write_leaves_what_was_there(tmp_path: Path) -> None:
@@ -166,19 +166,19 @@ def test_an_unknown_language_is_named(root: Path) -> None:
 
 def test_a_process_that_ends_while_it_is_looked_at_is_not_alive(monkeypatch: pytest.MonkeyPatch) -> None:
     process = psutil.Process()
-    assert alive(process)
+    assert is_running(process)
 
     def gone() -> str:
         raise psutil.NoSuchProcess(process.pid)
 
     monkeypatch.setattr(process, "status", gone)
-    assert not alive(process)
+    assert not is_running(process)
 
 
 def test_a_stage_ends_with_the_command_that_started_it(tmp_path: Path) -> None:
     """As when ``dvc repro`` is killed: the stage notices, and does not train on beside its successor."""
     stage = (
-        "import time; from multiner.pipeline.core.parent_process import follow_parent; follow_parent(seconds=0.1); "
+        "import time; from multiner.pipeline.core.processes import end_with_dvc; end_with_dvc(seconds=0.1); "
         "print('up', flush=True); time.sleep(60)"
     )
     (tmp_path / "dvc").write_text(

@@ -14,11 +14,13 @@ import pytest
 
 from multiner.serving.http.payload import Limits
 from multiner.serving.http.request_guard import HEADER_BYTES, URL_BYTES, allowed_hosts
+from tests.serving.routing.test_reconciling import Unreadable
 from tests.serving.waiting import until
 
 JSON = {"content-type": "application/json"}
 OPERATOR = {"authorization": "Bearer a-token-for-tests"}
 ENTITIES = ("POST", "/v1/entities")
+RECONCILE = ("POST", "/admin/reconcile")
 LOCAL = {"hosts": allowed_hosts("127.0.0.1", [])}
 
 
@@ -50,6 +52,14 @@ REACHED: list[tuple[int, str, tuple[str, str], dict[str, str], Any, dict[str, An
     (431, "too-large", ("GET", "/health"), {"x-filler": "a" * HEADER_BYTES}, b"", {}),
     (502, "model-failed", ENTITIES, JSON, text("CRASH"), {}),
     (503, "no-model", ENTITIES, JSON, text("a"), {"champions": {"en": None}}),
+    (
+        503,
+        "no-registry",
+        ("POST", "/admin/reconcile"),
+        JSON | OPERATOR,
+        b'{"language": "en"}',
+        {"champions": Unreadable()},
+    ),
     (504, "timeout", ENTITIES, JSON, text("SLOW"), {}),
 ]
 

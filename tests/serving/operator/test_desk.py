@@ -22,6 +22,8 @@ from multiner.pipeline.registry import champion, journal, rollback
 from multiner.pipeline.registry.champions import ROLLED_BACK, crown
 from multiner.pipeline.registry.store import open_store
 from multiner.serving.airflow import environment as airflow_setup
+from multiner.serving.airflow import run_tracker
+from multiner.serving.airflow.run_tracker import DagRun, RunTracker
 from multiner.serving.backends.backend import ServedModel
 from multiner.serving.cli import commands
 from multiner.serving.gateway.config import workspace_config
@@ -259,7 +261,9 @@ def test_a_retraining_is_started_and_followed_to_its_promotion(harness: Any, air
 
 @pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize("begun", [False, True], ids=["not set off", "queued"])
-def test_an_action_that_comes_to_a_paused_dag_ends_and_says_so(harness: Any, airflow: FakeAirflow, begun: bool) -> None:
+def test_an_action_that_comes_to_a_paused_dag_ends_and_says_so(
+    harness: Any, airflow: FakeAirflow, monkeypatch: pytest.MonkeyPatch, begun: bool
+) -> None:
     async def use(client: httpx.AsyncClient, made: Any) -> None:
         airflow.paused["promote_en"] = True
         response = await order(client, "retrain", language="en")
@@ -270,6 +274,10 @@ def test_an_action_that_comes_to_a_paused_dag_ends_and_says_so(harness: Any, air
         if begun:
             airflow.add("promote_en", "asset__1", "queued")
             airflow.events["retrain_en", run_id] = [("promote_en", "asset__1")]
+        found = (await client.get(response.headers["location"])).json()
+        assert found["state"] == "running", "it may be a matter of a moment"
+        assert found["message"].startswith("Paused on Airflow's page: promote_en.")
+        monkeypatch.setattr(run_tracker, "STRANDED_SECONDS", -1)
         found = await ended(client, response)
         assert found["state"] == "failed"
         assert found["message"].startswith("Paused on Airflow's page: promote_en.")
@@ -346,14 +354,13 @@ def test_an_airflow_that_hangs_holds_up_neither_the_page_nor_a_switch(
     monkeypatch.setattr("multiner.serving.operator.desk.PATIENCE", 0.05)
     answers, waited_for = threading.Event(), []
 
-    def look(client: Any, languages: list[str], runs: list[Any]) -> list[Any]:
+    def poll(tracker: RunTracker, client: Any) -> None:
         waited_for.append(answers.wait(30))
-        return runs
 
     async def use(client: httpx.AsyncClient, made: Any) -> None:
         assert (await order(client, "retrain", language="en")).status_code == 202
         assert (await order(client, "retrain", language="ru")).status_code == 202
-        monkeypatch.setattr(dag_runs, "look", look)
+        monkeypatch.setattr(RunTracker, "poll", poll)
         signed_in = {"origin": "http://gateway"}
         token = OPERATOR["authorization"].split()[1]
         assert (await client.post("/admin/session", json={"token": token}, headers=signed_in)).status_code == 204
@@ -452,15 +459,33 @@ def test_a_switch_that_a_killed_gateway_left_counts_as_broken_off(tmp_path: Path
 
 
 def test_what_airflow_does_is_told_in_a_sentence() -> None:
-    def dag(name: str, state: str, ended: str | None = "2026-01-01T00:00:00+00:00") -> dag_runs.DagRun:
-        return dag_runs.DagRun(dag=name, run="1", state=state, ended=ended)
+    def verdict(**states: str) -> tuple[str, str]:
+        runs = [DagRun(dag=dag, run="1", state=state, ended="2026-01-01T00:00:00Z") for dag, state in states.items()]
+        return dag_runs.verdict(RunTracker(["en"], runs))
 
-    assert dag_runs.verdict([dag("data", "queued")], ["en"]) == ("running", "Waiting for Airflow to begin.")
-    state, message = dag_runs.verdict([dag("data", "success")], ["en"])
-    assert state == "success"
-    assert "did not set off retrain_en" in message, "long after"
-    assert dag_runs.verdict([dag("retrain_en", "success"), dag("promote_en", "running")], ["en"])[0] == "running"
-    assert dag_runs.verdict([dag("retrain_en", "success"), dag("promote_en", "failed")], ["en"])[0] == "failed"
+    assert verdict(data="queued") == ("running", "Waiting for Airflow to begin.")
+    assert verdict(data="success") == ("running", "Waiting for what is set off next: retrain_en.")
+    assert verdict(retrain_en="success", promote_en="running")[0] == "running"
+    assert verdict(retrain_en="success", promote_en="failed")[0] == "failed"
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_dag_that_a_lost_event_did_not_start_is_started(
+    harness: Any, airflow: FakeAirflow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def use(client: httpx.AsyncClient, made: Any) -> None:
+        response = await order(client, "retrain", language="en")
+        airflow.add("retrain_en", airflow.run_of("retrain_en"), "success", register="success")
+        assert (await client.get(response.headers["location"])).json()["message"].startswith("Waiting for what is set")
+        monkeypatch.setattr(run_tracker, "STRANDED_SECONDS", -1)
+        assert [run["dag"] for run in (await client.get(response.headers["location"])).json()["runs"]] == [
+            "retrain_en",
+            "promote_en",
+        ]
+        airflow.add("promote_en", airflow.run_of("promote_en"), "success", deploy="success")
+        assert (await ended(client, response))["state"] == "success"
+
+    run(harness, airflow.workspace, use)
 
 
 def test_unknown_actions_are_not_found(harness: Any, workspace: Workspace) -> None:

@@ -126,7 +126,7 @@ def test_an_unreadable_registry_changes_nothing_and_is_told_once(
 
     told, refused = run(harness, use)
     assert told == 3, "once for each language, and the refused order"
-    assert refused["status"] == 409
+    assert (refused["status"], refused["type"]) == (503, "urn:ner:problem:no-registry")
     assert "database is locked" in refused["detail"]
 
 

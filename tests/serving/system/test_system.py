@@ -6,6 +6,7 @@ import stat
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,17 +17,16 @@ import psutil
 import pytest
 
 from multiner.pipeline.config.settings import Workspace
+from multiner.pipeline.core import processes
 from multiner.pipeline.core.errors import NerError
 from multiner.serving.addresses import Addresses, require_free
 from multiner.serving.airflow import api as airflow_api
 from multiner.serving.airflow import environment as airflow_setup
-from multiner.serving.airflow import run_tracker as following
+from multiner.serving.airflow import run_tracker
+from multiner.serving.airflow.run_tracker import DagRun, RunTracker
 from multiner.serving.backends.server_process import free_port
 from multiner.serving.system import (
     instance_lock as supervising,
-)
-from multiner.serving.system import (
-    leftover_processes as family,
 )
 from multiner.serving.system import (
     running,
@@ -146,7 +146,7 @@ def sleeper(root: Path, *, forks: bool = False) -> subprocess.Popen[bytes]:
     code = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(60)"
     if forks:
         code = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {code!r}], start_new_session=True)"
-    environment = {**os.environ, family.MARK: str(root)}
+    environment = os.environ | processes.mark(root)
     return subprocess.Popen([sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE)
 
 
@@ -155,25 +155,30 @@ def test_every_marked_process_ends_orphans_and_stubborn_ones_too(tmp_path: Path)
     one, parent = sleeper(tmp_path), sleeper(tmp_path, forks=True)
     assert [process.stdout.readline() for process in (other, one, parent)] == [b"up\n"] * 3
     parent.wait(10)
-    assert len(family.marked(tmp_path)) == 2
-    # the descendants of this test's process are not all the system's: only what is marked counts here
-    code = (
-        "import sys; from pathlib import Path; from multiner.serving.system import leftover_processes as family; "
-        "print(family.end_all(Path(sys.argv[1]), patience=0.5))"
-    )
-    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True)
-    assert int(done.stdout) == 2
-    assert family.marked(tmp_path) == []
+    assert len(processes.marked(tmp_path)) == 2
+    assert processes.end(lambda: processes.marked(tmp_path), patience=0.5) == 2
+    assert processes.marked(tmp_path) == []
     one.wait(10)
     assert other.poll() is None
     other.kill()
     other.wait()
 
 
+def test_a_process_that_sets_its_title_keeps_its_mark(tmp_path: Path) -> None:
+    """As Airflow's workers do; a title is written over the arguments, and else over the environment, too."""
+    code = "import setproctitle, time; setproctitle.setproctitle('x' * 400); print('up', flush=True); time.sleep(60)"
+    environment = os.environ | processes.mark(tmp_path)
+    titled = subprocess.Popen([sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE)
+    assert titled.stdout.readline() == b"up\n"
+    assert [process.pid for process in processes.marked(tmp_path)] == [titled.pid]
+    processes.end(lambda: processes.marked(tmp_path))
+    titled.wait(10)
+
+
 def test_a_part_ends_with_a_killed_supervisor(tmp_path: Path) -> None:
     inner = "import os, time; print(os.getpid(), flush=True); time.sleep(60)"
     code = (
-        "import subprocess, sys, time; from multiner.serving.system.leftover_processes import tied; "
+        "import subprocess, sys, time; from multiner.pipeline.core.processes import tied; "
         f"subprocess.Popen(tied([sys.executable, '-c', {inner!r}])); time.sleep(60)"
     )
     supervisor = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
@@ -201,7 +206,7 @@ def test_a_part_is_started_again_but_not_for_ever(tmp_path: Path) -> None:
 
 
 class FakeAirflow:
-    """Answers the follower as Airflow does, out of a script."""
+    """Answers the tracker as Airflow does, out of a script."""
 
     def __init__(self) -> None:
         self.states: dict[tuple[str, str], str] = {}
@@ -214,8 +219,12 @@ class FakeAirflow:
     def dags(self) -> dict[str, bool]:
         return {dag: dag in self.paused for dag in ("data", "retrain_en", "promote_en")}
 
-    def run_state(self, dag: str, run: str) -> str:
-        return self.states.get((dag, run), "queued")
+    def dag_run(self, dag: str, run: str) -> dict[str, Any]:
+        state = self.states.get((dag, run), "queued")
+        return {"state": state, "end_date": None if state == "queued" else datetime.now(UTC).isoformat()}
+
+    def run_url(self, dag: str, run: str) -> str:
+        return f"http://airflow/{dag}/{run}"
 
     def tasks(self, dag: str, run: str) -> list[dict[str, Any]]:
         return self.instances.get((dag, run), [])
@@ -242,63 +251,77 @@ class FakeAirflow:
         ]
 
 
-def test_a_run_is_followed_along_the_assets() -> None:
-    airflow = FakeAirflow()
-    follower = following.Follower(airflow, ["en"], "r1")
-    assert follower.poll() == []
-    assert not follower.done
-    airflow.outcomes = {"validate_en": "unchanged", "train": "ran"}
+def tracker_of(run: str, *languages: str) -> RunTracker:
+    return RunTracker(languages or ["en"], [DagRun(dag="data", run=run)])
+
+
+def test_a_run_is_followed_along_the_assets(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    airflow, tracker = FakeAirflow(), tracker_of("r1")
+    assert tracker.poll(airflow) == []
+    assert not tracker.done
     airflow.finish("data", "r1", validate_en="success")
-    assert [task.outcome for task in follower.poll()] == ["unchanged"]
-    assert not follower.done, "the retraining has not been set off yet"
-    airflow.events["data", "r1"] = [("retrain_en", "a1"), ("somebody_elses", "x")]
-    follower.poll()
-    airflow.finish("retrain_en", "a1", train="success")
-    airflow.events["retrain_en", "a1"] = [("promote_en", "p1")]
-    follower.poll()
+    assert [(run.dag, task.name) for run, task in tracker.poll(airflow)] == [("data", "validate_en")]
+    assert tracker.poll(airflow) == [], "nothing has changed"
+    assert tracker.missing == {"retrain_en"}
+    assert not tracker.done, "the retraining has not been set off yet"
+    airflow.outcomes = {"validate_en": "unchanged", "train": "ran", "register": "registered version 2"}
+    airflow.finish("retrain_en", "a1", train="success", register="success")
     airflow.finish("promote_en", "p1", deploy="success")
-    follower.poll()
-    assert follower.done
-    assert not follower.failed
-    assert running.summary(follower) == "1 stages ran: train (en)"
-    follower.runs["retrain_en"].tasks["train"].outcome = "unchanged"
-    assert running.summary(follower).startswith("nothing to do")
-    task = following.TaskView("retrain_en", "a1", "register", "success", 1, 1.0, "registered version 2")
-    follower.runs["retrain_en"].tasks["register"] = task
-    assert running.summary(follower) == "no stage had anything to run; en: registered version 2"
+    airflow.events = {
+        ("data", "r1"): [("retrain_en", "a1"), ("somebody_elses", "x")],
+        ("retrain_en", "a1"): [("promote_en", "p1")],
+    }
+    monkeypatch.setattr(running.time, "sleep", lambda _: None)
+    running.follow(system_of(workspace, airflow), tracker)
+    assert tracker.done
+    assert not tracker.failed
+    assert [line.split()[1:3] for line in capsys.readouterr().out.splitlines()] == [
+        ["retrain_en", "train"],
+        ["retrain_en", "register"],
+        ["promote_en", "deploy"],
+    ]
+    assert running.summary(tracker) == "1 stages ran: train (en); en: registered version 2"
+    train, register = tracker.runs["retrain_en"].tasks
+    train.outcome = "unchanged"
+    assert running.summary(tracker) == "no stage had anything to run; en: registered version 2"
+    register.outcome = "nothing to do: already registered as version 2"
+    assert running.summary(tracker).startswith("nothing to do")
 
 
 def test_a_failure_ends_its_branch_and_is_told() -> None:
-    airflow = FakeAirflow()
-    follower = following.Follower(airflow, ["en", "ru"], "r1")
+    airflow, tracker = FakeAirflow(), tracker_of("r1", "en", "ru")
     airflow.finish("data", "r1", "failed", validate_en="failed", publish="upstream_failed")
-    follower.poll()
-    assert follower.done
-    assert follower.failed
-    assert [task.name for task in follower.failures()] == ["validate_en"]
+    tracker.poll(airflow)
+    assert tracker.done
+    assert tracker.failed == ["data"]
+    assert [task.name for _, task in tracker.tasks("failed")] == ["validate_en"]
 
 
 def test_a_stranded_event_is_made_up_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    airflow = FakeAirflow()
-    follower = following.Follower(airflow, ["en"], "r1")
+    airflow, tracker = FakeAirflow(), tracker_of("r1")
     airflow.finish("data", "r1")
-    follower.poll()
+    tracker.poll(airflow)
     assert airflow.triggered == []
-    monkeypatch.setattr(following, "STRANDED_SECONDS", -1)
-    follower.poll()
+    monkeypatch.setattr(run_tracker, "STRANDED_SECONDS", -1)
+    tracker.poll(airflow)
     assert airflow.triggered == ["retrain_en"]
 
 
 def test_one_that_a_run_of_airflows_own_stranded_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(following, "STRANDED_SECONDS", -1)
-    airflow = FakeAirflow()
-    follower = following.Follower(airflow, ["en"], "run__1")
+    monkeypatch.setattr(run_tracker, "STRANDED_SECONDS", -1)
+    airflow, tracker = FakeAirflow(), tracker_of("run__1")
     airflow.events["data", "run__1"] = [("retrain_en", "asset_triggered__1")]
     airflow.finish("data", "run__1")
-    follower.poll()
     airflow.finish("retrain_en", "asset_triggered__1")
-    follower.poll()
+    tracker.poll(airflow)
     assert airflow.triggered == ["promote_en"]
+
+
+def system_of(workspace: Workspace, airflow: FakeAirflow) -> SimpleNamespace:
+    addresses = Addresses.of(workspace)
+    return SimpleNamespace(workspace=workspace, airflow=airflow, look_after=lambda: None, addresses=addresses)
 
 
 @pytest.mark.parametrize("begun", [False, True], ids=["not set off", "queued"])
@@ -306,31 +329,47 @@ def test_a_paused_dag_is_told_and_ends_the_wait(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], begun: bool
 ) -> None:
     monkeypatch.setattr(running.time, "sleep", lambda _: None)
-    monkeypatch.setattr(following, "STRANDED_SECONDS", -1)
-    airflow = FakeAirflow()
+    monkeypatch.setattr(run_tracker, "STRANDED_SECONDS", -1)
+    airflow, tracker = FakeAirflow(), tracker_of("r1")
     airflow.paused = {"promote_en"}
     airflow.finish("data", "r1")
     airflow.events["data", "r1"] = [("retrain_en", "a1")]
     airflow.finish("retrain_en", "a1")
     if begun:
         airflow.events["retrain_en", "a1"] = [("promote_en", "p1")]
-    follower = following.Follower(airflow, ["en"], "r1")
-    system = SimpleNamespace(workspace=workspace, look_after=lambda: None, addresses=Addresses.of(workspace))
     with pytest.raises(NerError, match="has come to paused DAGs: promote_en") as caught:
-        running.follow(system, follower)
+        running.follow(system_of(workspace, airflow), tracker)
     assert caught.value.exit_code == 1
     assert "unpauses all" in caught.value.remedy
     assert capsys.readouterr().out.count("DAG promote_en is paused") == 1
     assert airflow.triggered == [], "its run would wait, and be a second one later"
 
 
-def test_a_paused_dag_is_waited_for_while_others_are_at_work() -> None:
-    assert following.held_up({"promote_en": ["running"]}, [], ["promote_en"]) == set(), "what has begun is ended"
-    assert following.held_up({"promote_en": [], "retrain_ru": ["running"]}, [], ["promote_en"]) == set()
-    assert following.held_up({"promote_en": ["success", "waiting"]}, ["promote_ru"], ["promote_en"]) == set()
-    both = ["promote_en", "promote_ru"]
-    assert following.held_up({"promote_en": ["success", "waiting"]}, ["promote_ru"], both) == set(both)
-    assert following.held_up({}, [], both) == set()
+@pytest.mark.parametrize(
+    ("runs", "paused", "held"),
+    [
+        ({"promote_en": "running"}, {"promote_en"}, set()),  # what has begun is ended
+        ({"promote_en": "waiting", "retrain_ru": "running"}, {"promote_en"}, set()),
+        ({"promote_en": "waiting", "retrain_ru": None}, {"promote_en"}, set()),
+        ({"promote_en": "waiting", "retrain_ru": None}, {"promote_en", "promote_ru"}, {"promote_en", "promote_ru"}),
+    ],
+)
+def test_a_paused_dag_is_waited_for_while_others_are_at_work(
+    monkeypatch: pytest.MonkeyPatch, runs: dict[str, str | None], paused: set[str], held: set[str]
+) -> None:
+    """``runs`` have one task of this state; None: the run has ended well."""
+    monkeypatch.setattr(run_tracker, "STRANDED_SECONDS", -1)
+    airflow = FakeAirflow()
+    airflow.dags = lambda: {dag: dag in paused for dag in ("promote_en", "promote_ru", "retrain_ru")}
+    airflow.active_runs = lambda: [("promote_ru", "somebody_elses")]
+    for dag, state in runs.items():
+        if state:
+            airflow.instances[dag, "1"] = [{"task_id": "task", "state": state}]
+        else:
+            airflow.finish(dag, "1")
+    tracker = RunTracker(["en", "ru"], [DagRun(dag=dag, run="1") for dag in runs])
+    tracker.poll(airflow)
+    assert tracker.held_up == held
 
 
 def test_progress_of_a_running_task(tmp_path: Path) -> None:
@@ -394,7 +433,6 @@ def test_stale_locks_of_dvc_end_with_the_start_of_airflow_and_of_no_other_part(
     def further(_: system.System) -> bool:
         raise supervising.Stopped
 
-    monkeypatch.setattr(system.family, "adopt_orphans", lambda: None)
     monkeypatch.setattr(system.System, "_prepare", lambda _: None)
     monkeypatch.setattr(system.System, "_interrupted", further)
     for name in ("airflow_port", "mlflow_port"):
