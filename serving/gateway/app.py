@@ -25,14 +25,15 @@ from multiner.serving.backends.work_folders import remove_leftovers
 from multiner.serving.gateway import schemas, state
 from multiner.serving.gateway.config import GatewayConfig, workspace_config
 from multiner.serving.gateway.routes import corrections
-from multiner.serving.gateway.routes import models as routes
-from multiner.serving.gateway.routes.parallel import router as parallel_router
-from multiner.serving.http.after_response import Afterwards
-from multiner.serving.http.connection_limit import allow_descriptors
-from multiner.serving.http.middleware import HeadMethod, JsonFormatter, Surround
+from multiner.serving.gateway.routes.entities import entities_router
+from multiner.serving.gateway.routes.parallel import parallel_router
+from multiner.serving.gateway.routes.state import state_router
+from multiner.serving.gateway.routes.switching import switching_router
+from multiner.serving.http.after_response import AfterResponse
+from multiner.serving.http.middleware import HeadMethod, JsonFormatter, RequestEnvelope
 from multiner.serving.http.problems import Problem
-from multiner.serving.http.request_guard import HeadGuard
-from multiner.serving.http.server import BACKLOG, make_server
+from multiner.serving.http.request_guard import RequestGuard
+from multiner.serving.http.server import BACKLOG, allow_descriptors, make_server
 from multiner.serving.logs import keep_rotated
 from multiner.serving.operator.authorization import Guard
 from multiner.serving.operator.desk import Desk
@@ -43,11 +44,11 @@ from multiner.serving.page.parallel import add_parallel
 from multiner.serving.page.reports import add_reports
 from multiner.serving.routing.inference_service import InferenceService
 
-STALL_SECONDS = 60  # for a caller that takes nothing of its answer
+STALL_SECONDS = 60  # after which a caller that takes nothing of its answer is cut off
 
 
 def create_app(config: GatewayConfig) -> FastAPI:
-    """The gateway as an ASGI application; its routes come up in the background when it starts."""
+    """The gateway as an ASGI application; the models start in the background."""
     board = InferenceService(config)
     guard, facts = Guard(config.token), FactsReader(config.workspace)
     desk = Desk(board, facts)
@@ -64,7 +65,7 @@ def create_app(config: GatewayConfig) -> FastAPI:
             await board.close()
 
     async def answer_problem(request: Request, problem: Problem) -> Response:
-        board.metrics.refusals.add(problem.name)
+        board.metrics.refusals.labels(problem.name).inc()
         return problem.response(request.state.request_id)
 
     async def answer_http_exception(request: Request, error: HTTPException) -> Response:
@@ -72,8 +73,8 @@ def create_app(config: GatewayConfig) -> FastAPI:
         kind = name.lower().replace(" ", "-")
         return await answer_problem(request, Problem(error.status_code, kind, name, f"{name}.", headers=error.headers))
 
-    async def answer_nobody(request: Request, error: ClientDisconnect) -> Response:
-        return Response(status_code=499)  # the caller has gone; the number is for the log
+    async def answer_disconnect(request: Request, error: ClientDisconnect) -> Response:
+        return Response(status_code=499)  # the caller has gone; the status is for the log
 
     app = FastAPI(
         title="Names in text",
@@ -84,23 +85,23 @@ def create_app(config: GatewayConfig) -> FastAPI:
         lifespan=lifespan,
     )
     app.state.board = board
-    app.add_middleware(Afterwards)
-    app.add_middleware(HeadGuard, metrics=board.metrics, hosts=config.hosts)
+    app.add_middleware(AfterResponse)
+    app.add_middleware(RequestGuard, metrics=board.metrics, hosts=config.hosts)
     app.add_middleware(HeadMethod)
-    app.add_middleware(Surround, metrics=board.metrics)
+    app.add_middleware(RequestEnvelope, metrics=board.metrics)
     app.add_exception_handler(Problem, answer_problem)
     app.add_exception_handler(HTTPException, answer_http_exception)
-    app.add_exception_handler(ClientDisconnect, answer_nobody)
+    app.add_exception_handler(ClientDisconnect, answer_disconnect)
     page.add_page(app, board)
     add_parallel(app, board)
     add_models_page(app, board, facts=facts, desk=desk, guard=guard)
     add_reports(app, board, guard)
     for router in (
-        routes.callers(board),
+        entities_router(board),
         parallel_router(board),
-        corrections.router(board),
-        routes.watchers(board, facts),
-        routes.operator(board, guard),
+        corrections.corrections_router(board),
+        state_router(board, facts),
+        switching_router(board, guard),
         desk_router(config, desk, guard),
     ):
         app.include_router(router, responses=schemas.problems(400, 403, 414, 421, 431))
@@ -113,10 +114,10 @@ def listen(host: str, port: int) -> socket.socket:
     Raises:
         NerError: the port is occupied or not ours to take, or the address is not this machine's.
     """
-    # the protocol named: asyncio sends small packets at once (TCP_NODELAY) only where it is, else answers wait 40 ms
+    # with the protocol: without it asyncio does not set TCP_NODELAY, and answers wait 40 ms
     listener = socket.socket(address_family(host), socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux; RFC 5482: unsent too long, the connection ends
+    if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux; RFC 5482: the connection ends if data stays unsent
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(1000 * STALL_SECONDS))
     try:
         listener.bind((host, port))

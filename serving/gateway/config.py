@@ -13,9 +13,10 @@ from multiner.serving.backends.backend import Backend, ServedModel
 from multiner.serving.backends.local_server import LocalServer
 from multiner.serving.backends.remote_server import RemoteServer
 from multiner.serving.gateway import state
-from multiner.serving.http.connection_limit import CONNECTIONS
-from multiner.serving.http.payload import Limits, Offer
+from multiner.serving.http.entity_requests import Offer
+from multiner.serving.http.payload import Limits
 from multiner.serving.http.request_guard import allowed_hosts, is_loopback
+from multiner.serving.http.server import CONNECTIONS
 from multiner.serving.routing.memory_budget import Keep
 from multiner.serving.routing.model_router import Launch
 

@@ -1,47 +1,19 @@
-"""The shapes of the API's requests and answers, as its OpenAPI document states them."""
+"""The OpenAPI document: the schemas of the API's answers, and how an endpoint's entry states them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
 from multiner.pipeline.text.languages import AUTO
-from multiner.serving.http.payload import Offer
+from multiner.serving.http.entity_requests import Offer
 from multiner.serving.operator.model_schemas import ModelFacts
 
 
-class EntitiesOptions(BaseModel, extra="forbid"):
-    """What to leave out of an answer, and how to count."""
-
-    language: str = Field(default=AUTO, description="`auto` (told by each sentence's script), or a language's code.")
-    min_score: float = Field(default=0.0, ge=0, le=1, description="Entities with a lower score are left out.")
-    types: list[str] | None = Field(default=None, description="Only entities of these types; null: of all.")
-    legs: bool = Field(default=True, description="Whether entities tell what each member of the ensemble found.")
-    tokens: bool = Field(default=False, description="Whether each token is told with its probabilities by type.")
-    offsets: Literal["code_points", "utf16"] = Field(
-        default="code_points", description="What `start` and `end` count: code points, or UTF-16 code units."
-    )
-
-
-class EntitiesRequest(EntitiesOptions):
-    """What to find entities in."""
-
-    text: str | list[str] = Field(description="A text, or a list of texts. Empty texts have no entities.")
-
-
-class StreamRequest(EntitiesOptions):
-    """A line of a stream, unless it is a string alone."""
-
-    text: str
-    id: Annotated[str, Field(max_length=200)] | Annotated[int, Field(gt=-(2**63), lt=2**63)] | None = Field(
-        default=None, description="Comes back on the line of the answer."
-    )
-
-
-class LegView(BaseModel, extra="allow"):
-    """What one member of the ensemble says about the span."""
+class LegSchema(BaseModel, extra="allow"):
+    """The view of one member of the ensemble on the span."""
 
     start: int | None = None
     end: int | None = None
@@ -49,7 +21,7 @@ class LegView(BaseModel, extra="allow"):
     score: float | None = None
 
 
-class Entity(BaseModel, extra="allow"):
+class EntitySchema(BaseModel, extra="allow"):
     """An entity: `text[start:end]`, counted in Unicode code points or in UTF-16 code units."""
 
     start: int
@@ -57,37 +29,37 @@ class Entity(BaseModel, extra="allow"):
     text: str
     label: str
     score: float | None = None
-    legs: dict[str, LegView] | None = None
-    language: str | None = Field(default=None, description="Whose model found it; left out where one model answered.")
+    legs: dict[str, LegSchema] | None = None
+    language: str | None = Field(default=None, description="Its model's; left out where one model answered.")
 
 
-class Token(BaseModel):
+class TokenSchema(BaseModel):
     """A token: `text[start:end]`, counted as the entities are."""
 
     start: int
     end: int
     text: str
     probabilities: dict[str, float] = Field(description="Of each type, and of `O`, no entity; they sum to 1.")
-    language: str | None = Field(default=None, description="Whose model read it; left out where one model answered.")
+    language: str | None = Field(default=None, description="Its model's; left out where one model answered.")
 
 
-class ModelName(BaseModel):
+class ModelSchema(BaseModel):
     """The version that answered."""
 
     name: str
     version: str
 
 
-class Result(BaseModel):
+class ResultSchema(BaseModel):
     """The entities of one text."""
 
     language: str = Field(description="The main one.")
-    model: ModelName = Field(description="Of the main language.")
-    models: dict[str, ModelName] | None = Field(
+    model: ModelSchema = Field(description="Of the main language.")
+    models: dict[str, ModelSchema] | None = Field(
         default=None, description="By language, where more than one model answered; else left out."
     )
-    entities: list[Entity]
-    tokens: list[Token] | None = Field(default=None, description="Left out unless asked for.")
+    entities: list[EntitySchema]
+    tokens: list[TokenSchema] | None = Field(default=None, description="Left out unless asked for.")
     flags: list[Literal["mixed", "unsupported_script"]] | None = Field(
         default=None, description="Reasons to trust the answer less; left out where there are none."
     )
@@ -96,29 +68,10 @@ class Result(BaseModel):
 class EntitiesAnswer(BaseModel):
     """A result for each text, in their order."""
 
-    results: list[Result]
+    results: list[ResultSchema]
 
 
-class CorrectionRequest(BaseModel):
-    """A text with all its entities as they should be."""
-
-    text: str
-    language: str = Field(description="A language's code.")
-    model: ModelName = Field(description="What had answered.")
-    entities: list[Entity] = Field(description="All that are right; offsets count code points; scores are ignored.")
-    changed: list[dict[str, int]] | None = Field(
-        default=None, description="Places (`start`, `end`) whose sentences are kept; null: all sentences."
-    )
-
-
-class Kept(BaseModel):
-    """How many sentences were new to the review queue, and how many stood there already."""
-
-    kept: int
-    known: int
-
-
-class ProblemDetails(BaseModel):
+class ProblemSchema(BaseModel):
     """An error (RFC 9457)."""
 
     type: str
@@ -129,22 +82,22 @@ class ProblemDetails(BaseModel):
     where: str | None = None
 
 
-class StreamResult(Result):
+class StreamResultSchema(ResultSchema):
     """The answer to a line of a stream."""
 
     line: int
     id: str | int | None = None
 
 
-class StreamProblem(ProblemDetails):
-    """Why a line of a stream was not answered."""
+class StreamProblemSchema(ProblemSchema):
+    """Why a line of a stream has no result."""
 
     line: int
     id: str | int | None = None
 
 
-class RouteState(BaseModel):
-    """What serves a language."""
+class RouteSchema(BaseModel):
+    """The state of a language's model."""
 
     language: str
     state: Literal["live", "starting", "restarting", "absent", "failed"]
@@ -155,15 +108,15 @@ class RouteState(BaseModel):
     detail: str | None
 
 
-class ShadowMeans(BaseModel):
+class ShadowMeansSchema(BaseModel):
     """Mean milliseconds of the calls that both answered; null where there were none."""
 
     live: float | None
     shadow: float | None
 
 
-class ShadowState(BaseModel):
-    """The challenger that answers copies of live calls, and how its answers differ from those of one live version."""
+class ShadowSchema(BaseModel):
+    """A challenger that answers copies of live calls, and how its answers differ from the live version's."""
 
     name: str
     version: str
@@ -178,45 +131,55 @@ class ShadowState(BaseModel):
     differences: dict[Literal["only_live", "only_shadow", "other_type", "other_boundaries"], dict[str, int]]
     dropped_calls: int
     failed_calls: int
-    mean_ms: ShadowMeans
+    mean_ms: ShadowMeansSchema
 
 
-class Health(BaseModel):
-    """The state over all, and of each language."""
+class HealthAnswer(BaseModel):
+    """The state of the gateway, and of each language."""
 
     status: Literal["ok", "starting", "degraded", "down"]
-    languages: dict[str, RouteState]
+    languages: dict[str, RouteSchema]
 
 
-class ModelState(RouteState, ModelFacts):
-    """What serves a language, what its shadow found, and what the registry knows of it."""
+class ModelStateSchema(RouteSchema, ModelFacts):
+    """The state of a language's model and of its shadow, and the registry's facts about the version."""
 
-    shadow: ShadowState | None = Field(description="null where no challenger is shadowed.")
-
-
-class Models(BaseModel):
-    """The state of each language, and what is known of its model."""
-
-    models: list[ModelState]
+    shadow: ShadowSchema | None = Field(description="null: there is no challenger.")
 
 
-class Predictions(BaseModel):
-    """What `mlflow models serve` answers."""
+class ModelsAnswer(BaseModel):
+    """The model of each language."""
+
+    models: list[ModelStateSchema]
+
+
+class PredictionsAnswer(BaseModel):
+    """An answer of `mlflow models serve`."""
 
     predictions: list[dict[str, Any]]
 
 
 def schema(model: type[BaseModel]) -> dict[str, Any]:
-    """A model's schema for use inside the OpenAPI document, which holds the models that it refers to."""
-    found = model.model_json_schema(ref_template="#/components/schemas/{model}")
-    found.pop("$defs", None)
-    return found
+    """A model's schema for the OpenAPI document, without references."""
+    top = model.model_json_schema()
+    definitions = top.pop("$defs", {})
+
+    def whole(value: Any) -> Any:
+        if isinstance(value, list):
+            return [whole(each) for each in value]
+        if not isinstance(value, dict):
+            return value
+        if "$ref" in value:
+            return whole(definitions[value["$ref"].rpartition("/")[2]])
+        return {key: whole(each) for key, each in value.items()}
+
+    return whole(top)
 
 
-def asked(model: type[BaseModel], offer: Offer, texts: Sequence[str] = ("text",)) -> dict[str, Any]:
-    """The schema of a request with this gateway's languages, types and limits; ``texts`` are its fields of text."""
-    found = schema(model)
-    fields = found["properties"]
+def request_schema(model: type[BaseModel], offer: Offer, texts: Sequence[str] = ("text",)) -> dict[str, Any]:
+    """The schema of a request, with this gateway's languages, types and limits; ``texts`` are its fields of text."""
+    top = schema(model)
+    fields = top["properties"]
     if "language" in fields:
         fields["language"]["enum"] = [AUTO, *offer.languages]
     for shape in (shape for name in texts for shape in fields[name].get("anyOf", [fields[name]])):
@@ -224,12 +187,12 @@ def asked(model: type[BaseModel], offer: Offer, texts: Sequence[str] = ("text",)
         shape |= {"maxItems": offer.limits.texts} if shape["type"] == "array" else {}
     if known := offer.known_types(AUTO):
         fields["types"]["anyOf"][0]["items"]["enum"] = sorted(known)
-    return found
+    return top
 
 
 def problems(*codes: int) -> dict[int | str, dict[str, Any]]:
-    """The error answers of an endpoint, for its OpenAPI entry."""
-    texts = {
+    """An endpoint's error answers, for its entry in the OpenAPI document."""
+    descriptions = {
         400: "Malformed: not JSON in UTF-8, or not valid HTTP",
         403: "Sent by a page of another site",
         404: "There is no such language",
@@ -238,8 +201,8 @@ def problems(*codes: int) -> dict[int | str, dict[str, Any]]:
         413: "Over a limit, which is named",
         414: "The address is too long",
         415: "The content type is not supported",
-        421: "Addressed to a host that this is not",
-        422: "Not what this takes; the place is named",
+        421: "Addressed to another host",
+        422: "Not valid; the place is named",
         429: "Too many requests are waiting; see Retry-After",
         431: "The headers are too large",
         502: "The model failed",
@@ -247,10 +210,10 @@ def problems(*codes: int) -> dict[int | str, dict[str, Any]]:
         504: "The model took too long",
         507: "The review queue is full",
     }
-    content = {"application/problem+json": {"schema": schema(ProblemDetails)}}
-    return {code: {"content": content, "description": texts[code]} for code in codes}
+    content = {"application/problem+json": {"schema": schema(ProblemSchema)}}
+    return {code: {"content": content, "description": descriptions[code]} for code in codes}
 
 
 def body(shapes: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
-    """An endpoint's body, for its OpenAPI entry: media types, each with its schema."""
+    """An endpoint's body, for its entry in the OpenAPI document: a schema for each media type."""
     return {"requestBody": {"required": True, "content": {kind: {"schema": shape} for kind, shape in shapes.items()}}}

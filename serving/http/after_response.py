@@ -1,4 +1,4 @@
-"""Work that waits until the answer to the request at hand has been sent, or of a stream's answer the next part."""
+"""Work that waits until the answer to a request has been sent. Of a stream: until its next part has been sent."""
 
 from __future__ import annotations
 
@@ -8,40 +8,40 @@ from contextvars import ContextVar
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 Work = Callable[[], None]
-_waiting: ContextVar[list[Work] | None] = ContextVar("waiting", default=None)
+_queue: ContextVar[list[Work] | None] = ContextVar("queue", default=None)
 
 
-def afterwards(work: Work) -> None:
-    """Do ``work`` once a part of the answer has been sent, or it was broken off; at once where there is no request."""
-    waiting = _waiting.get()
-    if waiting is None:
+def after_response(work: Work) -> None:
+    """Do ``work`` after the next part of the answer is sent, or the answer ends early; at once outside of a request."""
+    queue = _queue.get()
+    if queue is None:
         work()
     else:
-        waiting.append(work)
+        queue.append(work)
 
 
-class Afterwards:
-    """ASGI middleware that does what :func:`afterwards` was given; the tasks of a request share its list."""
+class AfterResponse:
+    """ASGI middleware that does the work handed to :func:`after_response`; the tasks of a request share its queue."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer, and work after each part of the answer: a stream may have no end."""
-        waiting: list[Work] = []
+        """Answer the request. Work is done after each part of the answer, since a stream may have no end."""
+        queue: list[Work] = []
 
         def work() -> None:
-            while waiting:
-                waiting.pop(0)()
+            while queue:
+                queue.pop(0)()
 
         async def send_and_work(message: Message) -> None:
             await send(message)
             if message["type"] == "http.response.body":
                 work()
 
-        token = _waiting.set(waiting)
+        token = _queue.set(queue)
         try:
             await self.app(scope, receive, send_and_work)
         finally:
-            _waiting.reset(token)
+            _queue.reset(token)
             work()

@@ -1,69 +1,59 @@
-"""The lines of a stream of JSON lines: cut out of chunks, read, put into batches."""
+"""A stream of JSON lines: split into lines, read, put into batches."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
-from multiner.serving.http.options import OPTIONS
-from multiner.serving.http.payload import (
-    Item,
-    Limits,
-    Offer,
-    parse_json,
-    parse_wishes,
-    required_text,
-    within,
-)
+from multiner.serving.http.entity_requests import Item, Offer, StreamRequest, is_line_id
+from multiner.serving.http.payload import Limits, parse_json, validate
 from multiner.serving.http.problems import Problem, invalid, too_large
 
-FIELDS = ("text", "id", "language", *OPTIONS)
 BATCH_TEXTS = 16
 BATCH_CHARACTERS = 20_000
-ID_CHARACTERS = 200
+Line = tuple[int, bytes | None]  # its number, from 1, and its bytes; None if it is too long
 
 
-class Cutter:
-    """Cuts the chunks of a body into lines, of which it never keeps more than ``limit`` bytes."""
+class LineSplitter:
+    """Splits the chunks of a body into lines, and never holds more than ``limit`` bytes of one."""
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self.number = 0  # of the last whole line
-        self._kept = bytearray()
-        self._over = False
+        self._start = bytearray()  # of the line that has not ended yet
+        self._too_long = False
 
-    def feed(self, chunk: bytes) -> Iterator[tuple[int, bytes | None]]:
-        """The lines that end in ``chunk``: number, from 1, and bytes; None in their place where there were too many."""
+    def feed(self, chunk: bytes) -> Iterator[Line]:
+        """The lines that end in ``chunk``."""
         *ends, rest = chunk.split(b"\n")
         for end in ends:
-            self._keep(end)
-            yield self._cut()
-        self._keep(rest)
+            self._add(end)
+            yield self._line()
+        self._add(rest)
 
-    def finish(self) -> Iterator[tuple[int, bytes | None]]:
+    def finish(self) -> Iterator[Line]:
         """The last line, if no line break ended it."""
-        if self._kept or self._over:
-            yield self._cut()
+        if self._start or self._too_long:
+            yield self._line()
 
-    def _keep(self, piece: bytes) -> None:
-        self._over = self._over or len(self._kept) + len(piece) > self.limit
-        if self._over:
-            self._kept.clear()
+    def _add(self, piece: bytes) -> None:
+        self._too_long = self._too_long or len(self._start) + len(piece) > self.limit
+        if self._too_long:
+            self._start.clear()
         else:
-            self._kept += piece
+            self._start += piece
 
-    def _cut(self) -> tuple[int, bytes | None]:
-        line = None if self._over else bytes(self._kept)
+    def _line(self) -> Line:
+        line = None if self._too_long else bytes(self._start)
         self.number += 1
-        self._kept.clear()
-        self._over = False
+        self._start.clear()
+        self._too_long = False
         return self.number, line
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A line as read: its number, its ``id`` if it has one, and the text it asks about, or what is wrong with it."""
+    """A line: its number, its ``id`` if it has one, and its text, or why it cannot be answered."""
 
     number: int
     id: str | int | None
@@ -75,13 +65,13 @@ def line_bytes(limits: Limits) -> int:
     return 12 * limits.characters + 4096
 
 
-def read_lines(lines: Iterable[tuple[int, bytes | None]], offer: Offer) -> Iterator[Entry]:
-    """Lines as entries, without the blank ones."""
+def read_lines(lines: Iterable[Line], offer: Offer) -> Iterator[Entry]:
+    """The entries of all lines that are not blank."""
     return (read_line(number, line, offer) for number, line in lines if line is None or line.strip())
 
 
 def read_line(number: int, line: bytes | None, offer: Offer) -> Entry:
-    """A line as an entry; what is wrong with it is in the entry, too."""
+    """The entry of a line; where the line is wrong, the entry says why."""
     id = None
     try:
         if line is None:
@@ -91,22 +81,10 @@ def read_line(number: int, line: bytes | None, offer: Offer) -> Entry:
             value = {"text": value}
         if not isinstance(value, dict):
             raise invalid('A line must be a string, or an object such as {"text": "…"}.', "")
-        id = _read_id(value.get("id"))
-        text = required_text(value, FIELDS)
-        if not isinstance(text, str):
-            raise invalid("text must be a string.", "/text")
-        language, options = parse_wishes(value, offer)
-        return Entry(number, id, within([text], language, offer.limits, options)[0])
+        id = value.get("id") if is_line_id(value.get("id")) else None
+        return Entry(number, id, validate(StreamRequest, value).item(offer))
     except Problem as problem:
         return Entry(number, id, problem)
-
-
-def _read_id(value: Any) -> str | int | None:
-    if value is None or (isinstance(value, str) and len(value) <= ID_CHARACTERS):
-        return value
-    if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63:
-        return value
-    raise invalid(f"id must be an integer, or a string of at most {ID_CHARACTERS} characters.", "/id")
 
 
 def batches(entries: Iterable[Entry]) -> Iterator[list[Entry]]:

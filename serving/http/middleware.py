@@ -1,4 +1,4 @@
-"""What surrounds every request: an id, security headers, one line of log, an answer whatever happens; HEAD for GET."""
+"""What every request gets: an id, security headers, a line in the log, counts, an answer to any error; HEAD for GET."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from multiner.serving.http.payload import to_json
 from multiner.serving.http.problems import Problem
 
 log = logging.getLogger("serving")
-LONGEST = 4000  # characters of a value in the log
+MAX_VALUE = 4000  # characters of a value in the log
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; "
@@ -29,20 +29,20 @@ HEADERS = {
 }
 
 
-class Surround:
-    """ASGI middleware; the request id is ``scope["state"]["request_id"]`` for those inside."""
+class RequestEnvelope:
+    """ASGI middleware; inside of it, the request's id is ``scope["state"]["request_id"]``."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self.app = app
         self.metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request, and log method, path, status and time of it, but nothing of its content."""
+        """Answer a request. The log has its method, path, status and time, and nothing of its content."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        given = dict(scope["headers"]).get(b"x-request-id", b"").decode("latin-1")
-        request_id = given if REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+        header = dict(scope["headers"]).get(b"x-request-id", b"").decode("latin-1")
+        request_id = header if REQUEST_ID.fullmatch(header) else uuid.uuid4().hex
         scope.setdefault("state", {})["request_id"] = request_id
         extra = [(name.lower().encode(), value.encode()) for name, value in HEADERS.items()]
         extra.append((b"x-request-id", request_id.encode()))
@@ -64,16 +64,16 @@ class Surround:
             status = 499
         except Exception:
             log.exception("unexpected error", extra={"fields": {"request_id": request_id}})
-            if status:  # the answer has begun: nothing to be done but to break it off
+            if status:  # the answer has begun: it can only be broken off
                 raise
-            self.metrics.refusals.add("internal")
+            self.metrics.refusals.labels("internal").inc()
             problem = Problem(500, "internal", "Unexpected error", "This is a fault of the server; its log has more.")
             await problem.response(request_id)(scope, receive, send_with_headers)
         finally:
             seconds = time.monotonic() - started
-            route = getattr(scope.get("route"), "path", "other")  # the template, so that callers cannot make up values
-            self.metrics.requests.add(route, str(status))
-            self.metrics.seconds.observe(seconds, route)
+            route = getattr(scope.get("route"), "path", "other")  # the template: callers cannot invent label values
+            self.metrics.requests.labels(route, status).inc()
+            self.metrics.seconds.labels(route).observe(seconds)
             milliseconds = round(1000 * seconds, 1)
             fields = {"method": scope["method"], "path": scope["path"][:200], "status": status, "ms": milliseconds}
             log.info("request", extra={"fields": {"request_id": request_id, **fields}})
@@ -82,14 +82,14 @@ class Surround:
 class HeadMethod:
     """ASGI middleware that answers HEAD as GET, without the body (RFC 9110, 9.3.2), wherever GET is answered.
 
-    FastAPI's routes know the methods they are given, and would have HEAD stand in the OpenAPI document.
+    A route of FastAPI with the method HEAD would have HEAD in the OpenAPI document.
     """
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer; where a method is refused, HEAD is named beside GET."""
+        """Answer a request; where a method is refused, ``Allow`` has HEAD beside GET."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
@@ -105,7 +105,7 @@ class HeadMethod:
                 message = message | {"body": b""}
             await send(message)
 
-        # the server looks at the scope, too: what it is to know as HEAD stays so there
+        # a copy: the server must see HEAD in its own scope, since it then sends no body
         inner = scope | {"method": "GET"} if is_head else scope
         try:
             await self.app(inner, receive, send_head)
@@ -136,4 +136,4 @@ class JsonFormatter(logging.Formatter):
 
 
 def _cut(value: Any) -> Any:
-    return value if not isinstance(value, str) or len(value) <= LONGEST else f"{value[:LONGEST]}…"
+    return value if not isinstance(value, str) or len(value) <= MAX_VALUE else f"{value[:MAX_VALUE]}…"

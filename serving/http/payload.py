@@ -1,35 +1,46 @@
-"""Reading requests and writing answers: limits first, then JSON, then meaning."""
+"""Reading requests and writing answers: limits first, then JSON, then its shape, which pydantic checks."""
 
 from __future__ import annotations
 
 import asyncio
 import json
+from collections import Counter
 from collections.abc import Coroutine, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from fastapi import Request
 from fastapi.responses import Response
+from pydantic import BaseModel, ValidationError
 from starlette.requests import ClientDisconnect
 
-from multiner.pipeline.text.languages import AUTO
-from multiner.serving.http.options import OPTIONS, Options, parse_options
 from multiner.serving.http.problems import (
-    encoded,
+    compressed,
     invalid,
     malformed,
     slow,
     too_large,
-    unsupported,
+    wrong_media_type,
 )
 
-FIELDS = ("text", "language", *OPTIONS)
+PHRASES = {  # by pydantic's type of error; its own message of the others is plain
+    "missing": "is missing",
+    "model_type": "must be an object",
+    "string_unicode": "must be valid Unicode",
+}
 T = TypeVar("T")
+
+
+class RequestModel(BaseModel, strict=True, extra="forbid", frozen=True):
+    """A body in JSON: no field is converted, none is unknown."""
+
+
+M = TypeVar("M", bound=RequestModel)
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one request may hold: texts, characters over all texts, seconds."""
+    """Limits of a request: texts, characters of all texts together, seconds."""
 
     texts: int
     characters: int
@@ -41,56 +52,31 @@ class Limits:
         return 12 * self.characters + 16 * self.texts + 4096
 
 
-@dataclass(frozen=True, slots=True)
-class Offer:
-    """What may be asked for: languages, the types of each (a language that is not named: any), and the limits."""
-
-    languages: Sequence[str]
-    limits: Limits
-    types: Mapping[str, Sequence[str]] = field(default_factory=dict)
-
-    def known_types(self, language: str) -> frozenset[str] | None:
-        """The types of a language, or of all for ``auto``; None where they are not known."""
-        codes = self.languages if language == AUTO else [language]
-        if any(code not in self.types for code in codes):
-            return None
-        return frozenset(name for code in codes for name in self.types[code])
-
-
-@dataclass(frozen=True, slots=True)
-class Item:
-    """A text that is within the limits, its language (``auto`` or a code) and the options of its answer."""
-
-    text: str
-    language: str = AUTO
-    options: Options = field(default_factory=Options)
-
-
 def require_type(request: Request, allowed: Sequence[str]) -> str:
     """The media type of the body, without its parameters.
 
     Raises:
-        Problem: 415, it is not one of ``allowed``, or the body is compressed.
+        Problem: 415, it is not in ``allowed``, or the body is compressed.
     """
     if request.headers.get("content-encoding", "identity").strip().lower() not in ("", "identity"):
-        raise encoded()
+        raise compressed()
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type not in allowed:
-        raise unsupported(allowed)
+        raise wrong_media_type(allowed)
     return media_type
 
 
 async def read_body(request: Request, limit: int, seconds: float) -> bytes:
-    """The body, of which never more than ``limit`` bytes are kept.
+    """The body, of at most ``limit`` bytes; of a larger one, no more is held.
 
     Raises:
         Problem: it is larger (413), or does not arrive in time (408).
     """
-    stated = request.headers.get("content-length", "")
+    length = request.headers.get("content-length", "")
     body = bytearray()
     try:
         async with asyncio.timeout(seconds):
-            if not (stated.isdecimal() and int(stated[:20]) > limit):
+            if not (length.isdecimal() and int(length[:20]) > limit):
                 async for chunk in request.stream():
                     body += chunk
                     if len(body) > limit:
@@ -105,33 +91,33 @@ async def read_body(request: Request, limit: int, seconds: float) -> bytes:
 
 
 async def unless_gone(request: Request, work: Coroutine[Any, Any, T]) -> T:
-    """The outcome of ``work``, which is cancelled if the caller goes away. The body must have been read.
+    """What ``work`` returns; it is cancelled if the caller goes away. Read the body first.
 
     Raises:
         ClientDisconnect: the caller has gone.
     """
 
-    async def gone() -> None:
+    async def disconnect() -> None:
         while (await request.receive())["type"] != "http.disconnect":
             pass
 
-    working, watching = asyncio.create_task(work), asyncio.create_task(gone())
+    task, watcher = asyncio.create_task(work), asyncio.create_task(disconnect())
     try:
-        await asyncio.wait({working, watching}, return_when=asyncio.FIRST_COMPLETED)
-        if working.done():
-            return working.result()
+        await asyncio.wait({task, watcher}, return_when=asyncio.FIRST_COMPLETED)
+        if task.done():
+            return task.result()
         raise ClientDisconnect
     finally:
-        working.cancel()
-        watching.cancel()
-        await asyncio.gather(working, watching, return_exceptions=True)
+        task.cancel()
+        watcher.cancel()
+        await asyncio.gather(task, watcher, return_exceptions=True)
 
 
 def parse_json(body: bytes, first_line: int = 1) -> Any:
-    """The value of a JSON body in UTF-8, whose first line counts as ``first_line``.
+    """The value of a JSON body in UTF-8, whose first line has the number ``first_line``.
 
     Raises:
-        Problem: it is none.
+        Problem: 400.
     """
     try:
         return json.loads(body.decode("utf-8-sig"), object_pairs_hook=_object, parse_constant=_no_constant)
@@ -144,12 +130,11 @@ def parse_json(body: bytes, first_line: int = 1) -> Any:
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object; of two fields of a name, one would be lost without a word."""
+    """An object; of two fields with one name, the first would be lost silently."""
     value = dict(pairs)
     if len(value) != len(pairs):
-        seen: set[str] = set()
-        twice = next(name for name, _ in pairs if name in seen or seen.add(name))
-        raise malformed(f"An object has two fields {twice[:40]!a}.")
+        ((name, _),) = Counter(name for name, _ in pairs).most_common(1)
+        raise malformed(f"An object has two fields {name[:40]!a}.")
     return value
 
 
@@ -157,63 +142,38 @@ def _no_constant(name: str) -> None:
     raise malformed(f"{name} is no number in JSON.")
 
 
-def parse_request(body: bytes, offer: Offer) -> list[Item]:
-    """The texts of a request, with what is asked of each.
+def validate(model: type[M], value: Any) -> M:
+    """The value of a body as a ``model``.
 
     Raises:
-        Problem: 400, 413 or 422, with the place in the body.
+        Problem: 422, with the place of the first error. No value is quoted.
     """
-    value = parse_json(body)
-    if not isinstance(value, dict):
-        raise invalid('The body must be an object such as {"text": "…"}.', "")
-    text = required_text(value, FIELDS)
-    if not isinstance(text, str | list):
-        raise invalid("text must be a string or a list of strings.", "/text")
-    language, options = parse_wishes(value, offer)
-    texts = [text] if isinstance(text, str) else text
-    for index, item in enumerate(texts[: offer.limits.texts]):
-        if not isinstance(item, str):
-            raise invalid("text must be a string or a list of strings.", f"/text/{index}")
-    return within(texts, language, offer.limits, options)
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    place, kind = first["loc"], first["type"]
+    if kind == "extra_forbidden":
+        known = ", ".join(model.model_fields)
+        raise invalid(f"Unknown field {str(place[-1])[:40]!a}; known are {known}.", "")
+    names = [each for each in place if isinstance(each, str)]
+    subject = "The body" if not names else names[-1] if place[-1] == names[-1] else f"Each item of {names[-1]}"
+    phrase = PHRASES.get(kind) or first["msg"].replace("Input should be", "must be")
+    raise invalid(f"{subject} {phrase}.", "".join(f"/{each}" for each in place))
 
 
-def required_text(value: Mapping[str, Any], fields: Sequence[str]) -> Any:
-    """The field ``text`` of an object that has no others than ``fields``.
+async def read_model(request: Request, model: type[M], limits: Limits) -> M:
+    """The body in JSON as a ``model``.
 
     Raises:
-        Problem: 422.
+        Problem: 400, 408, 413, 415 or 422.
     """
-    if unknown := sorted(set(value) - set(fields)):
-        raise invalid(f"Unknown field {unknown[0][:40]!a}; known are {', '.join(fields)}.", "")
-    if "text" not in value:
-        raise invalid("The field text is missing.", "/text")
-    return value["text"]
-
-
-def parse_wishes(value: Mapping[str, Any], offer: Offer) -> tuple[str, Options]:
-    """The language and the options among the fields of an object.
-
-    Raises:
-        Problem: 422, with the place.
-    """
-    language = value.get("language", AUTO)
-    if not isinstance(language, str) or language not in (AUTO, *offer.languages):
-        raise invalid(f"language must be one of: {', '.join((AUTO, *offer.languages))}.", "/language")
-    return language, parse_options(value, offer.known_types(language))
-
-
-def within(texts: Sequence[str], language: str, limits: Limits, options: Options | None = None) -> list[Item]:
-    """The texts to be answered, if they are within the limits.
-
-    Raises:
-        Problem: they are not (413).
-    """
-    check_size(len(texts), sum(map(len, texts[: limits.texts])), limits, "/text")
-    return [Item(text, language, options or Options()) for text in texts]
+    require_type(request, ["application/json"])
+    return validate(model, parse_json(await read_body(request, limits.body_bytes, limits.seconds)))
 
 
 def check_size(texts: int, characters: int, limits: Limits, where: str | None = None) -> None:
-    """Refuse what is over the limits.
+    """Refuse a request that exceeds the limits.
 
     Raises:
         Problem: 413.
@@ -226,7 +186,7 @@ def check_size(texts: int, characters: int, limits: Limits, where: str | None = 
 
 
 def to_json(value: Any) -> bytes:
-    """JSON in UTF-8; escaped throughout where the text holds what UTF-8 cannot (lone surrogates)."""
+    """JSON in UTF-8; with escapes throughout if it holds lone surrogates, which UTF-8 lacks."""
     try:
         return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
     except UnicodeEncodeError:

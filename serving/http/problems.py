@@ -1,4 +1,4 @@
-"""Errors in one shape: RFC 9457 problem details, without stack traces, paths or the caller's text."""
+"""Errors in one form: RFC 9457 problem details, without stack traces, paths or the caller's text."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ MEDIA_TYPE = "application/problem+json"
 
 
 class Problem(Exception):
-    """An answer other than the one asked for.
+    """Why a request is not answered as it asks.
 
     Args:
         status: HTTP status code.
-        name: what kind of problem, a few words with hyphens; part of its type's address.
-        title: the kind of problem in words, the same every time.
-        detail: what it is this time, and what to do.
+        name: kind of problem, words with hyphens between them; its type ends so.
+        title: the kind in words, the same every time.
+        detail: what happened this time, and what to do.
         where: place in the request, a JSON pointer such as ``/text/3``.
         retry_after: seconds after which the same request may succeed.
     """
@@ -62,22 +62,22 @@ class Problem(Exception):
 
 
 def headline(error: NerError) -> str:
-    """The first line of an error's message: the others quote logs, with their paths."""
+    """The first line of an error's message; further lines may quote logs, which have paths."""
     return error.message.partition("\n")[0]
 
 
 def too_large(detail: str, where: str | None = None) -> Problem:
-    """The request exceeds a limit, which ``detail`` states; nothing is cut silently."""
+    """The request exceeds a limit, which ``detail`` states."""
     return Problem(413, "too-large", "The request exceeds a limit", detail, where=where)
 
 
 def malformed(detail: str, form: str = "JSON") -> Problem:
-    """The body cannot be read at all as what it is sent as."""
+    """The body is not in the form that its media type states."""
     return Problem(400, "malformed", f"The body is not valid {form}", detail)
 
 
 def invalid(detail: str, where: str) -> Problem:
-    """The body can be read but asks for something that is not there."""
+    """The body can be read, and asks for something that does not exist, or holds a wrong value."""
     return Problem(422, "invalid", "The request is not valid", detail, where=where)
 
 
@@ -86,36 +86,36 @@ def unavailable(detail: str, retry_after: int = 5) -> Problem:
     return Problem(503, "no-model", "No model is live", detail, retry_after=retry_after)
 
 
-def head_too_large(detail: str) -> Problem:
+def headers_too_large(detail: str) -> Problem:
     """The request's headers exceed a limit, which ``detail`` states."""
     return Problem(431, "too-large", "The request exceeds a limit", detail, headers={"Connection": "close"})
 
 
-def encoded() -> Problem:
-    """The body is compressed: how large it is could be known only by unpacking it."""
+def compressed() -> Problem:
+    """The body is compressed; its size would be known only after it is unpacked."""
     detail = "Send the body as it is, without Content-Encoding."
     headers = {"Accept-Encoding": "identity"}
     return Problem(415, "media-type", "The content type is not supported", detail, headers=headers)
 
 
 def no_tokens(detail: str) -> Problem:
-    """The live version cannot do what newer ones can."""
+    """The live version was registered before models could give tokens."""
     return Problem(409, "no-tokens", "The model cannot give tokens", detail)
 
 
-def unsupported(allowed: Sequence[str]) -> Problem:
-    """The body's media type is not one that is read here."""
+def wrong_media_type(allowed: Sequence[str]) -> Problem:
+    """The body's media type is not one of ``allowed``."""
     return Problem(
         415, "media-type", "The content type is not supported", f"Send Content-Type: {' or '.join(allowed)}."
     )
 
 
-def busy(detail: str, retry_after: int = 1) -> Problem:
-    """As many requests as may wait for the model are waiting."""
-    return Problem(429, "busy", "Too many requests are waiting", detail, retry_after=retry_after)
+def busy(detail: str) -> Problem:
+    """The queue for the model is full."""
+    return Problem(429, "busy", "Too many requests are waiting", detail, retry_after=1)
 
 
 def slow(seconds: float) -> Problem:
-    """The body does not come; what is left of it will not be read."""
+    """The body did not arrive in time; the rest of it is not read."""
     close = {"Connection": "close"}
     return Problem(408, "slow", "The body did not arrive in time", f"Allowed: {seconds:g} s.", headers=close)

@@ -1,8 +1,8 @@
-"""Who may ask, and how much a request's head may hold: checked before anything else is looked at."""
+"""What is checked of a request before anything else: its host, the site that sends it, the size of its head."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
@@ -10,30 +10,30 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from multiner.serving.http.metrics import Metrics
-from multiner.serving.http.origins import SAFE_METHODS, is_foreign
-from multiner.serving.http.problems import Problem, head_too_large
+from multiner.serving.http.problems import Problem, headers_too_large
 
 HEADER_BYTES = 32_768
 URL_BYTES = 8_192
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})  # links of other sites may lead here; they change nothing
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
-def allowed_hosts(bound: str, named: Iterable[str] = ()) -> frozenset[str] | None:
-    """The names that a request may address the gateway by; None: any.
+def allowed_hosts(address: str, hosts: Iterable[str]) -> frozenset[str] | None:
+    """The names by which a request may address the gateway; None: any.
 
-    Where only this machine can connect, a name of another kind means that a web page has its own name resolve to
-    here (DNS rebinding). An address that others can connect to may have any name; ``named`` states which.
+    Where only this machine can connect, any other name is that of a web page whose name resolves to this machine (DNS
+    rebinding). Where other machines can connect, the gateway may have any name, unless ``hosts`` names some.
 
     Args:
-        bound: the address listened on.
-        named: further names, ``serving.hosts``.
+        address: the gateway listens on it.
+        hosts: further names, ``serving.hosts``.
     """
-    names = frozenset(name.strip("[]").lower() for name in named)
-    return names | {*LOOPBACK, bound.strip("[]").lower()} if names or is_loopback(bound) else None
+    names = frozenset(name.strip("[]").lower() for name in hosts)
+    return names | {*LOOPBACK, address.strip("[]").lower()} if names or is_loopback(address) else None
 
 
 def is_loopback(host: str) -> bool:
-    """Whether ``host`` is an address, or the name, of this machine for itself."""
+    """Whether ``host`` is a loopback address, or localhost."""
     try:
         return ip_address(host.strip("[]")).is_loopback
     except ValueError:
@@ -41,7 +41,7 @@ def is_loopback(host: str) -> bool:
 
 
 def host_name(authority: str) -> str:
-    """The host of ``host:port``, lower case, an IPv6 address without its brackets; empty where it is none."""
+    """The host of ``host:port`` in lower case, an IPv6 address without its brackets; empty if it is not valid."""
     try:
         parts = urlsplit(f"//{authority}")
         _ = parts.port  # raises where it is no port
@@ -50,12 +50,32 @@ def host_name(authority: str) -> str:
     return (parts.hostname or "") if parts.netloc == authority and not parts.username else ""
 
 
-class HeadGuard:
-    """ASGI middleware that refuses what is addressed to another host, asked by another site, or of too large a head.
+def is_ours(headers: Mapping[str, str]) -> bool | None:
+    """Whether the header ``Origin`` is this gateway as the request addresses it; None: there is no such header.
+
+    The port counts, which cookies ignore.
+    """
+    origin, host = headers.get("origin"), headers.get("host")
+    return None if origin is None else bool(host) and origin.partition("://")[2] == host
+
+
+def is_foreign(headers: Mapping[str, str]) -> bool:
+    """Whether a browser sends the request for a page of another origin.
+
+    Browsers send Sec-Fetch-Site. Older ones send Origin, as do all where the gateway is reached by plain HTTP from
+    another machine. A client that sends neither is no browser. Source: Go's net/http.CrossOriginProtection.
+    """
+    if site := headers.get("sec-fetch-site"):
+        return site not in ("same-origin", "none")
+    return is_ours(headers) is False
+
+
+class RequestGuard:
+    """ASGI middleware that refuses requests to another host, from another site, or with too large a head.
 
     Args:
-        app: what comes next.
-        metrics: counts refusals.
+        app: the next application.
+        metrics: count the refusals.
         hosts: from :func:`allowed_hosts`.
     """
 
@@ -65,12 +85,12 @@ class HeadGuard:
         self.hosts = hosts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, or answer why not."""
+        """Pass the request on, or refuse it."""
         problem = self.problem(scope) if scope["type"] == "http" else None
         if problem is None:
             await self.app(scope, receive, send)
             return
-        self.metrics.refusals.add(problem.name)
+        self.metrics.refusals.labels(problem.name).inc()
         problem.headers["Connection"] = "close"  # its body is not read
         await problem.response(scope["state"]["request_id"])(scope, receive, send)
 
@@ -79,7 +99,7 @@ class HeadGuard:
         if len(scope["raw_path"]) + len(scope["query_string"]) > URL_BYTES:
             return Problem(414, "too-large", "The request exceeds a limit", f"At most {URL_BYTES} bytes of address.")
         if sum(len(name) + len(value) for name, value in scope["headers"]) > HEADER_BYTES:
-            return head_too_large(f"The headers are larger than {HEADER_BYTES} bytes.")
+            return headers_too_large(f"The headers are larger than {HEADER_BYTES} bytes.")
         headers = Headers(raw=scope["headers"])
         if self.hosts is not None and (problem := self._host_problem(headers, scope["http_version"])):
             return problem
@@ -89,10 +109,10 @@ class HeadGuard:
         return None
 
     def _host_problem(self, headers: Headers, version: str) -> Problem | None:
-        given = headers.getlist("host")
-        if len(given) != 1 and (given or version != "1.0"):
+        hosts = headers.getlist("host")
+        if len(hosts) != 1 and (hosts or version != "1.0"):
             return Problem(400, "malformed", "The request is not valid HTTP", "Send one header Host.")
-        if given and host_name(given[0]) not in self.hosts:
+        if hosts and host_name(hosts[0]) not in self.hosts:
             detail = "Not a name of this gateway; further names are set by serving.hosts in params.yaml."
             return Problem(421, "host", "The request is addressed to another host", detail)
         return None

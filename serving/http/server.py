@@ -1,31 +1,52 @@
 """The gateway's HTTP server: uvicorn, by its public options alone.
 
 uvicorn bounds the size of a request's head and how many requests are under way; it does not bound how long a head
-takes to arrive, nor close idle connections for another's sake. A reverse proxy does (docs/proxy.md).
+takes to arrive, nor close idle connections to make room for others. A reverse proxy does (docs/operations/proxy.md).
 """
 
 from __future__ import annotations
 
+import resource
 from collections.abc import Sequence
 from typing import Any
 
 import uvicorn
 
-from multiner.serving.http.connection_limit import CONNECTIONS
+from multiner.pipeline.core.errors import NerError
 
-HEAD_BYTES = 65_536  # of a head that is still incomplete; multiner.serving.http.request_guard bounds complete ones
-KEEP_SECONDS = 5  # an answered connection is kept for the next request
-BACKLOG = 256  # asyncio accepts as many at a go, before any of them can be refused; fewer would keep bursts waiting
+CONNECTIONS = 512
+RESERVE = 512  # further open files: connections that open or close just now, models, logs, the registry
+HEAD_BYTES = 65_536  # of a head that is still incomplete; request_guard bounds complete ones
+KEEP_SECONDS = 5  # an idle connection stays open for the next request
+BACKLOG = 256  # asyncio accepts as many at once, before it can refuse any; with fewer, bursts would have to wait
 
 
-def make_server(app: Any, connections: int = CONNECTIONS, proxies: Sequence[str] = ()) -> uvicorn.Server:
-    """A server of the gateway's application: no banner, no WebSocket, logging as configured by whoever runs it.
+def allow_descriptors(connections: int) -> None:
+    """Let this process open as many files as the connections need; most systems allow 1,024 by their soft limit.
+
+    Raises:
+        NerError: the hard limit does not permit it.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = connections + RESERVE
+    if hard != resource.RLIM_INFINITY and hard < needed:
+        raise NerError(
+            f"{connections} connections need {needed} open files; this system allows {hard}",
+            where="params.yaml: serving.connections",
+            remedy="Lower it, or raise the limit: ulimit -Hn, LimitNOFILE= of a service.",
+        )
+    if soft != resource.RLIM_INFINITY and soft < needed:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
+
+
+def make_server(app: Any, connections: int, proxies: Sequence[str]) -> uvicorn.Server:
+    """A server of the gateway's application, without banner and WebSocket; it leaves logging as it is.
 
     Args:
         app: the application.
         connections: open at once; with more, requests are answered 503.
-        proxies: addresses and networks whose ``X-Forwarded-For`` and ``X-Forwarded-Proto`` are believed. From all
-            others these headers mean nothing: a caller would choose its own address.
+        proxies: addresses and networks whose ``X-Forwarded-For`` and ``X-Forwarded-Proto`` are believed. All others
+            could choose their own address by these headers.
     """
     config = uvicorn.Config(
         app,

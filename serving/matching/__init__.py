@@ -1,6 +1,6 @@
 """Which names of a Russian and an English text are each other's translation, and which look misspelled.
 
-``compare`` takes the names found in both texts. It knows nothing of the sentences around them.
+``compare`` takes the names of both texts; the sentences around them do not matter.
 """
 
 from __future__ import annotations
@@ -17,28 +17,28 @@ from scipy.optimize import linear_sum_assignment
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from multiner.serving.matching import known
-from multiner.serving.matching.grouping import Mention, Name, group
+from multiner.serving.matching import known_names
+from multiner.serving.matching.grouping import Mention, NameGroup, group
 from multiner.serving.matching.inflection import nominatives
 from multiner.serving.matching.letters import skeleton
-from multiner.serving.matching.similarity import Comparer, Likeness
+from multiner.serving.matching.similarity import Likeness, NameComparer
 
-__all__ = ["Comparison", "Match", "Mention", "Name", "compare", "likeness"]
+__all__ = ["Match", "Mention", "NameAlignment", "NameGroup", "compare"]
 
 THRESHOLD = 0.85  # tuned on one half of the pairs of benchmarks/matching.py
-OTHER_TYPE = 0.95  # factor where the types disagree
-ORDER = 0.02  # at most what the order of first mentions weighs in the choice
-ALIKE = 0.5  # skeletons less alike are not looked at further
-T = TypeVar("T")
+OTHER_TYPE = 0.95  # factor where the types differ
+ORDER = 0.02  # the highest weight of the order of first mentions
+ALIKE = 0.5  # words with less similar skeletons are not compared
 MOST_CANDIDATES = 8  # English names that a Russian one is compared with
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """A Russian name (an index) and the English one it is taken for.
+    """A Russian name and its English counterpart, as indices.
 
-    ``similarity`` is from 0 to 1. ``reasons`` say what they have in common. ``suspicious``: matched, yet with letters
-    that no scheme of spelling explains, or with words that do not fit: likely an error in the translation.
+    ``similarity`` is from 0 to 1. ``reasons`` say what the names have in common. ``suspicious``: no scheme of spelling
+    explains some letters, or some words do not fit; likely an error in the translation.
     """
 
     russian: int
@@ -49,64 +49,58 @@ class Match:
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
-    """The names of both texts and the matches between them, by their order in the Russian text."""
+class NameAlignment:
+    """The names of both texts, and the matches between them in the order of the Russian text."""
 
-    russian: tuple[Name, ...]
-    english: tuple[Name, ...]
+    russian: tuple[NameGroup, ...]
+    english: tuple[NameGroup, ...]
     matches: tuple[Match, ...]
 
-    def counts(self, match: Match) -> tuple[int, int]:
-        """How often the name is mentioned in the Russian and in the English text."""
-        return self.russian[match.russian].count, self.english[match.english].count
 
-
-def compare(russian: Sequence[Mention], english: Sequence[Mention], threshold: float = THRESHOLD) -> Comparison:
-    """Match the names of two texts one to one, so that the similarities' sum is greatest.
+def compare(russian: Sequence[Mention], english: Sequence[Mention], threshold: float = THRESHOLD) -> NameAlignment:
+    """Match the names of two texts one to one, so that the sum of the similarities is greatest.
 
     Args:
-        russian: the names found in the Russian text, in any order.
-        english: the names found in the English text.
+        russian: the names in the Russian text, in any order.
+        english: the names in the English text.
         threshold: the least similarity of a match, 0 to 1.
     """
     names = tuple(group(russian)), tuple(group(english))
-    comparer = Comparer()
-    found: dict[tuple[int, int], Likeness] = {}
+    comparer = NameComparer()
+    edges: dict[tuple[int, int], Likeness] = {}
     for i, j in _candidates(*names):
-        one = likeness(names[0][i], names[1][j], comparer)
-        if one.similarity >= threshold:
-            found[i, j] = one
-    matches = [_match(names, i, j, found[i, j]) for i, j in _assign(names, found)]
-    return Comparison(*names, tuple(sorted(matches, key=lambda match: match.russian)))
+        likeness = _likeness(names[0][i], names[1][j], comparer)
+        if likeness.similarity >= threshold:
+            edges[i, j] = likeness
+    matches = [
+        Match(i, j, edges[i, j].similarity, edges[i, j].reasons, edges[i, j].odd > 0) for i, j in _assign(names, edges)
+    ]
+    return NameAlignment(*names, tuple(sorted(matches, key=lambda match: match.russian)))
 
 
-def likeness(russian: Name, english: Name, comparer: Comparer | None = None) -> Likeness:
-    """How alike two names are, and why; names of different types are a little less so."""
-    found = (comparer or Comparer()).names(russian.words, english.words, russian.label)
+def _likeness(russian: NameGroup, english: NameGroup, comparer: NameComparer) -> Likeness:
+    """The similarity of two names and the reasons; a little less for names of different types."""
+    likeness = comparer.names(russian.words, english.words, russian.label)
     factor = 1.0 if russian.label == english.label else OTHER_TYPE
-    reasons = found.reasons
-    if any(map(known.is_abbreviation, (russian.text, english.text))) and set(reasons) & {
-        known.ORGANISATION,
-        known.PLACE,
+    reasons = likeness.reasons
+    if any(map(known_names.is_abbreviation, (russian.text, english.text))) and set(reasons) & {
+        known_names.ORGANISATION,
+        known_names.PLACE,
     }:
-        reasons = (known.ABBREVIATION,)
-    return Likeness(round(found.similarity * factor, 3), reasons, found.odd)
+        reasons = (known_names.ABBREVIATION,)
+    return Likeness(round(likeness.similarity * factor, 3), reasons, likeness.odd)
 
 
-def _match(names: tuple[Sequence[Name], Sequence[Name]], i: int, j: int, found: Likeness) -> Match:
-    return Match(i, j, found.similarity, found.reasons, found.odd > 0)
-
-
-def _candidates(russian: Sequence[Name], english: Sequence[Name]) -> Iterator[tuple[int, int]]:
-    """Pairs of names worth a close look: known by the same name, or with words whose consonants are alike."""
+def _candidates(russian: Sequence[NameGroup], english: Sequence[NameGroup]) -> Iterator[tuple[int, int]]:
+    """Pairs of names to compare: known translations of each other, or with words whose consonants are alike."""
     if not russian or not english:
         return
-    numbers = _by_number(known.names(), enumerate(name.words for name in english))
+    numbers = _by_number(known_names.names(), enumerate(name.words for name in english))
     own, other = _vocabulary(russian), _vocabulary(english)
     near = _near_words(list(own), list(other))
     for i, name in enumerate(russian):
         scores: Counter[int] = Counter()
-        for number in known.names().find(name.words):
+        for number in known_names.names().find(name.words):
             scores.update(dict.fromkeys(numbers.get(number, ()), len(name.words) + 1.0))
         for word in dict.fromkeys((*name.words, "".join(name.words))):
             for alike, score in near.get(word, ()):
@@ -114,46 +108,46 @@ def _candidates(russian: Sequence[Name], english: Sequence[Name]) -> Iterator[tu
         yield from ((i, j) for j, _ in scores.most_common(MOST_CANDIDATES))
 
 
-def _vocabulary(names: Sequence[Name]) -> dict[str, list[int]]:
-    """The words of the names, and each name as one word, with the names that they stand in; initials left out."""
-    found: dict[str, list[int]] = {}
+def _vocabulary(names: Sequence[NameGroup]) -> dict[str, list[int]]:
+    """The words of the names, and each name as one word, with the indices of their names; without initials."""
+    vocabulary: dict[str, list[int]] = {}
     for index, name in enumerate(names):
         for word in dict.fromkeys((*name.words, "".join(name.words))):
             if len(word) > 1 or len(name.words) == 1:
-                found.setdefault(word, []).append(index)
-    return found
+                vocabulary.setdefault(word, []).append(index)
+    return vocabulary
 
 
 def _near_words(russian: Sequence[str], english: Sequence[str]) -> dict[str, list[tuple[str, float]]]:
-    """For each Russian word the English ones with alike consonants, or that it is known to be translated by."""
+    """For each Russian word, the English ones with similar consonants, and its known translations."""
     bones = [skeleton(min(nominatives(word), key=len)) for word in russian], [skeleton(word) for word in english]
     scores = cdist(*bones, scorer=Levenshtein.normalized_similarity, score_cutoff=ALIKE, dtype=np.float32)
-    numbers = _by_number(known.single_words(), ((word, (word,)) for word in english))
+    numbers = _by_number(known_names.single_words(), ((word, (word,)) for word in english))
     near: dict[str, list[tuple[str, float]]] = {}
     for i, word in enumerate(russian):
-        found = {english[j]: float(scores[i, j]) for j in np.flatnonzero(scores[i])}
-        for number in known.single_words().find((word,)):
-            found |= dict.fromkeys(numbers.get(number, ()), 1.0)
-        near[word] = list(found.items())
+        neighbours = {english[j]: float(scores[i, j]) for j in np.flatnonzero(scores[i])}
+        for number in known_names.single_words().find((word,)):
+            neighbours |= dict.fromkeys(numbers.get(number, ()), 1.0)
+        near[word] = list(neighbours.items())
     return near
 
 
-def _by_number(table: known.Known, names: Iterable[tuple[T, Sequence[str]]]) -> dict[int, list[T]]:
-    """What belongs to each of the table's pairs."""
-    found: dict[int, list[T]] = {}
+def _by_number(table: known_names.NamePairs, names: Iterable[tuple[T, Sequence[str]]]) -> dict[int, list[T]]:
+    """By the number of each pair in the table, the keys of the names that belong to it."""
+    keys: dict[int, list[T]] = {}
     for key, words in names:
         for number in table.find(words):
-            found.setdefault(number, []).append(key)
-    return found
+            keys.setdefault(number, []).append(key)
+    return keys
 
 
 def _assign(
-    names: tuple[Sequence[Name], Sequence[Name]], found: dict[tuple[int, int], Likeness]
+    names: tuple[Sequence[NameGroup], Sequence[NameGroup]], edges: dict[tuple[int, int], Likeness]
 ) -> Iterator[tuple[int, int]]:
-    """The one-to-one assignment, each connected part of the graph for itself: they are small."""
-    if not found:
+    """The one-to-one assignment, for each connected part of the graph alone: the parts are small."""
+    if not edges:
         return
-    pairs = np.array(list(found))
+    pairs = np.array(list(edges))
     size = len(names[0]) + len(names[1])
     graph = coo_array((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1] + len(names[0]))), shape=(size, size))
     _, part = connected_components(graph, directed=False)
@@ -163,7 +157,7 @@ def _assign(
         gain = np.zeros((len(rows), len(columns)))
         for i, j in inside:
             order = abs(i / len(names[0]) - j / len(names[1]))
-            gain[np.searchsorted(rows, i), np.searchsorted(columns, j)] = found[i, j].similarity - ORDER * order
+            gain[np.searchsorted(rows, i), np.searchsorted(columns, j)] = edges[i, j].similarity - ORDER * order
         for row, column in zip(*linear_sum_assignment(gain, maximize=True), strict=True):
             if gain[row, column] > 0:
                 yield int(rows[row]), int(columns[column])

@@ -1,11 +1,11 @@
-"""Mentions of a text by the name they mention: inflected forms, and persons by surname or initials."""
+"""Mentions in a text, grouped by name: inflected forms of it, and persons by surname or initials."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from multiner.serving.matching import known
+from multiner.serving.matching import known_names
 from multiner.serving.matching.inflection import is_patronymic, nominatives
 from multiner.serving.matching.letters import is_initial
 
@@ -14,7 +14,7 @@ PERSON = "PER"
 
 @dataclass(frozen=True, slots=True)
 class Mention:
-    """A name where it stands: its text, its type, and the offset of its first character."""
+    """A name at its place: its text, its type, and the offset of its first character."""
 
     text: str
     label: str
@@ -22,11 +22,12 @@ class Mention:
 
 
 @dataclass(frozen=True, slots=True)
-class Name:
-    """All mentions of a name in a text.
+class NameGroup:
+    """All mentions of one name in a text.
 
     ``text`` is its fullest form, the likeliest nominative among equals; ``words`` are that form's folded words;
-    ``label`` is its commonest type; ``forms`` are the different spellings in their order; ``mentions`` are indices.
+    ``label`` is its commonest type; ``forms`` are its spellings in their order; ``mentions`` are indices; ``first`` is
+    the offset of the first mention.
     """
 
     text: str
@@ -42,15 +43,15 @@ class Name:
         return len(self.mentions)
 
 
-def group(mentions: Sequence[Mention]) -> list[Name]:
+def group(mentions: Sequence[Mention]) -> list[NameGroup]:
     """The names of a text, in the order of their first mention.
 
-    Mentions are of the same name if they have as many words and each pair of words may be forms of one. Then a person
-    who is mentioned by a part of the name joins the only person of whose name it can be a part.
+    Mentions have the same name if they have as many words and each pair of words may be forms of one word. Then a
+    person mentioned by a part of a name joins the person with the fuller name, if there is only one such.
     """
     by_key: dict[tuple[str, ...], list[int]] = {}
     for index, mention in enumerate(mentions):
-        by_key.setdefault(known.words(mention.text) or (mention.text,), []).append(index)
+        by_key.setdefault(known_names.words(mention.text) or (mention.text,), []).append(index)
     groups: list[list[int]] = []
     for members in _join_forms(list(by_key)):
         groups.append(sorted(index for key in members for index in by_key[key]))
@@ -59,31 +60,31 @@ def group(mentions: Sequence[Mention]) -> list[Name]:
 
 
 def _join_forms(keys: list[tuple[str, ...]]) -> list[list[tuple[str, ...]]]:
-    """Keys that may be forms of one name, together; each compared with the first key of those that share a word."""
-    joined: list[list[tuple[str, ...]]] = []
-    index: dict[tuple[int, str], list[int]] = {}  # (number of words, nominative of the first) to places in joined
+    """Groups of keys that may be forms of one name; a key is compared with the first of each group."""
+    groups: list[list[tuple[str, ...]]] = []
+    index: dict[tuple[int, str], list[int]] = {}  # (number of words, nominative of the first) to places in groups
     for key in keys:
         nominative = [frozenset(_nominatives(word)) for word in key]
         places = dict.fromkeys(place for form in sorted(nominative[0]) for place in index.get((len(key), form), ()))
         for place in places:
-            if all(forms & set(_nominatives(word)) for forms, word in zip(nominative, joined[place][0], strict=True)):
-                joined[place].append(key)
+            if all(forms & set(_nominatives(word)) for forms, word in zip(nominative, groups[place][0], strict=True)):
+                groups[place].append(key)
                 break
         else:
-            place = len(joined)
-            joined.append([key])
+            place = len(groups)
+            groups.append([key])
             for form in nominative[0]:
                 index.setdefault((len(key), form), []).append(place)
-    return joined
+    return groups
 
 
 def _nominatives(word: str) -> tuple[str, ...]:
-    inflected = known.CYRILLIC.search(word) and len(word) > 2
+    inflected = known_names.CYRILLIC.search(word) and len(word) > 2
     return nominatives(word) if inflected else (word,)
 
 
 def _join_parts(groups: list[list[int]], mentions: Sequence[Mention]) -> list[list[int]]:
-    """Groups with those of persons named in part joined to the one they can be a part of, if there is just one."""
+    """The groups, where a person's partial name has joined the fuller name, if there is only one such."""
     names = [_name(members, mentions) for members in groups]
     by_surname: dict[str, list[int]] = {}
     for place, name in enumerate(names):
@@ -98,7 +99,7 @@ def _join_parts(groups: list[list[int]], mentions: Sequence[Mention]) -> list[li
             place = target[place]
         return place
 
-    # fuller names first, so that what they join is known when their parts ask
+    # fuller names first, so that their own group is final before their parts join it
     for place in sorted(range(len(names)), key=lambda at: -sum(map(len, names[at].words))):
         name = names[place]
         if name.label != PERSON:
@@ -108,14 +109,14 @@ def _join_parts(groups: list[list[int]], mentions: Sequence[Mention]) -> list[li
         fuller = {whole(other) for other in near if other != place and _is_part(name.words, names[other].words)}
         if len(fuller) == 1:
             target[place] = fuller.pop()
-    merged: dict[int, list[int]] = {}
+    whole_groups: dict[int, list[int]] = {}
     for place, members in enumerate(groups):
-        merged.setdefault(whole(place), []).extend(members)
-    return [sorted(members) for members in merged.values()]
+        whole_groups.setdefault(whole(place), []).extend(members)
+    return [sorted(members) for members in whole_groups.values()]
 
 
 def _is_part(part: Sequence[str], whole: Sequence[str]) -> bool:
-    """Whether a person's name is a shorter form of another: fewer letters, every word of it found, in their order."""
+    """Whether a person's name is a shorter form of another: fewer letters, and all its words there, in their order."""
     if sum(map(len, part)) >= sum(map(len, whole)) or not any(len(word) > 1 for word in part):
         return False
     rest = list(whole)
@@ -136,13 +137,13 @@ def _same_word(one: str, other: str) -> bool:
     return bool(set(_nominatives(one)) & set(_nominatives(other)))
 
 
-def _name(members: Sequence[int], mentions: Sequence[Mention]) -> Name:
+def _name(members: Sequence[int], mentions: Sequence[Mention]) -> NameGroup:
     labels = [mentions[index].label for index in members]
     forms = tuple(dict.fromkeys(mentions[index].text for index in members))
-    keys = {form: known.words(form) or (form,) for form in forms}
+    keys = {form: known_names.words(form) or (form,) for form in forms}
 
     def fullness(form: str) -> tuple[int, int, int]:
-        """Words that are no initials first; then how many of the other forms may come from this one; then brevity."""
+        """The number of words that are not initials; the number of forms that may come from this one; brevity."""
         bases = sum(
             len(key) == len(keys[form])
             and all(_nominatives(word)[0] in _nominatives(other) for word, other in zip(keys[form], key, strict=True))
@@ -151,7 +152,7 @@ def _name(members: Sequence[int], mentions: Sequence[Mention]) -> Name:
         return sum(not is_initial(word) for word in keys[form]), bases, -len(form)
 
     text = max(forms, key=fullness)
-    return Name(
+    return NameGroup(
         text=" ".join(text.split()),
         label=max(dict.fromkeys(labels), key=labels.count),
         words=keys[text],

@@ -1,4 +1,4 @@
-"""Which nominatives an inflected Russian name may come from: by endings only, wide rather than narrow."""
+"""The nominatives that an inflected Russian name may come from, by its ending alone: rather too many than too few."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ SHORTEST = 2
 
 
 def nominatives(word: str) -> tuple[str, ...]:
-    """The folded word itself, then the words it may be a form of."""
+    """The folded word itself, then the words of which it may be a form."""
     word = word.replace("ё", "е")
-    found = [word]
+    forms = [word]
     for length in (3, 2, 1):
         stem, ending = word[:-length], word[-length:]
         if len(stem) < SHORTEST or ending not in ENDINGS:
             continue
         for nominative in ENDINGS[ending].split(","):
-            found.append(stem + nominative)
+            forms.append(stem + nominative)
             if not nominative and FLEETING.search(stem):
-                found.append(FLEETING.sub(r"е\1", stem))
-    return tuple(dict.fromkeys(found))
+                forms.append(FLEETING.sub(r"е\1", stem))
+    return tuple(dict.fromkeys(forms))
 
 
 def is_patronymic(word: str) -> bool:

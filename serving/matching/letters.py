@@ -84,7 +84,7 @@ MARKS = re.compile(r"[\u0300-\u036f]")
 
 
 def fold_latin(text: str) -> str:
-    """Lower case without diacritics; ö is oe, and letters that do not decompose are as they are usually replaced."""
+    """Lower case without diacritics; ö is oe, and letters without a decomposition have their usual replacements."""
     text = unicodedata.normalize("NFKC", text.casefold()).translate(REPLACED)
     return MARKS.sub("", unicodedata.normalize("NFKD", text))
 
@@ -115,12 +115,12 @@ LONG_INITIALS = frozenset(
 
 
 def is_initial(word: str) -> bool:
-    """Whether a folded word may be a given name's initial: a letter, or those that the other alphabet writes as one."""
+    """Whether a folded word may be an initial: one letter, or letters for one letter of the other alphabet."""
     return len(word) == 1 or word in LONG_INITIALS
 
 
 def share_initial(cyrillic: str, latin: str) -> bool:
-    """Whether one of two folded words is an initial, and the other begins with it; Дж is J or G, never D."""
+    """Whether one of two folded words is an initial with which the other begins; Дж is J or G, never D."""
     if not is_initial(cyrillic) and not is_initial(latin):
         return False
     first = cyrillic[:2] if cyrillic.startswith("дж") else cyrillic[0]

@@ -1,4 +1,4 @@
-"""How alike a Russian and an English name are, and why. Pure; words and names are compared once each."""
+"""The similarity of a Russian and an English name, and the reasons for it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from rapidfuzz.distance import Levenshtein
 from scipy.optimize import linear_sum_assignment
 
-from multiner.serving.matching import known, letters, spelling
+from multiner.serving.matching import known_names, letters, spelling
 from multiner.serving.matching.inflection import is_patronymic, nominatives
 
 TRANSLITERATION, TRANSCRIPTION, SAME, INITIAL = "transliteration", "transcription", "same spelling", "initial"
@@ -37,39 +37,39 @@ class Likeness:
 DIFFERENT = Likeness()
 
 
-class Comparer:
-    """Compares names given as folded words (:func:`.known.words`), with a memory for its life."""
+class NameComparer:
+    """Compares names, as folded words (:func:`.known_names.words`); it compares each pair of words once."""
 
     def __init__(self) -> None:
         self._words: dict[tuple[str, str], Likeness] = {}
         self._romanised: dict[str, list[tuple[str, str]]] = {}
 
-    def names(self, russian: Sequence[str], english: Sequence[str], label: str = "") -> Likeness:
-        """How alike two names are.
+    def names(self, russian: Sequence[str], english: Sequence[str], label: str) -> Likeness:
+        """The similarity of two names.
 
         Args:
             russian: its words, in any case.
             english: its words.
-            label: type of the Russian name; persons may be named without their given name.
+            label: type of the Russian name; a text may leave out a person's given name.
         """
         if tuple(russian) == tuple(english):
             return Likeness(1.0, (SAME,))
         if _numbers(russian) != _numbers(english):
             return DIFFERENT
-        one, other = known.names().find(russian), known.names().find(english)
+        one, other = known_names.names().find(russian), known_names.names().find(english)
         if shared := one & other:
-            return Likeness(1.0, (known.names().reason(min(shared)),))
+            return Likeness(1.0, (known_names.names().reason(min(shared)),))
         if one and other:
-            return DIFFERENT  # each is known by another name
-        found = self._by_words(russian, english, label)
+            return DIFFERENT  # each has another known translation
+        best = self._by_words(russian, english, label)
         longest = max(sum(map(len, russian)), sum(map(len, english)))
         if len(russian) != len(english) and longest <= JOINED_AT_MOST:
             joined = self.words("".join(russian), "".join(english))
-            found = max(found, joined, key=lambda each: each.similarity)
-        return found
+            best = max(best, joined, key=lambda each: each.similarity)
+        return best
 
     def _by_words(self, russian: Sequence[str], english: Sequence[str], label: str) -> Likeness:
-        """The best assignment of words to words; words are weighed by their letters."""
+        """By the best assignment of words to words; the weight of a word is the number of its letters."""
         alike = [[self.words(one, other) for other in english] for one in russian]
         gain = np.array([[each.similarity for each in row] for row in alike])
         places = np.abs(np.subtract.outer(np.linspace(0, 1, len(russian)), np.linspace(0, 1, len(english))))
@@ -96,7 +96,7 @@ class Comparer:
         )
 
     def words(self, russian: str, english: str) -> Likeness:
-        """How alike two words are."""
+        """The similarity of two words."""
         key = (russian, english)
         if key not in self._words:
             self._words[key] = self._compare_words(russian, english)
@@ -107,7 +107,7 @@ class Comparer:
             return Likeness(1.0, (SAME,))
         if any(sign.isdigit() for sign in russian + english):
             return DIFFERENT
-        cyrillic = [bool(known.CYRILLIC.search(word)) for word in (russian, english)]
+        cyrillic = [bool(known_names.CYRILLIC.search(word)) for word in (russian, english)]
         if cyrillic == [False, True]:
             return self._compare_words(english, russian)
         if cyrillic[0] == cyrillic[1]:
@@ -117,13 +117,13 @@ class Comparer:
             return Likeness(INITIAL_SIMILARITY, (INITIAL,))
         if len(russian) == 1 or len(english) == 1:
             return DIFFERENT
-        for pairs in (known.names(), known.single_words()):
+        for pairs in (known_names.names(), known_names.single_words()):
             if shared := pairs.find((russian,)) & pairs.find((english,)):
                 return Likeness(1.0, (pairs.reason(min(shared)),))
         return self._spelled(russian, english)
 
     def _spelled(self, russian: str, english: str) -> Likeness:
-        """The best of the word and of the likeliest nominatives that it may come from."""
+        """Of the word, and of the likeliest nominatives that it may come from, the most similar."""
         bones = Levenshtein.normalized_similarity(letters.skeleton(russian), letters.skeleton(english))
         if bones < OTHER_BONES:
             return DIFFERENT
@@ -134,16 +134,16 @@ class Comparer:
         )[:MOST_FORMS]
         best = DIFFERENT
         for form, _ in near:
-            found = spelling.compare(form, english)
-            if found.similarity > best.similarity:
-                reason = TRANSCRIPTION if found.by_sound else TRANSLITERATION
-                best = Likeness(found.similarity, (reason,), found.odd)
+            spelled = spelling.compare(form, english)
+            if spelled.similarity > best.similarity:
+                reason = TRANSCRIPTION if spelled.by_sound else TRANSLITERATION
+                best = Likeness(spelled.similarity, (reason,), spelled.odd)
             if best.similarity == 1.0:
                 break
         return best
 
     def _candidates(self, word: str) -> list[tuple[str, str]]:
-        """Nominatives, and what adjectives of places come from, with a plain romanisation each, which ranks them."""
+        """Nominatives, and the places that adjectives come from, each with a plain romanisation, which ranks them."""
         if word not in self._romanised:
             forms = [_with_dots(form, word) for form in nominatives(word)]
             places = [form[:-4] for form in forms if form.endswith(("ский", "ская")) and len(form) > 6]
@@ -152,7 +152,7 @@ class Comparer:
 
 
 def _with_dots(form: str, word: str) -> str:
-    """A nominative with ``ё`` where the word that it may come from has it."""
+    """A nominative with ``ё`` where the word has it."""
     return "".join("ё" if old == "ё" and new == "е" else new for new, old in zip_longest(form, word[: len(form)]))
 
 

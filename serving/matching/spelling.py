@@ -3,7 +3,7 @@
 The correspondences at no cost are those of published romanisations (BGN/PCGN 1947, ISO 9:1995, GOST 7.79, ICAO 9303,
 the German and French press) read in either direction. Those at a small cost are the practical transcription of English
 names into Russian (Giljarevskij and Starostin, *Inostrannye imena i nazvanija v russkom tekste*). Every other edit
-costs its letter, and is odd: no scheme explains it.
+costs a whole letter, and is odd: no scheme explains it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ LONGEST = max(map(len, CORRESPONDENCES))
 
 @dataclass(frozen=True, slots=True)
 class Spelling:
-    """How a word is spelled in the other alphabet.
+    """How a word is counterparts in the other alphabet.
 
     ``similarity`` is 1 where a scheme explains every letter and 0 where nothing agrees; ``odd`` counts the edits that
     no scheme and no sound explains, ``by_sound`` whether any letter stands for a sound rather than a letter.
@@ -85,23 +85,23 @@ def compare(cyrillic: str, latin: str) -> Spelling:
         lost = DOUBLED_RU if i and cyrillic[i - 1] == letter else LOST
         swap = SINGLE.get(letter, ()), SINGLE.get(cyrillic[i + 1 : i + 2], ())
         for j in range(width + 1):
-            came = row[j]
-            if came >= NEVER:
+            price_here = row[j]
+            if price_here >= NEVER:
                 continue
-            for target, spelled in pieces:
-                for letters, length, price in spelled:
-                    if came + price < target[min(j + length, width)] and latin.startswith(letters, j):
-                        target[j + length] = came + price
+            for target, counterparts in pieces:
+                for letters, length, price in counterparts:
+                    if price_here + price < target[min(j + length, width)] and latin.startswith(letters, j):
+                        target[j + length] = price_here + price
             if i < height:
                 below = best[i + 1]
-                below[j] = min(below[j], came + lost)
+                below[j] = min(below[j], price_here + lost)
                 if j < width:
                     both = letter in VOWELS_RU and latin[j] in VOWELS_EN
-                    below[j + 1] = min(below[j + 1], came + (VOWEL_FOR_VOWEL if both else LOST))
+                    below[j + 1] = min(below[j + 1], price_here + (VOWEL_FOR_VOWEL if both else LOST))
                 if j + 1 < width and latin[j + 1] in swap[0] and latin[j] in swap[1]:
-                    best[i + 2][j + 2] = min(best[i + 2][j + 2], came + LOST)
+                    best[i + 2][j + 2] = min(best[i + 2][j + 2], price_here + LOST)
             if j < width:
-                row[j + 1] = min(row[j + 1], came + skips[j])
+                row[j + 1] = min(row[j + 1], price_here + skips[j])
     hundredths, rest = divmod(best[-1][-1], HUNDREDTH)
     odd, sounds = divmod(rest, ODD)
     return Spelling(max(0.0, 1 - hundredths / 100 / max(height, width)), odd, sounds > 0)

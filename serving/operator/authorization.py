@@ -13,8 +13,8 @@ from cachetools import TTLCache
 from fastapi import Request
 from fastapi.responses import Response
 
-from multiner.serving.http.origins import SAFE_METHODS, is_ours
 from multiner.serving.http.problems import Problem
+from multiner.serving.http.request_guard import SAFE_METHODS, is_ours
 
 COOKIE = "ner_session"
 LIFETIME = 12 * 3600  # seconds

@@ -1,4 +1,4 @@
-"""The page: paste a text, see its names. Rendered here, works without scripts; no build step, nothing from outside."""
+"""The page at ``/``: paste a text, see its names. It works without scripts, and loads nothing from elsewhere."""
 
 from __future__ import annotations
 
@@ -11,16 +11,11 @@ from starlette.staticfiles import StaticFiles
 
 from multiner.serving.answers import ModelFailed, check_predictions
 from multiner.serving.gateway.routes import corrections
-from multiner.serving.http.payload import (
-    read_body,
-    require_type,
-    to_json,
-    unless_gone,
-)
+from multiner.serving.http.payload import to_json, unless_gone
 from multiner.serving.http.problems import Problem, invalid
 from multiner.serving.page import view
 from multiner.serving.page.examples import EXAMPLES
-from multiner.serving.page.form import MEDIA_TYPE, Form
+from multiner.serving.page.form import Form, read_form
 from multiner.serving.page.rendering import HERE, render, render_page
 
 if TYPE_CHECKING:
@@ -28,8 +23,7 @@ if TYPE_CHECKING:
 
 
 def add_page(app: FastAPI, board: InferenceService) -> None:
-    """Give ``app`` the page at ``/`` and its files under ``/static``."""
-    limits = board.config.limits
+    """Add the page at ``/``, and the static files of all pages at ``/static``."""
     app.mount("/static", StaticFiles(directory=HERE / "static"), name="static")
 
     @app.get("/", include_in_schema=False)
@@ -39,16 +33,15 @@ def add_page(app: FastAPI, board: InferenceService) -> None:
 
     @app.post("/", include_in_schema=False)
     async def find(request: Request) -> Response:
-        """The page with the answer; only the answer for scripts (``X-Fragment``)."""
+        """The page with the answer; for scripts (``X-Fragment``) the answer alone."""
         form, result, problem = Form(), None, None
         try:
-            require_type(request, [MEDIA_TYPE])
-            form = Form.parse(await read_body(request, limits.body_bytes, limits.seconds))
+            form = Form.of(await read_form(request, board.config.limits))
             item = form.item(board.config.offer)
             answer = (await unless_gone(request, board.answer([item])))[0]
             result = present(form.text, answer, board, asked=form.language)
         except Problem as error:
-            board.metrics.refusals.add(error.name)
+            board.metrics.refusals.labels(error.name).inc()
             problem = error
         if request.headers.get("x-fragment"):
             html = render("result.html", result=result, problem=problem, request_id=request.state.request_id)
@@ -59,10 +52,10 @@ def add_page(app: FastAPI, board: InferenceService) -> None:
 
         @app.post("/corrections", include_in_schema=False)
         async def correct(request: Request) -> HTMLResponse:
-            """As ``/v1/corrections``; the answer is what the page shows of the corrected text."""
+            """As ``/v1/corrections``, but the answer is the page's view of the corrected text."""
             correction = await corrections.read(request, board)
             text, language, model = correction.result.text, correction.result.language, correction.result.model
-            entities = [dict(each) | {"text": text[each["start"] : each["end"]]} for each in correction.sent]
+            entities = [dict(each) | {"text": text[each["start"] : each["end"]]} for each in correction.entities]
             try:
                 check_predictions([text], [{"entities": entities}])
             except ModelFailed:
@@ -73,15 +66,15 @@ def add_page(app: FastAPI, board: InferenceService) -> None:
                 "model": {"name": model.name, "version": model.version},
                 "entities": entities,
             }
-            shown = present(text, answer, board, asked=language)
-            return HTMLResponse(render("result.html", result=shown, problem=None, request_id=""))
+            result = present(text, answer, board, asked=language)
+            return HTMLResponse(render("result.html", result=result, problem=None, request_id=""))
 
 
 def present(text: str, result: dict[str, Any], board: InferenceService, *, asked: str) -> dict[str, Any]:
-    """What the template needs of a result; ``asked`` is the language that was asked for, maybe ``auto``."""
-    marked = view.marks(result["entities"])
-    types = board.config.types.get(result["language"]) or sorted({mark.label for mark in marked})
-    # for scripts: the API's answer, with what its caller knows besides
+    """A result for the template; ``asked`` is the language of the request, which may be ``auto``."""
+    marks = view.marks(result["entities"])
+    types = board.config.types.get(result["language"]) or sorted({mark.label for mark in marks})
+    # for scripts: the answer of the API, and the fields of the request
     data = {
         "text": text,
         "asked": asked,
@@ -93,11 +86,11 @@ def present(text: str, result: dict[str, Any], board: InferenceService, *, asked
         "language": result["language"],
         "model": result["model"],
         "flags": result.get("flags", []),
-        "marks": marked,
-        "segments": list(view.segments(text, marked)),
-        "counts": view.counts(marked),
-        "groups": view.groups(marked),
-        "legs": list(dict.fromkeys(opinion.leg for mark in marked for opinion in mark.opinions)),
+        "marks": marks,
+        "segments": list(view.segments(text, marks)),
+        "counts": view.counts(marks),
+        "groups": view.groups(marks),
+        "legs": list(dict.fromkeys(opinion.leg for mark in marks for opinion in mark.opinions)),
         "review": board.config.review is not None,
         "data": to_json(data | {"entities": sorted(result["entities"], key=lambda each: each["start"])}).decode(),
     }

@@ -1,4 +1,4 @@
-"""Invented texts to click on."""
+"""Invented example texts."""
 
 from __future__ import annotations
 

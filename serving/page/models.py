@@ -1,4 +1,4 @@
-"""The page about the live models: what answers, from which data, how well, since when; and the operator's desk."""
+"""The page at ``/models``: versions, data, scores and history of the live models; and the operator's desk."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from fastapi import Depends, FastAPI, Request
 from fastapi.responses import HTMLResponse
 
-from multiner.serving.gateway.schemas import ShadowState
+from multiner.serving.gateway.schemas import ShadowSchema
 from multiner.serving.operator.facts_reader import LATE
 from multiner.serving.operator.model_schemas import Bin, ModelFacts, VersionFacts
 from multiner.serving.page.rendering import TEMPLATES, render, render_page
@@ -31,7 +31,7 @@ SIDE = 200  # of a diagram, in its own units
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """A bin as drawn: ``x`` and ``y`` in the diagram's units, from its upper left corner."""
+    """A bin in the diagram; ``x`` and ``y`` count its units from the upper left corner."""
 
     x: float
     y: float
@@ -53,7 +53,7 @@ class Diagram:
 
     @property
     def summary(self) -> str:
-        """In words, for those who do not see it."""
+        """The diagram in words, for screen readers."""
         error = f", expected calibration error {self.ece:.3f}" if self.ece is not None else ""
         ends = f", from {self.points[0].title} to {self.points[-1].title}" if self.points else ""
         return f"Reliability on {self.corpus}{error}{ends}"
@@ -75,21 +75,21 @@ class Card:
     diagrams: tuple[Diagram, ...]
     systems: tuple[str, ...]
     shadowing: bool  # whether challengers are shadowed at all
-    shadow: ShadowState | None
+    shadow: ShadowSchema | None
 
     @property
     def late(self) -> bool:
-        """Whether the registry may tell more in a moment."""
+        """Whether the registry has not answered yet."""
         return (self.facts.registry or "").startswith(LATE)
 
     @property
     def behind(self) -> bool:
-        """Whether another version is live than the registry's champion."""
+        """Whether the live version is not the registry's champion."""
         return bool(self.champion and self.route["state"] == "live" and self.route["version"] != self.champion.version)
 
     @property
     def moved_elsewhere(self) -> bool:
-        """Whether the champion is not the version that the latest switch on record is to."""
+        """Whether the champion is not the version of the latest switch on record."""
         latest = self.facts.switches[0].to_version if self.facts.switches else None
         return bool(self.champion and latest and latest != self.champion.version)
 
@@ -122,9 +122,9 @@ def way_back(history: Sequence[VersionFacts]) -> tuple[VersionFacts | None, str 
     return champion, target.version, None
 
 
-def card(route: ModelRouter, facts: ModelFacts, shadow: Shadow | None = None) -> Card:
-    """What the template needs for a language; ``shadow`` is None where challengers are not shadowed."""
-    compared = shadow.describe() if shadow else None
+def card(route: ModelRouter, facts: ModelFacts, shadow: Shadow | None) -> Card:
+    """A language's card; ``shadow`` is None where challengers are not shadowed."""
+    comparison = shadow.describe() if shadow else None
     champion, back_to, why_not = way_back(facts.history)
     eces = {row.corpus: row.systems["ensemble"].ece for row in facts.scores if row.split == "test"}
     return Card(
@@ -140,17 +140,17 @@ def card(route: ModelRouter, facts: ModelFacts, shadow: Shadow | None = None) ->
         diagrams=tuple(diagram(corpus, eces.get(corpus), bins) for corpus, bins in facts.reliability.items()),
         systems=tuple(dict.fromkeys(name for row in facts.scores for name in row.systems)),
         shadowing=shadow is not None,
-        shadow=ShadowState.model_validate(compared) if compared else None,
+        shadow=ShadowSchema.model_validate(comparison) if comparison else None,
     )
 
 
 def moment(iso: str | None) -> str:
-    """A time as people read it, in UTC."""
+    """A time in UTC, for people."""
     return f"{datetime.fromisoformat(iso).astimezone(UTC):%-d %b %Y, %H:%M} UTC" if iso else ""
 
 
 def span(seconds: float | None) -> str:
-    """A duration as people read it."""
+    """A duration, for people."""
     if seconds is None:
         return ""
     minutes, rest = divmod(round(seconds), 60)
@@ -161,15 +161,15 @@ TEMPLATES.filters |= {"moment": moment, "span": span}
 
 
 def add_models_page(app: FastAPI, board: InferenceService, *, facts: FactsReader, desk: Desk, guard: Guard) -> None:
-    """Give ``app`` the page at ``/models``; the desk is shown to those who have signed in."""
+    """Add the page at ``/models``; the desk is on it after signing in."""
 
     @app.get("/models", include_in_schema=False)
     async def show(request: Request) -> HTMLResponse:
         """The page."""
         routes = list(board.routes.values())
         versions = [route.live.model.version if route.live else None for route in routes]
-        asked = (facts.of(route.language, version) for route, version in zip(routes, versions, strict=True))
-        known = await asyncio.gather(*asked)
+        pairs = zip(routes, versions, strict=True)
+        rows = await asyncio.gather(*(facts.of(route.language, version) for route, version in pairs))
         signed_in = guard.signed_in(request)
         if signed_in:
             await desk.refresh()
@@ -179,8 +179,7 @@ def add_models_page(app: FastAPI, board: InferenceService, *, facts: FactsReader
             "models.html",
             headers=FRESH,
             cards=[
-                card(route, found, board.shadows.get(route.language))
-                for route, found in zip(routes, known, strict=True)
+                card(route, row, board.shadows.get(route.language)) for route, row in zip(routes, rows, strict=True)
             ],
             signed_in=signed_in,
             actions=desk.log.actions if signed_in else [],

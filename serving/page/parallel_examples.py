@@ -1,4 +1,4 @@
-"""Invented texts with a translation each, in which a name has gone wrong."""
+"""Invented texts, each with a translation in which a name is wrong."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Parallel:
+class ExamplePair:
     """A text in both languages with a short title."""
 
     title: str
@@ -14,7 +14,7 @@ class Parallel:
 
 
 EXAMPLES = {
-    "museum": Parallel(
+    "museum": ExamplePair(
         "A museum opens",
         {
             "ru": "Директор музея «Северный свет» Анна Ветрова рассказала, что новое здание откроют в Архангельске в "
@@ -25,7 +25,7 @@ EXAMPLES = {
             "the opening from Moscow. The first exhibition is prepared with UNESCO and museums in Norway.",
         },
     ),
-    "harbour": Parallel(
+    "harbour": ExamplePair(
         "A harbour deal",
         {
             "ru": "Компания Nordwind Shipping купит два терминала в Роттердаме, сообщила в Осло её председатель Ингрид "
@@ -36,7 +36,7 @@ EXAMPLES = {
             "bold. It still needs the approval of the European Commission.",
         },
     ),
-    "talks": Parallel(
+    "talks": ExamplePair(
         "Talks in Vienna",
         {
             "ru": "В Вене завершились переговоры под эгидой ООН. Делегацию США возглавлял Джордж Уитмор, делегацию "

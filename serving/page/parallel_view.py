@@ -1,4 +1,4 @@
-"""What the page of two texts shows of an answer: rows, the texts in segments, the table as CSV. Pure functions."""
+"""The view of an answer on the page of two texts: the rows, the texts in segments, the table as CSV."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 from multiner.serving.gateway.routes.parallel import LANGUAGES
 from multiner.serving.page.view import TYPE_NAMES
 
-HUES = 8  # colours of pairs, after which they begin anew; the number is what tells pairs apart
+HUES = 8  # colours of pairs, which repeat; pairs have numbers, too
 UNSAFE = tuple("=+-@\t\r\n＝＋－＠")  # a spreadsheet program takes cells that begin so for formulas; as in exports.js
 HEADER = [
     "pair",
@@ -29,7 +29,7 @@ HEADER = [
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A pair, or a name that stands alone: ``number`` is None, and one of the texts empty."""
+    """A pair, or a name without a counterpart: then ``number`` is None and one of the texts is empty."""
 
     key: str
     number: int | None
@@ -43,19 +43,19 @@ class Row:
 
     @property
     def kind(self) -> str:
-        """``alone``, ``suspicious`` or ``pair``: what the page tells apart at a glance."""
+        """``alone``, ``suspicious`` or ``pair``, which look different on the page."""
         if self.number is None:
             return "alone"
         return "suspicious" if SPELLING in self.checks else "pair"
 
     @property
     def hue(self) -> int:
-        """Which of the colours of pairs it has."""
+        """The number of its colour."""
         return ((self.number or 1) - 1) % HUES
 
     @property
     def title(self) -> str:
-        """What a mark says when pointed at."""
+        """The tooltip of its marks."""
         russian, english = self.texts
         name = f"{russian} – {english}" if self.number else f"{russian or english}: no counterpart found"
         return "\n".join([name, TYPE_NAMES.get(self.label, self.label), *self.reasons, *self.checks])
@@ -66,22 +66,22 @@ ORDER = {"suspicious": 0, "alone": 1, "pair": 2}
 
 
 def rows(answer: Mapping[str, Any]) -> list[Row]:
-    """The rows of the table: what wants checking first, else in the order of the Russian text.
+    """The rows of the table: those to check first, then the others, in the order of the Russian text.
 
     Args:
-        answer: what ``POST /v1/parallel`` answers.
+        answer: of ``POST /v1/parallel``.
     """
-    found = []
+    rows = []
     for number, pair in enumerate(answer["pairs"], start=1):
         names = [answer[code]["names"][pair[code]] for code in LANGUAGES]
         checks = [name for name, so in ((SPELLING, pair["suspicious"]), (COUNTS, pair["counts_differ"])) if so]
-        found.append(_row(f"p{number}", number, names, pair["similarity"], pair["reasons"], checks))
+        rows.append(_row(f"p{number}", number, names, pair["similarity"], pair["reasons"], checks))
     for code in LANGUAGES:
         for index, name in enumerate(answer[code]["names"]):
             if name["pair"] is None:
                 names = [name if code == each else None for each in LANGUAGES]
-                found.append(_row(f"{code}{index + 1}", None, names, None, (), [ALONE]))
-    return sorted(found, key=lambda row: (ORDER[row.kind], COUNTS not in row.checks))
+                rows.append(_row(f"{code}{index + 1}", None, names, None, (), [ALONE]))
+    return sorted(rows, key=lambda row: (ORDER[row.kind], COUNTS not in row.checks))
 
 
 def _row(
@@ -118,12 +118,12 @@ def segments(
 
 
 def present(texts: Mapping[str, str], answer: Mapping[str, Any], hidden: frozenset[str]) -> dict[str, Any]:
-    """What the template needs of an answer; ``hidden`` are the types that are filtered out."""
-    found = rows(answer)
-    by_key = {row.key: row for row in found}
-    counted = Counter(row.label for row in found)
-    order = [*TYPE_NAMES, *sorted(set(counted) - set(TYPE_NAMES))]
-    shown = [row for row in found if row.label not in hidden]
+    """An answer for the template; ``hidden`` are the types that the filters leave out."""
+    table = rows(answer)
+    by_key = {row.key: row for row in table}
+    numbers = Counter(row.label for row in table)
+    order = [*TYPE_NAMES, *sorted(set(numbers) - set(TYPE_NAMES))]
+    visible = [row for row in table if row.label not in hidden]
     return {
         "sides": {
             code: {
@@ -133,27 +133,27 @@ def present(texts: Mapping[str, str], answer: Mapping[str, Any], hidden: frozens
             }
             for code in LANGUAGES
         },
-        "rows": found,
+        "rows": table,
         "hidden": hidden,
-        "types": {label: counted[label] for label in order if counted[label]},
+        "types": {label: numbers[label] for label in order if numbers[label]},
         "summary": {
-            "pairs": sum(row.number is not None for row in shown),
-            "spelling": sum(row.kind == "suspicious" for row in shown),
-            "alone": sum(row.kind == "alone" for row in shown),
-            "counts": sum(COUNTS in row.checks for row in shown),
+            "pairs": sum(row.number is not None for row in visible),
+            "spelling": sum(row.kind == "suspicious" for row in visible),
+            "alone": sum(row.kind == "alone" for row in visible),
+            "counts": sum(COUNTS in row.checks for row in visible),
         },
     }
 
 
-def to_csv(found: Sequence[Row]) -> str:
-    """The table for spreadsheet programs, which take no cell of it for a formula.
+def to_csv(table: Sequence[Row]) -> str:
+    """The table for spreadsheet programs.
 
-    Names that begin like one get an apostrophe before them, as OWASP advises.
+    A name that such a program would take for a formula gets an apostrophe before it, as OWASP advises.
     """
     file = io.StringIO()
     write = csv.writer(file)
     write.writerow(HEADER)
-    for row in found:
+    for row in table:
         likeness = "" if row.similarity is None else f"{row.similarity:.3f}"
         names = [f"'{text}" if text.startswith(UNSAFE) else text for text in (*row.texts, row.label)]
         checks = "; ".join(row.checks)

@@ -1,7 +1,7 @@
-"""Pages as HTML. Each extends ``base.html``, which brings the header with the live models, the navigation, the footer.
+"""Pages as HTML. Each extends ``base.html``, which has the header with the live models, the navigation, and the footer.
 
-A further page is an entry in :data:`PAGES`, a template with the blocks ``title``, ``head`` (its own style sheets and
-scripts), ``main`` and ``footer``, and a route that answers :func:`render_page`.
+A further page needs an entry in :data:`PAGES`, a template with the blocks ``title``, ``head`` (its own style sheets and
+scripts), ``main`` and ``footer``, and a route that returns :func:`render_page`.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ TEMPLATES.globals |= {
 
 
 def render(template: str, **context: Any) -> str:
-    """A template that is no page of its own, such as an answer that a script puts into one."""
+    """A part of a page, such as an answer that a script puts into it."""
     return TEMPLATES.get_template(template).render(context)
 
 
@@ -56,19 +56,18 @@ def render_page(
     """A whole page, as the answer to ``request``.
 
     Args:
-        request: whose path is the page's place in the navigation; pages that the application lacks are not shown there.
-        board: its models' states stand in the header.
+        request: its path is the page's place in the navigation, which has the pages of this application alone.
+        board: the header has the states of its models.
         template: extends ``base.html``.
         status, headers: of the answer.
-        context: what the template needs besides.
+        context: further values for the template.
     """
-    there = {getattr(route, "path", "") for route in request.app.routes}
-    pages = {path: name for path, name in PAGES.items() if path in there}
-    shown = {
-        "pages": pages,
+    paths = {getattr(route, "path", "") for route in request.app.routes}
+    frame = {
+        "pages": {path: name for path, name in PAGES.items() if path in paths},
         "path": request.url.path,
         "health": board.health(),
         "languages": board.config.languages,
         "review": board.config.review is not None,
     }
-    return HTMLResponse(render(template, **shown, **context), status, headers)
+    return HTMLResponse(render(template, **frame, **context), status, headers)

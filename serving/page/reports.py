@@ -1,7 +1,7 @@
-"""The Data Docs and error reports for browsers, since a page served over http cannot link to a file.
+"""The Data Docs and error reports at ``/reports``, since a page served over http cannot link to a file.
 
-Only what the validation and the evaluation of the profile in force wrote is reachable. Error reports quote the corpora:
-where others than users of this machine may connect, reports are for the operator alone.
+Only the files that the validation and the evaluation of the current profile wrote can be read. Error reports quote the
+corpora: where other machines can connect, only the operator can read reports.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 KINDS = {"validation": "Data Docs", "report": "Error report"}
 FRESH = {"Cache-Control": "no-cache"}  # a browser asks whether it has changed
-# The pages bring their styles inline. The error report has a script, too: in a sandbox it is of no origin, and can do
-# nothing at the gateway in the operator's name.
+# The pages have their styles inline. The error report also has a script; the sandbox gives it no origin, so that it can
+# do nothing at the gateway in the operator's name.
 _STYLES = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'; "
 POLICIES = {
     "validation": _STYLES + "frame-ancestors 'none'",
@@ -39,7 +39,7 @@ def folder(workspace: Workspace, language: str, kind: str) -> Path:
 
 
 def add_reports(app: FastAPI, board: InferenceService, guard: Guard) -> None:
-    """Give ``app`` a page at ``/reports``, and the reports below, where the gateway has a workspace."""
+    """Add a page at ``/reports``, and the reports below it, if the gateway has a workspace."""
     config = board.config
     workspace = config.workspace
     if workspace is None:
@@ -47,13 +47,15 @@ def add_reports(app: FastAPI, board: InferenceService, guard: Guard) -> None:
 
     @app.get("/reports", include_in_schema=False)
     async def overview(request: Request) -> HTMLResponse:
-        """Which reports there are."""
-        there = {
+        """The list of the reports."""
+        reports = {
             code: {kind: (folder(workspace, code, kind) / "index.html").is_file() for kind in KINDS}
             for code in config.languages
         }
         readable = config.open_reports or guard.signed_in(request)
-        return render_page(request, board, "reports.html", headers=FRESH, reports=there, kinds=KINDS, readable=readable)
+        return render_page(
+            request, board, "reports.html", headers=FRESH, reports=reports, kinds=KINDS, readable=readable
+        )
 
     readers = [] if config.open_reports else [Depends(guard)]
 

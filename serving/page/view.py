@@ -1,4 +1,4 @@
-"""What the page shows of an answer: the text in segments, the counts, the rows of the table. Pure functions."""
+"""The page's view of an answer: the text in segments, the counts, the rows of the table."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FLAG_NAMES = {
 
 @dataclass(frozen=True, slots=True)
 class Opinion:
-    """What one leg says about an entity: ``label`` None where it sees no entity; ``agrees`` with the ensemble."""
+    """A leg's view of an entity: ``label`` is None if it sees no entity; ``agrees``: with the ensemble."""
 
     leg: str
     label: str | None
@@ -32,7 +32,7 @@ class Opinion:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """An entity as shown: ``number`` ties the mark in the text to its row in the table."""
+    """An entity on the page; ``number`` links the mark in the text with its row in the table."""
 
     number: int
     start: int
@@ -45,7 +45,7 @@ class Mark:
 
     @property
     def disputed(self) -> bool:
-        """Whether a leg sees it otherwise."""
+        """Whether a leg disagrees."""
         return not all(opinion.agrees for opinion in self.opinions)
 
     @property
@@ -62,7 +62,7 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """A name that stands in the text once or more with one type: its highest score, and the numbers of its marks."""
+    """All marks with one text and one type: their highest score and their numbers."""
 
     text: str
     label: str
@@ -94,10 +94,10 @@ def _opinion(leg: str, view: Mapping[str, Any], entity: Mapping[str, Any]) -> Op
     return Opinion(leg, label, view.get("score"), label == entity["label"] and same_place)
 
 
-def segments(text: str, marked: Sequence[Mark]) -> Iterator[tuple[str, Mark | None]]:
-    """The whole text in pieces, each with the mark over it, or None; joined they are the text."""
+def segments(text: str, marks: Sequence[Mark]) -> Iterator[tuple[str, Mark | None]]:
+    """The text in pieces, each with its mark or None."""
     at = 0
-    for mark in marked:
+    for mark in marks:
         if mark.start > at:
             yield text[at : mark.start], None
         yield text[mark.start : mark.end], mark
@@ -106,20 +106,25 @@ def segments(text: str, marked: Sequence[Mark]) -> Iterator[tuple[str, Mark | No
         yield text[at:], None
 
 
-def groups(marked: Iterable[Mark]) -> list[Group]:
+def groups(marks: Iterable[Mark]) -> list[Group]:
     """The names by text and type, the most frequent first."""
-    found: dict[tuple[str, str], list[Mark]] = {}
-    for mark in marked:
-        found.setdefault((mark.text, mark.label), []).append(mark)
-    listed = [
-        Group(text, label, max((m.score for m in of if m.score is not None), default=None), tuple(m.number for m in of))
-        for (text, label), of in found.items()
+    by_name: dict[tuple[str, str], list[Mark]] = {}
+    for mark in marks:
+        by_name.setdefault((mark.text, mark.label), []).append(mark)
+    groups = [
+        Group(
+            text,
+            label,
+            max((mark.score for mark in same if mark.score is not None), default=None),
+            tuple(mark.number for mark in same),
+        )
+        for (text, label), same in by_name.items()
     ]
-    return sorted(listed, key=lambda group: -len(group.numbers))
+    return sorted(groups, key=lambda group: -len(group.numbers))
 
 
-def counts(marked: Iterable[Mark]) -> dict[str, int]:
+def counts(marks: Iterable[Mark]) -> dict[str, int]:
     """Number of entities by type, the usual types first."""
-    counted = Counter(mark.label for mark in marked)
-    order = [*TYPE_NAMES, *sorted(set(counted) - set(TYPE_NAMES))]
-    return {label: counted[label] for label in order if counted[label]}
+    numbers = Counter(mark.label for mark in marks)
+    order = [*TYPE_NAMES, *sorted(set(numbers) - set(TYPE_NAMES))]
+    return {label: numbers[label] for label in order if numbers[label]}

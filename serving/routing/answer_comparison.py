@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 from itertools import chain
 from typing import Any
 
+from prometheus_client import CollectorRegistry, Counter, Histogram
+
 from multiner.pipeline.core.document import Span
 from multiner.pipeline.core.span_differences import (
     BOUNDARY,
@@ -17,13 +19,7 @@ from multiner.pipeline.core.span_differences import (
     TYPE,
     span_errors,
 )
-from multiner.serving.backends.backend import ServedModel
-from multiner.serving.http.metrics import (
-    SECONDS,
-    Counter,
-    Gauge,
-    Histogram,
-)
+from multiner.serving.http.metrics import SECONDS
 
 Entities = Sequence[Mapping[str, Any]]
 KINDS = {MISSED: "only_live", SPURIOUS: "only_shadow", TYPE: "other_type", BOUNDARY: "other_boundaries"}
@@ -115,30 +111,34 @@ class Comparison:
 
 
 class ShadowMetrics:
-    """What all shadows of a gateway count since its start."""
+    """What all shadows of a gateway count since its start, in its registry."""
 
-    def __init__(self) -> None:
-        self.texts = Counter("ner_shadow_texts_total", "Texts that a shadow answered too.", ["language", "outcome"])
-        self.differences = Counter(
-            "ner_shadow_differences_total", "Entities that differ.", ["language", "kind", "type"]
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.texts = Counter(
+            "ner_shadow_texts_total", "Texts that a shadow answered too.", ["language", "outcome"], registry=registry
         )
-        self.dropped = Counter("ner_shadow_dropped_total", "Calls left out, the queue being full.", ["language"])
-        self.failures = Counter("ner_shadow_failures_total", "Calls that a shadow did not answer.", ["language"])
+        self.differences = Counter(
+            "ner_shadow_differences_total", "Entities that differ.", ["language", "kind", "type"], registry=registry
+        )
+        self.dropped = Counter(
+            "ner_shadow_dropped_total", "Calls left out, the queue being full.", ["language"], registry=registry
+        )
+        self.failures = Counter(
+            "ner_shadow_failures_total", "Calls that a shadow did not answer.", ["language"], registry=registry
+        )
         self.seconds = Histogram(
-            "ner_shadow_call_seconds", "Seconds of the calls that both answered.", ["language", "side"], SECONDS
+            "ner_shadow_call_seconds",
+            "Seconds of the calls that both answered.",
+            ["language", "side"],
+            buckets=SECONDS,
+            registry=registry,
         )
 
     def add(self, language: str, finding: Finding, live: float, shadow: float) -> None:
         """Take in a call, with the seconds of both answers."""
-        self.texts.add(language, "different", amount=finding.different)
-        self.texts.add(language, "same", amount=finding.texts - finding.different)
+        self.texts.labels(language, "different").inc(finding.different)
+        self.texts.labels(language, "same").inc(finding.texts - finding.different)
         for (kind, label), number in finding.kinds.items():
-            self.differences.add(language, kind, label, amount=number)
-        self.seconds.observe(live, language, "live")
-        self.seconds.observe(shadow, language, "shadow")
-
-    def all(self, running: Mapping[str, ServedModel]) -> list[Counter | Histogram | Gauge]:
-        """The counts, and which shadows run, by language."""
-        values = {(code, model.name, model.version): 1.0 for code, model in running.items()}
-        info = Gauge("ner_shadow_info", "The running shadows.", ["language", "name", "version"], values)
-        return [self.texts, self.differences, self.dropped, self.failures, self.seconds, info]
+            self.differences.labels(language, kind, label).inc(number)
+        self.seconds.labels(language, "live").observe(live)
+        self.seconds.labels(language, "shadow").observe(shadow)

@@ -10,6 +10,8 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
+from prometheus_client.core import GaugeMetricFamily
+
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.text.languages import AUTO, flags
 from multiner.pipeline.text.surrogates import without_surrogates
@@ -17,13 +19,8 @@ from multiner.serving import executors
 from multiner.serving.answers import ModelFailed, NoTokens
 from multiner.serving.backends.backend import Backend, BackendGone, BackendTimeout, ServedModel
 from multiner.serving.gateway.config import GatewayConfig
-from multiner.serving.http.metrics import (
-    Counter,
-    Gauge,
-    Histogram,
-    Metrics,
-)
-from multiner.serving.http.payload import Item
+from multiner.serving.http.entity_requests import Item
+from multiner.serving.http.metrics import Metrics
 from multiner.serving.http.problems import (
     Problem,
     busy,
@@ -60,12 +57,10 @@ class InferenceService:
             )
             for code in config.languages
         }
-        self.shadow_metrics, shadow = ShadowMetrics(), config.shadow
-        self.shadows = (
-            {code: Shadow(code, shadow.launch, shadow.share, self.shadow_metrics) for code in self.routes}
-            if shadow
-            else {}
-        )
+        self.shadows: dict[str, Shadow] = {}
+        if shadow := config.shadow:
+            counts = ShadowMetrics(self.metrics.registry)
+            self.shadows = {code: Shadow(code, shadow.launch, shadow.share, counts) for code in self.routes}
         self.reconcilers = {
             code: Reconciler(
                 route,
@@ -79,6 +74,7 @@ class InferenceService:
             code: MicroBatcher(route.ask, partial(self.metrics.called, code)) for code, route in self.routes.items()
         }
         self._tasks: list[asyncio.Task] = []
+        self.metrics.registry.register(self)
 
     def start(self) -> None:
         """Bring up the champions of all languages side by side, in the background, and keep to them."""
@@ -132,7 +128,7 @@ class InferenceService:
         groups: dict[tuple[str, bool], list[tuple[int, Part]]] = {}
         for index, parts in enumerate(plans):
             for part in parts:
-                groups.setdefault((part.language, items[index].options.tokens), []).append((index, part))
+                groups.setdefault((part.language, items[index].tokens), []).append((index, part))
         answered = await asyncio.gather(
             *(
                 self._ask(language, [part.text for _, part in placed], tokens, patient, deadline)
@@ -207,7 +203,7 @@ class InferenceService:
             return problem
         result["entities"] = item.options.apply(item.text, result["entities"])
         if "tokens" in result:
-            result["tokens"] = item.options.counted(item.text, result["tokens"])
+            result["tokens"] = item.options.recount(item.text, result["tokens"])
         doubts = flags({part.language: part.text for part in parts}, self.config.languages)
         return result | ({"flags": doubts} if doubts else {})
 
@@ -244,32 +240,25 @@ class InferenceService:
         shadows = {code: shadow.describe() for code, shadow in self.shadows.items()}
         return [route.describe() | {"shadow": shadows.get(code)} for code, route in self.routes.items()]
 
-    def gauges(self) -> list[Counter | Histogram | Gauge]:
-        """What /metrics tells of the moment, and of shadows."""
-        live = {code: route.answering.model for code, route in self.routes.items() if route.answering}
-        shadows = {code: each.model for code, each in self.shadows.items() if each.model and each.state == "live"}
-        queues = {code: route.queue for code, route in self.routes.items()}
-        return [
-            Gauge(
-                "ner_model_info",
-                "The live version of each language.",
-                ["language", "name", "version"],
-                {(code, model.name, model.version): 1 for code, model in live.items()},
-            ),
-            Gauge(
-                "ner_queue_waiting",
-                "Calls that wait for a model.",
-                ["language"],
-                {(code,): queue.waiting for code, queue in queues.items()},
-            ),
-            Gauge(
-                "ner_model_calls_in_flight",
-                "Calls that a model works on.",
-                ["language"],
-                {(code,): queue.in_flight for code, queue in queues.items()},
-            ),
-            *(self.shadow_metrics.all(shadows) if self.shadows else []),
-        ]
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """What is true at the moment that Prometheus asks: the metrics' registry calls this."""
+        version = ["language", "name", "version"]
+        live = GaugeMetricFamily("ner_model_info", "The live version of each language.", labels=version)
+        waiting = GaugeMetricFamily("ner_queue_waiting", "Calls that wait for a model.", labels=["language"])
+        working = GaugeMetricFamily("ner_model_calls_in_flight", "Calls that a model works on.", labels=["language"])
+        for code, route in self.routes.items():
+            if route.answering:
+                model = route.answering.model
+                live.add_metric([code, model.name, model.version], 1)
+            waiting.add_metric([code], route.queue.waiting)
+            working.add_metric([code], route.queue.in_flight)
+        yield from (live, waiting, working)
+        if self.shadows:
+            running = GaugeMetricFamily("ner_shadow_info", "The running shadows.", labels=version)
+            for code, shadow in self.shadows.items():
+                if shadow.model and shadow.state == "live":
+                    running.add_metric([code, shadow.model.name, shadow.model.version], 1)
+            yield running
 
     def health(self) -> dict[str, Any]:
         """The status over all (``ok``, ``starting``, ``degraded``, ``down``) and each language's."""

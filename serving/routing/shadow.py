@@ -16,7 +16,7 @@ from typing import Any
 
 from multiner.pipeline.core.errors import NerError
 from multiner.serving.backends.backend import Backend, ServedModel
-from multiner.serving.http.after_response import afterwards
+from multiner.serving.http.after_response import after_response
 from multiner.serving.routing.answer_comparison import (
     Comparison,
     Copy,
@@ -77,14 +77,14 @@ class Shadow:
         if self.found.against != version:
             self.found = Comparison(against=version)
         copy = Copy(texts, answers, version, seconds)
-        afterwards(lambda: self._put(copy))
+        after_response(lambda: self._put(copy))
 
     def _put(self, copy: Copy) -> None:
         try:
             self._queue.put_nowait(copy)
         except asyncio.QueueFull:
             self.found.dropped += 1
-            self.metrics.dropped.add(self.language)
+            self.metrics.dropped.labels(self.language).inc()
 
     async def _run(self, model: ServedModel | None, before: asyncio.Task[None] | None) -> None:
         """Keep a backend of ``model`` up until cancelled, once the task before has ended."""
@@ -130,7 +130,7 @@ class Shadow:
                 self._tell(finding, copy.version)
             except Exception as error:
                 tally.failures += 1
-                self.metrics.failures.add(self.language)
+                self.metrics.failures.labels(self.language).inc()
                 kind = type(error).__name__  # its message may quote a text
                 log.warning("shadow call failed", extra={"fields": self._fields(backend.model) | {"kind": kind}})
 

@@ -8,7 +8,7 @@ from typing import Any
 
 SECRET = "Zyxwv"  # stands in bodies; no log and no error may repeat it
 TOKEN = "a-token-for-tests"
-JSON, LINES, CSV, FORM = "application/json", "application/x-ndjson", "text/csv", "application/x-www-form-urlencoded"
+JSON, LINES, CSV, FORM = "application/json", "application/jsonl", "text/csv", "application/x-www-form-urlencoded"
 API, STREAM, INVOKE, PAGE = "/v1/entities", "/v1/entities/stream", "/v1/en/invocations", "/"
 GARBAGE = frozenset({400, 404, 431})  # no HTTP, or of another version; or closed without an answer
 

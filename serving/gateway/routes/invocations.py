@@ -1,7 +1,7 @@
-"""MLflow's own protocol, passed on to the live version: bodies in JSON are counted here, and read there.
+"""MLflow's own protocol: the gateway checks a body and counts its rows; the live version reads it.
 
-A table in CSV is read here, and passed on in JSON: pandas, with which MLflow would read it, takes the first cell of a
-row with a cell too many for the row's name, so that a comma outside quotes would cut a text off.
+The gateway reads tables in CSV itself and sends JSON instead. MLflow would read them by pandas, which takes the first
+cell of a row with too many cells as the row's name: a comma outside quotes would cut a text off.
 
 Source: https://mlflow.org/docs/latest/ml/deployment/deploy-model-locally/ (``/invocations``)
 """
@@ -12,7 +12,7 @@ import codecs
 import csv
 import io
 import json
-import logging
+import re
 import sys
 from typing import Any
 
@@ -22,20 +22,19 @@ from multiner.serving.backends.backend import Backend
 from multiner.serving.http.payload import Limits, check_size, parse_json
 from multiner.serving.http.problems import invalid, malformed
 
-log = logging.getLogger("serving")
 JSON, CSV = "application/json", "text/csv"
 COLUMN = "text"
 SHAPES = ("inputs", "instances", "dataframe_split", "dataframe_records")
 NO_ROWS = b'{"predictions": []}'
-csv.field_size_limit(sys.maxsize)  # a body is bounded before it is read
+csv.field_size_limit(sys.maxsize)  # the body is bounded already
 
 
 def read(body: bytes, media_type: str, limits: Limits) -> tuple[int, bytes]:
-    """The number of rows of a body, which is within the limits and gives the model texts; and the body in JSON.
+    """The number of rows of a body, and the body in JSON.
 
     Raises:
-        Problem: it is not (413), cannot be read (400), has none of MLflow's shapes, more than that, what it cannot
-            hold, or anything but texts, with the place (422).
+        Problem: the body cannot be read (400), exceeds a limit (413), or has not exactly one of MLflow's shapes with
+            a text in each row (422, with the place).
     """
     if media_type == CSV:
         texts, characters = _read_csv(body)
@@ -48,14 +47,13 @@ def read(body: bytes, media_type: str, limits: Limits) -> tuple[int, bytes]:
 
 
 def _read_csv(body: bytes) -> tuple[list[str], int]:
-    """The texts of a table, and the characters of all its cells; a row that ends before the text has an empty one."""
+    """The texts of a table, and the characters of all its cells; a row without the column has an empty text."""
     try:
         lines = csv.reader(io.StringIO(body.decode("utf-8-sig"), newline=""), strict=True)
         table = filter(None, lines)  # without blank lines
         header = next(table, [])
         if header.count(COLUMN) != 1:
-            other = any(sign in cell for cell in header for sign in ";\t")
-            hint = " Commas part columns, not semicolons or tabs." if other else ""
+            hint = " Commas separate columns, not semicolons or tabs." if re.search("[;\t]", "".join(header)) else ""
             raise invalid(f"The first line must name the columns, {COLUMN} once.{hint}", "")
         rows = list(table)
     except UnicodeDecodeError as error:
@@ -74,13 +72,13 @@ def _read_csv(body: bytes) -> tuple[list[str], int]:
 
 
 def _count_json(value: Any) -> tuple[int, int]:
-    found = [shape for shape in SHAPES if shape in value] if isinstance(value, dict) else []
-    if len(found) != 1:
+    """The rows of a body, and the characters of all its strings."""
+    shapes = [shape for shape in SHAPES if shape in value] if isinstance(value, dict) else []
+    if len(shapes) != 1:
         raise invalid(f"The body must be an object with one of: {', '.join(SHAPES)}.", "")
-    if more := sorted(set(value) - {*found}):
-        # with ``params`` a caller could speak to the model past the gateway; MLflow takes some other fields for such
-        raise invalid(f"{found[0]} must stand alone.", "/params" if "params" in more else "")
-    shape, characters = found[0], _characters(value)
+    if len(value) > 1:  # by ``params``, and by some other fields, a caller could set what the gateway sets
+        raise invalid(f"{shapes[0]} must stand alone.", "/params" if "params" in value else "")
+    shape, characters = shapes[0], _characters(value)
     data, where = value[shape], f"/{shape}"
     if shape == "dataframe_split":
         return _count_split(data, where), characters
@@ -90,7 +88,7 @@ def _count_json(value: Any) -> tuple[int, int]:
         raise invalid(f"{shape} must be a list of rows.", where)
     for index, row in enumerate(data):
         if isinstance(row, dict):
-            # a table has empty places; elsewhere MLflow reads a null as the word None
+            # null is an empty cell of a table; in other shapes MLflow reads it as the word None
             _check_text(row.get(COLUMN), f"{where}/{index}/{COLUMN}", null=shape == "dataframe_records")
         elif shape == "dataframe_records":
             raise invalid(f"Each row must be an object with {COLUMN}, a string.", f"{where}/{index}")
@@ -105,9 +103,9 @@ def _check_text(value: Any, where: str, *, null: bool = False) -> None:
 
 
 def _count_columns(columns: dict[str, Any], where: str) -> int:
-    """Rows of columns by name, which are lists of one length, or single values.
+    """Rows of columns by name: lists of one length, or single values.
 
-    What pandas' ``to_dict()`` makes, values by index, MLflow would read as the text of one row.
+    Columns of pandas' ``to_dict()`` are objects (values by index), which MLflow would read as the text of one row.
     """
     if COLUMN not in columns:
         raise invalid(f"There must be a column {COLUMN}.", where)
@@ -119,7 +117,7 @@ def _count_columns(columns: dict[str, Any], where: str) -> int:
         _check_text(texts, place)
     size = _length(texts)
     if any(isinstance(column, dict) or _length(column) != size for column in columns.values()):
-        raise invalid("Columns must be lists of one length, or single values.", where)  # MLflow would repeat texts
+        raise invalid("Columns must be lists of one length, or single values.", where)  # or MLflow repeats texts
     return 1 if size is None else size
 
 
@@ -129,7 +127,7 @@ def _length(column: Any) -> int | None:
 
 
 def _count_split(table: Any, where: str) -> int:
-    """Rows of pandas' orientation ``split``."""
+    """Rows of a table in pandas' orientation ``split``."""
     rows = table.get("data") if isinstance(table, dict) else None
     if not isinstance(rows, list):
         raise invalid("dataframe_split must be an object with a list of rows as its data.", where)
@@ -149,34 +147,34 @@ def _count_split(table: Any, where: str) -> int:
 
 
 def _characters(value: Any) -> int:
-    total, left = 0, [value]
-    while left:
-        each = left.pop()
+    total, stack = 0, [value]
+    while stack:
+        each = stack.pop()
         if isinstance(each, str):
-            if without_surrogates(each) != each:  # MLflow's tables hold UTF-8
+            if without_surrogates(each) != each:  # MLflow cannot hold them
                 raise invalid("Lone surrogates are not taken here.", "")
             total += len(each)
         elif isinstance(each, dict):
-            left += [*each, *each.values()]
+            stack += [*each, *each.values()]
         elif isinstance(each, list):
-            left += each
+            stack += each
     return total
 
 
 async def invoke(backend: Backend, rows: int, body: bytes) -> bytes:
-    """What the backend answers to ``body``, which holds so many rows; without any, it is not asked.
+    """What the backend answers to ``body``, which has ``rows`` rows; without rows, it is not asked.
 
     Raises:
         Problem: MLflow refuses the body (422).
         BackendGone, BackendTimeout, ModelFailed: see there.
     """
     if not rows:
-        return NO_ROWS  # MLflow knows no column of some shapes that hold no row
+        return NO_ROWS  # MLflow refuses some shapes without rows
     response = await backend.call(body)
     if response.status_code == 200:
         return response.content
-    failed = failure(response)
-    if response.status_code >= 500 or failed.raised:
-        raise ModelFailed(f"the model answered {response.status_code} ({failed.reason})")
-    # its message quotes the input, and its stack trace tells paths: neither is passed on
+    error = failure(response)
+    if response.status_code >= 500 or error.raised:
+        raise ModelFailed(f"the model answered {response.status_code} ({error.reason})")
+    # MLflow's message quotes the input, and its stack trace has paths: neither is passed on
     raise invalid("The model's signature does not take this: give rows with a column text, of strings.", "")

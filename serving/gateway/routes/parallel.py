@@ -1,10 +1,10 @@
-"""A Russian and an English text side by side: ``POST /v1/parallel``, and what the page asks as well."""
+"""A Russian and an English text side by side: ``POST /v1/parallel``, which the page shares."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
@@ -13,40 +13,41 @@ from pydantic import BaseModel, Field
 from multiner.pipeline.text.languages import AUTO
 from multiner.serving import executors
 from multiner.serving.gateway import schemas
-from multiner.serving.http.options import OPTIONS, Options, parse_options
+from multiner.serving.http.entity_requests import Item, Offer, Options
 from multiner.serving.http.payload import (
-    Item,
-    Limits,
-    Offer,
     check_size,
     json_response,
-    parse_json,
-    read_body,
-    require_type,
+    read_model,
     unless_gone,
 )
-from multiner.serving.http.problems import Problem, invalid, too_large
+from multiner.serving.http.problems import Problem, too_large
 
 if TYPE_CHECKING:
-    from multiner.serving.matching import Comparison, Mention, Name
+    from multiner.serving.matching import Mention, NameAlignment, NameGroup
     from multiner.serving.routing.inference_service import InferenceService
 
 LANGUAGES = ("ru", "en")
-MOST_NAMES = 500  # different names of a text: what is compared grows with them
+MOST_NAMES = 500  # different names of a text; the comparison takes longer with each
 
 
-class ParallelRequest(BaseModel, extra="forbid"):
+class ParallelRequest(Options):
     """A text in Russian and its translation into English, or the other way round."""
 
     ru: str = Field(description="The Russian text.")
     en: str = Field(description="The English text.")
-    min_score: float = Field(default=0.0, ge=0, le=1, description="Entities with a lower score are left out.")
-    types: list[str] | None = Field(default=None, description="Only entities of these types; null: of all.")
-    legs: bool = Field(default=True, description="Whether entities tell what each member of the ensemble found.")
-    offsets: Literal["code_points", "utf16"] = Field(default="code_points", description="What offsets count.")
+
+    def items(self, offer: Offer) -> list[Item]:
+        """The two texts, the Russian one first.
+
+        Raises:
+            Problem: 413 or 422.
+        """
+        offer.check_types(self, AUTO)
+        check_size(len(LANGUAGES), len(self.ru) + len(self.en), offer.limits)
+        return [Item(self.ru, "ru", self), Item(self.en, "en", self)]
 
 
-class ParallelName(BaseModel):
+class ParallelNameSchema(BaseModel):
     """All mentions of a name in a text."""
 
     text: str = Field(description="Its fullest form.")
@@ -56,8 +57,8 @@ class ParallelName(BaseModel):
     pair: int | None = Field(description="Place of its pair in the list of pairs; null: unmatched.")
 
 
-class ParallelPair(BaseModel):
-    """Two names that are taken for each other's translation."""
+class ParallelPairSchema(BaseModel):
+    """Two names that are likely each other's translation."""
 
     ru: int = Field(description="Place in the Russian text's list of names.")
     en: int = Field(description="Place in the English text's list of names.")
@@ -67,18 +68,18 @@ class ParallelPair(BaseModel):
     counts_differ: bool = Field(description="It is mentioned more often in one text.")
 
 
-class ParallelSide(schemas.Result):
+class ParallelSideSchema(schemas.ResultSchema):
     """The entities and names of one text."""
 
-    names: list[ParallelName]
+    names: list[ParallelNameSchema]
 
 
 class ParallelAnswer(BaseModel):
     """Both texts' entities and names, and which names belong together."""
 
-    ru: ParallelSide
-    en: ParallelSide
-    pairs: list[ParallelPair]
+    ru: ParallelSideSchema
+    en: ParallelSideSchema
+    pairs: list[ParallelPairSchema]
 
 
 PARALLEL = {
@@ -87,63 +88,33 @@ PARALLEL = {
 }
 
 
-def router(board: InferenceService) -> APIRouter:
-    """The endpoint, where both languages are served; else nothing."""
+def parallel_router(board: InferenceService) -> APIRouter:
+    """The endpoint, if both languages are served."""
     router, limits = APIRouter(), board.config.limits
     if not set(LANGUAGES) <= set(board.config.languages):
         return router
 
-    taken = schemas.asked(ParallelRequest, board.config.offer, LANGUAGES)
+    body = schemas.body({"application/json": schemas.request_schema(ParallelRequest, board.config.offer, LANGUAGES)})
 
-    @router.post("/v1/parallel", openapi_extra=schemas.body({"application/json": taken}), **PARALLEL)
+    @router.post("/v1/parallel", openapi_extra=body, **PARALLEL)
     async def parallel(request: Request) -> Response:
         """Find the names of a Russian and an English text that are each other's translation, and those that are not."""
-        require_type(request, ["application/json"])
-        body = await read_body(request, limits.body_bytes, limits.seconds)
-        items = parse_parallel(body, board.config.offer)
+        items = (await read_model(request, ParallelRequest, limits)).items(board.config.offer)
         return json_response(await unless_gone(request, answer(board, items)))
 
     return router
 
 
-def parse_parallel(body: bytes, offer: Offer) -> list[Item]:
-    """The two texts of a request, the Russian one first.
-
-    Raises:
-        Problem: 400, 413 or 422, with the place in the body.
-    """
-    value = parse_json(body)
-    if not isinstance(value, dict):
-        raise invalid('The body must be an object such as {"ru": "…", "en": "…"}.', "")
-    fields = (*LANGUAGES, *(name for name in OPTIONS if name != "tokens"))
-    if unknown := sorted(set(value) - set(fields)):
-        raise invalid(f"Unknown field {unknown[0][:40]!a}; known are {', '.join(fields)}.", "")
-    for code in LANGUAGES:
-        if not isinstance(value.get(code), str):
-            raise invalid(f"{code} must be a string.", f"/{code}")
-    return both(value, offer.limits, parse_options(value, offer.known_types(AUTO)))
-
-
-def both(texts: Mapping[str, str], limits: Limits, options: Options | None = None) -> list[Item]:
-    """The two texts, if they are within the limits.
-
-    Raises:
-        Problem: 413.
-    """
-    check_size(len(LANGUAGES), sum(len(texts[code]) for code in LANGUAGES), limits)
-    return [Item(texts[code], code, options or Options()) for code in LANGUAGES]
-
-
 async def answer(board: InferenceService, items: Sequence[Item]) -> dict[str, Any]:
-    """What :class:`ParallelAnswer` states, of a Russian and an English text.
+    """The :class:`ParallelAnswer` to a Russian and an English text.
 
     Raises:
         Problem: 413 (too many names), 429, 502, 503 or 504.
     """
     results = await board.answer(items)
     mentions = [_mentions(result["entities"]) for result in results]
-    for code, found in zip(LANGUAGES, mentions, strict=True):
-        if len({mention.text for mention in found}) > MOST_NAMES:
+    for code, names in zip(LANGUAGES, mentions, strict=True):
+        if len({mention.text for mention in names}) > MOST_NAMES:
             detail = f"The text has more than {MOST_NAMES} different names; send it in parts."
             raise too_large(detail, f"/{code}")
     try:
@@ -160,45 +131,37 @@ def _mentions(entities: Sequence[Mapping[str, Any]]) -> list[Mention]:
     return [Mention(entity["text"], entity["label"], entity["start"]) for entity in entities]
 
 
-def _compare(russian: Sequence[Mention], english: Sequence[Mention]) -> Comparison:
+def _compare(russian: Sequence[Mention], english: Sequence[Mention]) -> NameAlignment:
     from multiner.serving.matching import compare
 
     return compare(russian, english)
 
 
-def merge(results: Sequence[Mapping[str, Any]], found: Comparison) -> dict[str, Any]:
-    """The answer, from the results of both texts and the comparison of their names."""
-    pairs_of = (
-        {match.russian: number for number, match in enumerate(found.matches)},
-        {match.english: number for number, match in enumerate(found.matches)},
+def merge(results: Sequence[Mapping[str, Any]], alignment: NameAlignment) -> dict[str, Any]:
+    """The answer, from the results of both texts and the alignment of their names."""
+    sides, matches = (alignment.russian, alignment.english), alignment.matches
+    places = (
+        {match.russian: place for place, match in enumerate(matches)},
+        {match.english: place for place, match in enumerate(matches)},
     )
-    sides = {
-        code: dict(result) | {"names": [_name(name, pair_of.get(index)) for index, name in enumerate(names)]}
-        for code, result, names, pair_of in zip(
-            LANGUAGES, results, (found.russian, found.english), pairs_of, strict=True
-        )
+    texts = {
+        code: dict(result) | {"names": [_name(name, pairs.get(index)) for index, name in enumerate(names)]}
+        for code, result, names, pairs in zip(LANGUAGES, results, sides, places, strict=True)
     }
-    pairs = []
-    for match in found.matches:
-        russian, english = found.counts(match)
-        pairs.append(
-            {
-                "ru": match.russian,
-                "en": match.english,
-                "similarity": match.similarity,
-                "reasons": list(match.reasons),
-                "suspicious": match.suspicious,
-                "counts_differ": russian != english,
-            }
-        )
-    return sides | {"pairs": pairs}
+    pairs = [
+        {
+            "ru": match.russian,
+            "en": match.english,
+            "similarity": match.similarity,
+            "reasons": list(match.reasons),
+            "suspicious": match.suspicious,
+            "counts_differ": sides[0][match.russian].count != sides[1][match.english].count,
+        }
+        for match in matches
+    ]
+    return texts | {"pairs": pairs}
 
 
-def _name(name: Name, pair: int | None) -> dict[str, Any]:
-    return {
-        "text": name.text,
-        "label": name.label,
-        "forms": list(name.forms),
-        "mentions": list(name.mentions),
-        "pair": pair,
-    }
+def _name(name: NameGroup, pair: int | None) -> dict[str, Any]:
+    forms, mentions = list(name.forms), list(name.mentions)
+    return {"text": name.text, "label": name.label, "forms": forms, "mentions": mentions, "pair": pair}

@@ -28,7 +28,8 @@ from starlette.routing import Route
 from multiner import AsyncClient, Client, ServiceError
 from multiner.serving.client.batching import Batcher
 from multiner.serving.client.connection import backoff
-from multiner.serving.http.payload import Limits, Offer, parse_request
+from multiner.serving.http.entity_requests import EntitiesRequest, Offer
+from multiner.serving.http.payload import Limits, parse_json, validate
 from multiner.serving.http.problems import Problem
 
 NAMES = {"Ingrid Halvorsen": "PER", "Oslo": "LOC", "Анна Ветрова": "PER", "Архангельске": "LOC"}
@@ -359,10 +360,11 @@ def test_the_gateway_itself(harness: Any) -> None:
 
 async def gateway(request: Request) -> Response:
     try:
-        asked = parse_request(await request.body(), Offer(["en", "ru"], Limits(64, 100_000, 60)))
+        offer = Offer(["en", "ru"], Limits(64, 100_000, 60))
+        items = validate(EntitiesRequest, parse_json(await request.body())).items(offer)
     except Problem as refused:
         return refused.response("id")
-    return JSONResponse({"results": [found(item.text) for item in asked]})
+    return JSONResponse({"results": [found(item.text) for item in items]})
 
 
 @contextmanager
@@ -401,7 +403,7 @@ def test_a_gateway_that_is_not_up_yet_is_waited_for() -> None:
 
 
 def test_the_examples_of_the_documentation_run(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    section = (root / "docs" / "api.md").read_text(encoding="utf-8").split("## From Python")[1].split("\n## ")[0]
+    section = (root / "docs" / "api" / "client.md").read_text(encoding="utf-8").split("## From Python")[1].split("\n## ")[0]
     examples = re.findall(r"```python\n(.*?)```\n(?:```text\n(.*?)```)?", section, flags=re.S)
     assert len(examples) == 2
     listener, address = bound()

@@ -164,7 +164,7 @@ def test_the_gateway_itself(harness: Any) -> None:
 def test_the_example_of_the_documentation_runs(
     harness: Any, behind_server: Any, root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    page = (root / "docs" / "parallel.md").read_text(encoding="utf-8")
+    page = (root / "docs" / "api" / "parallel.md").read_text(encoding="utf-8")
     ((code, output),) = re.findall(r"```python\n(.*?)```\n```text\n(.*?)```", page, flags=re.DOTALL)
     with behind_server(harness()) as (host, port):
         exec(code.replace("127.0.0.1:8000", f"{host}:{port}"), {})

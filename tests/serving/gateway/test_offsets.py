@@ -21,7 +21,7 @@ from multiner.pipeline.inference.pyfunc import ModelError, NerModel
 from multiner.serving.http.payload import Limits
 
 TYPES = ["PER", "LOC"]
-JSON, LINES = {"content-type": "application/json"}, {"content-type": "application/x-ndjson"}
+JSON, LINES = {"content-type": "application/json"}, {"content-type": "application/jsonl"}
 
 SIGNS = {
     "blanks": [" ", "\t", "\r\n", "\n", "\u00a0", "\u2028", "\u3000", "\x0b", "\x85"],

@@ -17,7 +17,7 @@ from multiner.pipeline.core.error_location import describe, origin, origin_of_te
 from multiner.serving.answers import ModelFailed, failure
 from multiner.serving.backends.backend import ServedModel
 from multiner.serving.backends.local_server import LocalServer
-from multiner.serving.http.middleware import LONGEST, JsonFormatter
+from multiner.serving.http.middleware import MAX_VALUE, JsonFormatter
 from multiner.serving.http.problems import Problem
 
 SECRET = "Zyxwv Kjihg"
@@ -77,7 +77,7 @@ def test_a_line_of_the_log_is_json_bounded_and_without_the_error_s_words(logged:
     (line,) = logged.getvalue().splitlines()
     value = json.loads(line)
     assert value["message"] == "failed\nover it"
-    assert value["error"] == "x" * LONGEST + "…"
+    assert value["error"] == "x" * MAX_VALUE + "…"
     assert "ValueError" in value["exception"]
     assert "Zyxwv" not in line
 
@@ -102,7 +102,7 @@ def test_the_gateway_logs_no_text(harness: Any, logged: io.StringIO) -> None:
         async with harness().client() as client:
             bodies = [json.dumps(body) for body in ENTITIES] + [f'{{"text": "{SECRET}']
             answers = [await client.post("/v1/entities", content=body, headers=JSON) for body in bodies]
-            lines = {"content-type": "application/x-ndjson"}
+            lines = {"content-type": "application/jsonl"}
             answers.append(await client.post("/v1/entities/stream", content="\n".join(bodies), headers=lines))
             named = {"inputs": [SECRET], "params": {SECRET: SECRET}}
             for body in (

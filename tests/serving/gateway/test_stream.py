@@ -11,11 +11,11 @@ import httpx
 from hypothesis import given
 from hypothesis import strategies as st
 
-from multiner.serving.http.json_lines import BATCH_TEXTS, Cutter
+from multiner.serving.http.json_lines import BATCH_TEXTS, LineSplitter
 from multiner.serving.http.payload import Limits
 from tests.serving.waiting import settle, until
 
-PATH, KIND = "/v1/entities/stream", "application/x-ndjson"
+PATH, KIND = "/v1/entities/stream", "application/jsonl"
 
 
 def ask(harness: Any, use: Callable[[httpx.AsyncClient, Any], Awaitable[Any]], **settings: Any) -> Any:
@@ -40,8 +40,8 @@ def stream(harness: Any, body: bytes, **settings: Any) -> list[dict[str, Any]]:
 
 @given(st.lists(st.binary(max_size=12)), st.integers(0, 8))
 def test_lines_are_cut_alike_however_the_body_comes(chunks: list[bytes], limit: int) -> None:
-    cutter = Cutter(limit)
-    found = [line for chunk in chunks for line in cutter.feed(chunk)] + list(cutter.finish())
+    splitter = LineSplitter(limit)
+    found = [line for chunk in chunks for line in splitter.feed(chunk)] + list(splitter.finish())
     expected = b"".join(chunks).split(b"\n")
     if not expected[-1]:
         expected.pop()

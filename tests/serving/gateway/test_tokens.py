@@ -18,7 +18,7 @@ def post(harness: Any, body: Any, path: str = "/v1/entities", **made: Any) -> ht
     async def main() -> httpx.Response:
         async with harness(**made).client() as client:
             content = body if isinstance(body, bytes) else json.dumps(body).encode()
-            kind = "application/x-ndjson" if path.endswith("stream") else "application/json"
+            kind = "application/jsonl" if path.endswith("stream") else "application/json"
             return await client.post(path, content=content, headers={"content-type": kind})
 
     return asyncio.run(main())

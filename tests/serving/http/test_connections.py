@@ -16,8 +16,8 @@ import pytest
 
 from multiner.pipeline.core.errors import NerError
 from multiner.serving.gateway import app as gateway_module
-from multiner.serving.http.connection_limit import RESERVE, allow_descriptors
 from multiner.serving.http.payload import Limits
+from multiner.serving.http.server import RESERVE, allow_descriptors
 
 SLOW_BODY = (
     b"POST /v1/entities HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 16\r\n\r\n"

@@ -10,12 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from multiner.serving.http.metrics import (
-    Counter,
-    Gauge,
-    Histogram,
-    render,
-)
+from multiner.serving.http.metrics import Metrics
 from tests.serving.waiting import until
 
 LINE = re.compile(r'([a-z_]+)(\{[a-z]+="(?:[^"\\\n]|\\.)*"(?:,[a-z]+="(?:[^"\\\n]|\\.)*")*\})? (\S+)')
@@ -40,27 +35,12 @@ def read(page: str) -> dict[str, float]:
     return found
 
 
-def test_the_format() -> None:
-    counter = Counter("calls_total", "Calls.", ["kind"])
-    counter.add('a"\\\n', amount=2)
-    histogram = Histogram("size", "Sizes.", ["kind"], [1, 2.5])
-    for value in (1, 1.5, 2.5, 9):
-        histogram.observe(value, "x")
-    assert render([counter, histogram, Gauge("now", "Now.", [], {(): 3})]).decode().splitlines() == [
-        "# HELP calls_total Calls.",
-        "# TYPE calls_total counter",
-        'calls_total{kind="a\\"\\\\\\n"} 2',
-        "# HELP size Sizes.",
-        "# TYPE size histogram",
-        'size_bucket{kind="x",le="1"} 1',
-        'size_bucket{kind="x",le="2.5"} 3',
-        'size_bucket{kind="x",le="+Inf"} 4',
-        'size_sum{kind="x"} 14.0',
-        'size_count{kind="x"} 4',
-        "# HELP now Now.",
-        "# TYPE now gauge",
-        "now 3",
-    ]
+def test_each_gateway_counts_for_itself() -> None:
+    one, other = Metrics(), Metrics()
+    one.called("en", 3)
+    assert read(one.render().decode())['ner_model_call_texts_bucket{language="en",le="4.0"}'] == 1
+    assert "_created" not in one.render().decode(), "docs/api/state.md has no such metric"
+    assert not read(other.render().decode())
 
 
 def test_a_gateway_counts_what_it_does(harness: Any) -> None:
@@ -87,13 +67,13 @@ def test_a_gateway_counts_what_it_does(harness: Any) -> None:
         'ner_requests_total{route="/v1/{language}/invocations",status="200"}': 1,
         'ner_requests_total{route="/",status="422"}': 1,
         'ner_request_seconds_count{route="/v1/entities"}': 2,
-        'ner_request_seconds_bucket{route="/health",le="+Inf"}': 1,
+        'ner_request_seconds_bucket{le="+Inf",route="/health"}': 1,
         'ner_texts_total{language="en"}': 7,
         'ner_texts_total{language="ru"}': 1,
         'ner_entities_total{language="en",type="PER"}': 4,
         'ner_entities_total{language="ru",type="PER"}': 1,
         'ner_model_call_texts_count{language="en"}': 3,
-        'ner_model_call_texts_bucket{language="en",le="2"}': 2,
+        'ner_model_call_texts_bucket{language="en",le="2.0"}': 2,
         'ner_refusals_total{kind="invalid"}': 3,
         'ner_refusals_total{kind="not-found"}': 1,
         'ner_model_info{language="en",name="ner-en",version="7"}': 1,
@@ -150,7 +130,7 @@ def test_the_openapi_document_refers_to_nothing_that_it_lacks(harness: Any) -> N
             references.add(each["$ref"])
     known = {f"#/components/schemas/{name}" for name in document["components"]["schemas"]}
     assert references <= known
-    assert {"#/components/schemas/Entity", "#/components/schemas/RouteState"} <= references
+    assert {"#/components/schemas/EntitySchema", "#/components/schemas/RouteSchema"} <= references
     entities = document["paths"]["/v1/entities"]["post"]
     assert set(entities["requestBody"]["content"]["application/json"]["schema"]["properties"]) == {
         "text",

@@ -67,7 +67,7 @@ def test_offsets_hold_in_any_text(loop: asyncio.Runner, gateway: httpx.AsyncClie
 @given(texts=st.lists(TEXTS, min_size=1, max_size=5))
 def test_a_stream_answers_any_text(loop: asyncio.Runner, gateway: httpx.AsyncClient, texts: list[str]) -> None:
     body = "\n".join(map(json.dumps, texts))
-    headers = {"content-type": "application/x-ndjson"}
+    headers = {"content-type": "application/jsonl"}
     response = loop.run(gateway.post("/v1/entities/stream", content=body, headers=headers))
     answers = [json.loads(line) for line in response.content.split(b"\n") if line]
     assert [answer["line"] for answer in answers] == list(range(1, len(texts) + 1))
@@ -93,7 +93,7 @@ def test_ten_thousand_line_breaks(loop: asyncio.Runner, gateway: httpx.AsyncClie
     response = loop.run(gateway.post("/v1/entities", json={"text": text}))
     assert response.json()["results"][0]["entities"][0]["start"] == 9_990
     assert loop.run(gateway.post("/v1/entities", json={"text": "\r\n" * 5_000})).json()["results"][0]["entities"] == []
-    headers = {"content-type": "application/x-ndjson"}
+    headers = {"content-type": "application/jsonl"}
     stream = loop.run(gateway.post("/v1/entities/stream", content=b"\n" * 10_000 + b'"Anna"', headers=headers))
     assert [json.loads(line)["line"] for line in stream.text.splitlines()] == [10_001]
 
@@ -102,7 +102,7 @@ VALUES = [None, True, -1, 1e308, 10**30, "", "\ud800", "a" * 50, [], {}, [[]], {
 NAMES = ["text", "language", "types", "min_score", "legs", "offsets", "id", "inputs", "dataframe_split", "data", "\x00"]
 SEEDS = [b'{"text": "Anna"}', b'{"inputs": ["Anna"]}', b'"Anna"\n{"text": "Bo", "id": 1}\n', b"text\nAnna\n"]
 PATHS = ["/v1/entities", "/v1/entities/stream", "/v1/en/invocations", "/v1/%ff%00/invocations", "/", "/admin/deploy"]
-KINDS = ["application/json", "application/x-ndjson", "text/csv", "application/x-www-form-urlencoded", "", "a/\xff;;="]
+KINDS = ["application/json", "application/jsonl", "text/csv", "application/x-www-form-urlencoded", "", "a/\xff;;="]
 
 
 def malformed(chance: random.Random) -> bytes:

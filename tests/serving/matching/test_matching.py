@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from multiner.serving.matching import THRESHOLD, Mention, compare
 from multiner.serving.matching.grouping import group
-from multiner.serving.matching.known import words
+from multiner.serving.matching.known_names import words
 
 
 def mentions(*names: str, label: str = "PER") -> list[Mention]:
@@ -163,7 +163,7 @@ def test_the_type_is_a_bonus_not_a_must() -> None:
 
 def test_counts_are_of_all_forms() -> None:
     found = compare(mentions("Орлов", "Орлова", "Орловым"), mentions("Orlov"))
-    assert found.counts(found.matches[0]) == (3, 1)
+    assert (found.russian[0].count, found.english[0].count) == (3, 1)
 
 
 @pytest.mark.parametrize(

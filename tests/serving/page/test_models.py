@@ -128,7 +128,9 @@ def test_a_registry_without_a_journal_tells_what_its_tags_say(harness: Any, work
 
 def test_switches_are_typed(harness: Any) -> None:
     schemas = told(harness, None, "/openapi.json").json()["components"]["schemas"]
-    assert schemas["ModelState"]["properties"]["switches"]["items"] == {"$ref": "#/components/schemas/SwitchFacts"}
+    assert schemas["ModelStateSchema"]["properties"]["switches"]["items"] == {
+        "$ref": "#/components/schemas/SwitchFacts"
+    }
     assert schemas["SwitchFacts"]["properties"]["kind"]["enum"] == ["promotion", "rollback"]
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from multiner.serving.gateway.routes import models as routes
+from multiner.serving.gateway.routes import entities as routes
 from multiner.serving.http.payload import Limits
 from multiner.serving.routing import inference_service
 from multiner.serving.routing.queue import CallQueue, CallsFull

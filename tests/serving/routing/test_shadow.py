@@ -81,7 +81,7 @@ def test_differences_are_counted_and_logged_without_text(harness: Any, caplog: p
     assert told["mean_ms"]["shadow"] >= 0
     for line in (
         'ner_shadow_texts_total{language="en",outcome="different"} 1',
-        'ner_shadow_differences_total{language="en",kind="other_type",type="PER"} 1',
+        'ner_shadow_differences_total{kind="other_type",language="en",type="PER"} 1',
         'ner_shadow_call_seconds_count{language="en",side="shadow"} 1',
         'ner_shadow_info{language="en",name="ner-en",version="7"} 1.0',
     ):

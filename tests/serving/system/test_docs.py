@@ -1,4 +1,4 @@
-"""docs/api.md says what the gateway does."""
+"""docs/api/ and docs/operations/ say what the gateway does."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ import pytest
 import yaml
 
 from multiner.serving.gateway.config import ShadowConfig
-from multiner.serving.http.options import OPTIONS
+from multiner.serving.http.entity_requests import EntitiesRequest
 
 
 @pytest.fixture(scope="module")
 def text(root: Path) -> str:
-    return (root / "docs" / "api.md").read_text(encoding="utf-8")
+    pages = [path for folder in ("api", "operations") for path in sorted((root / "docs" / folder).glob("*.md"))]
+    return "\n".join(path.read_text(encoding="utf-8") for path in pages)
 
 
 def test_every_endpoint_metric_and_option_is_told(harness: Any, text: str) -> None:
@@ -31,7 +32,7 @@ def test_every_endpoint_metric_and_option_is_told(harness: Any, text: str) -> No
     assert len(paths) > 5
     assert all(re.search(rf"`(GET|POST) {re.escape(path)}`", text) for path in paths)
     assert set(re.findall(r"`(ner_\w+)`", text)) == metrics
-    assert set(OPTIONS) <= set(re.findall(r"(?m)^\| `(\w+)`", text))
+    assert set(EntitiesRequest.model_fields) <= set(re.findall(r"(?m)^\| `(\w+)`", text))
 
 
 def test_the_limits_are_those_of_params(root: Path, text: str) -> None:

@@ -7,16 +7,16 @@ from typing import Any
 
 import schemathesis
 
-JSON_LINES = ("application/x-ndjson", "application/jsonl", "application/x-jsonlines", "application/ndjson")
+JSON_LINES = "application/jsonl"
 
 
-@schemathesis.serializer(*JSON_LINES)
+@schemathesis.serializer(JSON_LINES)
 def as_lines(context: schemathesis.SerializationContext, value: Any) -> bytes:
     """A stream of one line."""
     return (value if isinstance(value, bytes) else json.dumps(value).encode()) + b"\n"
 
 
-@schemathesis.deserializer(JSON_LINES[0])
+@schemathesis.deserializer(JSON_LINES)
 def from_lines(context: schemathesis.DeserializationContext, response: schemathesis.Response) -> Any:
     """The answer to one line; that to a blank one holds nothing."""
     lines = response.content.splitlines()

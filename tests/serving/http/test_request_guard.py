@@ -15,7 +15,7 @@ from multiner.serving.http.request_guard import (
     host_name,
 )
 
-LOCAL = allowed_hosts("127.0.0.1")
+LOCAL = allowed_hosts("127.0.0.1", [])
 JSON = {"content-type": "application/json"}
 OPERATOR = {"authorization": "Bearer a-token-for-tests"}
 

@@ -9,7 +9,10 @@ from typing import Any
 import httpx
 import pytest
 
-from multiner.serving.http.options import UTF16, Options
+from multiner.serving.http.entity_requests import UTF16, Offer, Options
+from multiner.serving.http.payload import Limits
+from multiner.serving.http.problems import Problem
+from multiner.serving.page.form import Form
 
 LEGS = {"transformer": {"start": 2, "end": 6, "label": "PER", "score": 0.9}, "spacy": {"start": None, "label": None}}
 ANNA = {"start": 2, "end": 6, "text": "Anna", "label": "PER", "score": 0.5, "legs": LEGS}
@@ -18,7 +21,7 @@ JSON = {"content-type": "application/json"}
 TEXT = "🙂 Anna Oslo"
 
 
-def post(harness: Any, body: dict[str, Any]) -> httpx.Response:
+def post(harness: Any, body: Any) -> httpx.Response:
     async def main() -> httpx.Response:
         async with harness().client() as client:
             return await client.post(
@@ -39,8 +42,8 @@ def test_by_default_everything_is_told_as_it_was_found() -> None:
 def test_scores_and_types_narrow_the_answer() -> None:
     assert texts(Options(min_score=0.5)) == ["Anna"]
     assert texts(Options(min_score=0.51)) == []
-    assert texts(Options(types=frozenset({"LOC"}))) == ["Oslo"]
-    assert texts(Options(types=frozenset())) == []
+    assert texts(Options(types=["LOC"])) == ["Oslo"]
+    assert texts(Options(types=[])) == []
 
 
 def test_legs_can_be_left_out() -> None:
@@ -88,6 +91,33 @@ def test_the_api_takes_them(harness: Any) -> None:
 def test_a_wrong_wish_is_refused_with_its_place(harness: Any, wish: dict[str, Any], where: str) -> None:
     response = post(harness, {"text": "Anna"} | wish)
     assert (response.status_code, response.json()["where"]) == (422, where)
+
+
+@pytest.mark.parametrize(
+    ("body", "detail"),
+    [
+        ([], "The body must be an object."),
+        ({}, "text is missing."),
+        ({"text": 5}, "text must be a string or a list of strings."),
+        ({"text": ["a", None]}, "Each item of text must be a valid string."),
+        ({"text": "a", "colour": 1}, "Unknown field 'colour'; known are "),
+        ({"text": "a", "\ud800" * 99: 1}, "The body must be valid Unicode."),
+        ({"text": "a", "min_score": 2}, "min_score must be less than or equal to 1."),
+        ({"text": "a", "offsets": "bytes"}, "offsets must be 'code_points' or 'utf16'."),
+        ({"text": "a", "legs": 1}, "legs must be a valid boolean."),
+        ({"text": "a", "language": "de"}, "language must be one of: auto, en, ru."),
+    ],
+)
+def test_what_is_wrong_is_said_in_plain_words(harness: Any, body: Any, detail: str) -> None:
+    response = post(harness, body)
+    assert (response.status_code, response.json()["title"]) == (422, "The request is not valid")
+    assert response.json()["detail"].startswith(detail)
+
+
+@pytest.mark.parametrize("score", ["nan", "inf", "-inf", "much"])
+def test_a_form_takes_no_other_score_than_a_number_from_0_to_1(score: str) -> None:
+    with pytest.raises(Problem, match="min_score must be"):
+        Form("Anna", min_score=score).item(Offer(["en"], Limits(4, 1000, 5)))
 
 
 def test_known_types_are_named_and_auto_knows_all_of_them(harness: Any) -> None:

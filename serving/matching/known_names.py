@@ -1,4 +1,4 @@
-"""Names that are known in both languages: Unicode CLDR's territories and cities, and a table of our own."""
+"""Names with known translations: territories and cities of Unicode CLDR, and a table of our own."""
 
 from __future__ import annotations
 
@@ -32,20 +32,20 @@ MOST_WORDS = 8  # of a known name
 def words(name: str) -> tuple[str, ...]:
     """The folded words of a name in either alphabet, without articles and prepositions; ``U.N.`` is one word.
 
-    The words are in lower case, ``'s`` is cut off, other apostrophes within a word are left out: they are no letters,
-    and spellings differ in them. Capitals are no prepositions, but initials.
+    The words are in lower case, without ``'s``, and without apostrophes, in which spellings differ. A capital is an
+    initial, not a preposition.
     """
     name = APOSTROPHE.sub("'", normal_form(name)[0])
     name = re.sub(r"(?<![^\W\d_])((?:[^\W\d_]\.){2,})(?!\s*[^\W\d_]\.)", _join_initials, name)
-    found, content = [], []
+    everything, content = [], []
     for match in WORD.finditer(name):
         word = match.group()
         folded = fold_cyrillic(word) if CYRILLIC.search(word) else fold_latin(word)
-        found.append((folded.removesuffix("'s") if len(folded) > 3 else folded).replace("'", ""))
+        everything.append((folded.removesuffix("'s") if len(folded) > 3 else folded).replace("'", ""))
         article = word in ARTICLES and match.end() < len(name) and name[match.end()] == " "
         if word not in EMPTY_WORDS and not article:
-            content.append(found[-1])
-    return tuple(content or found)
+            content.append(everything[-1])
+    return tuple(content or everything)
 
 
 def _join_initials(match: re.Match[str]) -> str:
@@ -61,11 +61,11 @@ def _without_dots(words: Iterable[str]) -> tuple[str, ...]:
     return tuple(word.replace("ё", "е") for word in words)
 
 
-class Known:
-    """Pairs of names; each pair has a number, and a name may belong to several.
+class NamePairs:
+    """Pairs of names; each pair has a number, and a name may belong to several pairs.
 
-    ``find`` gives the numbers of a name, ``reason`` of a number says where it comes from. With ``by_stem`` also single
-    words are found whose stem is that of a known one: right for adjectives, too wide for names.
+    ``find`` gives the numbers of a name's pairs, ``reason`` the source of a pair. With ``by_stem``, ``find`` also takes
+    single words with the stem of a word in the table: right for adjectives, too wide for names.
     """
 
     def __init__(self, pairs: Iterable[tuple[str, Iterable[str], Iterable[str]]], *, by_stem: bool = False) -> None:
@@ -104,8 +104,8 @@ class Known:
             return frozenset()
         if self._by_stem and len(stem(key[0])) > 3:
             return frozenset(self._stems.get((stem(key[0]),), ()))
-        found = (self._cyrillic.get((form,), set()) for form in nominatives(key[0]) if len(form) > 2)
-        return frozenset().union(*found)
+        forms = (form for form in nominatives(key[0]) if len(form) > 2)
+        return frozenset().union(*(self._cyrillic.get((form,), ()) for form in forms))
 
 
 STEM = re.compile(
@@ -134,13 +134,13 @@ def _cldr() -> Iterator[tuple[str, list[str], list[str]]]:
 
 
 def _variants(name: str) -> list[str]:
-    """A name as it stands, without what is in brackets, and with what abbreviations stand for."""
+    """A name; the same with its abbreviations written out; and that without what is in brackets."""
     full = name.replace("о-ва", "острова").replace("о-в", "остров").replace("&", "and").replace("St.", "Saint")
     return list(dict.fromkeys([name, full, re.sub(r"\s*\(.*?\)", "", full)]))
 
 
 def _own(reasons: Mapping[str, str]) -> Iterator[tuple[str, list[str], list[str]]]:
-    """The lines of our own table of the kinds that ``reasons`` has."""
+    """The lines of our own table whose kinds are in ``reasons``."""
     for line in TABLE.read_text(encoding="utf-8").splitlines():
         if line and not line.startswith("#"):
             kind, russian, english = line.split("\t")
@@ -149,15 +149,15 @@ def _own(reasons: Mapping[str, str]) -> Iterator[tuple[str, list[str], list[str]
 
 
 @cache
-def names() -> Known:
+def names() -> NamePairs:
     """Whole names: territories, cities, places, organisations."""
-    return Known([*_own({"organisation": ORGANISATION, "place": PLACE}), *_cldr()])
+    return NamePairs([*_own({"organisation": ORGANISATION, "place": PLACE}), *_cldr()])
 
 
 @cache
-def single_words() -> Known:
+def single_words() -> NamePairs:
     """Words of names: given names with a traditional form, and common words that are translated."""
-    return Known(_own({"given name": GIVEN_NAME, "word": TRANSLATION}), by_stem=True)
+    return NamePairs(_own({"given name": GIVEN_NAME, "word": TRANSLATION}), by_stem=True)
 
 
 def is_abbreviation(name: str) -> bool:

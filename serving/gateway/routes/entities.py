@@ -1,0 +1,83 @@
+"""The endpoints that find entities: ``/v1/entities``, its stream, and MLflow's own protocol."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+
+from multiner.serving.gateway import schemas
+from multiner.serving.gateway.routes import invocations, streaming
+from multiner.serving.http.entity_requests import EntitiesRequest, StreamRequest
+from multiner.serving.http.payload import (
+    json_response,
+    read_body,
+    read_model,
+    require_type,
+    unless_gone,
+)
+from multiner.serving.http.problems import Problem
+from multiner.serving.routing.inference_service import LONG, InferenceService
+
+ENTITIES = {
+    "response_model": schemas.EntitiesAnswer,
+    "responses": schemas.problems(400, 408, 409, 413, 415, 422, 429, 502, 503, 504),
+}
+LINE_OUT = {"anyOf": [schemas.schema(schemas.StreamResultSchema), schemas.schema(schemas.StreamProblemSchema)]}
+STREAM = {
+    "response_class": Response,
+    "responses": schemas.problems(415)
+    | {
+        200: {
+            "description": "A line for each line that is not blank, in their order: a result, or a problem.",
+            "content": {streaming.MEDIA_TYPE: {"schema": LINE_OUT}},
+        }
+    },
+}
+INVOCATIONS = {
+    "response_model": schemas.PredictionsAnswer,
+    "responses": schemas.problems(400, 404, 408, 413, 415, 422, 429, 502, 503, 504),
+    "openapi_extra": schemas.body(
+        {
+            invocations.JSON: {"type": "object", "properties": {shape: {} for shape in invocations.SHAPES}},
+            invocations.CSV: {"type": "string"},
+        }
+    ),
+}
+
+
+def entities_router(board: InferenceService) -> APIRouter:
+    """The endpoints that find entities."""
+    router, limits, offer = APIRouter(), board.config.limits, board.config.offer
+    text_in = schemas.request_schema(EntitiesRequest, offer)
+    line = {"type": "string", "maxLength": limits.characters}
+    line_in = {"anyOf": [line, schemas.request_schema(StreamRequest, offer)]}
+
+    @router.post("/v1/entities", **ENTITIES, openapi_extra=schemas.body({"application/json": text_in}))
+    async def entities(request: Request) -> Response:
+        """Find the entities of a text, or of each text of a list."""
+        items = (await read_model(request, EntitiesRequest, limits)).items(offer)
+        return json_response({"results": await unless_gone(request, board.answer(items))})
+
+    @router.post("/v1/entities/stream", **STREAM, openapi_extra=schemas.body({streaming.MEDIA_TYPE: line_in}))
+    async def stream(request: Request) -> Response:
+        """Find the entities of texts without end: JSON lines in, JSON lines out, while the body is being sent."""
+        require_type(request, [streaming.MEDIA_TYPE])
+        return streaming.EntityStream(board, request.state.request_id)
+
+    @router.post("/v1/{language}/invocations", **INVOCATIONS)
+    async def invoke(request: Request, language: str) -> Response:
+        """Ask a language's model as `mlflow models serve` is asked; the body and the answer are MLflow's."""
+        if language not in board.routes:
+            raise Problem(404, "not-found", "Not Found", f"Languages are: {', '.join(board.routes)}.")
+        media_type = require_type(request, [invocations.JSON, invocations.CSV])
+        body = await read_body(request, limits.body_bytes, limits.seconds)
+        rows, body = invocations.read(body, media_type, limits)
+        large = len(body) > LONG  # in bytes, which are no fewer than characters
+        asking = board.call(language, lambda backend: invocations.invoke(backend, rows, body), large=large)
+        model, answer = await unless_gone(request, asking)
+        board.metrics.called(language, rows)
+        board.metrics.texts.labels(language).inc(rows)
+        headers = {"X-Model": f"{model.name}/{model.version}"}
+        return Response(answer, media_type="application/json", headers=headers)
+
+    return router

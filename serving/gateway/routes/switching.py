@@ -1,0 +1,86 @@
+"""Switching versions: ``/admin/deploy``, ``/admin/reconcile`` and ``/admin/rollback``."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable
+from typing import TypeVar
+
+from fastapi import APIRouter, Depends, Request
+from fastapi.responses import Response
+from pydantic import Field
+
+from multiner.pipeline.core.errors import NerError
+from multiner.serving.http.payload import RequestModel, json_response, read_model
+from multiner.serving.http.problems import Problem, headline
+from multiner.serving.operator.authorization import Guard
+from multiner.serving.routing.inference_service import InferenceService
+
+log = logging.getLogger("serving")
+
+
+class SwitchRequest(RequestModel):
+    """A language whose live version is to change."""
+
+    language: str
+
+
+Switch = TypeVar("Switch", bound=SwitchRequest)
+
+
+class DeployRequest(SwitchRequest):
+    """The version to go to."""
+
+    version: str = Field(pattern="^[0-9]{1,9}$")
+
+
+class ReconcileRequest(SwitchRequest):
+    """Whether to go to the champion also in spite of an earlier order or failure."""
+
+    insist: bool = True
+
+
+def switching_router(board: InferenceService, guard: Guard) -> APIRouter:
+    """The endpoints that switch versions; they ask for the gateway's token."""
+    limits = board.config.limits
+
+    async def read(request: Request, model: type[Switch]) -> Switch:
+        order = await read_model(request, model, limits)
+        board.config.offer.check_language(order.language)
+        return order
+
+    async def switched(language: str, switch: Awaitable[str]) -> Response:
+        try:
+            action = await switch
+        except NerError as error:
+            log.error("switch failed", extra={"fields": {"error": str(error)}})
+            problem = Problem(409, "switch-failed", "The switch failed; nothing has changed", headline(error))
+            raise problem from error
+        return json_response({"action": action, **board.routes[language].describe()})
+
+    router = APIRouter(prefix="/admin", include_in_schema=False, dependencies=[Depends(guard)])
+
+    @router.post("/deploy")
+    async def deploy(request: Request) -> Response:
+        """Bring a version of a language live, with no request dropped."""
+        order = await read(request, DeployRequest)
+        return await switched(order.language, board.deploy(order.language, str(int(order.version))))
+
+    @router.post("/reconcile")
+    async def reconcile(request: Request) -> Response:
+        """Bring a language to the registry's champion; with `insist` also in spite of an earlier order or failure."""
+        order = await read(request, ReconcileRequest)
+        return await switched(order.language, board.reconcilers[order.language].reconcile(insist=order.insist))
+
+    @router.post("/rollback")
+    async def rollback(request: Request) -> Response:
+        """Swap a language's live version with the warm one before it."""
+        order = await read(request, SwitchRequest)
+
+        async def swap() -> str:
+            board.reconcilers[order.language].rollback()
+            return "rolled back"
+
+        return await switched(order.language, swap())
+
+    return router
