@@ -202,7 +202,8 @@ def promote(language: str) -> None:
         raise NerError(
             f"the gate could not judge, and {stays}",
             where=f"{verdict.name} version {verdict.version}",
-            remedy="Why, stands above; docs/operations/faults.md says what to do where it stays so. The next call asks again.",
+            remedy="Why, stands above; docs/operations/faults.md says what to do where it stays so. "
+            "The next call asks again.",
             transient=True,
         )
     click.echo("promoted to champion" if verdict.promoted else f"not promoted: {stays}")

@@ -129,7 +129,7 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 async def serve(workspace: Workspace) -> None:
-    """Run the workspace's gateway until it is told to stop (SIGTERM, SIGINT); its model servers end with it.
+    """Run the workspace's gateway until SIGTERM or SIGINT; its model servers end with it.
 
     Raises:
         NerError: a gateway of the workspace runs already, the address cannot be listened on, or the environment names

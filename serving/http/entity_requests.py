@@ -33,7 +33,7 @@ class Options(RequestModel):
     )
 
     def apply(self, text: str, entities: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-        """The entities of ``text`` that are asked for, in the form that is asked for.
+        """The entities of ``text`` that the options allow, in the form that they ask for.
 
         An entity without a score reaches no ``min_score`` above 0.
         """
@@ -47,7 +47,7 @@ class Options(RequestModel):
         return self.recount(text, selection)
 
     def recount(self, text: str, places: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-        """Entities or tokens of ``text``, with their offsets in the units that are asked for."""
+        """Entities or tokens of ``text``, with offsets in the units of the option."""
         if self.offsets != UTF16 or not places or max(text) <= "\uffff":
             return list(places)
         units = list(accumulate((1 + (sign > "\uffff") for sign in text), initial=0))
@@ -112,7 +112,7 @@ class Offer:
 class EntitiesOptions(Options):
     """The options of texts in whichever language."""
 
-    language: str = Field(default=AUTO, description="`auto` (told by each sentence's script), or a language's code.")
+    language: str = Field(default=AUTO, description="`auto` (by the script of each sentence), or a language's code.")
     tokens: bool = Field(default=False, description="Whether to add each token with its probabilities by type.")
 
     def _items(self, texts: Sequence[str], offer: Offer) -> list[Item]:

@@ -32,7 +32,7 @@ T = TypeVar("T")
 
 
 class RequestModel(BaseModel, strict=True, extra="forbid", frozen=True):
-    """A body in JSON: no field is converted, none is unknown."""
+    """A body in JSON. No value is converted, and unknown fields are refused."""
 
 
 M = TypeVar("M", bound=RequestModel)

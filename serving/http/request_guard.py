@@ -101,18 +101,19 @@ class RequestGuard:
         if sum(len(name) + len(value) for name, value in scope["headers"]) > HEADER_BYTES:
             return headers_too_large(f"The headers are larger than {HEADER_BYTES} bytes.")
         headers = Headers(raw=scope["headers"])
-        if self.hosts is not None and (problem := self._host_problem(headers, scope["http_version"])):
+        if self.hosts is not None and (problem := _host_problem(headers, scope["http_version"], self.hosts)):
             return problem
         if scope["method"] not in SAFE_METHODS and is_foreign(headers):
             detail = "Pages of other sites may not send anything here."
             return Problem(403, "cross-origin", "The request comes from another site", detail)
         return None
 
-    def _host_problem(self, headers: Headers, version: str) -> Problem | None:
-        hosts = headers.getlist("host")
-        if len(hosts) != 1 and (hosts or version != "1.0"):
-            return Problem(400, "malformed", "The request is not valid HTTP", "Send one header Host.")
-        if hosts and host_name(hosts[0]) not in self.hosts:
-            detail = "Not a name of this gateway; further names are set by serving.hosts in params.yaml."
-            return Problem(421, "host", "The request is addressed to another host", detail)
-        return None
+
+def _host_problem(headers: Headers, version: str, allowed: Collection[str]) -> Problem | None:
+    hosts = headers.getlist("host")
+    if len(hosts) != 1 and (hosts or version != "1.0"):
+        return Problem(400, "malformed", "The request is not valid HTTP", "Send one header Host.")
+    if hosts and host_name(hosts[0]) not in allowed:
+        detail = "Not a name of this gateway; further names are set by serving.hosts in params.yaml."
+        return Problem(421, "host", "The request is addressed to another host", detail)
+    return None

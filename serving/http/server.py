@@ -57,7 +57,7 @@ def make_server(app: Any, connections: int, proxies: Sequence[str]) -> uvicorn.S
         access_log=False,
         server_header=False,
         proxy_headers=bool(proxies),
-        forwarded_allow_ips=list(proxies),  # named, or uvicorn takes FORWARDED_ALLOW_IPS from the environment
+        forwarded_allow_ips=list(proxies),  # without it uvicorn reads FORWARDED_ALLOW_IPS
         limit_concurrency=connections + 1,  # uvicorn refuses from this number on
         backlog=BACKLOG,
         timeout_keep_alive=KEEP_SECONDS,

@@ -125,7 +125,7 @@ def _near_words(russian: Sequence[str], english: Sequence[str]) -> dict[str, lis
     numbers = _by_number(known_names.single_words(), ((word, (word,)) for word in english))
     near: dict[str, list[tuple[str, float]]] = {}
     for i, word in enumerate(russian):
-        neighbours = {english[j]: float(scores[i, j]) for j in np.flatnonzero(scores[i])}
+        neighbours = {english[int(j)]: float(scores[i, j]) for j in np.flatnonzero(scores[i])}
         for number in known_names.single_words().find((word,)):
             neighbours |= dict.fromkeys(numbers.get(number, ()), 1.0)
         near[word] = list(neighbours.items())

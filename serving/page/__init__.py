@@ -39,7 +39,7 @@ def add_page(app: FastAPI, board: InferenceService) -> None:
             form = Form.of(await read_form(request, board.config.limits))
             item = form.item(board.config.offer)
             answer = (await unless_gone(request, board.answer([item])))[0]
-            result = present(form.text, answer, board, asked=form.language)
+            result = present(form.text, answer, board, language=form.language)
         except Problem as error:
             board.metrics.refusals.labels(error.name).inc()
             problem = error
@@ -66,18 +66,18 @@ def add_page(app: FastAPI, board: InferenceService) -> None:
                 "model": {"name": model.name, "version": model.version},
                 "entities": entities,
             }
-            result = present(text, answer, board, asked=language)
+            result = present(text, answer, board, language=language)
             return HTMLResponse(render("result.html", result=result, problem=None, request_id=""))
 
 
-def present(text: str, result: dict[str, Any], board: InferenceService, *, asked: str) -> dict[str, Any]:
-    """A result for the template; ``asked`` is the language of the request, which may be ``auto``."""
+def present(text: str, result: dict[str, Any], board: InferenceService, *, language: str) -> dict[str, Any]:
+    """A result for the template; ``language`` is that of the request, maybe ``auto``."""
     marks = view.marks(result["entities"])
     types = board.config.types.get(result["language"]) or sorted({mark.label for mark in marks})
     # for scripts: the answer of the API, and the fields of the request
     data = {
         "text": text,
-        "asked": asked,
+        "asked": language,
         "types": list(types),
         "language": result["language"],
         "model": result["model"],

@@ -66,7 +66,7 @@ def entities_router(board: InferenceService) -> APIRouter:
 
     @router.post("/v1/{language}/invocations", **INVOCATIONS)
     async def invoke(request: Request, language: str) -> Response:
-        """Ask a language's model as `mlflow models serve` is asked; the body and the answer are MLflow's."""
+        """Ask a language's model by the protocol of `mlflow models serve`."""
         if language not in board.routes:
             raise Problem(404, "not-found", "Not Found", f"Languages are: {', '.join(board.routes)}.")
         media_type = require_type(request, [invocations.JSON, invocations.CSV])

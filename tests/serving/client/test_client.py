@@ -403,7 +403,8 @@ def test_a_gateway_that_is_not_up_yet_is_waited_for() -> None:
 
 
 def test_the_examples_of_the_documentation_run(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    section = (root / "docs" / "api" / "client.md").read_text(encoding="utf-8").split("## From Python")[1].split("\n## ")[0]
+    page = (root / "docs" / "api" / "client.md").read_text(encoding="utf-8")
+    section = page.split("## From Python")[1].split("\n## ")[0]
     examples = re.findall(r"```python\n(.*?)```\n(?:```text\n(.*?)```)?", section, flags=re.S)
     assert len(examples) == 2
     listener, address = bound()
