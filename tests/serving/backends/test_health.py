@@ -18,6 +18,7 @@ from multiner.serving.backends import health
 from multiner.serving.backends.backend import BackendGone, BackendTimeout, ServedModel
 from multiner.serving.backends.local_server import LocalServer
 from multiner.serving.backends.server_process import free_port
+from tests.serving.waiting import until
 
 Answer = Callable[[httpx.Request], Awaitable[httpx.Response]]
 
@@ -203,16 +204,19 @@ def test_a_second_cancellation_does_not_free_the_place_before_the_model(
     first: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def main() -> list[bool]:
-        free, told = asyncio.Event(), []
+        free, told, requests = asyncio.Event(), [], []
 
         async def at_last(request: httpx.Request) -> httpx.Response:
+            requests.append(request)
             await free.wait()
             raise httpx.ReadTimeout("an error that nobody asks for")
 
         backend = Scripted(call=at_last)
+        backend._cancellable = True
         backend.timeout = 0.01 if first == "the time is up" else 60
         call = asyncio.create_task(backend.predict(["Anna"]))
-        await asyncio.sleep(0.05 if first == "the time is up" else 0)
+        # the call, and once the time is up that it shall stop
+        await until(lambda: len(requests) == (2 if first == "the time is up" else 1))
         for _ in range(3):
             call.cancel()
             for _ in range(5):
