@@ -140,8 +140,7 @@ def test_a_restart_leaves_what_the_crash_before_has_written(tmp_path: Path, monk
     assert telling_lines(path.read_text()) == ["loading"], "a failure is told in the words of the last start"
 
 
-def test_the_supervisor_rotates(workspace: Workspace, small: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(system.family, "reap", lambda keep: None)
+def test_the_supervisor_rotates(workspace: Workspace, small: None) -> None:
     parsing = airflow_setup.home(workspace) / "logs" / "dag_processor" / "2026-01-31" / "dags-folder" / "ner.py.log"
     parsing.parent.mkdir(parents=True)
     parsing.write_text("a line\n" * 10)
@@ -160,7 +159,7 @@ def test_the_gateway_rotates_where_no_supervisor_does(
             while path.stat().st_size:
                 await asyncio.sleep(0.005)
 
-    monkeypatch.setattr(gateway, "workspace_config", lambda *_: SimpleNamespace(connections=8))
+    monkeypatch.setattr(gateway, "workspace_config", lambda *_: SimpleNamespace(connections=8, proxies=()))
     monkeypatch.setattr(gateway, "create_app", lambda config: None)
     monkeypatch.setattr(gateway, "make_server", lambda *_: SimpleNamespace(serve=serve))
     asyncio.run(gateway.serve(workspace))
