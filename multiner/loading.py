@@ -82,10 +82,10 @@ def load(source: str | Path, version: str | int | None = None) -> LocalModel:
 def _registered(name: str, version: str | int | None) -> tuple[Model, Path]:
     """The version of a name, the champion where none is named, and the folder of its files."""
     from multiner.pipeline.registry.registration import alias_version, known_version
-    from multiner.pipeline.registry.store import CHAMPION, made, open_store
+    from multiner.pipeline.registry.store import CHAMPION, open_store, registry_exists
 
     workspace = Workspace.load()
-    if not made(workspace):
+    if not registry_exists(workspace):
         raise NerError(
             "there is no registry yet",
             where=str(workspace.paths.mlruns),

@@ -12,12 +12,12 @@ from urllib.parse import urlsplit
 from multiner.pipeline.config.settings import Workspace
 from multiner.pipeline.core.errors import NerError
 
-GATEWAY_PORT = "NER_GATEWAY_PORT=8001, or serving.port in params.yaml"  # what sets it
+GATEWAY_PORT = "NER_GATEWAY_PORT=8001, or serving.port in params.yaml"  # the settings of the port
 
 
 @dataclass(frozen=True)
 class Addresses:
-    """Where everything listens: ``host`` is what to bind to, the URLs are where this machine reaches it."""
+    """The addresses of all parts: they listen on ``host``; the URLs are those at which this machine reaches them."""
 
     host: str
     airflow_port: int
@@ -31,9 +31,9 @@ class Addresses:
         Raises:
             NerError: no such port.
         """
-        knobs = workspace.params["serving"]
+        settings = workspace.params["serving"]
         host, port = gateway_address(workspace)
-        return cls(host, knobs["airflow_port"], knobs["mlflow_port"], port)
+        return cls(host, settings["airflow_port"], settings["mlflow_port"], port)
 
     def _url(self, port: int) -> str:
         return f"http://{netloc(self.host, port)}"
@@ -68,7 +68,7 @@ class Addresses:
 
 
 def reachable(host: str) -> str:
-    """Where this machine reaches what listens on ``host``: there, or on loopback where it listens on all addresses."""
+    """The host at which this machine reaches what listens on ``host``: loopback if that is all addresses."""
     try:
         address = ip_address(host)
     except ValueError:  # a name
@@ -79,7 +79,7 @@ def reachable(host: str) -> str:
 
 
 def netloc(host: str, port: int) -> str:
-    """``host:port`` as it stands in a URL, to ask what listens on ``host``."""
+    """``host:port`` as in a URL, for what listens on ``host``."""
     host = reachable(host)
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
@@ -109,14 +109,14 @@ def gateway_address(workspace: Workspace) -> tuple[str, int]:
         NerError: no such port.
     """
     settings = workspace.params["serving"]
-    named = os.environ.get("NER_GATEWAY_PORT")
+    variable = os.environ.get("NER_GATEWAY_PORT")
     try:
-        port = int(named or settings["port"])
+        port = int(variable or settings["port"])
         if not 0 < port < 65536:
             raise ValueError
     except (TypeError, ValueError):
-        where = "NER_GATEWAY_PORT" if named else "params.yaml: serving.port"
-        raise NerError(f"no port: {named or settings['port']!r}", where=where, remedy="Give 1 to 65535.") from None
+        where = "NER_GATEWAY_PORT" if variable else "params.yaml: serving.port"
+        raise NerError(f"no port: {variable or settings['port']!r}", where=where, remedy="Give 1 to 65535.") from None
     return (os.environ.get("NER_BIND") or settings["host"]).strip("[]"), port
 
 
@@ -126,10 +126,10 @@ def cannot_listen(
     """The error of an address that cannot be listened on: occupied, not this machine's, or not ours to take.
 
     Args:
-        error: what binding to it raised.
+        error: raised by binding to it.
         host, port: the address.
-        part: what was to listen there.
-        setting: what sets its port.
+        part: of the system, which was to listen there.
+        setting: of its port.
     """
     code, where = getattr(error, "errno", None), f"{host}:{port}"
     if code == errno.EADDRINUSE:
@@ -171,7 +171,7 @@ def http_address(name: str) -> str | None:
     """The HTTP address in an environment variable, without a slash at its end; None where it is empty.
 
     Raises:
-        NerError: it is no address, or holds credentials, which would be shown with it.
+        NerError: it is no address, or holds credentials, which pages would show.
     """
     value = os.environ.get(name, "").strip().rstrip("/")
     if not value:

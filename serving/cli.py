@@ -35,16 +35,16 @@ def run(profile: str | None, once: bool) -> None:
 @click.option("--parts", help=f"Only these parts, separated by commas: {', '.join(PARTS)}.")
 @click.option("--no-trigger", is_flag=True, help="Do not run the pipeline now; wait for the schedule.")
 def up(foreground: bool, parts: str | None, no_trigger: bool) -> None:
-    """Bring the system up in the background: the weekly schedule, MLflow, the page."""
+    """Start the system in the background: the weekly schedule, MLflow, the page."""
     from multiner.serving.system import running
 
-    chosen = [part.strip() for part in parts.split(",")] if parts else None
-    if unknown := set(chosen or ()) - set(PARTS):
+    names = [part.strip() for part in parts.split(",")] if parts else None
+    if unknown := set(names or ()) - set(PARTS):
         raise click.BadParameter(f"unknown: {', '.join(sorted(unknown))}", param_hint="--parts")
-    if (chosen or no_trigger) and not foreground:
+    if (names or no_trigger) and not foreground:
         raise click.UsageError("--parts and --no-trigger go with --foreground")
     if foreground:
-        running.up_foreground(Workspace.load(), chosen, trigger=not no_trigger)
+        running.up_foreground(Workspace.load(), names, trigger=not no_trigger)
     else:
         running.up(Workspace.load())
 
@@ -60,7 +60,7 @@ def down() -> None:
 @commands.command()
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
 def status(as_json: bool) -> None:
-    """Tell what runs, which version is champion and live, and when it was trained on which data."""
+    """Show what runs, which version is champion and live, and when it was trained on which data."""
     from multiner.serving.system import status as overview
 
     overview.show(Workspace.load(), as_json=as_json)
@@ -79,18 +79,17 @@ def status(as_json: bool) -> None:
     help="For timers: do nothing where no gateway runs; leave what an operator chose, or what failed a while ago.",
 )
 def deploy(language: str | None, if_any: bool, watch: bool) -> None:
-    """Bring the champions live behind the gateway: started beside the old version, probed, then switched to."""
-    from multiner.serving.system import deployment as deploy
-    from multiner.serving.system import remote_deployment as remote
+    """Bring the champions live at the gateway: each is started beside the version before, probed, then switched to."""
+    from multiner.serving.system import deployment, remote_deployment
 
     workspace = Workspace.load()
     if language:
         workspace.language(language)  # refuses an unknown one
     languages = [language] if language else None
     if gateway := http_address("NER_GATEWAY_URL"):
-        remote.await_live(workspace, gateway, languages, if_running=watch)
+        remote_deployment.await_live(workspace, gateway, languages, if_running=watch)
     else:
-        deploy.deploy(
+        deployment.deploy(
             workspace,
             languages,
             if_any=if_any or watch,
@@ -107,8 +106,7 @@ def deploy(language: str | None, if_any: bool, watch: bool) -> None:
 def rollback(language: str, version: str | None, reason: str | None) -> None:
     """Make the champion before this one champion again, and bring it live where a gateway runs."""
     from multiner.pipeline import registry
-    from multiner.serving.system import deployment as deploy
-    from multiner.serving.system import remote_deployment as remote
+    from multiner.serving.system import deployment, remote_deployment
 
     workspace = Workspace.load()
     workspace.language(language)  # refuses an unknown one
@@ -116,9 +114,9 @@ def rollback(language: str, version: str | None, reason: str | None) -> None:
     target = registry.rollback(workspace, language, version, reason=reason)
     click.echo(f"{language}: version {target} is champion again")
     if gateway:
-        remote.await_live(workspace, gateway, [language], if_running=True)
+        remote_deployment.await_live(workspace, gateway, [language], if_running=True)
     else:
-        deploy.deploy(workspace, [language], if_running=True, announce=click.echo)
+        deployment.deploy(workspace, [language], if_running=True, announce=click.echo)
 
 
 @commands.command()
@@ -143,5 +141,5 @@ def predict(
     workspace = None if endpoint else Workspace.load()
     if workspace and (gateway := state.read_state(workspace)) and gateway.profile == workspace.profile:
         endpoint = gateway.url
-    read = predict.read_texts(texts, files, None if texts or files else sys.stdin.buffer)
-    predict.predict(workspace, read, language=language, endpoint=endpoint, json_lines=json_lines, limit=limit)
+    lines = predict.read_texts(texts, files, None if texts or files else sys.stdin.buffer)
+    predict.predict(workspace, lines, language=language, endpoint=endpoint, json_lines=json_lines, limit=limit)

@@ -1,4 +1,4 @@
-"""Logs of the system's processes: appended to, and put aside in numbered copies when they have grown.
+"""Logs of the system's processes: appended to, and moved to numbered copies when they are large.
 
 A process has its log as an inherited descriptor, which a renamed file would keep. So a log is copied and emptied
 (logrotate's ``copytruncate``); since it was opened to append, what the process writes next stands at its new end.
@@ -25,19 +25,19 @@ LOOK_SECONDS = 30  # between two looks at the logs' sizes
 
 
 def open_log(path: Path) -> IO[bytes]:
-    """A log to append to, as the output of a process that is about to be started."""
+    """Open a log to append to, for the output of a process."""
     path.parent.mkdir(parents=True, exist_ok=True)
     return path.open("ab")
 
 
 def rotate_all(folder: Path) -> None:
-    """Put aside the logs under a folder (``*.log``) that have grown; on a full disk they stay as they are."""
+    """Rotate the large logs (``*.log``) under a folder; on a full disk they stay as they are."""
     try:
-        grown = [path for path in folder.rglob("*.log") if path.stat().st_size > LARGEST]
-        if not grown:
+        large = [path for path in folder.rglob("*.log") if path.stat().st_size > LARGEST]
+        if not large:
             return
         with FileLock(folder / "rotation.lock", blocking=False):
-            for path in grown:
+            for path in large:
                 if path.stat().st_size > LARGEST:  # else another process has just rotated it
                     rotate(path)
     except Timeout:  # supervisor and gateway both look
@@ -47,7 +47,7 @@ def rotate_all(folder: Path) -> None:
 
 
 def rotate(path: Path) -> None:
-    """Put the content of a log aside as its first copy, the first as the second, and so on; the last one is dropped.
+    """Move a log's content to its first copy, the first copy to the second, and so on; the last is dropped.
 
     Raises:
         OSError: it cannot be written; the log stays as it is.
@@ -71,7 +71,7 @@ def _copy_and_empty(source: str, target: str) -> None:
 
 
 async def keep_rotated(folder: Path) -> None:
-    """Look after a folder's logs for as long as it is not cancelled."""
+    """Rotate a folder's logs at intervals, until cancelled."""
     while True:
         await executors.run(executors.FILES, rotate_all, folder)
         await asyncio.sleep(LOOK_SECONDS)

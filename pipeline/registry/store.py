@@ -33,7 +33,7 @@ def database(workspace: Workspace) -> Path:
     return workspace.paths.mlruns / "mlflow.db"
 
 
-def made(workspace: Workspace) -> bool:
+def registry_exists(workspace: Workspace) -> bool:
     """Whether there is a registry to read: the workspace's own, or one that ``MLFLOW_TRACKING_URI`` names."""
     return bool(os.environ.get("MLFLOW_TRACKING_URI")) or database(workspace).is_file()
 

@@ -1,4 +1,4 @@
-"""Which Airflow the operator's desk orders at: the workspace's own, or the one that the environment names."""
+"""The Airflow that operators use: the workspace's own, or the one that the environment names."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ URL, PUBLIC_URL, USER = "NER_AIRFLOW_URL", "NER_AIRFLOW_PUBLIC_URL", "NER_AIRFLO
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """Airflow's address, and who asks there."""
+    """Airflow's address, with a login."""
 
     url: str
     user: str
@@ -23,10 +23,10 @@ class Access:
 
 
 def access(workspace: Workspace) -> Access:
-    """The Airflow to ask: at ``NER_AIRFLOW_URL`` where that is set, else the workspace's own.
+    """The Airflow at ``NER_AIRFLOW_URL`` if that is set, else the workspace's own.
 
     Raises:
-        NerError: there is none, or it cannot be asked; the remedy says what to set.
+        NerError: the workspace's own has never run, or there is no password; the remedy says what to set.
     """
     url = http_address(URL)
     if url is None:
@@ -39,7 +39,7 @@ def access(workspace: Workspace) -> Access:
                 "NER_AIRFLOW_PASSWORD for the gateway.",
             )
         return Access(own, airflow_setup.USER, airflow_setup.password(workspace))
-    password = airflow_setup.given_password()
+    password = airflow_setup.password_from_environment()
     if password is None:
         raise NerError(
             "the gateway has no password for Airflow",
@@ -50,7 +50,7 @@ def access(workspace: Workspace) -> Access:
 
 
 def elsewhere() -> bool:
-    """Whether the environment names an Airflow in place of the workspace's own."""
+    """Whether the environment names an Airflow, so that the workspace's own is not used."""
     return bool(os.environ.get(URL))
 
 
@@ -58,8 +58,8 @@ def public_url(workspace: Workspace) -> str:
     """Airflow's address for browsers: ``NER_AIRFLOW_PUBLIC_URL``, ``NER_AIRFLOW_URL``, or the workspace's own."""
     for name in (PUBLIC_URL, URL):
         try:
-            if found := http_address(name):
-                return found
+            if address := http_address(name):
+                return address
         except NerError:
-            continue  # said to those who give an order
+            continue  # access() raises it where an order is given
     return Addresses.of(workspace).airflow

@@ -1,4 +1,4 @@
-"""Airflow's REST API, as far as the system needs it."""
+"""A client of Airflow's REST API, with the calls that the system needs."""
 
 from __future__ import annotations
 
@@ -9,13 +9,12 @@ import httpx
 
 from multiner.pipeline.core.errors import NerError
 
-BUSY_PAUSES = (0.5, 1, 2, 4)  # seconds before a call that met an error of Airflow's own is repeated
-PAGE = 100  # entries asked for at once; Airflow may give fewer (its setting api.maximum_page_limit)
-FINISHED = frozenset({"success", "failed", "skipped", "upstream_failed", "removed"})
+BUSY_PAUSES = (0.5, 1, 2, 4)  # seconds before a call that Airflow answered with 5xx is repeated
+PAGE = 100  # entries of a request; Airflow may give fewer (its setting api.maximum_page_limit)
 
 
 class AirflowClient:
-    """A logged-in client; logs in again when its token has run out.
+    """A client that logs in when it must.
 
     Args:
         url: Airflow's address.
@@ -77,7 +76,7 @@ class AirflowClient:
         return response
 
     def _entries(self, path: str, key: str, *, allow: tuple[int, ...] = (), **params: Any) -> list[dict[str, Any]]:
-        """All entries of a list, page by page; those read so far at a status in ``allow``."""
+        """All entries of a list, page by page; up to the first page with a status in ``allow``."""
         entries: list[dict[str, Any]] = []
         while True:
             page = self.call("GET", path, params=params | {"limit": PAGE, "offset": len(entries)}, allow=allow) or {}
@@ -86,7 +85,7 @@ class AirflowClient:
                 return entries
 
     def unhealthy(self) -> list[str]:
-        """The components that are not well yet; ``["api-server"]`` where Airflow does not answer."""
+        """The components that are not healthy; ``["api-server"]`` where Airflow does not answer."""
         try:
             response = self._http.get("/api/v2/monitor/health", timeout=5)
             health = response.json() if response.is_success else {}
@@ -94,34 +93,34 @@ class AirflowClient:
             health = {}
         if not health:
             return ["api-server"]
-        wanted = ("metadatabase", "scheduler", "dag_processor")
-        return [part for part in wanted if (health.get(part) or {}).get("status") != "healthy"]
+        parts = ("metadatabase", "scheduler", "dag_processor")
+        return [part for part in parts if (health.get(part) or {}).get("status") != "healthy"]
 
     def import_errors(self) -> dict[str, str]:
-        """DAG files that cannot be read, and why."""
+        """The DAG files that cannot be read, each with the stack trace."""
         return {error["filename"]: error["stack_trace"] for error in self._entries("/importErrors", "import_errors")}
 
     def dags(self) -> dict[str, bool]:
-        """The DAGs there are, and whether each is paused."""
+        """All DAGs, and whether each is paused."""
         return {dag["dag_id"]: dag["is_paused"] for dag in self._entries("/dags", "dags")}
 
     def is_paused(self, dag_id: str) -> bool | None:
-        """Whether a DAG is paused; None where Airflow does not know it, or no longer."""
+        """Whether a DAG is paused; None where Airflow does not know it (any more)."""
         dag = self.call("GET", f"/dags/{dag_id}", allow=(404,))
         return None if dag is None or dag.get("is_stale") else dag["is_paused"]
 
     def unpause(self, dag_id: str) -> None:
-        """Let a DAG run."""
+        """Unpause a DAG."""
         self.call("PATCH", f"/dags/{dag_id}", json={"is_paused": False})
 
     def ensure_pool(self, name: str, slots: int, description: str) -> None:
-        """Make a pool; one that is there already keeps its slots."""
+        """Make a pool; an existing one keeps its slots."""
         if self.call("GET", f"/pools/{name}", allow=(404,)) is None:
             body = {"name": name, "slots": slots, "description": description, "include_deferred": False}
             self.call("POST", "/pools", json=body, allow=(409,))
 
     def trigger(self, dag_id: str, run_id: str, note: str) -> str:
-        """Start a run of a DAG and return its id; one that has been started already stays as it is."""
+        """Start a run of a DAG and return its id; a run of this id that exists stays as it is."""
         body = {"logical_date": None, "dag_run_id": run_id, "note": note}
         self.call("POST", f"/dags/{dag_id}/dagRuns", json=body, allow=(409,))
         return run_id
@@ -140,7 +139,7 @@ class AirflowClient:
         return [(run["dag_id"], run["dag_run_id"]) for run in runs]
 
     def fail_run(self, dag_id: str, run_id: str, note: str) -> None:
-        """Mark a run as failed, and what of it has not ended."""
+        """Mark a run, and its tasks that have not ended, as failed."""
         self.call("PATCH", f"/dags/{dag_id}/dagRuns/{run_id}", json={"state": "failed", "note": note})
 
     def tasks(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
@@ -155,10 +154,10 @@ class AirflowClient:
         return [(run["dag_id"], run["run_id"]) for event in events for run in event["created_dagruns"]]
 
     def outcome(self, dag_id: str, run_id: str, task_id: str) -> str:
-        """What a task returned; empty where it returned nothing."""
+        """The value that a task returned; empty where there is none."""
         path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/xcomEntries/return_value"
-        found = self.call("GET", path, allow=(404,))
-        return str(found["value"]).strip('"') if found and found.get("value") is not None else ""
+        entry = self.call("GET", path, allow=(404,)) or {}
+        return "" if entry.get("value") is None else str(entry["value"]).strip('"')
 
     def log_lines(self, dag_id: str, run_id: str, task_id: str, try_number: int) -> list[str]:
         """The lines of a task's log."""

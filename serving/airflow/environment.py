@@ -1,4 +1,4 @@
-"""How the embedded Airflow is configured: by environment variables alone; SQLite, loopback, state under ``.run``."""
+"""The configuration of the embedded Airflow: environment variables alone; SQLite, state under ``.run``."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from multiner.pipeline.core.errors import NerError
 from multiner.serving.addresses import netloc
 
 USER = "admin"
-TOKEN_SPARE_SECONDS = 3600  # that a task's token outlives the task's time limit: starting, ending, a slow machine
+TOKEN_SPARE_SECONDS = 3600  # by which a task's token outlives the task's time limit: start, end, a slow machine
 
 
 def home(workspace: Workspace) -> Path:
@@ -26,12 +26,12 @@ def home(workspace: Workspace) -> Path:
 
 
 def script(name: str) -> str:
-    """A console script of the environment that runs us."""
+    """The path of a console script beside this interpreter."""
     return str(Path(sys.executable).parent / name)
 
 
 def secret_file(path: Path, value: str) -> Path:
-    """``path`` with a secret only its owner can read; what is there already stays."""
+    """Write a secret to ``path``, readable by its owner alone; an existing file stays. Returns ``path``."""
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -43,7 +43,7 @@ def secret_file(path: Path, value: str) -> Path:
 
 
 def password_file(workspace: Workspace) -> Path:
-    """The file with the password of Airflow's user; made on first use."""
+    """The file with the password of Airflow's user; the first call makes one up."""
     return secret_file(home(workspace) / "passwords.json", json.dumps({USER: secrets.token_urlsafe(12)}) + "\n")
 
 
@@ -52,7 +52,7 @@ def password(workspace: Workspace) -> str:
     return json.loads(password_file(workspace).read_text(encoding="utf-8"))[USER]
 
 
-def given_password() -> str | None:
+def password_from_environment() -> str | None:
     """The password in ``NER_AIRFLOW_PASSWORD``, or in the file that ``NER_AIRFLOW_PASSWORD_FILE`` names, if any.
 
     Raises:
@@ -64,36 +64,36 @@ def given_password() -> str | None:
     if value:
         raise NerError("NER_AIRFLOW_PASSWORD and NER_AIRFLOW_PASSWORD_FILE are both set", remedy="Set one of them.")
     try:
-        read = Path(file).read_text(encoding="utf-8").strip()
+        password = Path(file).read_text(encoding="utf-8").strip()
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "it is not UTF-8"
         raise NerError(f"NER_AIRFLOW_PASSWORD_FILE cannot be read: {reason}", where=file) from None
-    if not read:
+    if not password:
         raise NerError("NER_AIRFLOW_PASSWORD_FILE names an empty file", where=file)
-    return read
+    return password
 
 
-def settled_password_file(workspace: Workspace) -> Path:
-    """As :func:`password_file`, for an Airflow about to start: a password that was given replaces the one there.
+def update_password_file(workspace: Workspace) -> Path:
+    """As :func:`password_file`, for an Airflow about to start: the environment's password replaces the file's.
 
     Raises:
-        NerError: as :func:`given_password`.
+        NerError: as :func:`password_from_environment`.
     """
-    path, given = password_file(workspace), given_password()
-    if given and given != password(workspace):
-        fresh = path.with_name("passwords.new.json")
-        fresh.unlink(missing_ok=True)
-        secret_file(fresh, json.dumps({USER: given}) + "\n").replace(path)
+    path, new = password_file(workspace), password_from_environment()
+    if new and new != password(workspace):
+        temporary = path.with_name("passwords.new.json")
+        temporary.unlink(missing_ok=True)
+        secret_file(temporary, json.dumps({USER: new}) + "\n").replace(path)
     return path
 
 
 def first_start(workspace: Workspace) -> str:
-    """When this workspace's Airflow was first started, ISO; the weekly schedule counts from there."""
+    """When this workspace's Airflow was first started (ISO 8601); the schedule begins then."""
     return secret_file(home(workspace) / "since", datetime.now(UTC).isoformat(timespec="seconds")).read_text().strip()
 
 
 def token_seconds(workspace: Workspace) -> int:
-    """How long a task's token holds: longer than any task may run (``airflow.task_timeout_minutes``)."""
+    """The lifetime of a task's token: longer than any task may run (``airflow.task_timeout_minutes``)."""
     return math.ceil(60 * workspace.params["airflow"]["task_timeout_minutes"]) + TOKEN_SPARE_SECONDS
 
 
@@ -105,11 +105,11 @@ def environment(
     Secrets are not in it: Airflow reads them from files (``*_CMD``).
 
     Raises:
-        NerError: as :func:`given_password`.
+        NerError: as :func:`password_from_environment`.
     """
-    at, root = home(workspace), workspace.root
-    jwt = secret_file(at / "jwt_secret", secrets.token_urlsafe(64))
-    key = secret_file(at / "secret_key", secrets.token_urlsafe(32))
+    folder, root = home(workspace), workspace.root
+    jwt = secret_file(folder / "jwt_secret", secrets.token_urlsafe(64))
+    key = secret_file(folder / "secret_key", secrets.token_urlsafe(32))
     own = f"http://{netloc(host, airflow_port)}"
     airflow = {
         "CORE__DAGS_FOLDER": str(root / "dags"),
@@ -119,7 +119,7 @@ def environment(
         "CORE__PARALLELISM": "2",
         "CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
         "CORE__SIMPLE_AUTH_MANAGER_USERS": f"{USER}:admin",
-        "CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(settled_password_file(workspace)),
+        "CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(update_password_file(workspace)),
         "CORE__EXECUTION_API_SERVER_URL": f"{own}/execution/",
         "API__HOST": host,
         "API__PORT": str(airflow_port),
@@ -132,20 +132,21 @@ def environment(
         "DAG_PROCESSOR__PARSING_PROCESSES": "1",
         "SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.3",
         "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "180",
-        "LOGGING__BASE_LOG_FOLDER": str(at / "logs"),
+        "LOGGING__BASE_LOG_FOLDER": str(folder / "logs"),
         "LOGGING__COLORED_CONSOLE_LOG": "False",
         "USAGE_DATA_COLLECTION__ENABLED": "False",
     }
-    # Settings for another Airflow in the caller's environment must not leak in; a few are meant to be set from outside.
-    quiet = without_secrets(quiet_environment())
-    inherited = {name: value for name, value in quiet.items() if not name.startswith("AIRFLOW__")}
-    given = {name: value for name, value in os.environ.items() if name.startswith("AIRFLOW__DATABASE__")}
+    # the caller's environment may hold settings for another Airflow; only those of the database are meant for this one
+    inherited = {
+        name: value
+        for name, value in without_secrets(quiet_environment()).items()
+        if not name.startswith("AIRFLOW__") or name.startswith("AIRFLOW__DATABASE__")
+    }
     return {
         **inherited,
         **no_proxy(host),
-        **given,
         **{f"AIRFLOW__{name}": value for name, value in airflow.items()},
-        "AIRFLOW_HOME": str(at),
+        "AIRFLOW_HOME": str(folder),
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]),
         "NER_ROOT": str(root),
         "NER_SINCE": first_start(workspace),

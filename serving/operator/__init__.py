@@ -1,1 +1,1 @@
-"""The operator's desk: who may give orders, what was ordered, and what became of it."""
+"""The operator's desk: authorization, orders, and their outcomes."""

@@ -1,4 +1,4 @@
-"""Who may give orders: holders of the gateway's token, as a Bearer token or by a session that it opened."""
+"""Who may give orders: holders of the gateway's token, as a Bearer token or by a session opened with it."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from multiner.serving.http.request_guard import SAFE_METHODS, is_ours
 
 COOKIE = "ner_session"
 LIFETIME = 12 * 3600  # seconds
-SESSIONS = 100  # at once; the oldest gives way
-WRONG_TOKENS, WINDOW = 5, 60.0  # so many from an address within so many seconds
-ADDRESSES = 10_000  # whose wrong tokens are remembered; beyond, the address that failed longest ago is forgotten
+SESSIONS = 100  # at once; a further one ends the oldest
+WRONG_TOKENS, WINDOW = 5, 60.0  # at most so many from an address within so many seconds
+ADDRESSES = 10_000  # whose wrong tokens are counted; a further one replaces the one that failed longest ago
 
 
 class Attempts:
@@ -45,10 +45,10 @@ class Attempts:
         self._failed[address] = times  # its time to live begins anew
 
     def check(self, address: str) -> None:
-        """Let the address try.
+        """Let the address try a token.
 
         Raises:
-            Problem: 429, there were too many wrong tokens from it.
+            Problem: 429, it has sent too many wrong ones.
         """
         old = self._clock() - self._window
         times = self._failed.get(address, ())
@@ -59,7 +59,7 @@ class Attempts:
 
 
 class Guard:
-    """A FastAPI dependency that lets the operator pass; sessions end with the process, as the token does.
+    """A FastAPI dependency that lets only the operator pass; token and sessions end with the process.
 
     Args:
         token: the gateway's.
@@ -77,10 +77,10 @@ class Guard:
         Raises:
             Problem: 401, neither token nor session; 403, a session used from another site; 429.
         """
-        scheme, _, given = request.headers.get("authorization", "").partition(" ")
+        scheme, _, token = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer":
-            # the right one always passes: a stale script on the same machine must not lock out `ner deploy`
-            if not self._right(given):
+            # the right token always passes: a stale script on the same machine must not lock out `ner deploy`
+            if not self._right(token):
                 self._bearers.check(_address(request))
                 self._bearers.failed(_address(request))
                 raise _refused()
@@ -91,7 +91,7 @@ class Guard:
             raise _elsewhere()
 
     def signed_in(self, request: Request) -> bool:
-        """Whether the request carries a session that is still good."""
+        """Whether the request has the cookie of a session that has not ended."""
         ends = self._sessions.get(_digest(request.cookies.get(COOKIE, "")))
         return ends is not None and ends > self._clock()
 
@@ -119,8 +119,8 @@ class Guard:
         self._sessions.pop(_digest(request.cookies.get(COOKIE, "")), None)
         response.delete_cookie(COOKIE, httponly=True, samesite="strict")
 
-    def _right(self, given: str) -> bool:
-        return hmac.compare_digest(_bytes(given), self._token)
+    def _right(self, token: str) -> bool:
+        return hmac.compare_digest(_bytes(token), self._token)
 
 
 def _digest(secret: str) -> bytes:

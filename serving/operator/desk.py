@@ -1,4 +1,4 @@
-"""The operator's desk: carries out what the page and the API order, and knows how it goes."""
+"""The operator's desk: carries out the orders of the page and the API, and follows them to their end."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What an operator orders.
+    """An operator's order.
 
-    ``language`` is None for what concerns all. With a rollback go ``champion``, the version that the operator took for
-    the champion, and ``reason``, why, in a line.
+    ``language`` is None if it concerns all. A rollback has ``champion``, the version that the operator took for the
+    champion, and ``reason``, a line.
     """
 
     kind: Kind
@@ -47,8 +47,8 @@ class Desk:
     """Starts actions and follows them.
 
     Args:
-        board: whose routes are switched.
-        facts: are read anew after a switch.
+        board: its routes are switched.
+        facts: they are read again after a switch.
     """
 
     def __init__(self, board: InferenceService, facts: FactsReader) -> None:
@@ -64,12 +64,12 @@ class Desk:
 
     @property
     def without_airflow(self) -> str | None:
-        """Why no DAG can be started from here, whether or not an Airflow runs; None where one can."""
+        """Why no DAG can be started here even if an Airflow runs; None where one can."""
         problem = dag_runs.not_set_up(self._workspace) if self._workspace else None
         return problem.detail if problem else None
 
     async def close(self) -> None:
-        """Stop; switches under way are broken off, DAG runs go on."""
+        """Stop; switches are broken off, DAG runs go on."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -77,14 +77,14 @@ class Desk:
             self._airflow.close()
 
     async def start(self, order: Order, *, who: str, request_id: str) -> Action:
-        """Set an action going, and return without waiting for its end; ``who`` and ``request_id`` are for the record.
+        """Start an action, and return before its end; ``who`` and ``request_id`` are for the record.
 
         Raises:
             Problem: 409, something excludes it; 503, Airflow is needed and does not run.
         """
         if self._workspace is None:
             raise Problem(503, "no-workspace", "There is nothing to order here", "This gateway has no workspace.")
-        await self.refresh()  # what has ended meanwhile excludes nothing
+        await self.refresh()  # an action that has ended excludes nothing
         action = self.log.begin(order.kind, order.language, who=who, request_id=request_id, reason=order.reason)
         try:
             if order.kind in ("validate", "retrain"):
@@ -94,7 +94,7 @@ class Desk:
         except Problem as problem:
             self.log.end(action, "failed", problem.detail)
             raise
-        except BaseException as error:  # whatever it is, it must not keep others out
+        except BaseException as error:  # an action that never ends would exclude all others
             self.log.end(action, "failed", _unexpected(error))
             raise
         finally:
@@ -102,7 +102,7 @@ class Desk:
         return action
 
     async def refresh(self) -> None:
-        """Look how the DAG runs of all unfinished actions stand; an Airflow that hangs is not waited for long."""
+        """Update the actions whose DAG runs have not ended; waits ``PATIENCE`` seconds at most for Airflow."""
         actions = [action for action in self.log.running() if action.runs]
         for action in actions:
             due = time.monotonic() - self._looked.get(action.id, float("-inf")) >= LOOK_SECONDS
@@ -144,7 +144,11 @@ class Desk:
         action.message = "Waiting for Airflow to begin."
 
     async def _ask(self, question: Callable[[AirflowClient], T]) -> T:
-        """What Airflow answers, asked in a thread by one at a time; problems where it does not."""
+        """The answer of Airflow, asked in a thread, one question at a time.
+
+        Raises:
+            Problem: 503, it does not answer.
+        """
 
         def ask() -> T:
             if self._airflow is None:
@@ -154,10 +158,10 @@ class Desk:
         async with self._asking:
             try:
                 return await executors.run(executors.AIRFLOW, ask)
-            except (NerError, httpx.HTTPError, ValueError, LookupError, TypeError) as error:  # or its answer is no JSON
+            except (NerError, httpx.HTTPError, ValueError, LookupError, TypeError) as error:  # the last: no such JSON
                 if self._airflow:
                     self._airflow.close()
-                    self._airflow = None  # its password may be another after a restart
+                    self._airflow = None  # after a restart its password may be another
                 raise dag_runs.no_answer(error, self._workspace) from None
 
     async def _switch(self, action: Action, champion: str | None) -> None:
@@ -182,13 +186,13 @@ class Desk:
 
     async def _deploy(self, language: str) -> str:
         """Bring the registry's champion live, as ``ner deploy`` does."""
-        done = await self._board.reconcilers[language].reconcile(insist=True)
-        if done == "no champion":
+        outcome = await self._board.reconcilers[language].reconcile(insist=True)
+        if outcome == "no champion":
             raise NerError(f"{language} has no champion in the registry", remedy="Train and promote one first.")
-        return f"Version {self._board.routes[language].describe()['version']} is live: {done}."
+        return f"Version {self._board.routes[language].describe()['version']} is live: {outcome}."
 
     async def _rollback(self, action: Action, champion: str | None) -> str:
-        """Make the champion before champion again in the registry, then bring it live, as ``ner rollback`` does."""
+        """Make the previous champion champion again in the registry, then bring it live, as ``ner rollback`` does."""
         from multiner.pipeline import registry
 
         language, by = action.language, f"operator's desk ({action.who}), request {action.request_id}"

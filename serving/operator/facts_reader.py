@@ -1,4 +1,4 @@
-"""Reads facts about served versions in a thread, and keeps them for a moment."""
+"""A cache of the registry's facts about versions; they are read in a thread."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ if TYPE_CHECKING:
 log = logging.getLogger("serving")
 FRESH_SECONDS = 10.0
 PATIENCE = 5.0  # seconds that a caller waits for the registry
-LATE = "The registry has not answered"  # begins the notice of one that may answer soon
+LATE = "The registry has not answered"  # the beginning of the notice that an answer may still come
 Key = tuple[str, str | None]
 
 
 @dataclass
-class _Kept:
+class _CachedFacts:
     facts: ModelFacts
-    at: float
+    at: float  # monotonic seconds
 
 
 class FactsReader:
-    """Facts by language and version; a registry that fails or hangs delays no one for long.
+    """The facts by language and version; a registry that fails or hangs delays a caller ``patience`` seconds at most.
 
     Args:
         workspace: whose registry; None: there is none to ask.
-        fresh: seconds that what was read counts as new.
-        patience: seconds that a caller waits.
+        fresh: for so many seconds facts are not read again.
+        patience: seconds that a caller waits for the registry.
     """
 
     def __init__(
@@ -43,57 +43,57 @@ class FactsReader:
     ) -> None:
         self._workspace = workspace
         self._fresh, self._patience = fresh, patience
-        self._kept: dict[Key, _Kept] = {}
+        self._cache: dict[Key, _CachedFacts] = {}
         self._reading: dict[Key, asyncio.Task[ModelFacts]] = {}
         self._runs: model_facts.Runs = {}
 
     def forget(self) -> None:
-        """Read anew next time: the registry was just changed."""
-        for kept in self._kept.values():
-            kept.at = float("-inf")
-        self._reading.clear()  # what is being read may have been read before the change
+        """Read everything again when next asked: the registry was just changed."""
+        for entry in self._cache.values():
+            entry.at = float("-inf")
+        self._reading.clear()  # these may have begun before the change
 
     async def of(self, language: str, version: str | None) -> ModelFacts:
-        """The facts of a version (None: of the champion); never fails, but says in ``registry`` what is amiss."""
+        """The facts of a version (None: of the champion); if they cannot be read, ``registry`` says why."""
         if self._workspace is None:
             return ModelFacts(registry="This gateway has no registry.")
         key = (language, version)
-        kept = self._kept.get(key)
-        if kept and time.monotonic() - kept.at < self._fresh:
-            return kept.facts
+        cached = self._cache.get(key)
+        if cached and time.monotonic() - cached.at < self._fresh:
+            return cached.facts
         reading = self._reading.get(key) or self._start(key)
         await asyncio.wait({reading}, timeout=self._patience)
         if not reading.done():
-            return _old(kept, f"{LATE} within {self._patience:g} s; ask again in a moment.")
+            return _old(cached, f"{LATE} within {self._patience:g} s; ask again in a moment.")
         if error := reading.exception():
             reason = error.message.splitlines()[0] if isinstance(error, NerError) else type(error).__name__
-            return _old(kept, f"The registry cannot be read ({reason}).")
+            return _old(cached, f"The registry cannot be read ({reason}).")
         return reading.result()
 
     def _start(self, key: Key) -> asyncio.Task[ModelFacts]:
-        """Begin to read; all who ask meanwhile wait for the same reading."""
+        """Begin to read; all callers wait for the same reading."""
         reading = asyncio.create_task(
             executors.run(executors.FACTS, model_facts.read, self._workspace, *key, self._runs)
         )
         self._reading[key] = reading
 
-        def keep(done: asyncio.Task[ModelFacts]) -> None:
-            current = self._reading.get(key) is done
+        def store(task: asyncio.Task[ModelFacts]) -> None:
+            current = self._reading.get(key) is task
             if current:
                 del self._reading[key]
-            if done.cancelled():
+            if task.cancelled():
                 return
-            if error := done.exception():
+            if error := task.exception():
                 log.warning("registry unreadable", extra={"fields": {"language": key[0], "error": repr(error)[:300]}})
             elif current:
-                self._kept = {of: value for of, value in self._kept.items() if of[0] != key[0]}
-                self._kept[key] = _Kept(done.result(), time.monotonic())
+                self._cache = {other: entry for other, entry in self._cache.items() if other[0] != key[0]}
+                self._cache[key] = _CachedFacts(task.result(), time.monotonic())
 
-        reading.add_done_callback(keep)
+        reading.add_done_callback(store)
         return reading
 
 
-def _old(kept: _Kept | None, reason: str) -> ModelFacts:
-    if kept is None:
+def _old(cached: _CachedFacts | None, reason: str) -> ModelFacts:
+    if cached is None:
         return ModelFacts(registry=reason)
-    return kept.facts.model_copy(update={"registry": f"{reason} What is shown was read before."})
+    return cached.facts.model_copy(update={"registry": f"{reason} What is shown was read before."})

@@ -1,4 +1,4 @@
-"""Facts about a version out of the MLflow registry, in the shapes of :mod:`multiner.serving.operator.model_schemas`."""
+"""The registry's facts about a version, in the shapes of :mod:`multiner.serving.operator.model_schemas`."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from multiner.serving.operator.model_schemas import (
     CorpusScores,
     DataFacts,
     GateFacts,
-    Kept,
     Lead,
     ModelFacts,
-    Part,
+    PartSize,
+    ScoresFrom,
     SwitchFacts,
     SystemScore,
     Threshold,
@@ -33,15 +33,15 @@ if TYPE_CHECKING:
 
 ENSEMBLE = "ensemble"
 PARTS = ("train", "dev", "test")
-RUNS_KEPT = 16
-Runs = MutableMapping[tuple[str, str], "RunRecord"]  # by run and verdict: what a run holds changes with nothing else
+CACHED_RUNS = 16
+Runs = MutableMapping[tuple[str, str], "RunRecord"]  # by run and verdict: a run changes with nothing else
 
 
 def read(workspace: Workspace, language: str, version: str | None, runs: Runs) -> ModelFacts:
-    """The facts of a version (None: of the champion); blocking. ``runs`` keeps what was read of runs.
+    """Read the facts of a version (None: of the champion); blocking. ``runs`` is a cache.
 
     Raises:
-        Exception: whatever MLflow raises where its store cannot be read.
+        Exception: MLflow's own where its store cannot be read.
     """
     from multiner.pipeline.registry.facts import history, run_record
     from multiner.pipeline.registry.journal import switches
@@ -49,26 +49,25 @@ def read(workspace: Workspace, language: str, version: str | None, runs: Runs) -
 
     client, name = open_store(workspace), model_name(workspace, language)
     versions = history(client, name)
-    known = ModelFacts(
+    facts = ModelFacts(
         history=[version_facts(each) for each in versions],
         switches=[switch_facts(each) for each in switches(client, name)] if versions else [],
         links=links(workspace, language, name),
     )
-    wanted = [each for each in versions if (each.version == version if version else CHAMPION in each.aliases)]
-    if not wanted:
-        missing = f"{name} has no version {version}" if version else f"{name} has no champion"
-        return known.model_copy(update={"registry": f"{missing} in the registry."})
-    found = wanted[0]
-    key = (found.run_id, found.gate_key)
-    run = runs.get(key) or run_record(client, found)
+    matches = (each for each in versions if (each.version == version if version else CHAMPION in each.aliases))
+    if (record := next(matches, None)) is None:
+        reason = f"{name} has no version {version}" if version else f"{name} has no champion"
+        return facts.model_copy(update={"registry": f"{reason} in the registry."})
+    key = (record.run_id, record.gate_key)
+    run = runs.get(key) or run_record(client, record)
     if run is None:
-        lost = f"The MLflow run {found.run_id} of version {found.version} was deleted for good, with its scores."
-        return known.model_copy(update={"registry": lost})
+        reason = f"The MLflow run {record.run_id} of version {record.version} was deleted for good, with its scores."
+        return facts.model_copy(update={"registry": reason})
     if key not in runs:
-        while len(runs) >= RUNS_KEPT:
+        while len(runs) >= CACHED_RUNS:
             runs.pop(next(iter(runs)), None)
         runs[key] = run
-    return known.model_copy(update=described(found, run) | {"links": links(workspace, language, name, found, run)})
+    return facts.model_copy(update=described(record, run) | {"links": links(workspace, language, name, record, run)})
 
 
 def links(
@@ -78,24 +77,25 @@ def links(
     version: VersionRecord | None = None,
     run: RunRecord | None = None,
 ) -> dict[str, str]:
-    """Where MLflow and Airflow show more, on the server's machine, and the gateway itself: paths without a host."""
-    at, airflow = Addresses.of(workspace), public_url(workspace)
-    found = {
-        "model": f"{at.mlflow}/#/models/{name}",
+    """Pages of MLflow and Airflow, with the server's host, and of the gateway, as paths."""
+    mlflow, airflow = Addresses.of(workspace).mlflow, public_url(workspace)
+    pages = {
+        "model": f"{mlflow}/#/models/{name}",
         "retraining": f"{airflow}/dags/retrain_{language}",
         "promotion": f"{airflow}/dags/promote_{language}",
         "validation": f"/reports/{language}/validation/",
         "report": f"/reports/{language}/report/",
     }
     if version and run:
-        found["version"] = f"{at.mlflow}/#/models/{name}/versions/{version.version}"
-        found["run"] = f"{at.mlflow}/#/experiments/{run.experiment_id}/runs/{run.run_id}"
-    return found
+        pages["version"] = f"{mlflow}/#/models/{name}/versions/{version.version}"
+        pages["run"] = f"{mlflow}/#/experiments/{run.experiment_id}/runs/{run.run_id}"
+    return pages
 
 
 def version_facts(record: VersionRecord) -> VersionFacts:
     """A row of the history."""
-    judged = record.gate_passed is not None
+    passed = record.gate_passed
+    gate = None if passed is None else GateFacts(passed=passed, reasons=list(record.gate_reasons))
     return VersionFacts(
         version=record.version,
         aliases=list(record.aliases),
@@ -103,7 +103,7 @@ def version_facts(record: VersionRecord) -> VersionFacts:
         champion_since=record.champion_since,
         previous=record.previous,
         rolled_back=record.rolled_back,
-        gate=GateFacts(passed=record.gate_passed, reasons=list(record.gate_reasons)) if judged else None,
+        gate=gate,
     )
 
 
@@ -120,7 +120,7 @@ def switch_facts(switch: Switch) -> SwitchFacts:
 
 
 def described(version: VersionRecord, run: RunRecord) -> dict[str, Any]:
-    """The fields of :class:`ModelFacts` that tell of one version."""
+    """The fields of :class:`ModelFacts` about one version."""
     corpora = run.figures.get("corpora", {})
     return {
         "described": version.version,
@@ -151,21 +151,21 @@ def data_facts(run: RunRecord) -> DataFacts:
     corpora = []
     for corpus in dict.fromkeys([*trained, *reported]):
         title, licence = CORPORA.get(corpus, (corpus, None))
-        counted = sizes.get(corpus, {})
-        parts = {part: _part(counted[part]) for part in PARTS if counted.get(part)}
+        counts = sizes.get(corpus, {})
+        parts = {part: _size(counts[part]) for part in PARTS if counts.get(part)}
         in_training = corpus in trained
         corpora.append(CorpusFacts(corpus=corpus, title=title, licence=licence, trained_on=in_training, parts=parts))
     return DataFacts(hash=run.tags.get("data_hash"), corpora=corpora, sources=run.sources)
 
 
-def _part(counts: Mapping[str, Any]) -> Part:
+def _size(counts: Mapping[str, Any]) -> PartSize:
     entities = counts.get("entities")
     total = sum(entities.values()) if isinstance(entities, Mapping) else entities  # counted by type
-    return Part(documents=counts["documents"], sentences=counts.get("sentences"), entities=total)
+    return PartSize(documents=counts["documents"], sentences=counts.get("sentences"), entities=total)
 
 
 def scores(figures: Mapping[str, Any]) -> list[CorpusScores]:
-    """Every system on the test parts; the one without the sentences of train only where there are such sentences."""
+    """Every system on the test parts; the part without sentences of train only if the test part has such."""
     rows = []
     for corpus, splits in figures.get("corpora", {}).items():
         repeated = figures.get("overlapping_sentences", {}).get(corpus)
@@ -174,7 +174,7 @@ def scores(figures: Mapping[str, Any]) -> list[CorpusScores]:
                 continue
             size = figures.get("sizes", {}).get(corpus, {}).get(split, {})
             lead = figures.get("significance", {}).get(corpus, {}).get(split)
-            order = sorted(systems, key=lambda name: name != ENSEMBLE)  # stable: the legs stay in their order
+            order = sorted(systems, key=lambda name: name != ENSEMBLE)  # the base models stay in their order
             rows.append(
                 CorpusScores(
                     corpus=corpus,
@@ -199,26 +199,26 @@ def _calibration(system: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def thresholds(figures: Mapping[str, Any]) -> list[Threshold]:
-    """From which score of the ensemble on 95 or 99 % are right, by corpus."""
+    """The scores of the ensemble from which 95 or 99 % of the entities are right, by corpus."""
     return [
         Threshold(
             corpus=corpus,
-            wanted=int(wanted),
+            wanted=int(precision),
             score=limit["score"] if limit else None,
-            dev=_kept(limit, "dev"),
-            test=_kept(limit, "test"),
+            dev=_scores_from(limit, "dev"),
+            test=_scores_from(limit, "test"),
         )
         for corpus, systems in figures.get("thresholds", {}).items()
-        for wanted, limit in systems.get(ENSEMBLE, {}).items()
+        for precision, limit in systems.get(ENSEMBLE, {}).items()
     ]
 
 
-def _kept(limit: Mapping[str, Any] | None, part: str) -> Kept | None:
-    found = (limit or {}).get(part)
-    return Kept(**{name: found[name] for name in Kept.model_fields}) if found else None
+def _scores_from(limit: Mapping[str, Any] | None, part: str) -> ScoresFrom | None:
+    scores = (limit or {}).get(part)
+    return ScoresFrom(**{name: scores[name] for name in ScoresFrom.model_fields}) if scores else None
 
 
 def behaviour(gate: Mapping[str, Any]) -> BehaviourFacts | None:
-    """Pass rates out of a gate's record."""
-    found = gate.get("behaviour", {}).get("challenger")
-    return BehaviourFacts(**{name: found[name] for name in BehaviourFacts.model_fields}) if found else None
+    """The pass rates in a gate's record."""
+    rates = gate.get("behaviour", {}).get("challenger")
+    return BehaviourFacts(**{name: rates[name] for name in BehaviourFacts.model_fields}) if rates else None

@@ -1,4 +1,4 @@
-"""The shapes of what ``GET /v1/models`` tells of a version, out of the registry."""
+"""The registry's part of an answer of ``GET /v1/models``."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import BaseModel, Field
 
 
-class Part(BaseModel):
+class PartSize(BaseModel):
     """The size of a part of a corpus."""
 
     documents: int
@@ -22,7 +22,7 @@ class CorpusFacts(BaseModel):
     title: str
     licence: str | None
     trained_on: bool
-    parts: dict[str, Part] = Field(description="By `train`, `dev` and `test`.")
+    parts: dict[str, PartSize] = Field(description="By `train`, `dev` and `test`.")
 
 
 class DataFacts(BaseModel):
@@ -43,7 +43,7 @@ class SystemScore(BaseModel):
 
 
 class Lead(BaseModel):
-    """How far the ensemble is ahead of its best leg, in F1 points, with the 95 % interval of a paired bootstrap."""
+    """The ensemble's F1 minus its best leg's, in points, with the 95 % interval of a paired bootstrap."""
 
     against: str
     difference: float
@@ -62,8 +62,8 @@ class CorpusScores(BaseModel):
     lead: Lead | None
 
 
-class Kept(BaseModel):
-    """What is left where a score is asked for, in percent."""
+class ScoresFrom(BaseModel):
+    """The entities from a score on: their precision and recall, and their share of all entities, in percent."""
 
     precision: float
     recall: float
@@ -71,17 +71,17 @@ class Kept(BaseModel):
 
 
 class Threshold(BaseModel):
-    """The score of the ensemble from which so much of what is left was right on the development part."""
+    """The score of the ensemble from which ``wanted`` percent of the entities were right on the development part."""
 
     corpus: str
     wanted: int = Field(description="Precision in percent.")
     score: float | None = Field(description="Null: not reached at any score.")
-    dev: Kept | None
-    test: Kept | None
+    dev: ScoresFrom | None
+    test: ScoresFrom | None
 
 
 class Bin(BaseModel):
-    """A bin of a reliability diagram: all between 0 and 1 but `count`."""
+    """A bin of a reliability diagram: all fields but `count` are between 0 and 1."""
 
     low: float
     high: float
@@ -130,7 +130,7 @@ class SwitchFacts(BaseModel):
 
 
 class ModelFacts(BaseModel):
-    """What the registry says of a version; empty, with the reason in `registry`, where it says nothing."""
+    """The registry's facts about a version; without facts, `registry` says why."""
 
     registry: str | None = Field(default=None, description="Why facts are missing or old; null: read just now.")
     described: str | None = Field(

@@ -1,4 +1,4 @@
-"""The endpoints of the operator's desk: a session for the page, actions, and how they go."""
+"""The endpoints of the operator's desk: sessions for the page, and actions."""
 
 from __future__ import annotations
 
@@ -10,12 +10,7 @@ from fastapi.responses import Response
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.registry.journal import checked_reason
 from multiner.serving.gateway.config import GatewayConfig
-from multiner.serving.http.payload import (
-    json_response,
-    parse_json,
-    read_body,
-    require_type,
-)
+from multiner.serving.http.payload import json_response, parse_json, read_body, require_type
 from multiner.serving.http.problems import invalid
 from multiner.serving.operator.actions import Kind
 from multiner.serving.operator.authorization import Guard
@@ -26,7 +21,7 @@ FOR_ALL = ("validate",)  # kinds that concern no language of their own
 
 
 def desk_router(config: GatewayConfig, desk: Desk, guard: Guard) -> APIRouter:
-    """What the page at ``/models`` asks; all but signing in wants a session or the token."""
+    """The endpoints that the page at ``/models`` uses; all but signing in need a session or the token."""
     router = APIRouter(prefix="/admin", include_in_schema=False)
     operator = [Depends(guard)]
 
@@ -62,27 +57,27 @@ def desk_router(config: GatewayConfig, desk: Desk, guard: Guard) -> APIRouter:
 
     @router.post("/actions", dependencies=operator)
     async def start(request: Request) -> Response:
-        """Set an action going; its state is to be had at the address in ``Location``."""
-        given = order(await read(request), config)
+        """Start an action; ``Location`` is the address of its state."""
+        ordered = order(await read(request), config)
         via = "token" if request.headers.get("authorization") else "token, by the page"
-        action = await desk.start(given, who=via, request_id=request.state.request_id)
+        action = await desk.start(ordered, who=via, request_id=request.state.request_id)
         return json_response(action.model_dump(), 202, FRESH | {"Location": f"/admin/actions/{action.id}"})
 
     @router.get("/actions/{id}", dependencies=operator)
     async def action(id: str) -> Response:
-        """How an action goes: its state, and the tasks of its DAG runs."""
-        found = desk.log.find(id)
+        """The state of an action, with the tasks of its DAG runs."""
+        chosen = desk.log.find(id)
         await desk.refresh()
-        return json_response(found.model_dump(), headers=FRESH)
+        return json_response(chosen.model_dump(), headers=FRESH)
 
     return router
 
 
 def order(value: dict[str, Any], config: GatewayConfig) -> Order:
-    """What an operator orders.
+    """Read an operator's order.
 
     Raises:
-        Problem: 422, naming the field.
+        Problem: 422, with the field at fault.
     """
     if unknown := value.keys() - {"action", "language", "champion", "reason"}:
         raise invalid(f"Unknown field: {min(unknown)}.", f"/{min(unknown)}")

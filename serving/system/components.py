@@ -1,4 +1,4 @@
-"""The long-running parts of the system besides the gateway: how each is started, asked for its health, and logged."""
+"""The long-running parts of the system besides the gateway: how each is started, started again, and logged."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from multiner.serving.logs import open_log
 PARTS = ("airflow", "mlflow", "serving")
 RESTARTS = 5  # within RESTART_WINDOW; a part that dies more often is given up
 RESTART_WINDOW = 300.0
-MLFLOW_HOSTS = ("localhost", "127.0.0.1", "::1")  # that MLflow answers to unless told of another
+MLFLOW_HOSTS = ("localhost", "127.0.0.1", "::1")  # that MLflow answers to without --allowed-hosts
 
 
 @dataclass
@@ -28,7 +28,7 @@ class Component:
     """A child process of the supervisor that is started again when it dies.
 
     Args:
-        name: what to call it, and its log.
+        name: for messages.
         command: program (absolute path) and arguments.
         environment: its environment.
         folder: where it runs.
@@ -41,23 +41,23 @@ class Component:
     folder: Path
     log: Path
     process: subprocess.Popen[bytes] | None = None
-    started: list[float] = field(default_factory=list)
+    start_times: list[float] = field(default_factory=list)
 
     def start(self) -> None:
-        """Start it; it ends when we end."""
-        self.started.append(time.monotonic())
+        """Start it; it ends with this process."""
+        self.start_times.append(time.monotonic())
         with open_log(self.log) as log:
             self.process = launch(tied(self.command), self.folder, self.environment, log)
 
     def revive(self) -> bool:
-        """Start it again if it has died; whether it had.
+        """Start it again if it has ended; returns whether it had.
 
         Raises:
-            NerError: it keeps dying.
+            NerError: it keeps ending.
         """
         if self.process is None or self.process.poll() is None:
             return False
-        recent = [moment for moment in self.started if time.monotonic() - moment < RESTART_WINDOW]
+        recent = [moment for moment in self.start_times if time.monotonic() - moment < RESTART_WINDOW]
         if len(recent) > RESTARTS:
             raise NerError(
                 f"{self.name} keeps ending (last with exit code {self.process.returncode})\n{tail(self.log)}",
@@ -77,14 +77,14 @@ def tail(path: Path, lines: int = 15) -> str:
     """The last lines of a log, indented."""
     if not path.is_file():
         return "  | (no log)"
-    found = path.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:]
-    return "\n".join(f"  | {line}" for line in found)
+    text = path.read_text(encoding="utf-8", errors="replace")
+    return "\n".join(f"  | {line}" for line in text.splitlines()[-lines:])
 
 
 def components(workspace: Workspace, addresses: Addresses, parts: list[str]) -> list[Component]:
     """The processes behind ``parts``, not yet started."""
     logs, root = workspace.paths.run / "logs", workspace.root
-    found: list[Component] = []
+    processes: list[Component] = []
     if "mlflow" in parts:
         store = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{workspace.paths.mlruns / 'mlflow.db'}"
         serve = ["server", "--host", addresses.host, "--port", str(addresses.mlflow_port), "--workers", "1"]
@@ -94,7 +94,7 @@ def components(workspace: Workspace, addresses: Addresses, parts: list[str]) -> 
         serve += ["--backend-store-uri", store, "--default-artifact-root", str(workspace.paths.mlruns / "artifacts")]
         environment = without_secrets(quiet_environment(**mark(root), MLFLOW_SERVER_ENABLE_JOB_EXECUTION="false"))
         environment.pop("MLFLOW_TRACKING_URI", None)
-        found.append(
+        processes.append(
             Component("mlflow", [airflow_setup.script("mlflow"), *serve], environment, root, logs / "mlflow.log")
         )
     if "airflow" in parts:
@@ -106,12 +106,12 @@ def components(workspace: Workspace, addresses: Addresses, parts: list[str]) -> 
         ):
             command = [airflow_setup.script("airflow"), *arguments]
             log = logs / f"airflow-{name}.log"
-            found.append(Component(f"airflow {name}", command, environment, airflow_setup.home(workspace), log))
-    return found
+            processes.append(Component(f"airflow {name}", command, environment, airflow_setup.home(workspace), log))
+    return processes
 
 
 def airflow_environment(workspace: Workspace, addresses: Addresses) -> dict[str, str]:
-    """Airflow's environment, marked as the system's."""
+    """The environment of Airflow's processes, with the mark of the workspace's system."""
     return airflow_setup.environment(
         workspace,
         host=addresses.host,

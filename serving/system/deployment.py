@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock
 
 import multiner
 from multiner.pipeline.config.settings import Workspace
@@ -27,9 +27,10 @@ from multiner.serving.system.components import launch, tail
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """What was done for a language: ``action`` is ``started``, or as in :meth:`Reconciler.reconcile`.
+    """The outcome for a language: ``action`` is ``started``, or as in :meth:`Reconciler.reconcile`.
 
-    ``name`` and ``version`` tell what answers now; None where nothing does, since its process is being restarted.
+    ``name`` and ``version`` are of the model that answers now; None where its process is being restarted. ``before`` is
+    the version that answered before.
     """
 
     language: str
@@ -55,7 +56,7 @@ def deploy(
     insist: bool = True,
     announce: Callable[[str], None] = print,
 ) -> list[Deployment]:
-    """Have the workspace's gateway bring the champions live; it is started where none runs.
+    """Bring the champions live at the workspace's gateway, which is started if none runs.
 
     Args:
         workspace: whose registry and gateway.
@@ -63,10 +64,11 @@ def deploy(
         if_any: without a champion, do nothing instead of failing.
         if_running: without a gateway, do nothing instead of starting one.
         insist: as in :meth:`Reconciler.reconcile`.
-        announce: told what is done, line by line.
+        announce: gets a line about each step.
 
     Raises:
-        NerError: no champion, the port is occupied, or a version does not come up (what was live before stays); the
+        RegistryUnavailable: the registry cannot be read.
+        NerError: no champion, the port is occupied, or a version does not come up (the one before stays live); the
             other languages are brought live all the same.
     """
     from multiner.pipeline import registry
@@ -75,27 +77,27 @@ def deploy(
         announce("no gateway runs: nothing to do; the next one starts with the registry's champions")
         return []
     endpoints = workspace.params["serving"]["endpoints"]
-    asked = languages or workspace.languages
-    wanted = [each for each in asked if each in endpoints or registry.champion(workspace, each) is not None]
-    missing = [each for each in asked if each not in wanted]
-    if missing and (languages or not wanted) and not if_any:
+    names = languages or workspace.languages
+    present = [name for name in names if name in endpoints or registry.champion(workspace, name) is not None]
+    missing = [name for name in names if name not in present]
+    if missing and (languages or not present) and not if_any:
         raise NerError(
             f"no champion for {', '.join(missing)} in the registry",
             remedy=f"Train, register and promote one: ner register --language {missing[0]}",
         )
-    if not wanted:
+    if not present:
         announce("no champion yet: nothing to do")
         return []
-    with _alone(workspace):
+    with FileLock(workspace.paths.run / "deploy.lock"):  # one start at a time
         gateway = state.read_state(workspace)
-        fresh = gateway is None
+        new = gateway is None
         if gateway is None:
             gateway = start_gateway(workspace, announce)
     _require_profile(workspace, gateway)
     deployments, failures = [], []
-    for language in wanted:
+    for language in present:
         try:
-            deployment = _bring_live(gateway, language, fresh=fresh, insist=insist)
+            deployment = _bring_live(gateway, language, new=new, insist=insist)
         except NerError as error:
             failures.append(error)
             continue
@@ -107,7 +109,7 @@ def deploy(
 
 
 def stop(workspace: Workspace, *, patience: float = 45) -> bool:
-    """End the workspace's gateway and its models; requests in flight are answered first. False where none ran."""
+    """End the workspace's gateway and its models, requests in flight answered; returns whether one ran."""
     gateway = state.read_state(workspace)
     if gateway is None:
         state.state_file(workspace).unlink(missing_ok=True)
@@ -119,10 +121,10 @@ def stop(workspace: Workspace, *, patience: float = 45) -> bool:
 
 
 def status(workspace: Workspace) -> dict[str, Any]:
-    """What runs.
+    """The state of the workspace's gateway.
 
     Returns:
-        ``running``; where it is true also ``pid``, ``url``, ``profile``, ``health`` and ``models``, a route each.
+        ``running``; if it is true also ``pid``, ``url``, ``profile``, ``health`` and ``models``, a route each.
     """
     gateway = state.read_state(workspace)
     if gateway is None:
@@ -173,11 +175,11 @@ def start_gateway(workspace: Workspace, announce: Callable[[str], None] = print)
     raise NerError(f"the gateway did not start\n{tail(log)}", where=str(log))
 
 
-def _bring_live(gateway: state.GatewayState, language: str, *, fresh: bool, insist: bool) -> Deployment:
-    route = client.settled(gateway, language) if fresh else client.route(gateway, language)
+def _bring_live(gateway: state.GatewayState, language: str, *, new: bool, insist: bool) -> Deployment:
+    route = client.started_route(gateway, language) if new else client.route(gateway, language)
     live = route["version"] if route["state"] == "live" else None
     answer = client.post(gateway, "/admin/reconcile", {"language": language, "insist": insist})
-    action = "started" if fresh and answer["action"] == "nothing to do" else answer["action"]
+    action = "started" if new and answer["action"] == "nothing to do" else answer["action"]
     return Deployment(language, answer["name"], answer["version"], action, gateway.url, live)
 
 
@@ -188,13 +190,3 @@ def _require_profile(workspace: Workspace, gateway: state.GatewayState) -> None:
             where=gateway.url,
             remedy="End it first: ner down. (A trial's models never take the place of real ones by themselves.)",
         )
-
-
-@contextmanager
-def _alone(workspace: Workspace) -> Iterator[None]:
-    """One start of a workspace's gateway at a time; the lock falls with the process that holds it."""
-    path = workspace.paths.run / "deploy.lock"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield

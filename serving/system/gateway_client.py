@@ -1,4 +1,4 @@
-"""Speaking to a running gateway as its operator."""
+"""Requests to the running gateway of a workspace, with its operator's token."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ START_SECONDS = 300  # until every model of a fresh gateway is up, on a busy mac
 SWITCH_SECONDS = 300
 
 
-def settled(gateway: state.GatewayState, language: str) -> dict[str, Any]:
-    """The route of a language, once it is no longer starting.
+def started_route(gateway: state.GatewayState, language: str) -> dict[str, Any]:
+    """The route of a language, once its start is over.
 
     Raises:
-        NerError: it never is, or the gateway does not know the language.
+        NerError: the start takes too long, or the gateway does not know the language.
     """
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
-        found = route(gateway, language)
-        if found["state"] != "starting":
-            return found
+        current = route(gateway, language)
+        if current["state"] != "starting":
+            return current
         time.sleep(0.3)
-    told = f"the model for {language!r} did not come up within {START_SECONDS} s"
-    raise NerError(told, where=gateway.url, transient=True)
+    message = f"the model for {language!r} did not come up within {START_SECONDS} s"
+    raise NerError(message, where=gateway.url, transient=True)
 
 
 def route(gateway: state.GatewayState, language: str) -> dict[str, Any]:
@@ -38,16 +38,15 @@ def route(gateway: state.GatewayState, language: str) -> dict[str, Any]:
     Raises:
         NerError: the gateway does not answer, or does not know the language.
     """
-    found = health(gateway)["languages"].get(language)
-    if found is None:
-        raise NerError(
-            f"the running gateway does not know {language!r}", remedy="Restart it: ner down, then ner deploy."
-        )
-    return found
+    routes = health(gateway)["languages"]
+    if language not in routes:
+        remedy = "Restart it: ner down, then ner deploy."
+        raise NerError(f"the running gateway does not know {language!r}", remedy=remedy)
+    return routes[language]
 
 
 def connection(gateway: state.GatewayState, timeout: float) -> httpx.Client:
-    """An HTTP client of the gateway; no proxy stands between."""
+    """An HTTP client of the gateway, without a proxy."""
     import httpx
 
     return httpx.Client(base_url=gateway.url, timeout=timeout, trust_env=False)
@@ -89,7 +88,7 @@ def post(gateway: state.GatewayState, path: str, value: dict[str, Any]) -> dict[
     """The answer of an admin endpoint.
 
     Raises:
-        NerError: it refuses, with its reason, or breaks off.
+        NerError: the gateway refuses, or breaks off; transient with its status 503.
     """
     import httpx
 
@@ -100,8 +99,8 @@ def post(gateway: state.GatewayState, path: str, value: dict[str, Any]) -> dict[
     except OSError as error:
         raise NerError(f"the gateway's token cannot be read: {error.strerror}", where=gateway.token_file) from None
     except httpx.HTTPError as error:
-        told = f"the gateway broke off the switch ({type(error).__name__})"
-        raise NerError(told, where=gateway.url, transient=True) from None
+        message = f"the gateway broke off the switch ({type(error).__name__})"
+        raise NerError(message, where=gateway.url, transient=True) from None
     answer = response.json()
     if response.status_code != 200:
         logs = Path(gateway.token_file).parent / "logs"

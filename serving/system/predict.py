@@ -1,4 +1,4 @@
-"""Entities of texts on the command line: asked of a gateway, or of the champions started here."""
+"""The command `ner predict`: entities of texts, from a gateway or from the champions started here."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ BATCH_TEXTS = 16
 BATCH_CHARACTERS = 50_000
 RETRIES = 2
 ENCODE = "Convert it to UTF-8, for example from Windows-1251: iconv -f WINDOWS-1251 -t UTF-8"
-MAX_WAIT = 10  # seconds: a model that restarts is waited for, one that is absent is not
+MAX_WAIT = 10  # seconds, for a model that restarts
 STYLES = {"PER": "bold white on dark_orange3", "LOC": "bold white on dark_green", "ORG": "bold white on blue3"}
 OTHER_STYLE = "bold white on purple4"
 
 
 def read_texts(arguments: Sequence[str], files: Iterable[Path] = (), stdin: BinaryIO | None = None) -> Iterator[str]:
-    """The texts to read: each argument, then each line of each file, then each line of ``stdin``.
+    """The texts: each argument, then each line of each file, then each line of ``stdin``.
 
     Raises:
         NerError: a file cannot be read; or it, ``stdin`` or an argument is not UTF-8.
     """
     for number, argument in enumerate(arguments, 1):
-        if argument != without_surrogates(argument):  # stand for bytes that the shell passed on
+        if argument != without_surrogates(argument):  # surrogates stand for bytes that are not UTF-8
             raise NerError("not UTF-8", where=f"text {number} of the command", remedy=ENCODE)
         yield argument
     for path in files:
@@ -50,7 +50,7 @@ def read_texts(arguments: Sequence[str], files: Iterable[Path] = (), stdin: Bina
 
 
 def _decoded(lines: Iterable[bytes], where: str) -> Iterator[str]:
-    """Lines in UTF-8 as texts, without their ends (LF or CR LF) and the first without a byte order mark.
+    """Lines in UTF-8 as texts, without their ends (LF or CR LF) and without a byte order mark at the beginning.
 
     Raises:
         NerError: a line is not UTF-8.
@@ -65,7 +65,7 @@ def _decoded(lines: Iterable[bytes], where: str) -> Iterator[str]:
 
 
 def predict_remote(endpoint: str, texts: Iterable[str], language: str = AUTO) -> Iterator[dict[str, Any]]:
-    """Results of a gateway, one a text: ``text``, ``language``, ``model``, ``entities``.
+    """The results of a gateway, one for each text: ``text``, ``language``, ``model``, ``entities``.
 
     Args:
         endpoint: the gateway's address, with or without ``/v1/entities``.
@@ -90,15 +90,15 @@ def predict_remote(endpoint: str, texts: Iterable[str], language: str = AUTO) ->
 
 
 def predict_here(workspace: Workspace, texts: Iterable[str], language: str = AUTO) -> Iterator[dict[str, Any]]:
-    """Results as of :func:`predict_remote`, of the champions, started when first needed.
+    """The results of the champions, as of :func:`predict_remote`; each champion is started when first needed.
 
-    Each champion runs in a process of its own with the code that was frozen with it, so that it answers as it was
-    gated, whatever the project's code is by now.
+    It runs in a process of its own with the code that was frozen with it, so that it answers as at the gate, whatever
+    the project's code is now.
 
     Raises:
         NerError: unknown language, no champion for it, or it does not load or answer.
     """
-    from multiner.pipeline.inference import isolated_process as fresh
+    from multiner.pipeline.inference import isolated_process
 
     if language != AUTO:
         workspace.language(language)
@@ -108,16 +108,16 @@ def predict_here(workspace: Workspace, texts: Iterable[str], language: str = AUT
         def ask(code: str, text: str) -> tuple[dict[str, Any], dict[str, str]]:
             if code not in models:
                 folder, name = _champion(workspace, code)
-                models[code] = processes.enter_context(fresh.conversation(folder)), name
-            asked, name = models[code]
-            return asked(without_surrogates(text)), name
+                models[code] = processes.enter_context(isolated_process.conversation(folder)), name
+            answer, name = models[code]
+            return answer(without_surrogates(text)), name
 
         for text in texts:
             parts = parts_of(text, language, workspace.languages)
             try:
                 answers, names = zip(*(ask(part.language, part.text) for part in parts), strict=True)
                 yield {"text": text} | put_together(text, parts, answers, names)
-            except (fresh.ProcessFailed, ModelFailed) as error:
+            except (isolated_process.ProcessFailed, ModelFailed) as error:
                 raise NerError(
                     f"the champion does not answer: {error}",
                     where=" and ".join(f"{name['name']} version {name['version']}" for _, name in models.values()),
@@ -149,16 +149,16 @@ def predict(
     json_lines: bool | None = None,
     limit: int | None = None,
 ) -> int:
-    """Write the entities of each text: coloured to a terminal, else as JSON lines; returns how many texts.
+    """Write the entities of each text, coloured on a terminal, else as JSON lines; returns the number of texts.
 
     Args:
         workspace: whose champions; not needed with ``endpoint``.
-        texts: read and answered one after the other.
+        texts: read as they are needed.
         language: ``auto`` or a code.
         endpoint: address of a gateway; None: load the champions here.
         output: where to; standard output by default.
-        json_lines: True or False: whatever the output is.
-        limit: texts at most.
+        json_lines: whether to write JSON lines; by default if the output is no terminal.
+        limit: of texts.
 
     Raises:
         NerError: see :func:`predict_remote` and :func:`predict_here`.
@@ -207,20 +207,20 @@ def dump(result: dict[str, Any]) -> str:
 
 
 def coloured(text: str, entities: Sequence[dict[str, Any]]) -> Text:
-    """The text with its entities on a ground of their type's colour, the type behind each."""
+    """The text with each entity on its type's colour, followed by the type."""
     from rich.text import Text
 
-    shown, at = Text(), 0
+    line, at = Text(), 0
     for entity in sorted(entities, key=lambda entity: entity["start"]):
-        shown.append(_printable(text[at : entity["start"]]))
+        line.append(_printable(text[at : entity["start"]]))
         style = STYLES.get(entity["label"], OTHER_STYLE)
-        shown.append(_printable(text[entity["start"] : entity["end"]]), style=style)
-        shown.append(f" {entity['label']}", style="dim")
+        line.append(_printable(text[entity["start"] : entity["end"]]), style=style)
+        line.append(f" {entity['label']}", style="dim")
         at = entity["end"]
-    shown.append(_printable(text[at:]))
-    return shown
+    line.append(_printable(text[at:]))
+    return line
 
 
 def _printable(text: str) -> str:
-    """The text without what would steer the terminal."""
+    """The text without control characters, which would change the terminal."""
     return "".join(sign if sign.isprintable() or sign in "\n\t" else "\ufffd" for sign in text)

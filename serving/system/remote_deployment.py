@@ -1,4 +1,4 @@
-"""Deployment where the gateway runs elsewhere, in a container: it follows the registry, and we wait for it."""
+"""Deployment to a gateway that runs elsewhere, as in a container: it follows the registry, and we wait for it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from multiner.pipeline.core.errors import NerError
 
 
 def live_on(gateway: str) -> dict[str, str | None]:
-    """The version that is live for each language at a gateway; empty where it does not answer."""
+    """The live version of each language at a gateway; empty where it does not answer."""
     try:
         health = httpx.get(f"{gateway}/health", timeout=10, trust_env=False).json()
     except (httpx.HTTPError, ValueError):
@@ -37,10 +37,11 @@ def await_live(
         languages: by default all that have a champion; without those served by an endpoint elsewhere.
         patience: seconds to wait.
         if_running: where the gateway does not answer at first, do not wait.
-        announce: told what is live.
+        announce: gets a line about each step.
 
     Raises:
-        NerError: it does not come to that in time.
+        RegistryUnavailable: the registry cannot be read.
+        NerError: a champion is not live in time.
     """
     from multiner.pipeline.registry import champion
 
@@ -49,19 +50,19 @@ def await_live(
         return
     endpoints = workspace.params["serving"]["endpoints"]  # there others decide on the version
     here = [code for code in languages or workspace.languages if code not in endpoints]
-    found = {code: champion(workspace, code) for code in here}
-    wanted = {code: str(best.version) for code, best in found.items() if best}
+    champions = {code: champion(workspace, code) for code in here}
+    versions = {code: str(best.version) for code, best in champions.items() if best}
     deadline = time.monotonic() + patience
     if not live_on(gateway):
         announce(f"{gateway} does not answer, or has nothing live: waiting up to {patience:.0f} s")
-    while late := _late(wanted, live_on(gateway)):
+    while True:
+        live = live_on(gateway)
+        late = sorted(code for code, version in versions.items() if live.get(code) != version)
+        if not late:
+            break
         if time.monotonic() > deadline:
-            told = f"{', '.join(late)}: the champion is not live after {patience:.0f} s"
-            raise NerError(told, where=gateway, transient=True)
+            message = f"{', '.join(late)}: the champion is not live after {patience:.0f} s"
+            raise NerError(message, where=gateway, transient=True)
         time.sleep(2)
-    for code, version in wanted.items():
+    for code, version in versions.items():
         announce(f"{code}: version {version} is live at {gateway}")
-
-
-def _late(wanted: dict[str, str], live: dict[str, str | None]) -> list[str]:
-    return sorted(code for code, version in wanted.items() if live.get(code) != version)

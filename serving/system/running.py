@@ -1,4 +1,4 @@
-"""What `ner run`, `ner up` and `ner down` do."""
+"""The commands `ner run`, `ner up` and `ner down`."""
 
 from __future__ import annotations
 
@@ -24,13 +24,9 @@ from multiner.serving.addresses import Addresses
 from multiner.serving.airflow import environment as airflow_setup
 from multiner.serving.airflow.run_tracker import DagRun, DagTask, RunTracker
 from multiner.serving.logs import open_log
+from multiner.serving.system import deployment
 from multiner.serving.system.components import launch, tail
-from multiner.serving.system.instance_lock import (
-    Stopped,
-    only_supervisor,
-    read_system,
-    stop_signals,
-)
+from multiner.serving.system.instance_lock import Stopped, only_supervisor, read_system, stop_signals
 from multiner.serving.system.supervisor import System
 from multiner.serving.system.terminal import ProgressView
 
@@ -40,22 +36,22 @@ SILENT_SECONDS = 120  # without an answer from Airflow's API
 
 
 def choose_profile(workspace: Workspace, profile: str) -> Workspace:
-    """Put ``profile`` into params.yaml, where DVC reads it too, with everything else as it is.
+    """Put ``profile`` into params.yaml, where DVC reads it too, and change nothing else.
 
     Raises:
         NerError: there is no such profile.
     """
-    chosen = Workspace.load(profile, workspace.root)
+    switched = Workspace.load(profile, workspace.root)
     path = workspace.root / "params.yaml"
     before = path.read_text(encoding="utf-8")
-    after, found = re.subn(r"(?m)^(profile:\s*)[^\s#]+", rf"\g<1>{profile}", before, count=1)
-    if not found:
+    after, count = re.subn(r"(?m)^(profile:\s*)[^\s#]+", rf"\g<1>{profile}", before, count=1)
+    if not count:
         raise NerError("no line `profile: …`", where=str(path))
     if after != before:
         with write_atomically(path) as file:
             file.write(after)
         print(f"params.yaml: profile is now {profile} (it was {workspace.profile})")
-    return chosen
+    return switched
 
 
 def start_pipeline(system: System) -> RunTracker:
@@ -145,10 +141,10 @@ def summary(tracker: RunTracker) -> str:
 
 
 def addresses_text(workspace: Workspace, addresses: Addresses) -> str:
-    """Where everything is to be found, with a curl line that works."""
+    """The addresses of all parts, with Airflow's login and a curl line that works."""
     request = '{"text": "Angela Merkel visited Berlin."}'
-    given = airflow_setup.given_password() is not None
-    password = "as given in NER_AIRFLOW_PASSWORD" if given else airflow_setup.password(workspace)
+    own = airflow_setup.password_from_environment() is None
+    password = airflow_setup.password(workspace) if own else "as given in NER_AIRFLOW_PASSWORD"
     curl = ["curl", "-s", "-H", "content-type: application/json", "-d", request, f"{addresses.gateway}/v1/entities"]
     return "\n".join(
         [
@@ -162,7 +158,7 @@ def addresses_text(workspace: Workspace, addresses: Addresses) -> str:
 
 
 def check_live(system: System) -> None:
-    """Ask the page's API one text in each language.
+    """Send the API one text in each language.
 
     Raises:
         NerError: it does not answer with entities.
@@ -179,25 +175,24 @@ def check_live(system: System) -> None:
             raise NerError(f"the gateway answered {answer.status_code}: {answer.text[:300]}", where=where)
 
 
-def run(workspace: Workspace, *, once: bool = False, parts: list[str] | None = None) -> None:
-    """The whole job in the foreground: start the system, run the pipeline, show where things are, stay till Ctrl-C.
+def run(workspace: Workspace, *, once: bool = False) -> None:
+    """The whole job in the foreground: start the system, run the pipeline, show the addresses, stay till Ctrl-C.
 
     Args:
         workspace: the workspace.
         once: end when the pipeline has ended and the endpoint answers.
-        parts: only some parts of the system.
 
     Raises:
         NerError: something could not start, or a task failed.
     """
-    begun, finished = time.monotonic(), False
+    start, finished = time.monotonic(), False
     with _ending_on_signal(lambda: finished), only_supervisor(workspace), stop_signals():
-        with System(workspace, parts) as system:
+        with System(workspace) as system:
             print(addresses_text(workspace, system.addresses), flush=True)
             tracker = start_pipeline(system)
             follow(system, tracker)
             check_live(system)
-            print(f"\n{summary(tracker)}\ndone in {(time.monotonic() - begun) / 60:.1f} minutes", flush=True)
+            print(f"\n{summary(tracker)}\ndone in {(time.monotonic() - start) / 60:.1f} minutes", flush=True)
             finished = True
             if not once:
                 print(f"\n{addresses_text(workspace, system.addresses)}\n\nCtrl-C ends everything.", flush=True)
@@ -206,7 +201,7 @@ def run(workspace: Workspace, *, once: bool = False, parts: list[str] | None = N
 
 @contextlib.contextmanager
 def _ending_on_signal(regular: Callable[[], bool]) -> Iterator[None]:
-    """Turn the user's wish to stop into an exit code: 0 where that was the regular end, else 130."""
+    """Turn a signal to stop into an exit code: 0 if that is the ``regular`` end, else 130."""
     try:
         yield
     except Stopped:
@@ -216,7 +211,7 @@ def _ending_on_signal(regular: Callable[[], bool]) -> Iterator[None]:
 
 
 def up_foreground(workspace: Workspace, parts: list[str] | None = None, *, trigger: bool = True) -> None:
-    """The system without following a run: what `ner up` starts detached, and a service manager or container runs.
+    """The system without following a run: `ner up` starts it detached, a service manager or a container runs it.
 
     Raises:
         NerError: a part could not start, or keeps dying.
@@ -247,15 +242,15 @@ def up(workspace: Workspace) -> None:
     print("starting the system in the background", flush=True)
     while (read_system(workspace) or {}).get("phase") != "ready":
         if process.poll() is not None:
-            said = log.read_bytes()[start:].decode("utf-8", errors="replace").strip()
-            raise NerError(f"the system did not start\n{said or tail(log)}", where=str(log))
+            output = log.read_bytes()[start:].decode("utf-8", errors="replace").strip()
+            raise NerError(f"the system did not start\n{output or tail(log)}", where=str(log))
         time.sleep(0.5)
     print(addresses_text(workspace, Addresses.of(workspace)))
     print("the pipeline runs now, and weekly; see `ner status`, end with `ner down`")
 
 
 def down(workspace: Workspace) -> None:
-    """End the system, wherever it was started, and everything that one before left behind.
+    """End the system, wherever it was started, and the processes that an earlier one left behind.
 
     Raises:
         NerError: it does not end.
@@ -267,10 +262,8 @@ def down(workspace: Workspace) -> None:
             process.send_signal(signal.SIGTERM)
             with contextlib.suppress(psutil.TimeoutExpired):
                 process.wait(DOWN_SECONDS)
-    from multiner.serving.system import deployment as deploy
-
-    stopped = deploy.stop(workspace)
-    left = processes.end(partial(processes.marked, workspace.root))
+    stopped = deployment.stop(workspace)
+    killed = processes.end(partial(processes.marked, workspace.root))
     if read_system(workspace):
         raise NerError("the supervisor does not end", where=f"process {running['pid']}", remedy="Kill it: kill -9")
-    print("the system has ended" if running or stopped or left else "nothing was running", file=sys.stdout)
+    print("the system has ended" if running or stopped or killed else "nothing was running")

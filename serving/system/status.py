@@ -1,4 +1,4 @@
-"""What runs, what is champion, what is live: the answer of `ner status`."""
+"""The command `ner status`: what runs, which version is champion, which is live."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from rich.table import Table
 
 from multiner.pipeline.config.settings import Workspace
 from multiner.pipeline.core.errors import NerError
-from multiner.pipeline.registry.store import made
+from multiner.pipeline.registry.store import registry_exists
 from multiner.serving.addresses import Addresses, listening
+from multiner.serving.system import deployment
 from multiner.serving.system.components import PARTS
 from multiner.serving.system.instance_lock import read_system
 
@@ -29,19 +30,17 @@ def parts(workspace: Workspace) -> list[dict[str, Any]]:
 
 def models(workspace: Workspace) -> list[dict[str, Any]]:
     """For each language the champion, when and on which data it was trained, its scores, and what is live."""
-    from multiner.serving.system import deployment as deploy
+    from multiner.pipeline.registry import champion
 
-    live = live_versions(deploy.status(workspace))
-    found = []
-    has_registry, problem = made(workspace), None
+    live = live_versions(deployment.status(workspace))
+    entries = []
+    readable, problem = registry_exists(workspace), None
     for language in workspace.languages:
         entry: dict[str, Any] = {"language": language, "live": live.get(language), "champion": None}
-        if has_registry and not problem:
-            from multiner.pipeline.registry import champion
-
+        if readable and not problem:
             try:
                 best = champion(workspace, language)
-            except NerError as error:  # what runs is told all the same
+            except NerError as error:  # what runs is shown all the same
                 best, problem = None, str(error)
             if best:
                 entry |= {
@@ -54,23 +53,23 @@ def models(workspace: Workspace) -> list[dict[str, Any]]:
                     "profile": best.profile,
                     "test_f1": best.scores,
                 }
-        found.append(entry | ({"problem": problem} if problem else {}))
-    return found
+        entries.append(entry | ({"problem": problem} if problem else {}))
+    return entries
 
 
 def live_versions(status: dict[str, Any]) -> dict[str, str | None]:
-    """The live version of each language, out of what the gateway says of its routes."""
+    """The live version of each language, from the state of the gateway (:func:`.deployment.status`)."""
     return {route["language"]: route["version"] for route in status.get("models", [])}
 
 
 def collect(workspace: Workspace) -> dict[str, Any]:
-    """Everything that `ner status` tells."""
+    """Everything that `ner status` shows."""
     running = read_system(workspace)
-    kept = ("pid", "phase", "since", "parts", "processes")
+    keys = ("pid", "phase", "since", "parts", "processes")
     return {
         "workspace": str(workspace.root),
         "profile": workspace.profile,
-        "system": {key: running[key] for key in kept if key in running} if running else None,
+        "system": {key: running[key] for key in keys if key in running} if running else None,
         "parts": parts(workspace),
         "models": models(workspace),
     }
@@ -78,23 +77,23 @@ def collect(workspace: Workspace) -> dict[str, Any]:
 
 def show(workspace: Workspace, *, as_json: bool = False) -> None:
     """Print the status."""
-    told = collect(workspace)
+    status = collect(workspace)
     if as_json:
-        print(json.dumps(told, ensure_ascii=False, indent=2))
+        print(json.dumps(status, ensure_ascii=False, indent=2))
         return
     console = Console(soft_wrap=True)
-    system = told["system"]
+    system = status["system"]
     state = f"{system['phase']}, process {system['pid']}, since {system['since']}" if system else "not running"
-    console.print(f"profile {told['profile']}; system {state}", highlight=False)
+    console.print(f"profile {status['profile']}; system {state}", highlight=False)
     table = Table(box=None, pad_edge=False)
     for title in ("part", "address", "answers"):
         table.add_column(title)
-    for part in told["parts"]:
+    for part in status["parts"]:
         table.add_row(part["part"], part["address"], "yes" if part["answers"] else "no")
     console.print(table)
-    for model in told["models"]:
+    for model in status["models"]:
         console.print(_model_line(model), highlight=False)
-    for problem in {model["problem"] for model in told["models"] if "problem" in model}:
+    for problem in {model["problem"] for model in status["models"] if "problem" in model}:
         console.print(problem, highlight=False, markup=False)
 
 

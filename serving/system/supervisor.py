@@ -1,7 +1,7 @@
-"""The system as a whole: start every part, watch over them, and end them without leaving a process behind.
+"""The supervisor: starts every part of the system, starts again what ends, and leaves no process behind.
 
-One supervisor a workspace (:mod:`multiner.serving.system.instance_lock`). ``ner run`` is the supervisor in the
-foreground that also follows a run of the pipeline; ``ner up`` starts it detached.
+A workspace has one (:mod:`multiner.serving.system.instance_lock`). ``ner run`` is a supervisor in the foreground that
+also follows a run of the pipeline; ``ner up`` starts one detached.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from multiner.serving.addresses import Addresses, listening, require_free
 from multiner.serving.airflow import environment as airflow_setup
 from multiner.serving.airflow.api import AirflowClient
 from multiner.serving.gateway import state
-from multiner.serving.system import deployment as deploy
+from multiner.serving.system import deployment
 from multiner.serving.system.components import PARTS, Component, airflow_environment, components, launch, tail
 from multiner.serving.system.instance_lock import write_system
 
@@ -69,8 +69,8 @@ class System:
         self.airflow: AirflowClient | None = None
         self._deploying: Popen[bytes] | None = None
         self._next_look = self._next_rotation = 0.0
-        self._gateway_seen = False
-        self._registry: list[int] = []
+        self._gateway_ran = False
+        self._registry_times: list[int] = []
 
     def __enter__(self) -> System:
         try:
@@ -91,21 +91,21 @@ class System:
         gateway = state.read_state(self.workspace)
         if gateway and gateway.profile != self.workspace.profile:
             self.say(f"Ending the gateway that serves profile {gateway.profile}")
-            deploy.stop(self.workspace)
+            deployment.stop(self.workspace)
             gateway = None
-        ours = gateway is not None  # it may go on serving
-        require_free(self.addresses, [part for part in self.parts if not (part == "serving" and ours)])
+        # a gateway of this profile goes on serving
+        require_free(self.addresses, [part for part in self.parts if not (part == "serving" and gateway)])
         self._write_state("starting")
         self._prepare()
         self.components = components(self.workspace, self.addresses, self.parts)
         if "airflow" in self.parts and (stale := release(root)):  # before a task waits for them
             self.say(f"Dropped locks of DVC whose holders are gone: {len(stale)}")
-        late = self._interrupted()  # the scheduler must not find runs that died with the one before
+        interrupted = self._interrupted()  # the scheduler must not find runs that ended with the last system
         for component in self.components:
-            if not (late and component.name == "airflow scheduler"):
+            if not (interrupted and component.name == "airflow scheduler"):
                 component.start()
         if "airflow" in self.parts:
-            self._await_airflow(late)
+            self._await_airflow(interrupted)
         if "serving" in self.parts:
             self.reconcile()
         if "mlflow" in self.parts:
@@ -124,11 +124,11 @@ class System:
         )
 
     def _prepare(self) -> None:
-        """Bring the databases of Airflow and MLflow up to date, side by side, where that is not done yet."""
+        """Bring the databases of Airflow and MLflow up to date, side by side, if that was not done before."""
         log, work = self.workspace.paths.run / "logs" / "prepare.log", []
-        done = airflow_setup.home(self.workspace) / "migrated"
-        wanted = version("apache-airflow") if "airflow" in self.parts else ""
-        migrate = bool(wanted) and not (done.is_file() and done.read_text().strip() == wanted)
+        migrated, airflow = airflow_setup.home(self.workspace) / "migrated", version("apache-airflow")
+        current = migrated.is_file() and migrated.read_text().strip() == airflow
+        migrate = "airflow" in self.parts and not current
         with logs.open_log(log) as file:
             if "mlflow" in self.parts:
                 work.append(self._run([sys.executable, "-c", PREPARE_STORE], file))
@@ -141,8 +141,8 @@ class System:
                 transient = set(codes) <= {0, TRANSIENT}
                 raise NerError(f"a database could not be made\n{tail(log)}", where=str(log), transient=transient)
         if migrate:
-            with write_atomically(done) as file:
-                file.write(wanted + "\n")
+            with write_atomically(migrated) as file:
+                file.write(airflow + "\n")
 
     def _run(self, command: list[str], log: IO[bytes], environment: dict[str, str] | None = None) -> Popen[bytes]:
         root = self.workspace.root
@@ -150,7 +150,7 @@ class System:
         return launch(processes.tied(command), root, environment or own, log)
 
     def _interrupted(self) -> bool:
-        """Whether runs are on record as active though no scheduler runs: those that ended with the last system."""
+        """Whether Airflow's database has active runs though no scheduler runs: they ended with the last system."""
         database = airflow_setup.home(self.workspace) / "airflow.db"
         if "airflow" not in self.parts or not database.is_file():
             return False
@@ -168,45 +168,46 @@ class System:
                 )
             time.sleep(0.5)
 
-    def _await_airflow(self, late: bool) -> None:
+    def _await_airflow(self, interrupted: bool) -> None:
         self.say("Waiting for Airflow")
         client = AirflowClient(self.addresses.airflow, airflow_setup.USER, airflow_setup.password(self.workspace))
         self.airflow = client
         self._wait("Airflow's API", lambda: "api-server" not in client.unhealthy())
-        if late:
+        if interrupted:
             for dag_id, run_id in client.active_runs():
                 client.fail_run(dag_id, run_id, "interrupted: the system ended while this ran")
                 self.say(f"Closed the interrupted run {run_id} of {dag_id}; the stages go on where they were")
             next(each for each in self.components if each.name == "airflow scheduler").start()
         client.ensure_pool(TRAINING_POOL, 1, "One training at a time")
         self._wait("Airflow", lambda: not client.unhealthy())
-        wanted = {"data"} | {f"{kind}_{code}" for kind in ("retrain", "promote") for code in self.workspace.languages}
-        self._wait("the DAGs", lambda: bool(wanted <= client.dags().keys() or client.import_errors()))
+        dags = {"data"} | {f"{kind}_{code}" for kind in ("retrain", "promote") for code in self.workspace.languages}
+        self._wait("the DAGs", lambda: bool(dags <= client.dags().keys() or client.import_errors()))
         if errors := client.import_errors():
             file, trace = next(iter(errors.items()))
             raise NerError(f"the DAG file cannot be read\n{trace.strip()}", where=file)
 
     def reconcile(self) -> None:
-        """Start bringing the gateway to the registry's champions, in the background; again only when that is done."""
+        """Start `ner deploy` in the background, unless the last one still runs."""
         if self._deploying is None or self._deploying.poll() is not None:
             log = self.workspace.paths.run / "logs" / "deploy.log"
             with logs.open_log(log) as file:
                 command = [airflow_setup.script("ner"), "deploy", "--if-any"]
                 self._deploying = self._run(command, file)
 
-    def _registry_moved(self) -> bool:
-        """Whether the registry has changed since last asked, for a gateway whose champions others make."""
+    def _registry_changed(self) -> bool:
+        """Whether the registry has changed since the last call, for a gateway whose champions others promote."""
         if "airflow" in self.parts:
             return False  # the promotion DAG deploys
         files = [self.workspace.paths.mlruns / name for name in ("mlflow.db", "mlflow.db-wal")]
-        before, self._registry = self._registry, [file.stat().st_mtime_ns if file.is_file() else 0 for file in files]
-        return before != self._registry
+        before = self._registry_times
+        self._registry_times = [file.stat().st_mtime_ns if file.is_file() else 0 for file in files]
+        return before != self._registry_times
 
     def look_after(self) -> None:
-        """Start again what has died, and now and then see to the gateway and the logs.
+        """Start again what has ended; at intervals check the gateway and rotate the logs.
 
         Raises:
-            NerError: a part keeps dying.
+            NerError: a part keeps ending.
         """
         for component in self.components:
             if component.revive():
@@ -218,15 +219,15 @@ class System:
             logs.rotate_all(airflow_setup.home(self.workspace) / "logs" / "dag_processor")
             self._next_rotation = time.monotonic() + logs.LOOK_SECONDS
         if "serving" in self.parts and time.monotonic() > self._next_look:
-            there = state.read_state(self.workspace) is not None
+            runs = state.read_state(self.workspace) is not None
             failed = self._deploying is not None and self._deploying.returncode not in (None, 0)
-            if (self._gateway_seen and not there) or failed or self._registry_moved():
+            if (self._gateway_ran and not runs) or failed or self._registry_changed():
                 self.reconcile()
-            self._gateway_seen = there
+            self._gateway_ran = runs
             self._next_look = time.monotonic() + (FAILED_SECONDS if failed else LOOK_SECONDS)
 
     def stay(self) -> None:
-        """Look after the parts until a signal ends us."""
+        """Look after the parts until a signal ends this process."""
         while True:
             self.look_after()
             time.sleep(1)
@@ -235,5 +236,5 @@ class System:
         if self.airflow:
             self.airflow.close()
         if "serving" in self.parts:
-            deploy.stop(self.workspace)
+            deployment.stop(self.workspace)
         processes.end(partial(processes.marked, self.workspace.root))

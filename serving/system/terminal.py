@@ -1,4 +1,4 @@
-"""What `ner run` shows: a table that is redrawn on a terminal, a line for each change of state in a log."""
+"""The progress that `ner run` shows: a table redrawn on a terminal, or a line for each change in a log."""
 
 from __future__ import annotations
 

@@ -140,7 +140,7 @@ def test_a_restart_leaves_what_the_crash_before_has_written(tmp_path: Path, monk
     assert last_lines(path.read_text()) == ["loading"], "a failure is told in the words of the last start"
 
 
-def test_the_supervisor_rotates(workspace: Workspace, small: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_supervisor_rotates(workspace: Workspace, small: None) -> None:
     parsing = airflow_setup.home(workspace) / "logs" / "dag_processor" / "2026-01-31" / "dags-folder" / "ner.py.log"
     parsing.parent.mkdir(parents=True)
     parsing.write_text("a line\n" * 10)

@@ -127,7 +127,7 @@ def test_who_looks_for_a_supervisor_keeps_none_from_starting(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(supervising.fcntl, "flock", lambda *_: pytest.fail("a look takes the lock"))
+        patch.setattr(supervising, "FileLock", lambda *_, **__: pytest.fail("a look takes the lock"))
         assert supervising.read_system(workspace) is None
     assert not workspace.paths.run.exists(), "a look leaves nothing"
 
@@ -445,8 +445,8 @@ def test_stale_locks_of_dvc_end_with_the_start_of_airflow_and_of_no_other_part(
 
 
 def test_the_registry_is_watched_only_where_no_dag_deploys(workspace: Workspace) -> None:
-    quiet = SimpleNamespace(parts=["serving"], workspace=workspace, _registry=[])
-    moved = system.System._registry_moved
+    quiet = SimpleNamespace(parts=["serving"], workspace=workspace, _registry_times=[])
+    moved = system.System._registry_changed
     assert moved(quiet)
     assert not moved(quiet)
     workspace.paths.mlruns.mkdir()
