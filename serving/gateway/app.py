@@ -49,23 +49,23 @@ STALL_SECONDS = 60  # after which a caller that takes nothing of its answer is c
 
 def create_app(config: GatewayConfig) -> FastAPI:
     """The gateway as an ASGI application; the models start in the background."""
-    board = InferenceService(config)
+    service = InferenceService(config)
     guard, facts = Guard(config.token), FactsReader(config.workspace)
-    desk = Desk(board, facts)
+    desk = Desk(service, facts)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        board.start()
-        warming = asyncio.create_task(corrections.warm_up(board))
+        service.start()
+        warming = asyncio.create_task(corrections.warm_up(service))
         try:
             yield
         finally:
             await desk.close()
             await warming
-            await board.close()
+            await service.close()
 
     async def answer_problem(request: Request, problem: Problem) -> Response:
-        board.metrics.refusals.labels(problem.name).inc()
+        service.metrics.refusals.labels(problem.name).inc()
         return problem.response(request.state.request_id)
 
     async def answer_http_exception(request: Request, error: HTTPException) -> Response:
@@ -84,24 +84,24 @@ def create_app(config: GatewayConfig) -> FastAPI:
         redirect_slashes=False,
         lifespan=lifespan,
     )
-    app.state.board = board
+    app.state.service = service
     app.add_middleware(AfterResponse)
-    app.add_middleware(RequestGuard, metrics=board.metrics, hosts=config.hosts)
+    app.add_middleware(RequestGuard, metrics=service.metrics, hosts=config.hosts)
     app.add_middleware(HeadMethod)
-    app.add_middleware(RequestEnvelope, metrics=board.metrics)
+    app.add_middleware(RequestEnvelope, metrics=service.metrics)
     app.add_exception_handler(Problem, answer_problem)
     app.add_exception_handler(HTTPException, answer_http_exception)
     app.add_exception_handler(ClientDisconnect, answer_disconnect)
-    page.add_page(app, board)
-    add_parallel(app, board)
-    add_models_page(app, board, facts=facts, desk=desk, guard=guard)
-    add_reports(app, board, guard)
+    page.add_page(app, service)
+    add_parallel(app, service)
+    add_models_page(app, service, facts=facts, desk=desk, guard=guard)
+    add_reports(app, service, guard)
     for router in (
-        entities_router(board),
-        parallel_router(board),
-        corrections.corrections_router(board),
-        state_router(board, facts),
-        switching_router(board, guard),
+        entities_router(service),
+        parallel_router(service),
+        corrections.corrections_router(service),
+        state_router(service, facts),
+        switching_router(service, guard),
         desk_router(config, desk, guard),
     ):
         app.include_router(router, responses=schemas.problems(400, 403, 414, 421, 431))

@@ -47,13 +47,13 @@ class Desk:
     """Starts actions and follows them.
 
     Args:
-        board: its routes are switched.
+        service: its routes are switched.
         facts: they are read again after a switch.
     """
 
-    def __init__(self, board: InferenceService, facts: FactsReader) -> None:
-        self._board, self._facts = board, facts
-        self._workspace = board.config.workspace
+    def __init__(self, service: InferenceService, facts: FactsReader) -> None:
+        self._board, self._facts = service, facts
+        self._workspace = service.config.workspace
         self.log = ActionLog(self._workspace.paths.run / "actions.json" if self._workspace else None)
         self._airflow: AirflowClient | None = None
         self._asking = asyncio.Lock()

@@ -22,58 +22,58 @@ if TYPE_CHECKING:
     from multiner.serving.routing.inference_service import InferenceService
 
 
-def add_page(app: FastAPI, board: InferenceService) -> None:
+def add_page(app: FastAPI, service: InferenceService) -> None:
     """Add the page at ``/``, and the static files of all pages at ``/static``."""
     app.mount("/static", StaticFiles(directory=HERE / "static"), name="static")
 
     @app.get("/", include_in_schema=False)
     async def show(request: Request, example: str = "") -> HTMLResponse:
         """The empty page, or one of the examples filled in."""
-        return _page(request, board, Form(EXAMPLES[example].text if example in EXAMPLES else ""))
+        return _page(request, service, Form(EXAMPLES[example].text if example in EXAMPLES else ""))
 
     @app.post("/", include_in_schema=False)
     async def find(request: Request) -> Response:
         """The page with the answer; for scripts (``X-Fragment``) the answer alone."""
         form, result, problem = Form(), None, None
         try:
-            form = Form.of(await read_form(request, board.config.limits))
-            item = form.item(board.config.offer)
-            answer = (await unless_gone(request, board.answer([item])))[0]
-            result = present(form.text, answer, board, language=form.language)
+            form = Form.of(await read_form(request, service.config.limits))
+            item = form.item(service.config.offer)
+            answer = (await unless_gone(request, service.answer([item])))[0]
+            result = present(form.text, answer, service, language=form.language)
         except Problem as error:
-            board.metrics.refusals.labels(error.name).inc()
+            service.metrics.refusals.labels(error.name).inc()
             problem = error
         if request.headers.get("x-fragment"):
             html = render("result.html", result=result, problem=problem, request_id=request.state.request_id)
             return HTMLResponse(html, problem.status if problem else 200, problem.headers if problem else None)
-        return _page(request, board, form, result, problem)
+        return _page(request, service, form, result, problem)
 
-    if board.config.review is not None:
+    if service.config.review is not None:
 
         @app.post("/corrections", include_in_schema=False)
         async def correct(request: Request) -> HTMLResponse:
             """As ``/v1/corrections``, but the answer is the page's view of the corrected text."""
-            correction = await corrections.read(request, board)
+            correction = await corrections.read(request, service)
             text, language, model = correction.result.text, correction.result.language, correction.result.model
             entities = [dict(each) | {"text": text[each["start"] : each["end"]]} for each in correction.entities]
             try:
                 check_predictions([text], [{"entities": entities}])
             except ModelFailed:
                 raise invalid("Scores and legs must be as in the answer.", "/entities") from None
-            await corrections.keep(board, correction)
+            await corrections.keep(service, correction)
             answer = {
                 "language": language,
                 "model": {"name": model.name, "version": model.version},
                 "entities": entities,
             }
-            result = present(text, answer, board, language=language)
+            result = present(text, answer, service, language=language)
             return HTMLResponse(render("result.html", result=result, problem=None, request_id=""))
 
 
-def present(text: str, result: dict[str, Any], board: InferenceService, *, language: str) -> dict[str, Any]:
+def present(text: str, result: dict[str, Any], service: InferenceService, *, language: str) -> dict[str, Any]:
     """A result for the template; ``language`` is that of the request, maybe ``auto``."""
     marks = view.marks(result["entities"])
-    types = board.config.types.get(result["language"]) or sorted({mark.label for mark in marks})
+    types = service.config.types.get(result["language"]) or sorted({mark.label for mark in marks})
     # for scripts: the answer of the API, and the fields of the request
     data = {
         "text": text,
@@ -91,32 +91,32 @@ def present(text: str, result: dict[str, Any], board: InferenceService, *, langu
         "counts": view.counts(marks),
         "groups": view.groups(marks),
         "legs": list(dict.fromkeys(opinion.leg for mark in marks for opinion in mark.opinions)),
-        "review": board.config.review is not None,
+        "review": service.config.review is not None,
         "data": to_json(data | {"entities": sorted(result["entities"], key=lambda each: each["start"])}).decode(),
     }
 
 
-def _types(board: InferenceService) -> Sequence[str]:
+def _types(service: InferenceService) -> Sequence[str]:
     """The types of all languages, each once."""
-    return list(dict.fromkeys(label for labels in board.config.types.values() for label in labels))
+    return list(dict.fromkeys(label for labels in service.config.types.values() for label in labels))
 
 
 def _page(
     request: Request,
-    board: InferenceService,
+    service: InferenceService,
     form: Form,
     result: dict[str, Any] | None = None,
     problem: Problem | None = None,
 ) -> HTMLResponse:
     return render_page(
         request,
-        board,
+        service,
         "page.html",
         status=problem.status if problem else 200,
         headers=problem.headers if problem else None,
         form=form,
-        types=_types(board),
-        limits=board.config.limits,
+        types=_types(service),
+        limits=service.config.limits,
         result=result,
         problem=problem,
         request_id=request.state.request_id,

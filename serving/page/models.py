@@ -160,13 +160,13 @@ def span(seconds: float | None) -> str:
 TEMPLATES.filters |= {"moment": moment, "span": span}
 
 
-def add_models_page(app: FastAPI, board: InferenceService, *, facts: FactsReader, desk: Desk, guard: Guard) -> None:
+def add_models_page(app: FastAPI, service: InferenceService, *, facts: FactsReader, desk: Desk, guard: Guard) -> None:
     """Add the page at ``/models``; the desk is on it after signing in."""
 
     @app.get("/models", include_in_schema=False)
     async def show(request: Request) -> HTMLResponse:
         """The page."""
-        routes = list(board.routes.values())
+        routes = list(service.routes.values())
         versions = [route.live.model.version if route.live else None for route in routes]
         pairs = zip(routes, versions, strict=True)
         rows = await asyncio.gather(*(facts.of(route.language, version) for route, version in pairs))
@@ -175,11 +175,11 @@ def add_models_page(app: FastAPI, board: InferenceService, *, facts: FactsReader
             await desk.refresh()
         return render_page(
             request,
-            board,
+            service,
             "models.html",
             headers=FRESH,
             cards=[
-                card(route, row, board.shadows.get(route.language)) for route, row in zip(routes, rows, strict=True)
+                card(route, row, service.shadows.get(route.language)) for route, row in zip(routes, rows, strict=True)
             ],
             signed_in=signed_in,
             actions=desk.log.actions if signed_in else [],

@@ -20,17 +20,17 @@ if TYPE_CHECKING:
     from multiner.serving.routing.inference_service import InferenceService
 
 
-def add_parallel(app: FastAPI, board: InferenceService) -> None:
+def add_parallel(app: FastAPI, service: InferenceService) -> None:
     """Add the page at ``/parallel`` and its table at ``/parallel.csv``, if both languages are served."""
-    if not set(parallel.LANGUAGES) <= set(board.config.languages):
+    if not set(parallel.LANGUAGES) <= set(service.config.languages):
         return
 
     def page(request: Request, texts: Mapping[str, str], **context: Any) -> Response:
         problem = context.setdefault("problem", None)
-        context = {"result": None, "examples": EXAMPLES, "limits": board.config.limits} | context
+        context = {"result": None, "examples": EXAMPLES, "limits": service.config.limits} | context
         return render_page(
             request,
-            board,
+            service,
             "parallel.html",
             status=problem.status if problem else 200,
             headers=problem.headers if problem else None,
@@ -49,11 +49,11 @@ def add_parallel(app: FastAPI, board: InferenceService) -> None:
         """The page with the answer; for scripts (``X-Fragment``) the answer alone."""
         texts, result, problem = {"ru": "", "en": ""}, None, None
         try:
-            texts, hidden = await _read(request, board)
-            items = parallel.ParallelRequest(**texts).items(board.config.offer)
-            result = present(texts, await unless_gone(request, parallel.answer(board, items)), hidden)
+            texts, hidden = await _read(request, service)
+            items = parallel.ParallelRequest(**texts).items(service.config.offer)
+            result = present(texts, await unless_gone(request, parallel.answer(service, items)), hidden)
         except Problem as error:
-            board.metrics.refusals.labels(error.name).inc()
+            service.metrics.refusals.labels(error.name).inc()
             problem = error
         if not request.headers.get("x-fragment"):
             return page(request, texts, result=result, problem=problem)
@@ -68,16 +68,16 @@ def add_parallel(app: FastAPI, board: InferenceService) -> None:
     @app.post("/parallel.csv", include_in_schema=False)
     async def table(request: Request) -> Response:
         """The table as a file."""
-        texts, hidden = await _read(request, board)
-        items = parallel.ParallelRequest(**texts).items(board.config.offer)
-        names = rows(await unless_gone(request, parallel.answer(board, items)))
+        texts, hidden = await _read(request, service)
+        items = parallel.ParallelRequest(**texts).items(service.config.offer)
+        names = rows(await unless_gone(request, parallel.answer(service, items)))
         text = "\ufeff" + to_csv([row for row in names if row.label not in hidden])  # the mark tells Excel of UTF-8
         headers = {"Content-Disposition": 'attachment; filename="names.csv"'}
         return Response(text.encode("utf-8", "replace"), media_type="text/csv", headers=headers)
 
 
-async def _read(request: Request, board: InferenceService) -> tuple[dict[str, str], frozenset[str]]:
+async def _read(request: Request, service: InferenceService) -> tuple[dict[str, str], frozenset[str]]:
     """The texts by language, and the types whose filters are off."""
-    fields = await read_form(request, board.config.limits)
+    fields = await read_form(request, service.config.limits)
     texts = {code: text_field(fields, code) for code in parallel.LANGUAGES}
     return texts, frozenset(fields.get("offered", [])) - frozenset(fields.get("shown", []))

@@ -46,7 +46,7 @@ def render(template: str, **context: Any) -> str:
 
 def render_page(
     request: Request,
-    board: InferenceService,
+    service: InferenceService,
     template: str,
     *,
     status: int = 200,
@@ -57,7 +57,7 @@ def render_page(
 
     Args:
         request: its path is the page's place in the navigation, which has the pages of this application alone.
-        board: the header has the states of its models.
+        service: the header has the states of its models.
         template: extends ``base.html``.
         status, headers: of the answer.
         context: further values for the template.
@@ -66,8 +66,8 @@ def render_page(
     frame = {
         "pages": {path: name for path, name in PAGES.items() if path in paths},
         "path": request.url.path,
-        "health": board.health(),
-        "languages": board.config.languages,
-        "review": board.config.review is not None,
+        "health": service.health(),
+        "languages": service.config.languages,
+        "review": service.config.review is not None,
     }
     return HTMLResponse(render(template, **frame, **context), status, headers)

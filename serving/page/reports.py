@@ -38,9 +38,9 @@ def folder(workspace: Workspace, language: str, kind: str) -> Path:
     return paths.validation(language) / "docs" if kind == "validation" else paths.report(language)
 
 
-def add_reports(app: FastAPI, board: InferenceService, guard: Guard) -> None:
+def add_reports(app: FastAPI, service: InferenceService, guard: Guard) -> None:
     """Add a page at ``/reports``, and the reports below it, if the gateway has a workspace."""
-    config = board.config
+    config = service.config
     workspace = config.workspace
     if workspace is None:
         return
@@ -54,7 +54,7 @@ def add_reports(app: FastAPI, board: InferenceService, guard: Guard) -> None:
         }
         readable = config.open_reports or guard.signed_in(request)
         return render_page(
-            request, board, "reports.html", headers=FRESH, reports=reports, kinds=KINDS, readable=readable
+            request, service, "reports.html", headers=FRESH, reports=reports, kinds=KINDS, readable=readable
         )
 
     readers = [] if config.open_reports else [Depends(guard)]

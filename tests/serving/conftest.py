@@ -166,7 +166,7 @@ class Harness:
             **settings,
         )
         self.app = create_app(self.config)
-        self.board = self.app.state.board
+        self.service = self.app.state.service
 
     async def launch(self, model: ServedModel) -> LocalServer:
         await asyncio.sleep(0.01)
@@ -188,13 +188,13 @@ class Harness:
         async with self.app.router.lifespan_context(self.app):
             transport = httpx.ASGITransport(self.app, raise_app_exceptions=False)
             async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
-                while settle and any(route.state == "starting" for route in self.board.routes.values()):
+                while settle and any(route.state == "starting" for route in self.service.routes.values()):
                     await asyncio.sleep(0.01)
                 yield client
 
     def backend(self, language: str) -> StandIn:
         """The backend that serves a language; its record without the probe."""
-        backend = self.board.routes[language].live
+        backend = self.service.routes[language].live
         backend.seen, backend.at_once, backend.ended = [], [], 0
         return backend
 

@@ -32,7 +32,7 @@ def test_a_long_text_is_answered_while_the_registry_and_the_facts_hang(
         made = harness(reconcile_seconds=0)
         reader = FactsReader(SimpleNamespace(), patience=0)
         async with made.client() as client:
-            monkeypatch.setattr(made.board.reconcilers["en"], "_champion", hang)
+            monkeypatch.setattr(made.service.reconcilers["en"], "_champion", hang)
             monkeypatch.setattr(model_facts, "read", hang)
             for _ in range(MANY):
                 reader.forget()
@@ -66,7 +66,7 @@ def test_planning_counts_within_the_time(harness: Any, monkeypatch: pytest.Monke
         made = harness(limits=Limits(4, 1000, 0.3))
         async with made.client() as client:
             backend = made.backend("en")
-            monkeypatch.setattr(made.board, "_plans", lambda items: over.wait(10))
+            monkeypatch.setattr(made.service, "_plans", lambda items: over.wait(10))
             try:
                 return await client.post("/v1/entities", json={"text": "Anna"}), backend.seen
             finally:
@@ -82,7 +82,7 @@ def test_the_model_has_the_time_that_planning_has_left(harness: Any, monkeypatch
         made = harness()
         async with made.client() as client:
             begun = asyncio.get_running_loop().time()
-            monkeypatch.setattr(made.board, "_deadline", lambda patient: begun)  # all of it is gone
+            monkeypatch.setattr(made.service, "_deadline", lambda patient: begun)  # all of it is gone
             return await client.post("/v1/entities", json={"text": "WAIT", "language": "en"})
 
     assert asyncio.run(main()).status_code == 504

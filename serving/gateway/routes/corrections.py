@@ -93,48 +93,48 @@ class Correction:
     changed: tuple[tuple[int, int], ...] | None = None
 
 
-def corrections_router(board: InferenceService) -> APIRouter:
+def corrections_router(service: InferenceService) -> APIRouter:
     """The endpoint, if the gateway has a review queue."""
     router = APIRouter()
-    if board.config.review is None:
+    if service.config.review is None:
         return router
 
     @router.post("/v1/corrections", **CORRECTIONS)
     async def corrections(request: Request) -> Response:
         """Keep the sentences of a text with their right entities for review: 201, or 200 where all are known."""
-        answer = await keep(board, await read(request, board))
+        answer = await keep(service, await read(request, service))
         return json_response(answer.model_dump(), 201 if answer.kept else 200)
 
     return router
 
 
-async def warm_up(board: InferenceService) -> None:
+async def warm_up(service: InferenceService) -> None:
     """Load the tokenizers, which takes seconds, before the first correction needs them."""
-    if board.config.review is not None:
-        for language in board.config.languages:
+    if service.config.review is not None:
+        for language in service.config.languages:
             await executors.run(executors.FILES, document_from_text, "", language)
 
 
-async def read(request: Request, board: InferenceService) -> Correction:
+async def read(request: Request, service: InferenceService) -> Correction:
     """The correction in a request.
 
     Raises:
         Problem: 400, 408, 413, 415 or 422.
     """
-    limits = board.config.limits
+    limits = service.config.limits
     require_type(request, ["application/json"])
     # entities with their legs' views are several times as long as the text
-    return parse_correction(await read_body(request, 4 * limits.body_bytes, limits.seconds), board.config.offer)
+    return parse_correction(await read_body(request, 4 * limits.body_bytes, limits.seconds), service.config.offer)
 
 
-async def keep(board: InferenceService, correction: Correction) -> CorrectionAnswer:
+async def keep(service: InferenceService, correction: Correction) -> CorrectionAnswer:
     """Put a correction's sentences into the queue.
 
     Raises:
         Problem: nothing to keep (422), or the queue is full or cannot be written (507).
     """
-    assert board.config.review is not None
-    return await executors.run(executors.FILES, _keep, board.config.review, correction)
+    assert service.config.review is not None
+    return await executors.run(executors.FILES, _keep, service.config.review, correction)
 
 
 def _keep(queue: ReviewQueue, correction: Correction) -> CorrectionAnswer:

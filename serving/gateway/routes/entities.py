@@ -45,9 +45,9 @@ INVOCATIONS = {
 }
 
 
-def entities_router(board: InferenceService) -> APIRouter:
+def entities_router(service: InferenceService) -> APIRouter:
     """The endpoints that find entities."""
-    router, limits, offer = APIRouter(), board.config.limits, board.config.offer
+    router, limits, offer = APIRouter(), service.config.limits, service.config.offer
     text_in = schemas.request_schema(EntitiesRequest, offer)
     line = {"type": "string", "maxLength": limits.characters}
     line_in = {"anyOf": [line, schemas.request_schema(StreamRequest, offer)]}
@@ -56,27 +56,27 @@ def entities_router(board: InferenceService) -> APIRouter:
     async def entities(request: Request) -> Response:
         """Find the entities of a text, or of each text of a list."""
         items = (await read_model(request, EntitiesRequest, limits)).items(offer)
-        return json_response({"results": await unless_gone(request, board.answer(items))})
+        return json_response({"results": await unless_gone(request, service.answer(items))})
 
     @router.post("/v1/entities/stream", **STREAM, openapi_extra=schemas.body({streaming.MEDIA_TYPE: line_in}))
     async def stream(request: Request) -> Response:
         """Find the entities of texts without end: JSON lines in, JSON lines out, while the body is being sent."""
         require_type(request, [streaming.MEDIA_TYPE])
-        return streaming.EntityStream(board, request.state.request_id)
+        return streaming.EntityStream(service, request.state.request_id)
 
     @router.post("/v1/{language}/invocations", **INVOCATIONS)
     async def invoke(request: Request, language: str) -> Response:
         """Ask a language's model by the protocol of `mlflow models serve`."""
-        if language not in board.routes:
-            raise Problem(404, "not-found", "Not Found", f"Languages are: {', '.join(board.routes)}.")
+        if language not in service.routes:
+            raise Problem(404, "not-found", "Not Found", f"Languages are: {', '.join(service.routes)}.")
         media_type = require_type(request, [invocations.JSON, invocations.CSV])
         body = await read_body(request, limits.body_bytes, limits.seconds)
         rows, body = invocations.read(body, media_type, limits)
         large = len(body) > LONG  # in bytes, which are no fewer than characters
-        asking = board.call(language, lambda backend: invocations.invoke(backend, rows, body), large=large)
+        asking = service.call(language, lambda backend: invocations.invoke(backend, rows, body), large=large)
         model, answer = await unless_gone(request, asking)
-        board.metrics.called(language, rows)
-        board.metrics.texts.labels(language).inc(rows)
+        service.metrics.called(language, rows)
+        service.metrics.texts.labels(language).inc(rows)
         headers = {"X-Model": f"{model.name}/{model.version}"}
         return Response(answer, media_type="application/json", headers=headers)
 

@@ -88,37 +88,37 @@ PARALLEL = {
 }
 
 
-def parallel_router(board: InferenceService) -> APIRouter:
+def parallel_router(service: InferenceService) -> APIRouter:
     """The endpoint, if both languages are served."""
-    router, limits = APIRouter(), board.config.limits
-    if not set(LANGUAGES) <= set(board.config.languages):
+    router, limits = APIRouter(), service.config.limits
+    if not set(LANGUAGES) <= set(service.config.languages):
         return router
 
-    body = schemas.body({"application/json": schemas.request_schema(ParallelRequest, board.config.offer, LANGUAGES)})
+    body = schemas.body({"application/json": schemas.request_schema(ParallelRequest, service.config.offer, LANGUAGES)})
 
     @router.post("/v1/parallel", openapi_extra=body, **PARALLEL)
     async def parallel(request: Request) -> Response:
         """Find the names of a Russian and an English text that are each other's translation, and those that are not."""
-        items = (await read_model(request, ParallelRequest, limits)).items(board.config.offer)
-        return json_response(await unless_gone(request, answer(board, items)))
+        items = (await read_model(request, ParallelRequest, limits)).items(service.config.offer)
+        return json_response(await unless_gone(request, answer(service, items)))
 
     return router
 
 
-async def answer(board: InferenceService, items: Sequence[Item]) -> dict[str, Any]:
+async def answer(service: InferenceService, items: Sequence[Item]) -> dict[str, Any]:
     """The :class:`ParallelAnswer` to a Russian and an English text.
 
     Raises:
         Problem: 413 (too many names), 429, 502, 503 or 504.
     """
-    results = await board.answer(items)
+    results = await service.answer(items)
     mentions = [_mentions(result["entities"]) for result in results]
     for code, names in zip(LANGUAGES, mentions, strict=True):
         if len({mention.text for mention in names}) > MOST_NAMES:
             detail = f"The text has more than {MOST_NAMES} different names; send it in parts."
             raise too_large(detail, f"/{code}")
     try:
-        async with asyncio.timeout(board.config.limits.seconds):
+        async with asyncio.timeout(service.config.limits.seconds):
             return merge(results, await executors.run(executors.COMPARING, _compare, *mentions))
     except TimeoutError:
         detail = "The names could not be compared in the time allowed. Send less text at once, or later."

@@ -14,34 +14,34 @@ from multiner.serving.operator.facts_reader import FactsReader
 from multiner.serving.routing.inference_service import InferenceService
 
 
-def state_router(board: InferenceService, facts: FactsReader) -> APIRouter:
+def state_router(service: InferenceService, facts: FactsReader) -> APIRouter:
     """The endpoints of the gateway's state."""
     router = APIRouter()
 
     @router.get("/health", response_model=schemas.HealthAnswer, responses={503: {"model": schemas.HealthAnswer}})
     async def health() -> Response:
         """Whether the models are live: 200 when `ok` or `degraded` (one language is missing), else 503."""
-        report = board.health()
+        report = service.health()
         return json_response(report, 200 if report["status"] in ("ok", "degraded") else 503)
 
     @router.get("/ready", response_model=schemas.HealthAnswer, responses={503: {"model": schemas.HealthAnswer}})
     async def ready() -> Response:
         """Whether every language is answered: 200, else 503 with `Retry-After`."""
-        report = board.health()
-        if all(route.answering for route in board.routes.values()):  # while one restarts, by the version before
+        report = service.health()
+        if all(route.answering for route in service.routes.values()):  # while one restarts, by the version before
             return json_response(report)
-        soon = any(route.state in ("starting", "restarting") for route in board.routes.values())
+        soon = any(route.state in ("starting", "restarting") for route in service.routes.values())
         return json_response(report, 503, {"Retry-After": "5" if soon else "30"})
 
     @router.get("/metrics", responses={200: {"content": {"text/plain": {}}}}, response_class=Response)
     async def metrics() -> Response:
         """Counts since the gateway's start, in Prometheus' text format."""
-        return Response(board.metrics.render(), headers={"Content-Type": CONTENT_TYPE})
+        return Response(service.metrics.render(), headers={"Content-Type": CONTENT_TYPE})
 
     @router.get("/v1/models", response_model=schemas.ModelsAnswer)
     async def models() -> Response:
         """What serves each language and its shadow, its data, scores and history, and the version kept warm."""
-        states = board.models()
+        states = service.models()
         rows = await asyncio.gather(*(facts.of(state["language"], state["version"]) for state in states))
         return json_response({"models": [state | row.model_dump() for state, row in zip(states, rows, strict=True)]})
 

@@ -38,12 +38,12 @@ class EntityStream(Response):
 
     media_type = MEDIA_TYPE
 
-    def __init__(self, board: InferenceService, request_id: str) -> None:
+    def __init__(self, service: InferenceService, request_id: str) -> None:
         super().__init__(headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
         del self.headers["content-length"]
-        self._board = board
+        self._board = service
         self._request_id = request_id
-        self._seconds = board.config.limits.seconds
+        self._seconds = service.config.limits.seconds
         self._chunks: asyncio.Queue[bytes | Problem | None] = asyncio.Queue(maxsize=1)
         self._room = asyncio.Semaphore(IN_FLIGHT)
         self._under_way = 0

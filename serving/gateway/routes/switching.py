@@ -41,13 +41,13 @@ class ReconcileRequest(SwitchRequest):
     insist: bool = True
 
 
-def switching_router(board: InferenceService, guard: Guard) -> APIRouter:
+def switching_router(service: InferenceService, guard: Guard) -> APIRouter:
     """The endpoints that switch versions; they ask for the gateway's token."""
-    limits = board.config.limits
+    limits = service.config.limits
 
     async def read(request: Request, model: type[Switch]) -> Switch:
         order = await read_model(request, model, limits)
-        board.config.offer.check_language(order.language)
+        service.config.offer.check_language(order.language)
         return order
 
     async def switched(language: str, switch: Awaitable[str]) -> Response:
@@ -60,7 +60,7 @@ def switching_router(board: InferenceService, guard: Guard) -> APIRouter:
                 raise Problem(503, "no-registry", title, headline(error), retry_after=30) from error
             problem = Problem(409, "switch-failed", "The switch failed; nothing has changed", headline(error))
             raise problem from error
-        return json_response({"action": action, **board.routes[language].describe()})
+        return json_response({"action": action, **service.routes[language].describe()})
 
     router = APIRouter(prefix="/admin", include_in_schema=False, dependencies=[Depends(guard)])
 
@@ -68,13 +68,13 @@ def switching_router(board: InferenceService, guard: Guard) -> APIRouter:
     async def deploy(request: Request) -> Response:
         """Bring a version of a language live, with no request dropped."""
         order = await read(request, DeployRequest)
-        return await switched(order.language, board.deploy(order.language, str(int(order.version))))
+        return await switched(order.language, service.deploy(order.language, str(int(order.version))))
 
     @router.post("/reconcile")
     async def reconcile(request: Request) -> Response:
         """Bring a language to the registry's champion; with `insist` also in spite of an earlier order or failure."""
         order = await read(request, ReconcileRequest)
-        return await switched(order.language, board.reconcilers[order.language].reconcile(insist=order.insist))
+        return await switched(order.language, service.reconcilers[order.language].reconcile(insist=order.insist))
 
     @router.post("/rollback")
     async def rollback(request: Request) -> Response:
@@ -82,7 +82,7 @@ def switching_router(board: InferenceService, guard: Guard) -> APIRouter:
         order = await read(request, SwitchRequest)
 
         async def swap() -> str:
-            board.reconcilers[order.language].rollback()
+            service.reconcilers[order.language].rollback()
             return "rolled back"
 
         return await switched(order.language, swap())

@@ -138,7 +138,7 @@ def test_a_long_text_that_is_called_off_frees_the_process(
         app = create_app(
             GatewayConfig(["en"], Limits(8, 200_000, 60), "token", launch, lambda *_: model, concurrency=1)
         )
-        route = app.state.board.routes["en"]
+        route = app.state.service.routes["en"]
         async with app.router.lifespan_context(app):
             while route.state == "starting":
                 await asyncio.sleep(0.05)

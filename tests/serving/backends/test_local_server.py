@@ -205,23 +205,23 @@ def test_switches_and_kills_under_load(models: Callable[[str], ServedModel], tmp
 
     async def main() -> None:
         app = create_app(GatewayConfig(["en"], Limits(8, 10_000, 30), "token", launch, resolve, keep_previous=False))
-        board = app.state.board
+        service = app.state.service
         async with app.router.lifespan_context(app):
-            while board.routes["en"].state == "starting":
+            while service.routes["en"].state == "starting":
                 await asyncio.sleep(0.05)
-            assert board.routes["en"].state == "live", board.health()
+            assert service.routes["en"].state == "live", service.health()
             done = asyncio.Event()
             async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://gateway") as client:
                 clients = [asyncio.create_task(keep_asking(client, done)) for _ in range(3)]
                 for version in ("2", "3"):
-                    assert await board.deploy("en", version) == "switched"
+                    assert await service.deploy("en", version) == "switched"
                 answers = len(answered)
                 await until(lambda: len(answered) > answers + 5)
                 done.set()
                 await asyncio.gather(*clients)
-                await killed(client, board)
+                await killed(client, service)
 
-    async def killed(client: httpx.AsyncClient, board: Any) -> None:
+    async def killed(client: httpx.AsyncClient, service: Any) -> None:
         server = psutil.Process(backends[-1].pid).children(recursive=True)[-1]  # the one that answers, not its parent
         server.kill()
         statuses = set()
@@ -232,7 +232,7 @@ def test_switches_and_kills_under_load(models: Callable[[str], ServedModel], tmp
             statuses.add(response.status_code)
             assert response.status_code == 200 or int(response.headers["retry-after"]) > 0
         assert statuses == {200, 503}
-        assert board.routes["en"].live.model.version == "3"
+        assert service.routes["en"].live.model.version == "3"
 
     asyncio.run(main())
     assert len(answered) > 50

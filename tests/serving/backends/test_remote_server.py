@@ -273,7 +273,7 @@ def test_a_gateway_in_front_of_mlflows_server_elsewhere(
 
     async def main() -> None:
         app = create_app(replace(workspace_config(workspace, "token"), hosts=None))
-        route = app.state.board.routes["en"]
+        route = app.state.service.routes["en"]
 
         async def until(state: str) -> None:
             while route.state != state:

@@ -288,7 +288,7 @@ def test_switches_of_a_language_take_turns_and_lose_nothing(harness: Any) -> Non
         )
         done = True
         codes = [code for codes in await asyncio.gather(*clients) for code in codes]
-        return codes, made.board.routes["en"].live.model.version
+        return codes, made.service.routes["en"].live.model.version
 
     codes, version = ask(harness, use)
     assert len(codes) > 20
@@ -298,7 +298,7 @@ def test_switches_of_a_language_take_turns_and_lose_nothing(harness: Any) -> Non
 
 def test_a_dead_version_is_started_again(harness: Any) -> None:
     async def use(client: httpx.AsyncClient, made: Any) -> tuple[str, int, int]:
-        route = made.board.routes["en"]
+        route = made.service.routes["en"]
         route.live.kill()
         await until(lambda: route.live is None)
         state = route.state

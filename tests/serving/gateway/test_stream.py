@@ -174,7 +174,7 @@ def test_work_for_a_caller_who_has_gone_is_dropped(harness: Any, exchange: Any) 
         await asyncio.wait_for(asked.task, 5)
         backend.held = False
         await settle()
-        return len(backend.seen), made.board.routes["en"].queue.waiting
+        return len(backend.seen), made.service.routes["en"].queue.waiting
 
     calls, waiting = ask(harness, use)
     assert calls <= 3
@@ -209,7 +209,7 @@ def test_a_reader_who_stops_ends_the_stream(harness: Any, exchange: Any) -> None
 def test_a_full_queue_makes_a_stream_wait(harness: Any) -> None:
     async def use(client: httpx.AsyncClient, made: Any) -> list[dict[str, Any]]:
         others = [asyncio.create_task(client.post("/v1/entities", json={"text": "WAIT"})) for _ in range(2)]
-        queue = made.board.routes["en"].queue
+        queue = made.service.routes["en"].queue
         await until(lambda: (queue.in_flight, queue.waiting) == (1, 1))
         stream = asyncio.create_task(client.post(PATH, content=b'"Anna"\n' * 40, headers={"content-type": KIND}))
         await settle(1000)

@@ -84,7 +84,7 @@ def test_each_documented_status_can_be_had(
 
             before = ask() if status == 429 else None
             if before:
-                await until(lambda: made.board.routes["en"].queue.in_flight)
+                await until(lambda: made.service.routes["en"].queue.in_flight)
             answer = await ask()
             if before:
                 made.backend("en").held = False

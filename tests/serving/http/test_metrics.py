@@ -88,7 +88,7 @@ def test_a_gateway_counts_what_it_does(harness: Any) -> None:
 def test_waiting_work_is_seen(harness: Any) -> None:
     async def use(client: httpx.AsyncClient, made: Any) -> str:
         work = [asyncio.create_task(client.post("/v1/entities", json={"text": "WAIT"})) for _ in range(3)]
-        await until(lambda: made.board.routes["en"].queue.waiting == 2)
+        await until(lambda: made.service.routes["en"].queue.waiting == 2)
         page = (await client.get("/metrics")).text
         made.backend("en").held = False
         await asyncio.gather(*work)

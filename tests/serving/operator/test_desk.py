@@ -84,7 +84,7 @@ def test_a_rollback_does_what_the_command_does(
     harness: Any, workspace: Workspace, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def use(client: httpx.AsyncClient, made: Any) -> None:
-        assert made.board.routes["en"].live.model.version == "2"
+        assert made.service.routes["en"].live.model.version == "2"
         headers = {"x-request-id": "night-1"}
         order = {"action": "rollback", "language": "en", "champion": "2", "reason": " wrong\nin headlines"}
         response = await client.post("/admin/actions", json=order, headers=headers)
@@ -93,7 +93,7 @@ def test_a_rollback_does_what_the_command_does(
         assert found["reason"] == "wrong in headlines"
         assert found["message"] == "Version 1 is champion again. Version 1 is live: switched."
         assert (found["who"], found["request_id"]) == ("token", "night-1")
-        assert made.board.routes["en"].live.model.version == "1"
+        assert made.service.routes["en"].live.model.version == "1"
         assert champion(workspace, "en").version == "1"
         assert ROLLED_BACK in open_store(workspace).get_model_version("ner-en", "2").tags
         told = (await client.get("/v1/models")).json()["models"][0]
@@ -183,14 +183,14 @@ def test_a_version_that_does_not_come_up_leaves_what_was_live(harness: Any, work
         found = await ended(client, await order(client, "rollback", language="en"))
         assert found["state"] == "failed"
         assert "does not come up: out of memory" in found["message"]
-        assert made.board.routes["en"].live.model.version == "2"
+        assert made.service.routes["en"].live.model.version == "2"
 
     run(harness, workspace, use, refuse=refuse)
 
 
 def test_a_deployment_brings_the_champion_live(harness: Any, workspace: Workspace) -> None:
     async def use(client: httpx.AsyncClient, made: Any) -> None:
-        await made.board.deploy("en", "1")
+        await made.service.deploy("en", "1")
         found = await ended(client, await order(client, "deploy", language="en"))
         assert (found["state"], found["message"]) == ("success", "Version 2 is live: rolled back.")
         absent = await ended(client, await order(client, "deploy", language="ru"))
@@ -204,16 +204,16 @@ def test_switches_of_a_language_exclude_each_other(harness: Any, workspace: Work
     release = asyncio.Event()
 
     async def use(client: httpx.AsyncClient, made: Any) -> None:
-        await made.board.deploy("en", "1")
-        resolve, board = made.resolve, made.board
-        launch = board.routes["en"]._launch
-        await board.deploy("en", "3")
+        await made.service.deploy("en", "1")
+        resolve, service = made.resolve, made.service
+        launch = service.routes["en"]._launch
+        await service.deploy("en", "3")
 
         async def slow(model: ServedModel) -> Any:
             await release.wait()
             return await launch(model)
 
-        board.routes["en"]._launch = slow
+        service.routes["en"]._launch = slow
         assert resolve("en", None).version == "2"
         first, second = await asyncio.gather(*(order(client, "deploy", language="en") for _ in range(2)))
         assert sorted([first.status_code, second.status_code]) == [202, 409]

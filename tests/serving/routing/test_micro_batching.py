@@ -143,7 +143,7 @@ def test_the_gateway_gathers(harness: Any) -> None:
             first = asyncio.create_task(post("WAIT"))
             await until(lambda: backend.seen)
             rest = [asyncio.create_task(post(text)) for text in ("Anna", "CRASH", "Boris")]
-            await until(lambda: made.board.routes["en"].queue.waiting)
+            await until(lambda: made.service.routes["en"].queue.waiting)
             await settle()
             backend.held = False
             await first

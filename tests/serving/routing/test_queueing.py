@@ -214,7 +214,7 @@ def test_long_texts_leave_a_place_to_short_ones_in_the_gateway(
         monkeypatch.setattr(module, "LONG", 3)
 
     async def use(client: httpx.AsyncClient, made: Any) -> None:
-        queue, backend, free = made.board.routes["en"].queue, made.backend("en"), asyncio.Event()
+        queue, backend, free = made.service.routes["en"].queue, made.backend("en"), asyncio.Event()
         post = backend._post
 
         async def held(body: bytes, **how: Any) -> httpx.Response:
@@ -240,7 +240,7 @@ def test_a_full_queue_refuses_and_says_when_to_come_again(harness: Any) -> None:
     async def use(client: httpx.AsyncClient, made: Any) -> list[httpx.Response]:
         backend = made.backend("en")
         waiting = [asyncio.create_task(client.post("/v1/entities", json={"text": "WAIT"})) for _ in range(3)]
-        queue = made.board.routes["en"].queue
+        queue = made.service.routes["en"].queue
         await until(lambda: queue.in_flight + queue.waiting == 3)
         refused = await client.post("/v1/entities", json={"text": "Anna"})
         other = await client.post("/v1/entities", json={"text": "Анна"})
@@ -258,7 +258,7 @@ def test_a_full_queue_refuses_and_says_when_to_come_again(harness: Any) -> None:
 
 def test_who_goes_away_while_waiting_never_reaches_the_model(harness: Any, exchange: Any) -> None:
     async def use(client: httpx.AsyncClient, made: Any) -> tuple[int, int, list[list[str]]]:
-        backend, queue = made.backend("en"), made.board.routes["en"].queue
+        backend, queue = made.backend("en"), made.service.routes["en"].queue
         first = asyncio.create_task(client.post("/v1/entities", json={"text": "WAIT"}))
         await until(lambda: backend.seen)
         asked = exchange(made.app, "/v1/entities", JSON)
@@ -303,7 +303,7 @@ def test_over_a_real_connection_who_hangs_up_is_dropped(served: tuple[Any, tuple
             await until(lambda: backend.seen)
             with pytest.raises(httpx.ReadTimeout):
                 await client.post("/v1/entities", json={"text": "Gone"}, timeout=0.05)
-            await until(lambda: not made.board.routes["en"].queue.waiting)
+            await until(lambda: not made.service.routes["en"].queue.waiting)
             backend.held = False
             again = [await client.post("/v1/entities", json={"text": f"Anna{number}"}) for number in range(3)]
             return [(await first).status_code, *(response.status_code for response in again)]

@@ -56,7 +56,7 @@ async def timer(made: Any, times: int = 3) -> None:
 
 
 def live(made: Any) -> str | None:
-    backend = made.board.routes["en"].live
+    backend = made.service.routes["en"].live
     return backend.model.version if backend else None
 
 
@@ -114,7 +114,7 @@ def test_an_unreadable_registry_changes_nothing_and_is_told_once(
     harness: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def use(client: httpx.AsyncClient, made: Any) -> tuple[int, dict[str, Any]]:
-        reconciler, champions = made.board.reconcilers["en"], made.champions
+        reconciler, champions = made.service.reconcilers["en"], made.champions
         made.champions = Unreadable()
         await until(lambda: reconciler._unread >= 2)
         assert await answered_by(client) == "1"
@@ -211,7 +211,7 @@ def hold_launches(made: Any, version: str) -> asyncio.Event:
             await go_on.wait()
         return backend
 
-    made.board.routes["en"]._launch = launch
+    made.service.routes["en"]._launch = launch
     return go_on
 
 
@@ -228,7 +228,7 @@ def test_an_operators_choice_during_the_launch_of_a_champion_stands(
         made.champions["en"] = "3"
         tick = asyncio.create_task(order(client, "reconcile", insist=False))
         await until(lambda: "3" in launches(made))
-        route = made.board.routes["en"]
+        route = made.service.routes["en"]
         orders = route._orders
         choice = asyncio.create_task(order(client, way, **version))
         await until(lambda: route._orders > orders)
@@ -256,7 +256,7 @@ def test_a_rollback_stands_when_a_deployment_before_it_fails(harness: Any) -> No
             await go_on.wait()
             raise NerError("the probe failed")
 
-        made.board.routes["en"]._launch = fail
+        made.service.routes["en"]._launch = fail
         deployment = asyncio.create_task(order(client, "deploy", version="3"))
         await starting.wait()
         await order(client, "rollback")
@@ -291,7 +291,7 @@ def test_a_rollback_does_not_wait_for_a_version_that_is_starting(harness: Any) -
 
 def test_the_warm_version_stands_in_while_the_live_one_is_started_again(harness: Any) -> None:
     async def use(client: httpx.AsyncClient, made: Any) -> tuple[Any, ...]:
-        route, go_on, plain = made.board.routes["en"], asyncio.Event(), made.launch
+        route, go_on, plain = made.service.routes["en"], asyncio.Event(), made.launch
 
         async def slow(model: Any) -> Any:
             await go_on.wait()
@@ -332,7 +332,7 @@ def test_a_dead_version_is_started_again_whatever_its_first_restart_fails_with(
     refusals: list[Exception] = []
 
     async def use(client: httpx.AsyncClient, made: Any) -> dict[str, Any]:
-        route, told = made.board.routes["en"], []
+        route, told = made.service.routes["en"], []
         first, plain = route.live, route._launch
 
         async def failing(model: Any) -> Any:
@@ -389,7 +389,7 @@ def test_memory_that_cannot_be_read_stops_no_switch(harness: Any, monkeypatch: p
         monkeypatch.setattr(keeping, "available_bytes", unreadable)
         made.champions["en"] = "2"
         await until(lambda: live(made) == "2")
-        assert made.board.routes["en"].previous is None
+        assert made.service.routes["en"].previous is None
 
     run(harness, use)
 
@@ -398,7 +398,7 @@ def test_a_process_whose_server_has_died_is_replaced_at_once(harness: Any) -> No
     """MLflow's parent process, which the gateway started, takes seconds to notice."""
 
     async def use(client: httpx.AsyncClient, made: Any) -> tuple[list[int], bool]:
-        route = made.board.routes["en"]
+        route = made.service.routes["en"]
         first, port = route.live, free_port()
 
         async def refuse(request: httpx.Request) -> httpx.Response:
@@ -447,9 +447,9 @@ def test_the_version_before_stays_warm_while_memory_permits(harness: Any, monkey
         made.champions["en"] = "2"
         await until(lambda: live(made) == "2")
         await timer(made)
-        assert made.board.routes["en"].previous.model.version == "1"
+        assert made.service.routes["en"].previous.model.version == "1"
         monkeypatch.setattr(keeping, "available_bytes", lambda: 2 * size)  # memory grows tight later
-        await until(lambda: made.board.routes["en"].previous is None)
+        await until(lambda: made.service.routes["en"].previous is None)
         made.champions["en"] = "3"
         await until(lambda: live(made) == "3")
         await until(lambda: not made.launched[-2].alive)
@@ -461,7 +461,7 @@ def test_the_version_before_stays_warm_while_memory_permits(harness: Any, monkey
 def test_the_version_that_stands_in_is_not_stopped_for_memory(harness: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     async def use(client: httpx.AsyncClient, made: Any) -> str:
         await order(client, "deploy", version="2")
-        route = made.board.routes["en"]
+        route = made.service.routes["en"]
         route._lock = asyncio.Lock()
         await route._lock.acquire()  # the restart waits
         monkeypatch.setattr(keeping, "available_bytes", lambda: -1)

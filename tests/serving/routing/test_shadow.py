@@ -45,7 +45,7 @@ def run(harness: Any, shadowed: Shadowed, use: Callable[[httpx.AsyncClient, Any]
     async def main() -> Any:
         made = harness(**shadowed.settings, **more)
         async with made.client() as client:
-            await until(lambda: made.board.shadows["en"].state != "starting" and made.board.shadows["en"].model)
+            await until(lambda: made.service.shadows["en"].state != "starting" and made.service.shadows["en"].model)
             return await use(client, made)
 
     return asyncio.run(main())
@@ -65,7 +65,7 @@ def test_differences_are_counted_and_logged_without_text(harness: Any, caplog: p
         answer = await entities(client)
         assert answer["model"]["version"] == "1"
         assert {each["label"] for each in answer["entities"]} == {"PER"}, "the shadow's answer is never returned"
-        found = made.board.shadows["en"].found
+        found = made.service.shadows["en"].found
         await until(lambda: found.calls == 1)
         models = (await client.get("/v1/models")).json()["models"]
         return models, (await client.get("/metrics")).text
@@ -121,9 +121,9 @@ def test_a_full_queue_drops_copies_and_delays_nobody(harness: Any) -> None:
         await until(lambda: twin.asked)  # one is being asked, which takes no place
         for _ in range(PLACES + 3):
             await entities(client)
-        dropped = made.board.shadows["en"].found.dropped
+        dropped = made.service.shadows["en"].found.dropped
         twin.open.set()
-        await until(lambda: made.board.shadows["en"].found.calls == PLACES + 1)
+        await until(lambda: made.service.shadows["en"].found.calls == PLACES + 1)
         return dropped, len(twin.asked)
 
     assert run(harness, shadowed, use) == (3, PLACES + 1)
@@ -133,7 +133,7 @@ def test_a_stream_that_goes_on_keeps_no_copy_and_no_place(harness: Any, exchange
     shadowed, lines = Shadowed(), PLACES + 3
 
     async def use(client: httpx.AsyncClient, made: Any) -> tuple[int, int]:
-        shadow = made.board.shadows["en"]
+        shadow = made.service.shadows["en"]
         stream = exchange(made.app, "/v1/entities/stream", "application/jsonl")
         for number in range(1, lines + 1):
             stream.send(json.dumps({"text": TEXT, "language": "en"}).encode() + b"\n")
@@ -166,7 +166,7 @@ def test_a_shadow_that_fails_touches_nothing_else(
     async def use(client: httpx.AsyncClient, made: Any) -> None:
         for number in (1, 2):
             await entities(client)
-            await until(lambda number=number: made.board.shadows["en"].found.failures == number)
+            await until(lambda number=number: made.service.shadows["en"].found.failures == number)
 
     run(harness, Shadowed(fail), use)
     assert "Anna" not in "\n".join(JsonFormatter().format(record) for record in caplog.records)
@@ -179,7 +179,7 @@ def test_a_shadow_that_dies_or_does_not_start_is_started_again_after_a_pause(
     shadowed = Shadowed()
 
     async def use(client: httpx.AsyncClient, made: Any) -> None:
-        shadow = made.board.shadows["en"]
+        shadow = made.service.shadows["en"]
         shadowed.refusal = NerError("it does not come up")
         shadowed.twins[0].dead.set()
         await until(lambda: shadow.state == "failed")
@@ -199,14 +199,14 @@ def test_the_shadow_follows_the_aliases(harness: Any) -> None:
     shadowed = Shadowed()
 
     async def use(client: httpx.AsyncClient, made: Any) -> list[bool]:
-        shadow = made.board.shadows["en"]
+        shadow = made.service.shadows["en"]
         await entities(client)
         await until(lambda: shadow.found.texts == 1)
         shadowed.challengers["en"] = "8"
         await until(lambda: shadow.state == "live" and shadow.model.version == "8")
         assert shadow.found.texts == 0, "another challenger is counted anew"
         made.champions["en"] = "2"
-        await until(lambda: made.board.routes["en"].live.model.version == "2")
+        await until(lambda: made.service.routes["en"].live.model.version == "2")
         await entities(client)
         await until(lambda: shadow.found.texts == 1)
         assert shadow.found.against == "2"
@@ -227,7 +227,7 @@ def test_only_a_share_is_copied(harness: Any, monkeypatch: pytest.MonkeyPatch) -
     async def use(client: httpx.AsyncClient, made: Any) -> int:
         for _ in range(3):
             await entities(client)
-        await until(lambda: made.board.shadows["en"].found.calls == 2)
+        await until(lambda: made.service.shadows["en"].found.calls == 2)
         return len(shadowed.twins[0].asked)
 
     assert run(harness, shadowed, use) == 2
@@ -252,11 +252,11 @@ def test_the_page_shows_what_was_counted(harness: Any) -> None:
         pages = [(await client.get("/models")).text]
         for _ in range(2):  # another boundary; then a failure
             await entities(client)
-        found = made.board.shadows["en"].found
+        found = made.service.shadows["en"].found
         await until(lambda: (found.calls, found.failures) == (1, 1))
         pages.append((await client.get("/models")).text)
         shadowed.challengers["en"] = None
-        await until(lambda: made.board.shadows["en"].model is None)
+        await until(lambda: made.service.shadows["en"].model is None)
         return [*pages, (await client.get("/models")).text]
 
     fresh, counted, over = (page.split('id="shadow-ru"')[0] for page in run(harness, shadowed, use))
