@@ -2,6 +2,8 @@
 
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -186,3 +188,23 @@ def test_the_example_of_the_environment_names_what_compose_reads_and_no_secret(c
 
 def test_docker_is_no_package() -> None:
     assert not list((ROOT / "docker").glob("*.py")), "it would hide the installed package of that name"
+
+
+def test_the_image_of_the_gateway_has_what_the_gateway_imports() -> None:
+    code = (
+        "import sys, multiner.serving.gateway.app, multiner.serving.matching, multiner.serving.system.running\n"
+        "from importlib.metadata import packages_distributions\n"
+        "names = packages_distributions()\n"
+        "tops = {name.partition('.')[0] for name in sys.modules}\n"
+        "print(*{each.lower() for top in tops for each in names.get(top, ())})"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = {name.replace("_", "-") for name in done.stdout.split()}
+    text = (ROOT / "setup.py").read_text(encoding="utf-8").partition("REQUIRED = [")[2].partition("\n]")[0]
+    required = {re.split(r"[<>=]", name)[0] for name in re.findall(r'(?m)^    "([^"]+)"', text)}
+    image = (ROOT / "docker" / "Dockerfile.serving").read_text(encoding="utf-8")
+    installed = set(
+        image.partition("--constraint requirements.lock")[2].partition("\n\n")[0].replace("\\", " ").split()
+    )
+    assert {"fastapi", "rapidfuzz", "prometheus-client"} <= loaded & required
+    assert loaded & required <= installed
