@@ -104,10 +104,12 @@ class LocalServer(ModelServer):
 
     def mark_lost(self) -> None:
         """Kill the process."""
+        assert self._process is not None  # only what was alive is lost
         self._process.kill()
 
     async def ended(self) -> None:
         """Return when the process has ended, or was killed."""
+        assert self._process is not None  # it was started
         await self._process.ended()
 
     async def close(self) -> None:

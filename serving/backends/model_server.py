@@ -123,6 +123,10 @@ class ModelServer(Backend):
             limits=httpx.Limits(max_connections=64, max_keepalive_connections=16, keepalive_expiry=2),
         )
 
+    def _connected(self) -> httpx.AsyncClient:
+        assert self._client is not None  # nothing is asked before start() has connected
+        return self._client
+
     async def ping(self) -> bool:
         """Whether the server says that it is well.
 
@@ -130,7 +134,7 @@ class ModelServer(Backend):
             httpx.TimeoutException: nothing comes within PING_SECONDS.
             httpx.TransportError: it cannot be asked.
         """
-        return (await self._client.get("/ping", timeout=PING_SECONDS)).status_code == 200
+        return (await self._connected().get("/ping", timeout=PING_SECONDS)).status_code == 200
 
     async def answers_ping(self) -> bool:
         """Whether the server is there, and well."""
@@ -196,12 +200,12 @@ class ModelServer(Backend):
         body = with_params(body_of([""]), {CANCEL: call})
         for _ in range(2):  # the first may meet a connection that is just being closed
             with contextlib.suppress(httpx.TransportError, RuntimeError):
-                await self._client.post("/invocations", content=body, headers=HEADERS, timeout=STOPPING_SECONDS)
+                await self._connected().post("/invocations", content=body, headers=HEADERS, timeout=STOPPING_SECONDS)
                 return
 
     async def _post(self, body: bytes, *, cancellable: bool) -> httpx.Response:
         for attempt in (1, 2):
-            post = self._client.post("/invocations", content=body, headers=HEADERS)
+            post = self._connected().post("/invocations", content=body, headers=HEADERS)
             try:
                 return await self._health.hear(post, cancellable=cancellable)
             except httpx.TimeoutException:

@@ -57,7 +57,7 @@ class RemoteServer(ModelServer):
     async def _mlflow_version(self) -> str | None:
         """The version of MLflow there; None where it does not say."""
         try:
-            response = await self._client.get("/version", timeout=PING_SECONDS)
+            response = await self._connected().get("/version", timeout=PING_SECONDS)
         except httpx.HTTPError:
             return None
         return response.text[:100] if response.status_code == 200 else None

@@ -18,7 +18,7 @@ UTF16 = "utf16"
 ID_CHARACTERS = 200
 
 
-class Options(RequestModel):
+class Options(RequestModel, frozen=True):
     """What to leave out of an answer, and how to count."""
 
     min_score: float = Field(
@@ -109,7 +109,7 @@ class Offer:
                 raise invalid(detail, f"/types/{index}")
 
 
-class EntitiesOptions(Options):
+class EntitiesOptions(Options, frozen=True):
     """The options of texts in whichever language."""
 
     language: str = Field(default=AUTO, description="`auto` (by the script of each sentence), or a language's code.")
@@ -130,7 +130,7 @@ def _as_list(value: Any) -> Any:
     raise PydanticCustomError("text", "must be a string or a list of strings")
 
 
-class EntitiesRequest(EntitiesOptions):
+class EntitiesRequest(EntitiesOptions, frozen=True):
     """What to find entities in."""
 
     text: Annotated[list[str], BeforeValidator(_as_list, json_schema_input_type=str | list[str])] = Field(
@@ -162,7 +162,7 @@ def _check_line_id(value: Any) -> Any:
 LineId = Annotated[str, Field(max_length=ID_CHARACTERS)] | Annotated[int, Field(gt=-(2**63), lt=2**63)] | None
 
 
-class StreamRequest(EntitiesOptions):
+class StreamRequest(EntitiesOptions, frozen=True):
     """A line of a stream, unless it is a string alone."""
 
     text: str

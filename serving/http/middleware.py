@@ -54,7 +54,7 @@ class RequestEnvelope:
                 status = message["status"]
                 own = list(message.get("headers", []))
                 names = {name for name, _ in own}  # a route's own policy stands
-                message = message | {"headers": [*own, *(each for each in extra if each[0] not in names)]}
+                message = {**message, "headers": [*own, *(each for each in extra if each[0] not in names)]}
             await send(message)
 
         started = time.monotonic()
@@ -100,13 +100,13 @@ class HeadMethod:
                 headers = [
                     (name, _with_head(value) if name == b"allow" else value) for name, value in message["headers"]
                 ]
-                message = message | {"headers": headers}
+                message = {**message, "headers": headers}
             elif message["type"] == "http.response.body" and is_head:
-                message = message | {"body": b""}
+                message = {**message, "body": b""}
             await send(message)
 
         # a copy: the server must see HEAD in its own scope, since it then sends no body
-        inner = scope | {"method": "GET"} if is_head else scope
+        inner = {**scope, "method": "GET"} if is_head else scope
         try:
             await self.app(inner, receive, send_head)
         finally:

@@ -71,8 +71,9 @@ class ActionLog:
             Problem: 409, an action that excludes it is under way.
         """
         id = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
-        order = {"who": who, "request_id": request_id, "reason": reason}
-        action = Action(id=id, action=kind, language=language, started=_now(), **order)
+        action = Action(
+            id=id, action=kind, language=language, started=_now(), who=who, request_id=request_id, reason=reason
+        )
         if other := next((each for each in self.running() if each.lane == action.lane), None):
             raise conflict(f"{other.title} runs since {other.started} (action {other.id}).")
         self.actions = [action, *self.actions][:LISTED]

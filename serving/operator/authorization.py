@@ -6,7 +6,7 @@ import hmac
 import secrets
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from hashlib import sha256
 
 from cachetools import TTLCache
@@ -51,7 +51,7 @@ class Attempts:
             Problem: 429, it has sent too many wrong ones.
         """
         old = self._clock() - self._window
-        times = self._failed.get(address, ())
+        times: Sequence[float] = self._failed.get(address, ())
         if len(times) == self._most and times[0] > old:
             wait = max(1, round(times[0] - old))
             detail = f"{self._most} wrong tokens within {self._window:.0f} s. Try again in {wait} s."

@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import httpx
@@ -109,7 +110,7 @@ class Desk:
             if due and action.id not in self._looks:
                 self._looked[action.id] = time.monotonic()
                 self._looks[action.id] = look = self._spawn(self._look(action))
-                look.add_done_callback(lambda _, id=action.id: self._looks.pop(id))
+                look.add_done_callback(partial(self._end_look, action.id))
         if not self._looks:
             return
         done, _ = await asyncio.wait(self._looks.values(), timeout=PATIENCE)
@@ -118,6 +119,9 @@ class Desk:
         for action in actions:
             if action.id in self._looks:
                 action.message = "Airflow has not answered yet; what it runs goes on by itself."
+
+    def _end_look(self, id: str, _: asyncio.Task[None]) -> None:
+        self._looks.pop(id)
 
     async def _look(self, action: Action) -> None:
         before = (action.state, action.message)
@@ -149,10 +153,12 @@ class Desk:
         Raises:
             Problem: 503, it does not answer.
         """
+        workspace = self._workspace
+        assert workspace is not None  # without one nothing is started
 
         def ask() -> T:
             if self._airflow is None:
-                self._airflow = dag_runs.connect(self._workspace)
+                self._airflow = dag_runs.connect(workspace)
             return question(self._airflow)
 
         async with self._asking:
@@ -162,13 +168,14 @@ class Desk:
                 if self._airflow:
                     self._airflow.close()
                     self._airflow = None  # after a restart its password may be another
-                raise dag_runs.no_answer(error, self._workspace) from None
+                raise dag_runs.no_answer(error, workspace) from None
 
     async def _switch(self, action: Action, champion: str | None) -> None:
         language = action.language
         try:
+            assert language is not None  # an order to switch names one
             message = await (
-                self._rollback(action, champion) if action.action == "rollback" else self._deploy(language)
+                self._rollback(action, language, champion) if action.action == "rollback" else self._deploy(language)
             )
             self.log.end(action, "success", message)
         except NerError as error:
@@ -191,11 +198,11 @@ class Desk:
             raise NerError(f"{language} has no champion in the registry", remedy="Train and promote one first.")
         return f"Version {self._board.routes[language].describe()['version']} is live: {outcome}."
 
-    async def _rollback(self, action: Action, champion: str | None) -> str:
+    async def _rollback(self, action: Action, language: str, champion: str | None) -> str:
         """Make the previous champion champion again in the registry, then bring it live, as ``ner rollback`` does."""
         from multiner.pipeline import registry
 
-        language, by = action.language, f"operator's desk ({action.who}), request {action.request_id}"
+        by = f"operator's desk ({action.who}), request {action.request_id}"
         version = await executors.run(
             executors.REGISTRY,
             registry.rollback,

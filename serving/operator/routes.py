@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import Response
@@ -95,6 +95,6 @@ def order(value: dict[str, Any], config: GatewayConfig) -> Order:
     if reason is not None and not (isinstance(reason, str) and kind == "rollback"):
         raise invalid("reason, a string, goes with rollback only.", "/reason")
     try:
-        return Order(kind, language, champion, checked_reason(reason))
+        return Order(cast(Kind, kind), language, champion, checked_reason(reason))
     except NerError as error:
         raise invalid(f"{error.message.capitalize()}.", "/reason") from None

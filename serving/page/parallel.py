@@ -50,7 +50,7 @@ def add_parallel(app: FastAPI, service: InferenceService) -> None:
         texts, result, problem = {"ru": "", "en": ""}, None, None
         try:
             texts, hidden = await _read(request, service)
-            items = parallel.ParallelRequest(**texts).items(service.config.offer)
+            items = parallel.ParallelRequest(ru=texts["ru"], en=texts["en"]).items(service.config.offer)
             result = present(texts, await unless_gone(request, parallel.answer(service, items)), hidden)
         except Problem as error:
             service.metrics.refusals.labels(error.name).inc()
@@ -69,7 +69,7 @@ def add_parallel(app: FastAPI, service: InferenceService) -> None:
     async def table(request: Request) -> Response:
         """The table as a file."""
         texts, hidden = await _read(request, service)
-        items = parallel.ParallelRequest(**texts).items(service.config.offer)
+        items = parallel.ParallelRequest(ru=texts["ru"], en=texts["en"]).items(service.config.offer)
         names = rows(await unless_gone(request, parallel.answer(service, items)))
         text = "\ufeff" + to_csv([row for row in names if row.label not in hidden])  # the mark tells Excel of UTF-8
         headers = {"Content-Disposition": 'attachment; filename="names.csv"'}

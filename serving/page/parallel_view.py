@@ -92,18 +92,23 @@ def _row(
     reasons: Sequence[str],
     checks: Sequence[str],
 ) -> Row:
-    russian, english = ((name["text"] if name else "") for name in names)
-    forms = tuple(tuple(form for form in name["forms"] if form != name["text"]) if name else () for name in names)
-    counts = tuple(len(name["mentions"]) if name else 0 for name in names)
+    russian, english = names
+    texts = (russian["text"] if russian else "", english["text"] if english else "")
+    forms = (_other_forms(russian), _other_forms(english))
+    counts = (len(russian["mentions"]) if russian else 0, len(english["mentions"]) if english else 0)
     label = next(name["label"] for name in names if name)
-    return Row(key, number, (russian, english), forms, label, counts, similarity, tuple(reasons), tuple(checks))
+    return Row(key, number, texts, forms, label, counts, similarity, tuple(reasons), tuple(checks))
+
+
+def _other_forms(name: Mapping[str, Any] | None) -> tuple[str, ...]:
+    return tuple(form for form in name["forms"] if form != name["text"]) if name else ()
 
 
 def segments(
     text: str, side: Mapping[str, Any], code: str, by_key: Mapping[str, Row]
 ) -> Iterator[tuple[str, Row | None]]:
     """A text in pieces, each with the row of the name it is, or None; joined they are the text."""
-    keys = {}
+    keys: dict[int, str] = {}
     for index, name in enumerate(side["names"]):
         key = f"{code}{index + 1}" if name["pair"] is None else f"p{name['pair'] + 1}"
         keys |= dict.fromkeys(name["mentions"], key)

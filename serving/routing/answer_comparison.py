@@ -32,7 +32,9 @@ def differences(live: Entities, shadow: Entities) -> Iterator[tuple[str, str]]:
     whatever the boundaries.
     """
     for each in span_errors(_spans(live), _spans(shadow)):
-        yield KINDS[each.kind], (each.gold or each.predicted).label
+        span = each.gold or each.predicted
+        assert span is not None  # an error is of one of them at least
+        yield KINDS[each.kind], span.label
 
 
 def _spans(entities: Entities) -> list[Span]:

@@ -86,8 +86,9 @@ class InferenceService:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        parts = (*self.shadows.values(), *self.routes.values())
-        await asyncio.gather(*(part.close() for part in parts))
+        await asyncio.gather(
+            *(shadow.close() for shadow in self.shadows.values()), *(route.close() for route in self.routes.values())
+        )
 
     async def deploy(self, language: str, version: str) -> str:
         """Bring a version live, and leave it until the registry has another champion; see :meth:`ModelRouter.switch`.
@@ -106,10 +107,12 @@ class InferenceService:
         Raises:
             Problem: 409, 429, 502, 503 or 504.
         """
-        answers = await self.answer_each(items)
-        if problem := next((answer for answer in answers if isinstance(answer, Problem)), None):
-            raise problem
-        return answers
+        results = []
+        for answer in await self.answer_each(items):
+            if isinstance(answer, Problem):
+                raise answer
+            results.append(answer)
+        return results
 
     async def answer_each(self, items: Sequence[Item], *, patient: bool = False) -> list[dict[str, Any] | Problem]:
         """A result for each text, or why there is none, in order; texts of a language go to its model together.
@@ -193,12 +196,15 @@ class InferenceService:
         self, item: Item, parts: Sequence[Part], found: Sequence[tuple[ServedModel, dict[str, Any]] | Problem]
     ) -> dict[str, Any] | Problem:
         """The result for a text; a problem where a part of it was not answered, never half an answer."""
-        if problem := next((each for each in found if isinstance(each, Problem)), None):
-            return problem
-        models = [{"name": model.name, "version": model.version} for model, _ in found]
+        answered = []
+        for each in found:
+            if isinstance(each, Problem):
+                return each
+            answered.append(each)
+        models = [{"name": model.name, "version": model.version} for model, _ in answered]
         try:
             with _as_problems(parts[0].language):
-                result = put_together(item.text, parts, [answer for _, answer in found], models)
+                result = put_together(item.text, parts, [answer for _, answer in answered], models)
         except Problem as problem:
             return problem
         result["entities"] = item.options.apply(item.text, result["entities"])

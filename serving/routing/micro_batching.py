@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,7 +17,7 @@ from multiner.serving.backends.backend import Backend, ServedModel
 
 TEXTS, CHARACTERS = 16, 4000  # in a call that is gathered, at most
 Answer = tuple[ServedModel, list[dict[str, Any]], float]  # and the seconds that the model's call took
-Ask = Callable[[Callable[[Backend], Coroutine[Any, Any, None]]], Awaitable[Any]]
+Ask = Callable[[Callable[[Backend], Coroutine[Any, Any, None]]], Coroutine[Any, Any, Any]]
 
 
 @dataclass(eq=False, slots=True)
@@ -80,8 +80,9 @@ class MicroBatcher:
         finally:
             if job in self._waiting:
                 self._waiting.remove(job)
-            for each in {turn, job.turn} - {None}:
-                each.leave()
+            for each in {turn, job.turn}:
+                if each is not None:
+                    each.leave()
 
     async def _carry(self, turn: Turn, backend: Backend) -> None:
         if not turn.jobs and not turn.left:  # else asked again, of another backend

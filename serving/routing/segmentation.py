@@ -110,9 +110,11 @@ def _told(guesses: Sequence[tuple[str | None, bool]]) -> list[str] | None:
     before, after = _nearest(guesses), _nearest(guesses[::-1])[::-1]
     if not guesses or before[-1] is None:
         return None
-    told = []
+    told: list[str] = []
     for (language, _), left, right in zip(guesses, before, after, strict=True):
-        told.append(language if language in (left, right) and language else left or right)
+        nearest = left or right
+        assert nearest is not None  # one sentence is certain: it is before, after or this one
+        told.append(language if language in (left, right) and language else nearest)
     return told
 
 

@@ -78,8 +78,7 @@ def predict_remote(endpoint: str, texts: Iterable[str], language: str = AUTO) ->
     from multiner.serving.client.blocking import Client
     from multiner.serving.client.protocol import ServiceError
 
-    limits = {"batch": BATCH_TEXTS, "characters": BATCH_CHARACTERS}
-    with Client(endpoint, retries=RETRIES, max_wait=MAX_WAIT, **limits) as client:
+    with Client(endpoint, retries=RETRIES, max_wait=MAX_WAIT, batch=BATCH_TEXTS, characters=BATCH_CHARACTERS) as client:
         try:
             for result in client.stream(texts, language):
                 yield result.to_json()

@@ -22,6 +22,7 @@ from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.core.files import write_atomically
 from multiner.serving.addresses import Addresses
 from multiner.serving.airflow import environment as airflow_setup
+from multiner.serving.airflow.api import AirflowClient
 from multiner.serving.airflow.run_tracker import DagRun, DagTask, RunTracker
 from multiner.serving.logs import open_log
 from multiner.serving.system import deployment
@@ -60,7 +61,7 @@ def start_pipeline(system: System) -> RunTracker:
     Raises:
         NerError: Airflow refuses.
     """
-    client = system.airflow
+    client = _airflow(system)
     for dag_id, paused in client.dags().items():
         if paused:
             client.unpause(dag_id)
@@ -83,10 +84,10 @@ def follow(system: System, tracker: RunTracker) -> None:
             if tracker.held_up:
                 raise _failure(system, tracker) if tracker.failed else _held_up(system, tracker)
             try:
-                changes = tracker.poll(system.airflow)
+                changes = tracker.poll(_airflow(system))
                 for run, task in tracker.tasks("success"):
                     if task.outcome is None:
-                        task.outcome = system.airflow.outcome(run.dag, run.run, task.name)
+                        task.outcome = _airflow(system).outcome(run.dag, run.run, task.name)
                 view.show(changes)
                 answered = time.monotonic()
                 for dag in sorted(tracker.paused - paused):
@@ -98,6 +99,11 @@ def follow(system: System, tracker: RunTracker) -> None:
             time.sleep(2)
     if tracker.failed:
         raise _failure(system, tracker)
+
+
+def _airflow(system: System) -> AirflowClient:
+    assert system.airflow is not None  # the system has started, Airflow with it
+    return system.airflow
 
 
 def _held_up(system: System, tracker: RunTracker) -> NerError:
@@ -119,7 +125,7 @@ def _failure(system: System, tracker: RunTracker) -> NerError:
 
 
 def _log_end(system: System, run: DagRun, task: DagTask) -> str:
-    lines = system.airflow.log_lines(run.dag, run.run, task.name, task.tries)[-LOG_LINES:]
+    lines = _airflow(system).log_lines(run.dag, run.run, task.name, task.tries)[-LOG_LINES:]
     return "\n".join([f"task {task.name} of {run.dag} failed; the end of its log:", *(f"  | {line}" for line in lines)])
 
 
@@ -264,6 +270,6 @@ def down(workspace: Workspace) -> None:
                 process.wait(DOWN_SECONDS)
     stopped = deployment.stop(workspace)
     killed = processes.end(partial(processes.marked, workspace.root))
-    if read_system(workspace):
-        raise NerError("the supervisor does not end", where=f"process {running['pid']}", remedy="Kill it: kill -9")
+    if left := read_system(workspace):
+        raise NerError("the supervisor does not end", where=f"process {left['pid']}", remedy="Kill it: kill -9")
     print("the system has ended" if running or stopped or killed else "nothing was running")

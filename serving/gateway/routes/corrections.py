@@ -54,7 +54,7 @@ class CorrectEntity(TextPlace):
     label: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,40}$")]
 
 
-class CorrectionRequest(RequestModel):
+class CorrectionRequest(RequestModel, frozen=True):
     """A text with all its entities as they should be."""
 
     text: str
@@ -73,7 +73,7 @@ class CorrectionAnswer(BaseModel):
     known: int
 
 
-CORRECTIONS = {
+CORRECTIONS: dict[str, Any] = {
     "response_model": CorrectionAnswer,
     "responses": schemas.problems(400, 408, 413, 415, 422, 507) | {201: {"model": CorrectionAnswer}},
     "openapi_extra": schemas.body({"application/json": schemas.schema(CorrectionRequest)}),

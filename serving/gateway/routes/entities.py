@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
@@ -18,12 +20,12 @@ from multiner.serving.http.payload import (
 from multiner.serving.http.problems import Problem
 from multiner.serving.routing.inference_service import LONG, InferenceService
 
-ENTITIES = {
+ENTITIES: dict[str, Any] = {
     "response_model": schemas.EntitiesAnswer,
     "responses": schemas.problems(400, 408, 409, 413, 415, 422, 429, 502, 503, 504),
 }
 LINE_OUT = {"anyOf": [schemas.schema(schemas.StreamResultSchema), schemas.schema(schemas.StreamProblemSchema)]}
-STREAM = {
+STREAM: dict[str, Any] = {
     "response_class": Response,
     "responses": schemas.problems(415)
     | {
@@ -33,7 +35,7 @@ STREAM = {
         }
     },
 }
-INVOCATIONS = {
+INVOCATIONS: dict[str, Any] = {
     "response_model": schemas.PredictionsAnswer,
     "responses": schemas.problems(400, 404, 408, 413, 415, 422, 429, 502, 503, 504),
     "openapi_extra": schemas.body(

@@ -30,7 +30,7 @@ LANGUAGES = ("ru", "en")
 MOST_NAMES = 500  # different names of a text; the comparison takes longer with each
 
 
-class ParallelRequest(Options):
+class ParallelRequest(Options, frozen=True):
     """A text in Russian and its translation into English, or the other way round."""
 
     ru: str = Field(description="The Russian text.")
@@ -82,7 +82,7 @@ class ParallelAnswer(BaseModel):
     pairs: list[ParallelPairSchema]
 
 
-PARALLEL = {
+PARALLEL: dict[str, Any] = {
     "response_model": ParallelAnswer,
     "responses": schemas.problems(400, 408, 413, 415, 422, 429, 502, 503, 504),
 }

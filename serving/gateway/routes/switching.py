@@ -20,7 +20,7 @@ from multiner.serving.routing.inference_service import InferenceService
 log = logging.getLogger("serving")
 
 
-class SwitchRequest(RequestModel):
+class SwitchRequest(RequestModel, frozen=True):
     """A language whose live version is to change."""
 
     language: str
@@ -29,13 +29,13 @@ class SwitchRequest(RequestModel):
 Switch = TypeVar("Switch", bound=SwitchRequest)
 
 
-class DeployRequest(SwitchRequest):
+class DeployRequest(SwitchRequest, frozen=True):
     """The version to go to."""
 
     version: str = Field(pattern="^[0-9]{1,9}$")
 
 
-class ReconcileRequest(SwitchRequest):
+class ReconcileRequest(SwitchRequest, frozen=True):
     """Whether to go to the champion also in spite of an earlier order or failure."""
 
     insist: bool = True
