@@ -29,7 +29,7 @@ from multiner.pipeline.core.files import read_json
 from multiner.pipeline.registry.store import open_store
 from multiner.serving.airflow import environment as airflow
 from multiner.serving.airflow.api import AirflowClient
-from multiner.serving.airflow.run_tracker import Follower, TaskView
+from multiner.serving.airflow.run_tracker import DagRun, DagTask, RunTracker
 from multiner.serving.backends.server_process import free_port
 from tests.e2e.conftest import BIN, RUN_SECONDS, Job
 
@@ -224,21 +224,24 @@ def test_a_worse_challenger_is_refused_by_the_dag_while_the_champion_serves(job:
     assert "nothing was running" in job.ner("down").stdout
 
 
-def pipeline_end(job: Job) -> dict[str, TaskView]:
+def pipeline_end(job: Job) -> dict[str, DagTask]:
     """Wait until the pipeline that `ner up` set off has ended well; gives the tasks of the Russian promotion."""
     workspace = Workspace.load(root=job.root)
     url = f"http://127.0.0.1:{job.ports['airflow_port']}"
     client = AirflowClient(url, airflow.USER, airflow.password(workspace))
     run = wait_for(lambda: dict(client.active_runs()).get("data"), 60)
-    follower = Follower(client, workspace.languages, run)
+    tracker = RunTracker(workspace.languages, [DagRun(dag="data", run=run)])
 
     def done() -> bool:
-        follower.poll()
-        return follower.done
+        tracker.poll(client)
+        return tracker.done
 
     wait_for(done, RUN_SECONDS)
-    assert not follower.failed, follower.failures()
-    return follower.runs["promote_ru"].tasks
+    assert not tracker.failed, tracker.tasks("failed")
+    promotion = tracker.runs["promote_ru"]
+    for task in promotion.tasks:
+        task.outcome = client.outcome(promotion.dag, promotion.run, task.name)
+    return {task.name: task for task in promotion.tasks}
 
 
 def test_a_changed_byte_stops_the_pull_and_an_illegal_tag_the_validation(job: Job, first_run: str) -> None:
