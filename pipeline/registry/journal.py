@@ -1,8 +1,8 @@
 """The journal of a model: every switch of its champion, the newest first, as a tag of the registered model.
 
 An entry is written before the alias moves, so that no switch is missing; if the call is killed in between, its
-repetition replaces the entry. The tag holds as many of the newest entries as fit. The journal of an older registry begins
-with the switches that the versions' tags show, the last one to each version.
+repetition replaces the entry. The tag holds as many of the newest entries as fit. In a registry without a journal it
+begins with the switches that the versions' tags show, the last one to each version.
 """
 
 from __future__ import annotations
@@ -75,9 +75,8 @@ def dumps(switches: Sequence[Switch]) -> str:
     for each in switches:
         fields = {"at": each.at, "kind": each.kind, "from": each.before, "to": each.after}
         fields |= {"by": each.by and each.by[:REASON_LENGTH], "reason": each.reason}
-        entry = json.dumps(
-            {k: v for k, v in fields.items() if v is not None}, ensure_ascii=False, separators=(",", ":")
-        )
+        present = {name: value for name, value in fields.items() if value is not None}
+        entry = json.dumps(present, ensure_ascii=False, separators=(",", ":"))
         room -= len(entry) + len(",")
         if room < 0:
             break

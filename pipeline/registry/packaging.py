@@ -81,7 +81,7 @@ def requirements() -> list[str]:
 
 
 def signature() -> ModelSignature:
-    """Input: a column ``text``. Output: the entities of each text with every base model's opinion, tokens on request."""
+    """Input: a column ``text``. Output: entities with every base model's opinion, and tokens on request."""
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
     from mlflow.types.schema import Array, Map, Object, Property
