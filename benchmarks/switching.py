@@ -31,7 +31,7 @@ import httpx
 import psutil
 
 from multiner.pipeline.config.settings import Workspace
-from multiner.pipeline.registry.champions import crown
+from multiner.pipeline.registry.champions import set_champion
 from multiner.pipeline.registry.store import model_name, open_experiment, open_store
 from multiner.serving.backends.server_process import free_port
 from multiner.serving.gateway.state import GatewayState, read_state
@@ -216,7 +216,7 @@ class Plan:
 
     async def switch(self, version: str) -> None:
         """Make a version champion and have the gateway follow, as ``ner deploy`` does."""
-        crown(self.registry, self.model, version)
+        set_champion(self.registry, self.model, version)
         begun, self.load.pause = time.perf_counter(), 0.0 if self._find(version) else GENTLE
         answer = await self.http.post("/admin/reconcile", json={"language": "en"})
         self.load.pause = 0.0
@@ -291,7 +291,7 @@ async def drive(workspace: Workspace, gateway: GatewayState, requests: int) -> O
 def measure(folder: Path, requests: int) -> Outcome:
     """Make a workspace in ``folder``, which is empty, start its gateway and drive it with at least so many requests."""
     workspace = make_workspace(folder)
-    crown(open_store(workspace), model_name(workspace, "en"), "1")
+    set_champion(open_store(workspace), model_name(workspace, "en"), "1")
     os.environ["NER_GATEWAY_PORT"] = str(free_port())
     try:
         deploy(workspace, ["en"], announce=print)

@@ -93,7 +93,7 @@ def make_workspace(
 def crown_all(workspace: Workspace, code: Path = MODEL_CODE) -> dict[str, Path]:
     """Register each language's ensemble as champion, served by ``code``; the MLflow models' folders, by language."""
     from multiner.pipeline.registry import champion, model_name, open_store
-    from multiner.pipeline.registry.champions import crown, model_folder
+    from multiner.pipeline.registry.champions import model_folder, set_champion
     from multiner.pipeline.registry.packaging import log_model
     from multiner.pipeline.registry.store import open_experiment
 
@@ -101,7 +101,7 @@ def crown_all(workspace: Workspace, code: Path = MODEL_CODE) -> dict[str, Path]:
     for language in workspace.languages:
         run = client.create_run(open_experiment(client, workspace, language))
         name = model_name(workspace, language)
-        crown(client, name, log_model(run.info.run_id, name, workspace, language, code))
+        set_champion(client, name, log_model(run.info.run_id, name, workspace, language, code))
         folders[language] = model_folder(champion(workspace, language))
     return folders
 

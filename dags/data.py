@@ -1,4 +1,4 @@
-"""The DAG that brings the corpora in and lets them pass only if they are valid."""
+"""The DAG that pulls the corpora and validates them."""
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ and `ner up`, or by hand, as after `ner pull --accept CORPUS`.
 2. **validate** and what it stands on, for each language, as dvc.yaml has it: a breach fails the task, its log names
    the rows, and the button *Data Docs* shows them in full.
 3. **publish** emits the Asset `ner-data` with DVC's hash of the data. It only runs when everything before passed, and
-   it sets off the retraining of every language. A run on schedule ends here, with this task skipped, where there is
-   nothing to do: the data is that of the last run, which got through to the users, and DVC finds no stage whose data,
-   code or parameters have changed. The task's log says so.
+   it sets off the retraining of every language. A run on schedule skips this task if there is nothing to do: the data
+   is that of the last run, whose models were deployed, and DVC finds no stage whose data, code or parameters have
+   changed. The task's log says so.
 """
 
 
 @task(inlets=[RAW_DATA, *map(live, LANGUAGES)], outlets=[RAW_DATA])
 def publish(dag_run: Any = None, inlet_events: Mapping[Any, Any] | None = None) -> Iterator[Metadata]:
-    """Say that valid data is there, and which."""
+    """Emit the Asset `ner-data` with the hash of the data."""
     data = data_version(workspace_root())
     if dag_run.run_type == "scheduled":
         since = live_since(inlet_events or {}, data, LANGUAGES)
@@ -67,16 +67,16 @@ with DAG(
     pull = CommandOperator(task_id="pull", command=command_line("pull"))
     published = publish()
     stages = parse_stages(read_mapping(workspace_root() / "dvc.yaml"))
-    made: dict[str, CommandOperator] = {}
+    tasks: dict[str, CommandOperator] = {}
     for language in LANGUAGES:
         order = stages_of(stages, language)
-        wanted = {f"validate@{language}"}
+        needed = {f"validate@{language}"}
         for address in reversed(order):  # the validation with everything upstream of it, and nothing else
-            wanted |= order[address] if address in wanted else set()
+            needed |= order[address] if address in needed else set()
         for address, before in order.items():
-            if address not in wanted or address in made:
+            if address not in needed or address in tasks:
                 continue
             stage = stages[address]
-            made[address] = CommandOperator(task_id=task_id(stage, ""), command=stage_command(stage))
-            made[address].set_upstream([made[other] for other in before] or [pull])
-        made[f"validate@{language}"] >> published
+            tasks[address] = CommandOperator(task_id=task_id(stage, ""), command=stage_command(stage))
+            tasks[address].set_upstream([tasks[other] for other in before] or [pull])
+        tasks[f"validate@{language}"] >> published

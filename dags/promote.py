@@ -1,4 +1,4 @@
-"""A DAG a language that judges the candidate and brings the champion to the users."""
+"""The DAGs that promote, one for each language: the gate judges the candidate, then the champion is deployed."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ Set off by the Asset `ner-candidate-{language}`.
 1. **promote**: the candidate becomes `champion` if it is no worse than the champion on the gate half of the
    development documents, loads in a fresh process, answers the golden samples and passes the behaviour suite no less
    often than the champion; otherwise it becomes `challenger`, and its MLflow run says why. Both are regular ends.
-   Where a process failed, or only time was short, nothing is known yet (exit code 75): it is tried again, and fails in
-   the end. It shares the pool `training`, before waiting stages, so that no training slows what is measured.
-2. **deploy** brings the gateway to the registry's champion: the new version starts beside the old one, is probed,
-   then takes over. Where the champion is live already, an operator chose another version meanwhile, or a first model
-   was not good enough to become champion, nothing happens.
+   If a process failed, or the model was merely too slow, the gate could not judge (exit code 75): the task is tried
+   again, and fails in the end. It shares the pool `training`, before waiting stages, so that no training slows it.
+2. **deploy** brings the registry's champion live at the gateway: the new version starts beside the old one, is
+   probed, then takes over. Nothing happens if the champion is live already, an operator chose another version, or
+   there is no champion, since a first model was not good enough.
 
 To go back by hand: `ner rollback {language}`.
 """

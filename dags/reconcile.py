@@ -1,4 +1,4 @@
-"""The DAG that now and then sees to it that what is served is what the registry says."""
+"""The DAG that checks at intervals that the registry's champions are live."""
 
 from __future__ import annotations
 
@@ -7,15 +7,14 @@ from wiring.tasks import CommandOperator, command_line, default_args, first_day,
 
 SCHEDULE = "*/15 * * * *"
 DOC = f"""
-### What is served against what the registry says
+### The live versions against the registry's champions
 
-Every quarter of an hour ({SCHEDULE}). The gateway itself looks at the registry twice a minute
-(`serving.reconcile_seconds`); this DAG is the second pair of eyes, and the place where a champion that does not come
-up is seen as a failed run.
+Every quarter of an hour ({SCHEDULE}). The gateway itself reads the registry twice a minute
+(`serving.reconcile_seconds`); this DAG checks that, and shows a champion that does not come up as a failed run.
 
-**deploy** (`ner deploy --watch`) tells the gateway to compare and, where they differ, to switch. Where no gateway runs,
-or nothing has a champion yet, it ends well and says so; it starts none. What an operator chose at the gateway stays, as
-long as the champion stays. It belongs to no run of the pipeline and emits no Asset.
+**deploy** (`ner deploy --watch`) has the gateway compare the two and switch if they differ. If no gateway runs, or
+there is no champion yet, it says so and ends well; it starts none. A version that an operator chose stays as long as
+the champion stays. The DAG belongs to no run of the pipeline and emits no Asset.
 """
 
 with DAG(

@@ -1,4 +1,4 @@
-"""A DAG a language that retrains: a task for each stage of dvc.yaml, then the registration."""
+"""The DAGs that retrain, one for each language: a task for each stage of dvc.yaml, then the registration."""
 
 from __future__ import annotations
 
@@ -20,26 +20,20 @@ from wiring.tasks import (
 DOC = """
 ### Retraining, language `{language}`
 
-Set off by the Asset `ner-data`. A task a stage, in the order that dvc.yaml's paths give; each
-runs `dvc repro --single-item STAGE@{language}`, so a stage whose inputs have not changed does nothing, and one that
-was interrupted goes on from its checkpoint. The stages that run models share the pool `training` with its one slot.
+Set off by the Asset `ner-data`. Each stage is a task, in the order of dvc.yaml's paths; it runs
+`dvc repro --single-item STAGE@{language}`, so a stage whose inputs have not changed does nothing, and one that was
+interrupted goes on from its checkpoint. The stages that run models share the pool `training` with its one slot.
 
-**register** replays what the stages wrote into one MLflow run (button *MLflow run*) and a version of
+**register** logs the outputs of the stages in one MLflow run (button *MLflow run*) and registers a version of
 `ner-{language}`; doing it again changes nothing. It emits the Asset `ner-candidate-{language}`, which sets off
 `promote_{language}`.
 
 Tasks are retried, except where a person has to mend something (exit code 1), and end at a time limit. A run reads the
-latest state of the workspace, not only that of the event which set it off.
+state of the workspace at its start, which may be newer than the event that set it off.
 """
 
-
-MODEL_STAGES = (
-    "train",
-    "export",
-    "out_of_fold",
-    "ensemble",
-    "evaluate",
-)  # they run the models on all cores: two at once are slower than in turn
+# these run models on all cores: two at once are slower than in turn
+MODEL_STAGES = ("train", "export", "out_of_fold", "ensemble", "evaluate")
 
 
 def build(language: str) -> DAG:
@@ -56,18 +50,18 @@ def build(language: str) -> DAG:
         doc_md=DOC.format(language=language),
         tags=["ner", "retraining", language],
     ) as dag:
-        made: dict[str, CommandOperator] = {}
+        tasks: dict[str, CommandOperator] = {}
         for address, before in stages_of(stages, language).items():
             stage = stages[address]
             pool = {"pool": TRAINING_POOL} if stage.name.startswith(MODEL_STAGES) else {}
-            made[address] = CommandOperator(task_id=task_id(stage, language), command=stage_command(stage), **pool)
-            made[address].set_upstream([made[other] for other in before])
+            tasks[address] = CommandOperator(task_id=task_id(stage, language), command=stage_command(stage), **pool)
+            tasks[address].set_upstream([tasks[other] for other in before])
         register = CommandOperator(
             task_id="register",
             command=command_line("register", "--language", language),
             outlets=[candidate(language)],
         )
-        register.set_upstream([one for one in made.values() if not one.downstream_task_ids])
+        register.set_upstream([task for task in tasks.values() if not task.downstream_task_ids])
     return dag
 
 

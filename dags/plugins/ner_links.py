@@ -13,22 +13,22 @@ from airflow.sdk import BaseOperatorLink
 
 
 def language_of(dag_id: str, task_id: str) -> str | None:
-    """The language that a task works for, from the ends of its names: ``retrain_en``, ``validate_ru``."""
-    found = re.search(r"_([a-z]{2})$", task_id) or re.search(r"_([a-z]{2})$", dag_id)
-    return found.group(1) if found else None
+    """The language of a task, from the ends of the names: ``retrain_en``, ``validate_ru``."""
+    match = re.search(r"_([a-z]{2})$", task_id) or re.search(r"_([a-z]{2})$", dag_id)
+    return match.group(1) if match else None
 
 
 def trial_suffix() -> str:
-    """What the names of models end in that must never be taken for real ones, as the registry has it."""
+    """The suffix of trial models' names, as :func:`multiner.pipeline.registry.store.model_name` has it."""
     root = Path(os.environ.get("NER_ROOT") or Path(__file__).resolve().parents[2])
     profile = yaml.safe_load((root / "params.yaml").read_text(encoding="utf-8")).get("profile", "")
     return f"-{profile}" if profile in ("smoke", "demo") else ""
 
 
 def address(kind: str, dag_id: str, task_id: str) -> str:
-    """Where a task's button leads: ``validation`` and ``report`` at the gateway, ``model`` in MLflow.
+    """The target of a task's button: ``validation`` and ``report`` at the gateway, ``model`` in MLflow.
 
-    Empty where the task has nothing of the kind; Airflow then greys the button out.
+    Empty where the task has no such page; Airflow then greys the button out.
     """
     language = language_of(dag_id, task_id)
     documents = os.environ.get("NER_DOCS_URL", "http://127.0.0.1:8000/reports")
@@ -73,7 +73,7 @@ class ModelLink(BaseOperatorLink):
 
 
 class NerLinks(AirflowPlugin):
-    """The links, for every task; where one does not apply it is empty."""
+    """The links of every task; one that does not apply is empty."""
 
     name = "ner_links"
     global_operator_extra_links = [DataDocsLink(), ReportLink(), ModelLink()]  # noqa: RUF012 - Airflow's form

@@ -1,7 +1,7 @@
-"""The stage graph of dvc.yaml as plain YAML: which stage, of which language, comes after which.
+"""The graph of stages in dvc.yaml, read as plain YAML: which stage, of which language, comes after which.
 
-DVC resolves ``${...}`` itself; here only the foreach item is put in, and what else stays unresolved reads the same in
-the stage that writes a path and in the one that reads it, so the edges come out right all the same.
+Of the ``${...}`` only the foreach item is resolved. The others are the same in the stage that writes a path and in the
+stage that reads it, so the edges are right.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def _fill(text: str, values: dict[str, str]) -> str:
 
 
 def _paths(entries: Iterable[Any], values: dict[str, str]) -> Iterator[str]:
-    """Paths of a deps, outs, metrics or plots section, whose entries are strings or ``{path: options}``."""
+    """The paths of a section such as deps, whose entries are strings or ``{path: options}``."""
     for entry in entries or ():
         for path in entry if isinstance(entry, dict) else [entry]:
             yield _fill(path, values).rstrip("/")
@@ -72,11 +72,11 @@ def parse_stages(dvc: dict[str, Any]) -> dict[str, Stage]:
         if "foreach" not in body:
             stages.append(_stage(name, None, body, {}))
             continue
-        over = body["foreach"]
-        for item in over:
+        items = body["foreach"]
+        for item in items:
             values = {"item": str(item)}
-            if isinstance(over, dict):
-                values = {"key": str(item)} | {f"item.{field}": str(v) for field, v in (over[item] or {}).items()}
+            if isinstance(items, dict):
+                values = {"key": str(item)} | {f"item.{field}": str(v) for field, v in (items[item] or {}).items()}
             stages.append(_stage(name, str(item), body["do"], values))
     return {stage.address: stage for stage in stages}
 
@@ -87,7 +87,7 @@ def _overlap(one: str, other: str) -> bool:
 
 
 def upstream(stages: dict[str, Stage]) -> dict[str, set[str]]:
-    """For each stage the addresses of those whose outputs it reads."""
+    """For each stage the addresses of the stages whose outputs it reads."""
     return {
         address: {
             other.address
@@ -99,25 +99,25 @@ def upstream(stages: dict[str, Stage]) -> dict[str, set[str]]:
 
 
 def stages_of(stages: dict[str, Stage], language: str) -> dict[str, set[str]]:
-    """The stages of a language and all that they stand on, each with those it comes after, in an order to run them.
+    """The stages of a language with everything upstream, in an order to run them; each with the stages before it.
 
     Raises:
         ValueError: the stages depend on each other in a circle.
     """
     before = upstream(stages)
     order: dict[str, set[str]] = {}
-    open_: list[str] = []
+    path: list[str] = []  # from the stage that is visited first to the current one
 
     def visit(address: str) -> None:
         if address in order:
             return
-        if address in open_:
-            raise ValueError(f"dvc.yaml: stages depend on each other in a circle: {' -> '.join([*open_, address])}")
-        open_.append(address)
-        for other in stages:  # the file's order, so that the result does not depend on a set's
+        if address in path:
+            raise ValueError(f"dvc.yaml: stages depend on each other in a circle: {' -> '.join([*path, address])}")
+        path.append(address)
+        for other in stages:  # in the file's order, since a set has none
             if other in before[address]:
                 visit(other)
-        open_.pop()
+        path.pop()
         order[address] = before[address]
 
     for address, stage in stages.items():
@@ -127,12 +127,12 @@ def stages_of(stages: dict[str, Stage], language: str) -> dict[str, set[str]]:
 
 
 def task_id(stage: Stage, language: str) -> str:
-    """A stage's name as a task: the language is left out where the DAG already says it."""
+    """A stage's name as a task, without the language of the DAG."""
     return stage.name if stage.item in (None, language) else f"{stage.name}_{stage.item}"
 
 
 def data_version(root: Path) -> str:
-    """DVC's hash of the raw data: of its ``.dvc`` file, or of them all, joined, where there are several."""
+    """DVC's hash of the raw data; with several ``.dvc`` files their names and hashes, joined."""
     files = sorted([*root.glob("data/*.dvc"), *root.glob("data/raw/*.dvc")])
-    found = [(path.stem, out["md5"]) for path in files for out in read_mapping(path).get("outs", []) if "md5" in out]
-    return found[0][1] if len(found) == 1 else " ".join(f"{name}:{md5}" for name, md5 in found)
+    hashes = [(path.stem, out["md5"]) for path in files for out in read_mapping(path).get("outs", []) if "md5" in out]
+    return hashes[0][1] if len(hashes) == 1 else " ".join(f"{name}:{md5}" for name, md5 in hashes)

@@ -1,4 +1,4 @@
-"""The one operator of the DAGs: it runs a command of the project in the workspace and reads how it ended."""
+"""The operator of all tasks: it runs a command of the project in the workspace. And the DAGs' common settings."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ REFUSED = 1  # the exit code of an error that a person has to mend; 75 and all o
 
 
 def command_line(*arguments: str) -> list[str]:
-    """``ner`` with these arguments, from the environment that Airflow itself runs in."""
+    """``ner`` with these arguments, from Airflow's own Python environment."""
     return [str(Path(sys.executable).parent / "ner"), *arguments]
 
 
@@ -39,27 +39,26 @@ def stage_command(stage: Stage) -> list[str]:
     Raises:
         ValueError: ``NER_DVC_PULL`` is something else than 1, 0 or empty.
     """
-    named = os.environ.get("NER_DVC_PULL", "")
-    if named not in ("", "0", "1"):
-        raise ValueError(f"NER_DVC_PULL is {named!r}; give 1 to fetch what is cached, or 0")
-    pull = ["--pull"] if named == "1" else []
+    value = os.environ.get("NER_DVC_PULL", "")
+    if value not in ("", "0", "1"):
+        raise ValueError(f"NER_DVC_PULL is {value!r}; give 1 to fetch what is cached, or 0")
+    pull = ["--pull"] if value == "1" else []
     return dvc("repro", "--single-item", *pull, stage.address)
 
 
 def refused(exit_code: int, lines: Sequence[str]) -> bool:
-    """Whether a failed command was refused for good (bad data, bad parameters, a file of DVC's that git left with marks
-    of a conflict), so that no retry can help.
+    """Whether no retry can help: bad data, bad parameters, a file of DVC's with marks of a conflict.
 
-    DVC exits with 255 both when a stage fails and when it finds its files locked; only its words tell them apart.
+    DVC exits with 255 both when a stage fails and when its files are locked; only its output tells them apart.
     """
     if any(line.startswith("Traceback (most recent call last)") for line in lines):
-        return False  # nobody refused: the command broke, over a locked database for example
+        return False  # the command broke, over a locked database for example
     final = re.compile(rf"'.+' is invalid|.* exited with {REFUSED}\s*$")
     return exit_code == REFUSED or any(final.match(line) for line in lines)
 
 
 def blocked(lines: Sequence[str]) -> bool:
-    """Whether DVC gave up since another stage, perhaps a long training, reads or writes the same files.
+    """Whether DVC gave up because another stage reads or writes the same files.
 
     ``--wait-for-lock`` waits for DVC's main lock only, not for those of outputs and dependencies.
     """
@@ -67,7 +66,7 @@ def blocked(lines: Sequence[str]) -> bool:
 
 
 def outcome(lines: Sequence[str]) -> str:
-    """What a successful command did: for a stage ``ran``, ``restored`` or ``unchanged``, else its last line."""
+    """The outcome of a successful command: of a stage ``ran``, ``restored`` or ``unchanged``, else its last line."""
     text = "\n".join(lines)
     if "Running stage" in text:
         return "ran"
@@ -79,21 +78,21 @@ def outcome(lines: Sequence[str]) -> str:
 
 
 def mlflow_run(lines: Sequence[str]) -> tuple[str, str] | None:
-    """Experiment and run of MLflow that a command named in its output, the last ones if it named several."""
-    found = re.findall(r"experiments/(\d+)/runs/([0-9a-f]{32})\b", "\n".join(lines))
-    return found[-1] if found else None
+    """The experiment and run of MLflow in a command's output; of several the last."""
+    matches = re.findall(r"experiments/(\d+)/runs/([0-9a-f]{32})\b", "\n".join(lines))
+    return matches[-1] if matches else None
 
 
 class MlflowRunLink(BaseOperatorLink):
-    """From a task to the MLflow run that it logged; what else tasks link to, the plugin ``ner_links`` knows."""
+    """From a task to the MLflow run that it logged; the other links are in the plugin ``ner_links``."""
 
     name = "MLflow run"
 
     def get_link(self, operator: Any, *, ti_key: Any) -> str:
-        """The run's address; empty where the task logged none. Asked in the worker, when the task has ended."""
-        found = getattr(operator, "mlflow_run", None)
+        """The run's address; empty where the task logged none. Called in the worker, when the task has ended."""
+        run = getattr(operator, "mlflow_run", None)
         base = os.environ.get("NER_MLFLOW_URL", "http://127.0.0.1:5000")
-        return f"{base}/#/experiments/{found[0]}/runs/{found[1]}" if found else ""
+        return f"{base}/#/experiments/{run[0]}/runs/{run[1]}" if run else ""
 
 
 class CommandOperator(BaseOperator):
@@ -119,11 +118,11 @@ class CommandOperator(BaseOperator):
         self._process: subprocess.Popen[str] | None = None
 
     def execute(self, context: Any) -> str:
-        """Run the command to its end and return what it did.
+        """Run the command to its end and return its outcome.
 
         Raises:
-            AirflowFailException: it refused, for a reason that stays (see :func:`refused`), DVC's files did not become
-                free in time, or what DVC fetches is damaged.
+            AirflowFailException: no retry can help (see :func:`refused`), DVC's files did not become free in time, or
+                the files in DVC's remote are damaged.
             AirflowException: it failed otherwise; the task is tried again.
         """
         self.log.info("$ %s", shlex.join(self.command))
@@ -139,7 +138,7 @@ class CommandOperator(BaseOperator):
         return outcome(lines)
 
     def _damaged(self, exit_code: int, lines: Sequence[str]) -> list[str]:
-        """What of the stage's outputs DVC restored from a damaged cache; it is removed, to be made anew."""
+        """The stage's outputs that DVC restored from a damaged cache; they are removed, to be made again."""
         if exit_code or outcome(lines) != "restored":
             return []
         from multiner.pipeline.core.dvc_cache import discard_damaged, outputs_of
@@ -170,17 +169,17 @@ class CommandOperator(BaseOperator):
             self.log.info("Dropped locks of DVC whose holders are gone:\n%s", "\n".join(stale))
             return
         if time.monotonic() >= deadline:
-            said = "\n".join(lines[-KEPT_LINES:])
+            output = "\n".join(lines[-KEPT_LINES:])
             raise AirflowFailException(
                 f"DVC's files were in use for {self.busy_minutes:g} minutes (airflow.busy_minutes); end the process "
-                f"that is named here if it hangs, then run the task again:\n{said}"
+                f"that is named here if it hangs, then run the task again:\n{output}"
             )
         self.log.info("DVC's files are in use by another stage; asked again in %d seconds", BUSY_SECONDS)
         time.sleep(BUSY_SECONDS)
 
     def _run(self, context: Any) -> tuple[int, list[str]]:
         """Run the command once: its exit code, and the first and last lines of its output."""
-        first: list[str] = []  # what DVC does stands at the head, and a training fills the rest
+        first: list[str] = []  # DVC says first what it does; a training fills the rest
         last: deque[str] = deque(maxlen=KEPT_LINES)
         self._process = subprocess.Popen(
             processes.tied(self.command),
@@ -206,19 +205,19 @@ class CommandOperator(BaseOperator):
 
 
 def lineage(context: Any) -> dict[str, str]:
-    """Which run of which DAG a command works for, as environment variables."""
+    """The DAG run that a command belongs to, as environment variables."""
     run = context["dag_run"]
     return {"AIRFLOW_CTX_DAG_ID": run.dag_id, "AIRFLOW_CTX_DAG_RUN_ID": run.run_id}
 
 
 def schedule() -> CronTriggerTimetable | None:
-    """When the pipeline runs by itself (``airflow.schedule``, UTC); None: never."""
+    """The schedule of the pipeline (``airflow.schedule``, UTC); None: no schedule."""
     cron = settings()["airflow"].get("schedule")
     return CronTriggerTimetable(cron, timezone="UTC") if cron else None
 
 
 def first_day() -> datetime:
-    """From when on schedules count: the system's first start, so that nothing of the past is made up for."""
+    """The beginning of all schedules: the system's first start, so that no run of the past is made up for."""
     return datetime.fromisoformat(os.environ.get("NER_SINCE") or "2025-01-01T00:00:00+00:00").astimezone(UTC)
 
 
@@ -229,18 +228,18 @@ def settings() -> dict[str, Any]:
 
 
 def default_args() -> dict[str, Any]:
-    """Retries and time limits of every task, as params.yaml has them."""
-    knobs = settings()["airflow"]
+    """The retries and time limits of every task, from params.yaml."""
+    options = settings()["airflow"]
     return {
-        "retries": knobs.get("retries", 2),
-        "retry_delay": timedelta(seconds=knobs.get("retry_delay_seconds", 20)),
+        "retries": options.get("retries", 2),
+        "retry_delay": timedelta(seconds=options.get("retry_delay_seconds", 20)),
         "retry_exponential_backoff": 2,  # each wait twice the one before, and up to as much again, by chance
-        "execution_timeout": timedelta(minutes=knobs.get("task_timeout_minutes", 360)),
-        "busy_minutes": knobs.get("busy_minutes", BUSY_MINUTES),
+        "execution_timeout": timedelta(minutes=options.get("task_timeout_minutes", 360)),
+        "busy_minutes": options.get("busy_minutes", BUSY_MINUTES),
         "owner": "ner",
     }
 
 
 def run_timeout() -> timedelta:
-    """How long a run of a DAG may take, its tasks' waiting for a free slot included."""
+    """The time limit of a DAG run; waiting for a free slot counts."""
     return timedelta(minutes=settings()["airflow"].get("run_timeout_minutes", 1440))

@@ -1,17 +1,12 @@
-"""The model registry: what was trained, which version serves, and why.
+"""The model registry, in MLflow: the trained versions, which of them is champion, and why.
 
-``register`` replays what the stages wrote into one MLflow run and registers a version with the alias
-``challenger``; ``promote`` moves the alias ``champion`` to it if it is no worse; ``rollback`` moves it back.
+``register`` writes the outputs of the stages into one MLflow run and registers a version with the alias ``challenger``;
+``promote`` moves the alias ``champion`` to it if it is no worse; ``rollback`` moves the alias back.
 """
 
 from __future__ import annotations
 
-from multiner.pipeline.registry.champions import (
-    ModelVersionInfo,
-    challenger,
-    champion,
-    rollback,
-)
+from multiner.pipeline.registry.champions import ModelVersionInfo, challenger, champion, rollback
 from multiner.pipeline.registry.gate.promotion import Promotion, promote
 from multiner.pipeline.registry.registration import Registration, known_version, register
 from multiner.pipeline.registry.store import model_name, open_store, tracking_uri

@@ -1,4 +1,4 @@
-"""The model card: what a model is, what it was made from, how well it does and where it must not be relied on."""
+"""The model card: what a model is, its data, its scores, and its limits."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ CORPORA = {
 
 
 def model_card(workspace: Workspace, language: str, metrics: dict[str, Any]) -> str:
-    """The card of a language's model as Markdown, from the parameters and the figures of its evaluation."""
+    """The card of a language's model in Markdown, from the parameters and the figures of the evaluation."""
     settings = workspace.language(language)
     params = for_language(workspace.params, language)
     trial = "\n\n**A trial of the machinery on few documents: its scores mean nothing and it must not be used.**"
@@ -50,21 +50,21 @@ def model_card(workspace: Workspace, language: str, metrics: dict[str, Any]) -> 
 
 
 def shipped_note(params: dict[str, Any]) -> str:
-    """What the card says of a pretrained pipeline among the legs; empty where there is none."""
+    """The card's sentence on a pretrained base model; empty where there is none."""
     name = params.get("shipped", {}).get("pipeline") if "shipped" in params["ensemble"]["legs"] else None
     return f" The leg `shipped` is the pretrained pipeline `{name}`, used as published." if name else ""
 
 
 def score_table(metrics: dict[str, Any], legs: Sequence[str]) -> str:
-    """Test F1 of the ensemble and each of its ``legs`` by corpus, and per type of the ensemble, as a Markdown table."""
-    shown = ["ensemble", *legs]
-    rows = [f"| corpus | {' | '.join(shown)} | ensemble by type |", "|---" * (len(shown) + 2) + "|"]
+    """A Markdown table of test F1 by corpus: of the ensemble, of its ``legs``, and of the ensemble by type."""
+    columns = ["ensemble", *legs]
+    rows = [f"| corpus | {' | '.join(columns)} | ensemble by type |", "|---" * (len(columns) + 2) + "|"]
     for corpus, splits in metrics.get("corpora", {}).items():
         for split, systems in splits.items():
             if not split.startswith("test"):
                 continue
             label = corpus if split == "test" else f"{corpus}, {split.replace('_', ' ')}"
-            figures = [f"{systems[system]['f1']:.2f}" if system in systems else "" for system in shown]
+            figures = [f"{systems[system]['f1']:.2f}" if system in systems else "" for system in columns]
             types = systems.get("ensemble", {}).get("per_type", {})
             by_type = ", ".join(f"{type_} {value['f1']:.1f}" for type_, value in types.items())
             rows.append(f"| {label} | {' | '.join(figures)} | {by_type} |")
@@ -72,37 +72,37 @@ def score_table(metrics: dict[str, Any], legs: Sequence[str]) -> str:
 
 
 def threshold_table(metrics: dict[str, Any]) -> str:
-    """The ensemble's calibration by corpus, and its thresholds for a wanted precision, as a Markdown table."""
+    """A Markdown table of the ensemble's calibration by corpus, and of its score thresholds by precision."""
     head = ("corpus", "ECE", "Brier", "wanted", "score from", "dev precision", "dev recall", "dev entities left")
     rows = [f"| {' | '.join((*head, 'test precision', 'test recall'))} |", "|---" * (len(head) + 2) + "|"]
     for corpus, systems in metrics.get("thresholds", {}).items():
         test = metrics["corpora"][corpus].get("test", {}).get("ensemble", {}).get("calibration", {})
-        errors = [_shown(test.get(name), 4) for name in ("ece", "brier")]
-        for wanted, limit in systems.get("ensemble", {}).items():
-            cells = [corpus, *errors, f"{wanted} %"]
+        errors = [_number(test.get(name), 4) for name in ("ece", "brier")]
+        for precision, limit in systems.get("ensemble", {}).items():
+            cells = [corpus, *errors, f"{precision} %"]
             if limit is None:
                 cells += ["not reached", *[""] * 5]
             else:
-                cells += [_shown(limit["score"], 4)]
-                cells += [_shown(limit["dev"][name], 2) for name in ("precision", "recall", "share")]
-                cells += [_shown(limit.get("test", {}).get(name), 2) for name in ("precision", "recall")]
+                cells += [_number(limit["score"], 4)]
+                cells += [_number(limit["dev"][name], 2) for name in ("precision", "recall", "share")]
+                cells += [_number(limit.get("test", {}).get(name), 2) for name in ("precision", "recall")]
             rows.append(f"| {' | '.join(cells)} |")
     return "\n".join(rows) if len(rows) > 2 else "Not measured."
 
 
-def _shown(value: float | None, digits: int) -> str:
+def _number(value: float | None, digits: int) -> str:
     return "" if value is None else f"{value:.{digits}f}"
 
 
 def with_behaviour(card: str, rates: Mapping[str, float], cases: int) -> str:
-    """The card with pass rates in percent in its section on behaviour, in place of what stood there."""
+    """The card with these pass rates (percent) as its section on behaviour."""
     rows = ["| capability | passed |", "|---|---:|", *(f"| {name} | {rate:.1f} % |" for name, rate in rates.items())]
     text = f"{cases} small tests with invented names (CheckList), at the last promotion:\n\n" + "\n".join(rows)
     return SECTION.sub(lambda _: f"## Behaviour\n\n{text}\n\n", card, count=1)
 
 
 def data_list(workspace: Workspace, language: str) -> str:
-    """The corpora of a language with licence, role and DVC hash, as a Markdown list."""
+    """A Markdown list of a language's corpora with licence, role and DVC hash."""
     settings = workspace.language(language)
     lines = []
     for corpus in dict.fromkeys([*settings["train_on"], *settings["report_on"]]):

@@ -1,4 +1,4 @@
-"""Which version is champion, what is known of it, and the way back to the one before."""
+"""The champion and the challenger of a language, and the rollback to an earlier champion."""
 
 from __future__ import annotations
 
@@ -12,20 +12,10 @@ from multiner.pipeline.core import locks
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.registry import journal
 from multiner.pipeline.registry.failures import registry_errors
-from multiner.pipeline.registry.journal import (
-    PREVIOUS,
-    ROLLED_BACK,
-    SINCE,
-    Switch,
-)
+from multiner.pipeline.registry.journal import PREVIOUS, ROLLED_BACK, SINCE, Switch
 from multiner.pipeline.registry.registration import alias_version, known_version
 from multiner.pipeline.registry.runs import deleted_run, require_files, run_id_of, run_of
-from multiner.pipeline.registry.store import (
-    CHALLENGER,
-    CHAMPION,
-    model_name,
-    open_store,
-)
+from multiner.pipeline.registry.store import CHALLENGER, CHAMPION, model_name, open_store
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -35,7 +25,7 @@ if TYPE_CHECKING:
 class ModelVersionInfo:
     """A registered version; ``scores`` are the ensemble's test F1 by corpus, in percent.
 
-    What only its MLflow run tells (experiment, profile, data, commit, scores) is empty where that was deleted for good.
+    Fields from its MLflow run (experiment, profile, data, commit, scores) are empty if the run was deleted for good.
     """
 
     name: str
@@ -51,7 +41,7 @@ class ModelVersionInfo:
 
     @property
     def uri(self) -> str:
-        """MLflow's address of this version (the alias resolved, so that it does not move under the reader)."""
+        """MLflow's address of this version; an alias could move before it is read."""
         return f"models:/{self.name}/{self.version}"
 
 
@@ -61,9 +51,9 @@ def now() -> str:
 
 
 def version_info(client: MlflowClient, name: str, version: str) -> ModelVersionInfo:
-    """What the registry knows of a version."""
-    found = client.get_model_version(name, version)
-    run_id = run_id_of(found)
+    """The facts that the registry holds about a version."""
+    entry = client.get_model_version(name, version)
+    run_id = run_id_of(entry)
     run, ending = run_of(client, run_id), "/test/ensemble/f1"
     tags, metrics = (run.data.tags, run.data.metrics) if run else ({}, {})
     return ModelVersionInfo(
@@ -71,8 +61,8 @@ def version_info(client: MlflowClient, name: str, version: str) -> ModelVersionI
         version=str(version),
         run_id=run_id,
         experiment_id=run.info.experiment_id if run else "",
-        created=datetime.fromtimestamp(found.creation_timestamp / 1000, UTC),
-        champion_since=found.tags.get(SINCE),
+        created=datetime.fromtimestamp(entry.creation_timestamp / 1000, UTC),
+        champion_since=entry.tags.get(SINCE),
         profile=tags.get("profile", ""),
         data_hash=tags.get("data_hash", ""),
         git_commit=tags.get("git_commit", ""),
@@ -82,13 +72,13 @@ def version_info(client: MlflowClient, name: str, version: str) -> ModelVersionI
 
 @registry_errors()
 def champion(workspace: Workspace, language: str) -> ModelVersionInfo | None:
-    """The version that serves a language under the workspace's profile, or None if there is none yet."""
+    """The champion of a language under the workspace's profile; None where there is none yet."""
     return _holder(workspace, language, CHAMPION)
 
 
 @registry_errors()
 def challenger(workspace: Workspace, language: str) -> ModelVersionInfo | None:
-    """The version that waits to be champion, or was found wanting; None where there is none."""
+    """The challenger, not judged yet or refused by the gate; None where there is none."""
     return _holder(workspace, language, CHALLENGER)
 
 
@@ -100,10 +90,10 @@ def _holder(workspace: Workspace, language: str, alias: str) -> ModelVersionInfo
 
 @registry_errors()
 def model_folder(version: ModelVersionInfo) -> Path:
-    """The version's files on this machine: where they lie, or a copy brought here if the store is elsewhere.
+    """The folder of a version's files on this machine; they are copied if the store is elsewhere.
 
     Raises:
-        NerError: they are gone, or cannot be brought.
+        NerError: they were deleted, or cannot be copied.
     """
     from mlflow.artifacts import download_artifacts
 
@@ -111,8 +101,8 @@ def model_folder(version: ModelVersionInfo) -> Path:
     return Path(download_artifacts(artifact_uri=version.uri))
 
 
-def crown(client: MlflowClient, name: str, version: str) -> None:
-    """Make a version champion, noting since when, after whom and by whom; a killed call can be repeated."""
+def set_champion(client: MlflowClient, name: str, version: str) -> None:
+    """Make a version champion, and note when, by whom, and the champion before; a killed call can be repeated."""
     before = alias_version(client, name, CHAMPION)
     if before != version:
         at = now()
@@ -135,21 +125,21 @@ def rollback(
     by: str | None = None,
     reason: str | None = None,
 ) -> str:
-    """Make the champion before this one champion again (or ``version``, if given); returns its version.
+    """Make the champion before this one (or ``version``) champion again; returns its version.
 
-    The version rolled back is marked so, and not promoted again by itself.
+    The version that is no longer champion is marked as rolled back, and is not promoted again by itself.
 
     Args:
         workspace: whose registry.
         language: code.
-        version: which to go back to.
-        expected: the version that is taken for the champion; where another is by now, nothing is rolled back.
-        by: who or what orders it; by default the user, or the DAG's run, of this process.
-        reason: why, in a line of 200 characters at most.
+        version: to go back to.
+        expected: the version that the caller takes for the champion; if another is, nothing is rolled back.
+        by: who orders it; by default the user, or the DAG run, of this process.
+        reason: a line of 200 characters at most.
 
     Raises:
-        NerError: there is no champion, not the expected one, none before it, or no such version, or that is champion
-            already, or its files are gone; or the reason is too long. Nothing has changed then.
+        NerError: there is no champion, another than expected, none before it, or no such version; that version is
+            champion already, or its files were deleted; or the reason is too long. Nothing has changed then.
     """
     reason = journal.checked_reason(reason)
     name = model_name(workspace, language)
@@ -162,12 +152,12 @@ def rollback(
             )
         if expected is not None and current != expected:
             raise NerError(f"nothing was rolled back: version {current} is champion, not version {expected}")
-        named = client.get_model_version(name, current).tags.get(PREVIOUS) if version is None else version
-        if named is None:
+        goal = client.get_model_version(name, current).tags.get(PREVIOUS) if version is None else version
+        if goal is None:
             raise NerError(f"{name} has no champion before version {current}", remedy="Name the version to go back to.")
-        target = known_version(client, name, named)
+        target = known_version(client, name, goal)
         if target is None:
-            raise NerError(f"{name} has no version {named}", remedy="The page /models and MLflow list the versions.")
+            raise NerError(f"{name} has no version {goal}", remedy="The page /models and MLflow list the versions.")
         if target == current:
             raise NerError(f"{name} version {current} is champion already", remedy="Name the version to go back to.")
         tags = client.get_model_version(name, target).tags
@@ -186,6 +176,6 @@ def rollback(
         client.set_registered_model_alias(name, CHAMPION, target)
         if not deleted_run(client, name, current):
             run_id = run_id_of(client.get_model_version(name, current))
-            because = f" ({reason})" if reason else ""
-            client.set_tag(run_id, ROLLED_BACK, f"{at}: version {target} is champion again{because}")
+            suffix = f" ({reason})" if reason else ""
+            client.set_tag(run_id, ROLLED_BACK, f"{at}: version {target} is champion again{suffix}")
     return target

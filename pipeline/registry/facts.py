@@ -1,4 +1,4 @@
-"""What the registry and its runs say of a model's versions, for those who show it; reads only."""
+"""Records of a model's versions and of their runs, to be shown; nothing is written."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 class VersionRecord:
     """A registered version as the registry has it.
 
-    ``champion_since``, ``rolled_back`` and ``previous`` (the champion before it) are None where that never was;
-    ``gate_passed`` is None before a verdict, whose reasons ``gate_reasons`` are; ``gate_key`` tells verdicts apart.
+    ``champion_since``, ``rolled_back`` and ``previous`` (the champion before it) are None if that never happened;
+    ``gate_passed`` is None before a verdict, ``gate_reasons`` are its reasons, ``gate_key`` identifies it.
     """
 
     name: str
@@ -39,12 +39,11 @@ class VersionRecord:
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
-    """The training run behind a version: its tags and parameters, and the files that tell of it ({} where missing).
+    """The training run behind a version: its tags, its parameters, and the content of its files ({} where missing).
 
-    ``figures`` is what the evaluation wrote (see :func:`multiner.pipeline.evaluation.metrics.figures`), ``sizes`` the
-    prepared
-    documents counted by corpus and part, ``gate`` the last verdict on the version, ``sources`` the raw corpora with
-    their digests.
+    ``figures`` are those of the evaluation (see :func:`multiner.pipeline.evaluation.metrics.figures`), ``sizes`` the
+    numbers of prepared documents by corpus and part, ``gate`` is the last verdict on the version, ``sources`` are the
+    raw corpora with their digests.
     """
 
     run_id: str
@@ -67,19 +66,19 @@ def history(client: MlflowClient, name: str) -> list[VersionRecord]:
         if error.error_code == "RESOURCE_DOES_NOT_EXIST":
             return []
         raise
-    found = client.search_model_versions(f"name = '{name}'", max_results=1000)
-    ordered = sorted(found, key=lambda version: int(version.version), reverse=True)
-    return [_version_record(version, aliases) for version in ordered]
+    versions = client.search_model_versions(f"name = '{name}'", max_results=1000)
+    newest_first = sorted(versions, key=lambda version: int(version.version), reverse=True)
+    return [_version_record(version, aliases) for version in newest_first]
 
 
-def _version_record(found: ModelVersion, aliases: dict[str, str]) -> VersionRecord:
-    tags, version = found.tags, str(found.version)
+def _version_record(entry: ModelVersion, aliases: dict[str, str]) -> VersionRecord:
+    tags, version = entry.tags, str(entry.version)
     passed = tags.get(PASSED)
     return VersionRecord(
-        name=found.name,
+        name=entry.name,
         version=version,
-        run_id=found.run_id or "",
-        created=datetime.fromtimestamp(found.creation_timestamp / 1000, UTC),
+        run_id=entry.run_id or "",
+        created=datetime.fromtimestamp(entry.creation_timestamp / 1000, UTC),
         aliases=tuple(sorted(alias for alias, of in aliases.items() if str(of) == version)),
         champion_since=tags.get(SINCE),
         rolled_back=tags.get(ROLLED_BACK),
@@ -91,7 +90,7 @@ def _version_record(found: ModelVersion, aliases: dict[str, str]) -> VersionReco
 
 
 def run_record(client: MlflowClient, version: VersionRecord) -> RunRecord | None:
-    """What the run behind a version holds; None where it was deleted for good.
+    """The record of the run behind a version; None where the run was deleted for good.
 
     Raises:
         mlflow.exceptions.MlflowException: the registry does not answer.
@@ -101,14 +100,14 @@ def run_record(client: MlflowClient, version: VersionRecord) -> RunRecord | None
         return None
     tags = dict(run.data.tags)
     folders = (None, "data", "gate")
-    present = {item.path for folder in folders for item in client.list_artifacts(run.info.run_id, folder)}
+    paths = {item.path for folder in folders for item in client.list_artifacts(run.info.run_id, folder)}
 
     def load(path: str) -> dict[str, Any]:
         from mlflow.artifacts import load_dict
 
-        return load_dict(f"{run.info.artifact_uri}/{path}") if path in present else {}
+        return load_dict(f"{run.info.artifact_uri}/{path}") if path in paths else {}
 
-    verdicts = [load(path) for path in present if path.startswith(f"gate/version-{version.version}-against-")]
+    verdicts = [load(path) for path in paths if path.startswith(f"gate/version-{version.version}-against-")]
     inputs = run.inputs.dataset_inputs if run.inputs else []
     return RunRecord(
         run_id=run.info.run_id,

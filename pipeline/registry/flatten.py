@@ -1,4 +1,4 @@
-"""Nested parameters and figures as the flat names MLflow takes; pure functions."""
+"""Nested parameters and figures under the flat names that MLflow takes."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 
 from multiner.pipeline.config.settings import for_language
 
-ODD = re.compile(r"[^\w\-. :/]")  # what MLflow takes in no name
-RUNTIME = ("pull", "serving", "airflow")  # sections that say nothing about a model
+ODD = re.compile(r"[^\w\-. :/]")  # characters that MLflow takes in no name
+RUNTIME = ("pull", "serving", "airflow")  # sections that do not concern a model
 
 
 def flatten(value: Any, separator: str = ".", prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -23,20 +23,20 @@ def flatten(value: Any, separator: str = ".", prefix: str = "") -> Iterator[tupl
 
 
 def model_params(params: Mapping[str, Any], language: str) -> dict[str, str]:
-    """The parameters that a language's model was made with, by dotted name."""
-    kept = {key: value for key, value in for_language(params, language).items() if key not in RUNTIME}
-    return {name: str(value) for name, value in flatten(kept)}
+    """The parameters of a language's model, by dotted name."""
+    sections = {key: value for key, value in for_language(params, language).items() if key not in RUNTIME}
+    return {name: str(value) for name, value in flatten(sections)}
 
 
 def final_metrics(metrics: Mapping[str, Any]) -> dict[str, float]:
     """Figures by name: ``<corpus>/<split>/<system>/f1``, ``…/<system>/<type>/f1``, ``minutes/total`` …"""
-    kept = {key: value for key, value in metrics.items() if key not in ("corpora", "seed", "threads")}
-    figures = [*flatten(metrics.get("corpora", {}), "/"), *flatten(kept, "/")]
+    others = {key: value for key, value in metrics.items() if key not in ("corpora", "seed", "threads")}
+    figures = [*flatten(metrics.get("corpora", {}), "/"), *flatten(others, "/")]
     return {ODD.sub("_", name.replace("/per_type/", "/")): float(value) for name, value in figures if _is_number(value)}
 
 
 def history_metrics(leg: str, history: list[Mapping[str, Any]]) -> Iterator[tuple[str, float, int]]:
-    """Name, value and step of every figure in a leg's training history."""
+    """Name, value and step of every figure in a base model's training history."""
     for entry in history:
         for key, value in entry.items():
             if key != "step" and _is_number(value):

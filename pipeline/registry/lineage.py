@@ -1,4 +1,4 @@
-"""What a model came from: code, data, environment, and a fingerprint over all that makes it answer as it does."""
+"""The origin of a model: code, data, environment, and a fingerprint of everything that its answers depend on."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ REFERENCE = re.compile(r"multiner(\.\w+)+(:\w+)?")
 
 
 def git(root: Path, *arguments: str) -> str:
-    """What ``git`` prints, or nothing where there is no repository (or no git)."""
+    """The output of ``git``; empty where there is no repository, or no git."""
     try:
         command = ["git", "-C", str(root), *arguments]
         return subprocess.run(command, capture_output=True, text=True, errors="replace", check=True).stdout.strip()
@@ -36,7 +36,7 @@ def git(root: Path, *arguments: str) -> str:
 
 
 def git_diff(root: Path) -> str:
-    """Changes of tracked files against the commit, cut at a stated limit."""
+    """The changes of tracked files since the commit; a longer diff is cut, and says so."""
     diff = git(root, "diff", "HEAD")
     if len(diff) <= DIFF_LIMIT:
         return diff
@@ -44,18 +44,18 @@ def git_diff(root: Path) -> str:
 
 
 def raw_folders(workspace: Workspace, language: str) -> list[str]:
-    """The folders of raw data that a language's corpora come from."""
+    """The folders of raw data of a language's corpora."""
     corpora = corpora_of(workspace.language(language))
     return list(dict.fromkeys(corpus_entry(corpus).folder for corpus in corpora))
 
 
 def dvc_hash(file: Path) -> str:
-    """The hash that a ``.dvc`` file records for what it tracks."""
+    """The hash in a ``.dvc`` file."""
     return yaml.safe_load(file.read_text(encoding="utf-8"))["outs"][0]["md5"]
 
 
 def data_hash(workspace: Workspace, language: str) -> str:
-    """The hash of the language's prepared documents, which stands for the data a model saw."""
+    """The hash of the language's prepared documents, which identifies a model's data."""
     return folder_hash(workspace.paths.documents(language))
 
 
@@ -65,14 +65,14 @@ def code_closure(entries: Iterable[Path] = ENTRY_POINTS, root: Path = PACKAGE.pa
     The package's own ``__init__.py`` is left out: it only lists public names, which no model needs. A string that names
     a module (``"multiner.pipeline.models.spacy.inference:SpacyModel"``) counts as an import of it.
     """
-    waiting, found = list(entries), set()
+    waiting, closure = list(entries), set()
     while waiting:
         path = waiting.pop()
-        if path in found:
+        if path in closure:
             continue
-        found.add(path)
+        closure.add(path)
         waiting += [module for name in _imports(path) for module in _modules(name, root)]
-    return sorted(found - {root / PACKAGE.name / "__init__.py"})
+    return sorted(closure - {root / PACKAGE.name / "__init__.py"})
 
 
 def _imports(path: Path) -> Iterable[str]:
@@ -87,7 +87,7 @@ def _imports(path: Path) -> Iterable[str]:
 
 
 def _executed(tree: ast.AST) -> Iterable[ast.AST]:
-    """The nodes of a module without those that stand there for type checkers alone."""
+    """The nodes of a module without those for type checkers alone."""
     for node in ast.iter_child_nodes(tree):
         if not (isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"):
             yield node
@@ -95,7 +95,7 @@ def _executed(tree: ast.AST) -> Iterable[ast.AST]:
 
 
 def _modules(name: str, root: Path) -> Iterable[Path]:
-    """The files that importing ``name`` runs: its packages' and its own."""
+    """The files that ``import name`` runs: its packages' and its own."""
     parts = name.split(".")
     if parts[0] != PACKAGE.name:
         return
@@ -107,7 +107,7 @@ def _modules(name: str, root: Path) -> Iterable[Path]:
 
 
 def code_hash() -> str:
-    """SHA-256 over the code a served model runs, so that a mended tokeniser makes a new version."""
+    """SHA-256 over the code that a served model runs: a mended tokeniser makes a new version."""
     digest = sha256()
     for path in code_closure():
         digest.update(f"{path.relative_to(PACKAGE).as_posix()}\0{sha256_of(path)}\n".encode())
@@ -115,7 +115,7 @@ def code_hash() -> str:
 
 
 def fingerprint(workspace: Workspace, language: str, metrics: dict[str, Any]) -> str:
-    """What makes two registrations the same: the ensemble, its legs, its scores and the code that it serves with.
+    """A hash that equal registrations share: of the ensemble, its base models, their scores and the serving code.
 
     Raises:
         NerError: ``ensemble.json`` is damaged.

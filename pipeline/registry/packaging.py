@@ -36,8 +36,8 @@ EXAMPLES = {
 def log_model(run_id: str, name: str, workspace: Workspace, language: str, code: Path = MODEL_CODE) -> str:
     """Log the ensemble of a language as a pyfunc of the run and register it; returns the new version.
 
-    The code that answers is frozen into the model, so that a later change of the code cannot change its answers.
-    ``code`` is the file that hands MLflow the model; benchmarks put others there.
+    The model holds a copy of the code that answers, so that later changes of the code do not change its answers.
+    ``code`` is the file that gives MLflow the model; benchmarks use others.
     """
     import mlflow
     import pandas as pd
@@ -73,7 +73,7 @@ def freeze_code(folder: Path) -> Path:
 
 
 def requirements() -> list[str]:
-    """What serving needs, pinned to what is installed here (local build tags such as ``+cpu`` left out)."""
+    """The packages that serving needs, in the versions installed here, without build tags such as ``+cpu``."""
     pins = []
     for package in SERVED_WITH:
         try:
@@ -84,7 +84,7 @@ def requirements() -> list[str]:
 
 
 def signature() -> ModelSignature:
-    """One column ``text`` in; per text its entities out, with what every leg says of each, and tokens if asked for."""
+    """Input: a column ``text``. Output: entities with every base model's opinion, and tokens on request."""
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
     from mlflow.types.schema import Array, Map, Object, Property

@@ -1,4 +1,4 @@
-"""Replay of what the stages wrote into one MLflow run, and a registered version of the model, once per fingerprint."""
+"""Registration: the outputs of the stages become one MLflow run and a version of the model, once per fingerprint."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ FINGERPRINT, COMPLETE = "ner.fingerprint", "ner.complete"
 
 @dataclass(frozen=True, slots=True)
 class Registration:
-    """A registered model version and the run it came from; ``created`` is False if it was there already."""
+    """A registered version and its run; ``created`` is False if it existed already."""
 
     name: str
     version: str
@@ -49,10 +49,10 @@ class Registration:
 
 @registry_errors()
 def register(workspace: Workspace, language: str) -> Registration:
-    """Log what the stages wrote as one MLflow run and register the model, alias ``challenger``.
+    """Log the outputs of the stages as one MLflow run and register the model, alias ``challenger``.
 
-    Idempotent: the same ensemble with the same code is registered once. A call that was killed leaves a run
-    without the tag ``ner.complete``; the next call removes it with all it left.
+    The same ensemble with the same code is registered once. A killed call leaves a run with the tag ``ner.complete`` at
+    ``false``; the next call removes the run and all that belongs to it.
 
     Raises:
         NerError: a stage's output is missing or damaged, the figures are of another model, or the language is not
@@ -65,30 +65,30 @@ def register(workspace: Workspace, language: str) -> Registration:
         experiment = open_experiment(client, workspace, language)
         fingerprint = lineage.fingerprint(workspace, language, metrics)
         remove_incomplete(client, experiment)
-        if found := _registered(client, name, experiment, fingerprint):
-            version, run_id = found
-            created = False
+        registered = _registered(client, name, experiment, fingerprint)
+        if registered:
+            version, run_id = registered
         else:
             run = client.create_run(
                 experiment,
                 run_name=f"{language} {workspace.profile} {fingerprint[:8]}",
                 tags=_tags(workspace, language, metrics) | {FINGERPRINT: fingerprint, COMPLETE: "false"},
             )
-            run_id, created = run.info.run_id, True
+            run_id = run.info.run_id
             replay.log_run(client, run_id, workspace, language, metrics)
             with scratch(workspace.paths.mlruns / f".{name}.tmp"):
                 version = log_model(run_id, name, workspace, language)
         client.set_model_version_tag(name, version, FINGERPRINT, fingerprint)  # outlives the run
-        if created:  # before the alias: what others may use is never taken for a leftover
+        if not registered:  # before the alias: a version in use is never taken for a leftover
             client.set_tag(run_id, COMPLETE, "true")
         if version != alias_version(client, name, CHAMPION):
             client.set_registered_model_alias(name, CHALLENGER, version)
-    return Registration(name, version, run_id, experiment, created)
+    return Registration(name, version, run_id, experiment, created=not registered)
 
 
 @contextmanager
 def scratch(folder: Path) -> Iterator[None]:
-    """Temporary files go into ``folder``; what a killed call left there, a copy of a whole model, is removed first."""
+    """Put temporary files into ``folder``, without those of a killed call, among them a copy of a whole model."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     before, tempfile.tempdir = tempfile.tempdir, str(folder)
@@ -100,7 +100,7 @@ def scratch(folder: Path) -> Iterator[None]:
 
 
 def alias_version(client: MlflowClient, name: str, alias: str) -> str | None:
-    """The version an alias points to, or None if there is no such model or alias."""
+    """The version of an alias; None if there is no such model or alias."""
     from mlflow.exceptions import MlflowException
 
     try:
@@ -113,7 +113,7 @@ def alias_version(client: MlflowClient, name: str, alias: str) -> str | None:
 
 @registry_errors()
 def known_version(client: MlflowClient, name: str, version: str) -> str | None:
-    """A version as the registry writes it (MLflow takes "02" for "2"), or None if there is no such version."""
+    """A version as the registry writes it (MLflow takes "02" for "2"); None if there is no such version."""
     from mlflow.exceptions import MlflowException
 
     if not version.isdecimal() or len(version) > 9:
@@ -127,10 +127,10 @@ def known_version(client: MlflowClient, name: str, version: str) -> str | None:
 
 
 def remove_incomplete(client: MlflowClient, experiment: str) -> list[str]:
-    """Remove the runs that a killed registration left, with their versions, models and files; returns their ids.
+    """Remove the runs of killed registrations, with their versions, models and files; returns their ids.
 
-    A run whose version has an alias is kept and marked as complete: its model is in use, or about to be. The caller
-    holds the registration's lock, so none of the runs is still being written.
+    A run whose version has an alias stays and is marked as complete: its model is in use, or about to be. The caller
+    holds the lock of registrations, so no other process writes any of the runs.
     """
     removed = []
     for run in client.search_runs([experiment], f"tags.`{COMPLETE}` = 'false'"):
@@ -155,19 +155,19 @@ def remove_incomplete(client: MlflowClient, experiment: str) -> list[str]:
 
 
 def _registered(client: MlflowClient, name: str, experiment: str, fingerprint: str) -> tuple[str, str] | None:
-    """Version and run id of the registration with this fingerprint, also where its run was deleted."""
+    """Version and run id of the registration with this fingerprint, even if its run was deleted."""
     from mlflow.entities import ViewType
 
     tagged = client.search_model_versions(f"name = '{name}' and tags.`{FINGERPRINT}` = '{fingerprint}'")
     whole = f"tags.`{FINGERPRINT}` = '{fingerprint}' and tags.`{COMPLETE}` != 'false'"
     runs = client.search_runs([experiment], whole, ViewType.ALL)
     of_runs = [version for run in runs for version in client.search_model_versions(f"run_id = '{run.info.run_id}'")]
-    # versions registered before they had the tag are known by their run only
+    # older versions have no such tag, but their runs have
     return next(((str(each.version), run_id_of(each)) for each in [*tagged, *of_runs] if each.name == name), None)
 
 
 def _outputs(workspace: Workspace, language: str) -> dict[str, Any]:
-    """The figures of the evaluation, once everything that registration reads is there and belongs together."""
+    """Check that everything that registration reads exists and belongs together; returns the figures."""
     paths = workspace.paths
     workspace.language(language)
     legs = {leg: paths.leg(language, leg) for leg in workspace.params["ensemble"]["legs"]}
@@ -187,14 +187,15 @@ def _outputs(workspace: Workspace, language: str) -> dict[str, Any]:
     return metrics
 
 
-def _of_another_model(noted: dict[str, Any] | None, found: dict[str, Any]) -> str | None:
-    """Why figures that were noted for the model ``noted`` are not those of ``found``; None where they are."""
-    if noted == found:
+def _of_another_model(measured: dict[str, Any] | None, present: dict[str, Any]) -> str | None:
+    """Why figures of the model with the hashes ``measured`` are not of the model with ``present``; else None."""
+    if measured == present:
         return None
-    if not noted:
+    if not measured:
         return "the figures do not say which model they are of"
-    legs = [leg for leg, digest in found["legs"].items() if noted.get("legs", {}).get(leg) != digest]
-    changed = ["ensemble.json"] * (noted.get("ensemble") != found["ensemble"]) + [f"the leg {leg}" for leg in legs]
+    legs = [leg for leg, digest in present["legs"].items() if measured.get("legs", {}).get(leg) != digest]
+    changed = ["ensemble.json"] * (measured.get("ensemble") != present["ensemble"])
+    changed += [f"the leg {leg}" for leg in legs]
     return f"the figures are of another model: since they were taken, {', '.join(changed) or 'a leg'} changed"
 
 

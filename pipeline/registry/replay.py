@@ -1,4 +1,4 @@
-"""Parameters, figures by step, datasets and artifacts of a training, from the stages' files into an MLflow run."""
+"""The outputs of the stages in an MLflow run: parameters, figures by step, datasets and artifacts."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ PARAM_LENGTH = 6000
 
 
 def log_run(client: MlflowClient, run_id: str, workspace: Workspace, language: str, metrics: dict[str, Any]) -> None:
-    """Everything but the model itself."""
+    """Log everything but the model itself."""
     _log_figures(client, run_id, workspace, language, metrics)
     client.log_inputs(run_id, list(datasets(workspace, language)))
     _log_artifacts(client, run_id, workspace, language, metrics)
@@ -53,7 +53,7 @@ def _log_figures(
 
 
 def datasets(workspace: Workspace, language: str) -> Iterator[DatasetInput]:
-    """The raw corpora of a language as MLflow inputs; the digest is DVC's hash where DVC tracks them."""
+    """The raw corpora of a language as MLflow inputs, with DVC's hash as digest where DVC tracks them."""
     from mlflow.entities import Dataset, DatasetInput, InputTag
 
     for folder in lineage.raw_folders(workspace, language):

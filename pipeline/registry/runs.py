@@ -1,4 +1,4 @@
-"""The MLflow run and the files behind a registered version, either of which people may have deleted in MLflow."""
+"""The MLflow run and the files of a registered version; people may have deleted either in MLflow."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def run_id_of(version: ModelVersion) -> str:
 
 
 def run_of(client: MlflowClient, run_id: str | None) -> Run | None:
-    """A run, also one that was deleted; None where there is none, as after ``mlflow gc``."""
+    """A run, even a deleted one; None where there is none, as after ``mlflow gc``."""
     from mlflow.exceptions import MlflowException
 
     if not run_id:
@@ -43,7 +43,7 @@ def run_of(client: MlflowClient, run_id: str | None) -> Run | None:
 
 
 def deleted_run(client: MlflowClient, name: str, version: str) -> NerError | None:
-    """That the run of a version was deleted, so that nothing can be noted in it, and the remedy; else None."""
+    """The error that the run of a version was deleted, so that nothing can be logged in it; None if it was not."""
     run_id = run_id_of(client.get_model_version(name, version))
     run = run_of(client, run_id)
     if run is not None and run.info.lifecycle_stage == "active":
@@ -59,10 +59,10 @@ def deleted_run(client: MlflowClient, name: str, version: str) -> NerError | Non
 
 @registry_errors()
 def require_files(name: str, version: str) -> None:
-    """Refuse a version whose model is no longer among MLflow's artifacts.
+    """Refuse a version whose files were deleted from MLflow's artifacts: it can neither serve nor be compared.
 
     Raises:
-        NerError: it is not; the version can neither serve nor be compared with another.
+        NerError: they were deleted.
     """
     from mlflow.artifacts import list_artifacts
 

@@ -1,4 +1,4 @@
-"""Where MLflow keeps runs, models and artifacts, and what the registered models are called."""
+"""The MLflow store of a workspace: its address, its clients, and the names of registered models."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 CHAMPION, CHALLENGER = "champion", "challenger"
-SUFFIXED = ("smoke", "demo")  # profiles whose models must never be taken for, or compared with, real ones
+SUFFIXED = ("smoke", "demo")  # trial profiles, whose models must never be compared with real ones
 
 
 def tracking_uri(workspace: Workspace) -> str:
-    """``MLFLOW_TRACKING_URI`` where it is set, else the SQLite database under the workspace's ``mlruns``."""
+    """``MLFLOW_TRACKING_URI`` if it is set, else the SQLite database under the workspace's ``mlruns``."""
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{database(workspace)}"
 
 
@@ -34,7 +34,7 @@ def database(workspace: Workspace) -> Path:
 
 
 def registry_exists(workspace: Workspace) -> bool:
-    """Whether there is a registry to read: the workspace's own, or one that ``MLFLOW_TRACKING_URI`` names."""
+    """Whether there is a registry: the workspace's own, or that of ``MLFLOW_TRACKING_URI``."""
     return bool(os.environ.get("MLFLOW_TRACKING_URI")) or database(workspace).is_file()
 
 
@@ -45,16 +45,16 @@ def model_name(workspace: Workspace, language: str) -> str:
 
 
 def local_path(uri: str) -> Path | None:
-    """The path that an artifact address names on this machine, or None if it lies elsewhere."""
+    """The path of an artifact address on this machine; None if it is elsewhere."""
     parts = urlparse(uri)
     return Path(unquote(parts.path)) if parts.scheme in ("", "file") else None
 
 
 @registry_errors()
 def open_store(workspace: Workspace) -> MlflowClient:
-    """MLflow's client for the workspace; makes the database where there is none, and MLflow's default for the process.
+    """MLflow's client for the workspace; the store becomes MLflow's default in this process.
 
-    Call it before anything else starts on a fresh database: MLflow's own migrations are not safe beside each other.
+    Makes the database if there is none; MLflow's migrations are not safe beside each other, so they run under a lock.
 
     Raises:
         RegistryUnavailable: there is no MLflow at ``MLFLOW_TRACKING_URI``, or the database cannot be read.
@@ -85,7 +85,7 @@ def open_store(workspace: Workspace) -> MlflowClient:
 
 
 def _client(uri: str) -> MlflowClient:
-    """A client that has been answered once.
+    """A client whose store has answered.
 
     Raises:
         RegistryUnavailable: nothing answers; not transient where the address itself is wrong.
@@ -134,7 +134,7 @@ def _unreadable(message: str, *, transient: bool = False) -> RegistryUnavailable
 
 @contextmanager
 def _environment_kept(*names: str) -> Iterator[None]:
-    """MLflow writes its setters' values into the environment, where they would pass for the user's own choice."""
+    """Restore these variables: MLflow's setters write them, and they would look like the user's choice."""
     before = {name: os.environ.get(name) for name in names}
     yield
     for name, value in before.items():
@@ -159,7 +159,7 @@ LOCATIONS = {
 
 
 def _follow_move(workspace: Workspace) -> None:
-    """Rewrite artifact addresses, which MLflow keeps absolute, if the workspace was moved or copied."""
+    """Rewrite the artifact addresses, which MLflow stores as absolute ones, if the workspace was moved or copied."""
     here = (workspace.paths.mlruns / "artifacts").as_uri()
     with closing(sqlite3.connect(database(workspace), timeout=30)) as connection, connection:
         rows = connection.execute("SELECT name, artifact_location FROM experiments WHERE name LIKE 'ner-%'").fetchall()
@@ -174,7 +174,7 @@ def _follow_move(workspace: Workspace) -> None:
 
 
 def open_experiment(client: MlflowClient, workspace: Workspace, language: str) -> str:
-    """The id of the language's experiment, made with an explicit place for its artifacts where it is new."""
+    """The id of the language's experiment; a new one gets an explicit folder for its artifacts."""
     name = model_name(workspace, language)
     with locks.hold(workspace.paths.mlruns / ".store.lock", locks.REGISTRY):
         if experiment := client.get_experiment_by_name(name):

@@ -8,7 +8,7 @@ from typing import Any
 
 from multiner.pipeline.config.settings import Workspace, load_params, overlay
 from multiner.pipeline.registry import champion
-from multiner.pipeline.registry.champions import crown
+from multiner.pipeline.registry.champions import set_champion
 from multiner.pipeline.registry.gate.promotion import KEY, PASSED, REASONS
 from multiner.pipeline.registry.store import open_experiment, open_store
 from multiner.serving.backends.backend import ServedModel
@@ -96,7 +96,7 @@ def add_version(workspace: Workspace, **tags: str) -> str:
 def fill(workspace: Workspace) -> None:
     """Two versions, both champions in their time."""
     for _ in range(2):
-        crown(open_store(workspace), "ner-en", add_version(workspace))
+        set_champion(open_store(workspace), "ner-en", add_version(workspace))
 
 
 def gateway(harness: Any, workspace: Workspace, **settings: Any) -> Any:

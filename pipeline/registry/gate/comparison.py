@@ -1,4 +1,4 @@
-"""The part of the gate that scores: a floor, no worse than the champion, not far below the best champion before."""
+"""The gate's scores: a floor, no worse than the champion, not far below the best champion before."""
 
 from __future__ import annotations
 
@@ -12,22 +12,17 @@ from typing import Any
 import numpy as np
 
 from multiner.pipeline.config.settings import Workspace
-from multiner.pipeline.core.document import (
-    Document,
-    Span,
-    documents_hash,
-    read_jsonl,
-)
+from multiner.pipeline.core.document import Document, Span, documents_hash, read_jsonl
 from multiner.pipeline.core.errors import NerError
-from multiner.pipeline.inference import isolated_process as fresh
+from multiner.pipeline.inference import isolated_process
 from multiner.pipeline.registry.gate.verdict import GateVerdict, together
 
 Counts = dict[str, np.ndarray]
 
 
 @dataclass(frozen=True, slots=True)
-class Best:
-    """The highest F1, in percent, that a former champion (``version``) had on the same documents."""
+class FormerBest:
+    """The former champion (``version``) with the highest F1, in percent, on the same documents."""
 
     version: str
     f1: float
@@ -39,19 +34,19 @@ def gate_documents(workspace: Workspace, language: str) -> dict[str, list[Docume
     Raises:
         NerError: they were not prepared, or there are none.
     """
-    found: dict[str, list[Document]] = {}
+    documents: dict[str, list[Document]] = {}
     for corpus in workspace.language(language)["train_on"]:
         path = workspace.paths.documents(language) / f"{corpus}.dev.jsonl"
         if not path.is_file():
             raise NerError("prepared documents are missing", where=str(path), remedy="Run the stages first: dvc repro")
-        found[corpus] = [document for document in read_jsonl(path) if document.half() == "gate"]
-    if not any(found.values()):
+        documents[corpus] = [document for document in read_jsonl(path) if document.half() == "gate"]
+    if not any(documents.values()):
         raise NerError("no development documents to gate on", where=str(workspace.paths.documents(language)))
-    return found
+    return documents
 
 
 def basis_hash(documents: Mapping[str, Sequence[Document]], types: Sequence[str]) -> str:
-    """SHA-256 over what an F1 is measured on: documents with their gold spans, and the types that are looked at."""
+    """SHA-256 over the basis of an F1: the documents with their gold spans, and the types that count."""
     parts = {corpus: documents_hash(part) for corpus, part in documents.items()}
     return sha256(json.dumps([parts, sorted(types)], sort_keys=True).encode()).hexdigest()
 
@@ -64,16 +59,16 @@ def of_types(spans: Iterable[Span], types: Collection[str]) -> list[Span]:
 def counts(
     documents: Mapping[str, Sequence[Document]], spans: Sequence[Sequence[Span]], types: Collection[str]
 ) -> Counts:
-    """Counts [documents, 3] by corpus of predictions over all documents, in the order of the corpora.
+    """Counts [documents, 3] by corpus; ``spans`` are the predictions for the documents of all corpora in turn.
 
-    Spans of other types than ``types``, gold or predicted, are left out.
+    Gold and predicted spans of other types than ``types`` are left out.
     """
     from multiner.pipeline.evaluation.scores import span_counts
 
     result, at = {}, 0
     for corpus, part in documents.items():
         gold = [document.with_spans(of_types(document.spans, types)) for document in part]
-        result[corpus] = span_counts(gold, [of_types(found, types) for found in spans[at : at + len(part)]])
+        result[corpus] = span_counts(gold, [of_types(predicted, types) for predicted in spans[at : at + len(part)]])
         at += len(part)
     return result
 
@@ -87,10 +82,10 @@ def f1_of(tables: Counts) -> dict[str, float]:
     return {corpus: round(float(micro_f1(total)), 4) for corpus, total in totals.items()}
 
 
-def above_floor(f1: float, best: Best | None, options: Mapping[str, Any]) -> GateVerdict:
-    """Whether an F1 reaches ``min_f1``, and lies at most ``max_below_best`` below the best champion before.
+def above_floor(f1: float, best: FormerBest | None, options: Mapping[str, Any]) -> GateVerdict:
+    """Whether an F1 reaches ``min_f1``, and is at most ``max_below_best`` below the best former champion's.
 
-    A ``max_below_best`` of None, or no champion before on the same documents, leaves the latter out.
+    The latter is not checked where ``max_below_best`` is None, or no former champion was measured on the documents.
     """
     floor, allowed = float(options["min_f1"]), options["max_below_best"]
     reasons = []
@@ -115,23 +110,23 @@ def check_scores(
     seed: int,
     *,
     shared: Sequence[str],
-    best: Best | None = None,
+    best: FormerBest | None = None,
 ) -> GateVerdict:
-    """Whether the challenger's F1 on ``documents`` is enough, and no worse than the champion's on the shared types.
+    """Whether the challenger's F1 is above the floors, and on shared types no worse than the champion's.
 
     Args:
-        champion: what to compare with; None: the floors alone decide.
-        challenger: the folder of the model, which predicts in a fresh process, as the champion does.
+        champion: the folder of the model to compare with; None: the floors alone decide.
+        challenger: the folder of the model; both models predict in fresh processes.
         documents: the gate half by corpus.
         types: the challenger's.
         options: the section ``promotion`` of the parameters.
         seed: of the bootstrap.
-        shared: those of ``types`` that the champion knows, too.
-        best: of the champions before.
+        shared: the ``types`` that the champion knows, too.
+        best: of the former champions.
 
     Returns:
-        the verdict; its details are ``f1`` (role → F1 over all ``types``, where the role knows them all), ``floor``
-        and ``comparison``.
+        the verdict; its details are ``f1`` (by role, over all ``types``, if the role knows them all), ``floor`` and
+        ``comparison``.
     """
     everything = [document for part in documents.values() for document in part]
     spans: dict[str, list[list[Span]]] = {}
@@ -139,11 +134,11 @@ def check_scores(
         if model is None:
             continue
         try:
-            spans[role] = fresh.predict(model, everything)
-        except fresh.ProcessFailed as error:
+            spans[role] = isolated_process.predict(model, everything)
+        except isolated_process.ProcessFailed as error:
             return GateVerdict(False, [f"the {role} does not predict in a fresh process: {error}"], final=False)
-    comparable = {role: found for role, found in spans.items() if role == "challenger" or set(types) <= set(shared)}
-    f1 = {role: f1_of(counts(documents, found, types))["overall"] for role, found in comparable.items()}
+    roles = [role for role in spans if role == "challenger" or set(types) <= set(shared)]
+    f1 = {role: f1_of(counts(documents, spans[role], types))["overall"] for role in roles}
     verdicts = [GateVerdict(True, [], {"f1": f1}), above_floor(f1["challenger"], best, options)]
     if champion is not None:
         verdicts.append(compare(spans["champion"], spans["challenger"], documents, shared, options, seed))
@@ -158,7 +153,7 @@ def compare(
     options: Mapping[str, Any],
     seed: int,
 ) -> GateVerdict:
-    """Whether the challenger's spans are no worse than the champion's, all others than of ``types`` left out."""
+    """Whether the challenger's spans are no worse than the champion's, as far as they are of ``types``."""
     from multiner.pipeline.evaluation.significance import no_worse
 
     before, after = counts(documents, champion, types), counts(documents, challenger, types)

@@ -1,7 +1,4 @@
-"""The gate before the alias ``champion``: golden samples, latency, behaviour, and scores on the gate half.
-
-No MLflow here.
-"""
+"""The gate: golden samples, latency, behaviour, and scores on the gate half; without MLflow."""
 
 from __future__ import annotations
 
@@ -15,60 +12,59 @@ from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.ensemble.identity import read_description
 from multiner.pipeline.evaluation.behaviour import BehaviourCase, BehaviourReport, load_cases
 from multiner.pipeline.evaluation.behaviour.suite import judge_all, texts_of
-from multiner.pipeline.inference import golden
-from multiner.pipeline.inference import isolated_process as fresh
-from multiner.pipeline.registry.gate.comparison import Best, check_scores
+from multiner.pipeline.inference import golden, isolated_process
+from multiner.pipeline.registry.gate.comparison import FormerBest, check_scores
 from multiner.pipeline.registry.gate.verdict import GateVerdict, together
 
 
 def check_golden(model: Path, language: str, types: Sequence[str], options: Mapping[str, Any]) -> GateVerdict:
     """Whether the model loads in a fresh process, answers the golden samples and keeps to the latency budget."""
-    asked = golden.samples(language)
+    samples = golden.samples(language)
     try:
-        answered = fresh.ask(model, [sample.text for sample in asked])
-    except fresh.ProcessFailed as error:
+        reply = isolated_process.ask(model, [sample.text for sample in samples])
+    except isolated_process.ProcessFailed as error:
         return GateVerdict(False, [f"does not load and answer in a fresh process: {error}"], final=False)
-    result = golden.judge(asked, answered.answers, types)
+    result = golden.judge(samples, reply.answers, types)
     share, budget = float(options["golden_share"]), float(options["max_latency_ms"])
-    slowest = max(answered.milliseconds)
+    slowest = max(reply.milliseconds)
     reasons = [f"golden sample {breach}" for breach in result.breaches]
     if result.share < share:
         missed = ", ".join(result.missed)
         reasons.append(f"golden samples: {result.found} of {result.expected} entities found, missed: {missed}")
-    final = bool(reasons) or slowest <= budget  # slowness alone may be that of a busy machine
+    final = bool(reasons) or slowest <= budget  # a busy machine may be slow
     if slowest > budget:
         reasons.append(f"latency: the slowest golden sample took {slowest:.0f} ms, allowed are {budget:.0f} ms")
     details = {
         "golden": asdict(result) | {"share": result.share, "required": share},
         "latency_ms": {"slowest": slowest, "allowed": budget},
-        "load_seconds": answered.load_seconds,
+        "load_seconds": reply.load_seconds,
     }
-    answers = f"golden samples: {result.found} of {result.expected} entities found, slowest answer {slowest:.0f} ms"
-    return GateVerdict(not reasons, reasons or [answers], details, final)
+    passed = f"golden samples: {result.found} of {result.expected} entities found, slowest answer {slowest:.0f} ms"
+    return GateVerdict(not reasons, reasons or [passed], details, final)
 
 
 def behaviour_of(
     model: Path, cases: Sequence[BehaviourCase], types: Sequence[str], *, others: bool = False
 ) -> BehaviourReport:
-    """What a model passes of the behaviour suite, in a fresh process.
+    """The results of a model, in a fresh process, on cases of the behaviour suite.
 
     Args:
         model: its folder.
         cases: of the suite.
-        types: entity types that are looked at.
-        others: it may know further types, as a champion of other parameters does.
+        types: the entity types that count.
+        others: whether it may know further types, as a champion of other parameters does.
 
     Raises:
-        ProcessFailed: it does not load or answer, or not in due form.
+        ProcessFailed: it does not load, does not answer, or answers in a wrong form.
     """
     texts = texts_of(cases)
-    answers = fresh.ask(model, texts, repeats=1).answers
+    answers = isolated_process.ask(model, texts, repeats=1).answers
     for text, answer in zip(texts, answers, strict=True):
         own = [entity.get("label") for entity in answer.get("entities", [])] if others else []
         if breaches := golden.form_breaches(text, answer, [*types, *own]):
-            raise fresh.ProcessFailed(f"answer to {text[:40]!r}: {breaches[0]}")
-    found = [[entity for entity in answer["entities"] if entity["label"] in types] for answer in answers]
-    return judge_all(cases, dict(zip(texts, found, strict=True)))
+            raise isolated_process.ProcessFailed(f"answer to {text[:40]!r}: {breaches[0]}")
+    entities = [[entity for entity in answer["entities"] if entity["label"] in types] for answer in answers]
+    return judge_all(cases, dict(zip(texts, entities, strict=True)))
 
 
 def check_behaviour(
@@ -80,10 +76,10 @@ def check_behaviour(
     *,
     shared: Sequence[str] | None = None,
 ) -> GateVerdict:
-    """Whether the challenger passes about as many behaviour cases as the champion does, and those that are a must.
+    """Whether the challenger passes about as many behaviour cases as the champion, and enough of the must cases.
 
-    Passes without asking where the rule is off (``min_behaviour: null``) or the language has no suite for the types.
-    With the champion it is compared on the cases for the types that they share (``shared``; by default all).
+    The check passes at once where it is off (``min_behaviour: null``) or the language has no suite for the types. The
+    two models are compared on the cases for the types that both know (``shared``; by default all).
     """
     allowed, floor = options["min_behaviour"], float(options["behaviour_must"] or 0)
     cases = load_cases(language, types) if allowed is not None else []
@@ -91,12 +87,12 @@ def check_behaviour(
         return GateVerdict(True, [])
     common = cases if shared is None else load_cases(language, shared)
     reports: dict[str, BehaviourReport] = {}
-    for role, model, asked in (("challenger", challenger, cases), ("champion", champion, common)):
-        if model is None or not asked:
+    for role, model, own in (("challenger", challenger, cases), ("champion", champion, common)):
+        if model is None or not own:
             continue
         try:
-            reports[role] = behaviour_of(model, asked, types, others=role == "champion")
-        except fresh.ProcessFailed as error:
+            reports[role] = behaviour_of(model, own, types, others=role == "champion")
+        except isolated_process.ProcessFailed as error:
             return GateVerdict(False, [f"behaviour: the {role} fails in a fresh process: {error}"], final=False)
     mine, reasons = reports["challenger"], []
     if mine.must < floor:
@@ -129,42 +125,44 @@ def judge(
     types: Sequence[str],
     options: Mapping[str, Any],
     seed: int,
-    best: Best | None = None,
+    best: FormerBest | None = None,
 ) -> GateVerdict:
-    """The whole gate; where the golden samples already fail, what takes longer is left out.
+    """The whole gate; if the golden samples fail, the checks that take longer are left out.
 
-    A champion is compared on the types that the challenger has, too. One that shares none is not comparable: the
-    challenger is judged as a first model.
+    The two models are compared on the types that both know. If they share none, the challenger is judged as a first
+    model.
 
     Args:
-        challenger, champion: folders of the two models; no champion: nothing is compared.
+        challenger, champion: folders of the models; without a champion nothing is compared.
         documents: the gate half by corpus.
         language, types: of the challenger.
         options: the section ``promotion`` of the parameters.
         seed: of the bootstrap.
-        best: the best of the champions before the champion, on the same documents.
+        best: of the former champions, on the same documents.
     """
     first = check_golden(challenger, language, types, options)
     if not first.passed:
         return first
     try:
-        known = types_of(champion) if champion else []
+        champion_types = types_of(champion) if champion else []
     except NerError as error:
         return together([first, GateVerdict(False, [f"the champion does not load: {error.message}"], final=False)])
-    shared = [type_ for type_ in types if type_ in known]
+    shared = [type_ for type_ in types if type_ in champion_types]
     rival = champion if shared else None
-    against = GateVerdict(True, [held_against(types, known, shared, none=champion is None)])
+    against = GateVerdict(True, [basis_of_comparison(types, champion_types, shared, first=champion is None)])
     behaves = check_behaviour(rival, challenger, language, types, options, shared=shared)
     scores = check_scores(rival, challenger, documents, types, options, seed, shared=shared, best=best)
     return together([first, behaves, against, scores])
 
 
-def held_against(types: Sequence[str], known: Sequence[str], shared: Sequence[str], *, none: bool) -> str:
-    """What a challenger of ``types`` is held against, in words: a champion who knows ``known``, or ``none``."""
-    if none:
+def basis_of_comparison(
+    types: Sequence[str], champion_types: Sequence[str], shared: Sequence[str], *, first: bool
+) -> str:
+    """The sentence on which types a challenger is compared with the champion; ``first``: there is no champion."""
+    if first:
         return "first model: there is no champion to compare with"
     if not shared:
-        return f"not comparable: the champion knows other types ({', '.join(known)}); judged as a first model"
+        return f"not comparable: the champion knows other types ({', '.join(champion_types)}); judged as a first model"
     if len(shared) < len(types):
         return f"compared with the champion on the types that it knows, too: {', '.join(shared)}"
     return f"compared with the champion on all types: {', '.join(types)}"

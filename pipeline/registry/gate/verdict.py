@@ -1,4 +1,4 @@
-"""What the gate says of a challenger."""
+"""The gate's verdict on a challenger."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import Any
 class GateVerdict:
     """Whether a challenger may become champion, why, and the figures behind it.
 
-    ``final`` is False where a process failed, or nothing but time was short: that may be the machine's fault, so the
-    next call tries again.
+    ``final`` is False if a process failed, or the model was merely too slow: the machine may be the cause, so the next
+    call judges again.
     """
 
     passed: bool
@@ -22,9 +22,9 @@ class GateVerdict:
 
 
 def together(verdicts: Sequence[GateVerdict]) -> GateVerdict:
-    """One verdict from those on the parts, which has to be good on all: the reasons of the last part first.
+    """One verdict from those of the checks, all of which must pass; the reasons of the last check come first.
 
-    One part that fails for good settles it, whatever else may have been the machine's fault.
+    It is final if all checks passed, or one that failed is final.
     """
     passed = all(verdict.passed for verdict in verdicts)
     reasons = [reason for verdict in reversed(verdicts) for reason in verdict.reasons if passed or not verdict.passed]

@@ -12,7 +12,7 @@ from multiner.pipeline.core.files import write_json
 from multiner.pipeline.evaluation.behaviour import load_cases
 from multiner.pipeline.inference import isolated_process as fresh
 from multiner.pipeline.registry.gate import judgement as gate
-from multiner.pipeline.registry.gate.comparison import Best, basis_hash
+from multiner.pipeline.registry.gate.comparison import FormerBest, basis_hash
 
 NEWS, WNUT17 = ["PER", "LOC", "ORG", "MISC"], ["person", "location", "corporation", "group", "creative-work", "product"]
 Found = list[Span]
@@ -124,7 +124,7 @@ def test_many_small_steps_down_end_at_the_best_champion_before(models: Models, r
     found = [right if n else right[:1] for n in range(50)]  # F1 99.50
     champion = models.make("champion", NEWS, found)
     equal = models.make("challenger", NEWS, found)
-    best = Best("3", 100.7)
+    best = FormerBest("3", 100.7)
     verdict = judge(equal, champion, rules, NEWS, best=best)
     assert not verdict.passed
     assert "1.20 points below that of version 3, the best champion before; allowed are 1" in verdict.reasons[0]

@@ -15,7 +15,7 @@ from multiner.pipeline.registry.champions import (
     ROLLED_BACK,
     SINCE,
     champion,
-    crown,
+    set_champion,
 )
 from multiner.pipeline.registry.journal import Switch, by_tags, switches
 from multiner.pipeline.registry.store import open_experiment, open_store
@@ -127,9 +127,9 @@ def told(client: MlflowClient) -> list[tuple[Any, ...]]:
 @pytest.mark.slow
 def test_every_switch_is_kept_also_of_a_version_that_comes_back(workspace: Workspace, client: MlflowClient) -> None:
     assert told(client) == []
-    crown(client, "ner-en", "1")
-    crown(client, "ner-en", "1")  # nothing moves
-    crown(client, "ner-en", "2")
+    set_champion(client, "ner-en", "1")
+    set_champion(client, "ner-en", "1")  # nothing moves
+    set_champion(client, "ner-en", "2")
     assert rollback(workspace, "en", reason="wrong in\nheadlines") == "1"
     assert rollback(workspace, "en", "2", by="the desk") == "2"
     assert told(client) == [
@@ -144,7 +144,7 @@ def test_every_switch_is_kept_also_of_a_version_that_comes_back(workspace: Works
 
 @pytest.mark.slow
 def test_a_rollback_that_is_refused_leaves_no_entry(workspace: Workspace, client: MlflowClient) -> None:
-    crown(client, "ner-en", "1")
+    set_champion(client, "ner-en", "1")
     before = told(client)
     for arguments in ({}, {"version": "9"}, {"version": "2", "reason": "x" * 201}):
         with pytest.raises(NerError):
@@ -160,12 +160,12 @@ def test_a_call_that_was_killed_before_the_alias_moved_is_noted_once(
     def killed(*_: Any) -> None:
         raise KeyboardInterrupt
 
-    crown(client, "ner-en", "1")
+    set_champion(client, "ner-en", "1")
     with monkeypatch.context() as patch:
         patch.setattr(client, "set_registered_model_alias", killed)
         with pytest.raises(KeyboardInterrupt):
-            crown(client, "ner-en", "2")
-    crown(client, "ner-en", "2")
+            set_champion(client, "ner-en", "2")
+    set_champion(client, "ner-en", "2")
     assert [each[1:3] for each in told(client)] == [("1", "2"), (None, "1")]
 
 
@@ -189,7 +189,7 @@ def test_the_journal_begins_with_what_the_tags_tell(workspace: Workspace, client
 @pytest.mark.slow
 def test_a_tag_that_is_no_journal_is_put_aside(client: MlflowClient) -> None:
     client.set_registered_model_tag("ner-en", journal.TAG, "by hand")
-    crown(client, "ner-en", "1")
+    set_champion(client, "ner-en", "1")
     tags = client.get_registered_model("ner-en").tags
     assert tags[journal.UNREADABLE] == "by hand"
     assert [entry["to"] for entry in json.loads(tags[journal.TAG])] == ["1"]

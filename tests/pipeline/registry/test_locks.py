@@ -16,7 +16,7 @@ from multiner.pipeline.registry import (
     rollback,
 )
 from multiner.pipeline.registry.gate import judgement as gate
-from multiner.pipeline.registry.gate.comparison import Best
+from multiner.pipeline.registry.gate.comparison import FormerBest
 from multiner.pipeline.registry.gate.promotion import best_before, f1_tag
 from multiner.pipeline.registry.gate.verdict import GateVerdict
 from multiner.pipeline.registry.store import open_store
@@ -98,13 +98,13 @@ def test_a_second_promotion_waits_for_the_first_ones_gate(three, monkeypatch) ->
 def test_the_best_champion_before_is_found_by_the_versions_tags(three, monkeypatch) -> None:  # noqa: ANN001
     seen = []
 
-    def judge(*_, best: Best | None, **__) -> GateVerdict:
+    def judge(*_, best: FormerBest | None, **__) -> GateVerdict:
         seen.append(best)
         return replace(passed(88.0, champion=89.0), passed=False)
 
     monkeypatch.setattr(gate, "judge", judge)
     promote(three, "en")
-    assert seen == [Best("1", 90.0)], "of those before the champion"
+    assert seen == [FormerBest("1", 90.0)], "of those before the champion"
     client = open_store(three)
     basis = next(tag for tag in client.get_model_version("ner-en", "3").tags if tag.startswith("gate.f1."))
     assert client.get_model_version("ner-en", "3").tags[basis] == "88.0"
@@ -119,5 +119,5 @@ def test_the_best_champion_before_is_found_by_the_versions_tags(three, monkeypat
     digest = basis.removeprefix("gate.f1.")
     assert f1_tag(digest) == basis
     assert best_before(client, "ner-en", digest, "2") is None, "a version rolled back is no yardstick"
-    assert best_before(client, "ner-en", digest, "1") == Best("2", 89.0)
+    assert best_before(client, "ner-en", digest, "1") == FormerBest("2", 89.0)
     assert best_before(client, "ner-en", "0" * 64, None) is None, "other documents, other figures"

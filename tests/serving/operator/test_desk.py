@@ -19,7 +19,7 @@ from click.testing import CliRunner
 from multiner.pipeline.config.settings import Workspace, overlay
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.registry import champion, journal, rollback
-from multiner.pipeline.registry.champions import ROLLED_BACK, crown
+from multiner.pipeline.registry.champions import ROLLED_BACK, set_champion
 from multiner.pipeline.registry.store import open_store
 from multiner.serving.airflow import environment as airflow_setup
 from multiner.serving.airflow import run_tracker
@@ -144,7 +144,7 @@ def test_a_promotion_in_the_last_moment_is_not_rolled_back(
     rolling = models.rollback
 
     def promoted_before(*given: Any, **named: Any) -> str:
-        crown(open_store(workspace), "ner-en", registry.add_version(workspace))
+        set_champion(open_store(workspace), "ner-en", registry.add_version(workspace))
         return rolling(*given, **named)
 
     async def use(client: httpx.AsyncClient, made: Any) -> None:

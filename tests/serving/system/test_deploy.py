@@ -65,13 +65,13 @@ def workspace(tmp_path: Path, root: Path, monkeypatch: pytest.MonkeyPatch) -> It
     deploy.stop(made)
 
 
-def crown(workspace: Workspace) -> str:
+def register_champion(workspace: Workspace) -> str:
     """Register the model anew and make it champion; its version."""
     import mlflow
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, Schema
 
-    from multiner.pipeline.registry.champions import crown
+    from multiner.pipeline.registry.champions import set_champion
     from multiner.pipeline.registry.store import open_experiment
 
     client = open_store(workspace)
@@ -84,7 +84,7 @@ def crown(workspace: Workspace) -> str:
             pip_requirements=["mlflow"],
             registered_model_name=name,
         )
-    crown(client, name, str(logged.registered_model_version))
+    set_champion(client, name, str(logged.registered_model_version))
     return str(logged.registered_model_version)
 
 
@@ -221,7 +221,7 @@ def test_what_is_served_follows_the_registry(workspace: Workspace) -> None:
         assert result["entities"][0]["text"] == "A"
         return result["model"]["version"]
 
-    assert crown(workspace) == "1"
+    assert register_champion(workspace) == "1"
     (started,) = deploy.deploy(workspace)
     assert (started.action, started.version) == ("started", "1")
     gateway = state.read_state(workspace)
@@ -232,7 +232,7 @@ def test_what_is_served_follows_the_registry(workspace: Workspace) -> None:
     assert again.action == "nothing to do"
     assert state.read_state(workspace) == gateway
 
-    assert crown(workspace) == "2"
+    assert register_champion(workspace) == "2"
     (switched,) = deploy.deploy(workspace, ["en"])
     assert (switched.action, switched.version, switched.before) == ("switched", "2", "1")
     assert live() == "2"
