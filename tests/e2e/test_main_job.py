@@ -5,6 +5,7 @@ The tests stand in the order of a user's day and share one clone (see conftest.p
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -25,6 +26,7 @@ import pytest
 import spacy
 
 from multiner.pipeline.config.settings import Workspace
+from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.core.files import read_json
 from multiner.pipeline.registry.store import open_store
 from multiner.serving.airflow import environment as airflow
@@ -233,7 +235,8 @@ def pipeline_end(job: Job) -> dict[str, DagTask]:
     tracker = RunTracker(workspace.languages, [DagRun(dag="data", run=run)])
 
     def done() -> bool:
-        tracker.poll(client)
+        with contextlib.suppress(httpx.TransportError, NerError):  # as `ner run` does: asked again
+            tracker.poll(client)
         return tracker.done
 
     wait_for(done, RUN_SECONDS)
