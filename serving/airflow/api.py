@@ -53,7 +53,13 @@ class AirflowClient:
             httpx.TransportError: it does not answer.
         """
         for pause in (*BUSY_PAUSES, None):
-            response = self._request(method, path, **more)
+            try:
+                response = self._request(method, path, **more)
+            except httpx.RemoteProtocolError:  # Airflow closes the connection after an error of its own
+                if pause is None:
+                    raise
+                time.sleep(pause)
+                continue
             # its database, SQLite, may be locked for a moment; every call here can be repeated
             if response.status_code < 500 or response.status_code in allow or pause is None:
                 break
