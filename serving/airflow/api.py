@@ -55,7 +55,10 @@ class AirflowClient:
         for pause in (*BUSY_PAUSES, None):
             try:
                 response = self._request(method, path, **more)
-            except httpx.RemoteProtocolError:  # Airflow closes the connection after an error of its own
+            except (
+                httpx.RemoteProtocolError,
+                httpx.ReadError,
+            ):  # Airflow closes the connection after an error of its own
                 if pause is None:
                     raise
                 time.sleep(pause)

@@ -10,10 +10,13 @@ import pytest
 from multiner.serving.airflow import api
 
 
-def test_a_call_whose_connection_breaks_is_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("broken", [httpx.RemoteProtocolError, httpx.ReadError])
+def test_a_call_whose_connection_breaks_is_repeated(
+    monkeypatch: pytest.MonkeyPatch, broken: type[httpx.TransportError]
+) -> None:
     client = api.AirflowClient("http://127.0.0.1:1", "user", "password")
     client._token = "token"
-    answers = [httpx.RemoteProtocolError("Server disconnected"), httpx.Response(200, json={"state": "success"})]
+    answers = [broken("Server disconnected"), httpx.Response(200, json={"state": "success"})]
 
     def request(*_: Any, **__: Any) -> httpx.Response:
         answer = answers.pop(0)
