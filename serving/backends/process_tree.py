@@ -7,7 +7,6 @@ import os
 
 import psutil
 
-from multiner.pipeline.core.processes import is_running as is_running
 from multiner.pipeline.core.processes import tree as family_of
 
 

@@ -17,12 +17,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from multiner.pipeline.core.environment import quiet_environment, without_secrets
-from multiner.pipeline.core.processes import tied
+from multiner.pipeline.core.processes import is_running, tied
 from multiner.serving.backends.backend import ServedModel
 from multiner.serving.backends.health import STOPPING_SECONDS
 from multiner.serving.backends.process_tree import (
     family_of,
-    is_running,
     resident_bytes,
     signal_group,
 )

@@ -174,7 +174,6 @@ def test_killing_the_task_ends_all_that_it_started(workspace: Path) -> None:
             time.sleep(0.05)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="the kernel's parent-death signal")
 def test_the_command_ends_with_a_task_that_is_killed_at_once(workspace: Path) -> None:
     task = (
         "import sys; from types import SimpleNamespace; sys.path.append('dags'); "

@@ -18,11 +18,12 @@ import psutil
 import pytest
 
 from multiner.pipeline.core.errors import NerError
+from multiner.pipeline.core.processes import is_running
 from multiner.serving.answers import ModelFailed, check_predictions
 from multiner.serving.backends import health, model_server
 from multiner.serving.backends.backend import ServedModel
 from multiner.serving.backends.local_server import LocalServer
-from multiner.serving.backends.process_tree import family_of, is_running
+from multiner.serving.backends.process_tree import family_of
 from multiner.serving.backends.server_process import free_port
 from multiner.serving.gateway.app import create_app
 from multiner.serving.gateway.config import GatewayConfig
