@@ -57,9 +57,7 @@ def build(language: str) -> DAG:
             tasks[address] = CommandOperator(task_id=task_id(stage, language), command=stage_command(stage), **pool)
             tasks[address].set_upstream([tasks[other] for other in before])
         register = CommandOperator(
-            task_id="register",
-            command=command_line("register", "--language", language),
-            outlets=[candidate(language)],
+            task_id="register", command=command_line("register", "--language", language), outlets=[candidate(language)]
         )
         register.set_upstream([task for task in tasks.values() if not task.downstream_task_ids])
     return dag

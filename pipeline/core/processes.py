@@ -109,10 +109,7 @@ def still_runs(pid: int, created: float) -> bool:
 
 
 def end(
-    find: Callable[[], list[psutil.Process]],
-    *,
-    patience: float = 15.0,
-    first: Iterable[psutil.Process] | None = None,
+    find: Callable[[], list[psutil.Process]], *, patience: float = 15.0, first: Iterable[psutil.Process] | None = None
 ) -> int:
     """End processes: SIGTERM, and SIGKILL to those that run ``patience`` seconds later.
 

@@ -101,12 +101,7 @@ def _read_split(raw: Path, corpus: str, split: str, types: TypeMap, heldout: flo
         if id not in ids:
             continue
         document, counts = read_document(
-            stem,
-            entry.form.convention,
-            id=id,
-            corpus=corpus,
-            split=split,
-            source=f"{source}/{stem.name}.tokens",
+            stem, entry.form.convention, id=id, corpus=corpus, split=split, source=f"{source}/{stem.name}.tokens"
         )
         documents.append(document)
         resolution += counts

@@ -17,12 +17,7 @@ from multiner.pipeline.core.document import Document, Span, from_words
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.core.iob2 import encode
 from multiner.pipeline.corpora.conll import DOCUMENT_START, is_comment, split_columns
-from multiner.pipeline.corpora.text import (
-    BYTE_ORDER_MARK,
-    LINE_END,
-    read_text,
-    refuse_doubled_lines,
-)
+from multiner.pipeline.corpora.text import BYTE_ORDER_MARK, LINE_END, read_text, refuse_doubled_lines
 
 _TAG = re.compile(r"O|[A-Z]-.+")
 _NUMBER = re.compile(r"\d+(?:-\d+)?(?:\.\d+)?")

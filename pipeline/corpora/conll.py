@@ -110,9 +110,7 @@ def _sentences(lines: Sequence[str], form: ColumnFormat, file: str) -> list[list
         if len(columns) != form.columns or not all(columns):
             problem = "the token is empty" if not columns[0] else f"found {len(columns)}"
             raise NerError(
-                f"expected {form.columns} columns, {problem}",
-                where=f"{file}:{number}",
-                remedy="Mend the line.",
+                f"expected {form.columns} columns, {problem}", where=f"{file}:{number}", remedy="Mend the line."
             )
         if current is None:
             current = _Sentence(number)

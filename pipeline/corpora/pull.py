@@ -14,13 +14,7 @@ from multiner.pipeline.core.dvc_cache import discard_damaged
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.core.files import replace_folder
 from multiner.pipeline.core.progress import bar
-from multiner.pipeline.corpora.difference import (
-    Counts,
-    count,
-    count_lines,
-    describe,
-    file_changes,
-)
+from multiner.pipeline.corpora.difference import Counts, count, count_lines, describe, file_changes
 from multiner.pipeline.corpora.manifest import (
     Manifest,
     Mismatch,
@@ -32,18 +26,8 @@ from multiner.pipeline.corpora.manifest import (
 )
 from multiner.pipeline.corpora.packages import FOLDER as PACKAGES
 from multiner.pipeline.corpora.packages import Wheels
-from multiner.pipeline.corpora.sources import (
-    REMEDY,
-    Source,
-    find_source,
-    wanted_files,
-)
-from multiner.pipeline.corpora.versioning import (
-    is_versioned,
-    push,
-    track,
-    writing,
-)
+from multiner.pipeline.corpora.sources import REMEDY, Source, find_source, wanted_files
+from multiner.pipeline.corpora.versioning import is_versioned, push, track, writing
 
 PULLED = "data/raw"
 

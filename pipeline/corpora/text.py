@@ -30,9 +30,7 @@ def read_text(path: Path) -> str:
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise NerError(
-            f"not UTF-8: byte 0x{content[error.start]:02x}",
-            where=f"{path}:{line}",
-            remedy="Convert the file to UTF-8.",
+            f"not UTF-8: byte 0x{content[error.start]:02x}", where=f"{path}:{line}", remedy="Convert the file to UTF-8."
         ) from None
 
 

@@ -21,14 +21,7 @@ from multiner.pipeline.registry import lineage, replay
 from multiner.pipeline.registry.failures import registry_errors
 from multiner.pipeline.registry.packaging import log_model
 from multiner.pipeline.registry.runs import run_id_of
-from multiner.pipeline.registry.store import (
-    CHALLENGER,
-    CHAMPION,
-    local_path,
-    model_name,
-    open_experiment,
-    open_store,
-)
+from multiner.pipeline.registry.store import CHALLENGER, CHAMPION, local_path, model_name, open_experiment, open_store
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -12,12 +12,7 @@ from typing import Any
 from multiner.pipeline.core.document import Document
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.validation.expected import Expected
-from multiner.pipeline.validation.frames import (
-    entity_frame,
-    mark_excess,
-    sentence_frame,
-    sources_of,
-)
+from multiner.pipeline.validation.frames import entity_frame, mark_excess, sentence_frame, sources_of
 from multiner.pipeline.validation.gate import FILES, SuiteInput
 from multiner.pipeline.validation.suites import (
     entity_expectations,

@@ -78,10 +78,7 @@ def leakage_expectations(most: int) -> list[Expectation]:
 
 
 def entity_expectations(
-    types: Sequence[str],
-    tokens: Sequence[int],
-    shares: Mapping[str, Sequence[float]],
-    part: PartCounts | None = None,
+    types: Sequence[str], tokens: Sequence[int], shares: Mapping[str, Sequence[float]], part: PartCounts | None = None
 ) -> list[Expectation]:
     """For an entity frame.
 

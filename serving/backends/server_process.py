@@ -20,11 +20,7 @@ from multiner.pipeline.core.environment import quiet_environment, without_secret
 from multiner.pipeline.core.processes import is_running, tied
 from multiner.serving.backends.backend import ServedModel
 from multiner.serving.backends.health import STOPPING_SECONDS
-from multiner.serving.backends.process_tree import (
-    family_of,
-    resident_bytes,
-    signal_group,
-)
+from multiner.serving.backends.process_tree import family_of, resident_bytes, signal_group
 from multiner.serving.backends.work_folders import WorkFolder, work_folder
 from multiner.serving.logs import open_log
 
@@ -90,14 +86,7 @@ class ServerProcess:
 
     @classmethod
     async def start(
-        cls,
-        model: ServedModel,
-        log: Path,
-        *,
-        tracking_uri: str | None,
-        timeout: float,
-        nice: int,
-        folders: Path | None,
+        cls, model: ServedModel, log: Path, *, tracking_uri: str | None, timeout: float, nice: int, folders: Path | None
     ) -> ServerProcess:
         """Start the process; arguments as of :class:`.local_server.LocalServer`. It does not answer yet."""
         port = free_port()

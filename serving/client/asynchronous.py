@@ -66,11 +66,7 @@ class AsyncClient(Connection[httpx.AsyncClient]):
             first += len(batch)
 
     async def parallel(
-        self,
-        english: str,
-        russian: str,
-        min_score: float | None = None,
-        types: Iterable[str] | None = None,
+        self, english: str, russian: str, min_score: float | None = None, types: Iterable[str] | None = None
     ) -> ParallelResult:
         """As :meth:`multiner.Client.parallel`."""
         body = parallel_body(english, russian, request_options(min_score=min_score, types=types))

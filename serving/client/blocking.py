@@ -90,11 +90,7 @@ class Client(Connection[httpx.Client]):
             first += len(batch)
 
     def parallel(
-        self,
-        english: str,
-        russian: str,
-        min_score: float | None = None,
-        types: Iterable[str] | None = None,
+        self, english: str, russian: str, min_score: float | None = None, types: Iterable[str] | None = None
     ) -> ParallelResult:
         """The entities of a text and its translation, and the pairs of names (``POST /v1/parallel``).
 

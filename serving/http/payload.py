@@ -14,14 +14,7 @@ from fastapi.responses import Response
 from pydantic import BaseModel, ValidationError
 from starlette.requests import ClientDisconnect
 
-from multiner.serving.http.problems import (
-    compressed,
-    invalid,
-    malformed,
-    slow,
-    too_large,
-    wrong_media_type,
-)
+from multiner.serving.http.problems import compressed, invalid, malformed, slow, too_large, wrong_media_type
 
 PHRASES = {  # by pydantic's type of error; its own message of the others is plain
     "missing": "is missing",

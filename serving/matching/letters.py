@@ -132,15 +132,7 @@ def share_initial(cyrillic: str, latin: str) -> bool:
     return False
 
 
-_CLASSES = {
-    "P": "bpбп",
-    "F": "vwfвф",
-    "T": "dtдт",
-    "C": "gkcqhxszjгкхжшщчцзс",
-    "L": "lл",
-    "R": "rр",
-    "M": "mnмн",
-}
+_CLASSES = {"P": "bpбп", "F": "vwfвф", "T": "dtдт", "C": "gkcqhxszjгкхжшщчцзс", "L": "lл", "R": "rр", "M": "mnмн"}
 _CODES = {letter: code for code, letters in _CLASSES.items() for letter in letters}
 
 

@@ -71,11 +71,7 @@ def read(workspace: Workspace, language: str, version: str | None, runs: Runs) -
 
 
 def links(
-    workspace: Workspace,
-    language: str,
-    name: str,
-    version: VersionRecord | None = None,
-    run: RunRecord | None = None,
+    workspace: Workspace, language: str, name: str, version: VersionRecord | None = None, run: RunRecord | None = None
 ) -> dict[str, str]:
     """Pages of MLflow and Airflow, with the server's host, and of the gateway, as paths."""
     mlflow, airflow = Addresses.of(workspace).mlflow, public_url(workspace)

@@ -59,10 +59,7 @@ def add_parallel(app: FastAPI, service: InferenceService) -> None:
             return page(request, texts, result=result, problem=problem)
         html = render("parallel_result.html", result=result, problem=problem, request_id=request.state.request_id)
         return Response(
-            html,
-            problem.status if problem else 200,
-            problem.headers if problem else None,
-            media_type="text/html",
+            html, problem.status if problem else 200, problem.headers if problem else None, media_type="text/html"
         )
 
     @app.post("/parallel.csv", include_in_schema=False)

@@ -12,13 +12,7 @@ from typing import Any
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from multiner.pipeline.core.document import Span
-from multiner.pipeline.core.span_differences import (
-    BOUNDARY,
-    MISSED,
-    SPURIOUS,
-    TYPE,
-    span_errors,
-)
+from multiner.pipeline.core.span_differences import BOUNDARY, MISSED, SPURIOUS, TYPE, span_errors
 from multiner.serving.http.metrics import SECONDS
 
 Entities = Sequence[Mapping[str, Any]]

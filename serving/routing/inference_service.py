@@ -21,12 +21,7 @@ from multiner.serving.backends.backend import Backend, BackendGone, BackendTimeo
 from multiner.serving.gateway.config import GatewayConfig
 from multiner.serving.http.entity_requests import Item
 from multiner.serving.http.metrics import Metrics
-from multiner.serving.http.problems import (
-    Problem,
-    busy,
-    no_tokens,
-    unavailable,
-)
+from multiner.serving.http.problems import Problem, busy, no_tokens, unavailable
 from multiner.serving.routing.answer_comparison import ShadowMetrics
 from multiner.serving.routing.memory_budget import keeper
 from multiner.serving.routing.micro_batching import MicroBatcher

@@ -12,13 +12,7 @@ from dataclasses import dataclass
 from itertools import accumulate, groupby, pairwise
 from typing import Any
 
-from multiner.pipeline.text.languages import (
-    AUTO,
-    CYRILLIC,
-    CYRILLIC_LANGUAGES,
-    LATIN,
-    detect,
-)
+from multiner.pipeline.text.languages import AUTO, CYRILLIC, CYRILLIC_LANGUAGES, LATIN, detect
 from multiner.pipeline.text.span_trimming import visible
 from multiner.pipeline.text.tokenizer import sentence_starts
 from multiner.serving.answers import ModelFailed

@@ -17,13 +17,7 @@ from typing import Any
 from multiner.pipeline.core.errors import NerError
 from multiner.serving.backends.backend import Backend, ServedModel
 from multiner.serving.http.after_response import after_response
-from multiner.serving.routing.answer_comparison import (
-    Comparison,
-    Copy,
-    Entities,
-    Finding,
-    ShadowMetrics,
-)
+from multiner.serving.routing.answer_comparison import Comparison, Copy, Entities, Finding, ShadowMetrics
 
 log = logging.getLogger("serving")
 PLACES = 32  # calls of which copies may wait

@@ -37,10 +37,7 @@ from tests.e2e.conftest import BIN, RUN_SECONDS, Job
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 TEXTS = {"en": "Angela Merkel visited Berlin on Monday.", "ru": "Владимир Орлов приехал в Москву."}
-ENTITIES = {
-    "en": [("Angela Merkel", "PER"), ("Berlin", "LOC")],
-    "ru": [("Владимир Орлов", "PER"), ("Москву", "LOC")],
-}
+ENTITIES = {"en": [("Angela Merkel", "PER"), ("Berlin", "LOC")], "ru": [("Владимир Орлов", "PER"), ("Москву", "LOC")]}
 
 
 def check_entities(language: str, entities: list[dict[str, Any]]) -> None:

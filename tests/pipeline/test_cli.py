@@ -173,10 +173,7 @@ TRAINING = re.compile(
 
 @pytest.mark.parametrize(
     ("stage", "entry", "aside"),
-    [
-        ("ensemble", "ensemble/fit.py", TRAINING),
-        ("evaluate", "evaluation/stage.py", re.compile("nothing")),
-    ],
+    [("ensemble", "ensemble/fit.py", TRAINING), ("evaluate", "evaluation/stage.py", re.compile("nothing"))],
 )
 def test_a_stage_depends_on_the_code_that_its_result_follows_from(
     root: Path, stage: str, entry: str, aside: re.Pattern[str]

@@ -18,12 +18,7 @@ from multiner.pipeline.config.settings import Workspace, overlay
 from multiner.serving import logs
 from multiner.serving.airflow import environment as airflow_setup
 from multiner.serving.backends import server_process as served_process
-from multiner.serving.backends.server_process import (
-    ServedModel,
-    ServerProcess,
-    free_port,
-    last_lines,
-)
+from multiner.serving.backends.server_process import ServedModel, ServerProcess, free_port, last_lines
 from multiner.serving.gateway import app as gateway
 from multiner.serving.system import supervisor as system
 

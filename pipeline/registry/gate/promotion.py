@@ -19,14 +19,7 @@ from multiner.pipeline.core.files import sha256_of
 from multiner.pipeline.evaluation.behaviour.cases import suite_hash
 from multiner.pipeline.inference import golden
 from multiner.pipeline.registry.card import CARD, with_behaviour
-from multiner.pipeline.registry.champions import (
-    ROLLED_BACK,
-    SINCE,
-    model_folder,
-    now,
-    set_champion,
-    version_info,
-)
+from multiner.pipeline.registry.champions import ROLLED_BACK, SINCE, model_folder, now, set_champion, version_info
 from multiner.pipeline.registry.failures import registry_errors
 from multiner.pipeline.registry.gate import judgement as gate
 from multiner.pipeline.registry.gate.comparison import FormerBest, basis_hash, gate_documents

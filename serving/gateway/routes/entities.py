@@ -10,13 +10,7 @@ from fastapi.responses import Response
 from multiner.serving.gateway import schemas
 from multiner.serving.gateway.routes import invocations, streaming
 from multiner.serving.http.entity_requests import EntitiesRequest, StreamRequest
-from multiner.serving.http.payload import (
-    json_response,
-    read_body,
-    read_model,
-    require_type,
-    unless_gone,
-)
+from multiner.serving.http.payload import json_response, read_body, read_model, require_type, unless_gone
 from multiner.serving.http.problems import Problem
 from multiner.serving.routing.inference_service import LONG, InferenceService
 

@@ -14,12 +14,7 @@ from multiner.pipeline.text.languages import AUTO
 from multiner.serving import executors
 from multiner.serving.gateway import schemas
 from multiner.serving.http.entity_requests import Item, Offer, Options
-from multiner.serving.http.payload import (
-    check_size,
-    json_response,
-    read_model,
-    unless_gone,
-)
+from multiner.serving.http.payload import check_size, json_response, read_model, unless_gone
 from multiner.serving.http.problems import Problem, too_large
 
 if TYPE_CHECKING:

@@ -15,13 +15,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from multiner.serving.http.entity_requests import Item
-from multiner.serving.http.json_lines import (
-    Entry,
-    LineSplitter,
-    batches,
-    line_bytes,
-    read_lines,
-)
+from multiner.serving.http.json_lines import Entry, LineSplitter, batches, line_bytes, read_lines
 from multiner.serving.http.payload import to_json
 from multiner.serving.http.problems import Problem, slow
 from multiner.serving.routing.inference_service import InferenceService

@@ -13,12 +13,7 @@ import yaml
 from multiner.pipeline.config.corpora import CORPORA
 from multiner.pipeline.config.schema import Params
 from multiner.pipeline.config.schema_kinds import LEGS as NAMED
-from multiner.pipeline.config.settings import (
-    Workspace,
-    load_params,
-    overlay,
-    read_yaml,
-)
+from multiner.pipeline.config.settings import Workspace, load_params, overlay, read_yaml
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.models import BASE_MODELS
 

@@ -9,12 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from multiner.pipeline.core.decoding import (
-    Marginals,
-    decode_spans,
-    span_f1,
-    viterbi,
-)
+from multiner.pipeline.core.decoding import Marginals, decode_spans, span_f1, viterbi
 from multiner.pipeline.core.document import Sentence, Span, from_words
 from multiner.pipeline.core.iob2 import bio_labels, decode, encode
 

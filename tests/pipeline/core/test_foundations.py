@@ -15,20 +15,9 @@ import pytest
 import yaml
 
 from multiner.pipeline.config.schema import NOT_IN_PROFILES
-from multiner.pipeline.config.settings import (
-    Paths,
-    Workspace,
-    find_root,
-    load_params,
-    overlay,
-)
+from multiner.pipeline.config.settings import Paths, Workspace, find_root, load_params, overlay
 from multiner.pipeline.config.yaml_file import read_yaml_file
-from multiner.pipeline.core.document import (
-    Span,
-    from_words,
-    read_jsonl,
-    write_jsonl,
-)
+from multiner.pipeline.core.document import Span, from_words, read_jsonl, write_jsonl
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.core.files import replace_folder, write_atomically
 from multiner.pipeline.core.processes import is_running

@@ -10,13 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from multiner.pipeline.core.dvc_cache import (
-    discard_damaged,
-    inputs_of,
-    outputs_of,
-    recorded,
-    require_whole,
-)
+from multiner.pipeline.core.dvc_cache import discard_damaged, inputs_of, outputs_of, recorded, require_whole
 from multiner.pipeline.core.environment import quiet_environment
 from multiner.pipeline.core.errors import NerError
 

@@ -73,12 +73,7 @@ def entities(document: Document) -> list[tuple[str, str]]:
 
 def test_whole_objects(stem: Path) -> None:
     document, resolution = read_document(stem, "object", id="factrueval/book_1", source="devset/book_1.tokens")
-    assert entities(document) == [
-        ("города Велмск", "LOC"),
-        ("Ия Орт", "PER"),
-        ("ОАО Зорп", "ORG"),
-        ("Лиги", "ORG"),
-    ]
+    assert entities(document) == [("города Велмск", "LOC"), ("Ия Орт", "PER"), ("ОАО Зорп", "ORG"), ("Лиги", "ORG")]
     assert resolution == Resolution(kept=4, nested=1, unmapped=1)
     assert resolution.objects == 5
     assert document.text == TEXT

@@ -23,12 +23,7 @@ from multiner.pipeline.core.environment import quiet_environment
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.corpora import packages, sources
 from multiner.pipeline.corpora import pull as module
-from multiner.pipeline.corpora.manifest import (
-    is_safe,
-    list_files,
-    read_manifest,
-    write_manifest,
-)
+from multiner.pipeline.corpora.manifest import is_safe, list_files, read_manifest, write_manifest
 from multiner.pipeline.corpora.packages import Package, Wheels, extract
 from multiner.pipeline.corpora.pull import pull
 from multiner.pipeline.corpora.sources import Download

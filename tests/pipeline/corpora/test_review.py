@@ -14,13 +14,7 @@ from multiner.pipeline.config.type_maps import CONLL
 from multiner.pipeline.core.document import Span
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.corpora.conll import read_columns
-from multiner.pipeline.corpora.review_queue import (
-    FORMAT,
-    CorrectedSentence,
-    QueueFull,
-    ReviewQueue,
-    sentences,
-)
+from multiner.pipeline.corpora.review_queue import FORMAT, CorrectedSentence, QueueFull, ReviewQueue, sentences
 from multiner.pipeline.text.tokenizer import document_from_text
 
 TEXT = "Ingrid Halvorsen flew to Oslo. Nobody met her there. Then came Tomás Arroyo."

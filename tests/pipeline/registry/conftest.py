@@ -11,12 +11,7 @@ from pathlib import Path
 import pytest
 
 from multiner.pipeline.config.settings import Workspace, load_params, overlay
-from multiner.pipeline.core.document import (
-    Document,
-    Span,
-    from_words,
-    write_jsonl,
-)
+from multiner.pipeline.core.document import Document, Span, from_words, write_jsonl
 from multiner.pipeline.core.files import write_json
 from multiner.pipeline.core.iob2 import bio_labels, encode
 from multiner.pipeline.ensemble.identity import model_hash

@@ -5,12 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from multiner.pipeline.core.files import read_json
-from multiner.pipeline.registry.card import (
-    model_card,
-    score_table,
-    threshold_table,
-    with_behaviour,
-)
+from multiner.pipeline.registry.card import model_card, score_table, threshold_table, with_behaviour
 
 
 def test_card_has_scores_data_licences_and_limits(workspace, fill, empty_leg) -> None:  # noqa: ANN001

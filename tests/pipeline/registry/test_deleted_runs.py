@@ -11,14 +11,7 @@ from click.testing import CliRunner
 from mlflow.exceptions import MlflowException
 
 from multiner.pipeline.core.errors import NerError
-from multiner.pipeline.registry import (
-    challenger,
-    champion,
-    promote,
-    register,
-    registration,
-    rollback,
-)
+from multiner.pipeline.registry import challenger, champion, promote, register, registration, rollback
 from multiner.pipeline.registry.champions import model_folder
 from multiner.pipeline.registry.gate import judgement as gate
 from multiner.pipeline.registry.gate.verdict import GateVerdict

@@ -12,14 +12,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import BAD_REQUEST, PERMISSION_DENIED, TEMPORARILY_UNAVAILABLE
 
 from multiner.pipeline.core.errors import NerError
-from multiner.pipeline.registry import (
-    champion,
-    champions,
-    known_version,
-    register,
-    registration,
-    rollback,
-)
+from multiner.pipeline.registry import champion, champions, known_version, register, registration, rollback
 from multiner.pipeline.registry.failures import RegistryUnavailable, registry_errors
 from multiner.pipeline.registry.store import database
 

@@ -10,13 +10,7 @@ import pytest
 
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.registry import journal, rollback
-from multiner.pipeline.registry.champions import (
-    PREVIOUS,
-    ROLLED_BACK,
-    SINCE,
-    champion,
-    set_champion,
-)
+from multiner.pipeline.registry.champions import PREVIOUS, ROLLED_BACK, SINCE, champion, set_champion
 from multiner.pipeline.registry.journal import Switch, by_tags, switches
 from multiner.pipeline.registry.store import open_experiment, open_store
 

@@ -12,14 +12,7 @@ from multiner.pipeline import annotate
 from multiner.pipeline.config.settings import overlay
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.inference import isolated_process as fresh
-from multiner.pipeline.registry import (
-    challenger,
-    champion,
-    journal,
-    promote,
-    register,
-    rollback,
-)
+from multiner.pipeline.registry import challenger, champion, journal, promote, register, rollback
 from multiner.pipeline.registry.champions import model_folder, version_info
 from multiner.pipeline.registry.gate import judgement as gate
 from multiner.pipeline.registry.gate.comparison import gate_documents

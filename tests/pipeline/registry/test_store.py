@@ -9,12 +9,7 @@ from pathlib import Path
 import pytest
 
 from multiner.pipeline.registry import store
-from multiner.pipeline.registry.store import (
-    model_name,
-    open_experiment,
-    open_store,
-    tracking_uri,
-)
+from multiner.pipeline.registry.store import model_name, open_experiment, open_store, tracking_uri
 
 
 @pytest.mark.parametrize(

@@ -198,10 +198,7 @@ def test_noise_within_names_changes_no_norm_and_moves_no_border(
 
 
 @settings(max_examples=200, deadline=None)
-@given(
-    parts=st.lists(st.sampled_from([*REFERENCES, "&x;", *"&;\u00ad\u0301оoЖёй.» \n"])),
-    language=LANGUAGES,
-)
+@given(parts=st.lists(st.sampled_from([*REFERENCES, "&x;", *"&;\u00ad\u0301оoЖёй.» \n"])), language=LANGUAGES)
 def test_offsets_hold_whatever_the_normal_form_leaves_out(parts: list[str], language: str) -> None:
     text = "".join(parts)
     document = document_from_text(text, language)

@@ -5,13 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from multiner.pipeline.core.document import (
-    Document,
-    Sentence,
-    Span,
-    Token,
-    from_words,
-)
+from multiner.pipeline.core.document import Document, Sentence, Span, Token, from_words
 from multiner.pipeline.validation import expected as counts
 from multiner.pipeline.validation.expected import Expected, measure_corpus
 from multiner.pipeline.validation.frames import (

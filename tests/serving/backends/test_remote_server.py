@@ -257,11 +257,7 @@ def mlflow_models_serve(model: str, port: int, folder: Path) -> Iterator[subproc
 
 @pytest.mark.slow
 def test_a_gateway_in_front_of_mlflows_server_elsewhere(
-    saved: Callable[..., ServedModel],
-    tmp_path: Path,
-    root: Path,
-    exchange: Any,
-    monkeypatch: pytest.MonkeyPatch,
+    saved: Callable[..., ServedModel], tmp_path: Path, root: Path, exchange: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It answers, cancels without a shared disk, notices that the server has gone, and that it is back."""
     monkeypatch.setattr(health, "PAUSE", 0.1)

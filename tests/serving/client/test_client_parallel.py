@@ -12,12 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from multiner import (
-    AsyncClient,
-    Client,
-    ParallelResult,
-    ServiceError,
-)
+from multiner import AsyncClient, Client, ParallelResult, ServiceError
 from multiner.serving.http.problems import Problem
 
 MODEL = {"name": "ner", "version": "3"}

@@ -9,13 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from multiner import (
-    Entity,
-    Model,
-    Result,
-    TokenTypes,
-    to_pandas,
-)
+from multiner import Entity, Model, Result, TokenTypes, to_pandas
 from multiner.pipeline.core.iob2 import decode
 from multiner.pipeline.text.surrogates import without_surrogates
 
@@ -71,17 +65,7 @@ def test_json_there_and_back(result: Result) -> None:
 def test_conll_parts_sentences_but_no_entity() -> None:
     text = "Anna-Maria came.\nBo\tLi left."
     result = result_of(text, (0, 4), (17, 22))
-    assert result.to_conll() == [
-        "Anna B-PER",
-        "-Maria O",
-        "came O",
-        ". O",
-        "",
-        "Bo B-PER",
-        "Li I-PER",
-        "left O",
-        ". O",
-    ]
+    assert result.to_conll() == ["Anna B-PER", "-Maria O", "came O", ". O", "", "Bo B-PER", "Li I-PER", "left O", ". O"]
 
 
 def test_a_doc_has_sentences_and_scores() -> None:

@@ -100,8 +100,7 @@ def test_waiting_work_is_seen(harness: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("champions", "status", "wait"),
-    [({"en": "1", "ru": "1"}, 200, None), ({"en": "1"}, 503, "30"), ({}, 503, "30")],
+    ("champions", "status", "wait"), [({"en": "1", "ru": "1"}, 200, None), ({"en": "1"}, 503, "30"), ({}, 503, "30")]
 )
 def test_ready_is_when_every_language_is_live(
     harness: Any, champions: dict[str, str], status: int, wait: str | None

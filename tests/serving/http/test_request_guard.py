@@ -8,12 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from multiner.serving.http.request_guard import (
-    HEADER_BYTES,
-    URL_BYTES,
-    allowed_hosts,
-    host_name,
-)
+from multiner.serving.http.request_guard import HEADER_BYTES, URL_BYTES, allowed_hosts, host_name
 
 LOCAL = allowed_hosts("127.0.0.1", [])
 JSON = {"content-type": "application/json"}

@@ -14,12 +14,7 @@ import pytest
 from multiner.pipeline.corpora.review_queue import ReviewQueue
 from multiner.serving.page.examples import EXAMPLES
 from multiner.serving.page.rendering import TEMPLATES
-from multiner.serving.page.view import (
-    counts,
-    groups,
-    marks,
-    segments,
-)
+from multiner.serving.page.view import counts, groups, marks, segments
 
 ENTITY = {"start": 4, "end": 8, "text": "Anna", "label": "PER", "score": 0.9}
 

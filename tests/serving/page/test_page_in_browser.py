@@ -265,10 +265,7 @@ def test_spreadsheets_run_no_formula_of_a_text(page: Any) -> None:
     assert read == [*(f"'{text}" for text in evil[:7]), *evil[7:]]
 
 
-CURLED = [
-    "It's Anna's: \"$HOME\" `id` $(id) \\n !x\nТомас 😀 Oslo",
-    "Oslo 'END'\nEND\n" + "Анна " * 20_000,
-]
+CURLED = ["It's Anna's: \"$HOME\" `id` $(id) \\n !x\nТомас 😀 Oslo", "Oslo 'END'\nEND\n" + "Анна " * 20_000]
 
 
 @pytest.mark.skipif(not shutil.which("curl"), reason="no curl")

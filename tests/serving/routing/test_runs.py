@@ -14,12 +14,7 @@ from hypothesis import strategies as st
 
 from multiner.pipeline.text.span_trimming import trimmed
 from multiner.serving.answers import ModelFailed
-from multiner.serving.routing.segmentation import (
-    JOINT,
-    parts_of,
-    put_together,
-    runs_of,
-)
+from multiner.serving.routing.segmentation import JOINT, parts_of, put_together, runs_of
 
 BOTH = ["en", "ru"]
 RUSSIAN, ENGLISH = "Анна Ветрова живёт в Архангельске.", "Ingrid Halvorsen flew to Oslo with Bo."

@@ -15,13 +15,7 @@ from click.testing import CliRunner
 
 from multiner.pipeline.core.errors import NerError
 from multiner.serving.cli import commands
-from multiner.serving.system.predict import (
-    coloured,
-    dump,
-    predict,
-    predict_remote,
-    read_texts,
-)
+from multiner.serving.system.predict import coloured, dump, predict, predict_remote, read_texts
 
 
 class Endpoint(BaseHTTPRequestHandler):
