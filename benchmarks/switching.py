@@ -33,7 +33,7 @@ import psutil
 from multiner.pipeline.config.settings import Workspace
 from multiner.pipeline.registry.champions import set_champion
 from multiner.pipeline.registry.store import model_name, open_experiment, open_store
-from multiner.serving.backends.server_process import free_port
+from multiner.serving.backends.local_server import free_port
 from multiner.serving.gateway.state import GatewayState, read_state
 from multiner.serving.system.deployment import deploy, stop
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -22,10 +23,9 @@ from multiner.pipeline.config.settings import Workspace
 from multiner.pipeline.core.environment import QUIET
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.core.files import read_json
-from multiner.pipeline.core.processes import tied
+from multiner.pipeline.core.processes import tied, tree
 from multiner.pipeline.registry.lineage import MODEL_CODE
-from multiner.serving.backends.process_tree import family_of, signal_group
-from multiner.serving.backends.server_process import free_port
+from multiner.serving.backends.local_server import free_port
 from multiner.serving.gateway import state
 from multiner.serving.system import deployment as deploy
 
@@ -45,11 +45,11 @@ class Served:
 
     def resident_mb(self) -> dict[int, float]:
         """MB of memory of each of its processes, by number."""
-        return {each.pid: each.memory_info().rss / 1e6 for each in family_of(self.pid)}
+        return {each.pid: each.memory_info().rss / 1e6 for each in tree(self.pid)}
 
     def cpu_seconds(self) -> float:
         """CPU time of all its processes so far."""
-        times = [each.cpu_times() for each in family_of(self.pid)]
+        times = [each.cpu_times() for each in tree(self.pid)]
         return sum(each.user + each.system for each in times)
 
 
@@ -147,7 +147,8 @@ def plain(name: str, model: Path, log: Path) -> Iterator[Served]:
             time.sleep(0.5)
         yield Served(name, f"http://127.0.0.1:{port}/invocations", "mlflow", process.pid)
     finally:
-        signal_group(process.pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
         process.wait()
 
 

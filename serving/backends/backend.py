@@ -1,8 +1,6 @@
-"""The interface of what answers for a model version, wherever it runs; routing knows no more of it than this.
+"""The interface of what answers for a model version; routing knows no more of it than this.
 
-There are two: a process of ``mlflow models serve`` that is started here (:mod:`.local_server`), and an endpoint that
-others keep up (:mod:`.remote_server`). Which backend takes the traffic is decided in
-:mod:`multiner.serving.routing.model_router`.
+:mod:`.local_server` starts a process of ``mlflow models serve``; :mod:`.remote_server` calls an endpoint elsewhere.
 """
 
 from __future__ import annotations
@@ -18,16 +16,16 @@ import httpx
 
 
 class BackendGone(Exception):
-    """The backend did not take the call, or died over it."""
+    """The backend did not take the call, or died during it."""
 
 
 class BackendTimeout(Exception):
-    """No answer within the time allowed."""
+    """The answer did not come in time."""
 
 
 @dataclass(frozen=True, slots=True)
 class ServedModel:
-    """A model version: ``uri`` is what ``mlflow models serve -m`` takes (a folder, or models:/…), or its endpoint."""
+    """A model version. ``uri`` is what ``mlflow models serve -m`` takes (a folder, or models:/…), or an endpoint."""
 
     language: str
     name: str
@@ -38,7 +36,7 @@ class ServedModel:
 class Backend(ABC):
     """What answers for one model version: brought up once, called, and closed once.
 
-    ``model`` is the version, ``in_flight`` the number of requests that lease it.
+    ``in_flight`` is the number of requests that lease it.
     """
 
     def __init__(self, model: ServedModel) -> None:
@@ -50,12 +48,12 @@ class Backend(ABC):
     @property
     @abstractmethod
     def address(self) -> str:
-        """The URL that it is called at."""
+        """The URL of the server."""
 
     @property
     @abstractmethod
     def alive(self) -> bool:
-        """Whether it may be called: it was brought up, is not closed, and was not found lost."""
+        """Whether it may be called: it is up, not closed, and not lost."""
 
     @property
     @abstractmethod
@@ -64,20 +62,17 @@ class Backend(ABC):
 
     @abstractmethod
     async def bring_up(self, at_once: int = 1) -> None:
-        """Have it ready for calls: it answers the golden texts; where it does not, nothing is left behind.
-
-        Args:
-            at_once: calls that it will have to answer at the same time.
+        """Start it, ask it the golden texts, and warm it up for ``at_once`` simultaneous calls.
 
         Raises:
-            NerError: it does not come up; transient where trying again soon costs little and may help.
+            NerError: it does not come up, and nothing is left behind; transient where trying again soon may help.
         """
 
     @abstractmethod
     async def call(self, body: bytes, params: Mapping[str, Any] | None = None) -> httpx.Response:
-        """What it answers to a body at ``/invocations``, whatever the status.
+        """The response of ``/invocations`` to a body, whatever its status.
 
-        Where the caller is cancelled, or the time is up, the model is told to stop, and waited for.
+        If the caller is cancelled or the time is up, the model is told to stop, and waited for.
 
         Args:
             body: JSON in one of MLflow's shapes, without ``params`` of its own.
@@ -93,28 +88,24 @@ class Backend(ABC):
 
     @abstractmethod
     async def answer(self, texts: Sequence[str], *, tokens: bool = False) -> list[dict[str, Any]]:
-        """What the model answers to each text: its ``entities``, and its ``tokens`` if asked for.
+        """The model's answer to each text: ``entities`` and, on request, ``tokens``.
 
         Raises:
-            NoTokens: this version cannot tell tokens.
+            NoTokens: this version has no tokens.
             BackendGone, BackendTimeout, ModelFailed: see there.
         """
 
     async def predict(self, texts: Sequence[str]) -> list[list[dict[str, Any]]]:
-        """Entities of each text, as the model answers them.
-
-        Raises:
-            BackendGone, BackendTimeout, ModelFailed: see there.
-        """
+        """The entities of each text; raises as :meth:`answer`."""
         return [answer["entities"] for answer in await self.answer(texts)]
 
     @abstractmethod
     async def lost(self) -> None:
-        """Return once it answers no more: it has ended, hangs, or is not to be reached."""
+        """Return once it no longer answers: it has ended, hangs, or cannot be reached."""
 
     @abstractmethod
     async def close(self) -> None:
-        """Give back what it holds; a process that was started here is ended. May be called twice."""
+        """Release what it holds and end a process that was started here. May be called twice."""
 
     @contextlib.contextmanager
     def lease(self) -> Iterator[Self]:
@@ -129,6 +120,6 @@ class Backend(ABC):
                 self._idle.set()
 
     async def drain(self, timeout: float) -> None:
-        """Wait until no request is in flight, ``timeout`` seconds at most."""
+        """Wait until no request is in flight, at most ``timeout`` seconds."""
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._idle.wait(), timeout)

@@ -1,4 +1,4 @@
-"""A model version behind the protocol of ``mlflow models serve``: ``/invocations`` and ``/ping``, over HTTP alone.
+"""A model version behind the protocol of ``mlflow models serve``: ``/invocations`` and ``/ping`` over HTTP.
 
 Source: https://mlflow.org/docs/latest/ml/deployment/deploy-model-locally/
 """
@@ -28,7 +28,7 @@ HEADERS = {"content-type": "application/json"}
 
 
 async def outlast(*tasks: asyncio.Task[Any]) -> None:
-    """Wait until all tasks have ended, however often the waiter is cancelled meanwhile, and then be cancelled."""
+    """Wait until all tasks have ended; a cancellation of the waiter takes effect only then."""
     cancelled: asyncio.CancelledError | None = None
     while waiting := [task for task in tasks if not task.done()]:
         try:
@@ -37,13 +37,13 @@ async def outlast(*tasks: asyncio.Task[Any]) -> None:
             cancelled = error
     for task in tasks:
         if not task.cancelled():
-            task.exception()  # asked for here, since nobody else will
+            task.exception()  # else asyncio logs that it was never retrieved
     if cancelled is not None:
         raise cancelled
 
 
 def with_params(body: bytes, params: Mapping[str, Any]) -> bytes:
-    """A JSON object, not empty, with ``params`` as its first field; else as it was, however it was written."""
+    """A body, a JSON object that is not empty, with ``params`` as its first field and no other change."""
     if not params:
         return body
     at = body.index(b"{") + 1
@@ -57,24 +57,19 @@ def body_of(texts: Sequence[str]) -> bytes:
 
 
 class ModelServer(Backend):
-    """A server that speaks MLflow's protocol; where it runs is left to subclasses.
-
-    Args:
-        model: what it serves.
-        timeout: seconds a call may take.
-    """
+    """A server that speaks MLflow's protocol; subclasses know where it runs. A call may take ``timeout`` seconds."""
 
     def __init__(self, model: ServedModel, timeout: float) -> None:
         super().__init__(model)
         self.timeout = timeout
         self._client: httpx.AsyncClient | None = None
-        self._takes_params = True  # until the probe tells otherwise
-        self._cancellable = False  # until the probe tells otherwise
+        self._takes_params, self._cancellable = True, False  # until the probe shows otherwise
         self._health = Health()
+        self._lost = asyncio.Event()
 
     @abstractmethod
     async def start(self) -> None:
-        """Reach the server, ready for calls, with :meth:`connect`.
+        """Make the server ready for calls, and :meth:`connect` to it.
 
         Raises:
             NerError: it does not get ready.
@@ -84,27 +79,20 @@ class ModelServer(Backend):
     def failure(self, message: str) -> NerError:
         """The error of a server that does not come up."""
 
-    @abstractmethod
     def mark_lost(self) -> None:
-        """See to it that it is not alive any more, and that :meth:`ended` returns."""
+        """Make it no longer alive, and :meth:`ended` return."""
+        self._lost.set()
 
-    @abstractmethod
     async def ended(self) -> None:
-        """Return when it is known to answer no more, without asking it."""
+        """Return once it is certain, without a ping, that it no longer answers."""
+        await self._lost.wait()
 
     async def refused(self) -> bool:
-        """Whether it is certain that nobody listens; that a connection fails otherwise may be the gateway's fault."""
+        """Whether certainly nobody listens; a connection may also fail by the gateway's own fault."""
         return False
 
     async def bring_up(self, at_once: int = 1) -> None:
-        """Start, probe and warm up; where one of them fails, nothing is left behind.
-
-        Args:
-            at_once: calls that it will have to answer at the same time.
-
-        Raises:
-            NerError: it does not come up, or does not answer the golden texts.
-        """
+        """As :meth:`.Backend.bring_up`."""
         try:
             await self.start()
             await self.probe()
@@ -114,7 +102,7 @@ class ModelServer(Backend):
             raise
 
     def connect(self) -> None:
-        """Prepare to call the server; nothing is sent yet."""
+        """Make the HTTP client; this sends nothing."""
         self._client = httpx.AsyncClient(
             base_url=self.address,
             timeout=self.timeout + 2 * STOPPING_SECONDS,
@@ -124,30 +112,29 @@ class ModelServer(Backend):
         )
 
     def _connected(self) -> httpx.AsyncClient:
-        assert self._client is not None  # nothing is asked before start() has connected
+        assert self._client is not None  # start() comes before every call
         return self._client
 
     async def ping(self) -> bool:
         """Whether the server says that it is well.
 
         Raises:
-            httpx.TimeoutException: nothing comes within PING_SECONDS.
-            httpx.TransportError: it cannot be asked.
+            httpx.TransportError: no connection; httpx.TimeoutException: no answer within PING_SECONDS.
         """
         return (await self._connected().get("/ping", timeout=PING_SECONDS)).status_code == 200
 
     async def answers_ping(self) -> bool:
-        """Whether the server is there, and well."""
+        """Whether the server can be reached and is well."""
         try:
             return await self.ping()
         except httpx.HTTPError:
             return False
 
     async def probe(self) -> None:
-        """Ask the golden texts of the model's language; what comes back must be well formed, offsets included.
+        """Ask the golden texts of the model's language.
 
         Raises:
-            NerError: it is not.
+            NerError: an answer is missing or not well formed, offsets included.
         """
         texts = [sample.text for sample in samples(self.model.language)]
         try:
@@ -158,13 +145,13 @@ class ModelServer(Backend):
             raise self.failure(f"the golden texts were not answered: {error}") from error
 
     async def _heeds_cancellation(self, text: str) -> bool:
-        """Whether the model refuses a call that is cancelled before it comes; older versions answer it."""
+        """Whether the model refuses a call that was cancelled before; older versions answer it."""
         call = secrets.token_hex(16)
         await self.cancel(call)
         return failure(await self.call(body_of([text]), {CALL: call})).raised
 
     async def warm_up(self, at_once: int) -> None:
-        """Answer texts of several lengths, ``at_once`` calls together, so that no caller meets what is slow at first.
+        """Ask texts of several lengths, ``at_once`` calls together, so that no caller meets a slow first call.
 
         Raises:
             NerError: a call is not answered.
@@ -196,9 +183,9 @@ class ModelServer(Backend):
         return response
 
     async def cancel(self, call: str) -> None:
-        """As :meth:`.Backend.cancel`; where the server is not reached, MLflow ends the call when its time is up."""
+        """As :meth:`.Backend.cancel`; if the server cannot be reached, MLflow ends the call when its time is up."""
         body = with_params(body_of([""]), {CANCEL: call})
-        for _ in range(2):  # the first may meet a connection that is just being closed
+        for _ in range(2):  # the first may meet a connection that the server is closing
             with contextlib.suppress(httpx.TransportError, RuntimeError):
                 await self._connected().post("/invocations", content=body, headers=HEADERS, timeout=STOPPING_SECONDS)
                 return
@@ -212,16 +199,16 @@ class ModelServer(Backend):
                 raise BackendTimeout("no answer, not even that it stopped") from None
             except (httpx.TransportError, RuntimeError) as error:  # RuntimeError: the client was closed
                 if attempt == 2 and isinstance(error, httpx.ConnectError) and await self.refused():
-                    self.give_up("nobody listens at its port")  # its server has died; MLflow notices seconds later
+                    self.give_up("nobody listens at its port")  # MLflow notices the death seconds later
                 if attempt == 2 or not self.alive:
                     raise BackendGone(f"the model server did not answer ({type(error).__name__})") from None
             finally:
                 if self._health.stuck:
-                    self.give_up("several calls in a row had to stop and did not")
+                    self.give_up("several calls in a row did not stop when told to")
         raise AssertionError("not reached")
 
     async def answer(self, texts: Sequence[str], *, tokens: bool = False) -> list[dict[str, Any]]:
-        """As :meth:`.Backend.answer`; that a version cannot tell tokens, the probe has seen."""
+        """As :meth:`.Backend.answer`; the probe has shown whether the version has tokens."""
         if tokens and not self._takes_params:
             raise NoTokens(f"{self.model.name} version {self.model.version} was registered before models told tokens")
         response = await self.call(body_of(texts), {"tokens": True} if tokens else None)
@@ -235,21 +222,22 @@ class ModelServer(Backend):
         return predictions
 
     async def lost(self) -> None:
-        """As :meth:`.Backend.lost`: a server that hangs, or listens no more, is given up."""
-        watching = asyncio.create_task(self._watch())
+        """As :meth:`.Backend.lost`; a server that hangs or no longer listens is given up."""
+
+        async def watch() -> None:
+            self.give_up(await self._health.lost(self.ping, self.refused))
+
+        watcher = asyncio.create_task(watch())
         try:
             await self.ended()
         finally:
-            watching.cancel()
-
-    async def _watch(self) -> None:
-        self.give_up(await self._health.lost(self.ping, self.refused))
+            watcher.cancel()
 
     def give_up(self, reason: str) -> None:
-        """Call the server no more, for it does not answer: :meth:`lost` tells, and :meth:`close` tidies up."""
+        """Stop calling a server that does not answer; :meth:`lost` returns then."""
         if self.alive:
-            named = {"language": self.model.language, "name": self.model.name, "version": self.model.version}
-            log.error("model server does not answer", extra={"fields": named | {"reason": reason}})
+            fields = {"language": self.model.language, "name": self.model.name, "version": self.model.version}
+            log.error("model server does not answer", extra={"fields": fields | {"reason": reason}})
             self.mark_lost()
 
     async def close(self) -> None:

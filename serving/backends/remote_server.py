@@ -1,14 +1,12 @@
-"""A backend elsewhere: an endpoint that speaks the protocol of ``mlflow models serve``, and that others keep up."""
+"""A backend elsewhere: an endpoint that speaks the protocol of ``mlflow models serve`` and that others keep running."""
 
 from __future__ import annotations
 
-import asyncio
 import logging
 
 import httpx
 
 from multiner.pipeline.core.errors import NerError
-from multiner.serving.backends.backend import ServedModel
 from multiner.serving.backends.health import PING_SECONDS
 from multiner.serving.backends.model_server import ModelServer
 
@@ -16,16 +14,7 @@ log = logging.getLogger("serving")
 
 
 class RemoteServer(ModelServer):
-    """An endpoint at ``model.uri``. It is reached in place of being started, and left to itself when it is closed.
-
-    Args:
-        model: what it serves, as far as it is known; ``uri`` is the endpoint's address.
-        timeout: seconds a call may take.
-    """
-
-    def __init__(self, model: ServedModel, timeout: float) -> None:
-        super().__init__(model, timeout)
-        self._lost = asyncio.Event()
+    """The endpoint at ``model.uri``. It is only called: it is neither started nor ended here."""
 
     @property
     def address(self) -> str:
@@ -39,7 +28,7 @@ class RemoteServer(ModelServer):
 
     @property
     def memory(self) -> int:
-        """0: it holds none of this machine's memory that closing the connection would free."""
+        """0: it takes no memory of this machine."""
         return 0
 
     async def start(self) -> None:
@@ -55,7 +44,7 @@ class RemoteServer(ModelServer):
         log.info("endpoint reached", extra={"fields": fields})
 
     async def _mlflow_version(self) -> str | None:
-        """The version of MLflow there; None where it does not say."""
+        """MLflow's version at the endpoint, if it answers with one."""
         try:
             response = await self._connected().get("/version", timeout=PING_SECONDS)
         except httpx.HTTPError:
@@ -63,12 +52,9 @@ class RemoteServer(ModelServer):
         return response.text[:100] if response.status_code == 200 else None
 
     async def ping(self) -> bool:
-        """Whether the endpoint says that it is well; one that cannot be reached is not.
+        """As :meth:`.ModelServer.ping`, but an endpoint that cannot be reached is not well.
 
-        Should that be the gateway's own fault, giving the endpoint up ends no process there.
-
-        Raises:
-            httpx.TimeoutException: nothing comes in time.
+        That may be the gateway's own fault; giving up the endpoint ends no process, so it does no harm.
         """
         try:
             return await super().ping()
@@ -78,18 +64,10 @@ class RemoteServer(ModelServer):
             return False
 
     def failure(self, message: str) -> NerError:
-        """The error of an endpoint that is not to be used now."""
+        """The error of an endpoint that cannot be used now."""
         return NerError(
             f"{self.model.name} version {self.model.version}: {message}",
             where=self.address,
-            remedy="See that it runs, or take it out of serving.endpoints in params.yaml; it is asked again by itself.",
+            remedy="Check that it runs, or remove it from serving.endpoints in params.yaml; the gateway tries again.",
             transient=True,
         )
-
-    def mark_lost(self) -> None:
-        """Note that it does not answer."""
-        self._lost.set()
-
-    async def ended(self) -> None:
-        """Return when it was found not to answer."""
-        await self._lost.wait()

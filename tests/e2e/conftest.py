@@ -18,7 +18,7 @@ import yaml
 from multiner.pipeline.config.settings import Workspace, overlay
 from multiner.pipeline.core import processes
 from multiner.pipeline.core.environment import quiet_environment
-from multiner.serving.backends.server_process import free_port
+from multiner.serving.backends.local_server import free_port
 
 BIN = Path(sys.executable).parent
 RUN_SECONDS = 2400  # far more than a run takes on two quiet cores

@@ -32,7 +32,7 @@ from multiner.pipeline.registry.store import open_store
 from multiner.serving.airflow import environment as airflow
 from multiner.serving.airflow.api import AirflowClient
 from multiner.serving.airflow.run_tracker import DagRun, DagTask, RunTracker
-from multiner.serving.backends.server_process import free_port
+from multiner.serving.backends.local_server import free_port
 from tests.e2e.conftest import BIN, RUN_SECONDS, Job
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]

@@ -12,7 +12,7 @@ from multiner.pipeline.config.settings import Workspace, overlay
 from multiner.pipeline.core.errors import NerError
 from multiner.serving.addresses import Addresses, listening, netloc, reachable, require_free
 from multiner.serving.airflow import environment as airflow_setup
-from multiner.serving.backends.server_process import free_port
+from multiner.serving.backends.local_server import free_port
 from multiner.serving.gateway import app as gateway
 from multiner.serving.gateway import state
 from multiner.serving.system import components

@@ -15,10 +15,12 @@ import pytest
 from filelock import FileLock
 
 from multiner.pipeline.config.settings import Workspace, overlay
+from multiner.pipeline.core.errors import NerError
 from multiner.serving import logs
 from multiner.serving.airflow import environment as airflow_setup
-from multiner.serving.backends import server_process as served_process
-from multiner.serving.backends.server_process import ServedModel, ServerProcess, free_port, last_lines
+from multiner.serving.backends import local_server
+from multiner.serving.backends.backend import ServedModel
+from multiner.serving.backends.local_server import LocalServer, free_port, last_lines
 from multiner.serving.gateway import app as gateway
 from multiner.serving.system import supervisor as system
 
@@ -120,17 +122,15 @@ def test_a_restart_leaves_what_the_crash_before_has_written(tmp_path: Path, monk
     path = tmp_path / "logs" / "model-ner-en-3.log"
 
     async def start(writes: str) -> None:
-        monkeypatch.setattr(served_process, "tied", lambda _: [sys.executable, "-c", f"print({writes!r})"])
-        process = await ServerProcess.start(
-            MODEL, path, tracking_uri=None, timeout=5, nice=0, folders=tmp_path / "work"
-        )
-        await process.ended()
-        await process.stop()
+        monkeypatch.setattr(local_server, "tied", lambda _: [sys.executable, "-c", f"print({writes!r})"])
+        server = LocalServer(MODEL, path, timeout=5, folders=tmp_path / "work")
+        with pytest.raises(NerError, match="ended with code"):
+            await server.bring_up()
 
     asyncio.run(start("MemoryError"))
     asyncio.run(start("loading"))
     lines = path.read_text().splitlines()
-    assert [line for line in lines if not line.startswith(served_process.START)] == ["MemoryError", "loading"]
+    assert [line for line in lines if not line.startswith(local_server.START)] == ["MemoryError", "loading"]
     assert [MODEL.uri in line for line in lines] == [True, False, True, False]
     assert last_lines(path.read_text()) == ["loading"], "a failure is told in the words of the last start"
 

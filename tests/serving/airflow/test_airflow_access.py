@@ -19,7 +19,7 @@ from multiner.pipeline.core.errors import NerError
 from multiner.serving.addresses import Addresses
 from multiner.serving.airflow import environment as airflow_setup
 from multiner.serving.airflow.access import access, public_url
-from multiner.serving.backends.server_process import serve_environment
+from multiner.serving.backends.local_server import serve_environment
 from multiner.serving.http.middleware import JsonFormatter
 from multiner.serving.system import running
 from tests.serving import registry

@@ -12,11 +12,11 @@ from typing import Any, NamedTuple
 import httpx
 import pytest
 
+from multiner.pipeline.core.processes import tree
 from multiner.serving.answers import NoTokens
 from multiner.serving.backends.backend import BackendTimeout, ServedModel
 from multiner.serving.backends.local_server import LocalServer
 from multiner.serving.backends.model_server import with_params
-from multiner.serving.backends.process_tree import family_of
 from multiner.serving.gateway.app import create_app
 from multiner.serving.gateway.config import GatewayConfig
 from multiner.serving.http.payload import Limits
@@ -39,7 +39,7 @@ class Seen(NamedTuple):
 
 def computed(backend: LocalServer) -> float:
     """Seconds of computing that the served process has done: unlike the clock's, no busy machine changes them."""
-    return sum(sum(process.cpu_times()[:2]) for process in family_of(backend.pid))
+    return sum(sum(process.cpu_times()[:2]) for process in tree(backend.pid))
 
 
 def test_parameters_are_put_into_a_body_however_it_is_written() -> None:

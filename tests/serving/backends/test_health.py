@@ -16,28 +16,10 @@ import pytest
 
 from multiner.serving.backends import health
 from multiner.serving.backends.backend import BackendGone, BackendTimeout, ServedModel
-from multiner.serving.backends.local_server import LocalServer
-from multiner.serving.backends.server_process import free_port
+from multiner.serving.backends.local_server import LocalServer, free_port
 from tests.serving.waiting import until
 
 Answer = Callable[[httpx.Request], Awaitable[httpx.Response]]
-
-
-class Process:
-    """A process of no substance, in the form of :class:`multiner.serving.backends.server_process.ServerProcess`."""
-
-    def __init__(self) -> None:
-        self.killed = asyncio.Event()
-
-    @property
-    def alive(self) -> bool:
-        return not self.killed.is_set()
-
-    async def ended(self) -> None:
-        await self.killed.wait()
-
-    def kill(self) -> None:
-        self.killed.set()
 
 
 class Scripted(LocalServer):
@@ -45,9 +27,16 @@ class Scripted(LocalServer):
 
     def __init__(self, *, ping: Answer | None = None, call: Answer | None = None, port: int = 0) -> None:
         super().__init__(ServedModel("en", "ner-en", "1", "unused"), Path("unused.log"), timeout=60)
-        self._process, self.port, self.pings = Process(), port or free_port(), 0
+        self.port, self.pings = port or free_port(), 0
         self._ping, self._call = ping or silence, call or silence
         self._client = httpx.AsyncClient(transport=httpx.MockTransport(self._handle), base_url="http://model")
+
+    @property
+    def alive(self) -> bool:
+        return not self._lost.is_set()
+
+    async def ended(self) -> None:
+        await self._lost.wait()
 
     async def _handle(self, request: httpx.Request) -> httpx.Response:
         await asyncio.sleep(0)

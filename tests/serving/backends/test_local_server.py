@@ -18,13 +18,11 @@ import psutil
 import pytest
 
 from multiner.pipeline.core.errors import NerError
-from multiner.pipeline.core.processes import is_running
+from multiner.pipeline.core.processes import is_running, tree
 from multiner.serving.answers import ModelFailed, check_predictions
 from multiner.serving.backends import health, model_server
 from multiner.serving.backends.backend import ServedModel
-from multiner.serving.backends.local_server import LocalServer
-from multiner.serving.backends.process_tree import family_of
-from multiner.serving.backends.server_process import free_port
+from multiner.serving.backends.local_server import LocalServer, free_port
 from multiner.serving.gateway.app import create_app
 from multiner.serving.gateway.config import GatewayConfig
 from multiner.serving.gateway.routes import invocations
@@ -259,7 +257,7 @@ def test_a_server_that_hangs_or_dies_behind_its_parent_is_found_out(
             await backend.start()
             monkeypatch.setattr(health, "PAUSE", 0.1)
             monkeypatch.setattr(model_server, "PING_SECONDS", 1)
-            family = family_of(backend.pid)
+            family = tree(backend.pid)
             family[-1].send_signal(number)
             async with asyncio.timeout(60):
                 await backend.lost()

@@ -26,13 +26,12 @@ from starlette.routing import Route
 
 from multiner.pipeline.config.settings import Workspace, load_params, overlay
 from multiner.pipeline.core.errors import NerError
+from multiner.pipeline.core.processes import tree
 from multiner.serving.answers import NoTokens
 from multiner.serving.backends import health
 from multiner.serving.backends.backend import ServedModel
-from multiner.serving.backends.local_server import LocalServer
-from multiner.serving.backends.process_tree import family_of, signal_group
+from multiner.serving.backends.local_server import LocalServer, free_port
 from multiner.serving.backends.remote_server import RemoteServer
-from multiner.serving.backends.server_process import free_port
 from multiner.serving.gateway.app import create_app
 from multiner.serving.gateway.config import UNKNOWN, workspace_config
 from multiner.serving.routing.memory_budget import keeper
@@ -249,8 +248,9 @@ def mlflow_models_serve(model: str, port: int, folder: Path) -> Iterator[subproc
     try:
         yield process
     finally:
-        family = family_of(process.pid)
-        signal_group(process.pid, signal.SIGKILL)
+        family = tree(process.pid)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
         process.wait()
         psutil.wait_procs(family, 20)
 
@@ -308,4 +308,4 @@ def test_a_gateway_in_front_of_mlflows_server_elsewhere(
 
 def computed(pid: int) -> float:
     """Seconds of computing that a process has done, with all it started."""
-    return sum(sum(process.cpu_times()[:2]) for process in family_of(pid))
+    return sum(sum(process.cpu_times()[:2]) for process in tree(pid))

@@ -68,7 +68,7 @@ def test_model_servers_of_a_workspace_work_under_its_run_folder(tmp_path: Path, 
 
     class Watched(LocalServer):
         async def answers_ping(self) -> bool:
-            made.append(self._process._folder.path)
+            made.append(self._folder.path)
             raise NerError("enough")
 
     workspace = Workspace(tmp_path, load_params(root, "cpu"))

@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from multiner.pipeline.core.errors import NerError
-from multiner.serving.backends.server_process import free_port
+from multiner.serving.backends.local_server import free_port
 from multiner.serving.routing import memory_budget as keeping
 from multiner.serving.routing import model_router as switching
 from multiner.serving.routing import reconciler as reconciling

@@ -25,7 +25,7 @@ from multiner.pipeline.config.settings import Workspace, overlay
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.registry.champions import ROLLED_BACK
 from multiner.pipeline.registry.store import model_name, open_store
-from multiner.serving.backends.server_process import free_port
+from multiner.serving.backends.local_server import free_port
 from multiner.serving.cli import commands
 from multiner.serving.gateway import state
 from multiner.serving.gateway.app import serve

@@ -24,7 +24,7 @@ from multiner.serving.airflow import api as airflow_api
 from multiner.serving.airflow import environment as airflow_setup
 from multiner.serving.airflow import run_tracker
 from multiner.serving.airflow.run_tracker import DagRun, RunTracker
-from multiner.serving.backends.server_process import free_port
+from multiner.serving.backends.local_server import free_port
 from multiner.serving.system import instance_lock as supervising
 from multiner.serving.system import running, terminal
 from multiner.serving.system import status as overview

@@ -16,7 +16,7 @@ from multiner.pipeline.config.settings import Workspace, load_params
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.registry.store import open_store
 from multiner.serving import addresses
-from multiner.serving.backends.server_process import free_port
+from multiner.serving.backends.local_server import free_port
 from multiner.serving.cli import commands
 from multiner.serving.gateway import app as gateway
 from multiner.serving.system import deployment as deploy
