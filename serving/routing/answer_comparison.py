@@ -1,4 +1,4 @@
-"""How the answers of a challenger differ from those of the live version, and the counts of it."""
+"""The differences between a challenger's answers and the live version's, and their counts."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ KINDS = {MISSED: "only_live", SPURIOUS: "only_shadow", TYPE: "other_type", BOUND
 
 
 def differences(live: Entities, shadow: Entities) -> Iterator[tuple[str, str]]:
-    """How two answers to a text differ: kind (a value of KINDS) and type, the live one's where it has one.
+    """The differences between two answers to a text: kind (a value of KINDS) and type, rather the live one's.
 
-    An entity that only one of them has, has no counterpart that overlaps; of overlapping ones, another type counts
+    An entity without an overlapping counterpart is only in one answer. Of overlapping entities another type counts,
     whatever the boundaries.
     """
-    for each in span_errors(_spans(live), _spans(shadow)):
-        span = each.gold or each.predicted
-        assert span is not None  # an error is of one of them at least
-        yield KINDS[each.kind], span.label
+    for error in span_errors(_spans(live), _spans(shadow)):
+        span = error.gold or error.predicted
+        assert span is not None  # an error has at least one span
+        yield KINDS[error.kind], span.label
 
 
 def _spans(entities: Entities) -> list[Span]:
-    return [Span(each["start"], each["end"], each["label"]) for each in entities]
+    return [Span(entity["start"], entity["end"], entity["label"]) for entity in entities]
 
 
 @dataclass(frozen=True, slots=True)
-class Copy:
-    """A call as the live version answered it, in ``seconds``."""
+class LiveCall:
+    """A call that the live version answered in ``seconds``."""
 
     texts: Sequence[str]
     answers: Sequence[Entities]
@@ -46,8 +46,8 @@ class Copy:
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
-    """What came of a call: texts, those answered differently, and the differences by kind and type."""
+class CallDifferences:
+    """The number of a call's texts, of those with another answer, and of the differences by kind and type."""
 
     texts: int
     different: int
@@ -55,8 +55,8 @@ class Finding:
 
 
 @dataclass
-class Comparison:
-    """What came of one challenger beside one live version, ``against``, from ``since`` on."""
+class ShadowComparison:
+    """Counts of one challenger beside the live version ``against``, from ``since`` on."""
 
     against: str | None = None
     since: datetime = field(default_factory=lambda: datetime.now(UTC))
@@ -70,28 +70,25 @@ class Comparison:
     shadow_seconds: float = 0.0
     kinds: Tally[tuple[str, str]] = field(default_factory=Tally)
 
-    def add(self, copy: Copy, answers: Sequence[Entities], seconds: float) -> Finding:
-        """Take in what the challenger answered to a copy, in ``seconds``."""
-        found = [list(differences(live, shadow)) for live, shadow in zip(copy.answers, answers, strict=True)]
-        finding = Finding(len(found), sum(map(bool, found)), Tally(chain.from_iterable(found)))
+    def add(self, call: LiveCall, answers: Sequence[Entities], seconds: float) -> CallDifferences:
+        """Count the challenger's ``answers``, which took ``seconds``, to a call."""
+        by_text = [list(differences(live, shadow)) for live, shadow in zip(call.answers, answers, strict=True)]
+        result = CallDifferences(len(by_text), sum(map(bool, by_text)), Tally(chain.from_iterable(by_text)))
         self.calls += 1
-        self.different_calls += bool(finding.different)
-        self.texts += finding.texts
-        self.different += finding.different
-        self.kinds.update(finding.kinds)
-        self.live_seconds += copy.seconds
+        self.different_calls += bool(result.different)
+        self.texts += result.texts
+        self.different += result.different
+        self.kinds.update(result.kinds)
+        self.live_seconds += call.seconds
         self.shadow_seconds += seconds
-        return finding
+        return result
 
     def describe(self) -> dict[str, Any]:
-        """For ``/v1/models``; mean times are of the same calls, in milliseconds."""
+        """The counts for ``/v1/models``; both mean times, in milliseconds, are of the same calls."""
         table: dict[str, dict[str, int]] = {kind: {} for kind in KINDS.values()}
         for (kind, label), number in sorted(self.kinds.items()):
             table[kind][label] = number
-        live, shadow = (
-            round(1000 * total / self.calls, 1) if self.calls else None
-            for total in (self.live_seconds, self.shadow_seconds)
-        )
+        seconds = {"live": self.live_seconds, "shadow": self.shadow_seconds}
         return {
             "against": self.against,
             "counted_since": self.since.isoformat(timespec="seconds"),
@@ -102,39 +99,32 @@ class Comparison:
             "differences": table,
             "dropped_calls": self.dropped,
             "failed_calls": self.failures,
-            "mean_ms": {"live": live, "shadow": shadow},
+            "mean_ms": {
+                side: round(1000 * total / self.calls, 1) if self.calls else None for side, total in seconds.items()
+            },
         }
 
 
 class ShadowMetrics:
-    """What all shadows of a gateway count since its start, in its registry."""
+    """The counts of all shadows since the gateway's start, in its metrics registry."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self.texts = Counter(
-            "ner_shadow_texts_total", "Texts that a shadow answered too.", ["language", "outcome"], registry=registry
-        )
-        self.differences = Counter(
-            "ner_shadow_differences_total", "Entities that differ.", ["language", "kind", "type"], registry=registry
-        )
-        self.dropped = Counter(
-            "ner_shadow_dropped_total", "Calls left out, the queue being full.", ["language"], registry=registry
-        )
-        self.failures = Counter(
-            "ner_shadow_failures_total", "Calls that a shadow did not answer.", ["language"], registry=registry
-        )
-        self.seconds = Histogram(
-            "ner_shadow_call_seconds",
-            "Seconds of the calls that both answered.",
-            ["language", "side"],
-            buckets=SECONDS,
-            registry=registry,
-        )
+        def counter(name: str, text: str, *labels: str) -> Counter:
+            return Counter(f"ner_shadow_{name}_total", text, ["language", *labels], registry=registry)
 
-    def add(self, language: str, finding: Finding, live: float, shadow: float) -> None:
-        """Take in a call, with the seconds of both answers."""
-        self.texts.labels(language, "different").inc(finding.different)
-        self.texts.labels(language, "same").inc(finding.texts - finding.different)
-        for (kind, label), number in finding.kinds.items():
+        self.texts = counter("texts", "Texts that a shadow answered too.", "outcome")
+        self.differences = counter("differences", "Entities that differ.", "kind", "type")
+        self.dropped = counter("dropped", "Calls left out, the queue being full.")
+        self.failures = counter("failures", "Calls that a shadow did not answer.")
+        text = "Seconds of the calls that both answered."
+        labels = ["language", "side"]
+        self.seconds = Histogram("ner_shadow_call_seconds", text, labels, buckets=SECONDS, registry=registry)
+
+    def add(self, language: str, call: CallDifferences, live: float, shadow: float) -> None:
+        """Count a call, with the seconds of both answers."""
+        self.texts.labels(language, "different").inc(call.different)
+        self.texts.labels(language, "same").inc(call.texts - call.different)
+        for (kind, label), number in call.kinds.items():
             self.differences.labels(language, kind, label).inc(number)
         self.seconds.labels(language, "live").observe(live)
         self.seconds.labels(language, "shadow").observe(shadow)

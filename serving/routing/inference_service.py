@@ -1,4 +1,4 @@
-"""The gateway's heart: routes of all languages, brought up at start and asked by the API and the page alike."""
+"""The inference service: texts in, entities out. The API and the page ask it; it asks the models of all languages."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ from multiner.serving.routing.micro_batching import MicroBatcher
 from multiner.serving.routing.model_router import ModelRouter, NoModel
 from multiner.serving.routing.queue import CallQueue, CallsFull
 from multiner.serving.routing.reconciler import Reconciler
-from multiner.serving.routing.segmentation import Part, parts_of, put_together
+from multiner.serving.routing.segmentation import ModelText, merge_answers, split_by_language
 from multiner.serving.routing.shadow import Shadow
 
 log = logging.getLogger("serving")
 T = TypeVar("T")
-LONG = 10_000  # characters: a call of more is a large one
+LONG = 10_000  # characters; a longer call is large
 
 
 class InferenceService:
-    """All routes of a gateway."""
+    """The models of all languages, with their queues, batches, shadows and reconcilers."""
 
     def __init__(self, config: GatewayConfig) -> None:
         self.config = config
@@ -61,7 +61,7 @@ class InferenceService:
                 route,
                 partial(config.resolve, code, None),
                 self.shadows.get(code),
-                partial(shadow.challenger, code) if shadow else lambda: None,
+                partial(shadow.challenger, code) if shadow else None,
             )
             for code, route in self.routes.items()
         }
@@ -72,12 +72,12 @@ class InferenceService:
         self.metrics.registry.register(self)
 
     def start(self) -> None:
-        """Bring up the champions of all languages side by side, in the background, and keep to them."""
+        """Start to follow the registry for all languages, in the background."""
         seconds = self.config.reconcile_seconds
         self._tasks = [asyncio.create_task(each.follow(seconds)) for each in self.reconcilers.values()]
 
     async def close(self) -> None:
-        """Stop everything that was started."""
+        """End the reconcilers, shadows and routes."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -86,7 +86,7 @@ class InferenceService:
         )
 
     async def deploy(self, language: str, version: str) -> str:
-        """Bring a version live, and leave it until the registry has another champion; see :meth:`ModelRouter.switch`.
+        """Bring a version live until the registry has another champion; returns as :meth:`ModelRouter.switch`.
 
         Raises:
             NerError: no such version, or it does not come up.
@@ -94,10 +94,10 @@ class InferenceService:
         model = await executors.run(executors.REGISTRY, self.config.resolve, language, version)
         if model is None:
             raise NerError(f"the registry has no version {version} for {language!r}")
-        return await self.reconcilers[language].chosen(model)
+        return await self.reconcilers[language].deploy(model)
 
     async def answer(self, items: Sequence[Item]) -> list[dict[str, Any]]:
-        """A result for each text, in order; texts of a language go to its model together.
+        """As :meth:`answer_each`, but the first problem is raised.
 
         Raises:
             Problem: 409, 429, 502, 503 or 504.
@@ -110,45 +110,45 @@ class InferenceService:
         return results
 
     async def answer_each(self, items: Sequence[Item], *, patient: bool = False) -> list[dict[str, Any] | Problem]:
-        """A result for each text, or why there is none, in order; texts of a language go to its model together.
+        """The result or the problem of each text, in order; all texts of a language go to its model in one call.
 
-        Where the language is told by the text, each model reads the sentences in its language (:mod:`.segmentation`).
+        Where the language is ``auto``, each model gets the sentences in its language (:mod:`.segmentation`).
 
         Args:
             items: the texts.
-            patient: wait as long as it takes for a place in the model's queue.
+            patient: wait without limit for a place in the model's queue.
         """
         deadline = self._deadline(patient)
         try:
-            plans = await self._planned(items, deadline)
+            plans = await self._plan(items, deadline)
         except Problem as problem:
             return [problem] * len(items)
-        groups: dict[tuple[str, bool], list[tuple[int, Part]]] = {}
-        for index, parts in enumerate(plans):
-            for part in parts:
-                groups.setdefault((part.language, items[index].tokens), []).append((index, part))
-        answered = await asyncio.gather(
+        calls: dict[tuple[str, bool], dict[int, str]] = {}  # by language and wish for tokens: text by item
+        for index, texts in enumerate(plans):
+            for each in texts:
+                calls.setdefault((each.language, items[index].tokens), {})[index] = each.text
+        outcomes = await asyncio.gather(
             *(
-                self._ask(language, [part.text for _, part in placed], tokens, patient, deadline)
-                for (language, tokens), placed in groups.items()
+                self._ask(language, list(texts.values()), tokens, patient, deadline)
+                for (language, tokens), texts in calls.items()
             )
         )
-        found = {
-            (index, part.language): each
-            for placed, answers in zip(groups.values(), answered, strict=True)
-            for (index, part), each in zip(placed, answers, strict=True)
+        answers = {
+            (index, language): answer
+            for ((language, _), texts), outcome in zip(calls.items(), outcomes, strict=True)
+            for index, answer in zip(texts, outcome, strict=True)
         }
         return [
-            self._result(item, parts, [found[index, part.language] for part in parts])
-            for index, (item, parts) in enumerate(zip(items, plans, strict=True))
+            self._result(item, texts, [answers[index, each.language] for each in texts])
+            for index, (item, texts) in enumerate(zip(items, plans, strict=True))
         ]
 
     def _deadline(self, patient: bool) -> float | None:
-        """By when, on the event loop's clock, a request that begins now is answered; None where it may take longer."""
+        """When a request that begins now must be answered, on the event loop's clock; None: at any time."""
         return None if patient else asyncio.get_running_loop().time() + self.config.limits.seconds
 
-    async def _planned(self, items: Sequence[Item], deadline: float | None) -> list[list[Part]]:
-        """As :meth:`_plans`; a long text in two languages takes a while to cut, in which others are to be heard.
+    async def _plan(self, items: Sequence[Item], deadline: float | None) -> list[list[ModelText]]:
+        """As :meth:`_plans`, in a thread if it takes long, so that other requests go on.
 
         Raises:
             Problem: 504, it took too long.
@@ -157,9 +157,9 @@ class InferenceService:
             return self._plans(items)
         return await self._in_time(AUTO, executors.run(executors.PLANNING, self._plans, items), deadline)
 
-    def _plans(self, items: Sequence[Item]) -> list[list[Part]]:
-        """What each language's model is to read of each text."""
-        return [parts_of(item.text, item.language, self.config.languages) for item in items]
+    def _plans(self, items: Sequence[Item]) -> list[list[ModelText]]:
+        """For each item the texts of the models."""
+        return [split_by_language(item.text, item.language, self.config.languages) for item in items]
 
     async def _ask(
         self, language: str, texts: Sequence[str], tokens: bool, patient: bool, deadline: float | None
@@ -167,12 +167,12 @@ class InferenceService:
         safe = [without_surrogates(text) for text in texts]
 
         async def answer(backend: Backend) -> tuple[list[dict[str, Any]], float]:
-            begun = time.perf_counter()
-            return await backend.answer(safe, tokens=tokens), time.perf_counter() - begun
+            start = time.perf_counter()
+            return await backend.answer(safe, tokens=tokens), time.perf_counter() - start
 
         try:
             large = sum(map(len, safe)) > LONG
-            if patient or tokens or large:  # already texts gathered from a stream, or asked otherwise than most
+            if patient or tokens or large:  # a stream's texts come in batches; the others fit no batch
                 model, (answers, seconds) = await self.call(
                     language, answer, patient=patient, large=large, deadline=deadline
                 )
@@ -181,31 +181,32 @@ class InferenceService:
                 model, answers, seconds = await self._in_time(language, self._batchers[language].answer(safe), deadline)
         except Problem as problem:
             return [problem] * len(texts)
-        found = [answer["entities"] for answer in answers]
+        entities = [answer["entities"] for answer in answers]
         if language in self.shadows:
-            self.shadows[language].offer(safe, found, model.version, seconds)
-        self.metrics.answered(language, found)
+            self.shadows[language].offer(safe, entities, model.version, seconds)
+        self.metrics.answered(language, entities)
         return [(model, answer) for answer in answers]
 
     def _result(
-        self, item: Item, parts: Sequence[Part], found: Sequence[tuple[ServedModel, dict[str, Any]] | Problem]
+        self, item: Item, texts: Sequence[ModelText], outcomes: Sequence[tuple[ServedModel, dict[str, Any]] | Problem]
     ) -> dict[str, Any] | Problem:
-        """The result for a text; a problem where a part of it was not answered, never half an answer."""
-        answered = []
-        for each in found:
-            if isinstance(each, Problem):
-                return each
-            answered.append(each)
-        models = [{"name": model.name, "version": model.version} for model, _ in answered]
+        """The result of a text; the problem if one of its models has not answered, never half a result."""
+        models, answers = [], []
+        for outcome in outcomes:
+            if isinstance(outcome, Problem):
+                return outcome
+            model, answer = outcome
+            models.append({"name": model.name, "version": model.version})
+            answers.append(answer)
         try:
-            with _as_problems(parts[0].language):
-                result = put_together(item.text, parts, [answer for _, answer in answered], models)
+            with _as_problems(texts[0].language):
+                result = merge_answers(item.text, texts, answers, models)
         except Problem as problem:
             return problem
         result["entities"] = item.options.apply(item.text, result["entities"])
         if "tokens" in result:
             result["tokens"] = item.options.recount(item.text, result["tokens"])
-        doubts = flags({part.language: part.text for part in parts}, self.config.languages)
+        doubts = flags({each.language: each.text for each in texts}, self.config.languages)
         return result | ({"flags": doubts} if doubts else {})
 
     async def call(
@@ -217,19 +218,19 @@ class InferenceService:
         large: bool = False,
         deadline: float | None = None,
     ) -> tuple[ServedModel, T]:
-        """The live version of a language and its answer to ``call``, waiting included all within the time.
+        """The live version of a language and its answer to ``call``; the time limit includes waiting.
 
         Args:
             language: its code.
-            call: asks a backend.
+            call: calls a backend.
             patient, large: as in :meth:`multiner.serving.routing.queue.CallQueue.run`.
-            deadline: on the event loop's clock, for a request that began before.
+            deadline: on the event loop's clock, if the request began before.
 
         Raises:
             Problem: 429, 502, 503 or 504.
         """
-        asking = self.routes[language].ask(call, patient=patient, large=large)
-        return await self._in_time(language, asking, deadline or self._deadline(patient))
+        work = self.routes[language].ask(call, patient=patient, large=large)
+        return await self._in_time(language, work, deadline or self._deadline(patient))
 
     async def _in_time(self, language: str, work: Awaitable[T], deadline: float | None) -> T:
         with _as_problems(language):
@@ -237,12 +238,12 @@ class InferenceService:
                 return await work
 
     def models(self) -> list[dict[str, Any]]:
-        """What serves each language, and its shadow."""
+        """The model and the shadow of each language."""
         shadows = {code: shadow.describe() for code, shadow in self.shadows.items()}
         return [route.describe() | {"shadow": shadows.get(code)} for code, route in self.routes.items()]
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        """What is true at the moment that Prometheus asks: the metrics' registry calls this."""
+        """The gauges of this moment; the metrics' registry calls this."""
         version = ["language", "name", "version"]
         live = GaugeMetricFamily("ner_model_info", "The live version of each language.", labels=version)
         waiting = GaugeMetricFamily("ner_queue_waiting", "Calls that wait for a model.", labels=["language"])
@@ -262,7 +263,7 @@ class InferenceService:
             yield running
 
     def health(self) -> dict[str, Any]:
-        """The status over all (``ok``, ``starting``, ``degraded``, ``down``) and each language's."""
+        """The overall status (``ok``, ``starting``, ``degraded``, ``down``) and that of each language."""
         states = [route.state for route in self.routes.values()]
         if all(state == "live" for state in states):
             status = "ok"
@@ -275,7 +276,7 @@ class InferenceService:
 
 @contextlib.contextmanager
 def _as_problems(language: str) -> Iterator[None]:
-    """Turn what may go wrong with a model into what its callers are told."""
+    """Turn errors of a model into problems for its callers."""
     try:
         yield
     except NoModel as error:

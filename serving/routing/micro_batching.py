@@ -1,7 +1,7 @@
-"""Short requests that wait for a model together are asked together: a call costs more than the texts of a short one.
+"""Micro-batches: short requests that wait for a model share a call, since a call costs more than its short texts.
 
-A model answers a text the same alone and among others, so only the time tells. What finds the model free is asked at
-once; nothing is ever waited for. Large requests are asked alone.
+A model gives a text the same answer alone and in a batch. A request that finds the model free is called at once;
+nothing waits for a batch to fill. Large requests have calls of their own.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from typing import Any
 from multiner.serving.answers import ModelFailed
 from multiner.serving.backends.backend import Backend, ServedModel
 
-TEXTS, CHARACTERS = 16, 4000  # in a call that is gathered, at most
-Answer = tuple[ServedModel, list[dict[str, Any]], float]  # and the seconds that the model's call took
+TEXTS, CHARACTERS = 16, 4000  # of a batch, at most
+Answer = tuple[ServedModel, list[dict[str, Any]], float]  # the last: seconds of the model's call
 Ask = Callable[[Callable[[Backend], Coroutine[Any, Any, None]]], Coroutine[Any, Any, Any]]
 
 
 @dataclass(eq=False, slots=True)
 class Job:
-    """A request's texts, and its answer to be; ``turn`` is what carries it, from when it is carried."""
+    """A request's texts, its future answer, and the turn whose batch it has joined."""
 
     texts: Sequence[str]
     answer: asyncio.Future[Answer]
@@ -31,9 +31,9 @@ class Job:
 
 @dataclass(eq=False, slots=True)
 class Turn:
-    """A place in the model's queue, and the jobs that are asked when it comes.
+    """A place in the model's queue, and the batch of jobs that it calls the model with.
 
-    One that ``left`` takes no jobs any more: its place may come before its cancelled task learns of that.
+    One that has ``left`` takes no more jobs; its place may still come before its task is cancelled.
     """
 
     task: asyncio.Task[Any] | None = None
@@ -41,39 +41,39 @@ class Turn:
     left: bool = False
 
     def leave(self) -> None:
-        """Give the place up, unless somebody still waits for what it carries."""
+        """Give the place up, unless somebody still waits for a job of its batch."""
         if self.task is not None and all(job.answer.done() for job in self.jobs):
             self.left = True
             self.task.cancel()
 
 
 class MicroBatcher:
-    """Asks a model for requests, gathering those that wait.
+    """Calls a model with batches of the requests that wait.
 
-    Each request takes a place of its own in the queue, so that limits, order and refusals are those of the queue.
-    When a place's turn comes, it carries whatever is first in line by then, and as many behind it as fit.
+    Each request takes its own place in the queue, so that limits, order and refusals are those of the queue. When a
+    place's turn comes, its batch is the first job in line, and as many behind it as fit.
 
     Args:
-        ask: takes a place in the model's queue and calls what it is given with the live backend.
-        called: told the number of texts of each call that was answered.
+        ask: takes a place in the model's queue and applies a function to the live backend.
+        count: gets the number of texts of each call that was answered.
     """
 
-    def __init__(self, ask: Ask, called: Callable[[int], None] = lambda texts: None) -> None:
+    def __init__(self, ask: Ask, count: Callable[[int], None]) -> None:
         self._ask = ask
-        self._called = called
+        self._count = count
         self._waiting: list[Job] = []
 
     async def answer(self, texts: Sequence[str]) -> Answer:
         """The live version, its answer to each text, and the seconds of its call.
 
-        Who is cancelled while waiting is never asked.
+        If the caller is cancelled while waiting, the model never sees the texts.
 
         Raises:
             NoModel, CallsFull, BackendGone, BackendTimeout, ModelFailed: as in :meth:`.model_router.ModelRouter.ask`.
         """
         job, turn = Job(texts, asyncio.get_running_loop().create_future()), Turn()
         self._waiting.append(job)
-        turn.task = asyncio.create_task(self._ask(lambda backend: self._carry(turn, backend)))
+        turn.task = asyncio.create_task(self._ask(lambda backend: self._run(turn, backend)))
         turn.task.add_done_callback(lambda task: self._ended(task, turn, job))
         try:
             return await job.answer
@@ -84,9 +84,9 @@ class MicroBatcher:
                 if each is not None:
                     each.leave()
 
-    async def _carry(self, turn: Turn, backend: Backend) -> None:
-        if not turn.jobs and not turn.left:  # else asked again, of another backend
-            self._take(turn)
+    async def _run(self, turn: Turn, backend: Backend) -> None:
+        if not turn.jobs and not turn.left:  # a turn with jobs is repeated with another backend
+            self._fill(turn)
         jobs = [job for job in turn.jobs if not job.answer.done()]
         if not jobs:
             return
@@ -95,14 +95,14 @@ class MicroBatcher:
         except ModelFailed:
             if len(jobs) == 1:
                 raise
-            for job in jobs:  # only whose text it was is to bear it
+            for job in jobs:  # only the request with the faulty text shall fail
                 try:
                     await self._call(backend, [job])
                 except ModelFailed as error:
                     _fail(job, error)
 
-    def _take(self, turn: Turn) -> None:
-        """Move the first in line, and those behind it that fit, to the turn."""
+    def _fill(self, turn: Turn) -> None:
+        """Move the first job in line, and those behind it that fit, to the turn."""
         texts = characters = 0
         for job in list(self._waiting):
             more, longer = texts + len(job.texts), characters + sum(map(len, job.texts))
@@ -113,10 +113,10 @@ class MicroBatcher:
                 job.turn = turn
 
     async def _call(self, backend: Backend, jobs: Sequence[Job]) -> None:
-        begun = time.perf_counter()
+        start = time.perf_counter()
         answers = await backend.answer([text for job in jobs for text in job.texts])
-        self._called(len(answers))
-        at, seconds = 0, time.perf_counter() - begun
+        self._count(len(answers))
+        at, seconds = 0, time.perf_counter() - start
         for job in jobs:
             if not job.answer.done():
                 job.answer.set_result((backend.model, answers[at : at + len(job.texts)], seconds))

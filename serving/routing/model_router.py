@@ -1,6 +1,6 @@
-"""Which backend answers: a route per language, with its live version, the one before, and the moves between them.
+"""Which backend answers: each language has a router with the live version, the previous one, and the switches.
 
-All of it runs in the gateway's event loop: a move of traffic is one assignment, so that no request falls between.
+Everything runs in the gateway's event loop: a switch is one assignment, so no request is lost between versions.
 """
 
 from __future__ import annotations
@@ -19,15 +19,14 @@ log = logging.getLogger("serving")
 Launch = Callable[[ServedModel], Awaitable[Backend]]
 T = TypeVar("T")
 RESTART_PAUSES = (0, 1, 2, 5, 10, 30, 60)  # seconds before each attempt to bring a lost version back
-ATTEMPTS = 3  # backends that may be lost over one request before its caller is told
+ATTEMPTS = 3  # backends that one request may lose before it fails
 
 
 class NoModel(Exception):
-    """No version of a language answers right now."""
+    """No version of a language is live."""
 
     def __init__(self, language: str, state: str) -> None:
         super().__init__(f"no model for {language!r} is live ({state})")
-        self.language = language
         self.state = state
 
 
@@ -37,63 +36,57 @@ class ModelRouter:
     Args:
         language: its code.
         launch: brings up a backend for a version, or raises and leaves nothing behind.
-        keep: whether a version that is no longer live stays warm; asked at each switch and by :meth:`relieve`.
-        drain_seconds: how long requests in flight may go on in a version that is stopped.
-        queue: where calls wait for the live version, whichever that is when their turn comes.
+        keep: whether the previous version stays warm, asked at each switch and by :meth:`relieve`.
+        drain_seconds: the time for requests in flight in a version that is stopped.
+        queue: where calls wait for the version that is live when their turn comes.
     """
 
     def __init__(
-        self,
-        language: str,
-        launch: Launch,
-        *,
-        keep: Callable[[Backend], bool] = lambda backend: True,
-        drain_seconds: float = 60,
-        queue: CallQueue | None = None,
+        self, language: str, launch: Launch, *, keep: Callable[[Backend], bool], drain_seconds: float, queue: CallQueue
     ) -> None:
         self.language = language
-        self.queue = queue or CallQueue(at_once=4, places=64)
+        self.queue = queue
         self.live: Backend | None = None
         self.previous: Backend | None = None
         self.since: datetime | None = None
         self.state = "starting"  # starting, live, restarting, absent (no champion), failed
         self.error: str | None = None
-        self.restarting: str | None = None  # the version that was lost and is being brought up again
+        self.restarting: str | None = None  # the version that was lost and is started again
         self._launch = launch
         self._keep = keep
         self._drain_seconds = drain_seconds
         self._lock = asyncio.Lock()  # one launch at a time
-        self._orders = 0  # given so far
-        self._carried_out = 0  # the latest that was
+        self._orders = 0  # the number of the latest order
+        self._latest_done = 0  # the number of the latest order that was carried out
         self._tasks: set[asyncio.Task] = set()
-        self._backends: set[Backend] = set()  # every one not yet closed, whatever its part
+        self._backends: set[Backend] = set()  # all that are not closed yet
         self._closing = False
 
     @property
     def answering(self) -> Backend | None:
-        """What answers now: the live version or, while that is being started again, the warm one before it."""
+        """The backend that answers: the live one or, while that is started again, the warm previous one."""
         return self._candidate(())
 
     def _candidate(self, tried: tuple[Backend, ...]) -> Backend | None:
-        backends = (self.live, self.previous)
-        return next(
-            (backend for backend in backends if backend is not None and backend.alive and backend not in tried), None
-        )
+        for backend in (self.live, self.previous):
+            if backend is not None and backend.alive and backend not in tried:
+                return backend
+        return None
 
     async def ask(
         self, call: Callable[[Backend], Coroutine[Any, Any, T]], *, patient: bool = False, large: bool = False
     ) -> tuple[ServedModel, T]:
-        """The version that answers and its answer to ``call``, all of it one version's; waits for its turn.
+        """Wait in the queue, apply ``call`` to a backend, and return its version and the result.
 
-        A call whose backend is lost over it is asked again of what answers then.
+        A call whose backend is lost is repeated with the backend that answers then.
 
         Args:
-            call: asks a backend.
+            call: calls a backend.
             patient, large: as in :meth:`CallQueue.run`.
 
         Raises:
-            NoModel: nothing is live.
-            CallsFull: too many wait already.
+            NoModel: no version is live.
+            CallsFull: too many calls wait.
             BackendGone, BackendTimeout, ModelFailed: as in :meth:`.Backend.predict`.
         """
         if self.answering is None:
@@ -115,78 +108,73 @@ class ModelRouter:
         return NoModel(self.language, "restarting" if self.state == "live" else self.state)
 
     def order(self) -> int:
-        """A number for an order that is about to be given: it yields to those with higher ones."""
+        """A number for a new order; orders with higher numbers overtake it."""
         self._orders += 1
         return self._orders
 
     async def switch(self, model: ServedModel, order: int | None = None) -> str:
         """Bring ``model`` live; the version before answers until the new one is ready.
 
-        What is warm goes live at once, also while another version is being started; launches take turns.
+        A warm version goes live at once, even while another one starts; launches take turns.
 
         Args:
             model: the version.
-            order: from :meth:`order`, where the order was given before ``model`` was known.
+            order: from :meth:`order`, if the order came before ``model`` was known.
 
         Returns:
-            ``nothing to do``, ``rolled back`` (it was warm), ``switched``, or ``overtaken`` (a later order was carried
-            out meanwhile).
+            ``nothing to do``, ``rolled back`` (it was warm), ``switched``, or ``overtaken`` (by a later order).
 
         Raises:
             NerError: the new version does not come up or fails its probe; nothing has changed then.
         """
         order = order or self.order()
-        if done := self._at_once(model, order):
-            return done
+        if action := self._at_once(model, order):
+            return action
         async with self._lock:
-            if done := self._at_once(model, order):
-                return done
+            if action := self._at_once(model, order):
+                return action
             if self.state in ("absent", "failed"):
                 self.state = "starting"
             try:
                 backend = await self._start(model)
             except NerError as error:
-                self.mark_failed(error.message.splitlines()[0])
+                self.mark("failed", error.message.splitlines()[0])
                 raise
-            if order < self._carried_out or self._closing:
+            if order < self._latest_done or self._closing:
                 await backend.close()
                 return "overtaken"
-            self._carried_out = order
-            self._take_in(backend)
+            self._latest_done = order
+            self._add(backend)
             return "switched"
 
     async def _start(self, model: ServedModel) -> Backend:
-        """A backend for ``model``.
-
-        Raises:
-            NerError: it does not come up, for whatever reason.
-        """
+        """A backend for ``model``; any failure is raised as NerError."""
         try:
             return await self._launch(model)
         except NerError:
             raise
-        except Exception as error:  # a full disk, too many open files, no process to be had
+        except Exception as error:  # a full disk, too many open files or processes
             log.exception("launch failed", extra={"fields": {"language": self.language, "version": model.version}})
             reason = getattr(error, "strerror", None) or type(error).__name__
             raise NerError(f"{model.name} version {model.version} cannot be started: {reason}") from error
 
     def _at_once(self, model: ServedModel, order: int) -> str | None:
-        """Carry out an order that needs no launch; None where it does."""
-        if order < self._carried_out:
+        """Carry out an order that needs no launch, and return the action; None if it needs one."""
+        if order < self._latest_done:
             return "overtaken"
         for backend, action in ((self.live, "nothing to do"), (self.previous, "rolled back")):
             if backend is not None and backend.alive and backend.model.version == model.version:
-                self._carried_out = order
+                self._latest_done = order
                 if backend is not self.live:
                     self._go_live(backend)
                 return action
         return None
 
     def rollback(self) -> ServedModel:
-        """Swap the live version with the warm previous one, and return what is live then.
+        """Swap the live version with the warm previous one, and return the latter.
 
         Raises:
-            NerError: there is none.
+            NerError: no previous version is warm.
         """
         if self.previous is None or not self.previous.alive:
             raise NerError(
@@ -197,25 +185,20 @@ class ModelRouter:
         self._at_once(model, self.order())
         return model
 
-    def mark_absent(self, reason: str) -> None:
-        """There is no champion to serve; what is live goes on."""
+    def mark(self, state: str, reason: str) -> None:
+        """Set the state ``absent`` (no champion) or ``failed`` (it does not come up), unless a version is live."""
         if self.live is None and self.state != "restarting":
-            self.state, self.error = "absent", reason
-
-    def mark_failed(self, reason: str) -> None:
-        """The champion does not come up; a deployment may still bring a version live."""
-        if self.live is None and self.state != "restarting":
-            self.state, self.error = "failed", reason
+            self.state, self.error = state, reason
 
     def relieve(self) -> None:
-        """Stop the warm version if it may no longer be kept, unless it stands in for the live one."""
+        """Stop the warm version if it may no longer stay, unless it stands in for the live one."""
         warm = self.previous
         if warm is not None and self.live is not None and self.live.alive and not self._may_stay(warm):
             self.previous = None
-            log.info("warm version stopped", extra={"fields": {"language": self.language, **_version(warm)}})
+            log.info("warm version stopped", extra=self._fields(warm))
             self._spawn(self._retire(warm))
 
-    def _take_in(self, backend: Backend) -> None:
+    def _add(self, backend: Backend) -> None:
         self._backends.add(backend)
         self._spawn(self._watch(backend))
         self._go_live(backend)
@@ -225,7 +208,7 @@ class ModelRouter:
         warm = next((other for other in others if other.alive), None)
         self.live, self.previous = backend, warm if warm is not None and self._may_stay(warm) else None
         self.state, self.error, self.restarting, self.since = "live", None, None, datetime.now(UTC)
-        log.info("live", extra={"fields": {"language": self.language, **_version(backend)}})
+        log.info("live", extra=self._fields(backend))
         for other in others:
             if other is not self.previous:
                 self._spawn(self._retire(other))
@@ -233,7 +216,7 @@ class ModelRouter:
     def _may_stay(self, warm: Backend) -> bool:
         try:
             return self._keep(warm)
-        except Exception:  # no memory to be read is none to be had; and no reason to stop a switch half-way
+        except Exception:  # unknown memory counts as none, and must not stop a switch half-way
             log.exception("memory unknown", extra={"fields": {"language": self.language}})
             return False
 
@@ -243,11 +226,11 @@ class ModelRouter:
         self._backends.discard(backend)
 
     async def _watch(self, backend: Backend) -> None:
-        """When ``backend`` is lost: drop it if it was only warm, bring its version up again if it was live."""
+        """Wait until ``backend`` is lost; then drop it if it was warm, or start its version again if it was live."""
         await backend.lost()
         if self._closing or backend not in (self.live, self.previous):
             return
-        log.warning("backend lost", extra={"fields": {"language": self.language, **_version(backend)}})
+        log.warning("backend lost", extra=self._fields(backend))
         if backend is self.previous:
             self.previous = None
         else:
@@ -263,17 +246,17 @@ class ModelRouter:
             attempt += 1
             async with self._lock:
                 if self.live is not None:
-                    return  # a switch has brought a version up meanwhile
+                    return  # a switch has brought another version live
                 try:
                     backend = await self._start(model)
                 except NerError as error:
                     self.error = error.message.splitlines()[0]
                     log.error("restart failed", extra={"fields": {"language": self.language, "error": str(error)}})
                     continue
-                if self.live is not None or self._closing:  # what was warm has taken over meanwhile
+                if self.live is not None or self._closing:  # the warm version went live meanwhile
                     await backend.close()
                 else:
-                    self._take_in(backend)
+                    self._add(backend)
                 return
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
@@ -287,7 +270,7 @@ class ModelRouter:
             log.error("background task failed", exc_info=error, extra={"fields": {"language": self.language}})
 
     async def close(self) -> None:
-        """Let requests in flight end, then close every backend of the route."""
+        """Wait for requests in flight, then close every backend."""
         self._closing = True
         tasks = list(self._tasks)
         for task in tasks:
@@ -297,7 +280,7 @@ class ModelRouter:
         await asyncio.gather(*(self._retire(backend) for backend in list(self._backends)), return_exceptions=True)
 
     def describe(self) -> dict[str, Any]:
-        """What /health and /v1/models say about the route."""
+        """The language's entry in ``/health`` and ``/v1/models``."""
         backend, warm = self.answering, self.previous
         stands_in = backend is not None and backend is warm
         return {
@@ -310,6 +293,6 @@ class ModelRouter:
             "detail": self.error or ("the version before stands in" if stands_in else None),
         }
 
-
-def _version(backend: Backend) -> dict[str, str]:
-    return {"name": backend.model.name, "version": backend.model.version}
+    def _fields(self, backend: Backend) -> dict[str, dict[str, str]]:
+        model = backend.model
+        return {"fields": {"language": self.language, "name": model.name, "version": model.version}}

@@ -1,7 +1,7 @@
-"""The queue in front of a model: so many calls at once, so many waiting, the rest refused.
+"""The queue in front of a model. It limits the calls that run and that wait, and refuses the rest.
 
-A model works a call to its end, so a place that a large one holds is lost to the short ones for long. One place is
-therefore kept from large calls, and from streams while anybody else waits.
+A model works on a call to its end, so a large call holds its place for long. One place is therefore closed to large
+calls, and to streams while another call waits.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ T = TypeVar("T")
 
 
 class CallsFull(Exception):
-    """As many calls as may wait are waiting."""
+    """No more calls may wait."""
 
 
 @dataclass(eq=False, frozen=True, slots=True)
 class Waiting:
-    """A call that waits: its number in the order of arrival, and what tells it that its turn has come."""
+    """A call that waits: its number in the order of arrival, and the future that is set when its turn comes."""
 
     number: int
     patient: bool
@@ -31,20 +31,20 @@ class Waiting:
 
     @property
     def bulk(self) -> bool:
-        """Whether it may have to stand back for others."""
+        """Whether short calls may overtake it."""
         return self.patient or self.large
 
 
 class CallQueue:
-    """First come, first served, among short calls and among others, which are called bulk.
+    """A queue of short calls and of bulk: large and patient calls.
 
-    Both begin in the order of arrival until bulk holds all places but one. That one is for short calls; a patient call
-    that is not large takes it while none waits. Where the model works on one call at a time, the two take turns.
-    Whoever is cancelled while waiting leaves the queue, and its call is never begun.
+    Calls begin in the order of arrival until bulk holds all places but one. The last place is for short calls; a
+    patient call that is not large may take it while no short call waits. If the model works on one call at a time,
+    short calls and bulk take turns. A call whose caller is cancelled while it waits leaves the queue.
 
     Args:
         at_once: calls that the model works on at the same time.
-        places: calls that may wait, patient ones aside.
+        places: calls that may wait, without patient ones.
     """
 
     def __init__(self, at_once: int, places: int) -> None:
@@ -59,19 +59,19 @@ class CallQueue:
 
     @property
     def waiting(self) -> int:
-        """Calls that wait, patient ones included."""
+        """Number of calls that wait, with patient ones."""
         return len(self._short) + len(self._bulk)
 
     async def run(self, call: Callable[[], Coroutine[Any, Any, T]], *, patient: bool = False, large: bool = False) -> T:
-        """The outcome of ``call``, begun when its turn comes.
+        """Start ``call`` when its turn comes, and return its result.
 
-        Where its caller is cancelled, a call that has begun is cancelled, too. It holds its place at the model until it
-        has ended: it sees to it that the model stops, and waits for that.
+        If the caller is cancelled, so is a running call. The call keeps its place until it ends, since it stops the
+        model and waits for that.
 
         Args:
             call: makes the coroutine.
-            patient: never refused, however many wait; for calls without end, such as a stream's.
-            large: it will hold its place for long.
+            patient: the call is never refused, however many wait; for a stream's calls.
+            large: the call takes long.
 
         Raises:
             CallsFull: every place is taken.
@@ -86,7 +86,7 @@ class CallQueue:
             raise
 
     async def _turn(self, patient: bool, large: bool) -> bool:
-        """Wait for a turn, and hold a place from then on; whether it is one of bulk."""
+        """Wait for a turn and take a place; returns whether the call is bulk."""
         waiting = Waiting(next(self._numbers), patient, large, asyncio.get_running_loop().create_future())
         line = self._bulk if waiting.bulk else self._short
         line.append(waiting)
@@ -98,11 +98,11 @@ class CallQueue:
         try:
             await waiting.turn
         except asyncio.CancelledError:
-            if not waiting.turn.cancelled():  # it had just come
+            if not waiting.turn.cancelled():  # the turn had just come
                 self._leave(waiting.bulk)
             elif waiting in line:
                 line.remove(waiting)
-                self._advance()  # what stood behind it may take a place that it could not
+                self._advance()  # the call behind it may be allowed a place that this one was not
             raise
         return waiting.bulk
 
@@ -110,7 +110,7 @@ class CallQueue:
         return len(self._short) + sum(not waiting.patient for waiting in self._bulk)
 
     def _advance(self) -> None:
-        """Give the free places to those whose turn it is."""
+        """Give the free places to the next calls."""
         while self.in_flight < self.at_once and (waiting := self._next()):
             (self._bulk if waiting.bulk else self._short).remove(waiting)
             if waiting.turn.cancelled():
@@ -121,7 +121,7 @@ class CallQueue:
             waiting.turn.set_result(None)
 
     def _next(self) -> Waiting | None:
-        """Who is to have a place that is free."""
+        """The call that gets a free place."""
         short, bulk = (line[0] if line else None for line in (self._short, self._bulk))
         if short and bulk and self.at_once == 1:
             return short if self._bulk_was_last or short.number < bulk.number else bulk
@@ -132,7 +132,7 @@ class CallQueue:
     def _ended(self, task: asyncio.Task[Any], bulk: bool) -> None:
         self._leave(bulk)
         if not task.cancelled():
-            task.exception()  # asked for here, in case that nobody else is left to ask
+            task.exception()  # else asyncio logs that it was never retrieved
 
     def _leave(self, bulk: bool) -> None:
         self.in_flight -= 1

@@ -1,7 +1,4 @@
-"""Bringing what is served to what the registry says, from any state: at start, on a timer, and when told to.
-
-One per language; see :meth:`Reconciler.reconcile`.
-"""
+"""The reconciler of a language makes the served version follow the registry: at start, on a timer, on request."""
 
 from __future__ import annotations
 
@@ -19,14 +16,14 @@ from multiner.serving.routing.model_router import ModelRouter
 from multiner.serving.routing.shadow import Shadow
 
 log = logging.getLogger("serving")
-UNREAD_SECONDS = 600  # each failure to read the registry doubles the pause, up to this
-UNREAD = ""  # in place of a version: not known yet
-REFUSED_PAUSES = (300, 900, 3600)  # seconds before a version that did not come up is started again by the timer
+MAX_PAUSE_SECONDS = 600  # each failure to read the registry doubles the pause, up to this
+UNREAD = ""  # in place of a version: the registry was not read yet
+REFUSED_PAUSES = (300, 900, 3600)  # seconds before the timer again starts a version that did not come up
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A version that did not come up, how often by now, and when the timer may try again (monotonic seconds)."""
+    """A version that did not come up: how often, and until when the timer leaves it alone (monotonic seconds)."""
 
     version: str
     error: NerError
@@ -38,66 +35,67 @@ class Reconciler:
     """Keeps a route at the registry's champion, and its shadow at the registry's challenger.
 
     Args:
-        route: the language's traffic.
-        champion: reads the champion, None where there is none; blocking.
-        shadow: the language's shadow, if it has one.
-        challenger: reads the challenger, None where there is none; blocking.
+        route: the router of the language.
+        champion: reads the champion, if any, from the registry; blocking.
+        shadow: the shadow of the language, if it has one.
+        challenger: reads the challenger, if any; blocking. None without a shadow.
     """
 
     def __init__(
         self,
         route: ModelRouter,
         champion: Callable[[], ServedModel | None],
-        shadow: Shadow | None = None,
-        challenger: Callable[[], ServedModel | None] = lambda: None,
+        shadow: Shadow | None,
+        challenger: Callable[[], ServedModel | None] | None,
     ) -> None:
         self.route = route
         self.shadow = shadow
         self._champion = champion
         self._challenger = challenger
-        self._seen: str | None = UNREAD  # the champion when last read
-        self._holds: dict[int, str | None] = {}  # by an operator's order: the champion in spite of which it was given
+        self._champion_version: str | None = UNREAD  # at the latest reading
+        self._holds: dict[int, str | None] = {}  # by number of an operator's order: the champion that it overrides
         self._refusal: Refusal | None = None
-        self._unread = 0  # failures to read the registry, one after the other
-        self._told = ""
+        self._unread = 0  # failures in a row to read the registry
+        self._error = ""  # of the latest reconciliation by the timer
 
     async def reconcile(self, *, insist: bool = False) -> str:
-        """Read the aliases and bring the route to the champion, whatever happened before.
+        """Read the aliases and bring the champion live.
 
-        Without ``insist``, an operator's choice is left alone for as long as the champion stays the same (see
-        :meth:`chosen`), a dead version to the route, which is starting it, and a version that did not come up until
-        its pause is over.
+        Without ``insist`` nothing happens while an operator's choice holds (see :meth:`deploy`), while the route
+        restarts the champion, and during the pause after a champion has not come up.
 
         Returns:
             as :meth:`ModelRouter.switch`, or ``no champion``, ``held``, ``restarting``.
 
         Raises:
             RegistryUnavailable: the registry cannot be read.
-            NerError: the champion does not come up; what was live before stays.
+            NerError: the champion does not come up; the version before stays live.
         """
-        order = self.route.order()  # before reading: whoever reads later knows better
+        order = self.route.order()  # before reading, since a later reading has newer facts
         champion, challenger = await executors.run(executors.REGISTRY, self._read)
-        self._unread, self._seen = 0, champion.version if champion else None
-        self._holds = {number: self._seen if of == UNREAD else of for number, of in self._holds.items()}
+        self._unread, self._champion_version = 0, champion.version if champion else None
+        self._holds = {
+            number: self._champion_version if version == UNREAD else version for number, version in self._holds.items()
+        }
         try:
             return await self._follow(champion, order, insist)
         finally:
             if self.shadow is not None:
                 answering = self.route.answering
-                served = {self._seen, answering.model.version if answering else None}
+                served = {self._champion_version, answering.model.version if answering else None}
                 self.shadow.follow(challenger if challenger and challenger.version not in served else None)
 
     def _read(self) -> tuple[ServedModel | None, ServedModel | None]:
         try:
-            return self._champion(), self._challenger() if self.shadow is not None else None
-        except Exception as error:  # whatever MLflow, its database or the network raise
+            return self._champion(), self._challenger() if self._challenger else None
+        except Exception as error:  # MLflow, its database and the network raise many kinds
             self._unread += 1
             reason = str(error).partition("\n")[0][:300] or type(error).__name__
             raise RegistryUnavailable(f"the registry cannot be read: {reason}", transient=True) from error
 
     async def _follow(self, champion: ServedModel | None, order: int, insist: bool) -> str:
         if champion is None:
-            self.route.mark_absent("the registry has no champion")
+            self.route.mark("absent", "the registry has no champion")
             return "no champion"
         if not insist:
             if self._holds and self._holds[max(self._holds)] == champion.version:
@@ -110,7 +108,7 @@ class Reconciler:
         try:
             action = await self.route.switch(champion, order)
         except NerError as error:
-            if error.transient:  # costs little: asked again the next time
+            if error.transient:  # the next attempt costs little and needs no pause
                 raise
             before = self._refusal
             times = before.times if before and before.version == champion.version else 0
@@ -118,18 +116,14 @@ class Reconciler:
             self._refusal = Refusal(champion.version, error, times + 1, until)
             raise
         self._refusal = None
-        # what an operator ordered during the launch still holds
-        self._holds = {number: of for number, of in self._holds.items() if number > order}
+        # orders of an operator during the launch still hold
+        self._holds = {number: version for number, version in self._holds.items() if number > order}
         return action
 
-    async def chosen(self, version: ServedModel) -> str:
-        """Bring live what an operator chose in spite of the registry, and leave it until the champion is another.
-
-        Raises:
-            NerError: as :meth:`ModelRouter.switch`.
-        """
+    async def deploy(self, version: ServedModel) -> str:
+        """Bring an operator's choice live until the registry's champion changes; as :meth:`ModelRouter.switch`."""
         order = self.route.order()
-        self._holds[order] = self._seen
+        self._holds[order] = self._champion_version
         try:
             return await self.route.switch(version, order)
         except BaseException:
@@ -137,38 +131,35 @@ class Reconciler:
             raise
 
     def rollback(self) -> ServedModel:
-        """As :meth:`ModelRouter.rollback`; it stands until the champion is another.
-
-        Raises:
-            NerError: no version is warm.
-        """
+        """As :meth:`ModelRouter.rollback`, until the registry's champion changes."""
         model = self.route.rollback()
-        self._holds[self.route.order()] = self._seen
+        self._holds[self.route.order()] = self._champion_version
         return model
 
     async def follow(self, seconds: float) -> None:
         """Reconcile now and every ``seconds``, more rarely while the registry cannot be read; 0: only now."""
         while True:
             try:
-                await self._look()
+                await self._reconcile_and_log()
             except Exception:
-                self.route.mark_failed("unexpected error; see the log")
+                self.route.mark("failed", "unexpected error; see the log")
                 log.exception("reconciling failed", extra={"fields": {"language": self.route.language}})
             if not seconds:
                 return
-            await asyncio.sleep(min(max(seconds, UNREAD_SECONDS), seconds * 2 ** min(self._unread, 20)))
+            await asyncio.sleep(min(max(seconds, MAX_PAUSE_SECONDS), seconds * 2 ** min(self._unread, 20)))
 
-    async def _look(self) -> None:
+    async def _reconcile_and_log(self) -> None:
+        """Reconcile; log an error once, and its end."""
         self.route.relieve()
+        fields = {"language": self.route.language}
         try:
             await self.reconcile()
         except NerError as error:
-            self.route.mark_failed(error.message.splitlines()[0])
-            told = str(error)
+            self.route.mark("failed", error.message.splitlines()[0])
+            if str(error) != self._error:
+                log.error("reconciling failed", extra={"fields": fields | {"error": str(error)}})
+            self._error = str(error)
         else:
-            told = ""
-        if told != self._told:
-            fields = {"language": self.route.language} | ({"error": told} if told else {})
-            level, news = (logging.ERROR, "reconciling failed") if told else (logging.INFO, "reconciled again")
-            log.log(level, news, extra={"fields": fields})
-        self._told = told
+            if self._error:
+                log.info("reconciled again", extra={"fields": fields})
+            self._error = ""

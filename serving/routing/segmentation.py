@@ -1,7 +1,7 @@
-"""Texts in more than one language: cut into runs of sentences of one language, and their answers put together.
+"""Texts in several languages: each sentence goes to the model of its language, and the answers are merged.
 
-Each run is read by the model of its language; a language's runs of a text are put to it as one text, a line each, so
-that it sees them in context and no entity crosses from one into another. Pure functions.
+Consecutive sentences of a language are a passage. A model gets all passages of its language as one text, a line each:
+it sees them in context, and no entity crosses from one into another.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from multiner.pipeline.text.span_trimming import visible
 from multiner.pipeline.text.tokenizer import sentence_starts
 from multiner.serving.answers import ModelFailed
 
-FEW_LETTERS = 4  # of the scripts that are served: fewer do not tell a sentence's language
-FEW_WORDS = 3  # of Latin script: fewer are as likely a name within Russian as a sentence
-JOINT = "\n"  # between runs: sentences end there, so that no entity lies across
+FEW_LETTERS = 4  # a sentence with fewer Cyrillic and Latin letters does not show its language
+FEW_WORDS = 3  # fewer Latin words are as likely a name within Russian as a sentence
+JOINT = "\n"  # between passages; sentences end there, so that no entity crosses it
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
-    """``text[start:end]``, to be read by the model of ``language``."""
+class Passage:
+    """``text[start:end]``, which the model of ``language`` reads."""
 
     start: int
     end: int
@@ -32,63 +32,68 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
-    """What the model of a language gets of a text: ``text``, and the runs that it is made of, in order."""
+class ModelText:
+    """The text that the model of a language gets, and the passages that it consists of, in order."""
 
     language: str
     text: str
-    runs: tuple[Run, ...]
+    passages: tuple[Passage, ...]
 
-    def placed(self, found: Iterable[Mapping[str, Any]], whole: str) -> Iterator[dict[str, Any]]:
-        """Entities or tokens of this part as those of the ``whole`` text: offsets, also those of legs, and text.
+    def restore(self, spans: Iterable[Mapping[str, Any]], whole: str) -> Iterator[dict[str, Any]]:
+        """Entities or tokens of this text with offsets (also of their legs) and text of the ``whole`` text.
 
         Raises:
-            ModelFailed: one lies across runs.
+            ModelFailed: a span crosses a passage's end.
         """
-        begins = list(accumulate((run.end - run.start + len(JOINT) for run in self.runs), initial=0))
-        for each in found:
-            at = bisect_right(begins, each["start"]) - 1
-            within, shift = range(begins[at], begins[at + 1]), self.runs[at].start - begins[at]
-            new = _moved(each, within, shift)
-            new["text"] = whole[new["start"] : new["end"]]
-            if legs := each.get("legs"):
-                new["legs"] = {leg: _moved(view, within, shift) for leg, view in legs.items()}
-            yield new
+        begins = list(accumulate((each.end - each.start + len(JOINT) for each in self.passages), initial=0))
+        for span in spans:
+            at = bisect_right(begins, span["start"]) - 1
+            within, shift = range(begins[at], begins[at + 1]), self.passages[at].start - begins[at]
+            moved = _move(span, within, shift)
+            moved["text"] = whole[moved["start"] : moved["end"]]
+            if legs := span.get("legs"):
+                moved["legs"] = {leg: _move(view, within, shift) for leg, view in legs.items()}
+            yield moved
 
 
-def _moved(place: Mapping[str, Any], within: range, shift: int) -> dict[str, Any]:
-    """A place of a part, ``within`` a run and the joint after it, or nulls, with its offsets moved."""
-    if place.get("start") is None:
-        return dict(place)
-    if place["start"] not in within or place["end"] not in within:
+def _move(span: Mapping[str, Any], within: range, shift: int) -> dict[str, Any]:
+    """A span with its offsets shifted; they lie ``within`` a passage and its joint, or are null."""
+    if span.get("start") is None:
+        return dict(span)
+    if span["start"] not in within or span["end"] not in within:
         raise ModelFailed("the model found an entity that reaches across a line break")
-    return {**place, "start": place["start"] + shift, "end": place["end"] + shift}
+    return {**span, "start": span["start"] + shift, "end": span["end"] + shift}
 
 
-def runs_of(text: str, languages: Sequence[str]) -> list[Run]:
-    """The runs of a text, which tile it; one at least.
+def passages_of(text: str, languages: Sequence[str]) -> list[Passage]:
+    """The passages of a text, which cover it; at least one.
 
-    A sentence is in the language of its script. One without letters, or with few, is read with its neighbours: with the
-    nearest before or after it that is in its own language, else with the one before. Where all are such, the whole text
-    tells. The same holds for sentences in a script that no language has.
-
-    Args:
-        text: any text.
-        languages: all there are; the first of a script stands for it.
+    A sentence's script shows its language, the first of ``languages`` in that script. A sentence with few letters, or
+    in a script of no language, joins a neighbour: the nearest one before or after in its own language, else the one
+    before. If no sentence shows its language, the whole text decides.
     """
+    whole = [Passage(0, len(text), detect(text, languages))]
     if not (CYRILLIC.search(text) and LATIN.search(text)) or len({c in CYRILLIC_LANGUAGES for c in languages}) < 2:
-        return [Run(0, len(text), detect(text, languages))]
-    starts = [0, *sentence_starts(text)[1:], len(text)]
-    guesses = [_guess(text[start:end], languages) for start, end in pairwise(starts)]
-    told = _told(guesses)
-    chosen = told or [detect(text, languages)] * len(guesses)
-    groups = groupby(zip(pairwise(starts), chosen, strict=True), key=lambda each: each[1])
-    bounds = [(language, [place for place, _ in group]) for language, group in groups]
-    return [Run(places[0][0], places[-1][1], language) for language, places in bounds]
+        return whole
+    bounds = list(pairwise([0, *sentence_starts(text)[1:], len(text)]))
+    guesses = [_guess(text[start:end], languages) for start, end in bounds]
+    before, after = _last_certain(guesses), _last_certain(guesses[::-1])[::-1]
+    if before[-1] is None:
+        return whole
+    chosen = [
+        language if language and language in (left, right) else left or right
+        for (language, _), left, right in zip(guesses, before, after, strict=True)
+    ]
+    passages = []
+    for language, group in groupby(zip(chosen, bounds, strict=True), key=lambda sentence: sentence[0]):
+        places = [place for _, place in group]
+        assert language is not None  # a certain sentence is before, after, or this one
+        passages.append(Passage(places[0][0], places[-1][1], language))
+    return passages
 
 
 def _guess(sentence: str, languages: Sequence[str]) -> tuple[str | None, bool]:
-    """A sentence's language, None without letters of a script that is served; and whether that is certain."""
+    """A sentence's language (None without Cyrillic and Latin letters), and whether it is certain."""
     cyrillic, latin = len(CYRILLIC.findall(sentence)), len(LATIN.findall(sentence))
     if not cyrillic + latin:
         return None, False
@@ -99,79 +104,62 @@ def _guess(sentence: str, languages: Sequence[str]) -> tuple[str | None, bool]:
     return language, certain
 
 
-def _told(guesses: Sequence[tuple[str | None, bool]]) -> list[str] | None:
-    """The language of each sentence; None where none is certain."""
-    before, after = _nearest(guesses), _nearest(guesses[::-1])[::-1]
-    if not guesses or before[-1] is None:
-        return None
-    told: list[str] = []
-    for (language, _), left, right in zip(guesses, before, after, strict=True):
-        nearest = left or right
-        assert nearest is not None  # one sentence is certain: it is before, after or this one
-        told.append(language if language in (left, right) and language else nearest)
-    return told
+def _last_certain(guesses: Sequence[tuple[str | None, bool]]) -> list[str | None]:
+    """For each sentence the language of the last certain sentence up to it."""
+    certain = (language if certain else None for language, certain in guesses)
+    return list(accumulate(certain, lambda last, new: new or last))
 
 
-def _nearest(guesses: Sequence[tuple[str | None, bool]]) -> list[str | None]:
-    """For each sentence the language of the last certain one up to it."""
-    found: list[str | None] = []
-    last = None
-    for language, certain in guesses:
-        last = language if certain else last
-        found.append(last)
-    return found
-
-
-def parts_of(text: str, language: str, languages: Sequence[str]) -> list[Part]:
-    """What each language's model gets of a text: the main language, which has the most characters, first.
+def split_by_language(text: str, language: str, languages: Sequence[str]) -> list[ModelText]:
+    """The text for each language's model; first that of the main language, which has the most characters.
 
     Args:
         text: any text.
-        language: whose model is to read it, or ``auto``: the sentences tell.
-        languages: all there are.
+        language: the language of the whole text, or ``auto``: of each sentence its own.
+        languages: all languages; the first in a script stands for that script.
     """
-    runs = runs_of(text, languages) if language == AUTO else [Run(0, len(text), language)]
-    by_language: dict[str, list[Run]] = {}
-    for run in runs:
-        by_language.setdefault(run.language, []).append(run)
-    parts = [
-        Part(language, JOINT.join(text[run.start : run.end] for run in own), tuple(own))
-        for language, own in by_language.items()
+    passages = passages_of(text, languages) if language == AUTO else [Passage(0, len(text), language)]
+    by_language: dict[str, list[Passage]] = {}
+    for passage in passages:
+        by_language.setdefault(passage.language, []).append(passage)
+    texts = [
+        ModelText(code, JOINT.join(text[each.start : each.end] for each in own), tuple(own))
+        for code, own in by_language.items()
     ]
-    return sorted(parts, key=lambda part: -len(part.text))
+    return sorted(texts, key=lambda each: -len(each.text))
 
 
-def put_together(
-    text: str, parts: Sequence[Part], answers: Sequence[Mapping[str, Any]], models: Sequence[Mapping[str, Any]]
+def merge_answers(
+    text: str, texts: Sequence[ModelText], answers: Sequence[Mapping[str, Any]], models: Sequence[Mapping[str, Any]]
 ) -> dict[str, Any]:
-    """The result for a text from its parts' answers.
+    """The result for ``text``.
 
     Args:
-        text: as it was sent.
-        parts: from :func:`parts_of`.
-        answers: of each part: ``entities``, and ``tokens`` if they were asked for.
-        models: of each part, the ``name`` and ``version`` that answered.
+        text: the caller's text.
+        texts: from :func:`split_by_language`.
+        answers: to each of ``texts``: ``entities`` and, on request, ``tokens``.
+        models: ``name`` and ``version`` of the model that gave each answer.
 
     Returns:
-        ``language`` and ``model`` of the main language, ``entities`` and, if there, ``tokens``, in order; where several
-        languages answered also ``models``, by language, and the ``language`` of each entity and token. Entities begin
-        and end with what can be seen (:func:`multiner.pipeline.text.span_trimming.visible`).
+        ``language`` and ``model`` of the main language, ``entities`` and ``tokens`` in order. With several languages
+        also ``models`` by language, and the ``language`` of each entity and token. Entities begin and end with visible
+        characters (:func:`multiner.pipeline.text.span_trimming.visible`).
 
     Raises:
-        ModelFailed: an entity lies across runs.
+        ModelFailed: an entity crosses a passage's end.
     """
-    result: dict[str, Any] = {"language": parts[0].language, "model": models[0]}
-    several = len(parts) > 1
+    result: dict[str, Any] = {"language": texts[0].language, "model": models[0]}
+    several = len(texts) > 1
     if several:
-        result["models"] = {part.language: model for part, model in zip(parts, models, strict=True)}
+        result["models"] = {each.language: model for each, model in zip(texts, models, strict=True)}
     for kind in ("entities", "tokens"):
         if all(kind in answer for answer in answers):
-            placed = [
-                each | ({"language": part.language} if several else {})
-                for part, answer in zip(parts, answers, strict=True)
-                for each in part.placed(answer[kind], text)
+            spans = [
+                span | ({"language": each.language} if several else {})
+                for each, answer in zip(texts, answers, strict=True)
+                for span in each.restore(answer[kind], text)
             ]
-            if kind == "entities":  # here, so that models registered before answer so too
-                placed = [seen for each in placed if (seen := visible(text, each))]
-            result[kind] = sorted(placed, key=lambda each: each["start"])
+            if kind == "entities":  # trimmed here, so that models registered before are trimmed too
+                spans = [trimmed for span in spans if (trimmed := visible(text, span))]
+            result[kind] = sorted(spans, key=lambda span: span["start"])
     return result

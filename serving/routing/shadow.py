@@ -1,7 +1,7 @@
-"""Shadow mode: a challenger answers copies of live traffic; its answers are compared, counted, and never returned.
+"""Shadow mode: a challenger answers copies of live calls; its answers are compared and counted, never returned.
 
-A copy is asked once the live answer has been sent, of a stream's answer the next part. Whatever becomes of the shadow,
-live traffic does not notice.
+The challenger gets a copy after the live answer (or the next part of a stream) was sent. No fault of the challenger
+affects live traffic.
 """
 
 from __future__ import annotations
@@ -17,10 +17,16 @@ from typing import Any
 from multiner.pipeline.core.errors import NerError
 from multiner.serving.backends.backend import Backend, ServedModel
 from multiner.serving.http.after_response import after_response
-from multiner.serving.routing.answer_comparison import Comparison, Copy, Entities, Finding, ShadowMetrics
+from multiner.serving.routing.answer_comparison import (
+    CallDifferences,
+    Entities,
+    LiveCall,
+    ShadowComparison,
+    ShadowMetrics,
+)
 
 log = logging.getLogger("serving")
-PLACES = 32  # calls of which copies may wait
+PLACES = 32  # copies that may wait
 PAUSES = (60, 300, 900, 3600)  # seconds before a shadow that failed or died is started again
 
 
@@ -43,45 +49,45 @@ class Shadow:
         self.model: ServedModel | None = None
         self.state = "off"  # off, starting, live, failed
         self.since: datetime | None = None
-        self.found = Comparison()
+        self.comparison = ShadowComparison()
         self._launch = launch
-        self._queue: asyncio.Queue[Copy] = asyncio.Queue(PLACES)
+        self._queue: asyncio.Queue[LiveCall] = asyncio.Queue(PLACES)
         self._task: asyncio.Task[None] | None = None
 
     def follow(self, model: ServedModel | None) -> None:
-        """Shadow with ``model`` from now on, or not at all; the change itself happens in the background."""
+        """Change the challenger to ``model``, or to none; the change happens in the background."""
         if (model and model.version) == (self.model and self.model.version):
             return
         before, self.model = self._task, model
         if before is not None:
             before.cancel()
-        self.state, self.found = "starting" if model else "off", Comparison()
+        self.state, self.comparison = "starting" if model else "off", ShadowComparison()
         self._task = asyncio.create_task(self._run(model, before))
 
     async def close(self) -> None:
-        """End it."""
+        """End the shadow."""
         self.follow(None)
         if self._task is not None:
             await self._task
 
     def offer(self, texts: Sequence[str], answers: Sequence[Entities], version: str, seconds: float) -> None:
-        """Take a copy of a call, if it falls into the share; it is asked after the live answer, if there is room."""
+        """Copy a live call if it falls into the share; the copy waits until the live answer was sent."""
         if self.state != "live" or random.random() >= self.share:
             return
-        if self.found.against != version:
-            self.found = Comparison(against=version)
-        copy = Copy(texts, answers, version, seconds)
-        after_response(lambda: self._put(copy))
+        if self.comparison.against != version:
+            self.comparison = ShadowComparison(against=version)
+        call = LiveCall(texts, answers, version, seconds)
+        after_response(lambda: self._put(call))
 
-    def _put(self, copy: Copy) -> None:
+    def _put(self, call: LiveCall) -> None:
         try:
-            self._queue.put_nowait(copy)
+            self._queue.put_nowait(call)
         except asyncio.QueueFull:
-            self.found.dropped += 1
+            self.comparison.dropped += 1
             self.metrics.dropped.labels(self.language).inc()
 
     async def _run(self, model: ServedModel | None, before: asyncio.Task[None] | None) -> None:
-        """Keep a backend of ``model`` up until cancelled, once the task before has ended."""
+        """Once the task before has ended, keep a backend of ``model`` up until cancelled."""
         if before is not None:
             await asyncio.gather(before, return_exceptions=True)
         attempt = 0
@@ -99,7 +105,7 @@ class Shadow:
 
     async def _serve(self, backend: Backend) -> None:
         """Answer copies with ``backend`` until it is lost."""
-        worker = asyncio.create_task(self._work(backend))
+        worker = asyncio.create_task(self._answer_copies(backend))
         self.state, self.since = "live", datetime.now(UTC)
         log.info("shadow live", extra={"fields": self._fields(backend.model)})
         try:
@@ -110,38 +116,37 @@ class Shadow:
             await asyncio.gather(worker, return_exceptions=True)
             await backend.close()
 
-    async def _work(self, backend: Backend) -> None:
+    async def _answer_copies(self, backend: Backend) -> None:
         while True:
-            copy = await self._queue.get()
-            tally, begun = self.found, time.perf_counter()
-            if copy.version != tally.against:  # of a live version that is so no more
+            call = await self._queue.get()
+            comparison, start = self.comparison, time.perf_counter()
+            if call.version != comparison.against:  # a version that is no longer live gave the answer
                 continue
             try:
-                answers = await backend.predict(copy.texts)
-                seconds = time.perf_counter() - begun
-                finding = tally.add(copy, answers, seconds)
-                self.metrics.add(self.language, finding, copy.seconds, seconds)
-                self._tell(finding, copy.version)
+                answers = await backend.predict(call.texts)
+                seconds = time.perf_counter() - start
+                result = comparison.add(call, answers, seconds)
+                self.metrics.add(self.language, result, call.seconds, seconds)
+                self._log(result, backend.model, call.version)
             except Exception as error:
-                tally.failures += 1
+                comparison.failures += 1
                 self.metrics.failures.labels(self.language).inc()
-                kind = type(error).__name__  # its message may quote a text
+                kind = type(error).__name__  # without its message, which may quote a text
                 log.warning("shadow call failed", extra={"fields": self._fields(backend.model) | {"kind": kind}})
 
-    def _tell(self, finding: Finding, against: str) -> None:
-        if finding.different:
-            counts = {f"{kind} {label}": number for (kind, label), number in sorted(finding.kinds.items())}
-            fields = {"against": against, "texts": finding.texts, "different": finding.different, "differences": counts}
-            log.info("shadow differs", extra={"fields": self._fields() | fields})
+    def _log(self, result: CallDifferences, model: ServedModel, against: str) -> None:
+        if result.different:
+            counts = {f"{kind} {label}": number for (kind, label), number in sorted(result.kinds.items())}
+            fields = {"against": against, "texts": result.texts, "different": result.different, "differences": counts}
+            log.info("shadow differs", extra={"fields": self._fields(model) | fields})
 
-    def _fields(self, model: ServedModel | None = None) -> dict[str, Any]:
-        model = model or self.model
-        return {"language": self.language, "shadow": model.version if model else None}
+    def _fields(self, model: ServedModel) -> dict[str, Any]:
+        return {"language": self.language, "shadow": model.version}
 
     def describe(self) -> dict[str, Any] | None:
-        """What /v1/models says of it; None where there is no challenger."""
+        """The shadow's state and counts for ``/v1/models``; None without a challenger."""
         if self.model is None:
             return None
         since = self.since.isoformat(timespec="seconds") if self.since and self.state == "live" else None
-        named = {"name": self.model.name, "version": self.model.version, "state": self.state, "since": since}
-        return named | self.found.describe()
+        state = {"name": self.model.name, "version": self.model.version, "state": self.state, "since": since}
+        return state | self.comparison.describe()

@@ -15,7 +15,7 @@ from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.text.languages import AUTO
 from multiner.pipeline.text.surrogates import without_surrogates
 from multiner.serving.answers import ModelFailed
-from multiner.serving.routing.segmentation import parts_of, put_together
+from multiner.serving.routing.segmentation import merge_answers, split_by_language
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -112,10 +112,10 @@ def predict_here(workspace: Workspace, texts: Iterable[str], language: str = AUT
             return answer(without_surrogates(text)), name
 
         for text in texts:
-            parts = parts_of(text, language, workspace.languages)
+            parts = split_by_language(text, language, workspace.languages)
             try:
                 answers, names = zip(*(ask(part.language, part.text) for part in parts), strict=True)
-                yield {"text": text} | put_together(text, parts, answers, names)
+                yield {"text": text} | merge_answers(text, parts, answers, names)
             except (isolated_process.ProcessFailed, ModelFailed) as error:
                 raise NerError(
                     f"the champion does not answer: {error}",

@@ -21,7 +21,7 @@ from multiner.pipeline.inference.isolated_process import conversation
 from multiner.pipeline.registry.lineage import MODEL_CODE
 from multiner.pipeline.registry.packaging import freeze_code, signature
 from multiner.pipeline.registry.store import open_store
-from multiner.serving.routing.segmentation import parts_of, put_together
+from multiner.serving.routing.segmentation import merge_answers, split_by_language
 
 TYPES = ["PER", "LOC", "ORG", "MISC"]
 TEXT = "🙂 Ada saw Oslo\u200b again ."
@@ -114,7 +114,7 @@ def test_results_are_those_of_the_gateway(registered_folder: Path) -> None:
     with conversation(registered_folder) as answer:
         for text in TEXTS:
             safe = text.replace("\ud800", "\ufffd")
-            served = put_together(text, parts_of(text, "en", ["en", "ru"]), [answer(safe)], [source])
+            served = merge_answers(text, split_by_language(text, "en", ["en", "ru"]), [answer(safe)], [source])
             assert model.entities(text) == Result.from_json(served, text)
 
 

@@ -36,6 +36,7 @@ from multiner.serving.gateway.app import create_app
 from multiner.serving.gateway.config import UNKNOWN, workspace_config
 from multiner.serving.routing.memory_budget import keeper
 from multiner.serving.routing.model_router import ModelRouter, NoModel
+from multiner.serving.routing.queue import CallQueue
 
 LONG = ("Ada saw Oslo and Bo. " * 5000)[:100_000]
 RAISED = {"error_code": "BAD_REQUEST", "message": "Encountered an unexpected error while evaluating the model."}
@@ -173,7 +174,8 @@ def test_an_endpoint_that_goes_is_reached_again_when_it_is_back() -> None:
         return backend
 
     async def main() -> list[Any]:
-        endpoint, router, states = Endpoint(), ModelRouter("en", launch, keep=keeper("auto")), []
+        endpoint, states = Endpoint(), []
+        router = ModelRouter("en", launch, keep=keeper("auto"), drain_seconds=60, queue=CallQueue(4, 64))
         async with asyncio.timeout(60):
             async with endpoint.running():
                 await router.switch(served_at(endpoint.url))

@@ -9,7 +9,7 @@ from unicodedata import category
 import pytest
 
 from multiner.pipeline.text.span_trimming import trimmed, visible
-from multiner.serving.routing.segmentation import parts_of, put_together
+from multiner.serving.routing.segmentation import merge_answers, split_by_language
 
 
 @pytest.mark.parametrize(
@@ -51,14 +51,14 @@ def test_what_legs_found_is_trimmed_alike_and_the_rest_is_kept() -> None:
 
 def test_texts_in_two_languages_keep_exact_offsets() -> None:
     text = "\ufeffAnna Berg flew to Oslo at last.\nПотом \u202eАнна\u202c вернулась домой в Томск.\x00"
-    parts = parts_of(text, "auto", ["en", "ru"])
+    parts = split_by_language(text, "auto", ["en", "ru"])
     assert len(parts) == 2
     answers = []
     for part in parts:
         spans = [(at, at + len(word)) for word in part.text.split(" ") if (at := part.text.index(word)) >= 0]
         found = [{"start": start, "end": end, "text": part.text[start:end], "label": "PER"} for start, end in spans]
         answers.append({"entities": [each for each in found if "\n" not in each["text"]]})
-    result = put_together(text, parts, answers, [{}, {}])
+    result = merge_answers(text, parts, answers, [{}, {}])
     assert {"Anna", "Анна"} <= {entity["text"] for entity in result["entities"]}
     for entity in result["entities"]:
         assert entity["text"] == text[entity["start"] : entity["end"]]

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from multiner.pipeline.text.span_trimming import trimmed
 from multiner.serving.answers import ModelFailed
-from multiner.serving.routing.segmentation import JOINT, parts_of, put_together, runs_of
+from multiner.serving.routing.segmentation import JOINT, merge_answers, passages_of, split_by_language
 
 BOTH = ["en", "ru"]
 RUSSIAN, ENGLISH = "Анна Ветрова живёт в Архангельске.", "Ingrid Halvorsen flew to Oslo with Bo."
@@ -46,7 +46,7 @@ TEXTS = st.lists(st.sampled_from(PIECES) | st.text(max_size=6), max_size=12).map
 
 
 def cut(text: str, languages: list[str] = BOTH) -> list[tuple[str, str]]:
-    return [(run.language, text[run.start : run.end]) for run in runs_of(text, languages)]
+    return [(run.language, text[run.start : run.end]) for run in passages_of(text, languages)]
 
 
 def post(harness: Any, body: Any, **made: Any) -> httpx.Response:
@@ -92,7 +92,7 @@ def test_languages_of_one_script_share_no_text() -> None:
 @settings(max_examples=300, deadline=None)
 @given(TEXTS)
 def test_runs_tile_the_text_and_neighbours_differ(text: str) -> None:
-    runs = runs_of(text, BOTH)
+    runs = passages_of(text, BOTH)
     assert "".join(text[run.start : run.end] for run in runs) == text
     assert all(left.end == right.start and left.language != right.language for left, right in pairwise(runs))
 
@@ -111,10 +111,10 @@ def everything(text: str) -> list[dict[str, Any]]:
 @settings(max_examples=300, deadline=None)
 @given(TEXTS)
 def test_offsets_are_exact_and_no_entity_crosses_runs(text: str) -> None:
-    parts = parts_of(text, "auto", BOTH)
+    parts = split_by_language(text, "auto", BOTH)
     answers = [{"entities": everything(part.text)} for part in parts]
-    result = put_together(text, parts, answers, [{"name": part.language, "version": "1"} for part in parts])
-    runs = runs_of(text, BOTH)
+    result = merge_answers(text, parts, answers, [{"name": part.language, "version": "1"} for part in parts])
+    runs = passages_of(text, BOTH)
     pieces = [piece for run in runs for piece in text[run.start : run.end].split()]
     seen = [piece[slice(*trimmed(piece, 0, len(piece)))] for piece in pieces]
     assert [entity["text"] for entity in result["entities"]] == [piece for piece in seen if piece]
@@ -131,18 +131,18 @@ def test_offsets_are_exact_and_no_entity_crosses_runs(text: str) -> None:
 @settings(max_examples=100, deadline=None)
 @given(TEXTS.filter(lambda text: "\r" not in text))
 def test_a_single_language_is_put_to_its_model_as_it_was_sent(text: str) -> None:
-    assert [part.text for part in parts_of(text, "ru", BOTH)] == [text]
-    if len(runs_of(text, BOTH)) == 1:
-        assert [part.text for part in parts_of(text, "auto", BOTH)] == [text]
+    assert [part.text for part in split_by_language(text, "ru", BOTH)] == [text]
+    if len(passages_of(text, BOTH)) == 1:
+        assert [part.text for part in split_by_language(text, "auto", BOTH)] == [text]
 
 
 def test_an_entity_across_runs_is_the_models_failure() -> None:
     text = f"{RUSSIAN} {ENGLISH} {RUSSIAN}"
-    parts = parts_of(text, "auto", BOTH)
+    parts = split_by_language(text, "auto", BOTH)
     reaching = {"start": 0, "end": len(parts[0].text), "text": parts[0].text, "label": "PER"}
     assert JOINT in parts[0].text
     with pytest.raises(ModelFailed):
-        put_together(text, parts, [{"entities": [reaching]}, {"entities": []}], [{}, {}])
+        merge_answers(text, parts, [{"entities": [reaching]}, {"entities": []}], [{}, {}])
 
 
 def test_each_model_is_asked_once_and_the_answer_tells_who_said_what(harness: Any) -> None:

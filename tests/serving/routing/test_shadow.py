@@ -65,7 +65,7 @@ def test_differences_are_counted_and_logged_without_text(harness: Any, caplog: p
         answer = await entities(client)
         assert answer["model"]["version"] == "1"
         assert {each["label"] for each in answer["entities"]} == {"PER"}, "the shadow's answer is never returned"
-        found = made.service.shadows["en"].found
+        found = made.service.shadows["en"].comparison
         await until(lambda: found.calls == 1)
         models = (await client.get("/v1/models")).json()["models"]
         return models, (await client.get("/metrics")).text
@@ -121,9 +121,9 @@ def test_a_full_queue_drops_copies_and_delays_nobody(harness: Any) -> None:
         await until(lambda: twin.asked)  # one is being asked, which takes no place
         for _ in range(PLACES + 3):
             await entities(client)
-        dropped = made.service.shadows["en"].found.dropped
+        dropped = made.service.shadows["en"].comparison.dropped
         twin.open.set()
-        await until(lambda: made.service.shadows["en"].found.calls == PLACES + 1)
+        await until(lambda: made.service.shadows["en"].comparison.calls == PLACES + 1)
         return dropped, len(twin.asked)
 
     assert run(harness, shadowed, use) == (3, PLACES + 1)
@@ -140,18 +140,18 @@ def test_a_stream_that_goes_on_keeps_no_copy_and_no_place(harness: Any, exchange
             if number == 1:
                 assert await stream.status() == 200
             assert (await stream.line())["line"] == number
-            await until(lambda number=number: shadow.found.calls == number)
+            await until(lambda number=number: shadow.comparison.calls == number)
         stalled = [exchange(made.app, "/v1/entities", "application/json") for _ in range(PLACES)]
         for each in stalled:  # nor do callers that do not take their answers
             each.taking.clear()
             each.send(json.dumps({"text": TEXT, "language": "en"}).encode(), more=False)
         await entities(client)
-        await until(lambda: shadow.found.calls == lines + 1)
+        await until(lambda: shadow.comparison.calls == lines + 1)
         stream.send(b"", more=False)
         for each in stalled:
             each.taking.set()
-        await until(lambda: shadow.found.calls + shadow.found.dropped == lines + 1 + PLACES)
-        return shadow.found.dropped, shadow.found.failures
+        await until(lambda: shadow.comparison.calls + shadow.comparison.dropped == lines + 1 + PLACES)
+        return shadow.comparison.dropped, shadow.comparison.failures
 
     assert run(harness, shadowed, use, queue=PLACES + 1) == (0, 0)
 
@@ -166,7 +166,7 @@ def test_a_shadow_that_fails_touches_nothing_else(
     async def use(client: httpx.AsyncClient, made: Any) -> None:
         for number in (1, 2):
             await entities(client)
-            await until(lambda number=number: made.service.shadows["en"].found.failures == number)
+            await until(lambda number=number: made.service.shadows["en"].comparison.failures == number)
 
     run(harness, Shadowed(fail), use)
     assert "Anna" not in "\n".join(JsonFormatter().format(record) for record in caplog.records)
@@ -190,7 +190,7 @@ def test_a_shadow_that_dies_or_does_not_start_is_started_again_after_a_pause(
         shadowed.refusal = None
         await until(lambda: shadow.state == "live" and len(shadowed.twins) == 2)
         await entities(client)
-        await until(lambda: shadow.found.texts == 1)
+        await until(lambda: shadow.comparison.texts == 1)
 
     run(harness, shadowed, use)
 
@@ -201,15 +201,15 @@ def test_the_shadow_follows_the_aliases(harness: Any) -> None:
     async def use(client: httpx.AsyncClient, made: Any) -> list[bool]:
         shadow = made.service.shadows["en"]
         await entities(client)
-        await until(lambda: shadow.found.texts == 1)
+        await until(lambda: shadow.comparison.texts == 1)
         shadowed.challengers["en"] = "8"
         await until(lambda: shadow.state == "live" and shadow.model.version == "8")
-        assert shadow.found.texts == 0, "another challenger is counted anew"
+        assert shadow.comparison.texts == 0, "another challenger is counted anew"
         made.champions["en"] = "2"
         await until(lambda: made.service.routes["en"].live.model.version == "2")
         await entities(client)
-        await until(lambda: shadow.found.texts == 1)
-        assert shadow.found.against == "2"
+        await until(lambda: shadow.comparison.texts == 1)
+        assert shadow.comparison.against == "2"
         made.champions["en"] = "8"  # the challenger is promoted
         await until(lambda: shadow.state == "off")
         await until(lambda: not shadowed.twins[-1].alive)
@@ -227,7 +227,7 @@ def test_only_a_share_is_copied(harness: Any, monkeypatch: pytest.MonkeyPatch) -
     async def use(client: httpx.AsyncClient, made: Any) -> int:
         for _ in range(3):
             await entities(client)
-        await until(lambda: made.service.shadows["en"].found.calls == 2)
+        await until(lambda: made.service.shadows["en"].comparison.calls == 2)
         return len(shadowed.twins[0].asked)
 
     assert run(harness, shadowed, use) == 2
@@ -252,7 +252,7 @@ def test_the_page_shows_what_was_counted(harness: Any) -> None:
         pages = [(await client.get("/models")).text]
         for _ in range(2):  # another boundary; then a failure
             await entities(client)
-        found = made.service.shadows["en"].found
+        found = made.service.shadows["en"].comparison
         await until(lambda: (found.calls, found.failures) == (1, 1))
         pages.append((await client.get("/models")).text)
         shadowed.challengers["en"] = None
