@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import count
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from multiner.pipeline.config.settings import Workspace, read_yaml
 from multiner.pipeline.core.document import Document, Span
@@ -17,6 +18,9 @@ from multiner.pipeline.corpora.columns import read_column_file
 from multiner.pipeline.corpora.factrueval import document_stems, read_tokenised
 from multiner.pipeline.corpora.factrueval_write import annotation_files
 from multiner.pipeline.evaluation.predictions import Predictor, chunks
+
+if TYPE_CHECKING:
+    from multiner.pipeline.registry.champions import ModelVersionInfo
 
 CHAMPION = "champion"
 Predict = Callable[[Sequence[Document]], list[list[Span]]]
@@ -44,7 +48,11 @@ def run(
         raise NerError("the output is there already", where=str(output), remedy="Remove it, or name another.")
     if not source.exists():
         raise NerError("no such file or folder", where=str(source))
-    folder = champion_folder(workspace, language) if model == CHAMPION else Path(model) if model else None
+    folder = Path(model) if model else None
+    if model == CHAMPION:
+        from multiner.pipeline.registry.champions import model_folder
+
+        folder = model_folder(require_champion(workspace, language))
     if folder and (folder / "MLmodel").is_file():
         require_language(folder, language)
         predict: Predict = partial(predict_isolated, folder)
@@ -109,14 +117,13 @@ def load(workspace: Workspace, language: str, folder: Path | None) -> Predictor:
     return ensemble
 
 
-def champion_folder(workspace: Workspace, language: str) -> Path:
-    """The folder of the champion's files.
+def require_champion(workspace: Workspace, language: str) -> ModelVersionInfo:
+    """The champion of a language.
 
     Raises:
-        NerError: there is no champion.
+        NerError: there is none.
     """
     from multiner.pipeline import registry
-    from multiner.pipeline.registry.champions import model_folder
 
     champion = registry.champion(workspace, language)
     if champion is None:
@@ -124,7 +131,7 @@ def champion_folder(workspace: Workspace, language: str) -> Path:
             f"no champion for {language!r} in the registry",
             remedy=f"Train and promote one: ner register --language {language}",
         )
-    return model_folder(champion)
+    return champion
 
 
 def find_ensemble(folder: Path) -> tuple[Path, dict[str, Path]]:

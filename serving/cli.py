@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from itertools import islice
 from pathlib import Path
 
 import click
@@ -80,14 +81,14 @@ def status(as_json: bool) -> None:
 )
 def deploy(language: str | None, if_any: bool, watch: bool) -> None:
     """Bring the champions live at the gateway: each is started beside the version before, probed, then switched to."""
-    from multiner.serving.system import deployment, remote_deployment
+    from multiner.serving.system import deployment
 
     workspace = Workspace.load()
     if language:
         workspace.language(language)  # refuses an unknown one
     languages = [language] if language else None
     if gateway := http_address("NER_GATEWAY_URL"):
-        remote_deployment.await_live(workspace, gateway, languages, if_running=watch)
+        deployment.await_live(workspace, gateway, languages, if_running=watch)
     else:
         deployment.deploy(
             workspace,
@@ -106,7 +107,7 @@ def deploy(language: str | None, if_any: bool, watch: bool) -> None:
 def rollback(language: str, version: str | None, reason: str | None) -> None:
     """Make the champion before this one champion again, and bring it live where a gateway runs."""
     from multiner.pipeline import registry
-    from multiner.serving.system import deployment, remote_deployment
+    from multiner.serving.system import deployment
 
     workspace = Workspace.load()
     workspace.language(language)  # refuses an unknown one
@@ -114,7 +115,7 @@ def rollback(language: str, version: str | None, reason: str | None) -> None:
     target = registry.rollback(workspace, language, version, reason=reason)
     click.echo(f"{language}: version {target} is champion again")
     if gateway:
-        remote_deployment.await_live(workspace, gateway, [language], if_running=True)
+        deployment.await_live(workspace, gateway, [language], if_running=True)
     else:
         deployment.deploy(workspace, [language], if_running=True, announce=click.echo)
 
@@ -138,8 +139,14 @@ def predict(
     from multiner.serving.gateway import state
     from multiner.serving.system import predict
 
-    workspace = None if endpoint else Workspace.load()
-    if workspace and (gateway := state.read_state(workspace)) and gateway.profile == workspace.profile:
-        endpoint = gateway.url
-    lines = predict.read_texts(texts, files, None if texts or files else sys.stdin.buffer)
-    predict.predict(workspace, lines, language=language, endpoint=endpoint, json_lines=json_lines, limit=limit)
+    lines = islice(predict.read_texts(texts, files, None if texts or files else sys.stdin.buffer), limit)
+    if endpoint:
+        results = predict.predict_remote(endpoint, lines, language)
+    else:
+        workspace = Workspace.load()
+        gateway = state.read_state(workspace)
+        if gateway and gateway.profile == workspace.profile:
+            results = predict.predict_remote(gateway.url, lines, language)
+        else:
+            results = predict.predict_here(workspace, lines, language)
+    predict.write(results, sys.stdout, not sys.stdout.isatty() if json_lines is None else json_lines)

@@ -106,8 +106,8 @@ def _guess(sentence: str, languages: Sequence[str]) -> tuple[str | None, bool]:
 
 def _last_certain(guesses: Sequence[tuple[str | None, bool]]) -> list[str | None]:
     """For each sentence the language of the last certain sentence up to it."""
-    certain = (language if certain else None for language, certain in guesses)
-    return list(accumulate(certain, lambda last, new: new or last))
+    languages: list[str | None] = [language if certain else None for language, certain in guesses]
+    return list(accumulate(languages, lambda last, language: language or last))
 
 
 def split_by_language(text: str, language: str, languages: Sequence[str]) -> list[ModelText]:

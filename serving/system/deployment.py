@@ -1,4 +1,4 @@
-"""``ner deploy``, also a DAG task: see that a gateway runs, and have it reconcile with the registry."""
+"""``ner deploy``, also a DAG task: bring the registry's champions live at a gateway, here or elsewhere."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from filelock import FileLock
 
@@ -29,8 +28,7 @@ from multiner.serving.system.components import launch, tail
 class Deployment:
     """The outcome for a language: ``action`` is ``started``, or as in :meth:`Reconciler.reconcile`.
 
-    ``name`` and ``version`` are of the model that answers now; None where its process is being restarted. ``before`` is
-    the version that answered before.
+    ``name`` and ``version`` are of the model that answers, None while it restarts; ``before`` answered before it.
     """
 
     language: str
@@ -59,17 +57,17 @@ def deploy(
     """Bring the champions live at the workspace's gateway, which is started if none runs.
 
     Args:
-        workspace: whose registry and gateway.
-        languages: by default all that have a champion, or an endpoint elsewhere.
-        if_any: without a champion, do nothing instead of failing.
-        if_running: without a gateway, do nothing instead of starting one.
+        workspace: its registry and gateway.
+        languages: by default all with a champion, or with an endpoint elsewhere.
+        if_any: do nothing without a champion.
+        if_running: do nothing without a gateway.
         insist: as in :meth:`Reconciler.reconcile`.
         announce: gets a line about each step.
 
     Raises:
         RegistryUnavailable: the registry cannot be read.
-        NerError: no champion, the port is occupied, or a version does not come up (the one before stays live); the
-            other languages are brought live all the same.
+        NerError: no champion, the port is occupied, or a version does not come up (the version before stays live);
+            the other languages are deployed all the same.
     """
     from multiner.pipeline import registry
 
@@ -108,8 +106,57 @@ def deploy(
     return deployments
 
 
+def await_live(
+    workspace: Workspace,
+    gateway: str,
+    languages: Sequence[str] | None = None,
+    *,
+    patience: float = 600,
+    if_running: bool = False,
+    announce: Callable[[str], None] = print,
+) -> None:
+    """Wait until a gateway elsewhere, which follows the registry by itself, serves the champions.
+
+    Args:
+        workspace: its registry.
+        gateway: the gateway's address.
+        languages: by default all with a champion; those with an endpoint elsewhere are left out.
+        patience: seconds to wait.
+        if_running: do nothing if the gateway does not answer.
+        announce: gets a line about each step.
+
+    Raises:
+        RegistryUnavailable: the registry cannot be read.
+        NerError: a champion is not live in time.
+    """
+    from multiner.pipeline import registry
+
+    running = bool(client.live_versions(gateway))
+    if if_running and not running:
+        announce(f"no gateway answers at {gateway}: nothing to do; it starts with the registry's champions")
+        return
+    endpoints = workspace.params["serving"]["endpoints"]  # others decide on the versions there
+    here = [code for code in languages or workspace.languages if code not in endpoints]
+    champions = {code: registry.champion(workspace, code) for code in here}
+    versions = {code: str(champion.version) for code, champion in champions.items() if champion}
+    deadline = time.monotonic() + patience
+    if not running:
+        announce(f"{gateway} does not answer, or has nothing live: waiting up to {patience:.0f} s")
+    while True:
+        live = client.live_versions(gateway)
+        late = sorted(code for code, version in versions.items() if live.get(code) != version)
+        if not late:
+            break
+        if time.monotonic() > deadline:
+            message = f"{', '.join(late)}: the champion is not live after {patience:.0f} s"
+            raise NerError(message, where=gateway, transient=True)
+        time.sleep(2)
+    for code, version in versions.items():
+        announce(f"{code}: version {version} is live at {gateway}")
+
+
 def stop(workspace: Workspace, *, patience: float = 45) -> bool:
-    """End the workspace's gateway and its models, requests in flight answered; returns whether one ran."""
+    """End the workspace's gateway and its models after the requests in flight; returns whether one ran."""
     gateway = state.read_state(workspace)
     if gateway is None:
         state.state_file(workspace).unlink(missing_ok=True)
@@ -120,31 +167,8 @@ def stop(workspace: Workspace, *, patience: float = 45) -> bool:
     return True
 
 
-def status(workspace: Workspace) -> dict[str, Any]:
-    """The state of the workspace's gateway.
-
-    Returns:
-        ``running``; if it is true also ``pid``, ``url``, ``profile``, ``health`` and ``models``, a route each.
-    """
-    gateway = state.read_state(workspace)
-    if gateway is None:
-        return {"running": False}
-    try:
-        health = client.health(gateway)
-    except NerError:
-        health = None
-    return {
-        "running": True,
-        "pid": gateway.pid,
-        "url": gateway.url,
-        "profile": gateway.profile,
-        "health": health["status"] if health else "no answer",
-        "models": list(health["languages"].values()) if health else [],
-    }
-
-
 def start_gateway(workspace: Workspace, announce: Callable[[str], None] = print) -> state.GatewayState:
-    """Start the gateway in the background, and return when it answers (its models may still be loading).
+    """Start the gateway in the background, and return when it answers (its models may still load).
 
     Raises:
         NerError: the port is occupied, or the gateway ends at once.
@@ -165,7 +189,7 @@ def start_gateway(workspace: Workspace, announce: Callable[[str], None] = print)
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         gateway = state.read_state(workspace)
-        if gateway is not None and gateway.pid == process.pid and client.answers(gateway):
+        if gateway is not None and gateway.pid == process.pid and client.routes_at(gateway.url):
             return gateway
         if process.poll() is not None:
             break

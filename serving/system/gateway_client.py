@@ -1,26 +1,25 @@
-"""Requests to the running gateway of a workspace, with its operator's token."""
+"""Requests to a running gateway; those of its operator carry the token."""
 
 from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import httpx
 
 from multiner.pipeline.core.errors import NerError
 from multiner.serving.gateway import state
 
-if TYPE_CHECKING:
-    import httpx
-
-START_SECONDS = 300  # until every model of a fresh gateway is up, on a busy machine
+START_SECONDS = 300  # for all models of a new gateway to come up, on a busy machine
 SWITCH_SECONDS = 300
 
 
 def started_route(gateway: state.GatewayState, language: str) -> dict[str, Any]:
-    """The route of a language, once its start is over.
+    """As :func:`route`, once the language's model no longer starts.
 
     Raises:
-        NerError: the start takes too long, or the gateway does not know the language.
+        NerError: the start takes too long, or as :func:`route`.
     """
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
@@ -33,55 +32,35 @@ def started_route(gateway: state.GatewayState, language: str) -> dict[str, Any]:
 
 
 def route(gateway: state.GatewayState, language: str) -> dict[str, Any]:
-    """The route of a language as it is now.
+    """The state of a language's route.
 
     Raises:
         NerError: the gateway does not answer, or does not know the language.
     """
-    routes = health(gateway)["languages"]
+    remedy = "Restart it: ner down, then ner deploy."
+    for pause in (1, 1, 0):
+        if routes := routes_at(gateway.url):
+            break
+        time.sleep(pause)
+    else:
+        message = f"the gateway (process {gateway.pid}) does not answer"
+        raise NerError(message, where=gateway.url, remedy=remedy, transient=True)
     if language not in routes:
-        remedy = "Restart it: ner down, then ner deploy."
         raise NerError(f"the running gateway does not know {language!r}", remedy=remedy)
     return routes[language]
 
 
-def connection(gateway: state.GatewayState, timeout: float) -> httpx.Client:
-    """An HTTP client of the gateway, without a proxy."""
-    import httpx
-
-    return httpx.Client(base_url=gateway.url, timeout=timeout, trust_env=False)
-
-
-def answers(gateway: state.GatewayState) -> bool:
-    """Whether it answers right now."""
+def routes_at(url: str) -> dict[str, dict[str, Any]]:
+    """The state of each language's route from the gateway's ``/health``; empty if it does not answer."""
     try:
-        health(gateway, attempts=1)
-    except NerError:
-        return False
-    return True
+        return httpx.get(f"{url}/health", timeout=10, trust_env=False).json().get("languages", {})
+    except (httpx.HTTPError, ValueError):
+        return {}
 
 
-def health(gateway: state.GatewayState, attempts: int = 3) -> dict[str, Any]:
-    """Its ``/health``.
-
-    Raises:
-        NerError: it does not answer.
-    """
-    import httpx
-
-    for attempt in range(1, attempts + 1):
-        try:
-            with connection(gateway, timeout=10) as http:
-                return http.get("/health").json()
-        except (httpx.HTTPError, ValueError):
-            if attempt < attempts:
-                time.sleep(1)
-    raise NerError(
-        f"the gateway (process {gateway.pid}) does not answer",
-        where=gateway.url,
-        remedy="Restart it: ner down, then ner deploy.",
-        transient=True,
-    )
+def live_versions(url: str) -> dict[str, str | None]:
+    """The version that answers for each language; empty if the gateway does not answer."""
+    return {code: entry.get("version") for code, entry in routes_at(url).items()}
 
 
 def post(gateway: state.GatewayState, path: str, value: dict[str, Any]) -> dict[str, Any]:
@@ -90,12 +69,11 @@ def post(gateway: state.GatewayState, path: str, value: dict[str, Any]) -> dict[
     Raises:
         NerError: the gateway refuses, or breaks off; transient with its status 503.
     """
-    import httpx
-
+    url = f"{gateway.url}{path}"
     try:
         token = Path(gateway.token_file).read_text(encoding="ascii").strip()
-        with connection(gateway, timeout=SWITCH_SECONDS) as http:
-            response = http.post(path, json=value, headers={"Authorization": f"Bearer {token}"})
+        headers = {"Authorization": f"Bearer {token}"}
+        response = httpx.post(url, json=value, headers=headers, timeout=SWITCH_SECONDS, trust_env=False)
     except OSError as error:
         raise NerError(f"the gateway's token cannot be read: {error.strerror}", where=gateway.token_file) from None
     except httpx.HTTPError as error:
@@ -106,7 +84,7 @@ def post(gateway: state.GatewayState, path: str, value: dict[str, Any]) -> dict[
         logs = Path(gateway.token_file).parent / "logs"
         raise NerError(
             answer.get("detail", "the switch failed"),
-            where=f"{gateway.url}{path}",
+            where=url,
             remedy=f"The logs of the gateway and of the versions it starts are in {logs}.",
             transient=response.status_code == 503,
         )

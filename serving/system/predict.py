@@ -1,12 +1,10 @@
-"""The command `ner predict`: entities of texts, from a gateway or from the champions started here."""
+"""The command `ner predict`: the entities of texts, from a gateway or from champions that are started here."""
 
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TextIO
 
@@ -30,10 +28,10 @@ OTHER_STYLE = "bold white on purple4"
 
 
 def read_texts(arguments: Sequence[str], files: Iterable[Path] = (), stdin: BinaryIO | None = None) -> Iterator[str]:
-    """The texts: each argument, then each line of each file, then each line of ``stdin``.
+    """Each argument, then each line of each file and of ``stdin``.
 
     Raises:
-        NerError: a file cannot be read; or it, ``stdin`` or an argument is not UTF-8.
+        NerError: a file cannot be read, or an argument or a line is not UTF-8.
     """
     for number, argument in enumerate(arguments, 1):
         if argument != without_surrogates(argument):  # surrogates stand for bytes that are not UTF-8
@@ -50,11 +48,7 @@ def read_texts(arguments: Sequence[str], files: Iterable[Path] = (), stdin: Bina
 
 
 def _decoded(lines: Iterable[bytes], where: str) -> Iterator[str]:
-    """Lines in UTF-8 as texts, without their ends (LF or CR LF) and without a byte order mark at the beginning.
-
-    Raises:
-        NerError: a line is not UTF-8.
-    """
+    """Decode lines from UTF-8, without their ends (LF or CR LF) and without a byte order mark."""
     for number, line in enumerate(lines, 1):
         try:
             text = line.decode("utf-8-sig" if number == 1 else "utf-8")
@@ -65,11 +59,11 @@ def _decoded(lines: Iterable[bytes], where: str) -> Iterator[str]:
 
 
 def predict_remote(endpoint: str, texts: Iterable[str], language: str = AUTO) -> Iterator[dict[str, Any]]:
-    """The results of a gateway, one for each text: ``text``, ``language``, ``model``, ``entities``.
+    """A gateway's result for each text: ``text``, ``language``, ``model``, ``entities``.
 
     Args:
         endpoint: the gateway's address, with or without ``/v1/entities``.
-        texts: read as they are needed.
+        texts: read one by one, as needed.
         language: ``auto`` or a code.
 
     Raises:
@@ -89,15 +83,17 @@ def predict_remote(endpoint: str, texts: Iterable[str], language: str = AUTO) ->
 
 
 def predict_here(workspace: Workspace, texts: Iterable[str], language: str = AUTO) -> Iterator[dict[str, Any]]:
-    """The results of the champions, as of :func:`predict_remote`; each champion is started when first needed.
+    """The champions' results, as of :func:`predict_remote`.
 
-    It runs in a process of its own with the code that was frozen with it, so that it answers as at the gate, whatever
-    the project's code is now.
+    Each champion is started when it is first needed, in a process with the code that was frozen with it. So it answers
+    as it did at its promotion, whatever the project's code is now.
 
     Raises:
         NerError: unknown language, no champion for it, or it does not load or answer.
     """
+    from multiner.pipeline.annotate import require_champion
     from multiner.pipeline.inference import isolated_process
+    from multiner.pipeline.registry.champions import model_folder
 
     if language != AUTO:
         workspace.language(language)
@@ -106,97 +102,39 @@ def predict_here(workspace: Workspace, texts: Iterable[str], language: str = AUT
 
         def ask(code: str, text: str) -> tuple[dict[str, Any], dict[str, str]]:
             if code not in models:
-                folder, name = _champion(workspace, code)
-                models[code] = processes.enter_context(isolated_process.conversation(folder)), name
-            answer, name = models[code]
-            return answer(without_surrogates(text)), name
+                champion = require_champion(workspace, code)
+                answer = processes.enter_context(isolated_process.conversation(model_folder(champion)))
+                models[code] = answer, {"name": champion.name, "version": str(champion.version)}
+            answer, model = models[code]
+            return answer(without_surrogates(text)), model
 
         for text in texts:
-            parts = split_by_language(text, language, workspace.languages)
+            own = split_by_language(text, language, workspace.languages)
             try:
-                answers, names = zip(*(ask(part.language, part.text) for part in parts), strict=True)
-                yield {"text": text} | merge_answers(text, parts, answers, names)
+                answers, sources = zip(*(ask(each.language, each.text) for each in own), strict=True)
+                yield {"text": text} | merge_answers(text, own, answers, sources)
             except (isolated_process.ProcessFailed, ModelFailed) as error:
                 raise NerError(
                     f"the champion does not answer: {error}",
-                    where=" and ".join(f"{name['name']} version {name['version']}" for _, name in models.values()),
+                    where=" and ".join(f"{model['name']} version {model['version']}" for _, model in models.values()),
                     remedy="Go back to the one before: ner rollback, or train anew: ner run.",
                 ) from None
 
 
-def _champion(workspace: Workspace, language: str) -> tuple[Path, dict[str, str]]:
-    """The champion's folder, name and version."""
-    from multiner.pipeline import registry
-    from multiner.pipeline.registry.champions import model_folder
-
-    champion = registry.champion(workspace, language)
-    if champion is None:
-        raise NerError(
-            f"no champion for {language!r} in the registry",
-            remedy=f"Train and promote one: ner register --language {language}",
-        )
-    return model_folder(champion), {"name": champion.name, "version": str(champion.version)}
-
-
-def predict(
-    workspace: Workspace | None,
-    texts: Iterable[str],
-    *,
-    language: str = AUTO,
-    endpoint: str | None = None,
-    output: TextIO | None = None,
-    json_lines: bool | None = None,
-    limit: int | None = None,
-) -> int:
-    """Write the entities of each text, coloured on a terminal, else as JSON lines; returns the number of texts.
-
-    Args:
-        workspace: whose champions; not needed with ``endpoint``.
-        texts: read as they are needed.
-        language: ``auto`` or a code.
-        endpoint: address of a gateway; None: load the champions here.
-        output: where to; standard output by default.
-        json_lines: whether to write JSON lines; by default if the output is no terminal.
-        limit: of texts.
-
-    Raises:
-        NerError: see :func:`predict_remote` and :func:`predict_here`.
-    """
-    output = output or sys.stdout
-    texts = islice(texts, limit)
-    if endpoint:
-        results = predict_remote(endpoint, texts, language)
-    elif workspace is not None:
-        results = predict_here(workspace, texts, language)
-    else:
-        raise NerError("neither a workspace nor an endpoint to ask", remedy="Give --endpoint, or run it in a clone.")
-    if json_lines is None:
-        json_lines = not output.isatty()
-    write = _json_writer(output) if json_lines else _terminal_writer(output)
-    count = 0
-    for result in results:
-        write(result)
-        count += 1
-    return count
-
-
-def _json_writer(output: TextIO) -> Callable[[dict[str, Any]], None]:
-    def write(result: dict[str, Any]) -> None:
-        output.write(dump(result) + "\n")
-        output.flush()
-
-    return write
-
-
-def _terminal_writer(output: TextIO) -> Callable[[dict[str, Any]], None]:
+def write(results: Iterable[dict[str, Any]], output: TextIO, json_lines: bool) -> None:
+    """Write each result: the coloured text, or a line of JSON."""
     from rich.console import Console
 
     console = Console(file=output, highlight=False, soft_wrap=True)
-    return lambda result: console.print(coloured(result["text"], result["entities"]))
+    for result in results:
+        if json_lines:
+            print(dump(result), file=output, flush=True)
+        else:
+            console.print(coloured(result["text"], result["entities"]))
 
 
 def dump(result: dict[str, Any]) -> str:
-    """A result as one line of JSON; escaped where it holds lone surrogates, which UTF-8 cannot."""
+    """A result as one line of JSON, in ASCII if it has lone surrogates, which UTF-8 cannot express."""
     line = json.dumps(result, ensure_ascii=False)
     try:
         line.encode()

@@ -1,4 +1,4 @@
-"""The command `ner status`: what runs, which version is champion, which is live."""
+"""The command `ner status`: the parts that run, and the champion and the live version of each language."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from multiner.pipeline.config.settings import Workspace
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.registry.store import registry_exists
 from multiner.serving.addresses import Addresses, listening
-from multiner.serving.system import deployment
+from multiner.serving.gateway.state import read_state
 from multiner.serving.system.components import PARTS
+from multiner.serving.system.gateway_client import live_versions
 from multiner.serving.system.instance_lock import read_system
 
 
@@ -29,10 +30,11 @@ def parts(workspace: Workspace) -> list[dict[str, Any]]:
 
 
 def models(workspace: Workspace) -> list[dict[str, Any]]:
-    """For each language the champion, when and on which data it was trained, its scores, and what is live."""
+    """For each language the champion with its training and scores, and the live version."""
     from multiner.pipeline.registry import champion
 
-    live = live_versions(deployment.status(workspace))
+    gateway = read_state(workspace)
+    live = live_versions(gateway.url) if gateway else {}
     entries = []
     readable, problem = registry_exists(workspace), None
     for language in workspace.languages:
@@ -40,7 +42,7 @@ def models(workspace: Workspace) -> list[dict[str, Any]]:
         if readable and not problem:
             try:
                 best = champion(workspace, language)
-            except NerError as error:  # what runs is shown all the same
+            except NerError as error:  # the rest is shown all the same
                 best, problem = None, str(error)
             if best:
                 entry |= {
@@ -55,11 +57,6 @@ def models(workspace: Workspace) -> list[dict[str, Any]]:
                 }
         entries.append(entry | ({"problem": problem} if problem else {}))
     return entries
-
-
-def live_versions(status: dict[str, Any]) -> dict[str, str | None]:
-    """The live version of each language, from the state of the gateway (:func:`.deployment.status`)."""
-    return {route["language"]: route["version"] for route in status.get("models", [])}
 
 
 def collect(workspace: Workspace) -> dict[str, Any]:

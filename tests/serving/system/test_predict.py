@@ -15,7 +15,7 @@ from click.testing import CliRunner
 
 from multiner.pipeline.core.errors import NerError
 from multiner.serving.cli import commands
-from multiner.serving.system.predict import coloured, dump, predict, predict_remote, read_texts
+from multiner.serving.system.predict import coloured, dump, predict_remote, read_texts, write
 
 
 class Endpoint(BaseHTTPRequestHandler):
@@ -103,8 +103,10 @@ def test_refusals_and_silence_are_errors_a_person_can_mend(endpoint: str) -> Non
 
 
 def test_json_lines_where_the_output_is_no_terminal(endpoint: str) -> None:
+    result = CliRunner().invoke(commands, ["predict", "--endpoint", endpoint], input="Анна\n".encode())
+    assert json.loads(result.stdout)["text"] == "Анна"
     output = io.StringIO()
-    assert predict(None, ["Анна", "\ud800"], endpoint=endpoint, output=output) == 2
+    write(predict_remote(endpoint, ["Анна", "\ud800"]), output, json_lines=True)
     lines = output.getvalue().splitlines()
     assert [json.loads(line)["text"] for line in lines] == ["Анна", "\ud800"]
     assert "Анна" in lines[0]
