@@ -1,4 +1,4 @@
-"""Addresses: where each part of the system listens, and how this machine reaches it; IPv6 included."""
+"""The addresses at which each part of the system listens and is reached, in IPv4 and IPv6."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ GATEWAY_PORT = "NER_GATEWAY_PORT=8001, or serving.port in params.yaml"  # the se
 
 @dataclass(frozen=True)
 class Addresses:
-    """The addresses of all parts: they listen on ``host``; the URLs are those at which this machine reaches them."""
+    """The addresses of all parts: they listen on ``host``; this machine reaches them at the URLs."""
 
     host: str
     airflow_port: int
@@ -26,11 +26,7 @@ class Addresses:
 
     @classmethod
     def of(cls, workspace: Workspace) -> Addresses:
-        """From params.yaml's group ``serving``; ``NER_BIND`` and ``NER_GATEWAY_PORT`` override.
-
-        Raises:
-            NerError: no such port.
-        """
+        """From ``serving`` in params.yaml and from :func:`gateway_address`, which raises the same."""
         settings = workspace.params["serving"]
         host, port = gateway_address(workspace)
         return cls(host, settings["airflow_port"], settings["mlflow_port"], port)
@@ -68,7 +64,7 @@ class Addresses:
 
 
 def reachable(host: str) -> str:
-    """The host at which this machine reaches what listens on ``host``: loopback if that is all addresses."""
+    """The host at which this machine reaches a listener on ``host``: loopback if that means all addresses."""
     try:
         address = ip_address(host)
     except ValueError:  # a name
@@ -79,7 +75,7 @@ def reachable(host: str) -> str:
 
 
 def netloc(host: str, port: int) -> str:
-    """``host:port`` as in a URL, for what listens on ``host``."""
+    """``host:port`` of a URL, for a listener on ``host``."""
     host = reachable(host)
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
@@ -90,11 +86,7 @@ def address_family(host: str) -> socket.AddressFamily:
 
 
 def try_to_bind(host: str, port: int) -> None:
-    """Take a port and give it back.
-
-    Raises:
-        OSError, UnicodeError: it cannot be had (see :func:`cannot_listen`).
-    """
+    """Take a port and release it; raises OSError or UnicodeError for :func:`cannot_listen`."""
     with socket.socket(address_family(host)) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         probe.bind((host, port))
@@ -123,13 +115,9 @@ def gateway_address(workspace: Workspace) -> tuple[str, int]:
 def cannot_listen(
     error: OSError | UnicodeError, host: str, port: int, *, part: str = "serving", setting: str = GATEWAY_PORT
 ) -> NerError:
-    """The error of an address that cannot be listened on: occupied, not this machine's, or not ours to take.
+    """The message for an ``error`` of binding to an address: occupied, not this machine's, or reserved for root.
 
-    Args:
-        error: raised by binding to it.
-        host, port: the address.
-        part: of the system, which was to listen there.
-        setting: of its port.
+    ``part`` of the system was to listen there; ``setting`` sets its port.
     """
     code, where = getattr(error, "errno", None), f"{host}:{port}"
     if code == errno.EADDRINUSE:
@@ -144,7 +132,7 @@ def cannot_listen(
 
 
 def listening(host: str, port: int) -> bool:
-    """Whether something answers at the port of what listens on ``host``."""
+    """Whether a listener on ``host`` accepts connections at the port."""
     try:
         with socket.create_connection((reachable(host), port), timeout=1):
             return True
@@ -153,10 +141,10 @@ def listening(host: str, port: int) -> bool:
 
 
 def require_free(addresses: Addresses, parts: list[str]) -> None:
-    """Refuse to start where one of the ports cannot be had.
+    """Check that all ports are free.
 
     Raises:
-        NerError: another program has it, or ``host`` is no address of this machine.
+        NerError: another program has one, or ``host`` is no address of this machine.
     """
     for part in parts:
         parameter, port = addresses.of_part(part)
@@ -168,10 +156,10 @@ def require_free(addresses: Addresses, parts: list[str]) -> None:
 
 
 def http_address(name: str) -> str | None:
-    """The HTTP address in an environment variable, without a slash at its end; None where it is empty.
+    """The HTTP address in an environment variable, without a slash at its end; None if it is empty.
 
     Raises:
-        NerError: it is no address, or holds credentials, which pages would show.
+        NerError: it is not an address, or has credentials, which pages would show.
     """
     value = os.environ.get(name, "").strip().rstrip("/")
     if not value:

@@ -1,4 +1,4 @@
-"""The Airflow that operators use: the workspace's own, or the one that the environment names."""
+"""The address and login of Airflow: the workspace's own, or one that the environment names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A client of Airflow's REST API, with the calls that the system needs."""
+"""A client of Airflow's REST API."""
 
 from __future__ import annotations
 
@@ -14,14 +14,9 @@ PAGE = 100  # entries of a request; Airflow may give fewer (its setting api.maxi
 
 
 class AirflowClient:
-    """A client that logs in when it must.
+    """A client that logs in when necessary.
 
-    Args:
-        url: Airflow's address.
-        user: login name.
-        password: its password.
-        timeout: seconds that an answer may take.
-        public_url: its address for browsers; by default ``url``.
+    An answer may take ``timeout`` seconds. ``public_url`` is Airflow's address for browsers, by default ``url``.
     """
 
     def __init__(
@@ -55,15 +50,13 @@ class AirflowClient:
         for pause in (*BUSY_PAUSES, None):
             try:
                 response = self._request(method, path, **more)
-            except (
-                httpx.RemoteProtocolError,
-                httpx.ReadError,
-            ):  # Airflow closes the connection after an error of its own
+            except (httpx.RemoteProtocolError, httpx.ReadError):
+                # Airflow closes the connection after an error of its own
                 if pause is None:
                     raise
                 time.sleep(pause)
                 continue
-            # its database, SQLite, may be locked for a moment; every call here can be repeated
+            # its SQLite database may be locked for a moment; every call here can be repeated
             if response.status_code < 500 or response.status_code in allow or pause is None:
                 break
             time.sleep(pause)
@@ -85,7 +78,7 @@ class AirflowClient:
         return response
 
     def _entries(self, path: str, key: str, *, allow: tuple[int, ...] = (), **params: Any) -> list[dict[str, Any]]:
-        """All entries of a list, page by page; up to the first page with a status in ``allow``."""
+        """All entries of a list, over all pages; a page with a status in ``allow`` ends it."""
         entries: list[dict[str, Any]] = []
         while True:
             page = self.call("GET", path, params=params | {"limit": PAGE, "offset": len(entries)}, allow=allow) or {}
@@ -114,7 +107,7 @@ class AirflowClient:
         return {dag["dag_id"]: dag["is_paused"] for dag in self._entries("/dags", "dags")}
 
     def is_paused(self, dag_id: str) -> bool | None:
-        """Whether a DAG is paused; None where Airflow does not know it (any more)."""
+        """Whether a DAG is paused; None if Airflow does not know it."""
         dag = self.call("GET", f"/dags/{dag_id}", allow=(404,))
         return None if dag is None or dag.get("is_stale") else dag["is_paused"]
 
@@ -129,7 +122,7 @@ class AirflowClient:
             self.call("POST", "/pools", json=body, allow=(409,))
 
     def trigger(self, dag_id: str, run_id: str, note: str) -> str:
-        """Start a run of a DAG and return its id; a run of this id that exists stays as it is."""
+        """Start a run of a DAG, unless a run of this id exists; returns the id."""
         body = {"logical_date": None, "dag_run_id": run_id, "note": note}
         self.call("POST", f"/dags/{dag_id}/dagRuns", json=body, allow=(409,))
         return run_id

@@ -1,4 +1,4 @@
-"""Following a run of the pipeline through Airflow: from the first DAG along the Assets to the deployments."""
+"""The tracker of a pipeline run through Airflow: from the first DAG along the Assets to the deployments."""
 
 from __future__ import annotations
 
@@ -10,17 +10,13 @@ from pydantic import BaseModel, Field
 
 from multiner.serving.airflow.api import AirflowClient
 
-# an Asset event that has started nothing by then is taken as lost, and its DAG is started by hand; as long, too, are
-# paused DAGs waited for
+# after this time an Asset event that has started nothing counts as lost, and waiting for paused DAGs ends
 STRANDED_SECONDS = 90
 WORKING = frozenset({"running", "queued"})  # states of tasks that go on although their DAG is paused
 
 
 class DagTask(BaseModel):
-    """A task of a DAG run: ``state`` is Airflow's, or ``waiting``; ``seconds`` is None until it has started.
-
-    ``outcome`` is what the task returned; None: it was not asked for.
-    """
+    """A task of a DAG run: ``state`` is Airflow's, or ``waiting``; ``outcome`` is its return value, once read."""
 
     name: str
     state: str
@@ -30,7 +26,7 @@ class DagTask(BaseModel):
 
 
 class DagRun(BaseModel):
-    """A run of a DAG; ``ended`` is when, as Airflow has it (ISO 8601)."""
+    """A run of a DAG; ``ended`` is the time in ISO 8601."""
 
     dag: str
     run: str
@@ -46,12 +42,12 @@ class DagRun(BaseModel):
 
     @property
     def working(self) -> bool:
-        """Whether a task of it is at work, or about to be."""
+        """Whether one of its tasks runs or is queued."""
         return any(task.state in WORKING for task in self.tasks)
 
     @property
     def stranded(self) -> bool:
-        """Whether it ended so long ago that what it sets off will not come by itself."""
+        """Whether it ended so long ago that the runs it sets off no longer start by themselves."""
         if self.ended is None:
             return False
         return (datetime.now(UTC) - datetime.fromisoformat(self.ended)).total_seconds() > STRANDED_SECONDS
@@ -64,13 +60,13 @@ def consumers(languages: Iterable[str]) -> dict[str, set[str]]:
 
 
 class RunTracker:
-    """Knows a DAG run, those that it sets off, and those that these set off.
+    """Tracks a DAG run, the runs that it sets off, and so on.
 
-    ``runs`` are by DAG, ``paused`` the DAGs that are waited for and that Airflow does not start: paused, or unknown.
+    ``runs`` are by DAG. ``paused`` are the next DAGs if Airflow does not start them: they are paused, or unknown to it.
 
     Args:
-        languages: those whose models are made.
-        runs: what is known so far; the first is the one that started all.
+        languages: the languages of the pipeline.
+        runs: the runs known so far; the first one started the others.
     """
 
     def __init__(self, languages: Iterable[str], runs: Iterable[DagRun]) -> None:
@@ -80,9 +76,7 @@ class RunTracker:
         self._held_since: float | None = None
 
     def poll(self, client: AirflowClient) -> list[tuple[DagRun, DagTask]]:
-        """Ask Airflow again; returns the tasks whose state has changed, with their runs.
-
-        Where an Asset event was lost, its DAG is started by hand.
+        """Ask Airflow; returns the tasks with a new state, with their runs. A DAG whose Asset event was lost is started.
 
         Raises:
             NerError, httpx.HTTPError: Airflow refuses, or does not answer.
@@ -99,7 +93,7 @@ class RunTracker:
         return changes
 
     def _update(self, client: AirflowClient, run: DagRun) -> list[tuple[DagRun, DagTask]]:
-        """Ask for the state of a run and its tasks; a run that Airflow no longer knows has failed."""
+        """Read the state of a run and its tasks; a run that Airflow no longer knows has failed."""
         answer = client.dag_run(run.dag, run.run)
         if answer is None:
             self.runs[run.dag] = run.model_copy(update={"state": "failed", "tasks": []})
@@ -121,14 +115,14 @@ class RunTracker:
         return [(run, task) for task in tasks if (task.name, task.state, task.tries) not in before]
 
     def _find_consumers(self, client: AirflowClient, run: DagRun) -> None:
-        """Add the runs that an ended run has set off; start those that it should have set off long ago."""
+        """Add the runs that an ended run has set off; start those that are overdue."""
         missing = self._consumers.get(run.dag, set()) - self.runs.keys()
         started = dict(client.set_off(run.dag, run.run)) if missing else {}
         if missing - started.keys() and run.stranded:
-            # one that is active takes the event up when it has ended; a run of a paused one would wait
+            # an active DAG takes the event up later; a run of a paused DAG would wait
             active = {dag for dag, _ in client.active_runs()}
             for dag in sorted((missing & self._unpaused(client)) - started.keys() - active):
-                # a name of its own: Airflow refuses one that begins as those of its own runs do
+                # Airflow refuses ids that begin as those of its own runs do
                 run_id = f"resumed__{dag}__{next(iter(self.runs.values())).run}"
                 started[dag] = client.trigger(dag, run_id, f"started in place of {run.dag}'s event")
         for dag in sorted(missing & started.keys()):
@@ -147,19 +141,19 @@ class RunTracker:
 
     @property
     def missing(self) -> set[str]:
-        """The DAGs that are yet to be set off by a run that has ended."""
+        """The DAGs that successful runs set off, and that have not started yet."""
         ended = [run.dag for run in self.runs.values() if run.state == "success"]
         return {consumer for dag in ended for consumer in self._consumers.get(dag, set())} - self.runs.keys()
 
     @property
     def held_up(self) -> set[str]:
-        """The paused DAGs, once they alone have been waited for so long that nobody seems about to unpause them."""
+        """The paused DAGs, if the run has waited for them alone for STRANDED_SECONDS."""
         late = self._held_since is not None and time.monotonic() - self._held_since > STRANDED_SECONDS
         return self.paused if late else set()
 
     @property
     def done(self) -> bool:
-        """Whether nothing more will happen."""
+        """Whether all runs have ended and no further run is due."""
         return not self.missing and all(run.finished for run in self.runs.values())
 
     @property

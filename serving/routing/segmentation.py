@@ -106,8 +106,11 @@ def _guess(sentence: str, languages: Sequence[str]) -> tuple[str | None, bool]:
 
 def _last_certain(guesses: Sequence[tuple[str | None, bool]]) -> list[str | None]:
     """For each sentence the language of the last certain sentence up to it."""
-    languages: list[str | None] = [language if certain else None for language, certain in guesses]
-    return list(accumulate(languages, lambda last, language: language or last))
+
+    def later(last: str | None, language: str | None) -> str | None:
+        return language or last
+
+    return list(accumulate((language if certain else None for language, certain in guesses), later))
 
 
 def split_by_language(text: str, language: str, languages: Sequence[str]) -> list[ModelText]:

@@ -1,4 +1,4 @@
-"""One supervisor a workspace: its lock, its state file, and the signals that end it."""
+"""A workspace has one supervisor: its lock, its state file, and the signals that end it."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from multiner.pipeline.core.processes import still_runs
 
 
 class Stopped(BaseException):
-    """The user, or the service manager, asked the system to end."""
+    """A signal asked the system to end."""
 
 
 def state_path(workspace: Workspace) -> Path:
-    """The file in which the running supervisor describes itself."""
+    """The state file of the running supervisor."""
     return workspace.paths.run / "system.json"
 
 
 def read_system(workspace: Workspace) -> dict[str, Any] | None:
-    """The state file of the running supervisor; None where none runs. Takes no lock, which would make a start fail."""
+    """The content of the state file; None if no supervisor runs. It takes no lock, which could make a start fail."""
     with contextlib.suppress(OSError, ValueError, LookupError, TypeError):
         state = read_json(state_path(workspace))
         return state if still_runs(state["pid"], state["created"]) else None
@@ -36,14 +36,14 @@ def read_system(workspace: Workspace) -> dict[str, Any] | None:
 
 
 def write_system(workspace: Workspace, **facts: Any) -> None:
-    """Write the state file: this process is the supervisor, with ``facts`` about it."""
+    """Write the state file with this process as the supervisor, and ``facts``."""
     process = psutil.Process()
     write_json(state_path(workspace), {"pid": process.pid, "created": process.create_time(), **facts})
 
 
 @contextlib.contextmanager
 def only_supervisor(workspace: Workspace) -> Iterator[None]:
-    """Hold the workspace's lock, which the kernel frees however this process ends.
+    """Hold the workspace's lock, which the kernel frees when this process ends.
 
     Raises:
         NerError: a supervisor runs already.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import re
-import shlex
 import signal
 import sys
 import time
@@ -56,11 +55,7 @@ def choose_profile(workspace: Workspace, profile: str) -> Workspace:
 
 
 def start_pipeline(system: System) -> RunTracker:
-    """Start the DAG ``data``, which sets off all others, and return a tracker of its run.
-
-    Raises:
-        NerError: Airflow refuses.
-    """
+    """Start the DAG ``data``, which sets off all others, and track its run."""
     client = _airflow(system)
     for dag_id, paused in client.dags().items():
         if paused:
@@ -74,7 +69,7 @@ def follow(system: System, tracker: RunTracker) -> None:
     """Show the pipeline's progress until it has ended.
 
     Raises:
-        NerError: a task failed; the message holds the end of its log. Or only paused DAGs are left to wait for.
+        NerError: a task failed (with the end of its log), or the run has come to paused DAGs.
     """
     logs, answered = airflow_setup.home(system.workspace) / "logs", time.monotonic()
     paused: set[str] = set()
@@ -93,7 +88,7 @@ def follow(system: System, tracker: RunTracker) -> None:
                 for dag in sorted(tracker.paused - paused):
                     print(f"DAG {dag} is paused; unpause it to go on: {system.addresses.airflow}", flush=True)
                 paused = tracker.paused
-            except (httpx.TransportError, NerError):  # the API server is starting again, or its database is locked
+            except (httpx.TransportError, NerError):  # the API server restarts, or its database is locked
                 if time.monotonic() - answered > SILENT_SECONDS:
                     raise
             time.sleep(2)
@@ -102,7 +97,7 @@ def follow(system: System, tracker: RunTracker) -> None:
 
 
 def _airflow(system: System) -> AirflowClient:
-    assert system.airflow is not None  # the system has started, Airflow with it
+    assert system.airflow is not None  # the system has started, with Airflow
     return system.airflow
 
 
@@ -130,7 +125,7 @@ def _log_end(system: System, run: DagRun, task: DagTask) -> str:
 
 
 def summary(tracker: RunTracker) -> str:
-    """What the run did, in a line."""
+    """A line about what the run did."""
     tasks = [(run.dag.removeprefix("retrain_"), task) for run, task in tracker.tasks("success")]
     ran = [f"{task.name} ({language})" for language, task in tasks if task.outcome == "ran"]
     restored = sum(task.outcome == "restored" for _, task in tasks)
@@ -147,32 +142,28 @@ def summary(tracker: RunTracker) -> str:
 
 
 def addresses_text(workspace: Workspace, addresses: Addresses) -> str:
-    """The addresses of all parts, with Airflow's login and a curl line that works."""
+    """The addresses of all parts, with Airflow's login and a curl command to try."""
     request = '{"text": "Angela Merkel visited Berlin."}'
     own = airflow_setup.password_from_environment() is None
     password = airflow_setup.password(workspace) if own else "as given in NER_AIRFLOW_PASSWORD"
-    curl = ["curl", "-s", "-H", "content-type: application/json", "-d", request, f"{addresses.gateway}/v1/entities"]
-    return "\n".join(
-        [
-            f"Airflow     {addresses.airflow}   login {airflow_setup.USER}, password {password}",
-            f"MLflow      {addresses.mlflow}",
-            f"Page, API   {addresses.gateway}",
-            f"Reports     {addresses.reports}",
-            f"Try         {shlex.join(curl)}",
-        ]
-    )
+    return f"""\
+Airflow     {addresses.airflow}   login {airflow_setup.USER}, password {password}
+MLflow      {addresses.mlflow}
+Page, API   {addresses.gateway}
+Reports     {addresses.reports}
+Try         curl -s -H 'content-type: application/json' -d '{request}' {addresses.gateway}/v1/entities"""
 
 
 def check_live(system: System) -> None:
     """Send the API one text in each language.
 
     Raises:
-        NerError: it does not answer with entities.
+        NerError: an answer is missing, or is an error.
     """
     texts = {"en": "Angela Merkel visited Berlin.", "ru": "Владимир Орлов приехал в Москву."}
+    where = f"{system.addresses.gateway}/v1/entities"
     for language in system.workspace.languages:
         body = {"text": texts.get(language, texts["en"]), "language": language}
-        where = f"{system.addresses.gateway}/v1/entities"
         try:
             answer = httpx.post(where, json=body, timeout=60, trust_env=False)
         except httpx.TransportError as error:
@@ -184,12 +175,10 @@ def check_live(system: System) -> None:
 def run(workspace: Workspace, *, once: bool = False) -> None:
     """The whole job in the foreground: start the system, run the pipeline, show the addresses, stay till Ctrl-C.
 
-    Args:
-        workspace: the workspace.
-        once: end when the pipeline has ended and the endpoint answers.
+    ``once`` ends it when the pipeline has ended and the API answers.
 
     Raises:
-        NerError: something could not start, or a task failed.
+        NerError: a part could not start, or a task failed.
     """
     start, finished = time.monotonic(), False
     with _ending_on_signal(lambda: finished), only_supervisor(workspace), stop_signals():
@@ -207,7 +196,7 @@ def run(workspace: Workspace, *, once: bool = False) -> None:
 
 @contextlib.contextmanager
 def _ending_on_signal(regular: Callable[[], bool]) -> Iterator[None]:
-    """Turn a signal to stop into an exit code: 0 if that is the ``regular`` end, else 130."""
+    """Turn a stop signal into an exit code: 0 if that is the ``regular`` end, else 130."""
     try:
         yield
     except Stopped:
@@ -217,10 +206,10 @@ def _ending_on_signal(regular: Callable[[], bool]) -> Iterator[None]:
 
 
 def up_foreground(workspace: Workspace, parts: list[str] | None = None, *, trigger: bool = True) -> None:
-    """The system without following a run: `ner up` starts it detached, a service manager or a container runs it.
+    """Run the system in the foreground without following the pipeline; `ner up` starts this detached.
 
     Raises:
-        NerError: a part could not start, or keeps dying.
+        NerError: a part could not start, or keeps ending.
     """
     with _ending_on_signal(lambda: True), only_supervisor(workspace), stop_signals():
         with System(workspace, parts, say=lambda line: print(line, flush=True)) as system:
@@ -256,11 +245,7 @@ def up(workspace: Workspace) -> None:
 
 
 def down(workspace: Workspace) -> None:
-    """End the system, wherever it was started, and the processes that an earlier one left behind.
-
-    Raises:
-        NerError: it does not end.
-    """
+    """End the system, wherever it was started, and the processes that an earlier one left behind."""
     running = read_system(workspace)
     if running:
         with contextlib.suppress(psutil.NoSuchProcess):

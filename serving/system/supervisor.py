@@ -1,8 +1,4 @@
-"""The supervisor: starts every part of the system, starts again what ends, and leaves no process behind.
-
-A workspace has one (:mod:`multiner.serving.system.instance_lock`). ``ner run`` is a supervisor in the foreground that
-also follows a run of the pipeline; ``ner up`` starts one detached.
-"""
+"""The supervisor of a workspace: starts all parts of the system, starts ended ones again, leaves no process behind."""
 
 from __future__ import annotations
 
@@ -52,12 +48,9 @@ Say = Callable[[str], None]
 
 
 class System:
-    """The parts of a running system; use it as a context manager, within :func:`.instance_lock.only_supervisor`.
+    """A context manager that runs the system, within :func:`.instance_lock.only_supervisor`.
 
-    Args:
-        workspace: whose system.
-        parts: some of :data:`multiner.serving.system.components.PARTS`.
-        say: takes lines for the user.
+    ``parts`` are some of :data:`multiner.serving.system.components.PARTS`; ``say`` gets lines for the user.
     """
 
     def __init__(self, workspace: Workspace, parts: list[str] | None = None, say: Say = print) -> None:
@@ -124,7 +117,7 @@ class System:
         )
 
     def _prepare(self) -> None:
-        """Bring the databases of Airflow and MLflow up to date, side by side, if that was not done before."""
+        """Create or migrate the databases of Airflow and MLflow at the same time, where necessary."""
         log, work = self.workspace.paths.run / "logs" / "prepare.log", []
         migrated, airflow = airflow_setup.home(self.workspace) / "migrated", version("apache-airflow")
         current = migrated.is_file() and migrated.read_text().strip() == airflow
@@ -150,7 +143,7 @@ class System:
         return launch(processes.tied(command), root, environment or own, log)
 
     def _interrupted(self) -> bool:
-        """Whether Airflow's database has active runs though no scheduler runs: they ended with the last system."""
+        """Whether Airflow's database has active runs, which ended with the last system: no scheduler runs yet."""
         database = airflow_setup.home(self.workspace) / "airflow.db"
         if "airflow" not in self.parts or not database.is_file():
             return False
@@ -163,9 +156,8 @@ class System:
         while not ready():
             self.look_after()
             if time.monotonic() > deadline:
-                raise NerError(
-                    f"{what} is not ready after {START_SECONDS} s", where=str(self.workspace.paths.run / "logs")
-                )
+                logs_folder = str(self.workspace.paths.run / "logs")
+                raise NerError(f"{what} is not ready after {START_SECONDS} s", where=logs_folder)
             time.sleep(0.5)
 
     def _await_airflow(self, interrupted: bool) -> None:
@@ -195,16 +187,16 @@ class System:
                 self._deploying = self._run(command, file)
 
     def _registry_changed(self) -> bool:
-        """Whether the registry has changed since the last call, for a gateway whose champions others promote."""
+        """Whether the registry has changed since the last call; with Airflow, its promotion DAG deploys instead."""
         if "airflow" in self.parts:
-            return False  # the promotion DAG deploys
+            return False
         files = [self.workspace.paths.mlruns / name for name in ("mlflow.db", "mlflow.db-wal")]
         before = self._registry_times
         self._registry_times = [file.stat().st_mtime_ns if file.is_file() else 0 for file in files]
         return before != self._registry_times
 
     def look_after(self) -> None:
-        """Start again what has ended; at intervals check the gateway and rotate the logs.
+        """Start ended parts again; at intervals check the gateway and rotate the logs.
 
         Raises:
             NerError: a part keeps ending.

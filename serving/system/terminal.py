@@ -1,4 +1,4 @@
-"""The progress that `ner run` shows: a table redrawn on a terminal, or a line for each change in a log."""
+"""The progress of `ner run`: a live table on a terminal, else a line for each change."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NEWS_SECONDS = 30
 
 
 def progress_line(log: Path) -> str:
-    """The last line of a running task's log, as its progress bar has written it; empty where there is none."""
+    """The progress bar at the end of a running task's log; empty without one."""
     try:
         with log.open("rb") as file:
             file.seek(max(0, log.stat().st_size - 4000))
@@ -40,12 +40,7 @@ def duration(seconds: float | None) -> str:
 
 
 class ProgressView:
-    """Shows the tasks of a tracked run; a context manager.
-
-    Args:
-        tracker: of the run.
-        logs: the folder of Airflow's task logs.
-    """
+    """A context manager that shows the tasks of a tracked run; ``logs`` is the folder of Airflow's task logs."""
 
     def __init__(self, tracker: RunTracker, logs: Path) -> None:
         self.tracker = tracker
@@ -64,7 +59,7 @@ class ProgressView:
             self.live.stop()
 
     def show(self, changes: list[tuple[DagRun, DagTask]]) -> None:
-        """Show the tasks; ``changes`` are those that have another state now."""
+        """Show the tasks; ``changes`` are those with a new state."""
         if self.live:
             self.live.update(Group(self._table(), Text(self._news(), style="dim")), refresh=True)
             return
@@ -80,7 +75,7 @@ class ProgressView:
         sys.stdout.flush()
 
     def _news(self) -> str:
-        """The progress of each task at work, a line each."""
+        """A line about the progress of each running task."""
         lines = []
         for run, task in self.tracker.tasks("running"):
             folder = self.logs / f"dag_id={run.dag}" / f"run_id={run.run}" / f"task_id={task.name}"
