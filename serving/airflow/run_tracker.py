@@ -76,7 +76,7 @@ class RunTracker:
         self._held_since: float | None = None
 
     def poll(self, client: AirflowClient) -> list[tuple[DagRun, DagTask]]:
-        """Ask Airflow; returns the tasks with a new state, with their runs. A DAG whose Asset event was lost is started.
+        """Ask Airflow; returns the tasks with a new state. A DAG whose Asset event was lost is started here.
 
         Raises:
             NerError, httpx.HTTPError: Airflow refuses, or does not answer.

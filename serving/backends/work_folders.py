@@ -1,7 +1,7 @@
-"""The folders that model servers work in: gone with their server, or removed once nothing holds them any more.
+"""The work folders of model servers, which are removed with their server or, after a crash, by the next gateway.
 
-A folder is locked by the gateway and by its server's process, which inherits the lock: the system frees it when both
-have ended, however they end. So a folder that can be locked is left over from a gateway that was killed.
+The gateway locks a folder, and the server's process inherits the lock; the kernel frees it when both have ended. So a
+folder that can be locked is left over from a killed gateway.
 """
 
 from __future__ import annotations
@@ -10,43 +10,43 @@ import contextlib
 import fcntl
 import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import mkdtemp
+
+from filelock import FileLock
 
 PREFIX = "ner-model-"
 
 
 @dataclass(frozen=True, slots=True)
 class WorkFolder:
-    """A server's folder, which only its user can enter, and the descriptor that holds its lock, for the process."""
+    """A server's folder, private to the user, and the descriptor of its lock, which the process inherits."""
 
     path: Path
     lock: int
 
     def remove(self) -> None:
-        """Remove it with all that is in it. Not to be called twice."""
+        """Remove the folder with its content. May be called once only."""
         shutil.rmtree(self.path, ignore_errors=True)
         os.close(self.lock)
 
 
 def work_folder(parent: Path | None = None) -> WorkFolder:
-    """A new folder in ``parent``, or among the system's temporary ones."""
+    """A new folder in ``parent``, or in the system's temporary folder."""
     if parent is None:
         return _locked(mkdtemp(prefix=PREFIX))
     parent.mkdir(parents=True, exist_ok=True)
-    with _alone(parent):
+    with FileLock(parent / ".lock"):  # else the folder could be removed before it is locked
         return _locked(mkdtemp(prefix=PREFIX, dir=parent))
 
 
 def remove_leftovers(parent: Path) -> list[Path]:
-    """Remove the folders in ``parent`` whose servers live no more; returns them."""
+    """Remove the folders in ``parent`` whose servers have ended; returns them."""
     if not parent.is_dir():
         return []
     removed = []
-    with _alone(parent):
+    with FileLock(parent / ".lock"):
         for path in sorted(parent.glob(f"{PREFIX}*")):
             with contextlib.suppress(OSError):  # held: its server lives
                 _locked(path).remove()
@@ -55,11 +55,7 @@ def remove_leftovers(parent: Path) -> list[Path]:
 
 
 def _locked(path: str | Path) -> WorkFolder:
-    """The folder, locked.
-
-    Raises:
-        OSError: another holds it, or it is no folder.
-    """
+    """Lock a folder; raises OSError if another process holds it, or it is not a folder."""
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -67,11 +63,3 @@ def _locked(path: str | Path) -> WorkFolder:
         os.close(descriptor)
         raise
     return WorkFolder(Path(path), descriptor)
-
-
-@contextmanager
-def _alone(parent: Path) -> Iterator[None]:
-    """Nobody removes a folder between its making and its locking."""
-    with (parent / ".lock").open("a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
