@@ -112,9 +112,9 @@ def test_an_airflow_that_starts_takes_the_given_password_and_passes_it_on_to_not
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
         assert SECRET not in environment.values()
     assert SECRET not in serve_environment(None, 5).values()
-    told = running.addresses_text(workspace, Addresses.of(workspace))
-    assert SECRET not in told
-    assert "NER_AIRFLOW_PASSWORD" in told
+    observations = running.addresses_text(workspace, Addresses.of(workspace))
+    assert SECRET not in observations
+    assert "NER_AIRFLOW_PASSWORD" in observations
 
 
 def ordered(harness: Any, workspace: Workspace, use: Callable[[httpx.AsyncClient], Awaitable[Any]]) -> Any:

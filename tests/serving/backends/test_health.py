@@ -123,24 +123,24 @@ def test_a_busy_process_is_given_time_and_its_answer_counts() -> None:
             await free.wait()
             return await fine(request)
 
-        backend, told = Scripted(call=at_last), []
+        backend, observations = Scripted(call=at_last), []
         working = asyncio.create_task(backend.predict(["Anna"]))
         async with watched(backend):
             await backend.pinged(health.PINGS_BUSY - 2)
-            told.append(backend.alive)
+            observations.append(backend.alive)
             free.set()
             await working
-            told.append(backend.alive)  # though more pings were missed than an idle one may miss
+            observations.append(backend.alive)  # though more pings were missed than an idle one may miss
             backend._call = silence
             free.clear()
             backend._call = at_last
             hanging = asyncio.create_task(backend.predict(["Anna"]))
             await backend.pinged(health.PINGS_BUSY + 1)
-            told.append(backend.alive)
+            observations.append(backend.alive)
             hanging.cancel()
             free.set()
             await asyncio.gather(hanging, return_exceptions=True)
-        return told
+        return observations
 
     assert asyncio.run(main()) == [True, True, False]
 
@@ -176,14 +176,14 @@ def test_a_model_that_no_call_can_stop_is_ended() -> None:
         async def given_up(request: httpx.Request) -> httpx.Response:
             return httpx.Response(504)
 
-        backend, told = Scripted(ping=fine), []
+        backend, observations = Scripted(ping=fine), []
         backend._cancellable = True
         for call in (given_up, given_up, fine, given_up, given_up, given_up):
             backend._call = call
             with contextlib.suppress(BackendTimeout):
                 await backend.predict(["Anna"])
-            told.append(backend.alive)
-        return told
+            observations.append(backend.alive)
+        return observations
 
     assert asyncio.run(main()) == [True] * 5 + [False]
 
@@ -193,7 +193,7 @@ def test_a_second_cancellation_does_not_free_the_place_before_the_model(
     first: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def main() -> list[bool]:
-        free, told, requests = asyncio.Event(), [], []
+        free, observations, requests = asyncio.Event(), [], []
 
         async def at_last(request: httpx.Request) -> httpx.Response:
             requests.append(request)
@@ -210,11 +210,11 @@ def test_a_second_cancellation_does_not_free_the_place_before_the_model(
             call.cancel()
             for _ in range(5):
                 await asyncio.sleep(0)
-            told.append(call.done())
+            observations.append(call.done())
         free.set()
         with pytest.raises(asyncio.CancelledError):
             await call
-        return told
+        return observations
 
     assert asyncio.run(main()) == [False] * 3
     assert not caplog.records, "no exception that was never retrieved"

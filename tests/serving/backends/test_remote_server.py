@@ -289,13 +289,13 @@ def test_a_gateway_in_front_of_mlflows_server_elsewhere(
                 asked.send(json.dumps({"text": LONG}).encode(), more=False)
                 while not route.queue.in_flight:
                     await asyncio.sleep(0.01)
-                begun = computed(process.pid)
-                while computed(process.pid) - begun < 0.5:  # the model is at work
+                start = computed(process.pid)
+                while computed(process.pid) - start < 0.5:  # the model is at work
                     await asyncio.sleep(0.01)
                 asked.leave()
                 while route.queue.in_flight:
                     await asyncio.sleep(0.01)
-                assert computed(process.pid) - begun < 4, "of some twenty seconds that the whole text takes"
+                assert computed(process.pid) - start < 4, "of some twenty seconds that the whole text takes"
                 (after,) = (await client.post("/v1/entities", json=body)).json()["results"]
                 assert after == before
             await until("restarting")

@@ -72,13 +72,13 @@ def test_differences_are_counted_and_logged_without_text(harness: Any, caplog: p
 
     (english, russian), metrics = run(harness, shadowed, use)
     assert russian["shadow"] is None
-    told = english["shadow"]
-    assert (told["name"], told["version"], told["state"], told["against"]) == ("ner-en", "7", "live", "1")
-    assert (told["calls"], told["different_calls"], told["counted_since"] >= told["since"]) == (1, 1, True)
-    assert (told["texts"], told["different"], told["dropped_calls"], told["failed_calls"]) == (1, 1, 0, 0)
-    assert told["differences"] == NOTHING | {"other_boundaries": {"PER": 1}, "other_type": {"PER": 1}}
-    assert told["mean_ms"]["live"] > 0
-    assert told["mean_ms"]["shadow"] >= 0
+    counts = english["shadow"]
+    assert (counts["name"], counts["version"], counts["state"], counts["against"]) == ("ner-en", "7", "live", "1")
+    assert (counts["calls"], counts["different_calls"], counts["counted_since"] >= counts["since"]) == (1, 1, True)
+    assert (counts["texts"], counts["different"], counts["dropped_calls"], counts["failed_calls"]) == (1, 1, 0, 0)
+    assert counts["differences"] == NOTHING | {"other_boundaries": {"PER": 1}, "other_type": {"PER": 1}}
+    assert counts["mean_ms"]["live"] > 0
+    assert counts["mean_ms"]["shadow"] >= 0
     for line in (
         'ner_shadow_texts_total{language="en",outcome="different"} 1',
         'ner_shadow_differences_total{kind="other_type",language="en",type="PER"} 1',

@@ -26,14 +26,14 @@ def switching(root: Path) -> ModuleType:
 
 def test_the_clients_notice_every_fault(switching: ModuleType) -> None:
     def answer(*results: tuple[str, list[tuple[int, int, str, str]]], status: int = 200) -> httpx.Response:
-        told = [
+        observations = [
             {
                 "model": {"version": version},
                 "entities": [dict(zip(("start", "end", "text", "label"), found, strict=True)) for found in entities],
             }
             for version, entities in results
         ]
-        return httpx.Response(status, json={"results": told})
+        return httpx.Response(status, json={"results": observations})
 
     anna, bo = (0, 4, "Anna", "1"), (0, 2, "Bo", "2")
     assert switching.check(["Anna"], answer(("1", [anna]))) == ""

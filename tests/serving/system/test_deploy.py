@@ -110,9 +110,9 @@ def test_watching_without_a_gateway_ends_well(workspace: Workspace) -> None:
 
 
 def test_without_champions(workspace: Workspace) -> None:
-    said: list[str] = []
-    assert deploy.deploy(workspace, if_any=True, announce=said.append) == []
-    assert "nothing to do" in said[0]
+    messages: list[str] = []
+    assert deploy.deploy(workspace, if_any=True, announce=messages.append) == []
+    assert "nothing to do" in messages[0]
     with pytest.raises(NerError, match="no champion"):
         deploy.deploy(workspace)
     assert deploy.stop(workspace) is False
@@ -235,9 +235,9 @@ def test_what_is_served_follows_the_registry(workspace: Workspace) -> None:
     assert (switched.action, switched.version, switched.before) == ("switched", "2", "1")
     assert live() == "2"
 
-    begun = time.monotonic()
+    start = time.monotonic()
     assert "version 1 is live" in ner(workspace, "rollback", "en")
-    assert time.monotonic() - begun < 30, "the version before is warm: only the command itself takes time"
+    assert time.monotonic() - start < 30, "the version before is warm: only the command itself takes time"
     assert live() == "1"
     rolled_back = open_store(workspace).get_model_version(model_name(workspace, "en"), "2").tags
     assert ROLLED_BACK in rolled_back, "the registry has it on record"
@@ -248,9 +248,9 @@ def test_what_is_served_follows_the_registry(workspace: Workspace) -> None:
     os.kill(gateway.pid, signal.SIGKILL)
     _, alive = psutil.wait_procs(backends, timeout=15)
     assert not [process for process in alive if process.status() != psutil.STATUS_ZOMBIE]
-    said = ner(workspace, "rollback", "en", "--version", "2")
-    assert "version 2 is champion again" in said
-    assert "no gateway runs" in said
+    messages = ner(workspace, "rollback", "en", "--version", "2")
+    assert "version 2 is champion again" in messages
+    assert "no gateway runs" in messages
     assert state.read_state(workspace) is None, "a rollback starts none"
     assert "no gateway runs" in ner(workspace, "deploy", "--watch")
     left = set(state.work_folders(workspace).glob("ner-model-*"))

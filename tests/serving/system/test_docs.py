@@ -37,8 +37,8 @@ def test_every_endpoint_metric_and_option_is_told(harness: Any, text: str) -> No
 
 def test_the_limits_are_those_of_params(root: Path, text: str) -> None:
     serving = yaml.safe_load((root / "params.yaml").read_text(encoding="utf-8"))["serving"]
-    told = dict(re.findall(r"(?m)^\| `(max_\w+|timeout_seconds|concurrency|queue)` \| ([\d,]+) \|", text))
-    assert {name: int(value.replace(",", "")) for name, value in told.items()} == {
+    observations = dict(re.findall(r"(?m)^\| `(max_\w+|timeout_seconds|concurrency|queue)` \| ([\d,]+) \|", text))
+    assert {name: int(value.replace(",", "")) for name, value in observations.items()} == {
         name: serving[name] for name in ("max_texts", "max_characters", "timeout_seconds", "concurrency", "queue")
     }
 

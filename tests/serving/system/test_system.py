@@ -372,9 +372,9 @@ def test_progress_of_a_running_task(tmp_path: Path) -> None:
 
 
 def test_the_addresses_hold_a_curl_line_and_the_login(workspace: Workspace) -> None:
-    told = running.addresses_text(workspace, Addresses.of(workspace))
-    assert "http://127.0.0.1:8000/v1/entities" in told
-    assert f"login admin, password {airflow_setup.password(workspace)}" in told
+    observations = running.addresses_text(workspace, Addresses.of(workspace))
+    assert "http://127.0.0.1:8000/v1/entities" in observations
+    assert f"login admin, password {airflow_setup.password(workspace)}" in observations
 
 
 def test_stopping_is_turned_into_an_exit_code() -> None:
@@ -389,10 +389,10 @@ def test_status_of_an_empty_workspace(workspace: Workspace, capsys: pytest.Captu
     for name in ("port", "mlflow_port", "airflow_port"):
         workspace.params["serving"][name] = free_port()
     overview.show(workspace, as_json=True)
-    told = json.loads(capsys.readouterr().out)
-    assert told["system"] is None
-    assert [part["answers"] for part in told["parts"]] == [False] * 3
-    assert [(model["language"], model["champion"], model["live"]) for model in told["models"]] == [
+    observations = json.loads(capsys.readouterr().out)
+    assert observations["system"] is None
+    assert [part["answers"] for part in observations["parts"]] == [False] * 3
+    assert [(model["language"], model["champion"], model["live"]) for model in observations["models"]] == [
         ("en", None, None),
         ("ru", None, None),
     ]
@@ -428,11 +428,11 @@ def test_stale_locks_of_dvc_end_with_the_start_of_airflow_and_of_no_other_part(
     monkeypatch.setattr(system.System, "_interrupted", further)
     for name in ("airflow_port", "mlflow_port"):
         workspace.params["serving"][name] = free_port()
-    said: list[str] = []
-    with pytest.raises(supervising.Stopped), system.System(workspace, [part], said.append):
+    output: list[str] = []
+    with pytest.raises(supervising.Stopped), system.System(workspace, [part], output.append):
         pass
     assert json.loads(path.read_text())["write"] == left
-    assert ("Dropped locks of DVC whose holders are gone: 1" in said) == (not left)
+    assert ("Dropped locks of DVC whose holders are gone: 1" in output) == (not left)
 
 
 def test_the_registry_is_watched_only_where_no_dag_deploys(workspace: Workspace) -> None:

@@ -88,9 +88,9 @@ def test_a_tracking_address_that_cannot_be_is_refused_and_nothing_made_for_it(
         open_store(workspace)
     assert raised.value.where == "MLFLOW_TRACKING_URI"
     assert list(folder.iterdir()) == []
-    told = overview.models(workspace)
-    assert all("MLFLOW_TRACKING_URI" in model["problem"] for model in told)
-    assert overview._model_line(told[0]).startswith("en: champion unknown; nothing live")
+    observations = overview.models(workspace)
+    assert all("MLFLOW_TRACKING_URI" in model["problem"] for model in observations)
+    assert overview._model_line(observations[0]).startswith("en: champion unknown; nothing live")
 
 
 def test_passwords_in_a_tracking_address_are_not_repeated(
