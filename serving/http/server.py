@@ -14,7 +14,6 @@ import uvicorn
 
 from multiner.pipeline.core.errors import NerError
 
-CONNECTIONS = 512
 RESERVE = 512  # further open files: connections that open or close just now, models, logs, the registry
 HEAD_BYTES = 65_536  # of a head that is still incomplete; request_guard bounds complete ones
 KEEP_SECONDS = 5  # an idle connection stays open for the next request

@@ -51,16 +51,12 @@ class Action(BaseModel):
 
 
 class ActionLog:
-    """The last actions, the newest first.
+    """The last actions, the newest first; they are stored in ``file``."""
 
-    Args:
-        file: where they are stored; None: in memory only.
-    """
-
-    def __init__(self, file: Path | None) -> None:
+    def __init__(self, file: Path) -> None:
         self._file = file
         self._writing = asyncio.Lock()
-        self.actions = _read(file) if file else []
+        self.actions = _read(file)
 
     def begin(
         self, kind: Kind, language: str | None, *, who: str, request_id: str, reason: str | None = None
@@ -102,10 +98,9 @@ class ActionLog:
 
     async def save(self) -> None:
         """Write all actions to the file."""
-        if self._file:
-            async with self._writing:
-                value = [action.model_dump(mode="json") for action in self.actions]
-                await executors.run(executors.FILES, write_json, self._file, value)
+        async with self._writing:
+            value = [action.model_dump(mode="json") for action in self.actions]
+            await executors.run(executors.FILES, write_json, self._file, value)
 
     def _log(self, action: Action) -> None:
         fields = action.model_dump(include={"id", "action", "language", "state", "who", "request_id"})

@@ -53,9 +53,9 @@ class Desk:
     """
 
     def __init__(self, service: InferenceService, facts: FactsReader) -> None:
-        self._board, self._facts = service, facts
+        self._service, self._facts = service, facts
         self._workspace = service.config.workspace
-        self.log = ActionLog(self._workspace.paths.run / "actions.json" if self._workspace else None)
+        self.log = ActionLog(self._workspace.paths.run / "actions.json")
         self._airflow: AirflowClient | None = None
         self._asking = asyncio.Lock()
         self._trackers: dict[str, RunTracker] = {}  # by action, as the next two are
@@ -66,7 +66,7 @@ class Desk:
     @property
     def without_airflow(self) -> str | None:
         """Why no DAG can be started here even if an Airflow runs; None where one can."""
-        problem = dag_runs.not_set_up(self._workspace) if self._workspace else None
+        problem = dag_runs.not_set_up(self._workspace)
         return problem.detail if problem else None
 
     async def close(self) -> None:
@@ -83,8 +83,6 @@ class Desk:
         Raises:
             Problem: 409, something excludes it; 503, Airflow is needed and does not run.
         """
-        if self._workspace is None:
-            raise Problem(503, "no-workspace", "There is nothing to order here", "This gateway has no workspace.")
         await self.refresh()  # an action that has ended excludes nothing
         action = self.log.begin(order.kind, order.language, who=who, request_id=request_id, reason=order.reason)
         try:
@@ -125,7 +123,7 @@ class Desk:
 
     async def _look(self, action: Action) -> None:
         before = (action.state, action.message)
-        tracker = self._trackers.setdefault(action.id, RunTracker(self._board.config.languages, action.runs))
+        tracker = self._trackers.setdefault(action.id, RunTracker(self._service.config.languages, action.runs))
         try:
             await self._ask(tracker.poll)
         except Problem:
@@ -153,12 +151,10 @@ class Desk:
         Raises:
             Problem: 503, it does not answer.
         """
-        workspace = self._workspace
-        assert workspace is not None  # without one nothing is started
 
         def ask() -> T:
             if self._airflow is None:
-                self._airflow = dag_runs.connect(workspace)
+                self._airflow = dag_runs.connect(self._workspace)
             return question(self._airflow)
 
         async with self._asking:
@@ -168,7 +164,7 @@ class Desk:
                 if self._airflow:
                     self._airflow.close()
                     self._airflow = None  # after a restart its password may be another
-                raise dag_runs.no_answer(error, workspace) from None
+                raise dag_runs.no_answer(error, self._workspace) from None
 
     async def _switch(self, action: Action, champion: str | None) -> None:
         language = action.language
@@ -193,10 +189,10 @@ class Desk:
 
     async def _deploy(self, language: str) -> str:
         """Bring the registry's champion live, as ``ner deploy`` does."""
-        outcome = await self._board.reconcilers[language].reconcile(insist=True)
+        outcome = await self._service.reconcilers[language].reconcile(insist=True)
         if outcome == "no champion":
             raise NerError(f"{language} has no champion in the registry", remedy="Train and promote one first.")
-        return f"Version {self._board.routes[language].describe()['version']} is live: {outcome}."
+        return f"Version {self._service.routes[language].describe()['version']} is live: {outcome}."
 
     async def _rollback(self, action: Action, language: str, champion: str | None) -> str:
         """Make the previous champion champion again in the registry, then bring it live, as ``ner rollback`` does."""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from multiner.pipeline.config.settings import Workspace
 
 log = logging.getLogger("serving")
-FRESH_SECONDS = 10.0
+FRESH_SECONDS = 10.0  # for which facts are not read again
 PATIENCE = 5.0  # seconds that a caller waits for the registry
 LATE = "The registry has not answered"  # the beginning of the notice that an answer may still come
 Key = tuple[str, str | None]
@@ -33,16 +33,12 @@ class FactsReader:
     """The facts by language and version; a registry that fails or hangs delays a caller ``patience`` seconds at most.
 
     Args:
-        workspace: whose registry; None: there is none to ask.
-        fresh: for so many seconds facts are not read again.
+        workspace: whose registry.
         patience: seconds that a caller waits for the registry.
     """
 
-    def __init__(
-        self, workspace: Workspace | None, *, fresh: float = FRESH_SECONDS, patience: float = PATIENCE
-    ) -> None:
-        self._workspace = workspace
-        self._fresh, self._patience = fresh, patience
+    def __init__(self, workspace: Workspace, *, patience: float = PATIENCE) -> None:
+        self._workspace, self._patience = workspace, patience
         self._cache: dict[Key, _CachedFacts] = {}
         self._reading: dict[Key, asyncio.Task[ModelFacts]] = {}
         self._runs: model_facts.Runs = {}
@@ -55,11 +51,9 @@ class FactsReader:
 
     async def of(self, language: str, version: str | None) -> ModelFacts:
         """The facts of a version (None: of the champion); if they cannot be read, ``registry`` says why."""
-        if self._workspace is None:
-            return ModelFacts(registry="This gateway has no registry.")
         key = (language, version)
         cached = self._cache.get(key)
-        if cached and time.monotonic() - cached.at < self._fresh:
+        if cached and time.monotonic() - cached.at < FRESH_SECONDS:
             return cached.facts
         reading = self._reading.get(key) or self._start(key)
         await asyncio.wait({reading}, timeout=self._patience)

@@ -9,12 +9,12 @@ from fastapi.responses import Response
 
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.registry.journal import checked_reason
-from multiner.serving.gateway.config import GatewayConfig
 from multiner.serving.http.payload import json_response, parse_json, read_body, require_type
 from multiner.serving.http.problems import invalid
 from multiner.serving.operator.actions import Kind
 from multiner.serving.operator.authorization import Guard
 from multiner.serving.operator.desk import Desk, Order
+from multiner.serving.routing.config import GatewayConfig
 
 FRESH = {"Cache-Control": "no-store"}
 FOR_ALL = ("validate",)  # kinds that concern no language of their own

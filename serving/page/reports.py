@@ -39,17 +39,14 @@ def folder(workspace: Workspace, language: str, kind: str) -> Path:
 
 
 def add_reports(app: FastAPI, service: InferenceService, guard: Guard) -> None:
-    """Add a page at ``/reports``, and the reports below it, if the gateway has a workspace."""
+    """Add a page at ``/reports``, and the reports below it."""
     config = service.config
-    workspace = config.workspace
-    if workspace is None:
-        return
 
     @app.get("/reports", include_in_schema=False)
     async def overview(request: Request) -> HTMLResponse:
         """The list of the reports."""
         reports = {
-            code: {kind: (folder(workspace, code, kind) / "index.html").is_file() for kind in KINDS}
+            code: {kind: (folder(config.workspace, code, kind) / "index.html").is_file() for kind in KINDS}
             for code in config.languages
         }
         readable = config.open_reports or guard.signed_in(request)
@@ -64,7 +61,7 @@ def add_reports(app: FastAPI, service: InferenceService, guard: Guard) -> None:
         """A file of a report."""
         if language not in config.languages or kind not in KINDS:
             raise HTTPException(404)
-        files = StaticFiles(directory=folder(workspace, language, kind), html=True, check_dir=False)
+        files = StaticFiles(directory=folder(config.workspace, language, kind), html=True, check_dir=False)
         response = await files.get_response(path or ".", request.scope)
         response.headers.update(FRESH | {"Content-Security-Policy": POLICIES[kind]})
         return response

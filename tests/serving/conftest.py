@@ -27,8 +27,9 @@ from multiner.serving.airflow import environment as airflow_setup
 from multiner.serving.backends.backend import ServedModel
 from multiner.serving.backends.local_server import LocalServer
 from multiner.serving.gateway.app import create_app
-from multiner.serving.gateway.config import GatewayConfig
 from multiner.serving.http.payload import Limits
+from multiner.serving.operator.facts_reader import FactsReader
+from tests.serving.configs import NoFacts, gateway_config
 
 if TYPE_CHECKING:
     from tests.serving.airflow.fake_airflow import FakeAirflow
@@ -156,7 +157,7 @@ class Harness:
         self.find = settings.pop("find", find)
         self.refuse: Callable[[ServedModel], Exception | None] = settings.pop("refuse", lambda model: None)
         self.old_versions: set[str] = settings.pop("old_versions", set())
-        self.config = GatewayConfig(
+        self.config = gateway_config(
             languages=["en", "ru"],
             limits=settings.pop("limits", Limits(4, 1000, 5)),
             token=TOKEN,
@@ -165,7 +166,8 @@ class Harness:
             types=settings.pop("types", {"en": ["PER", "LOC", "ORG", "MISC"], "ru": ["PER", "LOC", "ORG"]}),
             **settings,
         )
-        self.app = create_app(self.config)
+        facts = FactsReader(self.config.workspace) if "workspace" in settings else NoFacts()
+        self.app = create_app(self.config, facts)
         self.service = self.app.state.service
 
     async def launch(self, model: ServedModel) -> LocalServer:

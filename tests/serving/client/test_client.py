@@ -145,10 +145,10 @@ def test_a_stream_reads_no_further_than_a_batch() -> None:
 
 @given(st.lists(st.text(max_size=30)), st.integers(1, 5), st.integers(0, 40))
 def test_batches_keep_every_text_and_the_limits(texts: list[str], most: int, characters: int) -> None:
-    made = list(Batcher(most, characters).batches(texts))
-    assert [text for batch in made for text in batch] == texts
-    assert all(0 < len(batch) <= most for batch in made)
-    assert all(len(batch) == 1 or sum(map(len, batch)) <= characters for batch in made)
+    batches = list(Batcher(most, characters, len).batches(texts))
+    assert [text for batch in batches for text in batch] == texts
+    assert all(0 < len(batch) <= most for batch in batches)
+    assert all(len(batch) == 1 or sum(map(len, batch)) <= characters for batch in batches)
 
 
 def test_the_defaults_are_the_gateways_limits(root: Path) -> None:

@@ -18,6 +18,7 @@ from multiner.serving.gateway.routes import parallel
 from multiner.serving.http.payload import Limits
 from multiner.serving.page.parallel_examples import EXAMPLES
 from multiner.serving.page.parallel_view import UNSAFE, rows, to_csv
+from tests.serving.configs import NoFacts
 
 RU = "тогда Анна Ветрова и Тимур были в Осло. и Ветрову ждали"
 EN = "then Anna Verrova and Timur were in Madrid"
@@ -102,7 +103,7 @@ def test_without_both_languages_there_is_no_such_page(harness: Any) -> None:
     made.config.languages.remove("ru")
     from multiner.serving.gateway.app import create_app
 
-    paths = {getattr(route, "path", "") for route in create_app(made.config).routes}
+    paths = {getattr(route, "path", "") for route in create_app(made.config, NoFacts()).routes}
     assert "/" in paths
     assert not [path for path in paths if "parallel" in path]
 

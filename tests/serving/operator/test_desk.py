@@ -419,8 +419,8 @@ def test_whatever_goes_wrong_an_action_ends_and_keeps_nobody_out(
     run(harness, airflow.workspace, use)
 
 
-def test_the_log_tells_how_an_action_ended(caplog: pytest.LogCaptureFixture) -> None:
-    actions = ActionLog(None)
+def test_the_log_tells_how_an_action_ended(caplog: pytest.LogCaptureFixture, tmp_path: Path) -> None:
+    actions = ActionLog(tmp_path / "actions.json")
     with caplog.at_level(logging.INFO, "serving"):
         actions.end(actions.begin("deploy", "en", who="token", request_id="r"), "success", "Version 2 is live.")
     line = json.loads(JsonFormatter().format(caplog.records[-1]))
