@@ -6,7 +6,6 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -16,6 +15,7 @@ from multiner.pipeline.core.errors import NerError
 from multiner.serving import executors
 from multiner.serving.airflow.api import AirflowClient
 from multiner.serving.airflow.run_tracker import RunTracker
+from multiner.serving.http.payload import RequestModel
 from multiner.serving.http.problems import Problem, headline
 from multiner.serving.operator import dag_runs
 from multiner.serving.operator.actions import Action, ActionLog, Kind
@@ -30,15 +30,10 @@ PATIENCE = 2.0  # seconds that a caller waits for what Airflow says of its runs
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class Order:
-    """An operator's order.
+class Order(RequestModel, frozen=True):
+    """An operator's order; a rollback may name the version that the operator took for the champion, and a reason."""
 
-    ``language`` is None if it concerns all. A rollback has ``champion``, the version that the operator took for the
-    champion, and ``reason``, a line.
-    """
-
-    kind: Kind
+    action: Kind
     language: str | None = None
     champion: str | None = None
     reason: str | None = None
@@ -84,9 +79,9 @@ class Desk:
             Problem: 409, something excludes it; 503, Airflow is needed and does not run.
         """
         await self.refresh()  # an action that has ended excludes nothing
-        action = self.log.begin(order.kind, order.language, who=who, request_id=request_id, reason=order.reason)
+        action = self.log.begin(order.action, order.language, who=who, request_id=request_id, reason=order.reason)
         try:
-            if order.kind in ("validate", "retrain"):
+            if order.action in ("validate", "retrain"):
                 await self._start_dag(action)
             else:
                 self._spawn(self._switch(action, order.champion))

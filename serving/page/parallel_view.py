@@ -4,27 +4,17 @@ from __future__ import annotations
 
 import csv
 import io
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from multiner.serving.gateway.routes.parallel import LANGUAGES
-from multiner.serving.page.view import TYPE_NAMES
+from multiner.serving.page import view
 
 HUES = 8  # colours of pairs, which repeat; pairs have numbers, too
 UNSAFE = tuple("=+-@\t\r\n＝＋－＠")  # a spreadsheet program takes cells that begin so for formulas; as in exports.js
-HEADER = [
-    "pair",
-    "Russian",
-    "English",
-    "type",
-    "times in Russian",
-    "times in English",
-    "similarity",
-    "reasons",
-    "check",
-]
+COUNTS_BY_TEXT = ["times in Russian", "times in English"]
+HEADER = ["pair", "Russian", "English", "type", *COUNTS_BY_TEXT, "similarity", "reasons", "check"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +48,7 @@ class Row:
         """The tooltip of its marks."""
         russian, english = self.texts
         name = f"{russian} – {english}" if self.number else f"{russian or english}: no counterpart found"
-        return "\n".join([name, TYPE_NAMES.get(self.label, self.label), *self.reasons, *self.checks])
+        return "\n".join([name, view.TYPE_NAMES.get(self.label, self.label), *self.reasons, *self.checks])
 
 
 SPELLING, ALONE, COUNTS = "spelling", "no counterpart", "counts differ"
@@ -75,22 +65,22 @@ def rows(answer: Mapping[str, Any]) -> list[Row]:
     for number, pair in enumerate(answer["pairs"], start=1):
         names = [answer[code]["names"][pair[code]] for code in LANGUAGES]
         checks = [name for name, so in ((SPELLING, pair["suspicious"]), (COUNTS, pair["counts_differ"])) if so]
-        rows.append(_row(f"p{number}", number, names, pair["similarity"], pair["reasons"], checks))
+        rows.append(_row(f"p{number}", names, checks, number, pair["similarity"], pair["reasons"]))
     for code in LANGUAGES:
         for index, name in enumerate(answer[code]["names"]):
             if name["pair"] is None:
                 names = [name if code == each else None for each in LANGUAGES]
-                rows.append(_row(f"{code}{index + 1}", None, names, None, (), [ALONE]))
+                rows.append(_row(f"{code}{index + 1}", names, [ALONE]))
     return sorted(rows, key=lambda row: (ORDER[row.kind], COUNTS not in row.checks))
 
 
 def _row(
     key: str,
-    number: int | None,
     names: Sequence[Mapping[str, Any] | None],
-    similarity: float | None,
-    reasons: Sequence[str],
     checks: Sequence[str],
+    number: int | None = None,
+    similarity: float | None = None,
+    reasons: Sequence[str] = (),
 ) -> Row:
     russian, english = names
     texts = (russian["text"] if russian else "", english["text"] if english else "")
@@ -112,22 +102,14 @@ def segments(
     for index, name in enumerate(side["names"]):
         key = f"{code}{index + 1}" if name["pair"] is None else f"p{name['pair'] + 1}"
         keys |= dict.fromkeys(name["mentions"], key)
-    at = 0
-    for place, entity in sorted(enumerate(side["entities"]), key=lambda each: each[1]["start"]):
-        if entity["start"] > at:
-            yield text[at : entity["start"]], None
-        yield text[entity["start"] : entity["end"]], by_key[keys[place]]
-        at = entity["end"]
-    if at < len(text):
-        yield text[at:], None
+    marks = [(entity["start"], entity["end"], by_key[keys[place]]) for place, entity in enumerate(side["entities"])]
+    return view.segments(text, sorted(marks, key=lambda mark: mark[0]))
 
 
 def present(texts: Mapping[str, str], answer: Mapping[str, Any], hidden: frozenset[str]) -> dict[str, Any]:
     """An answer for the template; ``hidden`` are the types that the filters leave out."""
     table = rows(answer)
     by_key = {row.key: row for row in table}
-    numbers = Counter(row.label for row in table)
-    order = [*TYPE_NAMES, *sorted(set(numbers) - set(TYPE_NAMES))]
     visible = [row for row in table if row.label not in hidden]
     return {
         "sides": {
@@ -140,7 +122,7 @@ def present(texts: Mapping[str, str], answer: Mapping[str, Any], hidden: frozens
         },
         "rows": table,
         "hidden": hidden,
-        "types": {label: numbers[label] for label in order if numbers[label]},
+        "types": view.counts(row.label for row in table),
         "summary": {
             "pairs": sum(row.number is not None for row in visible),
             "spelling": sum(row.kind == "suspicious" for row in visible),

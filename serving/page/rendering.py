@@ -14,8 +14,9 @@ from fastapi import Request
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from multiner.serving.http.problems import Problem
 from multiner.serving.page import view
-from multiner.serving.page.examples import EXAMPLES
+from multiner.serving.page.examples import EXAMPLES, PARALLEL_EXAMPLES
 
 if TYPE_CHECKING:
     from multiner.serving.routing.inference_service import InferenceService
@@ -36,12 +37,32 @@ TEMPLATES.globals |= {
     "leg_names": view.LEG_NAMES,
     "flag_names": view.FLAG_NAMES,
     "examples": EXAMPLES,
+    "parallel_examples": PARALLEL_EXAMPLES,
 }
 
 
 def render(template: str, **context: Any) -> str:
     """A part of a page, such as an answer that a script puts into it."""
     return TEMPLATES.get_template(template).render(context)
+
+
+def render_outcome(
+    request: Request, service: InferenceService, page: str, part: str, problem: Problem | None = None, **context: Any
+) -> HTMLResponse:
+    """The page of a form, with the outcome if there is one; for scripts (``X-Fragment``) the outcome alone.
+
+    Args:
+        request, service: as in :func:`render_page`.
+        page: the template of the whole page.
+        part: the template of the outcome.
+        problem: why there is no result.
+        context: further values for the templates.
+    """
+    context = {"result": None, "problem": problem, "request_id": request.state.request_id} | context
+    status, headers = (problem.status, problem.headers) if problem else (200, None)
+    if request.headers.get("x-fragment"):
+        return HTMLResponse(render(part, **context), status, headers)
+    return render_page(request, service, page, status=status, headers=headers, **context)
 
 
 def render_page(
@@ -69,5 +90,6 @@ def render_page(
         "health": service.health(),
         "languages": service.config.languages,
         "review": service.config.review is not None,
+        "limits": service.config.limits,
     }
     return HTMLResponse(render(template, **frame, **context), status, headers)

@@ -16,7 +16,7 @@ import pytest
 
 from multiner.serving.gateway.routes import parallel
 from multiner.serving.http.payload import Limits
-from multiner.serving.page.parallel_examples import EXAMPLES
+from multiner.serving.page.examples import PARALLEL_EXAMPLES
 from multiner.serving.page.parallel_view import UNSAFE, rows, to_csv
 from tests.serving.configs import NoFacts
 
@@ -238,7 +238,7 @@ def test_in_a_browser(harness: Any, serving: Any, browser: Any) -> None:
         browser.one("#submit").click()
         assert browser.one("tbody tr")
         assert browser.texts(".types input"), "the filters are boxes then"
-    assert EXAMPLES.keys() == {"museum", "harbour", "talks"}
+    assert PARALLEL_EXAMPLES.keys() == {"museum", "harbour", "talks"}
 
 
 def test_a_comparison_that_takes_too_long_is_a_problem(harness: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -95,7 +95,7 @@ def test_a_text_is_answered_without_a_reload(page: Any, live: Any) -> None:
     page.driver.find_element(By.LINK_TEXT, "Новый музей").click()
     page.until(lambda: "Russian" in page.one(".result-head .fine").text)
     assert page.driver.current_url == live.url
-    assert page.one("#text").get_attribute("value") == EXAMPLES["museum"].text
+    assert page.one("#text").get_attribute("value") == EXAMPLES["museum"]["text"]
     page.one("#text").send_keys("\ue009z\ue000")
     assert page.one("#text").get_attribute("value") == TEXT, "Ctrl+Z brings back what an example has replaced"
     assert not page.errors()
@@ -435,7 +435,7 @@ def test_everyone_can_use_it(live: Any, browser: Any, scheme: str, width: int) -
     browser.open(live.url)
     assert browser.flaws() == []
     assert browser.overflow() == 0
-    answer(browser, EXAMPLES["harbour"].text + "\n" + TEXT)
+    answer(browser, EXAMPLES["harbour"]["text"] + "\n" + TEXT)
     browser.press("SPACE", browser.one('[data-type="LOC"]'))
     browser.hover(browser.one("#name-1"))
     assert browser.flaws() == []
