@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import accumulate
 from typing import Annotated, Any, Literal
 
@@ -21,9 +21,7 @@ ID_CHARACTERS = 200
 class Options(RequestModel, frozen=True):
     """What to leave out of an answer, and how to count."""
 
-    min_score: float = Field(
-        default=0.0, ge=0, le=1, allow_inf_nan=False, description="Entities with a lower score are left out."
-    )
+    min_score: float = Field(default=0.0, ge=0, le=1, description="Entities with a lower score are left out.")
     types: list[str] | None = Field(
         default=None, fail_fast=True, description="Only entities of these types; null: of all."
     )
@@ -77,9 +75,9 @@ class Offer:
 
     languages: Sequence[str]
     limits: Limits
-    types: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    types: Mapping[str, Sequence[str]]
 
-    def known_types(self, language: str) -> frozenset[str] | None:
+    def types_of(self, language: str) -> frozenset[str] | None:
         """The types of a language, or of all for ``auto``; None where they are not known."""
         codes = self.languages if language == AUTO else [language]
         if any(code not in self.types for code in codes):
@@ -102,10 +100,10 @@ class Offer:
         Raises:
             Problem: 422.
         """
-        known = self.known_types(language)
+        types = self.types_of(language)
         for index, name in enumerate(options.types or ()):
-            if known is not None and name not in known:
-                detail = f"This type is unknown; known types are: {', '.join(sorted(known))}."
+            if types is not None and name not in types:
+                detail = f"This type is unknown; known types are: {', '.join(sorted(types))}."
                 raise invalid(detail, f"/types/{index}")
 
 
@@ -123,11 +121,9 @@ class EntitiesOptions(Options, frozen=True):
 
 
 def _as_list(value: Any) -> Any:
-    if isinstance(value, str):
-        return [value]
-    if isinstance(value, list):
-        return value
-    raise PydanticCustomError("text", "must be a string or a list of strings")
+    if not isinstance(value, str | list):
+        raise PydanticCustomError("text", "must be a string or a list of strings")
+    return [value] if isinstance(value, str) else value
 
 
 class EntitiesRequest(EntitiesOptions, frozen=True):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI, Request
@@ -49,20 +48,20 @@ def add_page(app: FastAPI, service: InferenceService) -> None:
             problem = error
         return page(request, form, problem=problem, result=result)
 
-    if service.config.review is not None:
+    if (queue := service.config.review) is not None:
 
         @app.post("/corrections", include_in_schema=False)
         async def correct(request: Request) -> HTMLResponse:
             """As ``/v1/corrections``, but the answer is the page's view of the corrected text."""
             correction = await corrections.read(request, service)
-            text, language, model = correction.result.text, correction.result.language, correction.result.model
-            entities = [dict(each) | {"text": text[each["start"] : each["end"]]} for each in correction.entities]
+            text, language = correction.text, correction.language
+            entities = [each.model_dump() | {"text": text[each.start : each.end]} for each in correction.entities]
             try:
                 check_predictions([text], [{"entities": entities}])
             except ModelFailed:
                 raise invalid("Scores and legs must be as in the answer.", "/entities") from None
-            await corrections.keep(service, correction)
-            answer = {"language": language, "model": asdict(model), "entities": entities}
+            await corrections.keep(queue, correction)
+            answer = {"language": language, "model": correction.model.model_dump(), "entities": entities}
             result = present(text, answer, service, language=language)
             return HTMLResponse(render("result.html", result=result, problem=None, request_id=""))
 

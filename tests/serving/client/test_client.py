@@ -360,7 +360,7 @@ def test_the_gateway_itself(harness: Any) -> None:
 
 async def gateway(request: Request) -> Response:
     try:
-        offer = Offer(["en", "ru"], Limits(64, 100_000, 60))
+        offer = Offer(["en", "ru"], Limits(64, 100_000, 60), {})
         items = validate(EntitiesRequest, parse_json(await request.body())).items(offer)
     except Problem as refused:
         return refused.response("id")

@@ -117,7 +117,7 @@ def test_what_is_wrong_is_said_in_plain_words(harness: Any, body: Any, detail: s
 @pytest.mark.parametrize("score", ["nan", "inf", "-inf", "much"])
 def test_a_form_takes_no_other_score_than_a_number_from_0_to_1(score: str) -> None:
     with pytest.raises(Problem, match="min_score must be"):
-        Form("Anna", min_score=score).item(Offer(["en"], Limits(4, 1000, 5)))
+        Form("Anna", min_score=score).item(Offer(["en"], Limits(4, 1000, 5), {}))
 
 
 def test_known_types_are_named_and_auto_knows_all_of_them(harness: Any) -> None:
