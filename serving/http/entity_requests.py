@@ -85,21 +85,13 @@ class Offer:
         return frozenset(name for code in codes for name in self.types[code])
 
     def check_language(self, language: str, *, auto: bool = False) -> None:
-        """Refuse a language that is not served.
-
-        Raises:
-            Problem: 422.
-        """
+        """Refuse a language that is not served (Problem 422)."""
         languages = [AUTO, *self.languages] if auto else self.languages
         if language not in languages:
             raise invalid(f"language must be one of: {', '.join(languages)}.", "/language")
 
     def check_types(self, options: Options, language: str) -> None:
-        """Refuse types that the language does not have.
-
-        Raises:
-            Problem: 422.
-        """
+        """Refuse types that the language does not have (Problem 422)."""
         types = self.types_of(language)
         for index, name in enumerate(options.types or ()):
             if types is not None and name not in types:
@@ -134,11 +126,7 @@ class EntitiesRequest(EntitiesOptions, frozen=True):
     )
 
     def items(self, offer: Offer) -> list[Item]:
-        """The texts, each with its language and options.
-
-        Raises:
-            Problem: 413 or 422, with the place in the body.
-        """
+        """The texts, each with its language and options; else Problem 413 or 422, with the place in the body."""
         return self._items(self.text, offer)
 
 
@@ -167,9 +155,5 @@ class StreamRequest(EntitiesOptions, frozen=True):
     )
 
     def item(self, offer: Offer) -> Item:
-        """The text, with its language and options.
-
-        Raises:
-            Problem: 413 or 422, with the place in the line.
-        """
+        """The text, with its language and options; else Problem 413 or 422, with the place in the line."""
         return self._items([self.text], offer)[0]

@@ -61,11 +61,7 @@ class ActionLog:
     def begin(
         self, kind: Kind, language: str | None, *, who: str, request_id: str, reason: str | None = None
     ) -> Action:
-        """Add an action that begins.
-
-        Raises:
-            Problem: 409, an action that excludes it is under way.
-        """
+        """Add an action that begins; Problem 409 where an action that excludes it is under way."""
         id = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
         action = Action(
             id=id, action=kind, language=language, started=_now(), who=who, request_id=request_id, reason=reason
@@ -81,11 +77,7 @@ class ActionLog:
         return [action for action in self.actions if action.state == "running"]
 
     def find(self, id: str) -> Action:
-        """The action with this id.
-
-        Raises:
-            Problem: 404, there is none.
-        """
+        """The action with this id; Problem 404 where there is none."""
         action = next((action for action in self.actions if action.id == id), None)
         if action is None:
             raise Problem(404, "not-found", "Not Found", f"No such action among the last {LISTED}.")

@@ -45,11 +45,7 @@ class Attempts:
         self._failed[address] = times  # its time to live begins anew
 
     def check(self, address: str) -> None:
-        """Let the address try a token.
-
-        Raises:
-            Problem: 429, it has sent too many wrong ones.
-        """
+        """Let the address try a token; Problem 429 where it has sent too many wrong ones."""
         old = self._clock() - self._window
         times: Sequence[float] = self._failed.get(address, ())
         if len(times) == self._most and times[0] > old:

@@ -16,11 +16,7 @@ ANSWER_SECONDS = 15
 
 
 def connect(workspace: Workspace) -> AirflowClient:
-    """A client of the Airflow that the workspace uses.
-
-    Raises:
-        NerError: there is none, or its address or password is missing.
-    """
+    """A client of the workspace's Airflow; NerError where there is none, or its address or password is missing."""
     airflow = access(workspace)
     return AirflowClient(
         airflow.url, airflow.user, airflow.password, timeout=ANSWER_SECONDS, public_url=public_url(workspace)

@@ -141,11 +141,7 @@ class Desk:
         action.message = "Waiting for Airflow to begin."
 
     async def _ask(self, question: Callable[[AirflowClient], T]) -> T:
-        """The answer of Airflow, asked in a thread, one question at a time.
-
-        Raises:
-            Problem: 503, it does not answer.
-        """
+        """The answer of Airflow, asked in a thread, one question at a time; Problem 503 where it does not answer."""
 
         def ask() -> T:
             if self._airflow is None:

@@ -70,11 +70,7 @@ def desk_router(config: GatewayConfig, desk: Desk, guard: Guard) -> APIRouter:
 
 
 def checked(order: Order, languages: Sequence[str]) -> Order:
-    """The order, with its reason as one line.
-
-    Raises:
-        Problem: 422, with the field at fault.
-    """
+    """The order, with its reason as one line; Problem 422 with the field at fault."""
     if order.action in FOR_ALL:
         if order.language is not None:
             raise invalid(f"{order.action} concerns all languages: leave language out.", "/language")

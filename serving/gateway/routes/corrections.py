@@ -100,11 +100,7 @@ async def warm_up(service: InferenceService) -> None:
 
 
 async def read(request: Request, service: InferenceService) -> CorrectionRequest:
-    """The correction in a request; its text is without surrogates.
-
-    Raises:
-        Problem: 400, 408, 413, 415 or 422, with the place in the body.
-    """
+    """A correction, its text without surrogates; else Problem 400, 408, 413, 415 or 422, with the place."""
     limits, offer = service.config.limits, service.config.offer
     require_type(request, ["application/json"])
     # entities with their legs' views are several times as long as the text
@@ -133,11 +129,7 @@ def _check_place(place: TextPlace, text: str, where: str) -> None:
 
 
 async def keep(queue: ReviewQueue, correction: CorrectionRequest) -> CorrectionAnswer:
-    """Put a correction's sentences into the queue.
-
-    Raises:
-        Problem: nothing to keep (422), or the queue is full or cannot be written (507).
-    """
+    """Put a correction's sentences into the queue; Problem 422 where there are none, 507 where it cannot take them."""
     try:
         return await executors.run(executors.FILES, _add, queue, correction)
     except QueueFull as error:

@@ -32,11 +32,7 @@ class ParallelRequest(Options, frozen=True):
     en: str = Field(description="The English text.")
 
     def items(self, offer: Offer) -> list[Item]:
-        """The two texts, the Russian one first.
-
-        Raises:
-            Problem: 413 or 422.
-        """
+        """The two texts, the Russian one first; Problem 413 or 422 where they cannot be taken."""
         offer.check_types(self, AUTO)
         check_size(len(LANGUAGES), len(self.ru) + len(self.en), offer.limits)
         return [Item(self.ru, "ru", self), Item(self.en, "en", self)]
@@ -101,11 +97,7 @@ def parallel_router(service: InferenceService) -> APIRouter:
 
 
 async def answer(service: InferenceService, items: Sequence[Item]) -> dict[str, Any]:
-    """The :class:`ParallelAnswer` to a Russian and an English text.
-
-    Raises:
-        Problem: 413 (too many names), 429, 502, 503 or 504.
-    """
+    """The :class:`ParallelAnswer` to a Russian and an English text; else Problem 413, 429, 502, 503 or 504."""
     results = await service.answer(items)
     mentions = [_mentions(result["entities"]) for result in results]
     for code, names in zip(LANGUAGES, mentions, strict=True):
