@@ -48,12 +48,7 @@ class Backoff(Retry):
 
 
 def backoff(times: int, max_wait: float) -> Backoff:
-    """What is sent again, and when.
-
-    Args:
-        times: retries of a request at most.
-        max_wait: seconds; where ``Retry-After`` asks for more, the request is not sent again.
-    """
+    """What is sent again, ``times`` at most, and when; not where ``Retry-After`` asks for more than ``max_wait`` s."""
 
     def check(response: httpx.Response) -> None:
         try:

@@ -44,12 +44,8 @@ class ServiceError(NerError):
         remedy: str | None = None,
     ) -> None:
         super().__init__(f"{status}: {detail}" if status else detail, where=where, remedy=remedy)
-        self.detail = detail
-        self.endpoint = endpoint
-        self.status = status
-        self.type = type
-        self.title = title
-        self.request_id = request_id
+        self.detail, self.endpoint, self.status = detail, endpoint, status
+        self.type, self.title, self.request_id = type, title, request_id
 
     def __str__(self) -> str:
         place = f" (at {self.where})" if self.where else ""
@@ -154,10 +150,7 @@ def _json(body: dict[str, Any]) -> bytes:
 def _among_all(where: str | None, first: int, alone: bool) -> str | None:
     """A place in a request as a place among all texts of the caller, ``first`` of which were sent before.
 
-    Args:
-        where: a JSON pointer, or None.
-        first: how many texts were sent before.
-        alone: whether the request has one text, so that ``/text`` means that one.
+    If the request has a text ``alone``, ``/text`` means that one.
     """
     if alone and where == "/text":
         return f"/text/{first}"

@@ -109,11 +109,7 @@ def create_app(config: GatewayConfig, facts: FactsReader) -> FastAPI:
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A listening socket.
-
-    Raises:
-        NerError: the port is occupied or not ours to take, or the address is not this machine's.
-    """
+    """A listening socket; NerError where the port is occupied or not ours, or the address is not this machine's."""
     # with the protocol: without it asyncio does not set TCP_NODELAY, and answers wait 40 ms
     listener = socket.socket(address_family(host), socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

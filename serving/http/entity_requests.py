@@ -105,7 +105,11 @@ class EntitiesOptions(Options, frozen=True):
     language: str = Field(default=AUTO, description="`auto` (by the script of each sentence), or a language's code.")
     tokens: bool = Field(default=False, description="Whether to add each token with its probabilities by type.")
 
-    def _items(self, texts: Sequence[str], offer: Offer) -> list[Item]:
+    text: Any
+
+    def items(self, offer: Offer) -> list[Item]:
+        """The texts, each with its language and options; else Problem 413 or 422, with the place in the body."""
+        texts = [self.text] if isinstance(self.text, str) else self.text
         offer.check_language(self.language, auto=True)
         offer.check_types(self, self.language)
         check_size(len(texts), sum(map(len, texts[: offer.limits.texts])), offer.limits, "/text")
@@ -124,10 +128,6 @@ class EntitiesRequest(EntitiesOptions, frozen=True):
     text: Annotated[list[str], BeforeValidator(_as_list, json_schema_input_type=str | list[str])] = Field(
         fail_fast=True, description="A text, or a list of texts. Empty texts have no entities."
     )
-
-    def items(self, offer: Offer) -> list[Item]:
-        """The texts, each with its language and options; else Problem 413 or 422, with the place in the body."""
-        return self._items(self.text, offer)
 
 
 def is_line_id(value: Any) -> bool:
@@ -153,7 +153,3 @@ class StreamRequest(EntitiesOptions, frozen=True):
     id: Annotated[Any, PlainValidator(_check_line_id, json_schema_input_type=LineId)] = Field(
         default=None, description="Comes back on the line of the answer."
     )
-
-    def item(self, offer: Offer) -> Item:
-        """The text, with its language and options; else Problem 413 or 422, with the place in the line."""
-        return self._items([self.text], offer)[0]

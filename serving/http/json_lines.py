@@ -83,7 +83,7 @@ def read_line(number: int, line: bytes | None, offer: Offer) -> Entry:
         if not isinstance(value, dict):
             raise invalid('A line must be a string, or an object such as {"text": "…"}.', "")
         id = value.get("id") if is_line_id(value.get("id")) else None
-        return Entry(number, id, validate(StreamRequest, value).item(offer))
+        return Entry(number, id, validate(StreamRequest, value).items(offer)[0])
     except Problem as problem:
         return Entry(number, id, problem)
 

@@ -14,7 +14,7 @@ from fastapi.responses import Response
 from pydantic import BaseModel, ValidationError
 from starlette.requests import ClientDisconnect
 
-from multiner.serving.http.problems import compressed, invalid, malformed, slow, too_large, wrong_media_type
+from multiner.serving.http.problems import invalid, malformed, slow, too_large, wrong_media_type
 
 PHRASES = {  # by pydantic's type of error; its own message of the others is plain
     "missing": "is missing",
@@ -46,16 +46,13 @@ class Limits:
 
 
 def require_type(request: Request, allowed: Sequence[str]) -> str:
-    """The media type of the body, without its parameters.
-
-    Raises:
-        Problem: 415, it is not in ``allowed``, or the body is compressed.
-    """
+    """The body's media type, without parameters; Problem 415 where it is not allowed, or the body is compressed."""
     if request.headers.get("content-encoding", "identity").strip().lower() not in ("", "identity"):
-        raise compressed()
+        # its size would be known only after it is unpacked
+        raise wrong_media_type("Send the body as it is, without Content-Encoding.", {"Accept-Encoding": "identity"})
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type not in allowed:
-        raise wrong_media_type(allowed)
+        raise wrong_media_type(f"Send Content-Type: {' or '.join(allowed)}.")
     return media_type
 
 
@@ -131,8 +128,8 @@ def validate(model: type[M], value: Any) -> M:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
     place, kind = first["loc"], first["type"]
     if kind == "extra_forbidden":
-        known = ", ".join(model.model_fields)
-        raise invalid(f"Unknown field {str(place[-1])[:40]!a}; known are {known}.", "")
+        fields = ", ".join(model.model_fields)
+        raise invalid(f"Unknown field {str(place[-1])[:40]!a}; known are {fields}.", "")
     names = [each for each in place if isinstance(each, str)]
     subject = "The body" if not names else names[-1] if place[-1] == names[-1] else f"Each item of {names[-1]}"
     phrase = PHRASES.get(kind) or first["msg"].replace("Input should be", "must be")

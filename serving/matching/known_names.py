@@ -18,13 +18,8 @@ CYRILLIC = re.compile(r"[\u0400-\u04ff]")
 EMPTY_WORDS = frozenset({"of", "for", "and", "in", "on", "to", "s", "и", "в", "на", "по", "имени", "им"})
 DOTTED = frozenset({"US", "USA", "UK", "UN", "EU", "USSR"})  # dotted abbreviations within longer names
 ARTICLES = frozenset({"the", "a", "an", "The", "A", "An"})
-TERRITORY, CITY, ABBREVIATION, ORGANISATION, PLACE = (
-    "CLDR territory",
-    "CLDR city",
-    "abbreviation",
-    "known organisation",
-    "known place",
-)
+TERRITORY, CITY, ABBREVIATION = "CLDR territory", "CLDR city", "abbreviation"
+ORGANISATION, PLACE = "known organisation", "known place"
 GIVEN_NAME, TRANSLATION = "traditional name", "translation"
 MOST_WORDS = 8  # of a known name
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from heapq import nlargest
 from itertools import pairwise, zip_longest
+from operator import itemgetter
 
 import numpy as np
 from rapidfuzz.distance import Levenshtein
@@ -45,13 +47,7 @@ class NameComparer:
         self._romanised: dict[str, list[tuple[str, str]]] = {}
 
     def names(self, russian: Sequence[str], english: Sequence[str], label: str) -> Likeness:
-        """The similarity of two names.
-
-        Args:
-            russian: its words, in any case.
-            english: its words.
-            label: type of the Russian name; a text may leave out a person's given name.
-        """
+        """The similarity of two names by their words; ``label`` is the Russian name's type, which omissions go by."""
         if tuple(russian) == tuple(english):
             return Likeness(1.0, (SAME,))
         if _numbers(russian) != _numbers(english):
@@ -127,13 +123,9 @@ class NameComparer:
         bones = Levenshtein.normalized_similarity(letters.skeleton(russian), letters.skeleton(english))
         if bones < OTHER_BONES:
             return DIFFERENT
-        near = sorted(
-            self._candidates(russian),
-            key=lambda form: Levenshtein.normalized_similarity(form[1], english),
-            reverse=True,
-        )[:MOST_FORMS]
         best = DIFFERENT
-        for form, _ in near:
+        forms = ((Levenshtein.normalized_similarity(plain, english), form) for form, plain in self._candidates(russian))
+        for _, form in nlargest(MOST_FORMS, forms, itemgetter(0)):
             spelled = spelling.compare(form, english)
             if spelled.similarity > best.similarity:
                 reason = TRANSCRIPTION if spelled.by_sound else TRANSLITERATION

@@ -24,12 +24,7 @@ def connect(workspace: Workspace) -> AirflowClient:
 
 
 def start(client: AirflowClient, dag: str, run: str, note: str) -> DagRun:
-    """Start a DAG that does not run yet; blocking.
-
-    Raises:
-        Problem: 409, the DAG runs already, is paused or unknown.
-        NerError, httpx.HTTPError: Airflow refuses, or does not answer.
-    """
+    """Start a DAG; blocking, with Airflow's own errors. Problem 409 where it runs already, is paused or unknown."""
     paused = client.is_paused(dag)
     if paused is None:
         raise Problem(409, "no-dag", "Airflow does not know the DAG", f"There is no DAG {dag}. See `ner status`.")

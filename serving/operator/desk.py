@@ -6,7 +6,6 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Coroutine
-from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import httpx
@@ -40,12 +39,7 @@ class Order(RequestModel, frozen=True):
 
 
 class Desk:
-    """Starts actions and follows them.
-
-    Args:
-        service: its routes are switched.
-        facts: they are read again after a switch.
-    """
+    """Starts actions and follows them; ``facts`` are read again after a switch."""
 
     def __init__(self, service: InferenceService, facts: FactsReader) -> None:
         self._service, self._facts = service, facts
@@ -73,11 +67,7 @@ class Desk:
             self._airflow.close()
 
     async def start(self, order: Order, *, who: str, request_id: str) -> Action:
-        """Start an action, and return before its end; ``who`` and ``request_id`` are for the record.
-
-        Raises:
-            Problem: 409, something excludes it; 503, Airflow is needed and does not run.
-        """
+        """Start an action, not waiting for its end; Problem 409 where something excludes it, 503 without Airflow."""
         await self.refresh()  # an action that has ended excludes nothing
         action = self.log.begin(order.action, order.language, who=who, request_id=request_id, reason=order.reason)
         try:
@@ -103,7 +93,7 @@ class Desk:
             if due and action.id not in self._looks:
                 self._looked[action.id] = time.monotonic()
                 self._looks[action.id] = look = self._spawn(self._look(action))
-                look.add_done_callback(partial(self._end_look, action.id))
+                look.add_done_callback(lambda _, id=action.id: self._looks.pop(id))
         if not self._looks:
             return
         done, _ = await asyncio.wait(self._looks.values(), timeout=PATIENCE)
@@ -112,9 +102,6 @@ class Desk:
         for action in actions:
             if action.id in self._looks:
                 action.message = "Airflow has not answered yet; what it runs goes on by itself."
-
-    def _end_look(self, id: str, _: asyncio.Task[None]) -> None:
-        self._looks.pop(id)
 
     async def _look(self, action: Action) -> None:
         before = (action.state, action.message)

@@ -24,11 +24,7 @@ Runs = MutableMapping[tuple[str, str], "RunRecord"]  # by run and verdict: a run
 
 
 def read(workspace: Workspace, language: str, version: str | None, runs: Runs) -> ModelFacts:
-    """Read the facts of a version (None: of the champion); blocking. ``runs`` is a cache.
-
-    Raises:
-        Exception: MLflow's own where its store cannot be read.
-    """
+    """Read the facts of a version (None: of the champion); blocking, with MLflow's own errors. ``runs`` is a cache."""
     from multiner.pipeline.registry.facts import history, run_record
     from multiner.pipeline.registry.journal import switches
     from multiner.pipeline.registry.store import CHAMPION, model_name, open_store

@@ -56,11 +56,7 @@ ORDER = {"suspicious": 0, "alone": 1, "pair": 2}
 
 
 def rows(answer: Mapping[str, Any]) -> list[Row]:
-    """The rows of the table: those to check first, then the others, in the order of the Russian text.
-
-    Args:
-        answer: of ``POST /v1/parallel``.
-    """
+    """The rows of the table: those to check first, then the others, in the order of the Russian text."""
     rows = []
     for number, pair in enumerate(answer["pairs"], start=1):
         names = [answer[code]["names"][pair[code]] for code in LANGUAGES]

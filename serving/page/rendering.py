@@ -49,15 +49,7 @@ def render(template: str, **context: Any) -> str:
 def render_outcome(
     request: Request, service: InferenceService, page: str, part: str, problem: Problem | None = None, **context: Any
 ) -> HTMLResponse:
-    """The page of a form, with the outcome if there is one; for scripts (``X-Fragment``) the outcome alone.
-
-    Args:
-        request, service: as in :func:`render_page`.
-        page: the template of the whole page.
-        part: the template of the outcome.
-        problem: why there is no result.
-        context: further values for the templates.
-    """
+    """The ``page`` of a form with its outcome, if there is one; for scripts (``X-Fragment``) that ``part`` alone."""
     context = {"result": None, "problem": problem, "request_id": request.state.request_id} | context
     status, headers = (problem.status, problem.headers) if problem else (200, None)
     if request.headers.get("x-fragment"):
@@ -74,14 +66,9 @@ def render_page(
     headers: Mapping[str, str] | None = None,
     **context: Any,
 ) -> HTMLResponse:
-    """A whole page, as the answer to ``request``.
+    """A whole page, as the answer to ``request``; the ``template`` extends ``base.html``.
 
-    Args:
-        request: its path is the page's place in the navigation, which has the pages of this application alone.
-        service: the header has the states of its models.
-        template: extends ``base.html``.
-        status, headers: of the answer.
-        context: further values for the template.
+    The navigation has the pages of this application, the header the states of the service's models.
     """
     paths = {getattr(route, "path", "") for route in request.app.routes}
     frame = {

@@ -42,7 +42,7 @@ class Mark:
     label: str
     score: float | None
     opinions: tuple[Opinion, ...]
-    corrected: bool = False
+    corrected: bool
 
     @property
     def disputed(self) -> bool:
@@ -73,20 +73,13 @@ class Group:
 
 def marks(entities: Iterable[Mapping[str, Any]]) -> list[Mark]:
     """The entities of an answer as marks, in their order in the text."""
-    ordered = sorted(entities, key=lambda entity: entity["start"])
-    return [
-        Mark(
-            number=number,
-            start=entity["start"],
-            end=entity["end"],
-            text=entity["text"],
-            label=entity["label"],
-            score=entity.get("score"),
-            opinions=tuple(_opinion(leg, view or {}, entity) for leg, view in (entity.get("legs") or {}).items()),
-            corrected=entity.get("corrected") is True,
-        )
-        for number, entity in enumerate(ordered, start=1)
-    ]
+    marks = []
+    for number, entity in enumerate(sorted(entities, key=lambda entity: entity["start"]), start=1):
+        opinions = tuple(_opinion(leg, view or {}, entity) for leg, view in (entity.get("legs") or {}).items())
+        start, end, text, label = (entity[name] for name in ("start", "end", "text", "label"))
+        corrected = entity.get("corrected") is True
+        marks.append(Mark(number, start, end, text, label, entity.get("score"), opinions, corrected))
+    return marks
 
 
 def _opinion(leg: str, view: Mapping[str, Any], entity: Mapping[str, Any]) -> Opinion:

@@ -86,11 +86,11 @@ async def invocations(request: Request) -> Response:
             return JSONResponse({"predictions": [{"entities": [wrong]}]})
         while "WAIT" in texts and backend.held:
             await asyncio.sleep(0.001)
-        told = {"tokens": tokens_of} if params.get("tokens") else {}
+        extra = {"tokens": tokens_of} if params.get("tokens") else {}
         return JSONResponse(
             {
                 "predictions": [
-                    {"entities": backend.find(text)} | {key: of(text) for key, of in told.items()} for text in texts
+                    {"entities": backend.find(text)} | {key: of(text) for key, of in extra.items()} for text in texts
                 ]
             }
         )
@@ -307,9 +307,9 @@ class Live:
 
 
 @contextmanager
-def running(made: Harness) -> Iterator[tuple[str, int]]:
+def running(gateway_app: Harness) -> Iterator[tuple[str, int]]:
     """A gateway that is ready behind the real server, in a thread; gives its address."""
-    with Live(made) as live:
+    with Live(gateway_app) as live:
         yield live.address
 
 

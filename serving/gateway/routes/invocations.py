@@ -30,12 +30,7 @@ csv.field_size_limit(sys.maxsize)  # the body is bounded already
 
 
 def read(body: bytes, media_type: str, limits: Limits) -> tuple[int, bytes]:
-    """The number of rows of a body, and the body in JSON.
-
-    Raises:
-        Problem: the body cannot be read (400), exceeds a limit (413), or has not exactly one of MLflow's shapes with
-            a text in each row (422, with the place).
-    """
+    """The number of rows of a body, and the body in JSON; else Problem 400, 413 or 422, with the place."""
     if media_type == CSV:
         texts, characters = _read_csv(body)
         check_size(len(texts), characters, limits)
@@ -151,12 +146,7 @@ def _characters(value: Any) -> int:
 
 
 async def invoke(backend: Backend, rows: int, body: bytes) -> bytes:
-    """What the backend answers to ``body``, which has ``rows`` rows; without rows, it is not asked.
-
-    Raises:
-        Problem: MLflow refuses the body (422).
-        BackendGone, BackendTimeout, ModelFailed: see there.
-    """
+    """What the backend answers to ``body``; without rows it is not asked. Problem 422 where MLflow refuses it."""
     if not rows:
         return NO_ROWS  # MLflow refuses some shapes without rows
     response = await backend.call(body)

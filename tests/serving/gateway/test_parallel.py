@@ -45,14 +45,14 @@ def post(harness: Any, data: dict[str, Any], headers: dict[str, str] | None = No
 def test_names_are_paired_with_their_mentions_and_reasons(harness: Any) -> None:
     answer = ask(harness, {"ru": RU, "en": EN}).json()
     assert parallel.ParallelAnswer.model_validate(answer)
-    named = [(answer["ru"]["names"][pair["ru"]], answer["en"]["names"][pair["en"]], pair) for pair in answer["pairs"]]
-    assert [(one["text"], other["text"], pair["suspicious"], pair["counts_differ"]) for one, other, pair in named] == [
+    names = [(answer["ru"]["names"][pair["ru"]], answer["en"]["names"][pair["en"]], pair) for pair in answer["pairs"]]
+    assert [(one["text"], other["text"], pair["suspicious"], pair["counts_differ"]) for one, other, pair in names] == [
         ("Анна Ветрова", "Anna Verrova", True, True),
         ("Тимур", "Timur", False, False),
     ]
-    assert "transliteration" in named[0][2]["reasons"]
+    assert "transliteration" in names[0][2]["reasons"]
     entities = answer["ru"]["entities"]
-    mentions = [entities[index] for index in named[0][0]["mentions"]]
+    mentions = [entities[index] for index in names[0][0]["mentions"]]
     assert [RU[entity["start"] : entity["end"]] for entity in mentions] == ["Анна Ветрова", "Ветрову"]
     alone = [name["text"] for code in ("ru", "en") for name in answer[code]["names"] if name["pair"] is None]
     assert {"Осло", "Madrid"} <= set(alone)
@@ -99,11 +99,11 @@ def test_too_many_names_are_refused_by_their_number(harness: Any, monkeypatch: p
 
 
 def test_without_both_languages_there_is_no_such_page(harness: Any) -> None:
-    made = harness()
-    made.config.languages.remove("ru")
+    gateway = harness()
+    gateway.config.languages.remove("ru")
     from multiner.serving.gateway.app import create_app
 
-    paths = {getattr(route, "path", "") for route in create_app(made.config, NoFacts()).routes}
+    paths = {getattr(route, "path", "") for route in create_app(gateway.config, NoFacts()).routes}
     assert "/" in paths
     assert not [path for path in paths if "parallel" in path]
 

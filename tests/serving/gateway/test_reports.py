@@ -20,8 +20,8 @@ REPORT = '<!doctype html><style>b { color: #0a0 }</style><b id="b">1</b><script>
 
 @pytest.fixture
 def workspace(tmp_path: Path, root: Path) -> Workspace:
-    made = registry.make_workspace(tmp_path, root)
-    out = made.paths.out("en")
+    home = registry.make_workspace(tmp_path, root)
+    out = home.paths.out("en")
     for path, text in {
         "validation/docs/index.html": "<h1>Docs</h1>",
         "validation/docs/validations/a/b.html": "<h1>Suite</h1>",
@@ -34,7 +34,7 @@ def workspace(tmp_path: Path, root: Path) -> Workspace:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text)
     (out / "report" / "link").symlink_to(out / "documents")
-    return made
+    return home
 
 
 def ask(
