@@ -55,13 +55,13 @@ class ServiceError(NerError):
 
 def entities_body(texts: Sequence[str], options: dict[str, Any]) -> bytes:
     """The body that asks for the entities of texts; ``options`` are its other fields."""
-    return _json({"text": _safe(texts), **options})
+    return json.dumps({"text": _safe(texts), **options}, ensure_ascii=False).encode()
 
 
 def parallel_body(english: str, russian: str, options: dict[str, Any]) -> bytes:
     """The body that asks for the names of a text and its translation; ``options`` are its other fields."""
     russian, english = _safe([russian, english])
-    return _json({"ru": russian, "en": english, **options})
+    return json.dumps({"ru": russian, "en": english, **options}, ensure_ascii=False).encode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,10 +141,6 @@ class AnswerReader:
 def _safe(texts: Sequence[str]) -> list[str]:
     """Texts without surrogates: a pair that Python holds as two code points would arrive as one, and shift offsets."""
     return [without_surrogates(text) for text in texts]
-
-
-def _json(body: dict[str, Any]) -> bytes:
-    return json.dumps(body, ensure_ascii=False).encode()
 
 
 def _among_all(where: str | None, first: int, alone: bool) -> str | None:

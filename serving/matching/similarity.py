@@ -54,7 +54,7 @@ class NameComparer:
             return DIFFERENT
         one, other = known_names.names().find(russian), known_names.names().find(english)
         if shared := one & other:
-            return Likeness(1.0, (known_names.names().reason(min(shared)),))
+            return Likeness(1.0, (known_names.names().reasons[min(shared)],))
         if one and other:
             return DIFFERENT  # each has another known translation
         best = self._by_words(russian, english, label)
@@ -87,9 +87,8 @@ class NameComparer:
             mean *= 1 - OUT_OF_ORDER
         weakest = 0.0 if left and right else min(alike[i][j].similarity for i, j in pairs)
         reasons = dict.fromkeys(reason for i, j in pairs for reason in alike[i][j].reasons)
-        return Likeness(
-            (1 - WEAKEST) * mean + WEAKEST * min(mean, weakest), tuple(reasons), sum(alike[i][j].odd for i, j in pairs)
-        )
+        similarity = (1 - WEAKEST) * mean + WEAKEST * min(mean, weakest)
+        return Likeness(similarity, tuple(reasons), sum(alike[i][j].odd for i, j in pairs))
 
     def words(self, russian: str, english: str) -> Likeness:
         """The similarity of two words."""
@@ -115,7 +114,7 @@ class NameComparer:
             return DIFFERENT
         for pairs in (known_names.names(), known_names.single_words()):
             if shared := pairs.find((russian,)) & pairs.find((english,)):
-                return Likeness(1.0, (pairs.reason(min(shared)),))
+                return Likeness(1.0, (pairs.reasons[min(shared)],))
         return self._spelled(russian, english)
 
     def _spelled(self, russian: str, english: str) -> Likeness:

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import httpx
@@ -75,11 +76,8 @@ class Desk:
                 await self._start_dag(action)
             else:
                 self._spawn(self._switch(action, order.champion))
-        except Problem as problem:
-            self.log.end(action, "failed", problem.detail)
-            raise
         except BaseException as error:  # an action that never ends would exclude all others
-            self.log.end(action, "failed", _unexpected(error))
+            self.log.end(action, "failed", error.detail if isinstance(error, Problem) else _unexpected(error))
             raise
         finally:
             await self.log.save()
@@ -148,10 +146,9 @@ class Desk:
         language = action.language
         try:
             assert language is not None  # an order to switch names one
-            message = await (
-                self._rollback(action, language, champion) if action.action == "rollback" else self._deploy(language)
-            )
-            self.log.end(action, "success", message)
+            is_rollback = action.action == "rollback"
+            work = self._rollback(action, language, champion) if is_rollback else self._deploy(language)
+            self.log.end(action, "success", await work)
         except NerError as error:
             remedy = f" {error.remedy}" if error.remedy else ""
             self.log.end(action, "failed", f"{headline(error)}.{remedy}")
@@ -177,15 +174,8 @@ class Desk:
         from multiner.pipeline import registry
 
         by = f"operator's desk ({action.who}), request {action.request_id}"
-        version = await executors.run(
-            executors.REGISTRY,
-            registry.rollback,
-            self._workspace,
-            language,
-            expected=champion,
-            by=by,
-            reason=action.reason,
-        )
+        rollback = partial(registry.rollback, self._workspace, language, expected=champion, by=by, reason=action.reason)
+        version = await executors.run(executors.REGISTRY, rollback)
         try:
             return f"Version {version} is champion again. {await self._deploy(language)}"
         except NerError as error:

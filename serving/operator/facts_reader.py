@@ -54,10 +54,8 @@ class FactsReader:
 
     def _start(self, key: Key) -> asyncio.Task[ModelFacts]:
         """Begin to read; all callers wait for the same reading."""
-        reading = asyncio.create_task(
-            executors.run(executors.FACTS, model_facts.read, self._workspace, *key, self._runs)
-        )
-        self._reading[key] = reading
+        work = executors.run(executors.FACTS, model_facts.read, self._workspace, *key, self._runs)
+        self._reading[key] = reading = asyncio.create_task(work)
 
         def store(task: asyncio.Task[ModelFacts]) -> None:
             if current := self._reading.get(key) is task:

@@ -61,29 +61,29 @@ def rows(answer: Mapping[str, Any]) -> list[Row]:
     for number, pair in enumerate(answer["pairs"], start=1):
         names = [answer[code]["names"][pair[code]] for code in LANGUAGES]
         checks = [name for name, so in ((SPELLING, pair["suspicious"]), (COUNTS, pair["counts_differ"])) if so]
-        rows.append(_row(f"p{number}", names, checks, number, pair["similarity"], pair["reasons"]))
+        rows.append(_row(f"p{number}", number, names, checks, pair))
     for code in LANGUAGES:
         for index, name in enumerate(answer[code]["names"]):
             if name["pair"] is None:
                 names = [name if code == each else None for each in LANGUAGES]
-                rows.append(_row(f"{code}{index + 1}", names, [ALONE]))
+                rows.append(_row(f"{code}{index + 1}", None, names, [ALONE], {}))
     return sorted(rows, key=lambda row: (ORDER[row.kind], COUNTS not in row.checks))
 
 
 def _row(
     key: str,
+    number: int | None,
     names: Sequence[Mapping[str, Any] | None],
     checks: Sequence[str],
-    number: int | None = None,
-    similarity: float | None = None,
-    reasons: Sequence[str] = (),
+    pair: Mapping[str, Any],
 ) -> Row:
     russian, english = names
     texts = (russian["text"] if russian else "", english["text"] if english else "")
     forms = (_other_forms(russian), _other_forms(english))
     counts = (len(russian["mentions"]) if russian else 0, len(english["mentions"]) if english else 0)
     label = next(name["label"] for name in names if name)
-    return Row(key, number, texts, forms, label, counts, similarity, tuple(reasons), tuple(checks))
+    reasons = tuple(pair.get("reasons", ()))
+    return Row(key, number, texts, forms, label, counts, pair.get("similarity"), reasons, tuple(checks))
 
 
 def _other_forms(name: Mapping[str, Any] | None) -> tuple[str, ...]:
