@@ -149,7 +149,7 @@ def _with_dots(form: str, word: str) -> str:
 
 def romanise(word: str) -> str:
     """A folded Cyrillic word letter by letter, each as its first scheme spells it."""
-    return "".join(letters.CORRESPONDENCES.get(letter, ((letter, 0.0, False),))[0][0] for letter in word)
+    return "".join(letters.CORRESPONDENCES.get(letter, ((letter, 0.0),))[0][0] for letter in word)
 
 
 def _numbers(name: Sequence[str]) -> list[str]:

@@ -11,6 +11,7 @@ from typing import Any
 from multiner.serving.gateway.routes.parallel import LANGUAGES
 from multiner.serving.page import view
 
+Json = Mapping[str, Any]
 HUES = 8  # colours of pairs, which repeat; pairs have numbers, too
 UNSAFE = tuple("=+-@\t\r\n＝＋－＠")  # a spreadsheet program takes cells that begin so for formulas; as in exports.js
 COUNTS_BY_TEXT = ["times in Russian", "times in English"]
@@ -55,7 +56,7 @@ SPELLING, ALONE, COUNTS = "spelling", "no counterpart", "counts differ"
 ORDER = {"suspicious": 0, "alone": 1, "pair": 2}
 
 
-def rows(answer: Mapping[str, Any]) -> list[Row]:
+def rows(answer: Json) -> list[Row]:
     """The rows of the table: those to check first, then the others, in the order of the Russian text."""
     rows = []
     for number, pair in enumerate(answer["pairs"], start=1):
@@ -70,13 +71,7 @@ def rows(answer: Mapping[str, Any]) -> list[Row]:
     return sorted(rows, key=lambda row: (ORDER[row.kind], COUNTS not in row.checks))
 
 
-def _row(
-    key: str,
-    number: int | None,
-    names: Sequence[Mapping[str, Any] | None],
-    checks: Sequence[str],
-    pair: Mapping[str, Any],
-) -> Row:
+def _row(key: str, number: int | None, names: Sequence[Json | None], checks: Sequence[str], pair: Json) -> Row:
     russian, english = names
     texts = (russian["text"] if russian else "", english["text"] if english else "")
     forms = (_other_forms(russian), _other_forms(english))
@@ -86,13 +81,11 @@ def _row(
     return Row(key, number, texts, forms, label, counts, pair.get("similarity"), reasons, tuple(checks))
 
 
-def _other_forms(name: Mapping[str, Any] | None) -> tuple[str, ...]:
+def _other_forms(name: Json | None) -> tuple[str, ...]:
     return tuple(form for form in name["forms"] if form != name["text"]) if name else ()
 
 
-def segments(
-    text: str, side: Mapping[str, Any], code: str, by_key: Mapping[str, Row]
-) -> Iterator[tuple[str, Row | None]]:
+def segments(text: str, side: Json, code: str, by_key: Mapping[str, Row]) -> Iterator[tuple[str, Row | None]]:
     """A text in pieces, each with the row of the name it is, or None; joined they are the text."""
     keys: dict[int, str] = {}
     for index, name in enumerate(side["names"]):
@@ -102,7 +95,7 @@ def segments(
     return view.segments(text, sorted(marks, key=lambda mark: mark[0]))
 
 
-def present(texts: Mapping[str, str], answer: Mapping[str, Any], hidden: frozenset[str]) -> dict[str, Any]:
+def present(texts: Mapping[str, str], answer: Json, hidden: frozenset[str]) -> dict[str, Any]:
     """An answer for the template; ``hidden`` are the types that the filters leave out."""
     table = rows(answer)
     by_key = {row.key: row for row in table}
