@@ -63,33 +63,36 @@ def check_predictions(texts: Sequence[str], predictions: Any) -> list[list[dict[
 
 
 def _check_tokens(text: str, tokens: Any) -> None:
+    if not isinstance(tokens, list):
+        raise ModelFailed("the model's tokens are not a list")
     last = 0
-    for token in tokens if isinstance(tokens, list) else [None]:
-        fields = token if isinstance(token, dict) else {}
-        start, end = fields.get("start"), fields.get("end")
-        if not (isinstance(start, int) and isinstance(end, int) and last <= start < end <= len(text)):
-            raise ModelFailed("the model's tokens are out of order, or lie outside of the text")
-        probabilities = fields.get("probabilities")
-        if fields.get("text") != text[start:end] or not isinstance(probabilities, dict):
-            raise ModelFailed(f"the model's token at {start}:{end} is not valid")
-        if not all(isinstance(each, int | float) and 0 <= each <= 1 for each in probabilities.values()):
-            raise ModelFailed(f"the token at {start}:{end} has a probability that is not from 0 to 1")
-        last = end
+    for token in tokens:
+        start, last = _place(text, token, "token", last)
+        probabilities = token.get("probabilities")
+        values = probabilities.values() if isinstance(probabilities, dict) else [None]
+        if not all(isinstance(value, int | float) and 0 <= value <= 1 for value in values):
+            raise ModelFailed(f"the token at {start}:{last} has a probability that is not from 0 to 1")
 
 
 def _check_entity(text: str, entity: Any) -> None:
-    if not isinstance(entity, dict):
-        raise ModelFailed("an entity of the model is not an object")
-    start, end = entity.get("start"), entity.get("end")
-    if not (isinstance(start, int) and isinstance(end, int) and 0 <= start < end <= len(text)):
-        raise ModelFailed(f"the model's offsets {start}:{end} lie outside of the text")
-    if not isinstance(entity.get("label"), str) or entity.get("text") != text[start:end]:
-        raise ModelFailed(f"the model's entity at {start}:{end} has another text, or no label")
+    start, end = _place(text, entity, "entity")
+    if not isinstance(entity.get("label"), str):
+        raise ModelFailed(f"the model's entity at {start}:{end} has no label")
     score, legs = entity.get("score"), entity.get("legs") or {}
     if score is not None and not (isinstance(score, int | float) and isfinite(score)):
         raise ModelFailed("a score of the model is not a number")
     if not isinstance(legs, dict) or not all(_is_view(text, view) for view in legs.values()):
         raise ModelFailed(f"a leg's view of the entity at {start}:{end} is not valid")
+
+
+def _place(text: str, value: Any, kind: str, first: int = 0) -> tuple[int, int]:
+    """The offsets of an entity or a token, which begins at ``first`` or later."""
+    start, end = (value.get("start"), value.get("end")) if isinstance(value, dict) else (None, None)
+    if not (isinstance(start, int) and isinstance(end, int) and first <= start < end <= len(text)):
+        raise ModelFailed(f"the model's {kind} at {start}:{end} is out of order, or lies outside of the text")
+    if value.get("text") != text[start:end]:
+        raise ModelFailed(f"the model's {kind} at {start}:{end} has another text")
+    return start, end
 
 
 def _is_view(text: str, view: Any) -> bool:

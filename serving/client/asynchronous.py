@@ -8,7 +8,7 @@ from typing import Any, Self, overload
 import httpx
 from httpx_retries import aretry_request
 
-from multiner.serving.client.connection import AUTO, NO_ANSWER, Connection, request_options
+from multiner.serving.client.connection import AUTO, NO_ANSWER, Connection, Score, Types, request_options
 from multiner.serving.client.parallel_results import ParallelResult
 from multiner.serving.client.protocol import entities_body, parallel_body
 from multiner.serving.client.results import Result
@@ -21,28 +21,23 @@ class AsyncClient(Connection[httpx.AsyncClient]):
 
     @overload
     async def entities(  # type: ignore[overload-overlap]  # a str is an Iterable[str], too: the first goes first
-        self,
-        text: str,
-        language: str = ...,
-        min_score: float | None = ...,
-        types: Iterable[str] | None = ...,
-        tokens: bool = ...,
+        self, text: str, language: str = ..., min_score: Score = ..., types: Types = ..., tokens: bool = ...
     ) -> Result: ...
     @overload
     async def entities(
         self,
         text: Iterable[str] | AsyncIterable[str],
         language: str = ...,
-        min_score: float | None = ...,
-        types: Iterable[str] | None = ...,
+        min_score: Score = ...,
+        types: Types = ...,
         tokens: bool = ...,
     ) -> list[Result]: ...
     async def entities(
         self,
         text: str | Iterable[str] | AsyncIterable[str],
         language: str = AUTO,
-        min_score: float | None = None,
-        types: Iterable[str] | None = None,
+        min_score: Score = None,
+        types: Types = None,
         tokens: bool = False,
     ) -> Result | list[Result]:
         """As :meth:`multiner.Client.entities`."""
@@ -54,8 +49,8 @@ class AsyncClient(Connection[httpx.AsyncClient]):
         self,
         texts: Iterable[str] | AsyncIterable[str],
         language: str = AUTO,
-        min_score: float | None = None,
-        types: Iterable[str] | None = None,
+        min_score: Score = None,
+        types: Types = None,
         tokens: bool = False,
     ) -> AsyncIterator[Result]:
         """As :meth:`multiner.Client.stream`; the texts may come asynchronously too."""
@@ -66,7 +61,7 @@ class AsyncClient(Connection[httpx.AsyncClient]):
             first += len(batch)
 
     async def parallel(
-        self, english: str, russian: str, min_score: float | None = None, types: Iterable[str] | None = None
+        self, english: str, russian: str, min_score: Score = None, types: Types = None
     ) -> ParallelResult:
         """As :meth:`multiner.Client.parallel`."""
         body = parallel_body(english, russian, request_options(min_score=min_score, types=types))

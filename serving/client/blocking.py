@@ -8,7 +8,7 @@ from typing import Any, Self, overload
 import httpx
 from httpx_retries import retry_request
 
-from multiner.serving.client.connection import AUTO, NO_ANSWER, Connection, request_options
+from multiner.serving.client.connection import AUTO, NO_ANSWER, Connection, Score, Types, request_options
 from multiner.serving.client.parallel_results import ParallelResult
 from multiner.serving.client.protocol import entities_body, parallel_body
 from multiner.serving.client.results import Result
@@ -33,28 +33,18 @@ class Client(Connection[httpx.Client]):
 
     @overload
     def entities(  # type: ignore[overload-overlap]  # a str is an Iterable[str], too: the first overload goes first
-        self,
-        text: str,
-        language: str = ...,
-        min_score: float | None = ...,
-        types: Iterable[str] | None = ...,
-        tokens: bool = ...,
+        self, text: str, language: str = ..., min_score: Score = ..., types: Types = ..., tokens: bool = ...
     ) -> Result: ...
     @overload
     def entities(
-        self,
-        text: Iterable[str],
-        language: str = ...,
-        min_score: float | None = ...,
-        types: Iterable[str] | None = ...,
-        tokens: bool = ...,
+        self, text: Iterable[str], language: str = ..., min_score: Score = ..., types: Types = ..., tokens: bool = ...
     ) -> list[Result]: ...
     def entities(
         self,
         text: str | Iterable[str],
         language: str = AUTO,
-        min_score: float | None = None,
-        types: Iterable[str] | None = None,
+        min_score: Score = None,
+        types: Types = None,
         tokens: bool = False,
     ) -> Result | list[Result]:
         """The entities of a text, or of each of several.
@@ -76,8 +66,8 @@ class Client(Connection[httpx.Client]):
         self,
         texts: Iterable[str],
         language: str = AUTO,
-        min_score: float | None = None,
-        types: Iterable[str] | None = None,
+        min_score: Score = None,
+        types: Types = None,
         tokens: bool = False,
     ) -> Iterator[Result]:
         """The results of texts in their order; no more than a batch of them is in memory at a time.
@@ -89,9 +79,7 @@ class Client(Connection[httpx.Client]):
             yield from self._results(batch, options, first)
             first += len(batch)
 
-    def parallel(
-        self, english: str, russian: str, min_score: float | None = None, types: Iterable[str] | None = None
-    ) -> ParallelResult:
+    def parallel(self, english: str, russian: str, min_score: Score = None, types: Types = None) -> ParallelResult:
         """The entities of a text and its translation, and the pairs of names (``POST /v1/parallel``).
 
         Args:

@@ -19,6 +19,8 @@ CONNECT_TIMEOUT = 10.0
 MAX_TEXTS = 64  # as serving.max_texts and serving.max_characters in params.yaml
 MAX_CHARACTERS = 100_000
 HEADERS = {"Content-Type": "application/json", "Accept": "application/json"}
+Score = float | None
+Types = Iterable[str] | None
 NO_ANSWER = (httpx.HTTPError, httpx.InvalidURL)
 BUSY = frozenset({429, 503})
 # The connection failed, not the request; asking for entities changes nothing, so it can be asked again.
@@ -46,12 +48,7 @@ class Backoff(Retry):
 
 
 def backoff(times: int, max_wait: float) -> Backoff:
-    """What is sent again, and when.
-
-    Args:
-        times: retries of a request at most.
-        max_wait: seconds; where ``Retry-After`` asks for more, the request is not sent again.
-    """
+    """What is sent again, ``times`` at most, and when; not where ``Retry-After`` asks for more than ``max_wait`` s."""
 
     def check(response: httpx.Response) -> None:
         try:
@@ -90,15 +87,14 @@ class Connection(Generic[H]):
         if batch < 1:
             raise ValueError("batch must be 1 at least")
         self.endpoint = endpoint.rstrip("/").removesuffix("/v1/entities")
-        self.batch = batch
-        self.characters = characters
+        self.batch, self.characters = batch, characters
         self._reader = AnswerReader(self.endpoint)
         self._backoff = backoff(retries, max_wait)
         limits = httpx.Timeout(timeout, connect=min(timeout, CONNECT_TIMEOUT))
         self._http: H = http or self._kind(timeout=limits, trust_env=False)
 
-    def _batcher(self) -> Batcher:
-        return Batcher(self.batch, self.characters)
+    def _batcher(self) -> Batcher[str]:
+        return Batcher(self.batch, self.characters, len)
 
     def _request(self, path: str, body: bytes | None, once: bool) -> dict[str, Any]:
         """What the functions of httpx_retries take."""
@@ -112,10 +108,7 @@ class Connection(Generic[H]):
 
 
 def request_options(
-    language: str | None = None,
-    min_score: float | None = None,
-    types: Iterable[str] | None = None,
-    tokens: bool = False,
+    language: str | None = None, min_score: Score = None, types: Types = None, tokens: bool = False
 ) -> dict[str, Any]:
     """The fields of a request beside its texts, without those that the caller left out."""
     if types is not None:

@@ -86,12 +86,9 @@ def _side(value: Mapping[str, Any], text: str) -> tuple[Result, tuple[Name, ...]
     result = Result.from_json({field: item for field, item in value.items() if field != "names"}, text)
     names = tuple(
         Name(
-            text=name["text"],
-            label=name["label"],
-            forms=tuple(name["forms"]),
-            mentions=tuple(_at(result.entities, place) for place in name["mentions"]),
+            each["text"], each["label"], tuple(each["forms"]), tuple(_at(result.entities, i) for i in each["mentions"])
         )
-        for name in value["names"]
+        for each in value["names"]
     )
     return result, names
 

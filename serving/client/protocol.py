@@ -44,12 +44,8 @@ class ServiceError(NerError):
         remedy: str | None = None,
     ) -> None:
         super().__init__(f"{status}: {detail}" if status else detail, where=where, remedy=remedy)
-        self.detail = detail
-        self.endpoint = endpoint
-        self.status = status
-        self.type = type
-        self.title = title
-        self.request_id = request_id
+        self.detail, self.endpoint, self.status = detail, endpoint, status
+        self.type, self.title, self.request_id = type, title, request_id
 
     def __str__(self) -> str:
         place = f" (at {self.where})" if self.where else ""
@@ -59,13 +55,13 @@ class ServiceError(NerError):
 
 def entities_body(texts: Sequence[str], options: dict[str, Any]) -> bytes:
     """The body that asks for the entities of texts; ``options`` are its other fields."""
-    return _json({"text": _safe(texts), **options})
+    return json.dumps({"text": _safe(texts), **options}, ensure_ascii=False).encode()
 
 
 def parallel_body(english: str, russian: str, options: dict[str, Any]) -> bytes:
     """The body that asks for the names of a text and its translation; ``options`` are its other fields."""
     russian, english = _safe([russian, english])
-    return _json({"ru": russian, "en": english, **options})
+    return json.dumps({"ru": russian, "en": english, **options}, ensure_ascii=False).encode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,17 +143,10 @@ def _safe(texts: Sequence[str]) -> list[str]:
     return [without_surrogates(text) for text in texts]
 
 
-def _json(body: dict[str, Any]) -> bytes:
-    return json.dumps(body, ensure_ascii=False).encode()
-
-
 def _among_all(where: str | None, first: int, alone: bool) -> str | None:
     """A place in a request as a place among all texts of the caller, ``first`` of which were sent before.
 
-    Args:
-        where: a JSON pointer, or None.
-        first: how many texts were sent before.
-        alone: whether the request has one text, so that ``/text`` means that one.
+    If the request has a text ``alone``, ``/text`` means that one.
     """
     if alone and where == "/text":
         return f"/text/{first}"

@@ -23,7 +23,7 @@ from multiner.serving import addresses, page
 from multiner.serving.addresses import address_family
 from multiner.serving.backends.work_folders import remove_leftovers
 from multiner.serving.gateway import schemas, state
-from multiner.serving.gateway.config import GatewayConfig, workspace_config
+from multiner.serving.gateway.config import workspace_config
 from multiner.serving.gateway.routes import corrections
 from multiner.serving.gateway.routes.entities import entities_router
 from multiner.serving.gateway.routes.parallel import parallel_router
@@ -42,16 +42,16 @@ from multiner.serving.operator.routes import desk_router
 from multiner.serving.page.models import add_models_page
 from multiner.serving.page.parallel import add_parallel
 from multiner.serving.page.reports import add_reports
+from multiner.serving.routing.config import GatewayConfig
 from multiner.serving.routing.inference_service import InferenceService
 
 STALL_SECONDS = 60  # after which a caller that takes nothing of its answer is cut off
 
 
-def create_app(config: GatewayConfig) -> FastAPI:
+def create_app(config: GatewayConfig, facts: FactsReader) -> FastAPI:
     """The gateway as an ASGI application; the models start in the background."""
     service = InferenceService(config)
-    guard, facts = Guard(config.token), FactsReader(config.workspace)
-    desk = Desk(service, facts)
+    guard, desk = Guard(config.token), Desk(service, facts)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -109,11 +109,7 @@ def create_app(config: GatewayConfig) -> FastAPI:
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A listening socket.
-
-    Raises:
-        NerError: the port is occupied or not ours to take, or the address is not this machine's.
-    """
+    """A listening socket; NerError where the port is occupied or not ours, or the address is not this machine's."""
     # with the protocol: without it asyncio does not set TCP_NODELAY, and answers wait 40 ms
     listener = socket.socket(address_family(host), socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -142,7 +138,8 @@ async def serve(workspace: Workspace) -> None:
         remove_leftovers(state.work_folders(workspace))
         config = workspace_config(workspace, state.new_token(workspace))
         allow_descriptors(config.connections)
-        server = make_server(create_app(config), config.connections, config.proxies)
+        app = create_app(config, FactsReader(workspace))
+        server = make_server(app, config.connections, config.proxies)
         state.write_state(workspace, host, port)
         rotation = asyncio.create_task(keep_rotated(workspace.paths.run / "logs"))
         try:

@@ -185,8 +185,8 @@ def request_schema(model: type[BaseModel], offer: Offer, texts: Sequence[str] = 
     for shape in (shape for name in texts for shape in fields[name].get("anyOf", [fields[name]])):
         shape |= {"maxLength": offer.limits.characters} if shape["type"] == "string" else {}
         shape |= {"maxItems": offer.limits.texts} if shape["type"] == "array" else {}
-    if known := offer.known_types(AUTO):
-        fields["types"]["anyOf"][0]["items"]["enum"] = sorted(known)
+    if types := offer.types_of(AUTO):
+        fields["types"]["anyOf"][0]["items"]["enum"] = sorted(types)
     return top
 
 

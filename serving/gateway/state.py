@@ -58,13 +58,7 @@ def work_folders(workspace: Workspace) -> Path:
 
 @contextlib.contextmanager
 def only_gateway(workspace: Workspace) -> Iterator[None]:
-    """Be the workspace's gateway: a second one would replace the token and state of the first.
-
-    The lock falls with this process; nobody takes it to look.
-
-    Raises:
-        NerError: a gateway of the workspace runs already.
-    """
+    """Be the workspace's gateway until this process ends; NerError where another one is, whose token would be lost."""
     path = workspace.paths.run / "gateway.lock"
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as lock:
@@ -105,11 +99,10 @@ def read_state(workspace: Workspace) -> GatewayState | None:
 
 
 def new_token(workspace: Workspace) -> str:
-    """A fresh secret, written to a file that only its owner can read."""
+    """A new secret, written to a file that only its owner can read."""
     token, path = secrets.token_urlsafe(32), token_file(workspace)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with contextlib.suppress(FileNotFoundError):
-        path.unlink()
+    path.unlink(missing_ok=True)
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w") as file:
         file.write(token)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import accumulate
 from typing import Annotated, Any, Literal
 
@@ -21,9 +21,7 @@ ID_CHARACTERS = 200
 class Options(RequestModel, frozen=True):
     """What to leave out of an answer, and how to count."""
 
-    min_score: float = Field(
-        default=0.0, ge=0, le=1, allow_inf_nan=False, description="Entities with a lower score are left out."
-    )
+    min_score: float = Field(default=0.0, ge=0, le=1, description="Entities with a lower score are left out.")
     types: list[str] | None = Field(
         default=None, fail_fast=True, description="Only entities of these types; null: of all."
     )
@@ -77,9 +75,9 @@ class Offer:
 
     languages: Sequence[str]
     limits: Limits
-    types: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    types: Mapping[str, Sequence[str]]
 
-    def known_types(self, language: str) -> frozenset[str] | None:
+    def types_of(self, language: str) -> frozenset[str] | None:
         """The types of a language, or of all for ``auto``; None where they are not known."""
         codes = self.languages if language == AUTO else [language]
         if any(code not in self.types for code in codes):
@@ -87,25 +85,17 @@ class Offer:
         return frozenset(name for code in codes for name in self.types[code])
 
     def check_language(self, language: str, *, auto: bool = False) -> None:
-        """Refuse a language that is not served.
-
-        Raises:
-            Problem: 422.
-        """
+        """Refuse a language that is not served (Problem 422)."""
         languages = [AUTO, *self.languages] if auto else self.languages
         if language not in languages:
             raise invalid(f"language must be one of: {', '.join(languages)}.", "/language")
 
     def check_types(self, options: Options, language: str) -> None:
-        """Refuse types that the language does not have.
-
-        Raises:
-            Problem: 422.
-        """
-        known = self.known_types(language)
+        """Refuse types that the language does not have (Problem 422)."""
+        types = self.types_of(language)
         for index, name in enumerate(options.types or ()):
-            if known is not None and name not in known:
-                detail = f"This type is unknown; known types are: {', '.join(sorted(known))}."
+            if types is not None and name not in types:
+                detail = f"This type is unknown; known types are: {', '.join(sorted(types))}."
                 raise invalid(detail, f"/types/{index}")
 
 
@@ -115,7 +105,11 @@ class EntitiesOptions(Options, frozen=True):
     language: str = Field(default=AUTO, description="`auto` (by the script of each sentence), or a language's code.")
     tokens: bool = Field(default=False, description="Whether to add each token with its probabilities by type.")
 
-    def _items(self, texts: Sequence[str], offer: Offer) -> list[Item]:
+    text: Any
+
+    def items(self, offer: Offer) -> list[Item]:
+        """The texts, each with its language and options; else Problem 413 or 422, with the place in the body."""
+        texts = [self.text] if isinstance(self.text, str) else self.text
         offer.check_language(self.language, auto=True)
         offer.check_types(self, self.language)
         check_size(len(texts), sum(map(len, texts[: offer.limits.texts])), offer.limits, "/text")
@@ -123,11 +117,9 @@ class EntitiesOptions(Options, frozen=True):
 
 
 def _as_list(value: Any) -> Any:
-    if isinstance(value, str):
-        return [value]
-    if isinstance(value, list):
-        return value
-    raise PydanticCustomError("text", "must be a string or a list of strings")
+    if not isinstance(value, str | list):
+        raise PydanticCustomError("text", "must be a string or a list of strings")
+    return [value] if isinstance(value, str) else value
 
 
 class EntitiesRequest(EntitiesOptions, frozen=True):
@@ -136,14 +128,6 @@ class EntitiesRequest(EntitiesOptions, frozen=True):
     text: Annotated[list[str], BeforeValidator(_as_list, json_schema_input_type=str | list[str])] = Field(
         fail_fast=True, description="A text, or a list of texts. Empty texts have no entities."
     )
-
-    def items(self, offer: Offer) -> list[Item]:
-        """The texts, each with its language and options.
-
-        Raises:
-            Problem: 413 or 422, with the place in the body.
-        """
-        return self._items(self.text, offer)
 
 
 def is_line_id(value: Any) -> bool:
@@ -169,11 +153,3 @@ class StreamRequest(EntitiesOptions, frozen=True):
     id: Annotated[Any, PlainValidator(_check_line_id, json_schema_input_type=LineId)] = Field(
         default=None, description="Comes back on the line of the answer."
     )
-
-    def item(self, offer: Offer) -> Item:
-        """The text, with its language and options.
-
-        Raises:
-            Problem: 413 or 422, with the place in the line.
-        """
-        return self._items([self.text], offer)[0]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from multiner.serving.client.batching import Batcher
 from multiner.serving.http.entity_requests import Item, Offer, StreamRequest, is_line_id
 from multiner.serving.http.payload import Limits, parse_json, validate
 from multiner.serving.http.problems import Problem, invalid, too_large
@@ -82,21 +83,14 @@ def read_line(number: int, line: bytes | None, offer: Offer) -> Entry:
         if not isinstance(value, dict):
             raise invalid('A line must be a string, or an object such as {"text": "…"}.', "")
         id = value.get("id") if is_line_id(value.get("id")) else None
-        return Entry(number, id, validate(StreamRequest, value).item(offer))
+        return Entry(number, id, validate(StreamRequest, value).items(offer)[0])
     except Problem as problem:
         return Entry(number, id, problem)
 
 
 def batches(entries: Iterable[Entry]) -> Iterator[list[Entry]]:
-    """Entries in batches of at most BATCH_TEXTS entries and BATCH_CHARACTERS; a longer text stands alone."""
-    batch: list[Entry] = []
-    size = 0
-    for entry in entries:
-        length = len(entry.content.text) if isinstance(entry.content, Item) else 0
-        if batch and (len(batch) == BATCH_TEXTS or size + length > BATCH_CHARACTERS):
-            yield batch
-            batch, size = [], 0
-        batch.append(entry)
-        size += length
-    if batch:
-        yield batch
+    """Entries in batches for a call to a model; a longer text stands alone."""
+    batcher = Batcher[Entry](
+        BATCH_TEXTS, BATCH_CHARACTERS, lambda entry: len(entry.content.text) if isinstance(entry.content, Item) else 0
+    )
+    return batcher.batches(entries)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter as Tally
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics, generate_latest
@@ -21,24 +22,14 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self.requests = Counter("ner_requests_total", "Requests answered.", ["route", "status"], registry=self.registry)
-        self.seconds = Histogram(
-            "ner_request_seconds",
-            "Seconds from a request's head to the end of its answer.",
-            ["route"],
-            buckets=SECONDS,
-            registry=self.registry,
-        )
-        self.texts = Counter("ner_texts_total", "Texts answered by a model.", ["language"], registry=self.registry)
-        self.entities = Counter(
-            "ner_entities_total", "Entities that models found.", ["language", "type"], registry=self.registry
-        )
-        self.call_texts = Histogram(
-            "ner_model_call_texts", "Texts in a call to a model.", ["language"], buckets=TEXTS, registry=self.registry
-        )
-        self.refusals = Counter(
-            "ner_refusals_total", "Requests and lines answered with a problem.", ["kind"], registry=self.registry
-        )
+        counter, histogram = partial(Counter, registry=self.registry), partial(Histogram, registry=self.registry)
+        self.requests = counter("ner_requests_total", "Requests answered.", ["route", "status"])
+        head_to_end = "Seconds from a request's head to the end of its answer."
+        self.seconds = histogram("ner_request_seconds", head_to_end, ["route"], buckets=SECONDS)
+        self.texts = counter("ner_texts_total", "Texts answered by a model.", ["language"])
+        self.entities = counter("ner_entities_total", "Entities that models found.", ["language", "type"])
+        self.call_texts = histogram("ner_model_call_texts", "Texts in a call to a model.", ["language"], buckets=TEXTS)
+        self.refusals = counter("ner_refusals_total", "Requests and lines answered with a problem.", ["kind"])
 
     def answered(self, language: str, answers: Sequence[Sequence[Mapping[str, Any]]]) -> None:
         """Count the entities of each text that a model answered."""

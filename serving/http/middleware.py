@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from h11 import LocalProtocolError
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from multiner.pipeline.core.error_location import describe
@@ -41,20 +42,18 @@ class RequestEnvelope:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        header = dict(scope["headers"]).get(b"x-request-id", b"").decode("latin-1")
+        header = Headers(scope=scope).get("x-request-id", "")
         request_id = header if REQUEST_ID.fullmatch(header) else uuid.uuid4().hex
         scope.setdefault("state", {})["request_id"] = request_id
-        extra = [(name.lower().encode(), value.encode()) for name, value in HEADERS.items()]
-        extra.append((b"x-request-id", request_id.encode()))
         status = 0
 
         async def send_with_headers(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                own = list(message.get("headers", []))
-                names = {name for name, _ in own}  # a route's own policy stands
-                message = {**message, "headers": [*own, *(each for each in extra if each[0] not in names)]}
+                headers = MutableHeaders(scope=message)
+                for name, value in (HEADERS | {"X-Request-ID": request_id}).items():
+                    headers.setdefault(name, value)  # a route's own policy stands
             await send(message)
 
         started = time.monotonic()
@@ -97,10 +96,10 @@ class HeadMethod:
 
         async def send_head(message: Message) -> None:
             if message["type"] == "http.response.start" and message["status"] == 405:
-                headers = [
-                    (name, _with_head(value) if name == b"allow" else value) for name, value in message["headers"]
-                ]
-                message = {**message, "headers": headers}
+                headers = MutableHeaders(scope=message)
+                methods = headers.get("allow", "").split(", ")
+                if "GET" in methods and "HEAD" not in methods:
+                    headers["allow"] = ", ".join([*methods, "HEAD"])
             elif message["type"] == "http.response.body" and is_head:
                 message = {**message, "body": b""}
             await send(message)
@@ -112,11 +111,6 @@ class HeadMethod:
         finally:
             if "route" in inner:
                 scope["route"] = inner["route"]
-
-
-def _with_head(allowed: bytes) -> bytes:
-    methods = allowed.split(b", ")
-    return b", ".join([*methods, b"HEAD"]) if b"GET" in methods and b"HEAD" not in methods else allowed
 
 
 class JsonFormatter(logging.Formatter):

@@ -14,7 +14,7 @@ from fastapi.responses import Response
 from pydantic import BaseModel, ValidationError
 from starlette.requests import ClientDisconnect
 
-from multiner.serving.http.problems import compressed, invalid, malformed, slow, too_large, wrong_media_type
+from multiner.serving.http.problems import invalid, malformed, slow, too_large, wrong_media_type
 
 PHRASES = {  # by pydantic's type of error; its own message of the others is plain
     "missing": "is missing",
@@ -46,25 +46,18 @@ class Limits:
 
 
 def require_type(request: Request, allowed: Sequence[str]) -> str:
-    """The media type of the body, without its parameters.
-
-    Raises:
-        Problem: 415, it is not in ``allowed``, or the body is compressed.
-    """
+    """The body's media type, without parameters; Problem 415 where it is not allowed, or the body is compressed."""
     if request.headers.get("content-encoding", "identity").strip().lower() not in ("", "identity"):
-        raise compressed()
+        # its size would be known only after it is unpacked
+        raise wrong_media_type("Send the body as it is, without Content-Encoding.", {"Accept-Encoding": "identity"})
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type not in allowed:
-        raise wrong_media_type(allowed)
+        raise wrong_media_type(f"Send Content-Type: {' or '.join(allowed)}.")
     return media_type
 
 
 async def read_body(request: Request, limit: int, seconds: float) -> bytes:
-    """The body, of at most ``limit`` bytes; of a larger one, no more is held.
-
-    Raises:
-        Problem: it is larger (413), or does not arrive in time (408).
-    """
+    """The body; Problem 413 where it has more than ``limit`` bytes, of which no more are held; 408 where it is late."""
     length = request.headers.get("content-length", "")
     body = bytearray()
     try:
@@ -84,11 +77,7 @@ async def read_body(request: Request, limit: int, seconds: float) -> bytes:
 
 
 async def unless_gone(request: Request, work: Coroutine[Any, Any, T]) -> T:
-    """What ``work`` returns; it is cancelled if the caller goes away. Read the body first.
-
-    Raises:
-        ClientDisconnect: the caller has gone.
-    """
+    """What ``work`` returns; if the caller goes away, it is cancelled (ClientDisconnect). Read the body first."""
 
     async def disconnect() -> None:
         while (await request.receive())["type"] != "http.disconnect":
@@ -107,11 +96,7 @@ async def unless_gone(request: Request, work: Coroutine[Any, Any, T]) -> T:
 
 
 def parse_json(body: bytes, first_line: int = 1) -> Any:
-    """The value of a JSON body in UTF-8, whose first line has the number ``first_line``.
-
-    Raises:
-        Problem: 400.
-    """
+    """The value of a JSON body in UTF-8, whose first line has the number ``first_line``; else Problem 400."""
     try:
         return json.loads(body.decode("utf-8-sig"), object_pairs_hook=_object, parse_constant=_no_constant)
     except UnicodeDecodeError as error:
@@ -136,19 +121,15 @@ def _no_constant(name: str) -> None:
 
 
 def validate(model: type[M], value: Any) -> M:
-    """The value of a body as a ``model``.
-
-    Raises:
-        Problem: 422, with the place of the first error. No value is quoted.
-    """
+    """The value of a body as a ``model``; else Problem 422, with the place of the first error, quoting no value."""
     try:
         return model.model_validate(value)
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
     place, kind = first["loc"], first["type"]
     if kind == "extra_forbidden":
-        known = ", ".join(model.model_fields)
-        raise invalid(f"Unknown field {str(place[-1])[:40]!a}; known are {known}.", "")
+        fields = ", ".join(model.model_fields)
+        raise invalid(f"Unknown field {str(place[-1])[:40]!a}; known are {fields}.", "")
     names = [each for each in place if isinstance(each, str)]
     subject = "The body" if not names else names[-1] if place[-1] == names[-1] else f"Each item of {names[-1]}"
     phrase = PHRASES.get(kind) or first["msg"].replace("Input should be", "must be")
@@ -156,21 +137,13 @@ def validate(model: type[M], value: Any) -> M:
 
 
 async def read_model(request: Request, model: type[M], limits: Limits) -> M:
-    """The body in JSON as a ``model``.
-
-    Raises:
-        Problem: 400, 408, 413, 415 or 422.
-    """
+    """The body in JSON as a ``model``; else Problem 400, 408, 413, 415 or 422."""
     require_type(request, ["application/json"])
     return validate(model, parse_json(await read_body(request, limits.body_bytes, limits.seconds)))
 
 
 def check_size(texts: int, characters: int, limits: Limits, where: str | None = None) -> None:
-    """Refuse a request that exceeds the limits.
-
-    Raises:
-        Problem: 413.
-    """
+    """Refuse a request that exceeds the limits (Problem 413)."""
     if texts > limits.texts:
         raise too_large(f"{texts} texts; at most {limits.texts} are allowed in a request.", where)
     if characters > limits.characters:

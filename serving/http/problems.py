@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from starlette.responses import JSONResponse
@@ -10,6 +10,7 @@ from starlette.responses import JSONResponse
 from multiner.pipeline.core.errors import NerError
 
 MEDIA_TYPE = "application/problem+json"
+TOO_LARGE = "The request exceeds a limit"
 
 
 class Problem(Exception):
@@ -36,11 +37,7 @@ class Problem(Exception):
         headers: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(detail)
-        self.status = status
-        self.name = name
-        self.title = title
-        self.detail = detail
-        self.where = where
+        self.status, self.name, self.title, self.detail, self.where = status, name, title, detail, where
         self.headers = dict(headers or {})
         if retry_after is not None:
             self.headers["Retry-After"] = str(retry_after)
@@ -68,7 +65,7 @@ def headline(error: NerError) -> str:
 
 def too_large(detail: str, where: str | None = None) -> Problem:
     """The request exceeds a limit, which ``detail`` states."""
-    return Problem(413, "too-large", "The request exceeds a limit", detail, where=where)
+    return Problem(413, "too-large", TOO_LARGE, detail, where=where)
 
 
 def malformed(detail: str, form: str = "JSON") -> Problem:
@@ -86,28 +83,14 @@ def unavailable(detail: str, retry_after: int = 5) -> Problem:
     return Problem(503, "no-model", "No model is live", detail, retry_after=retry_after)
 
 
-def headers_too_large(detail: str) -> Problem:
-    """The request's headers exceed a limit, which ``detail`` states."""
-    return Problem(431, "too-large", "The request exceeds a limit", detail, headers={"Connection": "close"})
-
-
-def compressed() -> Problem:
-    """The body is compressed; its size would be known only after it is unpacked."""
-    detail = "Send the body as it is, without Content-Encoding."
-    headers = {"Accept-Encoding": "identity"}
-    return Problem(415, "media-type", "The content type is not supported", detail, headers=headers)
-
-
 def no_tokens(detail: str) -> Problem:
     """The live version was registered before models could give tokens."""
     return Problem(409, "no-tokens", "The model cannot give tokens", detail)
 
 
-def wrong_media_type(allowed: Sequence[str]) -> Problem:
-    """The body's media type is not one of ``allowed``."""
-    return Problem(
-        415, "media-type", "The content type is not supported", f"Send Content-Type: {' or '.join(allowed)}."
-    )
+def wrong_media_type(detail: str, headers: Mapping[str, str] | None = None) -> Problem:
+    """The body is of another media type, or compressed."""
+    return Problem(415, "media-type", "The content type is not supported", detail, headers=headers)
 
 
 def busy(detail: str) -> Problem:
@@ -117,5 +100,5 @@ def busy(detail: str) -> Problem:
 
 def slow(seconds: float) -> Problem:
     """The body did not arrive in time; the rest of it is not read."""
-    close = {"Connection": "close"}
-    return Problem(408, "slow", "The body did not arrive in time", f"Allowed: {seconds:g} s.", headers=close)
+    detail, headers = f"Allowed: {seconds:g} s.", {"Connection": "close"}
+    return Problem(408, "slow", "The body did not arrive in time", detail, headers=headers)

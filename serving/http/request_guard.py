@@ -10,7 +10,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from multiner.serving.http.metrics import Metrics
-from multiner.serving.http.problems import Problem, headers_too_large
+from multiner.serving.http.problems import TOO_LARGE, Problem
 
 HEADER_BYTES = 32_768
 URL_BYTES = 8_192
@@ -23,10 +23,7 @@ def allowed_hosts(address: str, hosts: Iterable[str]) -> frozenset[str] | None:
 
     Where only this machine can connect, any other name is that of a web page whose name resolves to this machine (DNS
     rebinding). Where other machines can connect, the gateway may have any name, unless ``hosts`` names some.
-
-    Args:
-        address: the gateway listens on it.
-        hosts: further names, ``serving.hosts``.
+    The gateway listens on ``address``; ``hosts`` are further names, ``serving.hosts``.
     """
     names = frozenset(name.strip("[]").lower() for name in hosts)
     return names | {*LOOPBACK, address.strip("[]").lower()} if names or is_loopback(address) else None
@@ -71,18 +68,10 @@ def is_foreign(headers: Mapping[str, str]) -> bool:
 
 
 class RequestGuard:
-    """ASGI middleware that refuses requests to another host, from another site, or with too large a head.
-
-    Args:
-        app: the next application.
-        metrics: count the refusals.
-        hosts: from :func:`allowed_hosts`.
-    """
+    """ASGI middleware that refuses requests to another host, from another site, or with too large a head."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics, hosts: Collection[str] | None) -> None:
-        self.app = app
-        self.metrics = metrics
-        self.hosts = hosts
+        self.app, self.metrics, self.hosts = app, metrics, hosts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or refuse it."""
@@ -97,9 +86,9 @@ class RequestGuard:
     def problem(self, scope: Scope) -> Problem | None:
         """What is wrong with a request's head."""
         if len(scope["raw_path"]) + len(scope["query_string"]) > URL_BYTES:
-            return Problem(414, "too-large", "The request exceeds a limit", f"At most {URL_BYTES} bytes of address.")
+            return Problem(414, "too-large", TOO_LARGE, f"At most {URL_BYTES} bytes of address.")
         if sum(len(name) + len(value) for name, value in scope["headers"]) > HEADER_BYTES:
-            return headers_too_large(f"The headers are larger than {HEADER_BYTES} bytes.")
+            return Problem(431, "too-large", TOO_LARGE, f"The headers are larger than {HEADER_BYTES} bytes.")
         headers = Headers(raw=scope["headers"])
         if self.hosts is not None and (problem := _host_problem(headers, scope["http_version"], self.hosts)):
             return problem

@@ -14,7 +14,6 @@ import uvicorn
 
 from multiner.pipeline.core.errors import NerError
 
-CONNECTIONS = 512
 RESERVE = 512  # further open files: connections that open or close just now, models, logs, the registry
 HEAD_BYTES = 65_536  # of a head that is still incomplete; request_guard bounds complete ones
 KEEP_SECONDS = 5  # an idle connection stays open for the next request
@@ -22,11 +21,7 @@ BACKLOG = 256  # asyncio accepts as many at once, before it can refuse any; with
 
 
 def allow_descriptors(connections: int) -> None:
-    """Let this process open as many files as the connections need; most systems allow 1,024 by their soft limit.
-
-    Raises:
-        NerError: the hard limit does not permit it.
-    """
+    """Raise the soft limit of open files, mostly 1,024, to what the connections need; NerError over the hard limit."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     needed = connections + RESERVE
     if hard != resource.RLIM_INFINITY and hard < needed:
@@ -42,11 +37,8 @@ def allow_descriptors(connections: int) -> None:
 def make_server(app: Any, connections: int, proxies: Sequence[str]) -> uvicorn.Server:
     """A server of the gateway's application, without banner and WebSocket; it leaves logging as it is.
 
-    Args:
-        app: the application.
-        connections: open at once; with more, requests are answered 503.
-        proxies: addresses and networks whose ``X-Forwarded-For`` and ``X-Forwarded-Proto`` are believed. All others
-            could choose their own address by these headers.
+    With more than ``connections`` open, requests are answered 503. ``proxies`` are addresses and networks whose
+    ``X-Forwarded-For`` and ``X-Forwarded-Proto`` are believed; all others could choose their own address by these.
     """
     config = uvicorn.Config(
         app,

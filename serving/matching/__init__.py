@@ -60,10 +60,7 @@ class NameAlignment:
 def compare(russian: Sequence[Mention], english: Sequence[Mention], threshold: float = THRESHOLD) -> NameAlignment:
     """Match the names of two texts one to one, so that the sum of the similarities is greatest.
 
-    Args:
-        russian: the names in the Russian text, in any order.
-        english: the names in the English text.
-        threshold: the least similarity of a match, 0 to 1.
+    The names come in any order; ``threshold`` is the least similarity of a match, 0 to 1.
     """
     names = tuple(group(russian)), tuple(group(english))
     comparer = NameComparer()
@@ -82,11 +79,8 @@ def _likeness(russian: NameGroup, english: NameGroup, comparer: NameComparer) ->
     """The similarity of two names and the reasons; a little less for names of different types."""
     likeness = comparer.names(russian.words, english.words, russian.label)
     factor = 1.0 if russian.label == english.label else OTHER_TYPE
-    reasons = likeness.reasons
-    if any(map(known_names.is_abbreviation, (russian.text, english.text))) and set(reasons) & {
-        known_names.ORGANISATION,
-        known_names.PLACE,
-    }:
+    reasons, table = likeness.reasons, {known_names.ORGANISATION, known_names.PLACE}
+    if table & set(reasons) and any(known_names.is_abbreviation(name.text) for name in (russian, english)):
         reasons = (known_names.ABBREVIATION,)
     return Likeness(round(likeness.similarity * factor, 3), reasons, likeness.odd)
 

@@ -52,11 +52,9 @@ def group(mentions: Sequence[Mention]) -> list[NameGroup]:
     by_key: dict[tuple[str, ...], list[int]] = {}
     for index, mention in enumerate(mentions):
         by_key.setdefault(known_names.words(mention.text) or (mention.text,), []).append(index)
-    groups: list[list[int]] = []
-    for members in _join_forms(list(by_key)):
-        groups.append(sorted(index for key in members for index in by_key[key]))
-    groups = _join_parts(groups, mentions)
-    return sorted((_name(members, mentions) for members in groups), key=lambda name: name.first)
+    groups = [sorted(index for key in keys for index in by_key[key]) for keys in _join_forms(list(by_key))]
+    names = (_name(members, mentions) for members in _join_parts(groups, mentions))
+    return sorted(names, key=lambda name: name.first)
 
 
 def _join_forms(keys: list[tuple[str, ...]]) -> list[list[tuple[str, ...]]]:

@@ -18,13 +18,8 @@ CYRILLIC = re.compile(r"[\u0400-\u04ff]")
 EMPTY_WORDS = frozenset({"of", "for", "and", "in", "on", "to", "s", "и", "в", "на", "по", "имени", "им"})
 DOTTED = frozenset({"US", "USA", "UK", "UN", "EU", "USSR"})  # dotted abbreviations within longer names
 ARTICLES = frozenset({"the", "a", "an", "The", "A", "An"})
-TERRITORY, CITY, ABBREVIATION, ORGANISATION, PLACE = (
-    "CLDR territory",
-    "CLDR city",
-    "abbreviation",
-    "known organisation",
-    "known place",
-)
+TERRITORY, CITY, ABBREVIATION = "CLDR territory", "CLDR city", "abbreviation"
+ORGANISATION, PLACE = "known organisation", "known place"
 GIVEN_NAME, TRANSLATION = "traditional name", "translation"
 MOST_WORDS = 8  # of a known name
 
@@ -64,19 +59,19 @@ def _without_dots(words: Iterable[str]) -> tuple[str, ...]:
 class NamePairs:
     """Pairs of names; each pair has a number, and a name may belong to several pairs.
 
-    ``find`` gives the numbers of a name's pairs, ``reason`` the source of a pair. With ``by_stem``, ``find`` also takes
-    single words with the stem of a word in the table: right for adjectives, too wide for names.
+    ``find`` gives the numbers of a name's pairs, ``reasons`` are the sources of the pairs. With ``by_stem``, ``find``
+    also takes single words with the stem of a word in the table: right for adjectives, too wide for names.
     """
 
     def __init__(self, pairs: Iterable[tuple[str, Iterable[str], Iterable[str]]], *, by_stem: bool = False) -> None:
         self._by_stem = by_stem
-        self._reasons: list[str] = []
+        self.reasons: list[str] = []
         self._latin: dict[tuple[str, ...], set[int]] = {}
         self._cyrillic: dict[tuple[str, ...], set[int]] = {}
         self._stems: dict[tuple[str, ...], set[int]] = {}
         for reason, russian, english in pairs:
-            number = len(self._reasons)
-            self._reasons.append(reason)
+            number = len(self.reasons)
+            self.reasons.append(reason)
             for name in russian:
                 key = _without_dots(words(name))
                 self._cyrillic.setdefault(key, set()).add(number)
@@ -84,10 +79,6 @@ class NamePairs:
                     self._stems.setdefault(tuple(map(stem, key)), set()).add(number)
             for name in english:
                 self._latin.setdefault(words(name), set()).add(number)
-
-    def reason(self, number: int) -> str:
-        """Why the two names of a pair belong together."""
-        return self._reasons[number]
 
     def find(self, name: Sequence[str]) -> frozenset[int]:
         """The pairs that the folded words ``name`` belong to; Russian ones in any case."""

@@ -95,15 +95,15 @@ def fold_cyrillic(text: str) -> str:
     return unicodedata.normalize("NFC", MARKS.sub("", unicodedata.normalize("NFC", folded)))
 
 
-def _read_table() -> dict[str, tuple[tuple[str, float, bool], ...]]:
-    table: dict[str, tuple[tuple[str, float, bool], ...]] = {}
+def _read_table() -> dict[str, tuple[tuple[str, float], ...]]:
+    table: dict[str, tuple[tuple[str, float], ...]] = {}
     for line in TABLE.strip().splitlines():
         cyrillic, _, right = line.partition(": ")
         exact, _, by_sound = right.partition(" / ")
         costs = {fold_latin(each.strip("-")): 0.0 for each in exact.split()}
         for each in by_sound.split():
             costs.setdefault(fold_latin(each.strip("-")), TRANSCRIBED)
-        table[cyrillic] = tuple((latin, cost, cost > 0) for latin, cost in costs.items())
+        table[cyrillic] = tuple(costs.items())
     table["ё"] = table["ё"] + tuple(each for each in table["е"] if each[0] not in {one[0] for one in table["ё"]})
     return table
 
@@ -124,7 +124,7 @@ def share_initial(cyrillic: str, latin: str) -> bool:
     if not is_initial(cyrillic) and not is_initial(latin):
         return False
     first = cyrillic[:2] if cyrillic.startswith("дж") else cyrillic[0]
-    for spelled in (letters for letters, _, _ in CORRESPONDENCES.get(first, ()) if letters):
+    for spelled in (letters for letters, _ in CORRESPONDENCES.get(first, ()) if letters):
         if latin == spelled or (is_initial(cyrillic) and latin.startswith(spelled)):
             return True
         if len(latin) == len(first) == 1 and spelled[0] == latin:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from heapq import nlargest
 from itertools import pairwise, zip_longest
+from operator import itemgetter
 
 import numpy as np
 from rapidfuzz.distance import Levenshtein
@@ -45,20 +47,14 @@ class NameComparer:
         self._romanised: dict[str, list[tuple[str, str]]] = {}
 
     def names(self, russian: Sequence[str], english: Sequence[str], label: str) -> Likeness:
-        """The similarity of two names.
-
-        Args:
-            russian: its words, in any case.
-            english: its words.
-            label: type of the Russian name; a text may leave out a person's given name.
-        """
+        """The similarity of two names by their words; ``label`` is the Russian name's type, which omissions go by."""
         if tuple(russian) == tuple(english):
             return Likeness(1.0, (SAME,))
         if _numbers(russian) != _numbers(english):
             return DIFFERENT
         one, other = known_names.names().find(russian), known_names.names().find(english)
         if shared := one & other:
-            return Likeness(1.0, (known_names.names().reason(min(shared)),))
+            return Likeness(1.0, (known_names.names().reasons[min(shared)],))
         if one and other:
             return DIFFERENT  # each has another known translation
         best = self._by_words(russian, english, label)
@@ -91,9 +87,8 @@ class NameComparer:
             mean *= 1 - OUT_OF_ORDER
         weakest = 0.0 if left and right else min(alike[i][j].similarity for i, j in pairs)
         reasons = dict.fromkeys(reason for i, j in pairs for reason in alike[i][j].reasons)
-        return Likeness(
-            (1 - WEAKEST) * mean + WEAKEST * min(mean, weakest), tuple(reasons), sum(alike[i][j].odd for i, j in pairs)
-        )
+        similarity = (1 - WEAKEST) * mean + WEAKEST * min(mean, weakest)
+        return Likeness(similarity, tuple(reasons), sum(alike[i][j].odd for i, j in pairs))
 
     def words(self, russian: str, english: str) -> Likeness:
         """The similarity of two words."""
@@ -119,7 +114,7 @@ class NameComparer:
             return DIFFERENT
         for pairs in (known_names.names(), known_names.single_words()):
             if shared := pairs.find((russian,)) & pairs.find((english,)):
-                return Likeness(1.0, (pairs.reason(min(shared)),))
+                return Likeness(1.0, (pairs.reasons[min(shared)],))
         return self._spelled(russian, english)
 
     def _spelled(self, russian: str, english: str) -> Likeness:
@@ -127,13 +122,9 @@ class NameComparer:
         bones = Levenshtein.normalized_similarity(letters.skeleton(russian), letters.skeleton(english))
         if bones < OTHER_BONES:
             return DIFFERENT
-        near = sorted(
-            self._candidates(russian),
-            key=lambda form: Levenshtein.normalized_similarity(form[1], english),
-            reverse=True,
-        )[:MOST_FORMS]
         best = DIFFERENT
-        for form, _ in near:
+        forms = ((Levenshtein.normalized_similarity(plain, english), form) for form, plain in self._candidates(russian))
+        for _, form in nlargest(MOST_FORMS, forms, itemgetter(0)):
             spelled = spelling.compare(form, english)
             if spelled.similarity > best.similarity:
                 reason = TRANSCRIPTION if spelled.by_sound else TRANSLITERATION
@@ -158,7 +149,7 @@ def _with_dots(form: str, word: str) -> str:
 
 def romanise(word: str) -> str:
     """A folded Cyrillic word letter by letter, each as its first scheme spells it."""
-    return "".join(letters.CORRESPONDENCES.get(letter, ((letter, 0.0, False),))[0][0] for letter in word)
+    return "".join(letters.CORRESPONDENCES.get(letter, ((letter, 0.0),))[0][0] for letter in word)
 
 
 def _numbers(name: Sequence[str]) -> list[str]:

@@ -52,15 +52,14 @@ def _prices(strict: bool) -> dict[str, tuple[tuple[str, int, int], ...]]:
     """The correspondences as (Latin letters, their number, price)."""
     return {
         cyrillic: tuple(
-            (latin, len(latin), STRICT if sound and strict else _price(cost, sound=sound))
-            for latin, cost, sound in each
+            (latin, len(latin), STRICT if cost and strict else _price(cost, sound=cost > 0)) for latin, cost in each
         )
         for cyrillic, each in CORRESPONDENCES.items()
     }
 
 
 PRICES = {strict: _prices(strict) for strict in (False, True)}
-SINGLE = {cyrillic: {latin for latin, _, _ in each if len(latin) == 1} for cyrillic, each in CORRESPONDENCES.items()}
+SINGLE = {cyrillic: {latin for latin, _ in each if len(latin) == 1} for cyrillic, each in CORRESPONDENCES.items()}
 
 
 def compare(cyrillic: str, latin: str) -> Spelling:

@@ -51,25 +51,17 @@ class Action(BaseModel):
 
 
 class ActionLog:
-    """The last actions, the newest first.
+    """The last actions, the newest first; they are stored in ``file``."""
 
-    Args:
-        file: where they are stored; None: in memory only.
-    """
-
-    def __init__(self, file: Path | None) -> None:
+    def __init__(self, file: Path) -> None:
         self._file = file
         self._writing = asyncio.Lock()
-        self.actions = _read(file) if file else []
+        self.actions = _read(file)
 
     def begin(
         self, kind: Kind, language: str | None, *, who: str, request_id: str, reason: str | None = None
     ) -> Action:
-        """Add an action that begins.
-
-        Raises:
-            Problem: 409, an action that excludes it is under way.
-        """
+        """Add an action that begins; Problem 409 where an action that excludes it is under way."""
         id = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
         action = Action(
             id=id, action=kind, language=language, started=_now(), who=who, request_id=request_id, reason=reason
@@ -85,11 +77,7 @@ class ActionLog:
         return [action for action in self.actions if action.state == "running"]
 
     def find(self, id: str) -> Action:
-        """The action with this id.
-
-        Raises:
-            Problem: 404, there is none.
-        """
+        """The action with this id; Problem 404 where there is none."""
         action = next((action for action in self.actions if action.id == id), None)
         if action is None:
             raise Problem(404, "not-found", "Not Found", f"No such action among the last {LISTED}.")
@@ -102,10 +90,9 @@ class ActionLog:
 
     async def save(self) -> None:
         """Write all actions to the file."""
-        if self._file:
-            async with self._writing:
-                value = [action.model_dump(mode="json") for action in self.actions]
-                await executors.run(executors.FILES, write_json, self._file, value)
+        async with self._writing:
+            value = [action.model_dump(mode="json") for action in self.actions]
+            await executors.run(executors.FILES, write_json, self._file, value)
 
     def _log(self, action: Action) -> None:
         fields = action.model_dump(include={"id", "action", "language", "state", "who", "request_id"})

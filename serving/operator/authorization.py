@@ -6,7 +6,7 @@ import hmac
 import secrets
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from hashlib import sha256
 
 from cachetools import TTLCache
@@ -24,59 +24,37 @@ ADDRESSES = 10_000  # whose wrong tokens are counted; a further one replaces the
 
 
 class Attempts:
-    """Wrong tokens by address, counted over a sliding window.
+    """Wrong tokens by address, counted over a sliding window."""
 
-    Args:
-        most: within the window.
-        window: in seconds.
-        clock: tells seconds.
-    """
-
-    def __init__(
-        self, most: int = WRONG_TOKENS, window: float = WINDOW, clock: Callable[[], float] = time.monotonic
-    ) -> None:
-        self._most, self._window, self._clock = most, window, clock
-        self._failed: TTLCache[str, deque[float]] = TTLCache(ADDRESSES, window, clock)
+    def __init__(self) -> None:
+        self._failed: TTLCache[str, deque[float]] = TTLCache(ADDRESSES, WINDOW, time.monotonic)
 
     def failed(self, address: str) -> None:
         """Count a wrong token."""
-        times = self._failed.get(address) or deque(maxlen=self._most)
-        times.append(self._clock())
+        times = self._failed.get(address) or deque(maxlen=WRONG_TOKENS)
+        times.append(time.monotonic())
         self._failed[address] = times  # its time to live begins anew
 
     def check(self, address: str) -> None:
-        """Let the address try a token.
-
-        Raises:
-            Problem: 429, it has sent too many wrong ones.
-        """
-        old = self._clock() - self._window
+        """Let the address try a token; Problem 429 where it has sent too many wrong ones."""
+        old = time.monotonic() - WINDOW
         times: Sequence[float] = self._failed.get(address, ())
-        if len(times) == self._most and times[0] > old:
+        if len(times) == WRONG_TOKENS and times[0] > old:
             wait = max(1, round(times[0] - old))
-            detail = f"{self._most} wrong tokens within {self._window:.0f} s. Try again in {wait} s."
+            detail = f"{WRONG_TOKENS} wrong tokens within {WINDOW:.0f} s. Try again in {wait} s."
             raise Problem(429, "attempts", "Too many wrong tokens", detail, retry_after=wait)
 
 
 class Guard:
-    """A FastAPI dependency that lets only the operator pass; token and sessions end with the process.
+    """A FastAPI dependency that lets only the operator pass; token and sessions end with the process."""
 
-    Args:
-        token: the gateway's.
-        clock: tells seconds.
-    """
-
-    def __init__(self, token: str, clock: Callable[[], float] = time.monotonic) -> None:
-        self._token, self._clock = token.encode(), clock
-        self._sign_ins, self._bearers = Attempts(clock=clock), Attempts(clock=clock)
+    def __init__(self, token: str) -> None:
+        self._token = token.encode()
+        self._sign_ins, self._bearers = Attempts(), Attempts()
         self._sessions: dict[bytes, float] = {}  # digest of the session's secret: when it ends
 
     async def __call__(self, request: Request) -> None:
-        """Let the operator pass.
-
-        Raises:
-            Problem: 401, neither token nor session; 403, a session used from another site; 429.
-        """
+        """Let the operator pass; Problem 401 where there is neither token nor session, 403 from another site, 429."""
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer":
             # the right token always passes: a stale script on the same machine must not lock out `ner deploy`
@@ -93,14 +71,10 @@ class Guard:
     def signed_in(self, request: Request) -> bool:
         """Whether the request has the cookie of a session that has not ended."""
         ends = self._sessions.get(_digest(request.cookies.get(COOKIE, "")))
-        return ends is not None and ends > self._clock()
+        return ends is not None and ends > time.monotonic()
 
     def sign_in(self, request: Request, token: str, response: Response) -> None:
-        """Open a session and put its cookie into ``response``.
-
-        Raises:
-            Problem: 401, the token is wrong; 403, from another site; 429, too many wrong tokens before.
-        """
+        """Open a session, its cookie in ``response``; Problem 401 for a wrong token, 403 from another site, 429."""
         if is_ours(request.headers) is False:
             raise _elsewhere()
         address = _address(request)
@@ -108,7 +82,7 @@ class Guard:
         if not self._right(token):
             self._sign_ins.failed(address)
             raise _refused()
-        now, secret = self._clock(), secrets.token_urlsafe(32)
+        now, secret = time.monotonic(), secrets.token_urlsafe(32)
         current = sorted((ends, key) for key, ends in self._sessions.items() if ends > now)[-(SESSIONS - 1) :]
         self._sessions = {key: ends for ends, key in current} | {_digest(secret): now + LIFETIME}
         secure = request.url.scheme == "https"

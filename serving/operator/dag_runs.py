@@ -16,11 +16,7 @@ ANSWER_SECONDS = 15
 
 
 def connect(workspace: Workspace) -> AirflowClient:
-    """A client of the Airflow that the workspace uses.
-
-    Raises:
-        NerError: there is none, or its address or password is missing.
-    """
+    """A client of the workspace's Airflow; NerError where there is none, or its address or password is missing."""
     airflow = access(workspace)
     return AirflowClient(
         airflow.url, airflow.user, airflow.password, timeout=ANSWER_SECONDS, public_url=public_url(workspace)
@@ -28,12 +24,7 @@ def connect(workspace: Workspace) -> AirflowClient:
 
 
 def start(client: AirflowClient, dag: str, run: str, note: str) -> DagRun:
-    """Start a DAG that does not run yet; blocking.
-
-    Raises:
-        Problem: 409, the DAG runs already, is paused or unknown.
-        NerError, httpx.HTTPError: Airflow refuses, or does not answer.
-    """
+    """Start a DAG; blocking, with Airflow's own errors. Problem 409 where it runs already, is paused or unknown."""
     paused = client.is_paused(dag)
     if paused is None:
         raise Problem(409, "no-dag", "Airflow does not know the DAG", f"There is no DAG {dag}. See `ner status`.")

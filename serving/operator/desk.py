@@ -6,7 +6,6 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -16,6 +15,7 @@ from multiner.pipeline.core.errors import NerError
 from multiner.serving import executors
 from multiner.serving.airflow.api import AirflowClient
 from multiner.serving.airflow.run_tracker import RunTracker
+from multiner.serving.http.payload import RequestModel
 from multiner.serving.http.problems import Problem, headline
 from multiner.serving.operator import dag_runs
 from multiner.serving.operator.actions import Action, ActionLog, Kind
@@ -30,32 +30,22 @@ PATIENCE = 2.0  # seconds that a caller waits for what Airflow says of its runs
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class Order:
-    """An operator's order.
+class Order(RequestModel, frozen=True):
+    """An operator's order; a rollback may name the version that the operator took for the champion, and a reason."""
 
-    ``language`` is None if it concerns all. A rollback has ``champion``, the version that the operator took for the
-    champion, and ``reason``, a line.
-    """
-
-    kind: Kind
+    action: Kind
     language: str | None = None
     champion: str | None = None
     reason: str | None = None
 
 
 class Desk:
-    """Starts actions and follows them.
-
-    Args:
-        service: its routes are switched.
-        facts: they are read again after a switch.
-    """
+    """Starts actions and follows them; ``facts`` are read again after a switch."""
 
     def __init__(self, service: InferenceService, facts: FactsReader) -> None:
-        self._board, self._facts = service, facts
+        self._service, self._facts = service, facts
         self._workspace = service.config.workspace
-        self.log = ActionLog(self._workspace.paths.run / "actions.json" if self._workspace else None)
+        self.log = ActionLog(self._workspace.paths.run / "actions.json")
         self._airflow: AirflowClient | None = None
         self._asking = asyncio.Lock()
         self._trackers: dict[str, RunTracker] = {}  # by action, as the next two are
@@ -66,7 +56,7 @@ class Desk:
     @property
     def without_airflow(self) -> str | None:
         """Why no DAG can be started here even if an Airflow runs; None where one can."""
-        problem = dag_runs.not_set_up(self._workspace) if self._workspace else None
+        problem = dag_runs.not_set_up(self._workspace)
         return problem.detail if problem else None
 
     async def close(self) -> None:
@@ -78,25 +68,16 @@ class Desk:
             self._airflow.close()
 
     async def start(self, order: Order, *, who: str, request_id: str) -> Action:
-        """Start an action, and return before its end; ``who`` and ``request_id`` are for the record.
-
-        Raises:
-            Problem: 409, something excludes it; 503, Airflow is needed and does not run.
-        """
-        if self._workspace is None:
-            raise Problem(503, "no-workspace", "There is nothing to order here", "This gateway has no workspace.")
+        """Start an action, not waiting for its end; Problem 409 where something excludes it, 503 without Airflow."""
         await self.refresh()  # an action that has ended excludes nothing
-        action = self.log.begin(order.kind, order.language, who=who, request_id=request_id, reason=order.reason)
+        action = self.log.begin(order.action, order.language, who=who, request_id=request_id, reason=order.reason)
         try:
-            if order.kind in ("validate", "retrain"):
+            if order.action in ("validate", "retrain"):
                 await self._start_dag(action)
             else:
                 self._spawn(self._switch(action, order.champion))
-        except Problem as problem:
-            self.log.end(action, "failed", problem.detail)
-            raise
         except BaseException as error:  # an action that never ends would exclude all others
-            self.log.end(action, "failed", _unexpected(error))
+            self.log.end(action, "failed", error.detail if isinstance(error, Problem) else _unexpected(error))
             raise
         finally:
             await self.log.save()
@@ -110,7 +91,7 @@ class Desk:
             if due and action.id not in self._looks:
                 self._looked[action.id] = time.monotonic()
                 self._looks[action.id] = look = self._spawn(self._look(action))
-                look.add_done_callback(partial(self._end_look, action.id))
+                look.add_done_callback(lambda _, id=action.id: self._looks.pop(id))
         if not self._looks:
             return
         done, _ = await asyncio.wait(self._looks.values(), timeout=PATIENCE)
@@ -120,12 +101,9 @@ class Desk:
             if action.id in self._looks:
                 action.message = "Airflow has not answered yet; what it runs goes on by itself."
 
-    def _end_look(self, id: str, _: asyncio.Task[None]) -> None:
-        self._looks.pop(id)
-
     async def _look(self, action: Action) -> None:
         before = (action.state, action.message)
-        tracker = self._trackers.setdefault(action.id, RunTracker(self._board.config.languages, action.runs))
+        tracker = self._trackers.setdefault(action.id, RunTracker(self._service.config.languages, action.runs))
         try:
             await self._ask(tracker.poll)
         except Problem:
@@ -148,17 +126,11 @@ class Desk:
         action.message = "Waiting for Airflow to begin."
 
     async def _ask(self, question: Callable[[AirflowClient], T]) -> T:
-        """The answer of Airflow, asked in a thread, one question at a time.
-
-        Raises:
-            Problem: 503, it does not answer.
-        """
-        workspace = self._workspace
-        assert workspace is not None  # without one nothing is started
+        """The answer of Airflow, asked in a thread, one question at a time; Problem 503 where it does not answer."""
 
         def ask() -> T:
             if self._airflow is None:
-                self._airflow = dag_runs.connect(workspace)
+                self._airflow = dag_runs.connect(self._workspace)
             return question(self._airflow)
 
         async with self._asking:
@@ -168,16 +140,15 @@ class Desk:
                 if self._airflow:
                     self._airflow.close()
                     self._airflow = None  # after a restart its password may be another
-                raise dag_runs.no_answer(error, workspace) from None
+                raise dag_runs.no_answer(error, self._workspace) from None
 
     async def _switch(self, action: Action, champion: str | None) -> None:
         language = action.language
         try:
             assert language is not None  # an order to switch names one
-            message = await (
-                self._rollback(action, language, champion) if action.action == "rollback" else self._deploy(language)
-            )
-            self.log.end(action, "success", message)
+            is_rollback = action.action == "rollback"
+            work = self._rollback(action, language, champion) if is_rollback else self._deploy(language)
+            self.log.end(action, "success", await work)
         except NerError as error:
             remedy = f" {error.remedy}" if error.remedy else ""
             self.log.end(action, "failed", f"{headline(error)}.{remedy}")
@@ -193,25 +164,18 @@ class Desk:
 
     async def _deploy(self, language: str) -> str:
         """Bring the registry's champion live, as ``ner deploy`` does."""
-        outcome = await self._board.reconcilers[language].reconcile(insist=True)
+        outcome = await self._service.reconcilers[language].reconcile(insist=True)
         if outcome == "no champion":
             raise NerError(f"{language} has no champion in the registry", remedy="Train and promote one first.")
-        return f"Version {self._board.routes[language].describe()['version']} is live: {outcome}."
+        return f"Version {self._service.routes[language].describe()['version']} is live: {outcome}."
 
     async def _rollback(self, action: Action, language: str, champion: str | None) -> str:
         """Make the previous champion champion again in the registry, then bring it live, as ``ner rollback`` does."""
         from multiner.pipeline import registry
 
         by = f"operator's desk ({action.who}), request {action.request_id}"
-        version = await executors.run(
-            executors.REGISTRY,
-            registry.rollback,
-            self._workspace,
-            language,
-            expected=champion,
-            by=by,
-            reason=action.reason,
-        )
+        rollback = partial(registry.rollback, self._workspace, language, expected=champion, by=by, reason=action.reason)
+        version = await executors.run(executors.REGISTRY, rollback)
         try:
             return f"Version {version} is champion again. {await self._deploy(language)}"
         except NerError as error:

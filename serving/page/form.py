@@ -20,11 +20,7 @@ Fields = Mapping[str, Sequence[str]]
 
 
 async def read_form(request: Request, limits: Limits) -> Fields:
-    """The fields of a form, by name.
-
-    Raises:
-        Problem: 400, 408, 413 or 415.
-    """
+    """The fields of a form, by name; else Problem 400, 408, 413 or 415."""
     require_type(request, [MEDIA_TYPE])
     body = await read_body(request, limits.body_bytes, limits.seconds)
     try:
@@ -55,11 +51,7 @@ class Form:
         return cls(text_field(fields, "text"), _last(fields, "language", AUTO), score, types)
 
     def item(self, offer: Offer) -> Item:
-        """The request for entities.
-
-        Raises:
-            Problem: 413 or 422.
-        """
+        """The request for entities; Problem 413 or 422 where the fields are wrong."""
         try:
             score: Any = float(self.min_score)
         except ValueError:

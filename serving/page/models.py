@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fastapi import Depends, FastAPI, Request
 from fastapi.responses import HTMLResponse
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from multiner.serving.routing.model_router import ModelRouter
     from multiner.serving.routing.shadow import Shadow
 
-FRESH = {"Cache-Control": "no-store"}
+NO_STORE = {"Cache-Control": "no-store"}
 SIDE = 200  # of a diagram, in its own units
 
 
@@ -59,41 +59,6 @@ class Diagram:
         return f"Reliability on {self.corpus}{error}{ends}"
 
 
-@dataclass(frozen=True, slots=True)
-class Card:
-    """A language's card."""
-
-    language: str
-    title: str
-    route: dict[str, str | None]
-    waiting: int
-    in_flight: int
-    facts: ModelFacts
-    champion: VersionFacts | None
-    back_to: str | None
-    why_not_back: str | None
-    diagrams: tuple[Diagram, ...]
-    systems: tuple[str, ...]
-    shadowing: bool  # whether challengers are shadowed at all
-    shadow: ShadowSchema | None
-
-    @property
-    def late(self) -> bool:
-        """Whether the registry has not answered yet."""
-        return (self.facts.registry or "").startswith(LATE)
-
-    @property
-    def behind(self) -> bool:
-        """Whether the live version is not the registry's champion."""
-        return bool(self.champion and self.route["state"] == "live" and self.route["version"] != self.champion.version)
-
-    @property
-    def moved_elsewhere(self) -> bool:
-        """Whether the champion is not the version of the latest switch on record."""
-        latest = self.facts.switches[0].to_version if self.facts.switches else None
-        return bool(self.champion and latest and latest != self.champion.version)
-
-
 def diagram(corpus: str, ece: float | None, bins: Sequence[Bin]) -> Diagram:
     """A corpus's bins as points."""
     points = [
@@ -122,26 +87,31 @@ def way_back(history: Sequence[VersionFacts]) -> tuple[VersionFacts | None, str 
     return champion, target.version, None
 
 
-def card(route: ModelRouter, facts: ModelFacts, shadow: Shadow | None) -> Card:
-    """A language's card; ``shadow`` is None where challengers are not shadowed."""
+def card(route: ModelRouter, facts: ModelFacts, shadow: Shadow | None) -> dict[str, Any]:
+    """A language's card for the template; ``shadow`` is None where challengers are not shadowed."""
     comparison = shadow.describe() if shadow else None
     champion, back_to, why_not = way_back(facts.history)
     eces = {row.corpus: row.systems["ensemble"].ece for row in facts.scores if row.split == "test"}
-    return Card(
-        language=route.language,
-        title=LANGUAGE_NAMES.get(route.language, route.language),
-        route=route.describe(),
-        waiting=route.queue.waiting,
-        in_flight=route.queue.in_flight,
-        facts=facts,
-        champion=champion,
-        back_to=back_to,
-        why_not_back=why_not,
-        diagrams=tuple(diagram(corpus, eces.get(corpus), bins) for corpus, bins in facts.reliability.items()),
-        systems=tuple(dict.fromkeys(name for row in facts.scores for name in row.systems)),
-        shadowing=shadow is not None,
-        shadow=ShadowSchema.model_validate(comparison) if comparison else None,
-    )
+    state = route.describe()
+    latest = facts.switches[0].to_version if facts.switches else None
+    return {
+        "language": route.language,
+        "title": LANGUAGE_NAMES.get(route.language, route.language),
+        "route": state,
+        "waiting": route.queue.waiting,
+        "in_flight": route.queue.in_flight,
+        "facts": facts,
+        "champion": champion,
+        "back_to": back_to,
+        "why_not_back": why_not,
+        "diagrams": [diagram(corpus, eces.get(corpus), bins) for corpus, bins in facts.reliability.items()],
+        "systems": list(dict.fromkeys(name for row in facts.scores for name in row.systems)),
+        "shadowing": shadow is not None,
+        "shadow": ShadowSchema.model_validate(comparison) if comparison else None,
+        "late": (facts.registry or "").startswith(LATE),
+        "behind": bool(champion and state["state"] == "live" and state["version"] != champion.version),
+        "moved_elsewhere": bool(champion and latest and latest != champion.version),
+    }
 
 
 def moment(iso: str | None) -> str:
@@ -170,6 +140,7 @@ def add_models_page(app: FastAPI, service: InferenceService, *, facts: FactsRead
         versions = [route.live.model.version if route.live else None for route in routes]
         pairs = zip(routes, versions, strict=True)
         rows = await asyncio.gather(*(facts.of(route.language, version) for route, version in pairs))
+        shadows = [service.shadows.get(route.language) for route in routes]
         signed_in = guard.signed_in(request)
         if signed_in:
             await desk.refresh()
@@ -177,10 +148,8 @@ def add_models_page(app: FastAPI, service: InferenceService, *, facts: FactsRead
             request,
             service,
             "models.html",
-            headers=FRESH,
-            cards=[
-                card(route, row, service.shadows.get(route.language)) for route, row in zip(routes, rows, strict=True)
-            ],
+            headers=NO_STORE,
+            cards=list(map(card, routes, rows, shadows)),
             signed_in=signed_in,
             actions=desk.log.actions if signed_in else [],
             without_airflow=desk.without_airflow if signed_in else None,
@@ -191,4 +160,4 @@ def add_models_page(app: FastAPI, service: InferenceService, *, facts: FactsRead
     async def actions() -> HTMLResponse:
         """The list of actions alone, for the page's script."""
         await desk.refresh()
-        return HTMLResponse(render("actions.html", actions=desk.log.actions), headers=FRESH)
+        return HTMLResponse(render("actions.html", actions=desk.log.actions), headers=NO_STORE)

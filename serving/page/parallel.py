@@ -11,13 +11,14 @@ from fastapi.responses import Response
 from multiner.serving.gateway.routes import parallel
 from multiner.serving.http.payload import unless_gone
 from multiner.serving.http.problems import Problem
+from multiner.serving.page.examples import PARALLEL_EXAMPLES
 from multiner.serving.page.form import read_form, text_field
-from multiner.serving.page.parallel_examples import EXAMPLES
 from multiner.serving.page.parallel_view import present, rows, to_csv
-from multiner.serving.page.rendering import render, render_page
+from multiner.serving.page.rendering import render_outcome
 
 if TYPE_CHECKING:
     from multiner.serving.routing.inference_service import InferenceService
+EMPTY = dict.fromkeys(parallel.LANGUAGES, "")
 
 
 def add_parallel(app: FastAPI, service: InferenceService) -> None:
@@ -25,49 +26,35 @@ def add_parallel(app: FastAPI, service: InferenceService) -> None:
     if not set(parallel.LANGUAGES) <= set(service.config.languages):
         return
 
-    def page(request: Request, texts: Mapping[str, str], **context: Any) -> Response:
-        problem = context.setdefault("problem", None)
-        context = {"result": None, "examples": EXAMPLES, "limits": service.config.limits} | context
-        return render_page(
-            request,
-            service,
-            "parallel.html",
-            status=problem.status if problem else 200,
-            headers=problem.headers if problem else None,
-            texts=texts,
-            request_id=request.state.request_id,
-            **context,
-        )
+    def page(request: Request, texts: Mapping[str, str], **outcome: Any) -> Response:
+        return render_outcome(request, service, "parallel.html", "parallel_result.html", texts=texts, **outcome)
+
+    async def answer(request: Request, texts: Mapping[str, str]) -> dict[str, Any]:
+        items = parallel.ParallelRequest.model_validate(texts).items(service.config.offer)
+        return await unless_gone(request, parallel.answer(service, items))
 
     @app.get("/parallel", include_in_schema=False)
     async def show(request: Request, example: str = "") -> Response:
         """The empty page, or one of the examples filled in."""
-        return page(request, EXAMPLES[example].texts if example in EXAMPLES else {"ru": "", "en": ""})
+        return page(request, PARALLEL_EXAMPLES.get(example, EMPTY))
 
     @app.post("/parallel", include_in_schema=False)
     async def compare(request: Request) -> Response:
         """The page with the answer; for scripts (``X-Fragment``) the answer alone."""
-        texts, result, problem = {"ru": "", "en": ""}, None, None
+        texts, result, problem = EMPTY, None, None
         try:
             texts, hidden = await _read(request, service)
-            items = parallel.ParallelRequest(ru=texts["ru"], en=texts["en"]).items(service.config.offer)
-            result = present(texts, await unless_gone(request, parallel.answer(service, items)), hidden)
+            result = present(texts, await answer(request, texts), hidden)
         except Problem as error:
             service.metrics.refusals.labels(error.name).inc()
             problem = error
-        if not request.headers.get("x-fragment"):
-            return page(request, texts, result=result, problem=problem)
-        html = render("parallel_result.html", result=result, problem=problem, request_id=request.state.request_id)
-        return Response(
-            html, problem.status if problem else 200, problem.headers if problem else None, media_type="text/html"
-        )
+        return page(request, texts, result=result, problem=problem)
 
     @app.post("/parallel.csv", include_in_schema=False)
     async def table(request: Request) -> Response:
         """The table as a file."""
         texts, hidden = await _read(request, service)
-        items = parallel.ParallelRequest(ru=texts["ru"], en=texts["en"]).items(service.config.offer)
-        names = rows(await unless_gone(request, parallel.answer(service, items)))
+        names = rows(await answer(request, texts))
         text = "\ufeff" + to_csv([row for row in names if row.label not in hidden])  # the mark tells Excel of UTF-8
         headers = {"Content-Disposition": 'attachment; filename="names.csv"'}
         return Response(text.encode("utf-8", "replace"), media_type="text/csv", headers=headers)

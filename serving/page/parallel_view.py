@@ -4,27 +4,18 @@ from __future__ import annotations
 
 import csv
 import io
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from multiner.serving.gateway.routes.parallel import LANGUAGES
-from multiner.serving.page.view import TYPE_NAMES
+from multiner.serving.page import view
 
+Json = Mapping[str, Any]
 HUES = 8  # colours of pairs, which repeat; pairs have numbers, too
 UNSAFE = tuple("=+-@\t\r\n＝＋－＠")  # a spreadsheet program takes cells that begin so for formulas; as in exports.js
-HEADER = [
-    "pair",
-    "Russian",
-    "English",
-    "type",
-    "times in Russian",
-    "times in English",
-    "similarity",
-    "reasons",
-    "check",
-]
+COUNTS_BY_TEXT = ["times in Russian", "times in English"]
+HEADER = ["pair", "Russian", "English", "type", *COUNTS_BY_TEXT, "similarity", "reasons", "check"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,76 +49,56 @@ class Row:
         """The tooltip of its marks."""
         russian, english = self.texts
         name = f"{russian} – {english}" if self.number else f"{russian or english}: no counterpart found"
-        return "\n".join([name, TYPE_NAMES.get(self.label, self.label), *self.reasons, *self.checks])
+        return "\n".join([name, view.TYPE_NAMES.get(self.label, self.label), *self.reasons, *self.checks])
 
 
 SPELLING, ALONE, COUNTS = "spelling", "no counterpart", "counts differ"
 ORDER = {"suspicious": 0, "alone": 1, "pair": 2}
 
 
-def rows(answer: Mapping[str, Any]) -> list[Row]:
-    """The rows of the table: those to check first, then the others, in the order of the Russian text.
-
-    Args:
-        answer: of ``POST /v1/parallel``.
-    """
+def rows(answer: Json) -> list[Row]:
+    """The rows of the table: those to check first, then the others, in the order of the Russian text."""
     rows = []
     for number, pair in enumerate(answer["pairs"], start=1):
         names = [answer[code]["names"][pair[code]] for code in LANGUAGES]
         checks = [name for name, so in ((SPELLING, pair["suspicious"]), (COUNTS, pair["counts_differ"])) if so]
-        rows.append(_row(f"p{number}", number, names, pair["similarity"], pair["reasons"], checks))
+        rows.append(_row(f"p{number}", number, names, checks, pair))
     for code in LANGUAGES:
         for index, name in enumerate(answer[code]["names"]):
             if name["pair"] is None:
                 names = [name if code == each else None for each in LANGUAGES]
-                rows.append(_row(f"{code}{index + 1}", None, names, None, (), [ALONE]))
+                rows.append(_row(f"{code}{index + 1}", None, names, [ALONE], {}))
     return sorted(rows, key=lambda row: (ORDER[row.kind], COUNTS not in row.checks))
 
 
-def _row(
-    key: str,
-    number: int | None,
-    names: Sequence[Mapping[str, Any] | None],
-    similarity: float | None,
-    reasons: Sequence[str],
-    checks: Sequence[str],
-) -> Row:
+def _row(key: str, number: int | None, names: Sequence[Json | None], checks: Sequence[str], pair: Json) -> Row:
     russian, english = names
     texts = (russian["text"] if russian else "", english["text"] if english else "")
     forms = (_other_forms(russian), _other_forms(english))
     counts = (len(russian["mentions"]) if russian else 0, len(english["mentions"]) if english else 0)
     label = next(name["label"] for name in names if name)
-    return Row(key, number, texts, forms, label, counts, similarity, tuple(reasons), tuple(checks))
+    reasons = tuple(pair.get("reasons", ()))
+    return Row(key, number, texts, forms, label, counts, pair.get("similarity"), reasons, tuple(checks))
 
 
-def _other_forms(name: Mapping[str, Any] | None) -> tuple[str, ...]:
+def _other_forms(name: Json | None) -> tuple[str, ...]:
     return tuple(form for form in name["forms"] if form != name["text"]) if name else ()
 
 
-def segments(
-    text: str, side: Mapping[str, Any], code: str, by_key: Mapping[str, Row]
-) -> Iterator[tuple[str, Row | None]]:
+def segments(text: str, side: Json, code: str, by_key: Mapping[str, Row]) -> Iterator[tuple[str, Row | None]]:
     """A text in pieces, each with the row of the name it is, or None; joined they are the text."""
     keys: dict[int, str] = {}
     for index, name in enumerate(side["names"]):
         key = f"{code}{index + 1}" if name["pair"] is None else f"p{name['pair'] + 1}"
         keys |= dict.fromkeys(name["mentions"], key)
-    at = 0
-    for place, entity in sorted(enumerate(side["entities"]), key=lambda each: each[1]["start"]):
-        if entity["start"] > at:
-            yield text[at : entity["start"]], None
-        yield text[entity["start"] : entity["end"]], by_key[keys[place]]
-        at = entity["end"]
-    if at < len(text):
-        yield text[at:], None
+    marks = [(entity["start"], entity["end"], by_key[keys[place]]) for place, entity in enumerate(side["entities"])]
+    return view.segments(text, sorted(marks, key=lambda mark: mark[0]))
 
 
-def present(texts: Mapping[str, str], answer: Mapping[str, Any], hidden: frozenset[str]) -> dict[str, Any]:
+def present(texts: Mapping[str, str], answer: Json, hidden: frozenset[str]) -> dict[str, Any]:
     """An answer for the template; ``hidden`` are the types that the filters leave out."""
     table = rows(answer)
     by_key = {row.key: row for row in table}
-    numbers = Counter(row.label for row in table)
-    order = [*TYPE_NAMES, *sorted(set(numbers) - set(TYPE_NAMES))]
     visible = [row for row in table if row.label not in hidden]
     return {
         "sides": {
@@ -140,7 +111,7 @@ def present(texts: Mapping[str, str], answer: Mapping[str, Any], hidden: frozens
         },
         "rows": table,
         "hidden": hidden,
-        "types": {label: numbers[label] for label in order if numbers[label]},
+        "types": view.counts(row.label for row in table),
         "summary": {
             "pairs": sum(row.number is not None for row in visible),
             "spelling": sum(row.kind == "suspicious" for row in visible),

@@ -14,8 +14,9 @@ from fastapi import Request
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from multiner.serving.http.problems import Problem
 from multiner.serving.page import view
-from multiner.serving.page.examples import EXAMPLES
+from multiner.serving.page.examples import EXAMPLES, PARALLEL_EXAMPLES
 
 if TYPE_CHECKING:
     from multiner.serving.routing.inference_service import InferenceService
@@ -36,12 +37,24 @@ TEMPLATES.globals |= {
     "leg_names": view.LEG_NAMES,
     "flag_names": view.FLAG_NAMES,
     "examples": EXAMPLES,
+    "parallel_examples": PARALLEL_EXAMPLES,
 }
 
 
 def render(template: str, **context: Any) -> str:
     """A part of a page, such as an answer that a script puts into it."""
     return TEMPLATES.get_template(template).render(context)
+
+
+def render_outcome(
+    request: Request, service: InferenceService, page: str, part: str, problem: Problem | None = None, **context: Any
+) -> HTMLResponse:
+    """The ``page`` of a form with its outcome, if there is one; for scripts (``X-Fragment``) that ``part`` alone."""
+    context = {"result": None, "problem": problem, "request_id": request.state.request_id} | context
+    status, headers = (problem.status, problem.headers) if problem else (200, None)
+    if request.headers.get("x-fragment"):
+        return HTMLResponse(render(part, **context), status, headers)
+    return render_page(request, service, page, status=status, headers=headers, **context)
 
 
 def render_page(
@@ -53,14 +66,9 @@ def render_page(
     headers: Mapping[str, str] | None = None,
     **context: Any,
 ) -> HTMLResponse:
-    """A whole page, as the answer to ``request``.
+    """A whole page, as the answer to ``request``; the ``template`` extends ``base.html``.
 
-    Args:
-        request: its path is the page's place in the navigation, which has the pages of this application alone.
-        service: the header has the states of its models.
-        template: extends ``base.html``.
-        status, headers: of the answer.
-        context: further values for the template.
+    The navigation has the pages of this application, the header the states of the service's models.
     """
     paths = {getattr(route, "path", "") for route in request.app.routes}
     frame = {
@@ -69,5 +77,6 @@ def render_page(
         "health": service.health(),
         "languages": service.config.languages,
         "review": service.config.review is not None,
+        "limits": service.config.limits,
     }
     return HTMLResponse(render(template, **frame, **context), status, headers)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from multiner.serving.routing.inference_service import InferenceService
 
 KINDS = {"validation": "Data Docs", "report": "Error report"}
-FRESH = {"Cache-Control": "no-cache"}  # a browser asks whether it has changed
+REVALIDATED = {"Cache-Control": "no-cache"}  # a browser asks whether it has changed
 # The pages have their styles inline. The error report also has a script; the sandbox gives it no origin, so that it can
 # do nothing at the gateway in the operator's name.
 _STYLES = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'; "
@@ -39,22 +39,19 @@ def folder(workspace: Workspace, language: str, kind: str) -> Path:
 
 
 def add_reports(app: FastAPI, service: InferenceService, guard: Guard) -> None:
-    """Add a page at ``/reports``, and the reports below it, if the gateway has a workspace."""
+    """Add a page at ``/reports``, and the reports below it."""
     config = service.config
-    workspace = config.workspace
-    if workspace is None:
-        return
 
     @app.get("/reports", include_in_schema=False)
     async def overview(request: Request) -> HTMLResponse:
         """The list of the reports."""
         reports = {
-            code: {kind: (folder(workspace, code, kind) / "index.html").is_file() for kind in KINDS}
+            code: {kind: (folder(config.workspace, code, kind) / "index.html").is_file() for kind in KINDS}
             for code in config.languages
         }
         readable = config.open_reports or guard.signed_in(request)
         return render_page(
-            request, service, "reports.html", headers=FRESH, reports=reports, kinds=KINDS, readable=readable
+            request, service, "reports.html", headers=REVALIDATED, reports=reports, kinds=KINDS, readable=readable
         )
 
     readers = [] if config.open_reports else [Depends(guard)]
@@ -64,7 +61,7 @@ def add_reports(app: FastAPI, service: InferenceService, guard: Guard) -> None:
         """A file of a report."""
         if language not in config.languages or kind not in KINDS:
             raise HTTPException(404)
-        files = StaticFiles(directory=folder(workspace, language, kind), html=True, check_dir=False)
+        files = StaticFiles(directory=folder(config.workspace, language, kind), html=True, check_dir=False)
         response = await files.get_response(path or ".", request.scope)
-        response.headers.update(FRESH | {"Content-Security-Policy": POLICIES[kind]})
+        response.headers.update(REVALIDATED | {"Content-Security-Policy": POLICIES[kind]})
         return response

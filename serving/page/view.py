@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
+T = TypeVar("T")
 TYPE_NAMES = {"PER": "Person", "LOC": "Location", "ORG": "Organisation", "MISC": "Other name"}
 LANGUAGE_NAMES = {"en": "English", "ru": "Russian"}
 LEG_NAMES = {"transformer": "Transformer", "spacy": "spaCy", "shipped": "Pretrained"}
@@ -41,7 +42,7 @@ class Mark:
     label: str
     score: float | None
     opinions: tuple[Opinion, ...]
-    corrected: bool = False
+    corrected: bool
 
     @property
     def disputed(self) -> bool:
@@ -72,20 +73,13 @@ class Group:
 
 def marks(entities: Iterable[Mapping[str, Any]]) -> list[Mark]:
     """The entities of an answer as marks, in their order in the text."""
-    ordered = sorted(entities, key=lambda entity: entity["start"])
-    return [
-        Mark(
-            number=number,
-            start=entity["start"],
-            end=entity["end"],
-            text=entity["text"],
-            label=entity["label"],
-            score=entity.get("score"),
-            opinions=tuple(_opinion(leg, view or {}, entity) for leg, view in (entity.get("legs") or {}).items()),
-            corrected=entity.get("corrected") is True,
-        )
-        for number, entity in enumerate(ordered, start=1)
-    ]
+    marks = []
+    for number, entity in enumerate(sorted(entities, key=lambda entity: entity["start"]), start=1):
+        opinions = tuple(_opinion(leg, view or {}, entity) for leg, view in (entity.get("legs") or {}).items())
+        start, end, text, label = (entity[name] for name in ("start", "end", "text", "label"))
+        corrected = entity.get("corrected") is True
+        marks.append(Mark(number, start, end, text, label, entity.get("score"), opinions, corrected))
+    return marks
 
 
 def _opinion(leg: str, view: Mapping[str, Any], entity: Mapping[str, Any]) -> Opinion:
@@ -94,14 +88,14 @@ def _opinion(leg: str, view: Mapping[str, Any], entity: Mapping[str, Any]) -> Op
     return Opinion(leg, label, view.get("score"), label == entity["label"] and same_place)
 
 
-def segments(text: str, marks: Sequence[Mark]) -> Iterator[tuple[str, Mark | None]]:
-    """The text in pieces, each with its mark or None."""
+def segments(text: str, marks: Iterable[tuple[int, int, T]]) -> Iterator[tuple[str, T | None]]:
+    """The text in pieces, each with its mark or None; ``marks`` come in their order, with start and end."""
     at = 0
-    for mark in marks:
-        if mark.start > at:
-            yield text[at : mark.start], None
-        yield text[mark.start : mark.end], mark
-        at = mark.end
+    for start, end, mark in marks:
+        if start > at:
+            yield text[at:start], None
+        yield text[start:end], mark
+        at = end
     if at < len(text):
         yield text[at:], None
 
@@ -111,20 +105,15 @@ def groups(marks: Iterable[Mark]) -> list[Group]:
     by_name: dict[tuple[str, str], list[Mark]] = {}
     for mark in marks:
         by_name.setdefault((mark.text, mark.label), []).append(mark)
-    groups = [
-        Group(
-            text,
-            label,
-            max((mark.score for mark in same if mark.score is not None), default=None),
-            tuple(mark.number for mark in same),
-        )
-        for (text, label), same in by_name.items()
-    ]
+    groups = []
+    for (text, label), same in by_name.items():
+        score = max((mark.score for mark in same if mark.score is not None), default=None)
+        groups.append(Group(text, label, score, tuple(mark.number for mark in same)))
     return sorted(groups, key=lambda group: -len(group.numbers))
 
 
-def counts(marks: Iterable[Mark]) -> dict[str, int]:
-    """Number of entities by type, the usual types first."""
-    numbers = Counter(mark.label for mark in marks)
+def counts(labels: Iterable[str]) -> dict[str, int]:
+    """How often each type occurs, the usual types first."""
+    numbers = Counter(labels)
     order = [*TYPE_NAMES, *sorted(set(numbers) - set(TYPE_NAMES))]
     return {label: numbers[label] for label in order if numbers[label]}

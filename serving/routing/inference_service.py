@@ -18,11 +18,11 @@ from multiner.pipeline.text.surrogates import without_surrogates
 from multiner.serving import executors
 from multiner.serving.answers import ModelFailed, NoTokens
 from multiner.serving.backends.backend import Backend, BackendGone, BackendTimeout, ServedModel
-from multiner.serving.gateway.config import GatewayConfig
 from multiner.serving.http.entity_requests import Item
 from multiner.serving.http.metrics import Metrics
 from multiner.serving.http.problems import Problem, busy, no_tokens, unavailable
 from multiner.serving.routing.answer_comparison import ShadowMetrics
+from multiner.serving.routing.config import GatewayConfig
 from multiner.serving.routing.memory_budget import keeper
 from multiner.serving.routing.micro_batching import MicroBatcher
 from multiner.serving.routing.model_router import ModelRouter, NoModel

@@ -27,8 +27,9 @@ from multiner.serving.airflow import environment as airflow_setup
 from multiner.serving.backends.backend import ServedModel
 from multiner.serving.backends.local_server import LocalServer
 from multiner.serving.gateway.app import create_app
-from multiner.serving.gateway.config import GatewayConfig
 from multiner.serving.http.payload import Limits
+from multiner.serving.operator.facts_reader import FactsReader
+from tests.serving.configs import NoFacts, gateway_config
 
 if TYPE_CHECKING:
     from tests.serving.airflow.fake_airflow import FakeAirflow
@@ -85,11 +86,11 @@ async def invocations(request: Request) -> Response:
             return JSONResponse({"predictions": [{"entities": [wrong]}]})
         while "WAIT" in texts and backend.held:
             await asyncio.sleep(0.001)
-        told = {"tokens": tokens_of} if params.get("tokens") else {}
+        extra = {"tokens": tokens_of} if params.get("tokens") else {}
         return JSONResponse(
             {
                 "predictions": [
-                    {"entities": backend.find(text)} | {key: of(text) for key, of in told.items()} for text in texts
+                    {"entities": backend.find(text)} | {key: of(text) for key, of in extra.items()} for text in texts
                 ]
             }
         )
@@ -156,7 +157,7 @@ class Harness:
         self.find = settings.pop("find", find)
         self.refuse: Callable[[ServedModel], Exception | None] = settings.pop("refuse", lambda model: None)
         self.old_versions: set[str] = settings.pop("old_versions", set())
-        self.config = GatewayConfig(
+        self.config = gateway_config(
             languages=["en", "ru"],
             limits=settings.pop("limits", Limits(4, 1000, 5)),
             token=TOKEN,
@@ -165,7 +166,8 @@ class Harness:
             types=settings.pop("types", {"en": ["PER", "LOC", "ORG", "MISC"], "ru": ["PER", "LOC", "ORG"]}),
             **settings,
         )
-        self.app = create_app(self.config)
+        facts = FactsReader(self.config.workspace) if "workspace" in settings else NoFacts()
+        self.app = create_app(self.config, facts)
         self.service = self.app.state.service
 
     async def launch(self, model: ServedModel) -> LocalServer:
@@ -305,9 +307,9 @@ class Live:
 
 
 @contextmanager
-def running(made: Harness) -> Iterator[tuple[str, int]]:
+def running(gateway_app: Harness) -> Iterator[tuple[str, int]]:
     """A gateway that is ready behind the real server, in a thread; gives its address."""
-    with Live(made) as live:
+    with Live(gateway_app) as live:
         yield live.address
 
 

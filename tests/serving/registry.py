@@ -25,7 +25,7 @@ def system(f1: float) -> dict[str, Any]:
     return {"f1": f1, "precision": f1 + 1, "recall": f1 - 1, "support": 81, "calibration": calibration}
 
 
-def kept(precision: float) -> dict[str, float]:
+def threshold(precision: float) -> dict[str, float]:
     """What a threshold keeps."""
     return {"precision": precision, "recall": 60.5, "share": 70.0}
 
@@ -50,7 +50,7 @@ FIGURES = {
     },
     "thresholds": {
         "conll2003": {
-            "ensemble": {"95": {"score": 0.625, "dev": kept(95.5), "test": kept(94.25)}, "99": None},
+            "ensemble": {"95": {"score": 0.625, "dev": threshold(95.5), "test": threshold(94.25)}, "99": None},
             "transformer": {"95": None, "99": None},
         }
     },
@@ -67,17 +67,17 @@ REASON = "no worse: +0.40 points on the <gate> half"
 
 def make_workspace(folder: Path, root: Path) -> Workspace:
     """A workspace with nothing in it; nothing listens on its ports."""
-    made = Workspace(folder, load_params(root, "cpu"))
+    plain = Workspace(folder, load_params(root, "cpu"))
     ports = dict.fromkeys(("airflow_port", "mlflow_port"), 1)
-    return replace(made, params=overlay(made.params, {"serving": ports}))
+    return replace(plain, params=overlay(plain.params, {"serving": ports}))
 
 
 def add_version(workspace: Workspace, **tags: str) -> str:
     """Register a version of ner-en with all that its run holds."""
     client = open_store(workspace)
     experiment = open_experiment(client, workspace, "en")
-    given = {"language": "en", "profile": "cpu", "git_commit": "0123456789abcdef", "data_hash": "d" * 64}
-    run = client.create_run(experiment, tags=given | tags).info
+    usual = {"language": "en", "profile": "cpu", "git_commit": "0123456789abcdef", "data_hash": "d" * 64}
+    run = client.create_run(experiment, tags=usual | tags).info
     client.log_param(run.run_id, "languages.train_on", "['conll2003', 'wnut17']")
     client.log_param(run.run_id, "languages.report_on", "['conll2003', 'wnut17']")
     client.log_dict(run.run_id, FIGURES, "en.json")
@@ -104,9 +104,9 @@ def gateway(harness: Any, workspace: Workspace, **settings: Any) -> Any:
 
     class OfRegistry(harness):
         def resolve(self, language: str, version: str | None) -> ServedModel | None:
-            found = champion(workspace, language) if version is None else None
-            if found:
-                return ServedModel(language, found.name, found.version, "unused")
+            holder = champion(workspace, language) if version is None else None
+            if holder:
+                return ServedModel(language, holder.name, holder.version, "unused")
             return super().resolve(language, version)
 
     return OfRegistry(workspace=workspace, **settings)

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from multiner.serving.http.payload import Limits
-from multiner.serving.operator import model_facts
+from multiner.serving.operator import facts_reader, model_facts
 from multiner.serving.operator.facts_reader import FactsReader
 from multiner.serving.routing import inference_service
 
@@ -30,7 +30,8 @@ def test_a_long_text_is_answered_while_the_registry_and_the_facts_hang(
 
     async def main() -> tuple[httpx.Response, httpx.Response]:
         made = harness(reconcile_seconds=0)
-        reader = FactsReader(SimpleNamespace(), patience=0)
+        monkeypatch.setattr(facts_reader, "PATIENCE", 0)
+        reader = FactsReader(SimpleNamespace())
         async with made.client() as client:
             monkeypatch.setattr(made.service.reconcilers["en"], "_champion", hang)
             monkeypatch.setattr(model_facts, "read", hang)

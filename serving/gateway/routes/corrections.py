@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Annotated, Any
 
@@ -18,7 +16,6 @@ from multiner.pipeline.text.tokenizer import document_from_text
 from multiner.serving import executors
 from multiner.serving.client.results import Entity, Model, Result
 from multiner.serving.gateway import schemas
-from multiner.serving.http.entity_requests import Offer
 from multiner.serving.http.payload import (
     RequestModel,
     check_size,
@@ -48,8 +45,8 @@ class TextPlace(BaseModel, strict=True):
     end: int
 
 
-class CorrectEntity(TextPlace):
-    """An entity as it should be; further fields, such as those of an answer, are ignored."""
+class CorrectEntity(TextPlace, extra="allow"):
+    """An entity as it should be; it may have further fields, such as those of an answer."""
 
     label: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,40}$")]
 
@@ -80,29 +77,16 @@ CORRECTIONS: dict[str, Any] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Correction:
-    """A text with all its entities as they should be.
-
-    ``result`` holds both; ``entities`` are the same as objects of the request, with their further fields. Sentences at
-    the places ``changed`` go to the queue; None: all sentences.
-    """
-
-    result: Result
-    entities: Sequence[Mapping[str, Any]]
-    changed: tuple[tuple[int, int], ...] | None = None
-
-
 def corrections_router(service: InferenceService) -> APIRouter:
     """The endpoint, if the gateway has a review queue."""
-    router = APIRouter()
-    if service.config.review is None:
+    router, queue = APIRouter(), service.config.review
+    if queue is None:
         return router
 
     @router.post("/v1/corrections", **CORRECTIONS)
     async def corrections(request: Request) -> Response:
         """Keep the sentences of a text with their right entities for review: 201, or 200 where all are known."""
-        answer = await keep(service, await read(request, service))
+        answer = await keep(queue, await read(request, service))
         return json_response(answer.model_dump(), 201 if answer.kept else 200)
 
     return router
@@ -115,78 +99,56 @@ async def warm_up(service: InferenceService) -> None:
             await executors.run(executors.FILES, document_from_text, "", language)
 
 
-async def read(request: Request, service: InferenceService) -> Correction:
-    """The correction in a request.
-
-    Raises:
-        Problem: 400, 408, 413, 415 or 422.
-    """
-    limits = service.config.limits
+async def read(request: Request, service: InferenceService) -> CorrectionRequest:
+    """A correction, its text without surrogates; else Problem 400, 408, 413, 415 or 422, with the place."""
+    limits, offer = service.config.limits, service.config.offer
     require_type(request, ["application/json"])
     # entities with their legs' views are several times as long as the text
-    return parse_correction(await read_body(request, 4 * limits.body_bytes, limits.seconds), service.config.offer)
-
-
-async def keep(service: InferenceService, correction: Correction) -> CorrectionAnswer:
-    """Put a correction's sentences into the queue.
-
-    Raises:
-        Problem: nothing to keep (422), or the queue is full or cannot be written (507).
-    """
-    assert service.config.review is not None
-    return await executors.run(executors.FILES, _keep, service.config.review, correction)
-
-
-def _keep(queue: ReviewQueue, correction: Correction) -> CorrectionAnswer:
-    result = correction.result
-    try:
-        selection = list(sentences(result.to_document(), correction.changed))
-        if not selection:
-            raise invalid("There is no sentence to keep.", "/text" if correction.changed is None else "/changed")
-        new = queue.add(result.language, selection, f"{result.model.name}/{result.model.version}")
-    except QueueFull as error:
-        raise _not_kept(
-            "The review queue is full", f"{error.message}. The operator empties it by `ner review --clear`."
-        ) from None
-    except OSError as error:
-        raise _not_kept("The review queue cannot be written", f"{error.strerror}.") from None
-    except NerError as error:
-        raise invalid(f"{error.message}.", "/text") from None
-    return CorrectionAnswer(kept=new, known=len(selection) - new)
-
-
-def _not_kept(title: str, detail: str) -> Problem:
-    return Problem(507, "review-full", title, f"Nothing was kept: {detail}")
-
-
-def parse_correction(body: bytes, offer: Offer) -> Correction:
-    """The correction of a JSON body; entities may have further fields, such as those of an answer.
-
-    Raises:
-        Problem: 400, 413 or 422, with the place in the body.
-    """
-    value = parse_json(body)
-    request = validate(CorrectionRequest, value)
-    offer.check_language(request.language)
-    check_size(1, len(request.text), offer.limits, "/text")
-    text, known = without_surrogates(request.text), offer.known_types(request.language)
-    for index, entity in enumerate(request.entities):
+    body = await read_body(request, 4 * limits.body_bytes, limits.seconds)
+    correction = validate(CorrectionRequest, parse_json(body))
+    offer.check_language(correction.language)
+    check_size(1, len(correction.text), limits, "/text")
+    text, labels = without_surrogates(correction.text), offer.types_of(correction.language)
+    for index, entity in enumerate(correction.entities):
         _check_place(entity, text, f"/entities/{index}")
-        if known is not None and entity.label not in known:
-            raise invalid(f"label must be one of: {', '.join(sorted(known))}.", f"/entities/{index}/label")
-    for index, place in enumerate(request.changed or ()):
+        if labels is not None and entity.label not in labels:
+            raise invalid(f"label must be one of: {', '.join(sorted(labels))}.", f"/entities/{index}/label")
+    for index, place in enumerate(correction.changed or ()):
         _check_place(place, text, f"/changed/{index}")
-    ordered = sorted(enumerate(request.entities), key=lambda each: (each[1].start, each[1].end))
-    for (_, before), (index, entity) in pairwise(ordered):
+    in_order = sorted(enumerate(correction.entities), key=lambda each: (each[1].start, each[1].end))
+    for (_, before), (index, entity) in pairwise(in_order):
         if entity.start < before.end:
             raise invalid("Entities must not overlap.", f"/entities/{index}")
-    entities = tuple(Entity(each.start, each.end, text[each.start : each.end], each.label) for _, each in ordered)
-    model = Model(request.model.name, request.model.version)
-    changed = None if request.changed is None else tuple((place.start, place.end) for place in request.changed)
-    return Correction(Result(text, request.language, model, entities), value["entities"], changed)
+    return correction.model_copy(update={"text": text})
 
 
 def _check_place(place: TextPlace, text: str, where: str) -> None:
     start, end = place.start, place.end
     if not 0 <= start < end <= len(text) or not text[start:end].strip():
         raise invalid(f"There are no words at {start} to {end}; offsets count code points of the text.", where)
+
+
+async def keep(queue: ReviewQueue, correction: CorrectionRequest) -> CorrectionAnswer:
+    """Put a correction's sentences into the queue; Problem 422 where there are none, 507 where it cannot take them."""
+    try:
+        return await executors.run(executors.FILES, _add, queue, correction)
+    except QueueFull as error:
+        title, detail = "The review queue is full", f"{error.message}. The operator empties it by `ner review --clear`."
+    except OSError as error:
+        title, detail = "The review queue cannot be written", f"{error.strerror}."
+    except NerError as error:
+        raise invalid(f"{error.message}.", "/text") from None
+    raise Problem(507, "review-full", title, f"Nothing was kept: {detail}")
+
+
+def _add(queue: ReviewQueue, correction: CorrectionRequest) -> CorrectionAnswer:
+    text, model = correction.text, Model(correction.model.name, correction.model.version)
+    in_order = sorted(correction.entities, key=lambda entity: entity.start)
+    entities = tuple(Entity(each.start, each.end, text[each.start : each.end], each.label) for each in in_order)
+    document = Result(text, correction.language, model, entities).to_document()
+    changed = None if correction.changed is None else [(place.start, place.end) for place in correction.changed]
+    selection = list(sentences(document, changed))
+    if not selection:
+        raise invalid("There is no sentence to keep.", "/text" if changed is None else "/changed")
+    new = queue.add(correction.language, selection, f"{model.name}/{model.version}")
+    return CorrectionAnswer(kept=new, known=len(selection) - new)

@@ -30,12 +30,7 @@ csv.field_size_limit(sys.maxsize)  # the body is bounded already
 
 
 def read(body: bytes, media_type: str, limits: Limits) -> tuple[int, bytes]:
-    """The number of rows of a body, and the body in JSON.
-
-    Raises:
-        Problem: the body cannot be read (400), exceeds a limit (413), or has not exactly one of MLflow's shapes with
-            a text in each row (422, with the place).
-    """
+    """The number of rows of a body, and the body in JSON; else Problem 400, 413 or 422, with the place."""
     if media_type == CSV:
         texts, characters = _read_csv(body)
         check_size(len(texts), characters, limits)
@@ -63,10 +58,8 @@ def _read_csv(body: bytes) -> tuple[list[str], int]:
         raise malformed(detail, "CSV") from None
     for number, row in enumerate(rows, 1):
         if len(row) > len(header):
-            detail = (
-                f"Row {number} has {len(row)} cells for {len(header)} columns: a text with commas stands in quotes."
-            )
-            raise invalid(detail, "")
+            sizes = f"{len(row)} cells for {len(header)} columns"
+            raise invalid(f"Row {number} has {sizes}: a text with commas stands in quotes.", "")
     at = header.index(COLUMN)
     return ["".join(row[at : at + 1]) for row in rows], sum(len(cell) for row in (header, *rows) for cell in row)
 
@@ -79,71 +72,62 @@ def _count_json(value: Any) -> tuple[int, int]:
     if len(value) > 1:  # by ``params``, and by some other fields, a caller could set what the gateway sets
         raise invalid(f"{shapes[0]} must stand alone.", "/params" if "params" in value else "")
     shape, characters = shapes[0], _characters(value)
-    data, where = value[shape], f"/{shape}"
+    data, where, is_table = value[shape], f"/{shape}", shape.startswith("dataframe")
     if shape == "dataframe_split":
-        return _count_split(data, where), characters
-    if isinstance(data, dict) and shape in ("inputs", "instances"):
-        return _count_columns(data, where), characters
-    if not isinstance(data, list):
+        cells = _split_cells(data, where)
+    elif isinstance(data, dict) and not is_table:
+        cells = _column_cells(data, where)
+    elif isinstance(data, list):
+        cells = [_row_cell(row, f"{where}/{index}", is_table) for index, row in enumerate(data)]
+    else:
         raise invalid(f"{shape} must be a list of rows.", where)
-    for index, row in enumerate(data):
-        if isinstance(row, dict):
-            # null is an empty cell of a table; in other shapes MLflow reads it as the word None
-            _check_text(row.get(COLUMN), f"{where}/{index}/{COLUMN}", null=shape == "dataframe_records")
-        elif shape == "dataframe_records":
-            raise invalid(f"Each row must be an object with {COLUMN}, a string.", f"{where}/{index}")
-        else:
-            _check_text(row, f"{where}/{index}")
-    return len(data), characters
+    for text, place in cells:
+        # null is an empty cell of a table; in other shapes MLflow reads it as the word None
+        if not isinstance(text, str) and not (is_table and text is None):
+            raise invalid(f"Each row must be a string, or have {COLUMN}, a string.", place)
+    return len(cells), characters
 
 
-def _check_text(value: Any, where: str, *, null: bool = False) -> None:
-    if not isinstance(value, str) and not (null and value is None):
-        raise invalid(f"Each row must be a string, or have {COLUMN}, a string.", where)
+def _row_cell(row: Any, where: str, is_table: bool) -> tuple[Any, str]:
+    """The text of a row, and its place."""
+    if isinstance(row, dict):
+        return row.get(COLUMN), f"{where}/{COLUMN}"
+    if is_table:
+        raise invalid(f"Each row must be an object with {COLUMN}, a string.", where)
+    return row, where
 
 
-def _count_columns(columns: dict[str, Any], where: str) -> int:
-    """Rows of columns by name: lists of one length, or single values.
+def _column_cells(columns: dict[str, Any], where: str) -> list[tuple[Any, str]]:
+    """The texts of columns by name, and their places; columns are lists of one length, or single values.
 
-    Columns of pandas' ``to_dict()`` are objects (values by index), which MLflow would read as the text of one row.
+    MLflow would repeat texts beside a longer column, and read a column of pandas' ``to_dict()``, an object with values
+    by index, as the text of one row.
     """
     if COLUMN not in columns:
         raise invalid(f"There must be a column {COLUMN}.", where)
+    sizes = {len(column) if isinstance(column, list) else None for column in columns.values()}
+    if len(sizes) > 1 or any(isinstance(columns[name], dict) for name in columns if name != COLUMN):
+        raise invalid("Columns must be lists of one length, or single values.", where)
     texts, place = columns[COLUMN], f"{where}/{COLUMN}"
-    if isinstance(texts, list):
-        for index, text in enumerate(texts):
-            _check_text(text, f"{place}/{index}")
-    else:
-        _check_text(texts, place)
-    size = _length(texts)
-    if any(isinstance(column, dict) or _length(column) != size for column in columns.values()):
-        raise invalid("Columns must be lists of one length, or single values.", where)  # or MLflow repeats texts
-    return 1 if size is None else size
+    return [(text, f"{place}/{i}") for i, text in enumerate(texts)] if isinstance(texts, list) else [(texts, place)]
 
 
-def _length(column: Any) -> int | None:
-    """The length of a list; None for a single value."""
-    return len(column) if isinstance(column, list) else None
-
-
-def _count_split(table: Any, where: str) -> int:
-    """Rows of a table in pandas' orientation ``split``."""
+def _split_cells(table: Any, where: str) -> list[tuple[Any, str]]:
+    """The texts of a table in pandas' orientation ``split``, and their places."""
     rows = table.get("data") if isinstance(table, dict) else None
     if not isinstance(rows, list):
         raise invalid("dataframe_split must be an object with a list of rows as its data.", where)
     columns = table.get("columns")
     if not isinstance(columns, list) or columns.count(COLUMN) != 1:
         raise invalid(f"columns must be a list with {COLUMN} once.", f"{where}/columns")
-    at = columns.index(COLUMN)
     for number, row in enumerate(rows):
-        place = f"{where}/data/{number}"
         if not isinstance(row, list) or len(row) != len(columns):
-            raise invalid("Each row must be a list with a value for each column.", place)
-        _check_text(row[at], f"{place}/{at}", null=True)
+            raise invalid("Each row must be a list with a value for each column.", f"{where}/data/{number}")
     index = table.get("index")
     if index is not None and not (isinstance(index, list) and len(index) == len(rows)):  # a longer one repeats rows
         raise invalid("index must be a list with a value for each row.", f"{where}/index")
-    return len(rows)
+    at = columns.index(COLUMN)
+    return [(row[at], f"{where}/data/{number}/{at}") for number, row in enumerate(rows)]
 
 
 def _characters(value: Any) -> int:
@@ -162,12 +146,7 @@ def _characters(value: Any) -> int:
 
 
 async def invoke(backend: Backend, rows: int, body: bytes) -> bytes:
-    """What the backend answers to ``body``, which has ``rows`` rows; without rows, it is not asked.
-
-    Raises:
-        Problem: MLflow refuses the body (422).
-        BackendGone, BackendTimeout, ModelFailed: see there.
-    """
+    """What the backend answers to ``body``; without rows it is not asked. Problem 422 where MLflow refuses it."""
     if not rows:
         return NO_ROWS  # MLflow refuses some shapes without rows
     response = await backend.call(body)

@@ -18,7 +18,7 @@ from multiner.serving.http.payload import check_size, json_response, read_model,
 from multiner.serving.http.problems import Problem, too_large
 
 if TYPE_CHECKING:
-    from multiner.serving.matching import Mention, NameAlignment, NameGroup
+    from multiner.serving.matching import NameAlignment, NameGroup
     from multiner.serving.routing.inference_service import InferenceService
 
 LANGUAGES = ("ru", "en")
@@ -32,11 +32,7 @@ class ParallelRequest(Options, frozen=True):
     en: str = Field(description="The English text.")
 
     def items(self, offer: Offer) -> list[Item]:
-        """The two texts, the Russian one first.
-
-        Raises:
-            Problem: 413 or 422.
-        """
+        """The two texts, the Russian one first; Problem 413 or 422 where they cannot be taken."""
         offer.check_types(self, AUTO)
         check_size(len(LANGUAGES), len(self.ru) + len(self.en), offer.limits)
         return [Item(self.ru, "ru", self), Item(self.en, "en", self)]
@@ -101,60 +97,51 @@ def parallel_router(service: InferenceService) -> APIRouter:
 
 
 async def answer(service: InferenceService, items: Sequence[Item]) -> dict[str, Any]:
-    """The :class:`ParallelAnswer` to a Russian and an English text.
-
-    Raises:
-        Problem: 413 (too many names), 429, 502, 503 or 504.
-    """
+    """The :class:`ParallelAnswer` to a Russian and an English text; else Problem 413, 429, 502, 503 or 504."""
     results = await service.answer(items)
-    mentions = [_mentions(result["entities"]) for result in results]
-    for code, names in zip(LANGUAGES, mentions, strict=True):
-        if len({mention.text for mention in names}) > MOST_NAMES:
+    for code, result in zip(LANGUAGES, results, strict=True):
+        if len({entity["text"] for entity in result["entities"]}) > MOST_NAMES:
             detail = f"The text has more than {MOST_NAMES} different names; send it in parts."
             raise too_large(detail, f"/{code}")
     try:
         async with asyncio.timeout(service.config.limits.seconds):
-            return merge(results, await executors.run(executors.COMPARING, _compare, *mentions))
+            return merge(results, await executors.run(executors.COMPARING, _compare, results))
     except TimeoutError:
         detail = "The names could not be compared in the time allowed. Send less text at once, or later."
         raise Problem(504, "timeout", "The model took too long", detail) from None
 
 
-def _mentions(entities: Sequence[Mapping[str, Any]]) -> list[Mention]:
-    from multiner.serving.matching import Mention
+def _compare(results: Sequence[Mapping[str, Any]]) -> NameAlignment:
+    """Match the names of both texts; only now, since the modules for it take long to load."""
+    from multiner.serving.matching import Mention, compare
 
-    return [Mention(entity["text"], entity["label"], entity["start"]) for entity in entities]
-
-
-def _compare(russian: Sequence[Mention], english: Sequence[Mention]) -> NameAlignment:
-    from multiner.serving.matching import compare
-
+    russian, english = (
+        [Mention(entity["text"], entity["label"], entity["start"]) for entity in result["entities"]]
+        for result in results
+    )
     return compare(russian, english)
 
 
 def merge(results: Sequence[Mapping[str, Any]], alignment: NameAlignment) -> dict[str, Any]:
     """The answer, from the results of both texts and the alignment of their names."""
-    sides, matches = (alignment.russian, alignment.english), alignment.matches
-    places = (
-        {match.russian: place for place, match in enumerate(matches)},
-        {match.english: place for place, match in enumerate(matches)},
-    )
-    texts = {
-        code: dict(result) | {"names": [_name(name, pairs.get(index)) for index, name in enumerate(names)]}
-        for code, result, names, pairs in zip(LANGUAGES, results, sides, places, strict=True)
-    }
-    pairs = [
+    names, matches = (alignment.russian, alignment.english), alignment.matches
+    answer: dict[str, Any] = {}
+    indices = [match.russian for match in matches], [match.english for match in matches]
+    for code, result, side, paired in zip(LANGUAGES, results, names, indices, strict=True):
+        pairs = {index: place for place, index in enumerate(paired)}
+        answer[code] = {**result, "names": [_name(name, pairs.get(index)) for index, name in enumerate(side)]}
+    answer["pairs"] = [
         {
             "ru": match.russian,
             "en": match.english,
             "similarity": match.similarity,
             "reasons": list(match.reasons),
             "suspicious": match.suspicious,
-            "counts_differ": sides[0][match.russian].count != sides[1][match.english].count,
+            "counts_differ": names[0][match.russian].count != names[1][match.english].count,
         }
         for match in matches
     ]
-    return texts | {"pairs": pairs}
+    return answer
 
 
 def _name(name: NameGroup, pair: int | None) -> dict[str, Any]:

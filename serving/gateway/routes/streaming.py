@@ -35,7 +35,7 @@ class EntityStream(Response):
     def __init__(self, service: InferenceService, request_id: str) -> None:
         super().__init__(headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
         del self.headers["content-length"]
-        self._board = service
+        self._service = service
         self._request_id = request_id
         self._seconds = service.config.limits.seconds
         self._chunks: asyncio.Queue[bytes | Problem | None] = asyncio.Queue(maxsize=1)
@@ -77,7 +77,7 @@ class EntityStream(Response):
 
     async def _read(self, group: asyncio.TaskGroup) -> None:
         """Start batches of the lines of each chunk at once, even where they are not full."""
-        offer = self._board.config.offer
+        offer = self._service.config.offer
         splitter = LineSplitter(line_bytes(offer.limits))
         while isinstance(chunk := await self._chunks.get(), bytes):
             await self._start(group, batches(read_lines(splitter.feed(chunk), offer)))
@@ -111,7 +111,7 @@ class EntityStream(Response):
         for entry in batch:
             outcome = next(results) if isinstance(entry.content, Item) else entry.content
             if isinstance(outcome, Problem):
-                self._board.metrics.refusals.labels(outcome.name).inc()
+                self._service.metrics.refusals.labels(outcome.name).inc()
                 outcome = outcome.to_json(self._request_id)
             lines.append(to_json({"line": entry.number} | ({} if entry.id is None else {"id": entry.id}) | outcome))
         return b"".join(line + b"\n" for line in lines)
@@ -120,7 +120,7 @@ class EntityStream(Response):
         """Results; if the model fails on several texts together, each is tried alone."""
         if not items:
             return []
-        results = await self._board.answer_each(items, patient=True)
+        results = await self._service.answer_each(items, patient=True)
         if len(items) == 1:
             return results
         return [

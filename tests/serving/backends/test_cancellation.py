@@ -18,8 +18,8 @@ from multiner.serving.backends.backend import BackendTimeout, ServedModel
 from multiner.serving.backends.local_server import LocalServer
 from multiner.serving.backends.model_server import with_params
 from multiner.serving.gateway.app import create_app
-from multiner.serving.gateway.config import GatewayConfig
 from multiner.serving.http.payload import Limits
+from tests.serving.configs import NoFacts, gateway_config
 
 SHORT = "Ada saw Oslo, and Bo saw Lima."
 LONG = ("Ada saw Oslo and Bo. " * 5000)[:100_000]
@@ -136,7 +136,8 @@ def test_a_long_text_that_is_called_off_frees_the_process(
 
     async def main() -> list[Seen]:
         app = create_app(
-            GatewayConfig(["en"], Limits(8, 200_000, 60), "token", launch, lambda *_: model, concurrency=1)
+            gateway_config(limits=Limits(8, 200_000, 60), launch=launch, resolve=lambda *_: model, concurrency=1),
+            NoFacts(),
         )
         route = app.state.service.routes["en"]
         async with app.router.lifespan_context(app):

@@ -24,10 +24,10 @@ from multiner.serving.backends import health, model_server
 from multiner.serving.backends.backend import ServedModel
 from multiner.serving.backends.local_server import LocalServer, free_port
 from multiner.serving.gateway.app import create_app
-from multiner.serving.gateway.config import GatewayConfig
 from multiner.serving.gateway.routes import invocations
 from multiner.serving.http.payload import Limits
 from multiner.serving.http.problems import Problem
+from tests.serving.configs import NoFacts, gateway_config
 from tests.serving.waiting import until
 
 MODEL_CODE = '''
@@ -203,7 +203,8 @@ def test_switches_and_kills_under_load(models: Callable[[str], ServedModel], tmp
             answered.append((response.status_code, labels))
 
     async def main() -> None:
-        app = create_app(GatewayConfig(["en"], Limits(8, 10_000, 30), "token", launch, resolve, keep_previous=False))
+        config = gateway_config(limits=Limits(8, 10_000, 30), launch=launch, resolve=resolve, keep_previous=False)
+        app = create_app(config, NoFacts())
         service = app.state.service
         async with app.router.lifespan_context(app):
             while service.routes["en"].state == "starting":

@@ -37,6 +37,7 @@ from multiner.serving.gateway.config import UNKNOWN, workspace_config
 from multiner.serving.routing.memory_budget import keeper
 from multiner.serving.routing.model_router import ModelRouter, NoModel
 from multiner.serving.routing.queue import CallQueue
+from tests.serving.configs import NoFacts
 
 LONG = ("Ada saw Oslo and Bo. " * 5000)[:100_000]
 RAISED = {"error_code": "BAD_REQUEST", "message": "Encountered an unexpected error while evaluating the model."}
@@ -270,7 +271,7 @@ def test_a_gateway_in_front_of_mlflows_server_elsewhere(
     body = {"text": "Ada saw Oslo.", "tokens": True}
 
     async def main() -> None:
-        app = create_app(replace(workspace_config(workspace, "token"), hosts=None))
+        app = create_app(replace(workspace_config(workspace, "token"), hosts=None), NoFacts())
         route = app.state.service.routes["en"]
 
         async def until(state: str) -> None:

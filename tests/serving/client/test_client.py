@@ -37,7 +37,7 @@ MODEL = {"name": "ner", "version": "3"}
 Answer = Callable[[httpx.Request], httpx.Response]
 
 
-def found(text: str) -> dict[str, Any]:
+def findings(text: str) -> dict[str, Any]:
     matches = re.finditer("|".join(NAMES), text)
     entities = [
         {"start": m.start(), "end": m.end(), "text": m.group(), "label": NAMES[m.group()], "score": 0.5, "new": 1}
@@ -47,7 +47,7 @@ def found(text: str) -> dict[str, Any]:
 
 
 def answer(request: httpx.Request) -> httpx.Response:
-    return httpx.Response(200, json={"results": [found(text) for text in json.loads(request.content)["text"]]})
+    return httpx.Response(200, json={"results": [findings(text) for text in json.loads(request.content)["text"]]})
 
 
 def problem(status: int, where: str | None = None, **headers: str) -> httpx.Response:
@@ -145,10 +145,10 @@ def test_a_stream_reads_no_further_than_a_batch() -> None:
 
 @given(st.lists(st.text(max_size=30)), st.integers(1, 5), st.integers(0, 40))
 def test_batches_keep_every_text_and_the_limits(texts: list[str], most: int, characters: int) -> None:
-    made = list(Batcher(most, characters).batches(texts))
-    assert [text for batch in made for text in batch] == texts
-    assert all(0 < len(batch) <= most for batch in made)
-    assert all(len(batch) == 1 or sum(map(len, batch)) <= characters for batch in made)
+    batches = list(Batcher(most, characters, len).batches(texts))
+    assert [text for batch in batches for text in batch] == texts
+    assert all(0 < len(batch) <= most for batch in batches)
+    assert all(len(batch) == 1 or sum(map(len, batch)) <= characters for batch in batches)
 
 
 def test_the_defaults_are_the_gateways_limits(root: Path) -> None:
@@ -254,7 +254,7 @@ def test_other_servers_answers_are_errors_too(response: httpx.Response, status: 
 
 
 def test_an_entity_that_is_not_where_the_answer_says_is_refused() -> None:
-    wrong = found("Oslo") | {"entities": [{"start": 0, "end": 3, "text": "Osl", "label": "LOC"}]}
+    wrong = findings("Oslo") | {"entities": [{"start": 0, "end": 3, "text": "Osl", "label": "LOC"}]}
     with pytest.raises(ServiceError, match="not that of a gateway"):
         Script(httpx.Response(200, json={"results": [wrong]})).client().entities("Bergen")
 
@@ -268,12 +268,12 @@ def test_no_address_at_all() -> None:
 
 def at_most(texts: int) -> Answer:
     def limited(request: httpx.Request) -> httpx.Response:
-        asked = json.loads(request.content)["text"]
-        if len(asked) > texts:
+        question = json.loads(request.content)["text"]
+        if len(question) > texts:
             return problem(413, "/text")
-        if "LONG" in asked:
+        if "LONG" in question:
             return problem(413, "/text")
-        return problem(422, f"/text/{asked.index('BAD')}") if "BAD" in asked else answer(request)
+        return problem(422, f"/text/{question.index('BAD')}") if "BAD" in question else answer(request)
 
     return limited
 
@@ -340,8 +340,8 @@ def test_the_gateway_itself(harness: Any) -> None:
     """Its limits are 4 texts and 1,000 characters here: the client's batches are larger."""
 
     async def main() -> None:
-        made = harness(champions={"en": "1"})
-        async with made.client() as http:
+        gateway_app = harness(champions={"en": "1"})
+        async with gateway_app.client() as http:
             client = AsyncClient("http://gateway", http=http, max_wait=10)
             texts = [f"🙂 {n} Anna\ud800" for n in range(9)]
             results = await client.entities(texts)
@@ -360,11 +360,11 @@ def test_the_gateway_itself(harness: Any) -> None:
 
 async def gateway(request: Request) -> Response:
     try:
-        offer = Offer(["en", "ru"], Limits(64, 100_000, 60))
+        offer = Offer(["en", "ru"], Limits(64, 100_000, 60), {})
         items = validate(EntitiesRequest, parse_json(await request.body())).items(offer)
     except Problem as refused:
         return refused.response("id")
-    return JSONResponse({"results": [found(item.text) for item in items]})
+    return JSONResponse({"results": [findings(item.text) for item in items]})
 
 
 @contextmanager
@@ -432,6 +432,6 @@ from multiner import AsyncClient, Client, Result, ServiceError
 new = {name for name in set(sys.modules) - before if name.partition(".")[0] not in sys.stdlib_module_names}
 print(json.dumps(sorted(new)))
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    modules = [name for name in json.loads(done.stdout) if name.partition(".")[0] != "httpx_retries"]
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    modules = [name for name in json.loads(process.stdout) if name.partition(".")[0] != "httpx_retries"]
     assert modules == sorted(OURS.split())

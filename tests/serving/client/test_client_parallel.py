@@ -70,16 +70,16 @@ class Script:
 
 def test_names_come_with_their_mentions_and_their_counterparts() -> None:
     script = Script(httpx.Response(200, json=ANSWER))
-    found = script.ask()
-    (pair,) = found.pairs
+    outcome = script.ask()
+    (pair,) = outcome.pairs
     assert (pair.english.text, pair.russian.text, pair.similarity) == ("Timur", "Тимур", 1.0)
     assert (pair.reasons, pair.suspicious, pair.counts_differ) == (("transliteration",), False, False)
-    assert pair.russian.mentions == found.russian.entities
+    assert pair.russian.mentions == outcome.russian.entities
     assert [(each.start, each.end, each.extra) for each in pair.russian.mentions] == [(2, 7, {"new": 1})]
-    assert (found.english.text, found.russian.language, found.russian.model.version) == ("Oslo Timur", "ru", "3")
-    assert [name.text for name in found.only_english] == ["Oslo"]
-    assert found.only_russian == ()
-    assert found.english.extra == {}
+    assert (outcome.english.text, outcome.russian.language, outcome.russian.model.version) == ("Oslo Timur", "ru", "3")
+    assert [name.text for name in outcome.only_english] == ["Oslo"]
+    assert outcome.only_russian == ()
+    assert outcome.english.extra == {}
     (request,) = script.requests
     assert (request.method, request.url.path) == ("POST", "/v1/parallel")
     assert json.loads(request.content) == {"ru": "🙂 Тимур", "en": "Oslo Timur"}, "what is not asked for is not sent"
@@ -87,14 +87,14 @@ def test_names_come_with_their_mentions_and_their_counterparts() -> None:
 
 def test_options_are_sent_and_surrogates_pass_with_their_offsets() -> None:
     script = Script(httpx.Response(200, json=ANSWER))
-    found = script.ask(russian="\ud800 Тимур", min_score=0.2, types="PER")
+    outcome = script.ask(russian="\ud800 Тимур", min_score=0.2, types="PER")
     assert json.loads(script.requests[0].content) == {
         "ru": "\ufffd Тимур",
         "en": "Oslo Timur",
         "min_score": 0.2,
         "types": ["PER"],
     }
-    assert found.russian.text == "\ud800 Тимур"
+    assert outcome.russian.text == "\ud800 Тимур"
 
 
 def test_a_busy_gateway_is_asked_again_and_a_refusal_is_not() -> None:
@@ -143,12 +143,12 @@ def test_the_gateway_itself(harness: Any) -> None:
         async with harness().client() as http:
             client = AsyncClient("http://gateway", http=http)
             texts = {"english": "then Anna Verrova saw Timur", "russian": "и Анна Ветрова. и Тимур, и Ветрову"}
-            found = await client.parallel(**texts, types=["PER"])
-            assert [(pair.english.text, pair.russian.text, pair.suspicious) for pair in found.pairs] == [
+            outcome = await client.parallel(**texts, types=["PER"])
+            assert [(pair.english.text, pair.russian.text, pair.suspicious) for pair in outcome.pairs] == [
                 ("Anna Verrova", "Анна Ветрова", True),
                 ("Timur", "Тимур", False),
             ]
-            assert [each.text for each in found.pairs[0].russian.mentions] == ["Анна Ветрова", "Ветрову"]
+            assert [each.text for each in outcome.pairs[0].russian.mentions] == ["Анна Ветрова", "Ветрову"]
             with pytest.raises(ServiceError) as raised:
                 await client.parallel("a" * 600, "я" * 600)
             assert raised.value.status == 413

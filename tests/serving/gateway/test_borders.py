@@ -56,8 +56,8 @@ def test_texts_in_two_languages_keep_exact_offsets() -> None:
     answers = []
     for part in parts:
         spans = [(at, at + len(word)) for word in part.text.split(" ") if (at := part.text.index(word)) >= 0]
-        found = [{"start": start, "end": end, "text": part.text[start:end], "label": "PER"} for start, end in spans]
-        answers.append({"entities": [each for each in found if "\n" not in each["text"]]})
+        outcome = [{"start": start, "end": end, "text": part.text[start:end], "label": "PER"} for start, end in spans]
+        answers.append({"entities": [each for each in outcome if "\n" not in each["text"]]})
     result = merge_answers(text, parts, answers, [{}, {}])
     assert {"Anna", "Анна"} <= {entity["text"] for entity in result["entities"]}
     for entity in result["entities"]:
@@ -82,8 +82,8 @@ def test_the_gateway_answers_so_for_models_registered_before(harness: Any) -> No
             assert [one.json()["results"][0] for one in alone] == whole.json()["results"], "alone as among others"
             return [result["entities"] for result in whole.json()["results"]]
 
-    *found, none = asyncio.run(main())
+    *outcome, none = asyncio.run(main())
     assert none == []
-    places = [(entity["start"], entity["end"], entity["text"]) for (entity,) in found]
+    places = [(entity["start"], entity["end"], entity["text"]) for (entity,) in outcome]
     assert places == [(1, 14, "Angela Merkel"), (1, 14, "Angela Merkel"), (0, 14, "Angela\u00ad Merkel")]
-    assert [entity["legs"]["spacy"]["start"] for (entity,) in found] == [1, 1, 0]
+    assert [entity["legs"]["spacy"]["start"] for (entity,) in outcome] == [1, 1, 0]

@@ -23,9 +23,9 @@ OPERATOR = {"authorization": "Bearer a-token-for-tests"}
 
 def ask(harness: Any, use: Callable[[httpx.AsyncClient, Any], Awaitable[Any]], **settings: Any) -> Any:
     async def main() -> Any:
-        made = harness(**settings)
-        async with made.client() as client:
-            return await use(client, made)
+        gateway = harness(**settings)
+        async with gateway.client() as client:
+            return await use(client, gateway)
 
     return asyncio.run(main())
 
@@ -133,7 +133,7 @@ def test_a_body_is_refused_before_it_is_read_whole(harness: Any) -> None:
             sent += 10_000
             yield b"x" * 10_000
 
-    async def use(client: httpx.AsyncClient, made: Any) -> httpx.Response:
+    async def use(client: httpx.AsyncClient, gateway: Any) -> httpx.Response:
         return await client.post("/v1/entities", content=endless(), headers=JSON)
 
     response = ask(harness, use)
@@ -146,7 +146,7 @@ def test_a_body_that_does_not_come_is_not_waited_for(harness: Any) -> None:
         yield b"{"
         await asyncio.sleep(30)
 
-    async def use(client: httpx.AsyncClient, made: Any) -> httpx.Response:
+    async def use(client: httpx.AsyncClient, gateway: Any) -> httpx.Response:
         return await client.post("/v1/entities", content=stalled(), headers=JSON)
 
     assert ask(harness, use, limits=Limits(4, 1000, 0.1)).status_code == 408
@@ -159,7 +159,7 @@ def test_request_ids_are_kept_where_they_are_plain(harness: Any, given: str) -> 
 
 
 def test_unknown_paths_and_methods(harness: Any) -> None:
-    async def use(client: httpx.AsyncClient, made: Any) -> list[httpx.Response]:
+    async def use(client: httpx.AsyncClient, gateway: Any) -> list[httpx.Response]:
         return [
             await client.get("/v1/entities"),
             await client.get("/nothing"),
@@ -172,7 +172,7 @@ def test_unknown_paths_and_methods(harness: Any) -> None:
 
 
 def test_health_models_and_openapi(harness: Any) -> None:
-    async def use(client: httpx.AsyncClient, made: Any) -> tuple[httpx.Response, ...]:
+    async def use(client: httpx.AsyncClient, gateway: Any) -> tuple[httpx.Response, ...]:
         return await client.get("/health"), await client.get("/v1/models"), await client.get("/openapi.json")
 
     health, models, openapi = ask(harness, use, champions={"en": "7", "ru": None})
@@ -206,7 +206,7 @@ def test_while_the_models_start_health_says_so(harness: Any) -> None:
 
 
 def test_only_the_token_opens_the_admin_endpoints(harness: Any) -> None:
-    async def use(client: httpx.AsyncClient, made: Any) -> list[int]:
+    async def use(client: httpx.AsyncClient, gateway: Any) -> list[int]:
         body = {"language": "en", "version": "2"}
         tries = [{}, {"authorization": "Bearer wrong"}, {"authorization": "Bearer \u00e9".encode("latin-1")}]
         return [
@@ -219,15 +219,15 @@ def test_only_the_token_opens_the_admin_endpoints(harness: Any) -> None:
 
 
 def test_switch_and_roll_back(harness: Any) -> None:
-    async def use(client: httpx.AsyncClient, made: Any) -> tuple[list[str], list[tuple[str, bool]]]:
+    async def use(client: httpx.AsyncClient, gateway: Any) -> tuple[list[str], list[tuple[str, bool]]]:
         def deploy(version: str) -> Awaitable[httpx.Response]:
             return client.post("/admin/deploy", json={"language": "en", "version": version}, headers=OPERATOR)
 
         actions = [(await deploy(version)).json()["action"] for version in ("1", "2", "1", "2", "3")]
         rolled = await client.post("/admin/rollback", json={"language": "en"}, headers=OPERATOR)
         actions += [rolled.json()["action"], rolled.json()["version"], rolled.json()["previous"]]
-        await until(lambda: not made.launched[0].alive or not made.launched[1].alive)
-        return actions, [(each.model.version, each.alive) for each in made.launched if each.model.language == "en"]
+        await until(lambda: not gateway.launched[0].alive or not gateway.launched[1].alive)
+        return actions, [(each.model.version, each.alive) for each in gateway.launched if each.model.language == "en"]
 
     actions, backends = ask(harness, use)
     assert actions == ["nothing to do", "switched", "rolled back", "rolled back", "switched", "rolled back", "2", "3"]
@@ -235,8 +235,8 @@ def test_switch_and_roll_back(harness: Any) -> None:
 
 
 def test_without_keeping_the_old_version_is_drained_and_stopped(harness: Any) -> None:
-    async def use(client: httpx.AsyncClient, made: Any) -> tuple[httpx.Response, bool, bool]:
-        old = next(backend for backend in made.launched if backend.model.language == "en")
+    async def use(client: httpx.AsyncClient, gateway: Any) -> tuple[httpx.Response, bool, bool]:
+        old = next(backend for backend in gateway.launched if backend.model.language == "en")
         slow = asyncio.create_task(client.post("/v1/entities", json={"text": ["WAIT"], "language": "en"}))
         await until(lambda: old.seen and old.seen[-1] == ["WAIT"])
         await client.post("/admin/deploy", json={"language": "en", "version": "2"}, headers=OPERATOR)
@@ -257,7 +257,7 @@ def test_a_version_that_fails_changes_nothing(harness: Any) -> None:
     def refuse(model: Any) -> Exception | None:
         return NerError("the probe failed") if model.version == "2" else None
 
-    async def use(client: httpx.AsyncClient, made: Any) -> tuple[httpx.Response, httpx.Response, dict]:
+    async def use(client: httpx.AsyncClient, gateway: Any) -> tuple[httpx.Response, httpx.Response, dict]:
         switch = await client.post("/admin/deploy", json={"language": "en", "version": "2"}, headers=OPERATOR)
         health = (await client.get("/health")).json()
         return switch, await client.post("/v1/entities", json={"text": "Anna"}), health
@@ -270,7 +270,7 @@ def test_a_version_that_fails_changes_nothing(harness: Any) -> None:
 
 
 def test_switches_of_a_language_take_turns_and_lose_nothing(harness: Any) -> None:
-    async def use(client: httpx.AsyncClient, made: Any) -> tuple[list[int], str]:
+    async def use(client: httpx.AsyncClient, gateway: Any) -> tuple[list[int], str]:
         done = False
 
         async def keep_asking() -> list[int]:
@@ -288,7 +288,7 @@ def test_switches_of_a_language_take_turns_and_lose_nothing(harness: Any) -> Non
         )
         done = True
         codes = [code for codes in await asyncio.gather(*clients) for code in codes]
-        return codes, made.service.routes["en"].live.model.version
+        return codes, gateway.service.routes["en"].live.model.version
 
     codes, version = ask(harness, use)
     assert len(codes) > 20
@@ -297,8 +297,8 @@ def test_switches_of_a_language_take_turns_and_lose_nothing(harness: Any) -> Non
 
 
 def test_a_dead_version_is_started_again(harness: Any) -> None:
-    async def use(client: httpx.AsyncClient, made: Any) -> tuple[str, int, int]:
-        route = made.service.routes["en"]
+    async def use(client: httpx.AsyncClient, gateway: Any) -> tuple[str, int, int]:
+        route = gateway.service.routes["en"]
         route.live.kill()
         await until(lambda: route.live is None)
         state = route.state
@@ -311,19 +311,19 @@ def test_a_dead_version_is_started_again(harness: Any) -> None:
 
 @pytest.mark.parametrize("version", [2, "", "2; rm", None, "9" * 20, "\u0662", "²"])
 def test_admin_bodies_are_checked(harness: Any, version: Any) -> None:
-    async def use(client: httpx.AsyncClient, made: Any) -> httpx.Response:
+    async def use(client: httpx.AsyncClient, gateway: Any) -> httpx.Response:
         return await client.post("/admin/deploy", json={"language": "en", "version": version}, headers=OPERATOR)
 
     assert ask(harness, use).status_code == 422
 
 
 def test_a_version_has_one_name(harness: Any) -> None:
-    async def use(client: httpx.AsyncClient, made: Any) -> None:
+    async def use(client: httpx.AsyncClient, gateway: Any) -> None:
         await client.post("/admin/deploy", json={"language": "en", "version": "2"}, headers=OPERATOR)
-        begun = len(made.launched)
+        begun = len(gateway.launched)
         again = await client.post("/admin/deploy", json={"language": "en", "version": "02"}, headers=OPERATOR)
         assert (again.status_code, again.json()["version"]) == (200, "2")
-        assert len(made.launched) == begun, "it is live already: no second process"
+        assert len(gateway.launched) == begun, "it is live already: no second process"
 
     ask(harness, use)
 
@@ -332,7 +332,7 @@ def test_a_failed_switch_tells_its_reason_but_no_log(harness: Any) -> None:
     def refuse(model: Any) -> Exception | None:
         return NerError("it did not load\n  | File /srv/x.py", where="/srv/log") if model.version == "2" else None
 
-    async def use(client: httpx.AsyncClient, made: Any) -> httpx.Response:
+    async def use(client: httpx.AsyncClient, gateway: Any) -> httpx.Response:
         return await client.post("/admin/deploy", json={"language": "en", "version": "2"}, headers=OPERATOR)
 
     failed = ask(harness, use, refuse=refuse)
@@ -342,7 +342,7 @@ def test_a_failed_switch_tells_its_reason_but_no_log(harness: Any) -> None:
 @pytest.mark.parametrize("path", ["/v1/entities/", "/health/", "/favicon.ico", "/static", "/static/none.css", "/x"])
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_what_is_not_there_is_a_problem_and_no_redirect(harness: Any, path: str, method: str) -> None:
-    async def use(client: httpx.AsyncClient, made: Any) -> httpx.Response:
+    async def use(client: httpx.AsyncClient, gateway: Any) -> httpx.Response:
         return await client.request(method, path)
 
     answer = ask(harness, use)
@@ -355,19 +355,19 @@ def test_answers_do_not_wait_for_an_acknowledgement() -> None:
 
     class Protocol(asyncio.Protocol):
         def connection_made(self, transport: Any) -> None:
-            made.set_result(transport.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+            option.set_result(transport.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
 
     async def main() -> int:
-        nonlocal made
+        nonlocal option
         loop = asyncio.get_running_loop()
-        made = loop.create_future()
+        option = loop.create_future()
         listener = listen("127.0.0.1", 0)
         server = await loop.create_server(Protocol, sock=listener)
         _, writer = await asyncio.open_connection(*listener.getsockname())
-        nodelay = await made
+        nodelay = await option
         writer.close()
         server.close()
         return nodelay
 
-    made: asyncio.Future[int]
+    option: asyncio.Future[int]
     assert asyncio.run(main())

@@ -20,9 +20,9 @@ ROOM = Limits(10, 1000, 5)
 
 def ask(harness: Any, use: Callable[[httpx.AsyncClient, Any], Awaitable[Any]], **settings: Any) -> Any:
     async def main() -> Any:
-        made = harness(**settings)
-        async with made.client() as client:
-            return await use(client, made)
+        gateway = harness(**settings)
+        async with gateway.client() as client:
+            return await use(client, gateway)
 
     return asyncio.run(main())
 
@@ -47,8 +47,8 @@ def test_each_shape_is_passed_on_and_answered_as_mlflow_answers(harness: Any, bo
     assert response.status_code == 200
     assert response.headers["content-type"] == JSON
     assert response.headers["x-model"] == "ner-en/1"
-    found = [[entity["text"] for entity in each["entities"]] for each in response.json()["predictions"]]
-    assert found == [["Anna"], ["Bo"]]
+    outcome = [[entity["text"] for entity in each["entities"]] for each in response.json()["predictions"]]
+    assert outcome == [["Anna"], ["Bo"]]
 
 
 @pytest.mark.parametrize(
@@ -79,8 +79,8 @@ def test_errors_are_problems(harness: Any, body: Any, media_type: str, status: i
     response = post(harness, body, media_type)
     assert response.status_code == status
     assert response.json()["type"] == f"urn:ner:problem:{kind}"
-    for told in ("Traceback", "/srv", "secret", "stack"):
-        assert told not in response.text
+    for secret in ("Traceback", "/srv", "secret", "stack"):
+        assert secret not in response.text
 
 
 def test_only_languages_that_there_are(harness: Any) -> None:
@@ -217,8 +217,8 @@ def test_mlflow_reads_as_many_rows_of_texts(body: dict[str, Any], rows: int) -> 
 def test_what_is_no_text_is_refused_with_its_place_and_does_not_reach_the_model(
     harness: Any, body: dict[str, Any], where: str
 ) -> None:
-    async def use(client: httpx.AsyncClient, made: Any) -> None:
-        backend = made.backend("en")
+    async def use(client: httpx.AsyncClient, gateway: Any) -> None:
+        backend = gateway.backend("en")
         response = await client.post("/v1/en/invocations", json=body)
         assert (response.status_code, response.json()["type"]) == (422, "urn:ner:problem:invalid")
         assert response.json()["where"] == where

@@ -65,10 +65,10 @@ class Capitals:
 
 def model(language: str) -> NerModel:
     """The class that is served, around legs that need no training."""
-    made = NerModel()
+    ner = NerModel()
     members = [Member("transformer", 1.0, 0.7), Member("spacy", 1.0, 0.3)]
-    made.ensemble = Ensemble(language, TYPES, members, [Capitals(0.95), Capitals(0.8)])
-    return made
+    ner.ensemble = Ensemble(language, TYPES, members, [Capitals(0.95), Capitals(0.8)])
+    return ner
 
 
 @pytest.fixture(scope="module")
@@ -158,10 +158,10 @@ def test_a_name_is_found_where_it_stands_behind_any_sign(
 
 def test_half_signs_are_read_by_the_model_itself_too() -> None:
     text = "\ud800Anna\udfff Berg"
-    found = model("en").answer(text)["entities"]
-    assert [entity["text"] for entity in found] == [text[entity["start"] : entity["end"]] for entity in found]
-    assert "Anna" in found[0]["text"]
-    assert "Berg" in found[-1]["text"]
+    outcome = model("en").answer(text)["entities"]
+    assert [entity["text"] for entity in outcome] == [text[entity["start"] : entity["end"]] for entity in outcome]
+    assert "Anna" in outcome[0]["text"]
+    assert "Berg" in outcome[-1]["text"]
 
 
 def test_errors_of_legs_quote_no_text() -> None:

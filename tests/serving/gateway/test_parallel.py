@@ -16,8 +16,9 @@ import pytest
 
 from multiner.serving.gateway.routes import parallel
 from multiner.serving.http.payload import Limits
-from multiner.serving.page.parallel_examples import EXAMPLES
+from multiner.serving.page.examples import PARALLEL_EXAMPLES
 from multiner.serving.page.parallel_view import UNSAFE, rows, to_csv
+from tests.serving.configs import NoFacts
 
 RU = "тогда Анна Ветрова и Тимур были в Осло. и Ветрову ждали"
 EN = "then Anna Verrova and Timur were in Madrid"
@@ -44,14 +45,14 @@ def post(harness: Any, data: dict[str, Any], headers: dict[str, str] | None = No
 def test_names_are_paired_with_their_mentions_and_reasons(harness: Any) -> None:
     answer = ask(harness, {"ru": RU, "en": EN}).json()
     assert parallel.ParallelAnswer.model_validate(answer)
-    named = [(answer["ru"]["names"][pair["ru"]], answer["en"]["names"][pair["en"]], pair) for pair in answer["pairs"]]
-    assert [(one["text"], other["text"], pair["suspicious"], pair["counts_differ"]) for one, other, pair in named] == [
+    names = [(answer["ru"]["names"][pair["ru"]], answer["en"]["names"][pair["en"]], pair) for pair in answer["pairs"]]
+    assert [(one["text"], other["text"], pair["suspicious"], pair["counts_differ"]) for one, other, pair in names] == [
         ("Анна Ветрова", "Anna Verrova", True, True),
         ("Тимур", "Timur", False, False),
     ]
-    assert "transliteration" in named[0][2]["reasons"]
+    assert "transliteration" in names[0][2]["reasons"]
     entities = answer["ru"]["entities"]
-    mentions = [entities[index] for index in named[0][0]["mentions"]]
+    mentions = [entities[index] for index in names[0][0]["mentions"]]
     assert [RU[entity["start"] : entity["end"]] for entity in mentions] == ["Анна Ветрова", "Ветрову"]
     alone = [name["text"] for code in ("ru", "en") for name in answer[code]["names"] if name["pair"] is None]
     assert {"Осло", "Madrid"} <= set(alone)
@@ -98,11 +99,11 @@ def test_too_many_names_are_refused_by_their_number(harness: Any, monkeypatch: p
 
 
 def test_without_both_languages_there_is_no_such_page(harness: Any) -> None:
-    made = harness()
-    made.config.languages.remove("ru")
+    gateway = harness()
+    gateway.config.languages.remove("ru")
     from multiner.serving.gateway.app import create_app
 
-    paths = {getattr(route, "path", "") for route in create_app(made.config).routes}
+    paths = {getattr(route, "path", "") for route in create_app(gateway.config, NoFacts()).routes}
     assert "/" in paths
     assert not [path for path in paths if "parallel" in path]
 
@@ -237,7 +238,7 @@ def test_in_a_browser(harness: Any, serving: Any, browser: Any) -> None:
         browser.one("#submit").click()
         assert browser.one("tbody tr")
         assert browser.texts(".types input"), "the filters are boxes then"
-    assert EXAMPLES.keys() == {"museum", "harbour", "talks"}
+    assert PARALLEL_EXAMPLES.keys() == {"museum", "harbour", "talks"}
 
 
 def test_a_comparison_that_takes_too_long_is_a_problem(harness: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -53,12 +53,12 @@ def quoting() -> Exception:
 
 
 def test_a_trace_tells_where_and_not_what() -> None:
-    told = describe(quoting())
-    assert "builtins.KeyError" in told
-    assert told.endswith("builtins.ValueError")
-    assert "test_privacy.py" in told
-    assert " in quoting" in told
-    assert SECRET not in told
+    text_of_error = describe(quoting())
+    assert "builtins.KeyError" in text_of_error
+    assert text_of_error.endswith("builtins.ValueError")
+    assert "test_privacy.py" in text_of_error
+    assert " in quoting" in text_of_error
+    assert SECRET not in text_of_error
     assert origin(quoting()).startswith("ValueError at test_privacy.py:")
 
 
@@ -104,13 +104,13 @@ def test_the_gateway_logs_no_text(harness: Any, logged: io.StringIO) -> None:
             answers = [await client.post("/v1/entities", content=body, headers=JSON) for body in bodies]
             lines = {"content-type": "application/jsonl"}
             answers.append(await client.post("/v1/entities/stream", content="\n".join(bodies), headers=lines))
-            named = {"inputs": [SECRET], "params": {SECRET: SECRET}}
+            secret_params = {"inputs": [SECRET], "params": {SECRET: SECRET}}
             for body in (
                 {"inputs": [SECRET]},
                 {"inputs": [SECRET, 5]},
                 {"inputs": ["CRASH", SECRET]},
                 {SECRET: 1},
-                named,
+                secret_params,
             ):
                 answers.append(await client.post("/v1/en/invocations", json=body))
             table = {"content-type": "text/csv"}
@@ -164,13 +164,13 @@ def test_a_served_process_and_what_is_logged_of_it_hold_no_text(tmp_path: Path, 
     mlflow.pyfunc.save_model(target, python_model=str(code), signature=signature, pip_requirements=["mlflow"])
 
     async def main() -> list[str]:
-        backend, told = LocalServer(ServedModel("en", "quoting", "1", str(target)), tmp_path / "model.log"), []
+        backend, text_of_error = LocalServer(ServedModel("en", "quoting", "1", str(target)), tmp_path / "model.log"), []
         try:
             await backend.start()
             for texts in ([SECRET], [f"RAISE {SECRET}"]):
                 with pytest.raises(ModelFailed) as raised:
                     await backend.predict(texts)
-                told.append(str(raised.value))
+                text_of_error.append(str(raised.value))
             for body in [
                 {"inputs": [f"RAISE {SECRET}"]},
                 {"inputs": [5, SECRET]},
@@ -184,13 +184,13 @@ def test_a_served_process_and_what_is_logged_of_it_hold_no_text(tmp_path: Path, 
                 try:
                     await invocations.invoke(backend, 1, json.dumps(body).encode())
                 except (Problem, ModelFailed) as error:
-                    told.append(str(error))
+                    text_of_error.append(str(error))
         finally:
             await backend.close()
-        return told
+        return text_of_error
 
-    told = asyncio.run(main())
-    assert "BAD_REQUEST; ValueError at quoting.py:" in told[1]
-    assert not any("Zyxwv" in each or "answered 5" in each for each in told)
+    text_of_error = asyncio.run(main())
+    assert "BAD_REQUEST; ValueError at quoting.py:" in text_of_error[1]
+    assert not any("Zyxwv" in each or "answered 5" in each for each in text_of_error)
     assert "Zyxwv" not in logged.getvalue()
     assert "Zyxwv" not in (tmp_path / "model.log").read_text()

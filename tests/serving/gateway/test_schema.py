@@ -25,6 +25,6 @@ def test_requests_of_all_kinds_are_answered_as_the_document_says(
         command = [str(Path(sys.executable).parent / "schemathesis"), "--config-file", str(HERE / "schemathesis.toml")]
         command += ["run", f"http://{host}:{port}/openapi.json", "--no-color"]
         environment = os.environ | {"SCHEMATHESIS_HOOKS": str(HERE / "hooks.py")}
-        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300)
-    report = "\n".join(line[:200] for line in (done.stdout + done.stderr).splitlines()[-120:])
-    assert done.returncode == 0, report
+        process = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300)
+    report = "\n".join(line[:200] for line in (process.stdout + process.stderr).splitlines()[-120:])
+    assert process.returncode == 0, report

@@ -20,15 +20,15 @@ PATH, KIND = "/v1/entities/stream", "application/jsonl"
 
 def ask(harness: Any, use: Callable[[httpx.AsyncClient, Any], Awaitable[Any]], **settings: Any) -> Any:
     async def main() -> Any:
-        made = harness(**settings)
-        async with made.client() as client:
-            return await use(client, made)
+        gateway = harness(**settings)
+        async with gateway.client() as client:
+            return await use(client, gateway)
 
     return asyncio.run(main())
 
 
 def stream(harness: Any, body: bytes, **settings: Any) -> list[dict[str, Any]]:
-    async def use(client: httpx.AsyncClient, made: Any) -> list[dict[str, Any]]:
+    async def use(client: httpx.AsyncClient, gateway: Any) -> list[dict[str, Any]]:
         response = await client.post(PATH, content=body, headers={"content-type": KIND})
         assert response.status_code == 200
         assert response.headers["content-type"] == KIND
@@ -41,11 +41,11 @@ def stream(harness: Any, body: bytes, **settings: Any) -> list[dict[str, Any]]:
 @given(st.lists(st.binary(max_size=12)), st.integers(0, 8))
 def test_lines_are_cut_alike_however_the_body_comes(chunks: list[bytes], limit: int) -> None:
     splitter = LineSplitter(limit)
-    found = [line for chunk in chunks for line in splitter.feed(chunk)] + list(splitter.finish())
+    outcome = [line for chunk in chunks for line in splitter.feed(chunk)] + list(splitter.finish())
     expected = b"".join(chunks).split(b"\n")
     if not expected[-1]:
         expected.pop()
-    assert found == [(number, line if len(line) <= limit else None) for number, line in enumerate(expected, start=1)]
+    assert outcome == [(number, line if len(line) <= limit else None) for number, line in enumerate(expected, start=1)]
 
 
 def test_lines_are_answered_in_their_order(harness: Any) -> None:
@@ -114,8 +114,8 @@ def test_what_is_wrong_with_an_identified_line_has_its_id(harness: Any) -> None:
 
 
 def test_texts_go_to_the_model_in_small_batches(harness: Any) -> None:
-    async def use(client: httpx.AsyncClient, made: Any) -> tuple[list[int], list[int]]:
-        backend = made.backend("en")
+    async def use(client: httpx.AsyncClient, gateway: Any) -> tuple[list[int], list[int]]:
+        backend = gateway.backend("en")
         await client.post(PATH, content=b'"Anna"\n' * 100, headers={"content-type": KIND})
         return [len(texts) for texts in backend.seen], backend.at_once
 
@@ -126,35 +126,35 @@ def test_texts_go_to_the_model_in_small_batches(harness: Any) -> None:
 
 
 def test_answers_come_while_the_body_is_still_being_sent(harness: Any, exchange: Any) -> None:
-    async def use(client: httpx.AsyncClient, made: Any) -> list[Any]:
-        asked = exchange(made.app, PATH, KIND)
-        found = [await asked.status()]
+    async def use(client: httpx.AsyncClient, gateway: Any) -> list[Any]:
+        conversation = exchange(gateway.app, PATH, KIND)
+        outcome = [await conversation.status()]
         for piece in (b'"An', b'na"\n"B', b'o"\n'):
-            asked.send(piece)
+            conversation.send(piece)
             if piece.endswith(b"\n") or b"\n" in piece:
-                found.append((await asked.line())["entities"][0]["text"])
-        asked.send(b'"Cleo"', more=False)
-        found += [(await asked.line())["entities"][0]["text"], await asked.line()]
-        await asyncio.wait_for(asked.task, 5)
-        return found
+                outcome.append((await conversation.line())["entities"][0]["text"])
+        conversation.send(b'"Cleo"', more=False)
+        outcome += [(await conversation.line())["entities"][0]["text"], await conversation.line()]
+        await asyncio.wait_for(conversation.task, 5)
+        return outcome
 
     assert ask(harness, use) == [200, "Anna", "Bo", "Cleo", None]
 
 
 def test_who_does_not_read_is_not_read_from(harness: Any, exchange: Any) -> None:
-    async def use(client: httpx.AsyncClient, made: Any) -> tuple[int, int, int]:
-        backend = made.backend("en")
-        asked = exchange(made.app, PATH, KIND)
-        await asked.status()
-        asked.taking.clear()
+    async def use(client: httpx.AsyncClient, gateway: Any) -> tuple[int, int, int]:
+        backend = gateway.backend("en")
+        conversation = exchange(gateway.app, PATH, KIND)
+        await conversation.status()
+        conversation.taking.clear()
         for number in range(200):
-            asked.send(b'"Anna"\n', more=number < 199)
+            conversation.send(b'"Anna"\n', more=number < 199)
         await until(lambda: backend.seen)
         await settle(1000)
-        unread, calls = asked.unread, len(backend.seen)
-        asked.taking.set()
+        unread, calls = conversation.unread, len(backend.seen)
+        conversation.taking.set()
         lines = 0
-        while await asked.line() is not None:
+        while await conversation.line() is not None:
             lines += 1
         return unread, calls, lines
 
@@ -165,16 +165,16 @@ def test_who_does_not_read_is_not_read_from(harness: Any, exchange: Any) -> None
 
 
 def test_work_for_a_caller_who_has_gone_is_dropped(harness: Any, exchange: Any) -> None:
-    async def use(client: httpx.AsyncClient, made: Any) -> tuple[int, int]:
-        backend = made.backend("en")
-        asked = exchange(made.app, PATH, KIND)
-        asked.send(b'"WAIT"\n' * 200)
+    async def use(client: httpx.AsyncClient, gateway: Any) -> tuple[int, int]:
+        backend = gateway.backend("en")
+        conversation = exchange(gateway.app, PATH, KIND)
+        conversation.send(b'"WAIT"\n' * 200)
         await until(lambda: backend.seen)
-        asked.leave()
-        await asyncio.wait_for(asked.task, 5)
+        conversation.leave()
+        await asyncio.wait_for(conversation.task, 5)
         backend.held = False
         await settle()
-        return len(backend.seen), made.service.routes["en"].queue.waiting
+        return len(backend.seen), gateway.service.routes["en"].queue.waiting
 
     calls, waiting = ask(harness, use)
     assert calls <= 3
@@ -182,11 +182,11 @@ def test_work_for_a_caller_who_has_gone_is_dropped(harness: Any, exchange: Any) 
 
 
 def test_a_body_that_stalls_ends_the_stream(harness: Any, exchange: Any) -> None:
-    async def use(client: httpx.AsyncClient, made: Any) -> list[Any]:
-        asked = exchange(made.app, PATH, KIND)
-        asked.send(b'"Anna"\n"B')
-        await asked.status()
-        return [await asked.line(), await asked.line(), await asked.line()]
+    async def use(client: httpx.AsyncClient, gateway: Any) -> list[Any]:
+        conversation = exchange(gateway.app, PATH, KIND)
+        conversation.send(b'"Anna"\n"B')
+        await conversation.status()
+        return [await conversation.line(), await conversation.line(), await conversation.line()]
 
     answer, problem, end = ask(harness, use, limits=Limits(4, 1000, 0.1))
     assert answer["entities"]
@@ -195,26 +195,26 @@ def test_a_body_that_stalls_ends_the_stream(harness: Any, exchange: Any) -> None
 
 
 def test_a_reader_who_stops_ends_the_stream(harness: Any, exchange: Any) -> None:
-    async def use(client: httpx.AsyncClient, made: Any) -> bool:
-        asked = exchange(made.app, PATH, KIND)
-        await asked.status()
-        asked.taking.clear()
-        asked.send(b'"Anna"\n')
-        await asyncio.wait_for(asked.task, 5)
-        return asked.taking.is_set()
+    async def use(client: httpx.AsyncClient, gateway: Any) -> bool:
+        conversation = exchange(gateway.app, PATH, KIND)
+        await conversation.status()
+        conversation.taking.clear()
+        conversation.send(b'"Anna"\n')
+        await asyncio.wait_for(conversation.task, 5)
+        return conversation.taking.is_set()
 
     assert ask(harness, use, limits=Limits(4, 1000, 0.1)) is False
 
 
 def test_a_full_queue_makes_a_stream_wait(harness: Any) -> None:
-    async def use(client: httpx.AsyncClient, made: Any) -> list[dict[str, Any]]:
+    async def use(client: httpx.AsyncClient, gateway: Any) -> list[dict[str, Any]]:
         others = [asyncio.create_task(client.post("/v1/entities", json={"text": "WAIT"})) for _ in range(2)]
-        queue = made.service.routes["en"].queue
+        queue = gateway.service.routes["en"].queue
         await until(lambda: (queue.in_flight, queue.waiting) == (1, 1))
         stream = asyncio.create_task(client.post(PATH, content=b'"Anna"\n' * 40, headers={"content-type": KIND}))
         await settle(1000)
         assert not stream.done()
-        made.backend("en").held = False
+        gateway.backend("en").held = False
         response = await stream
         await asyncio.gather(*others)
         return [json.loads(line) for line in response.text.splitlines()]
@@ -225,7 +225,7 @@ def test_a_full_queue_makes_a_stream_wait(harness: Any) -> None:
 
 
 def test_other_bodies_are_refused(harness: Any) -> None:
-    async def use(client: httpx.AsyncClient, made: Any) -> httpx.Response:
+    async def use(client: httpx.AsyncClient, gateway: Any) -> httpx.Response:
         return await client.post(PATH, json={"text": "Anna"})
 
     response = ask(harness, use)
@@ -240,18 +240,18 @@ def test_over_a_real_connection(served: tuple[Any, tuple[str, int]]) -> None:
         reader, writer = await asyncio.open_connection(*served[1])
         head = f"POST {PATH} HTTP/1.1\r\nHost: x\r\nContent-Type: {KIND}\r\nTransfer-Encoding: chunked\r\n"
         writer.write(f"{head}Expect: 100-continue\r\n\r\n".encode())
-        found = [(await reader.readline()).decode().strip(), (await reader.readline()).decode().strip()]
-        found.append((await reader.readuntil(b"\r\n\r\n")).decode().splitlines()[0])
+        outcome = [(await reader.readline()).decode().strip(), (await reader.readline()).decode().strip()]
+        outcome.append((await reader.readuntil(b"\r\n\r\n")).decode().splitlines()[0])
         for name in ("Anna", "Bo"):
             line = f'"{name}"\n'
             writer.write(f"{len(line):x}\r\n{line}\r\n".encode())
             size = int(await reader.readline(), 16)
-            found.append(json.loads(await reader.readexactly(size))["entities"][0]["text"])
+            outcome.append(json.loads(await reader.readexactly(size))["entities"][0]["text"])
             await reader.readline()
         writer.write(b"0\r\n\r\n")
-        found.append((await reader.readline()).decode().strip())
+        outcome.append((await reader.readline()).decode().strip())
         writer.close()
-        return found
+        return outcome
 
-    found = asyncio.run(asyncio.wait_for(main(), 10))
-    assert found == ["HTTP/1.1 100 Continue", "", "HTTP/1.1 200 OK", "Anna", "Bo", "0"]
+    outcome = asyncio.run(asyncio.wait_for(main(), 10))
+    assert outcome == ["HTTP/1.1 100 Continue", "", "HTTP/1.1 200 OK", "Anna", "Bo", "0"]

@@ -14,9 +14,9 @@ from multiner.serving.answers import ModelFailed, check_predictions
 TEXT = "🙂 Anna saw\r\nOslo \ud800"
 
 
-def post(harness: Any, body: Any, path: str = "/v1/entities", **made: Any) -> httpx.Response:
+def post(harness: Any, body: Any, path: str = "/v1/entities", **gateway: Any) -> httpx.Response:
     async def main() -> httpx.Response:
-        async with harness(**made).client() as client:
+        async with harness(**gateway).client() as client:
             content = body if isinstance(body, bytes) else json.dumps(body).encode()
             kind = "application/jsonl" if path.endswith("stream") else "application/json"
             return await client.post(path, content=content, headers={"content-type": kind})

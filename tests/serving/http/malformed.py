@@ -51,14 +51,14 @@ def deep(chance: random.Random) -> Sent:
 
 def encoding(chance: random.Random) -> Sent:
     body = f'{{"text": "{SECRET} Ёж"}}'
-    made = [
+    cases = [
         *(body.encode(name) for name in ("utf-16", "utf-16-le", "utf-32", "utf-7", "koi8-r")),
         body.replace("Ёж", "café").encode("latin-1"),
         b'{"text": "\xc0\xaf\xed\xa0\x80\xff"}',
         b"\xef\xbb\xbf" * 2 + body.encode(),
         b"\xfe\xff" + body.encode(),
     ]
-    return request(chance.choice([API, INVOKE]), chance.choice(made), 200, 400, 422)
+    return request(chance.choice([API, INVOKE]), chance.choice(cases), 200, 400, 422)
 
 
 def duplicate_fields(chance: random.Random) -> Sent:
@@ -94,7 +94,7 @@ def content_type(chance: random.Random) -> Sent:
 def forms(chance: random.Random) -> Sent:
     parts = f'--b\r\nContent-Disposition: form-data; name="text"; filename="../a"\r\n\r\n{SECRET}\r\n'.encode()
     multipart = parts * chance.choice([1, 500]) + chance.choice([b"--b--", b""])
-    made = [
+    cases = [
         request(chance.choice([API, PAGE, STREAM]), multipart, 415, kind="multipart/form-data; boundary=b"),
         request(API, f"text={SECRET}".encode(), 415, kind=FORM),
         request(PAGE, text_body(SECRET), 415),
@@ -106,7 +106,7 @@ def forms(chance: random.Random) -> Sent:
         request(PAGE, b"text=" + b"a" * 150_000, 413, kind=FORM, headers=(("X-Fragment", "1"),)),
         request(PAGE, b"text=%3Cscript%3Ealert(1)%3C/script%3E%00%F0%9F%99%82", 200, kind=FORM),
     ]
-    return chance.choice(made)
+    return chance.choice(cases)
 
 
 def compressed(chance: random.Random) -> Sent:
@@ -149,7 +149,7 @@ def odd_texts(chance: random.Random) -> Sent:
 
 
 def too_much(chance: random.Random) -> Sent:
-    made = [
+    cases = [
         request(API, text_body("Ж" * 300_000), 413),
         request(API, json.dumps({"text": ["a"] * 9}).encode(), 413),
         request(API, json.dumps({"text": ["a"] * 99_999}).encode(), 413),
@@ -158,7 +158,7 @@ def too_much(chance: random.Random) -> Sent:
         request(STREAM, b'"' + b"a" * 2_000_000 + b'"\n"Anna"\n', 200, kind=LINES),
         request(STREAM, b"\n" * 100_000, 200, kind=LINES),
     ]
-    return chance.choice(made)
+    return chance.choice(cases)
 
 
 VALUES = [
@@ -211,7 +211,7 @@ def broken_lines(chance: random.Random) -> Sent:
 
 
 def invocations(chance: random.Random) -> Sent:
-    made: list[Any] = [
+    cases: list[Any] = [
         {"inputs": chance.choice(VALUES)},
         {"inputs": [chance.choice(VALUES)]},
         {"instances": [[]]},
@@ -226,7 +226,7 @@ def invocations(chance: random.Random) -> Sent:
     if chance.random() < 0.3:
         body = chance.choice([b'text\n"' + SECRET.encode(), b"\xff\xfe", b"a,b\n1\n", b"text\n\x00\n", b"", b'"' * 999])
         return request(INVOKE, body, 200, 400, 422, kind=CSV)
-    return request(INVOKE, json.dumps(chance.choice(made)).encode(), 200, 422)
+    return request(INVOKE, json.dumps(chance.choice(cases)).encode(), 200, 422)
 
 
 def admin(chance: random.Random) -> Sent:

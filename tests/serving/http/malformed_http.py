@@ -66,7 +66,7 @@ def smuggling(chance: random.Random) -> Sent:
 def chunks(chance: random.Random) -> Sent:
     body = text_body(SECRET)
     good = b"%x\r\n%s\r\n" % (len(body), body)
-    made = [
+    cases = [
         b"zz\r\n" + body,
         b"ffffffffffffffffff\r\n" + body,
         b"-5\r\n" + body,
@@ -78,7 +78,7 @@ def chunks(chance: random.Random) -> Sent:
     ]
     return request(
         chance.choice([API, STREAM]),
-        chance.choice(made),
+        chance.choice(cases),
         *(200, 400, 408, 415),
         headers=(("Transfer-Encoding", "chunked"),),
         length=None,
@@ -114,7 +114,7 @@ def pipelined(chance: random.Random) -> Sent:
 
 
 def garbage(chance: random.Random) -> Sent:
-    made = [
+    cases = [
         chance.randbytes(chance.randrange(1, 4000)),
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + chance.randbytes(500),  # TLS
         b"SSH-2.0-OpenSSH_9.2p1\r\n",
@@ -125,7 +125,7 @@ def garbage(chance: random.Random) -> Sent:
         b"EHLO localhost\r\n",
         SECRET.encode() * 500,
     ]
-    return Sent((chance.choice(made),), GARBAGE, silent=True, ends=True)
+    return Sent((chance.choice(cases),), GARBAGE, silent=True, ends=True)
 
 
 def methods(chance: random.Random) -> Sent:

@@ -81,12 +81,12 @@ def test_with_more_connections_than_allowed_newcomers_are_refused_and_those_at_w
 def test_who_takes_no_answer_is_let_go(serving: Any, harness: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gateway_module, "STALL_SECONDS", 0.5)
     body = json.dumps({"text": "Anna said: " * 20_000}).encode()
-    asked = SLOW_BODY.replace(b"16", b"%d" % len(body)) + body
+    request = SLOW_BODY.replace(b"16", b"%d" % len(body)) + body
     with serving(harness(limits=Limits(4, 1_000_000, 20))) as live, socket.socket() as connection:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         connection.settimeout(10)
         connection.connect(live.address)
-        connection.sendall(asked)
+        connection.sendall(request)
         assert select.select([connection], [], [], 10)[0], "the answer begins"
         until(lambda: live.connections == 0)  # the kernel tells the server alone
 
@@ -101,11 +101,11 @@ def test_who_takes_no_answer_is_let_go(serving: Any, harness: Any, monkeypatch: 
     ],
 )
 def test_descriptors_suffice(monkeypatch: pytest.MonkeyPatch, limits: tuple[int, int], raised: Any) -> None:
-    made: list[Any] = []
+    settings: list[Any] = []
     monkeypatch.setattr(resource, "getrlimit", lambda _: limits)
-    monkeypatch.setattr(resource, "setrlimit", lambda _, given: made.append(given))
+    monkeypatch.setattr(resource, "setrlimit", lambda _, values: settings.append(values))
     allow_descriptors(512)
-    assert made == ([raised] if raised else [])
+    assert settings == ([raised] if raised else [])
 
 
 def test_too_few_descriptors_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:

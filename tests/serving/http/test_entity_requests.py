@@ -47,8 +47,8 @@ def test_scores_and_types_narrow_the_answer() -> None:
 
 
 def test_legs_can_be_left_out() -> None:
-    (found,) = Options(legs=False).apply(TEXT, [ANNA])
-    assert found == {key: value for key, value in ANNA.items() if key != "legs"}
+    (outcome,) = Options(legs=False).apply(TEXT, [ANNA])
+    assert outcome == {key: value for key, value in ANNA.items() if key != "legs"}
     assert "legs" in ANNA, "what was given is left as it was"
 
 
@@ -117,7 +117,7 @@ def test_what_is_wrong_is_said_in_plain_words(harness: Any, body: Any, detail: s
 @pytest.mark.parametrize("score", ["nan", "inf", "-inf", "much"])
 def test_a_form_takes_no_other_score_than_a_number_from_0_to_1(score: str) -> None:
     with pytest.raises(Problem, match="min_score must be"):
-        Form("Anna", min_score=score).item(Offer(["en"], Limits(4, 1000, 5)))
+        Form("Anna", min_score=score).item(Offer(["en"], Limits(4, 1000, 5), {}))
 
 
 def test_known_types_are_named_and_auto_knows_all_of_them(harness: Any) -> None:
@@ -127,8 +127,8 @@ def test_known_types_are_named_and_auto_knows_all_of_them(harness: Any) -> None:
 
 
 def test_doubtful_scripts_are_flagged_and_answered_all_the_same(harness: Any) -> None:
-    given = ["Anna in Oslo", "Анна in Oslo", "東京 Anna", "東京都"]
-    results = post(harness, {"text": given}).json()["results"]
+    original = ["Anna in Oslo", "Анна in Oslo", "東京 Anna", "東京都"]
+    results = post(harness, {"text": original}).json()["results"]
     assert [result.get("flags") for result in results] == [
         None,
         ["mixed"],

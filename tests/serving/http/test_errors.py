@@ -75,8 +75,8 @@ def test_each_documented_status_can_be_had(
     settings: dict[str, Any],
 ) -> None:
     async def main() -> httpx.Response:
-        made = harness(**settings)
-        async with made.client() as client:
+        gateway = harness(**settings)
+        async with gateway.client() as client:
 
             def ask() -> Any:
                 content = body() if callable(body) else body
@@ -84,10 +84,10 @@ def test_each_documented_status_can_be_had(
 
             before = ask() if status == 429 else None
             if before:
-                await until(lambda: made.service.routes["en"].queue.in_flight)
+                await until(lambda: gateway.service.routes["en"].queue.in_flight)
             answer = await ask()
             if before:
-                made.backend("en").held = False
+                gateway.backend("en").held = False
                 assert (await before).status_code == 200
             return answer
 
@@ -107,6 +107,6 @@ def test_the_documentation_names_these_and_no_others(root: Path) -> None:
     section = (root / "docs" / "api" / "errors.md").read_text(encoding="utf-8").partition("\n## ")[0]
     rows = re.findall(r"^\| (\d{3}) \| `([a-z-]+)` \|", section, re.M)
     elsewhere = [(507, "review-full")]  # test_corrections.py fills a queue
-    told = [(int(status), kind) for status, kind in rows]
-    assert told == sorted(told, key=lambda row: row[0])
-    assert sorted(told) == sorted([(row[0], row[1]) for row in REACHED] + elsewhere)
+    table = [(int(status), kind) for status, kind in rows]
+    assert table == sorted(table, key=lambda row: row[0])
+    assert sorted(table) == sorted([(row[0], row[1]) for row in REACHED] + elsewhere)

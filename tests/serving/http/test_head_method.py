@@ -38,8 +38,8 @@ def test_head_tells_what_get_would(harness: Any, path: str, status: int) -> None
     assert head.status_code == get.status_code == status
     assert head.content == b""
     assert get.content
-    kept = [{name: value for name, value in each.headers.items() if name not in CHANGING} for each in (head, get)]
-    assert kept[0] == kept[1]
+    remainder = [{name: value for name, value in each.headers.items() if name not in CHANGING} for each in (head, get)]
+    assert remainder[0] == remainder[1]
 
 
 def test_head_is_counted_as_its_route(harness: Any) -> None:
@@ -73,9 +73,9 @@ def test_the_document_does_not_list_it(harness: Any) -> None:
 
 def test_the_connection_can_be_used_on(served: tuple[Any, tuple[str, int]]) -> None:
     """A body after a HEAD, or a length that is not kept to, would put everything that follows out of step."""
-    asked = b"HEAD / HTTP/1.1\r\nHost: localhost\r\n\r\n" + b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    request = b"HEAD / HTTP/1.1\r\nHost: localhost\r\n\r\n" + b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"
     with socket.create_connection(served[1], timeout=10) as connection:
-        connection.sendall(asked)
+        connection.sendall(request)
         got = b""
         while not got.endswith(b"}"):
             got += connection.recv(65_536)

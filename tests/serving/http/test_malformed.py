@@ -96,8 +96,8 @@ def check(sent: Sent, data: bytes) -> set[int]:
         assert fields["x-content-type-options"] == "nosniff"
         assert "server" not in fields
         shown = body.decode("utf-8", "replace")
-        for told in ("Traceback", 'File "', "site-packages", str(ROOT), "uvicorn", "starlette"):
-            assert told not in shown, told
+        for leak in ("Traceback", 'File "', "site-packages", str(ROOT), "uvicorn", "starlette"):
+            assert leak not in shown, leak
         if status >= 400 and not fields["content-type"].startswith("text/html") and sent.method != "HEAD":
             assert fields["content-type"] == "application/problem+json"
             problem = json.loads(body)
@@ -119,8 +119,8 @@ async def keep_asking(address: tuple[str, int], done: asyncio.Event) -> list[flo
             response = await client.post(API, json={"text": [text, "Bo"], "language": "en"})
             times.append(time.monotonic() - started)
             assert response.status_code == 200, response.text
-            found = [[entity["text"] for entity in result["entities"]] for result in response.json()["results"]]
-            assert found == [[f"Anna Berg{len(times) - 1}", "Олег"], ["Bo"]]
+            outcome = [[entity["text"] for entity in result["entities"]] for result in response.json()["results"]]
+            assert outcome == [[f"Anna Berg{len(times) - 1}", "Олег"], ["Bo"]]
     return times
 
 

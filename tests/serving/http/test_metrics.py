@@ -18,21 +18,21 @@ LINE = re.compile(r'([a-z_]+)(\{[a-z]+="(?:[^"\\\n]|\\.)*"(?:,[a-z]+="(?:[^"\\\n
 
 def ask(harness: Any, use: Callable[[httpx.AsyncClient, Any], Awaitable[Any]], **settings: Any) -> Any:
     async def main() -> Any:
-        made = harness(**settings)
-        async with made.client() as client:
-            return await use(client, made)
+        gateway = harness(**settings)
+        async with gateway.client() as client:
+            return await use(client, gateway)
 
     return asyncio.run(main())
 
 
 def read(page: str) -> dict[str, float]:
     """The samples of a page; every line has to be a comment or a sample."""
-    found = {}
+    samples = {}
     for line in page.splitlines():
         if not line.startswith(("# HELP ", "# TYPE ")):
             name, labels, value = LINE.fullmatch(line).groups()
-            found[name + (labels or "")] = float(value)
-    return found
+            samples[name + (labels or "")] = float(value)
+    return samples
 
 
 def test_each_gateway_counts_for_itself() -> None:
@@ -44,7 +44,7 @@ def test_each_gateway_counts_for_itself() -> None:
 
 
 def test_a_gateway_counts_what_it_does(harness: Any) -> None:
-    async def use(client: httpx.AsyncClient, made: Any) -> tuple[httpx.Response, str]:
+    async def use(client: httpx.AsyncClient, gateway: Any) -> tuple[httpx.Response, str]:
         await client.post("/v1/entities", json={"text": ["Anna met Bo", "Анна", ""], "types": []})
         await client.post("/v1/entities", json={"text": "Anna", "language": "de"})
         lines = b'"Anna"\n"Bo"\n{}\n'
@@ -59,7 +59,7 @@ def test_a_gateway_counts_what_it_does(harness: Any) -> None:
 
     response, page = ask(harness, use, champions={"en": "7", "ru": "2"})
     assert response.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
-    found = read(page)
+    samples = read(page)
     expected = {
         'ner_requests_total{route="/v1/entities",status="200"}': 1,
         'ner_requests_total{route="/v1/entities",status="422"}': 1,
@@ -80,23 +80,23 @@ def test_a_gateway_counts_what_it_does(harness: Any) -> None:
         'ner_model_info{language="ru",name="ner-ru",version="2"}': 1,
         'ner_queue_waiting{language="en"}': 0,
     }
-    assert expected.items() <= found.items()
+    assert expected.items() <= samples.items()
     assert "4711" not in page, "callers must not make up label values"
     assert "Anna" not in page
 
 
 def test_waiting_work_is_seen(harness: Any) -> None:
-    async def use(client: httpx.AsyncClient, made: Any) -> str:
+    async def use(client: httpx.AsyncClient, gateway: Any) -> str:
         work = [asyncio.create_task(client.post("/v1/entities", json={"text": "WAIT"})) for _ in range(3)]
-        await until(lambda: made.service.routes["en"].queue.waiting == 2)
+        await until(lambda: gateway.service.routes["en"].queue.waiting == 2)
         page = (await client.get("/metrics")).text
-        made.backend("en").held = False
+        gateway.backend("en").held = False
         await asyncio.gather(*work)
         return page
 
-    found = read(ask(harness, use, concurrency=1))
-    assert found['ner_queue_waiting{language="en"}'] == 2
-    assert found['ner_model_calls_in_flight{language="en"}'] == 1
+    samples = read(ask(harness, use, concurrency=1))
+    assert samples['ner_queue_waiting{language="en"}'] == 2
+    assert samples['ner_model_calls_in_flight{language="en"}'] == 1
 
 
 @pytest.mark.parametrize(
@@ -127,8 +127,8 @@ def test_the_openapi_document_refers_to_nothing_that_it_lacks(harness: Any) -> N
         left += each.values() if isinstance(each, dict) else each if isinstance(each, list) else []
         if isinstance(each, dict) and isinstance(each.get("$ref"), str):
             references.add(each["$ref"])
-    known = {f"#/components/schemas/{name}" for name in document["components"]["schemas"]}
-    assert references <= known
+    registered = {f"#/components/schemas/{name}" for name in document["components"]["schemas"]}
+    assert references <= registered
     assert {"#/components/schemas/EntitySchema", "#/components/schemas/RouteSchema"} <= references
     entities = document["paths"]["/v1/entities"]["post"]
     assert set(entities["requestBody"]["content"]["application/json"]["schema"]["properties"]) == {

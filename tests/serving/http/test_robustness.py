@@ -56,11 +56,11 @@ def test_offsets_hold_in_any_text(loop: asyncio.Runner, gateway: httpx.AsyncClie
         assert response.status_code == 200
         for sent, result in zip([text, f"{text} Anna"], response.json()["results"], strict=True):
             cut = in_utf16 if offsets == "utf16" else lambda given, start, end: given[start:end]
-            found = result["entities"]
-            assert [cut(sent, entity["start"], entity["end"]) for entity in found] == [
-                entity["text"] for entity in found
+            outcome = result["entities"]
+            assert [cut(sent, entity["start"], entity["end"]) for entity in outcome] == [
+                entity["text"] for entity in outcome
             ]
-        assert found[-1]["text"].endswith("Anna")
+        assert outcome[-1]["text"].endswith("Anna")
 
 
 @settings(max_examples=150)
@@ -130,24 +130,24 @@ def test_hundreds_of_malformed_bodies_disturb_nobody(loop: asyncio.Runner, gatew
     async def main() -> tuple[list[tuple[Any, httpx.Response]], list[httpx.Response]]:
         bad, good = [], []
         for _ in range(30):
-            asked = [
+            requests = [
                 (chance.choice(PATHS), chance.choice(KINDS).encode("latin-1"), malformed(chance)) for _ in range(20)
             ]
-            work = [gateway.post(path, content=body, headers={"content-type": kind}) for path, kind, body in asked]
+            work = [gateway.post(path, content=body, headers={"content-type": kind}) for path, kind, body in requests]
             beside = gateway.post("/v1/entities", json={"text": "Anna met Bo"})
             *answers, right = await asyncio.gather(*work, beside)
-            bad += zip(asked, answers, strict=True)
+            bad += zip(requests, answers, strict=True)
             good.append(right)
         return bad, good
 
     bad, good = loop.run(main())
     assert len(bad) == 600
-    for asked, response in bad:
-        assert response.status_code < 500, asked
+    for request, response in bad:
+        assert response.status_code < 500, request
         assert "Traceback" not in response.text
         assert 'File "' not in response.text
-        if response.status_code >= 400 and asked[0] != "/":
-            assert response.headers["content-type"] == "application/problem+json", asked
+        if response.status_code >= 400 and request[0] != "/":
+            assert response.headers["content-type"] == "application/problem+json", request
     assert {response.status_code for _, response in bad} >= {200, 400, 401, 404, 415, 422}
     assert all(response.status_code == 200 for response in good)
     assert len({response.text for response in good}) == 1

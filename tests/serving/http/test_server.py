@@ -55,9 +55,9 @@ def test_what_is_wrong_after_the_answer_ends_the_connection(served: tuple[Any, t
 
 def test_requests_may_come_one_behind_the_other(served: tuple[Any, tuple[str, int]]) -> None:
     body = b'{"text": ["Anna", "Bo"], "language": "en"}'
-    asked = b"POST /v1/entities HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
-    asked += b"Content-Length: %d\r\n%s\r\n%s"
-    data = asked % (len(body), b"", body) * 3 + asked % (len(body), b"Connection: close\r\n", body)
+    request = b"POST /v1/entities HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    request += b"Content-Length: %d\r\n%s\r\n%s"
+    data = request % (len(body), b"", body) * 3 + request % (len(body), b"Connection: close\r\n", body)
     assert talk(served[1], data).count(b"HTTP/1.1 200 OK") == 4
 
 

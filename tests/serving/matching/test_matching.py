@@ -22,8 +22,8 @@ def mentions(*names: str, label: str = "PER") -> list[Mention]:
 
 def alone(russian: str, english: str, label: str = "PER") -> tuple[float, bool, tuple[str, ...]]:
     """Similarity, suspicion and reasons of two names that stand alone; 0 where they are not matched."""
-    found = compare(mentions(russian, label=label), mentions(english, label=label)).matches
-    return (found[0].similarity, found[0].suspicious, found[0].reasons) if found else (0.0, False, ())
+    alignment = compare(mentions(russian, label=label), mentions(english, label=label)).matches
+    return (alignment[0].similarity, alignment[0].suspicious, alignment[0].reasons) if alignment else (0.0, False, ())
 
 
 @pytest.mark.parametrize(
@@ -141,8 +141,8 @@ def test_places_are_not_joined_by_their_parts() -> None:
 
 
 def test_each_name_is_matched_once_and_the_best_pair_wins() -> None:
-    found = compare(mentions("Иванов", "Петров", "Сидоров"), mentions("Petrov", "Ivanow", "Ivanov"))
-    pairs = {(found.russian[match.russian].text, found.english[match.english].text) for match in found.matches}
+    both = compare(mentions("Иванов", "Петров", "Сидоров"), mentions("Petrov", "Ivanow", "Ivanov"))
+    pairs = {(both.russian[match.russian].text, both.english[match.english].text) for match in both.matches}
     assert ("Петров", "Petrov") in pairs
     assert len(pairs) == 2
     assert not any("Сидоров" in pair for pair in pairs)
@@ -151,19 +151,19 @@ def test_each_name_is_matched_once_and_the_best_pair_wins() -> None:
 def test_of_equals_the_order_of_mention_decides() -> None:
     russian = [Mention("Орлов", "PER", 0), Mention("Белов", "PER", 5), Mention("Орлёв", "PER", 9)]
     english = [Mention("Orlov", "PER", 0), Mention("Belov", "PER", 5), Mention("Orlow", "PER", 9)]
-    found = compare(russian, english)
-    assert {(match.russian, match.english) for match in found.matches} >= {(0, 0), (1, 1)}
+    alignment = compare(russian, english)
+    assert {(match.russian, match.english) for match in alignment.matches} >= {(0, 0), (1, 1)}
 
 
 def test_the_type_is_a_bonus_not_a_must() -> None:
-    found = compare([Mention("Спартак", "ORG", 0)], [Mention("Spartak", "PER", 0), Mention("Spartac", "ORG", 9)])
-    assert found.english[found.matches[0].english].label == "ORG"
+    alignment = compare([Mention("Спартак", "ORG", 0)], [Mention("Spartak", "PER", 0), Mention("Spartac", "ORG", 9)])
+    assert alignment.english[alignment.matches[0].english].label == "ORG"
     assert compare([Mention("Спартак", "ORG", 0)], [Mention("Spartak", "PER", 0)]).matches
 
 
 def test_counts_are_of_all_forms() -> None:
-    found = compare(mentions("Орлов", "Орлова", "Орловым"), mentions("Orlov"))
-    assert (found.russian[0].count, found.english[0].count) == (3, 1)
+    alignment = compare(mentions("Орлов", "Орлова", "Орловым"), mentions("Orlov"))
+    assert (alignment.russian[0].count, alignment.english[0].count) == (3, 1)
 
 
 @pytest.mark.parametrize(
@@ -186,13 +186,13 @@ def test_words_of_a_name(name: str, expected: tuple[str, ...]) -> None:
 
 @given(st.lists(st.text(max_size=12), max_size=6), st.lists(st.text(max_size=12), max_size=6))
 def test_whatever_the_names_each_is_matched_at_most_once(russian: list[str], english: list[str]) -> None:
-    found = compare(mentions(*russian), mentions(*english))
+    alignment = compare(mentions(*russian), mentions(*english))
     for side in ("russian", "english"):
-        used = [getattr(match, side) for match in found.matches]
+        used = [getattr(match, side) for match in alignment.matches]
         assert len(used) == len(set(used))
-        indices = [index for name in getattr(found, side) for index in name.mentions]
+        indices = [index for name in getattr(alignment, side) for index in name.mentions]
         assert sorted(indices) == list(range(len({"russian": russian, "english": english}[side])))
-    assert all(THRESHOLD <= match.similarity <= 1 for match in found.matches)
+    assert all(THRESHOLD <= match.similarity <= 1 for match in alignment.matches)
 
 
 @pytest.fixture(scope="module")

@@ -45,16 +45,16 @@ def workspace(stocked: Workspace) -> Workspace:
 @asynccontextmanager
 async def desk(harness: Any, workspace: Workspace, **settings: Any) -> AsyncIterator[tuple[httpx.AsyncClient, Any]]:
     """A client of a gateway, with the operator's token."""
-    made = registry.gateway(harness, workspace, **settings)
-    async with made.client() as client:
+    gateway = registry.gateway(harness, workspace, **settings)
+    async with gateway.client() as client:
         client.headers.update(OPERATOR)
-        yield client, made
+        yield client, gateway
 
 
 def run(harness: Any, workspace: Workspace, use: Callable[..., Awaitable[Any]], **settings: Any) -> Any:
     async def main() -> Any:
-        async with desk(harness, workspace, **settings) as (client, made):
-            return await use(client, made)
+        async with desk(harness, workspace, **settings) as (client, gateway):
+            return await use(client, gateway)
 
     return asyncio.run(main())
 
@@ -66,9 +66,9 @@ async def order(client: httpx.AsyncClient, action: str, **more: Any) -> httpx.Re
 async def ended(client: httpx.AsyncClient, response: httpx.Response) -> dict[str, Any]:
     """The action, once it has ended."""
     assert response.status_code == 202, response.text
-    while (found := (await client.get(response.headers["location"])).json())["state"] == "running":
+    while (outcome := (await client.get(response.headers["location"])).json())["state"] == "running":
         await asyncio.sleep(0.01)
-    return found
+    return outcome
 
 
 @pytest.fixture
@@ -83,26 +83,26 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_rollback_does_what_the_command_does(
     harness: Any, workspace: Workspace, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async def use(client: httpx.AsyncClient, made: Any) -> None:
-        assert made.service.routes["en"].live.model.version == "2"
+    async def use(client: httpx.AsyncClient, gateway: Any) -> None:
+        assert gateway.service.routes["en"].live.model.version == "2"
         headers = {"x-request-id": "night-1"}
         order = {"action": "rollback", "language": "en", "champion": "2", "reason": " wrong\nin headlines"}
         response = await client.post("/admin/actions", json=order, headers=headers)
-        found = await ended(client, response)
-        assert found["state"] == "success", found
-        assert found["reason"] == "wrong in headlines"
-        assert found["message"] == "Version 1 is champion again. Version 1 is live: switched."
-        assert (found["who"], found["request_id"]) == ("token", "night-1")
-        assert made.service.routes["en"].live.model.version == "1"
+        outcome = await ended(client, response)
+        assert outcome["state"] == "success", outcome
+        assert outcome["reason"] == "wrong in headlines"
+        assert outcome["message"] == "Version 1 is champion again. Version 1 is live: switched."
+        assert (outcome["who"], outcome["request_id"]) == ("token", "night-1")
+        assert gateway.service.routes["en"].live.model.version == "1"
         assert champion(workspace, "en").version == "1"
         assert ROLLED_BACK in open_store(workspace).get_model_version("ner-en", "2").tags
-        told = (await client.get("/v1/models")).json()["models"][0]
-        assert (told["version"], told["aliases"], told["previous"]) == ("1", ["champion"], "2")
-        latest = told["switches"][0]
+        report = (await client.get("/v1/models")).json()["models"][0]
+        assert (report["version"], report["aliases"], report["previous"]) == ("1", ["champion"], "2")
+        latest = report["switches"][0]
         assert (latest["kind"], latest["from_version"], latest["to_version"]) == ("rollback", "2", "1")
         assert latest["by"] == "operator's desk (token), request night-1"
         assert latest["reason"] == "wrong in headlines"
-        assert [each["id"] for each in (await client.get("/admin/actions")).json()["actions"]] == [found["id"]]
+        assert [each["id"] for each in (await client.get("/admin/actions")).json()["actions"]] == [outcome["id"]]
 
     with caplog.at_level(logging.INFO, "serving"):
         run(harness, workspace, use)
@@ -126,7 +126,7 @@ def test_the_command_takes_a_reason_too(workspace: Workspace, monkeypatch: pytes
 
 
 def test_an_order_from_a_page_that_is_out_of_date_rolls_nothing_back(harness: Any, workspace: Workspace) -> None:
-    async def use(client: httpx.AsyncClient, made: Any) -> None:
+    async def use(client: httpx.AsyncClient, gateway: Any) -> None:
         first = await ended(client, await order(client, "rollback", language="en", champion="2"))
         again = await ended(client, await order(client, "rollback", language="en", champion="2"))
         assert (first["state"], again["state"]) == ("success", "failed")
@@ -143,14 +143,14 @@ def test_a_promotion_in_the_last_moment_is_not_rolled_back(
 
     rolling = models.rollback
 
-    def promoted_before(*given: Any, **named: Any) -> str:
+    def promoted_before(*arguments: Any, **named: Any) -> str:
         set_champion(open_store(workspace), "ner-en", registry.add_version(workspace))
-        return rolling(*given, **named)
+        return rolling(*arguments, **named)
 
-    async def use(client: httpx.AsyncClient, made: Any) -> None:
+    async def use(client: httpx.AsyncClient, gateway: Any) -> None:
         monkeypatch.setattr(models, "rollback", promoted_before)
-        found = await ended(client, await order(client, "rollback", language="en", champion="2"))
-        assert (found["state"], "version 3 is champion, not version 2" in found["message"]) == ("failed", True), found
+        end = await ended(client, await order(client, "rollback", language="en", champion="2"))
+        assert (end["state"], "version 3 is champion, not version 2" in end["message"]) == ("failed", True), end
         assert champion(workspace, "en").version == "3"
 
     run(harness, workspace, use)
@@ -179,20 +179,20 @@ def test_a_version_that_does_not_come_up_leaves_what_was_live(harness: Any, work
     def refuse(model: ServedModel) -> Exception | None:
         return NerError("out of memory") if model.version == "1" else None
 
-    async def use(client: httpx.AsyncClient, made: Any) -> None:
-        found = await ended(client, await order(client, "rollback", language="en"))
-        assert found["state"] == "failed"
-        assert "does not come up: out of memory" in found["message"]
-        assert made.service.routes["en"].live.model.version == "2"
+    async def use(client: httpx.AsyncClient, gateway: Any) -> None:
+        outcome = await ended(client, await order(client, "rollback", language="en"))
+        assert outcome["state"] == "failed"
+        assert "does not come up: out of memory" in outcome["message"]
+        assert gateway.service.routes["en"].live.model.version == "2"
 
     run(harness, workspace, use, refuse=refuse)
 
 
 def test_a_deployment_brings_the_champion_live(harness: Any, workspace: Workspace) -> None:
-    async def use(client: httpx.AsyncClient, made: Any) -> None:
-        await made.service.deploy("en", "1")
-        found = await ended(client, await order(client, "deploy", language="en"))
-        assert (found["state"], found["message"]) == ("success", "Version 2 is live: rolled back.")
+    async def use(client: httpx.AsyncClient, gateway: Any) -> None:
+        await gateway.service.deploy("en", "1")
+        outcome = await ended(client, await order(client, "deploy", language="en"))
+        assert (outcome["state"], outcome["message"]) == ("success", "Version 2 is live: rolled back.")
         absent = await ended(client, await order(client, "deploy", language="ru"))
         assert absent["state"] == "failed"
         assert "no champion" in absent["message"]
@@ -203,9 +203,9 @@ def test_a_deployment_brings_the_champion_live(harness: Any, workspace: Workspac
 def test_switches_of_a_language_exclude_each_other(harness: Any, workspace: Workspace) -> None:
     release = asyncio.Event()
 
-    async def use(client: httpx.AsyncClient, made: Any) -> None:
-        await made.service.deploy("en", "1")
-        resolve, service = made.resolve, made.service
+    async def use(client: httpx.AsyncClient, gateway: Any) -> None:
+        await gateway.service.deploy("en", "1")
+        resolve, service = gateway.resolve, gateway.service
         launch = service.routes["en"]._launch
         await service.deploy("en", "3")
 
@@ -232,29 +232,29 @@ def test_switches_of_a_language_exclude_each_other(harness: Any, workspace: Work
 
 @pytest.mark.usefixtures("impatient")
 def test_a_retraining_is_started_and_followed_to_its_promotion(harness: Any, airflow: FakeAirflow) -> None:
-    async def use(client: httpx.AsyncClient, made: Any) -> None:
+    async def use(client: httpx.AsyncClient, gateway: Any) -> None:
         response = await order(client, "retrain", language="en")
         assert response.status_code == 202
         run_id, at = airflow.run_of("retrain_en"), response.headers["location"]
         assert response.json()["request_id"] in airflow.notes[0]
         airflow.add("retrain_en", run_id, "running", prepare_en="success", train_en="running", register="none")
-        found = (await client.get(at)).json()
-        assert found["message"] == "Running: train_en (retrain_en)."
-        assert [(task["name"], task["state"]) for task in found["runs"][0]["tasks"]] == [
+        outcome = (await client.get(at)).json()
+        assert outcome["message"] == "Running: train_en (retrain_en)."
+        assert [(task["name"], task["state"]) for task in outcome["runs"][0]["tasks"]] == [
             ("prepare_en", "success"),
             ("train_en", "running"),
             ("register", "none"),
         ]
-        assert found["runs"][0]["url"].endswith(f"/dags/retrain_en/runs/{run_id}")
+        assert outcome["runs"][0]["url"].endswith(f"/dags/retrain_en/runs/{run_id}")
         airflow.add("retrain_en", run_id, "success", register="success")
-        found = (await client.get(at)).json()
-        assert (found["state"], found["message"]) == ("running", "Waiting for what is set off next: promote_en.")
+        outcome = (await client.get(at)).json()
+        assert (outcome["state"], outcome["message"]) == ("running", "Waiting for what is set off next: promote_en.")
         airflow.add("promote_en", "asset__1", "running", promote="running")
         airflow.events["retrain_en", run_id] = [("promote_en", "asset__1")]
         assert (await client.get(at)).json()["message"] == "Running: promote (promote_en)."
         airflow.add("promote_en", "asset__1", "success", promote="success", deploy="success")
-        found = (await client.get(at)).json()
-        assert (found["state"], found["message"]) == ("success", "Ended well: retrain_en, promote_en.")
+        outcome = (await client.get(at)).json()
+        assert (outcome["state"], outcome["message"]) == ("success", "Ended well: retrain_en, promote_en.")
 
     run(harness, airflow.workspace, use)
 
@@ -264,7 +264,7 @@ def test_a_retraining_is_started_and_followed_to_its_promotion(harness: Any, air
 def test_an_action_that_comes_to_a_paused_dag_ends_and_says_so(
     harness: Any, airflow: FakeAirflow, monkeypatch: pytest.MonkeyPatch, begun: bool
 ) -> None:
-    async def use(client: httpx.AsyncClient, made: Any) -> None:
+    async def use(client: httpx.AsyncClient, gateway: Any) -> None:
         airflow.paused["promote_en"] = True
         response = await order(client, "retrain", language="en")
         run_id = airflow.run_of("retrain_en")
@@ -274,26 +274,26 @@ def test_an_action_that_comes_to_a_paused_dag_ends_and_says_so(
         if begun:
             airflow.add("promote_en", "asset__1", "queued")
             airflow.events["retrain_en", run_id] = [("promote_en", "asset__1")]
-        found = (await client.get(response.headers["location"])).json()
-        assert found["state"] == "running", "it may be a matter of a moment"
-        assert found["message"].startswith("Paused on Airflow's page: promote_en.")
+        outcome = (await client.get(response.headers["location"])).json()
+        assert outcome["state"] == "running", "it may be a matter of a moment"
+        assert outcome["message"].startswith("Paused on Airflow's page: promote_en.")
         monkeypatch.setattr(run_tracker, "STRANDED_SECONDS", -1)
-        found = await ended(client, response)
-        assert found["state"] == "failed"
-        assert found["message"].startswith("Paused on Airflow's page: promote_en.")
+        outcome = await ended(client, response)
+        assert outcome["state"] == "failed"
+        assert outcome["message"].startswith("Paused on Airflow's page: promote_en.")
 
     run(harness, airflow.workspace, use)
 
 
 @pytest.mark.usefixtures("impatient")
 def test_a_failed_validation_names_its_task(harness: Any, airflow: FakeAirflow) -> None:
-    async def use(client: httpx.AsyncClient, made: Any) -> None:
+    async def use(client: httpx.AsyncClient, gateway: Any) -> None:
         response = await order(client, "validate")
         airflow.add("data", airflow.run_of("data"), "failed", validate_en="failed", publish="upstream_failed")
-        found = await ended(client, response)
-        assert found["state"] == "failed"
-        assert "validate_en of data" in found["message"]
-        assert "publish" not in found["message"]
+        outcome = await ended(client, response)
+        assert outcome["state"] == "failed"
+        assert "validate_en of data" in outcome["message"]
+        assert "publish" not in outcome["message"]
         del airflow.runs["data", airflow.run_of("data")]
         again = await order(client, "validate")
         airflow.runs.clear()
@@ -304,7 +304,7 @@ def test_a_failed_validation_names_its_task(harness: Any, airflow: FakeAirflow) 
 
 @pytest.mark.usefixtures("impatient")
 def test_no_double_start(harness: Any, airflow: FakeAirflow) -> None:
-    async def use(client: httpx.AsyncClient, made: Any) -> None:
+    async def use(client: httpx.AsyncClient, gateway: Any) -> None:
         answers = await asyncio.gather(*(order(client, "retrain", language="en") for _ in range(3)))
         assert sorted(answer.status_code for answer in answers) == [202, 409, 409]
         refused = next(answer.json() for answer in answers if answer.status_code == 409)
@@ -335,7 +335,7 @@ def test_a_large_airflow_is_known_whole(harness: Any, airflow: FakeAirflow) -> N
         assert ("retrain_ru", "scheduled__1") in client.active_runs()
         assert client.is_paused("retrain_gone") is client.is_paused("nothing") is None
 
-    async def use(client: httpx.AsyncClient, made: Any) -> None:
+    async def use(client: httpx.AsyncClient, gateway: Any) -> None:
         assert "scheduled__1" in (await order(client, "retrain", language="ru")).json()["detail"]
         response = await order(client, "retrain", language="en")
         assert response.status_code == 202
@@ -357,7 +357,7 @@ def test_an_airflow_that_hangs_holds_up_neither_the_page_nor_a_switch(
     def poll(tracker: RunTracker, client: Any) -> None:
         waited_for.append(answers.wait(30))
 
-    async def use(client: httpx.AsyncClient, made: Any) -> None:
+    async def use(client: httpx.AsyncClient, gateway: Any) -> None:
         assert (await order(client, "retrain", language="en")).status_code == 202
         assert (await order(client, "retrain", language="ru")).status_code == 202
         monkeypatch.setattr(RunTracker, "poll", poll)
@@ -386,7 +386,7 @@ def test_without_airflow_the_answer_says_what_to_do(harness: Any, airflow: FakeA
     else:
         airflow.password = "another"
 
-    async def use(client: httpx.AsyncClient, made: Any) -> None:
+    async def use(client: httpx.AsyncClient, gateway: Any) -> None:
         response = await order(client, "retrain", language="en")
         assert (response.status_code, response.json()["type"]) == (503, "urn:ner:problem:no-airflow")
         assert "ner up" in response.json()["detail"]
@@ -401,14 +401,14 @@ def test_without_airflow_the_answer_says_what_to_do(harness: Any, airflow: FakeA
 def test_whatever_goes_wrong_an_action_ends_and_keeps_nobody_out(
     harness: Any, airflow: FakeAirflow, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def use(client: httpx.AsyncClient, made: Any) -> None:
+    async def use(client: httpx.AsyncClient, gateway: Any) -> None:
         airflow.page = "<html>sign in</html>"
         refused = await order(client, "retrain", language="en")
         assert (refused.status_code, refused.json()["type"]) == (503, "urn:ner:problem:no-airflow")
         assert "is no Airflow" in refused.json()["detail"]
         airflow.page = None
         with monkeypatch.context() as patch:
-            patch.setattr(dag_runs, "start", lambda *given: 1 / 0)
+            patch.setattr(dag_runs, "start", lambda *arguments: 1 / 0)
             assert (await order(client, "retrain", language="en")).status_code == 500
         latest, first = (await client.get("/admin/actions")).json()["actions"]
         assert (first["state"], "is no Airflow" in first["message"]) == ("failed", True)
@@ -419,8 +419,8 @@ def test_whatever_goes_wrong_an_action_ends_and_keeps_nobody_out(
     run(harness, airflow.workspace, use)
 
 
-def test_the_log_tells_how_an_action_ended(caplog: pytest.LogCaptureFixture) -> None:
-    actions = ActionLog(None)
+def test_the_log_tells_how_an_action_ended(caplog: pytest.LogCaptureFixture, tmp_path: Path) -> None:
+    actions = ActionLog(tmp_path / "actions.json")
     with caplog.at_level(logging.INFO, "serving"):
         actions.end(actions.begin("deploy", "en", who="token", request_id="r"), "success", "Version 2 is live.")
     line = json.loads(JsonFormatter().format(caplog.records[-1]))
@@ -429,12 +429,12 @@ def test_the_log_tells_how_an_action_ended(caplog: pytest.LogCaptureFixture) -> 
 
 @pytest.mark.usefixtures("impatient")
 def test_actions_outlive_the_gateway(harness: Any, airflow: FakeAirflow) -> None:
-    async def before(client: httpx.AsyncClient, made: Any) -> str:
+    async def before(client: httpx.AsyncClient, gateway: Any) -> str:
         return (await order(client, "retrain", language="en")).json()["id"]
 
-    async def after(client: httpx.AsyncClient, made: Any) -> None:
-        (found,) = (await client.get("/admin/actions")).json()["actions"]
-        assert (found["id"], found["state"]) == (id, "running")
+    async def after(client: httpx.AsyncClient, gateway: Any) -> None:
+        (outcome,) = (await client.get("/admin/actions")).json()["actions"]
+        assert (outcome["id"], outcome["state"]) == (id, "running")
         assert (await order(client, "retrain", language="en")).status_code == 409
         airflow.add("retrain_en", airflow.run_of("retrain_en"), "failed", train_en="failed")
         assert (await client.get(f"/admin/actions/{id}")).json()["state"] == "failed"
@@ -449,9 +449,9 @@ def test_a_switch_that_a_killed_gateway_left_counts_as_broken_off(tmp_path: Path
         actions = ActionLog(file)
         actions.begin("deploy", "en", who="token", request_id="r")
         await actions.save()
-        (found,) = ActionLog(file).actions
-        assert found.state == "failed"
-        assert "ended meanwhile" in found.message
+        (outcome,) = ActionLog(file).actions
+        assert outcome.state == "failed"
+        assert "ended meanwhile" in outcome.message
         file.write_text("{")
         assert ActionLog(file).actions == []
 
@@ -473,7 +473,7 @@ def test_what_airflow_does_is_told_in_a_sentence() -> None:
 def test_a_dag_that_a_lost_event_did_not_start_is_started(
     harness: Any, airflow: FakeAirflow, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def use(client: httpx.AsyncClient, made: Any) -> None:
+    async def use(client: httpx.AsyncClient, gateway: Any) -> None:
         response = await order(client, "retrain", language="en")
         airflow.add("retrain_en", airflow.run_of("retrain_en"), "success", register="success")
         assert (await client.get(response.headers["location"])).json()["message"].startswith("Waiting for what is set")
@@ -489,7 +489,7 @@ def test_a_dag_that_a_lost_event_did_not_start_is_started(
 
 
 def test_unknown_actions_are_not_found(harness: Any, workspace: Workspace) -> None:
-    async def use(client: httpx.AsyncClient, made: Any) -> None:
+    async def use(client: httpx.AsyncClient, gateway: Any) -> None:
         assert (await client.get("/admin/actions/none")).status_code == 404
 
     run(harness, workspace, use)

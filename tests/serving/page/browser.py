@@ -125,10 +125,10 @@ class Browser:
 
     def flaws(self) -> list[str]:
         """Serious and critical findings of axe: rule and element."""
-        found = Axe().run(self.driver)["violations"]
+        violations = Axe().run(self.driver)["violations"]
         return [
             f"{rule['id']}: {node['html']} {node['failureSummary']}"
-            for rule in found
+            for rule in violations
             if rule["impact"] in ("serious", "critical")
             for node in rule["nodes"]
         ]

@@ -13,7 +13,7 @@ from multiner.pipeline.config.settings import Workspace
 from multiner.pipeline.registry import journal
 from multiner.pipeline.registry.champions import rollback
 from multiner.pipeline.registry.store import database, model_name, open_store
-from multiner.serving.operator import model_facts
+from multiner.serving.operator import facts_reader, model_facts
 from multiner.serving.operator.facts_reader import FactsReader
 from multiner.serving.operator.model_schemas import Bin, ModelFacts, VersionFacts
 from multiner.serving.page.models import diagram, way_back
@@ -28,17 +28,17 @@ def workspace(stocked: Workspace) -> Workspace:
     return stocked
 
 
-def told(harness: Any, workspace: Workspace | None, path: str = "/v1/models", **settings: Any) -> Any:
+def answer(harness: Any, workspace: Workspace, path: str = "/v1/models", **settings: Any) -> Any:
     async def main() -> Any:
-        made = harness(workspace=workspace, champions={"en": "2", "ru": None}, **settings)
-        async with made.client() as client:
+        gateway = harness(workspace=workspace, champions={"en": "2", "ru": None}, **settings)
+        async with gateway.client() as client:
             return await client.get(path)
 
     return asyncio.run(main())
 
 
 def test_a_version_is_told_with_its_data_scores_and_history(harness: Any, workspace: Workspace) -> None:
-    english, russian = told(harness, workspace).json()["models"]
+    english, russian = answer(harness, workspace).json()["models"]
     assert (english["state"], english["version"], english["described"]) == ("live", "2", "2")
     assert (english["aliases"], english["profile"], english["git_commit"]) == (["champion"], "cpu", "0123456789abcdef")
     assert english["registry"] is None
@@ -72,7 +72,7 @@ def test_a_version_is_told_with_its_data_scores_and_history(harness: Any, worksp
 
 def test_a_rollback_shows_in_the_history(harness: Any, workspace: Workspace) -> None:
     assert rollback(workspace, "en") == "1"
-    english = told(harness, workspace).json()["models"][0]
+    english = answer(harness, workspace).json()["models"][0]
     assert english["described"] == "2", "facts are those of what is live"
     assert english["aliases"] == []
     newest, oldest = english["history"]
@@ -84,9 +84,9 @@ def test_a_run_that_was_deleted_for_good_takes_its_scores_with_it(harness: Any, 
     client = open_store(workspace)
     run = client.get_model_version("ner-en", "2").run_id
     client.delete_run(run)
-    assert told(harness, workspace).json()["models"][0]["scores"], "on MLflow's page only"
+    assert answer(harness, workspace).json()["models"][0]["scores"], "on MLflow's page only"
     client._tracking_client.store._hard_delete_run(run)  # as `mlflow gc` does
-    english = told(harness, workspace).json()["models"][0]
+    english = answer(harness, workspace).json()["models"][0]
     assert f"{run} of version 2 was deleted for good" in english["registry"]
     assert [each["version"] for each in english["history"]] == ["2", "1"]
     assert english["scores"] == []
@@ -98,7 +98,7 @@ def test_a_run_that_was_deleted_for_good_takes_its_scores_with_it(harness: Any, 
 def test_every_switch_of_the_champion_is_told(harness: Any, workspace: Workspace) -> None:
     rollback(workspace, "en", by="the night shift", reason="<b>wrong</b> names")
     rollback(workspace, "en", "2", by="the day shift")
-    switches = told(harness, workspace).json()["models"][0]["switches"]
+    switches = answer(harness, workspace).json()["models"][0]["switches"]
     assert [(each["kind"], each["from_version"], each["to_version"]) for each in switches] == [
         ("rollback", "1", "2"),
         ("rollback", "2", "1"),
@@ -110,55 +110,54 @@ def test_every_switch_of_the_champion_is_told(harness: Any, workspace: Workspace
         ("the night shift", "<b>wrong</b> names"),
     ]
     assert switches[2]["by"].startswith("user ")
-    page = told(harness, workspace, "/models").text
+    page = answer(harness, workspace, "/models").text
     places = [page.index(text) for text in ("the day shift", "the night shift", "&lt;b&gt;wrong&lt;/b&gt; names")]
     assert places == sorted(places), "the newest first"
     assert "moved by other means" not in page
     open_store(workspace).set_registered_model_alias("ner-en", "champion", "1")
-    page = told(harness, workspace, "/models").text
+    page = answer(harness, workspace, "/models").text
     assert "Version 1 is champion, but the latest switch on record is to version 2" in page
 
 
 def test_a_registry_without_a_journal_tells_what_its_tags_say(harness: Any, workspace: Workspace) -> None:
     open_store(workspace).delete_registered_model_tag("ner-en", journal.TAG)
-    english = told(harness, workspace).json()["models"][0]
+    english = answer(harness, workspace).json()["models"][0]
     assert [(each["to_version"], each["by"]) for each in english["switches"]] == [("2", None), ("1", None)]
-    assert "Champion switches" in told(harness, workspace, "/models").text
+    assert "Champion switches" in answer(harness, workspace, "/models").text
 
 
-def test_switches_are_typed(harness: Any) -> None:
-    schemas = told(harness, None, "/openapi.json").json()["components"]["schemas"]
+def test_switches_are_typed(harness: Any, workspace: Workspace) -> None:
+    schemas = answer(harness, workspace, "/openapi.json").json()["components"]["schemas"]
     assert schemas["ModelStateSchema"]["properties"]["switches"]["items"] == {
         "$ref": "#/components/schemas/SwitchFacts"
     }
     assert schemas["SwitchFacts"]["properties"]["kind"]["enum"] == ["promotion", "rollback"]
 
 
-@pytest.mark.parametrize("how", ["broken", "none"])
-def test_without_a_registry_the_live_part_is_still_told(harness: Any, workspace: Workspace, how: str) -> None:
-    if how == "broken":
-        database(workspace).write_bytes(b"no database " * 1000)
-        for name in ("mlflow.db-wal", "mlflow.db-shm"):
-            (workspace.paths.mlruns / name).unlink(missing_ok=True)
-    response = told(harness, workspace if how == "broken" else None)
+def test_where_the_registry_is_broken_the_live_part_is_still_told(harness: Any, workspace: Workspace) -> None:
+    database(workspace).write_bytes(b"no database " * 1000)
+    for name in ("mlflow.db-wal", "mlflow.db-shm"):
+        (workspace.paths.mlruns / name).unlink(missing_ok=True)
+    response = answer(harness, workspace)
     assert response.status_code == 200
     english = response.json()["models"][0]
     assert (english["state"], english["version"], english["scores"]) == ("live", "2", [])
     assert "registry" in english["registry"]
     assert "Traceback" not in response.text
-    assert told(harness, workspace if how == "broken" else None, "/models").status_code == 200
+    assert answer(harness, workspace, "/models").status_code == 200
 
 
 def test_a_registry_that_hangs_delays_no_one_for_long(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    release, asked = threading.Event(), []
+    release, readings = threading.Event(), []
 
     def hang(*_: Any) -> ModelFacts:
-        asked.append(1)
+        readings.append(1)
         release.wait(20)
         return ModelFacts(profile="late")
 
     async def main() -> list[ModelFacts]:
-        reader = FactsReader(workspace, patience=0.05)
+        monkeypatch.setattr(facts_reader, "PATIENCE", 0.05)
+        reader = FactsReader(workspace)
         monkeypatch.setattr(model_facts, "read", lambda *_: ModelFacts(profile="early"))
         first = await reader.of("en", "2")
         monkeypatch.setattr(model_facts, "read", hang)
@@ -167,9 +166,9 @@ def test_a_registry_that_hangs_delays_no_one_for_long(workspace: Workspace, monk
         stale = await asyncio.gather(*(reader.of("en", "2") for _ in range(3)))
         other = await reader.of("ru", None)
         release.set()
-        while (found := await reader.of("en", "2")).profile != "late":
+        while (latest := await reader.of("en", "2")).profile != "late":
             await asyncio.sleep(0.01)
-        return [first, cached, *stale, other, found]
+        return [first, cached, *stale, other, latest]
 
     first, cached, *stale, other, late = asyncio.run(main())
     assert first.profile == cached.profile == "early"
@@ -179,11 +178,11 @@ def test_a_registry_that_hangs_delays_no_one_for_long(workspace: Workspace, monk
         assert "has not answered" in facts.registry
     assert other.profile is None
     assert late.registry is None
-    assert len(asked) == 2, "all who ask at once wait for one reading"
+    assert len(readings) == 2, "all who ask at once wait for one reading"
 
 
 def test_the_page_tells_the_same_and_escapes_it(harness: Any, workspace: Workspace) -> None:
-    page = told(harness, workspace, "/models")
+    page = answer(harness, workspace, "/models")
     assert page.status_code == 200
     assert page.headers["cache-control"] == "no-store"
     for text in ("91.75", "+1.25", "+0.50 to +2.00", "-1.00", "0.125", "not reached", "12,000", "lower case", "87.5 %"):
@@ -206,8 +205,8 @@ def test_a_diagram_holds_every_bin() -> None:
 
 def test_the_way_back() -> None:
     def version(number: str, **more: Any) -> VersionFacts:
-        given = {"aliases": [], "champion_since": None, "previous": None, "rolled_back": None, "gate": None}
-        return VersionFacts(**given | {"version": number, "created": "2026-01-01T00:00:00+00:00"} | more)
+        defaults = {"aliases": [], "champion_since": None, "previous": None, "rolled_back": None, "gate": None}
+        return VersionFacts(**defaults | {"version": number, "created": "2026-01-01T00:00:00+00:00"} | more)
 
     champion = version("3", aliases=["champion"], previous="2")
     assert way_back([champion, version("2")])[1:] == ("2", None)

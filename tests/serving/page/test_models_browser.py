@@ -134,8 +134,8 @@ def test_a_shadow_is_watched_while_it_counts(
     harness: Any, serving: Any, airflow: FakeAirflow, browser: Browser
 ) -> None:
     shadowed = Shadowed(lambda text: [entity(0, 4, "LOC")])
-    made = registry.gateway(harness, airflow.workspace, **shadowed.settings)
-    with serving(made) as live:
+    gateway = registry.gateway(harness, airflow.workspace, **shadowed.settings)
+    with serving(gateway) as live:
         browser.open(f"{live.url}models")
         browser.until(lambda: "running since" in browser.one("#shadow-en").text)
         assert browser.one("#shadow-en .shadow-calls").text == "0, 0 differ"

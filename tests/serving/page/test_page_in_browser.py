@@ -24,13 +24,13 @@ TYPES = {"Oslo": "LOC", "Tom": "MISC"}
 SCORES = {"Oslo": 0.4, "Tom": 0.95}
 
 
-def entity(found: dict[str, Any]) -> dict[str, Any]:
+def entity(view: dict[str, Any]) -> dict[str, Any]:
     """An entity of the stand-in with a type and score that tell it from others; only Oslo is not disputed."""
-    label = TYPES.get(found["text"], "PER")
+    label = TYPES.get(view["text"], "PER")
     views = {"transformer": {"label": label, "score": 0.9}, "spacy": {"label": None, "score": None}}
     agreed = {"transformer": {"label": label, "score": 0.9}}
-    legs = agreed if found["text"] == "Oslo" else views
-    return found | {"label": label, "score": SCORES.get(found["text"], 0.875), "legs": legs}
+    legs = agreed if view["text"] == "Oslo" else views
+    return view | {"label": label, "score": SCORES.get(view["text"], 0.875), "legs": legs}
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +95,7 @@ def test_a_text_is_answered_without_a_reload(page: Any, live: Any) -> None:
     page.driver.find_element(By.LINK_TEXT, "Новый музей").click()
     page.until(lambda: "Russian" in page.one(".result-head .fine").text)
     assert page.driver.current_url == live.url
-    assert page.one("#text").get_attribute("value") == EXAMPLES["museum"].text
+    assert page.one("#text").get_attribute("value") == EXAMPLES["museum"]["text"]
     page.one("#text").send_keys("\ue009z\ue000")
     assert page.one("#text").get_attribute("value") == TEXT, "Ctrl+Z brings back what an example has replaced"
     assert not page.errors()
@@ -279,15 +279,15 @@ def test_what_is_copied_as_curl_runs_in_a_shell(page: Any, text: str, shell: str
     left = page.texts("#result-title")[0]
     page.press("ENTER", page.one('[data-export="curl"]'))
     page.until(lambda: page.one("#toast").text == "The command: copied")
-    done = subprocess.run([shell], input=page.clipboard(), capture_output=True, text=True, timeout=60, check=True)
-    (result,) = json.loads(done.stdout)["results"]
+    process = subprocess.run([shell], input=page.clipboard(), capture_output=True, text=True, timeout=60, check=True)
+    (result,) = json.loads(process.stdout)["results"]
     assert result["language"] == expected["language"]
     assert result["entities"]
     assert all(text[each["start"] : each["end"]] == each["text"] for each in result["entities"])
     off = page.one("[data-type]:not(:checked)").get_attribute("data-type")
-    kept = [each for each in expected["entities"] if each["label"] != off and each["score"] >= 0.03]
-    assert result["entities"] == kept
-    assert left.startswith(f"{len(kept)} of ")
+    visible = [each for each in expected["entities"] if each["label"] != off and each["score"] >= 0.03]
+    assert result["entities"] == visible
+    assert left.startswith(f"{len(visible)} of ")
 
 
 def save(page: Any) -> None:
@@ -306,7 +306,7 @@ def choose_type(page: Any, label: str) -> None:
     page.press("SPACE", page.one(f'#correction [value="{label}"]'))
 
 
-def kept(live: Any) -> list[tuple[str, str]]:
+def visible(live: Any) -> list[tuple[str, str]]:
     """What is in the queue: words and tags."""
     return [(" ".join(each.words), " ".join(each.tags)) for each in live.queue.read("en")]
 
@@ -322,7 +322,7 @@ def test_the_type_of_a_name_is_corrected_by_keyboard(page: Any, live: Any) -> No
     assert page.run("return document.activeElement.id") == "name-5", "the focus stays with the name"
     assert "corrected by you" in page.one("#tip").text
     assert "kept for review" in page.one("#toast").text
-    assert kept(live) == [("later Anna Berg left for Oslo .", "O B-PER I-PER O O B-ORG O")]
+    assert visible(live) == [("later Anna Berg left for Oslo .", "O B-PER I-PER O O B-ORG O")]
     assert live.queue.read("en")[0].model == "ner-en/1"
 
 
@@ -336,7 +336,7 @@ def test_boundaries_are_corrected_by_selecting(page: Any, live: Any) -> None:
     page.until(lambda: page.one("#chosen").text == "Anna")
     save(page)
     assert shown(page)[1] == "AnnaPER"
-    assert kept(live)[0][1].split()[:5] == ["B-PER", "O", "B-PER", "O", "O"]
+    assert visible(live)[0][1].split()[:5] == ["B-PER", "O", "B-PER", "O", "O"]
 
 
 def test_what_is_no_name_is_taken_out(page: Any, live: Any) -> None:
@@ -344,7 +344,7 @@ def test_what_is_no_name_is_taken_out(page: Any, live: Any) -> None:
     page.press("ENTER", page.one("#no-name"))
     page.until(lambda: len(shown(page)) == 4)
     assert shown(page)[0] == "Anna BergPER"
-    assert kept(live)[0][1].split()[:4] == ["O", "O", "B-PER", "I-PER"]
+    assert visible(live)[0][1].split()[:4] == ["O", "O", "B-PER", "I-PER"]
 
 
 def test_a_missed_name_is_marked(page: Any, live: Any) -> None:
@@ -359,7 +359,7 @@ def test_a_missed_name_is_marked(page: Any, live: Any) -> None:
     choose_type(page, "ORG")
     save(page)
     assert "leftORG" in shown(page)
-    assert kept(live) == [("later Anna Berg left for Oslo .", "O B-PER I-PER B-ORG O B-LOC O")]
+    assert visible(live) == [("later Anna Berg left for Oslo .", "O B-PER I-PER B-ORG O B-LOC O")]
 
 
 def test_offsets_of_a_correction_count_code_points(page: Any, live: Any) -> None:
@@ -369,7 +369,7 @@ def test_offsets_of_a_correction_count_code_points(page: Any, live: Any) -> None
     select(page, len(at) // 2, len(at) // 2 + 3)
     save(page)
     assert [each.split("\n")[0] for each in shown(page)] == ["TomMISC", "annPER"]
-    assert kept(live) == [("😀 was with ann here", "O O O B-PER O")]
+    assert visible(live) == [("😀 was with ann here", "O O O B-PER O")]
 
 
 def test_nothing_selected_is_told_and_escape_leaves(page: Any, live: Any) -> None:
@@ -379,7 +379,7 @@ def test_nothing_selected_is_told_and_escape_leaves(page: Any, live: Any) -> Non
     page.press("ESCAPE")
     assert not page.all("dialog[open]")
     assert page.run("return document.activeElement.id") == "missed"
-    assert kept(live) == []
+    assert visible(live) == []
 
 
 def test_a_name_that_overlaps_is_named_before_it_is_replaced(page: Any, live: Any) -> None:
@@ -422,8 +422,8 @@ def test_everything_by_keyboard_alone(live: Any, browser: Any) -> None:
     browser.press("ENTER", browser.tab_to("#submit"))
     browser.until(lambda: browser.all("mark"))
     assert browser.run("return document.activeElement.id") == "result"
-    wanted = ['[data-type="PER"]', "#disputed", "#least", "#name-1", "#missed", '[data-export="curl"]']
-    for selector in [*wanted, "[name=rows]", '[data-export="csv"]', '[data-correct="1"]']:
+    selectors = ['[data-type="PER"]', "#disputed", "#least", "#name-1", "#missed", '[data-export="curl"]']
+    for selector in [*selectors, "[name=rows]", '[data-export="csv"]', '[data-correct="1"]']:
         browser.tab_to(selector)
 
 
@@ -435,7 +435,7 @@ def test_everyone_can_use_it(live: Any, browser: Any, scheme: str, width: int) -
     browser.open(live.url)
     assert browser.flaws() == []
     assert browser.overflow() == 0
-    answer(browser, EXAMPLES["harbour"].text + "\n" + TEXT)
+    answer(browser, EXAMPLES["harbour"]["text"] + "\n" + TEXT)
     browser.press("SPACE", browser.one('[data-type="LOC"]'))
     browser.hover(browser.one("#name-1"))
     assert browser.flaws() == []

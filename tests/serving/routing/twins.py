@@ -10,7 +10,7 @@ from typing import Any
 from multiner.pipeline.core.errors import NerError
 from multiner.serving.backends.backend import ServedModel
 from multiner.serving.backends.local_server import LocalServer
-from multiner.serving.gateway.config import ShadowConfig
+from multiner.serving.routing.config import ShadowConfig
 
 
 def entity(start: int, end: int, label: str) -> dict[str, Any]:

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
-from multiner.serving.gateway.config import ShadowConfig
 from multiner.serving.http.entity_requests import EntitiesRequest
+from multiner.serving.routing.config import ShadowConfig
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,63 @@
+"""What a gateway needs to know: versions, models, limits, and who may ask for what."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from multiner.pipeline.config.settings import Workspace
+from multiner.pipeline.corpora.review_queue import ReviewQueue
+from multiner.serving.backends.backend import ServedModel
+from multiner.serving.http.entity_requests import Offer
+from multiner.serving.http.payload import Limits
+from multiner.serving.routing.memory_budget import Keep
+from multiner.serving.routing.model_router import Launch
+
+Resolve = Callable[[str, str | None], ServedModel | None]  # (language, version or None: the champion); blocking
+
+
+@dataclass(frozen=True, slots=True)
+class ShadowConfig:
+    """How challengers are shadowed: who the challenger is (blocking), how it is started, which share of calls."""
+
+    challenger: Callable[[str], ServedModel | None]
+    launch: Launch
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayConfig:
+    """What a gateway needs to know.
+
+    ``launch`` brings up a version, ``resolve`` finds one in the registry, or at its endpoint (None where there is no
+    such version, or no champion). ``types`` are the labels of each language; of a language that is not named there, any
+    may be asked for. ``queue`` requests may wait for each model, which works on ``concurrency`` at once. The registry
+    is looked at every ``reconcile_seconds`` (0: at start alone), and its challengers are shadowed if ``shadow`` says
+    how. ``workspace`` has the reports, and the Airflow that operators order at. Corrections go to ``review``; None:
+    none are taken. ``hosts`` are the names that the gateway answers to (see ``allowed_hosts``). ``connections`` may be
+    open at once. ``proxies`` are the addresses whose forwarding headers are believed. ``open_reports``: whoever can
+    connect may read the reports, not the operator alone.
+    """
+
+    languages: Sequence[str]
+    limits: Limits
+    token: str
+    launch: Launch
+    resolve: Resolve
+    keep_previous: Keep
+    types: Mapping[str, Sequence[str]]
+    queue: int
+    concurrency: int
+    reconcile_seconds: float
+    shadow: ShadowConfig | None
+    workspace: Workspace
+    review: ReviewQueue | None
+    hosts: frozenset[str] | None
+    connections: int
+    proxies: Sequence[str]
+    open_reports: bool
+
+    @property
+    def offer(self) -> Offer:
+        """What callers may ask for."""
+        return Offer(self.languages, self.limits, self.types)
