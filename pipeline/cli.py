@@ -254,11 +254,7 @@ def readme(check: bool) -> None:
 
 
 def _check_inputs() -> None:
-    """In a stage that DVC runs: refuse inputs that it restored from a damaged cache.
-
-    Raises:
-        NerError: there are such.
-    """
+    """In a stage that DVC runs: refuse inputs that DVC restored from a damaged cache."""
     if stage := os.environ.get("DVC_STAGE"):
         root = Path(os.environ["DVC_ROOT"])
         require_whole(root, inputs_of(root, stage))

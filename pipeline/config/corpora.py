@@ -97,11 +97,7 @@ CORPORA: dict[str, Corpus] = {
 
 
 def corpus_entry(corpus: str) -> Corpus:
-    """The catalogue's entry of a corpus.
-
-    Raises:
-        NerError: no corpus has that name.
-    """
+    """The catalogue's entry of a corpus. Raises NerError if no corpus has that name."""
     try:
         return CORPORA[corpus]
     except KeyError:

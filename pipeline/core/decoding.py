@@ -19,14 +19,7 @@ _TINY = 1e-12
 
 
 def viterbi(probabilities: np.ndarray) -> np.ndarray:
-    """The most probable legal label sequence.
-
-    Args:
-        probabilities: ``[tokens, labels]``, rows sum to 1.
-
-    Returns:
-        label indices, ``[tokens]``.
-    """
+    """The most probable legal label sequence, as indices ``[tokens]``, from probabilities ``[tokens, labels]``."""
     length, labels = probabilities.shape
     if not length:
         return np.zeros(0, dtype=np.int64)

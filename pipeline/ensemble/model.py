@@ -85,14 +85,12 @@ class Ensemble:
     """Trained base models with their calibration, weights and meta-classifier.
 
     Args:
-        language: language code.
-        types: entity types.
         members: calibration and weight of each base model.
-        models: the base models, in the same order; their labels are those of ``types``.
+        models: the base models, in the same order.
         meta_classifier: decides among the candidate spans; None: the spans of the pool are the answer.
 
     Raises:
-        NerError: a base model has other labels.
+        NerError: a base model has other labels than those of ``types``.
     """
 
     def __init__(
@@ -138,12 +136,7 @@ class Ensemble:
     def predict(self, documents: Sequence[Document], *, types: bool = False) -> list[Prediction]:
         """The spans of each document, by the ensemble and by each calibrated base model alone.
 
-        Args:
-            documents: documents with their sentences.
-            types: also give the type probabilities of each token.
-
-        Raises:
-            Cancelled: see :func:`multiner.pipeline.core.cancellation.check_cancelled`.
+        With ``types`` also the type probabilities of each token. Raises Cancelled if nobody waits for the answer.
         """
         by_model = self._predict_models(documents)
         for model in self.models:

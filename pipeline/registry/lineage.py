@@ -115,11 +115,7 @@ def code_hash() -> str:
 
 
 def fingerprint(workspace: Workspace, language: str, metrics: dict[str, Any]) -> str:
-    """A hash that equal registrations share: of the ensemble, its base models, their scores and the serving code.
-
-    Raises:
-        NerError: ``ensemble.json`` is damaged.
-    """
+    """A hash that equal registrations share: of the ensemble, its base models, their scores and the serving code."""
     paths = workspace.paths
     parts = {
         "ensemble": read_description(paths.ensemble(language)),

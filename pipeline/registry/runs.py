@@ -14,11 +14,7 @@ if TYPE_CHECKING:
 
 
 def run_id_of(version: ModelVersion) -> str:
-    """The MLflow run that a version was registered from.
-
-    Raises:
-        NerError: it was registered without one.
-    """
+    """The MLflow run that a version was registered from. Raises NerError if it was registered without one."""
     if not version.run_id:
         raise NerError(
             "registered without an MLflow run",
@@ -59,11 +55,7 @@ def deleted_run(client: MlflowClient, name: str, version: str) -> NerError | Non
 
 @registry_errors()
 def require_files(name: str, version: str) -> None:
-    """Refuse a version whose files were deleted from MLflow's artifacts: it can neither serve nor be compared.
-
-    Raises:
-        NerError: they were deleted.
-    """
+    """Refuse a version whose files were deleted from MLflow's artifacts: it can neither serve nor be compared."""
     from mlflow.artifacts import list_artifacts
 
     if not list_artifacts(artifact_uri=f"models:/{name}/{version}"):

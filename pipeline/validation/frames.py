@@ -60,10 +60,10 @@ def legal_spans(document: Document) -> list[bool]:
 
 
 def sentence_frame(documents: Sequence[Document], earlier: Mapping[str, Sequence[Document]] | None = None) -> DataFrame:
-    """A row for each sentence.
+    """A row for each sentence of one or more parts of a corpus.
 
     Args:
-        documents: the documents of one part of a corpus, or of several parts.
+        documents: the documents.
         earlier: by name, parts that should not share sentences with this one.
 
     Returns:

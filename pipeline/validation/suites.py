@@ -80,14 +80,7 @@ def leakage_expectations(most: int) -> list[Expectation]:
 def entity_expectations(
     types: Sequence[str], tokens: Sequence[int], shares: Mapping[str, Sequence[float]], part: PartCounts | None = None
 ) -> list[Expectation]:
-    """For an entity frame.
-
-    Args:
-        types: the label set.
-        tokens: fewest and most tokens of an entity.
-        shares: lowest and highest share of each type.
-        part: the expected counts of a published corpus.
-    """
+    """For an entity frame of ``types``; ``tokens`` and ``shares`` have the lowest and the highest value."""
     import great_expectations.expectations as gxe
 
     low, high = tokens

@@ -39,8 +39,7 @@ def ensemble_model(ensemble: Ensemble) -> EntityFinder:
 def workspace_report(workspace: Workspace, language: str, capabilities: Collection[str] = ()) -> BehaviourReport:
     """Run the suite, or some of its capabilities, on the ensemble trained in a workspace.
 
-    Raises:
-        NerError: there is no trained ensemble, the language has no suite, or a capability is unknown.
+    Raises NerError if there is no trained ensemble, the language has no suite, or a capability is unknown.
     """
     from multiner.pipeline.ensemble.identity import base_model_folders, load_ensemble
 

@@ -29,11 +29,7 @@ class FormerBest:
 
 
 def gate_documents(workspace: Workspace, language: str) -> dict[str, list[Document]]:
-    """The gate half of the development documents, by corpus.
-
-    Raises:
-        NerError: they were not prepared, or there are none.
-    """
+    """The gate half of the development documents, by corpus. Raises NerError if there are none."""
     documents: dict[str, list[Document]] = {}
     for corpus in workspace.language(language)["train_on"]:
         path = workspace.paths.documents(language) / f"{corpus}.dev.jsonl"
@@ -116,7 +112,7 @@ def check_scores(
 
     Args:
         champion: the folder of the model to compare with; None: the floors alone decide.
-        challenger: the folder of the model; both models predict in fresh processes.
+        challenger: the folder of the model; both models predict in processes of their own.
         documents: the gate half by corpus.
         types: the challenger's.
         options: the section ``promotion`` of the parameters.

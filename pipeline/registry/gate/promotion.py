@@ -180,7 +180,7 @@ def verdict_key(
     basis: str,
     best: FormerBest | None = None,
 ) -> str:
-    """A hash over everything that a verdict depends on."""
+    """A hash over everything that a verdict depends on: equal keys need no second judgement."""
     parts = {
         "versions": [challenger, champion],
         "rules": workspace.params["promotion"],
