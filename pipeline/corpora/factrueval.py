@@ -195,15 +195,15 @@ def _read_objects(path: Path, spans: Mapping[str, _Part], convention: Convention
     return candidates, Resolution(nameless=nameless, unmapped=unmapped)
 
 
-def read_tokenised(
-    stem: Path, *, id: str = "", corpus: str = "", split: str = "", source: str = ""
-) -> tuple[Document, list[str]]:
+def read_tokenised(stem: Path) -> tuple[Document, list[str]]:
     """The document of ``<stem>.txt`` and ``.tokens``, without spans, and the id of each token."""
-    document, tokens = _read_unannotated(stem, id, corpus, split, source)
+    document, tokens = _read_unannotated(stem)
     return document, [token.id for token in tokens]
 
 
-def _read_unannotated(stem: Path, id: str, corpus: str, split: str, source: str) -> tuple[Document, list[_Token]]:
+def _read_unannotated(
+    stem: Path, id: str = "", corpus: str = "", split: str = "", source: str = ""
+) -> tuple[Document, list[_Token]]:
     text_file, tokens_file = (stem.with_name(stem.name + suffix) for suffix in SUFFIXES[:2])
     tokens, sentences = _read_tokens(tokens_file)
     document = Document(

@@ -25,7 +25,7 @@ from multiner.pipeline.corpora.manifest import (
     write_manifest,
 )
 from multiner.pipeline.corpora.packages import FOLDER as PACKAGES
-from multiner.pipeline.corpora.packages import Wheels
+from multiner.pipeline.corpora.packages import PACKAGE_INDEX
 from multiner.pipeline.corpora.sources import REMEDY, Source, find_source, wanted_files
 from multiner.pipeline.corpora.versioning import is_versioned, push, track, writing
 
@@ -95,7 +95,7 @@ def raw_folder(workspace: Workspace, name: str) -> Path:
 
 def source_of(workspace: Workspace, name: str) -> Source:
     """The source of a corpus, or of ``packages``. Raises NerError if it has none."""
-    source = find_source(workspace, name) or (Wheels() if name == PACKAGES else None)
+    source = find_source(workspace, name) or (PACKAGE_INDEX if name == PACKAGES else None)
     if source is None:
         raise NerError("no mirror has this corpus, and it has no public address", where=name, remedy=REMEDY)
     return source

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from http.client import HTTPException
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
-from typing import Protocol
 from urllib.parse import urlsplit
 from zipfile import BadZipFile, ZipFile
 
@@ -47,69 +47,35 @@ PUBLIC: dict[str, tuple[str, ...]] = {
 """Public addresses: a zip archive, or the single files."""
 
 
-class Source(Protocol):
-    """A place that a corpus comes from."""
-
-    @property
-    def name(self) -> str:
-        """Its name in messages."""
-        ...
-
-    @property
-    def local(self) -> bool:
-        """Whether it lies on this machine, so that every pull checks it."""
-        ...
-
-    def open(self) -> AbstractContextManager[Path]:
-        """The folder with the corpus's files, at their paths in the manifest."""
-        ...
-
-
 @dataclass(frozen=True)
-class Folder:
-    """A corpus in a mirror on this machine."""
+class Source:
+    """A place that a corpus comes from.
 
-    path: Path
-    local: bool = True
+    Attributes:
+        name: its name in messages.
+        local: whether it lies on this machine, so that every pull checks it.
+        open: gives the folder with the corpus's files, at their paths in the manifest.
+    """
 
-    @property
-    def name(self) -> str:
-        """The path of the folder."""
-        return str(self.path)
-
-    @contextmanager
-    def open(self) -> Iterator[Path]:
-        """The folder itself."""
-        yield self.path
+    name: str
+    local: bool
+    open: Callable[[], AbstractContextManager[Path]]
 
 
-@dataclass(frozen=True)
-class Download:
-    """A corpus at its public addresses."""
-
-    corpus: str
-    addresses: tuple[str, ...]
-    local: bool = False
-
-    @property
-    def name(self) -> str:
-        """The first address."""
-        return self.addresses[0]
-
-    @contextmanager
-    def open(self) -> Iterator[Path]:
-        """A temporary folder with the files downloaded and unpacked."""
-        with TemporaryDirectory(prefix="ner-pull-") as temporary:
-            folder = Path(temporary) / "files"
-            folder.mkdir()
-            for address in self.addresses:
-                if address.endswith(".zip"):
-                    archive = Path(temporary) / "archive.zip"
-                    download(address, archive)
-                    unpack(archive, folder, address)
-                else:
-                    download(address, folder / address.rsplit("/", 1)[1])
-            yield folder
+@contextmanager
+def downloaded(addresses: Iterable[str]) -> Iterator[Path]:
+    """A temporary folder with the files at ``addresses``, downloaded and unpacked."""
+    with TemporaryDirectory(prefix="ner-pull-") as temporary:
+        folder = Path(temporary) / "files"
+        folder.mkdir()
+        for address in addresses:
+            if address.endswith(".zip"):
+                archive = Path(temporary) / "archive.zip"
+                download(address, archive)
+                unpack(archive, folder, address)
+            else:
+                download(address, folder / address.rsplit("/", 1)[1])
+        yield folder
 
 
 def mirrors(workspace: Workspace) -> list[Path]:
@@ -127,8 +93,11 @@ def find_source(workspace: Workspace, corpus: str) -> Source | None:
     """The first mirror that has ``corpus``, else its public addresses; None where there is neither."""
     for mirror in mirrors(workspace):
         if (mirror / corpus).is_dir():
-            return Folder((mirror / corpus).resolve())
-    return Download(corpus, PUBLIC[corpus]) if corpus in PUBLIC else None
+            folder = (mirror / corpus).resolve()
+            return Source(str(folder), local=True, open=partial(nullcontext, folder))
+    if addresses := PUBLIC.get(corpus):
+        return Source(addresses[0], local=False, open=partial(downloaded, addresses))
+    return None
 
 
 def wanted_files(folder: Path, corpus: str) -> list[str]:

@@ -17,7 +17,8 @@ from pathlib import Path
 import numpy as np
 
 from multiner.pipeline.core.cancellation import check_cancelled
-from multiner.pipeline.core.document import Document, Span
+from multiner.pipeline.core.decoding import Marginals
+from multiner.pipeline.core.document import Document, Sentence, Span
 from multiner.pipeline.core.environment import thread_count
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.core.files import read_json
@@ -26,7 +27,6 @@ from multiner.pipeline.ensemble.chunks import ChunkedModel
 from multiner.pipeline.ensemble.features import candidate_features, decode_systems, feature_names
 from multiner.pipeline.ensemble.meta_classifier import MetaClassifier
 from multiner.pipeline.ensemble.surname_first import join_surname_first
-from multiner.pipeline.ensemble.token_types import token_types
 from multiner.pipeline.models import load_base_model
 from multiner.pipeline.models.base import TokenClassifier
 from multiner.pipeline.models.windows import WindowedModel
@@ -79,6 +79,19 @@ def stack(by_model: Sequence[np.ndarray], members: Sequence[Member]) -> np.ndarr
     """The calibrated probabilities of the base models and, last, their pool: ``[base models + 1, tokens, labels]``."""
     calibrated = [temper(rows, member.temperature) for rows, member in zip(by_model, members, strict=True)]
     return np.stack([*calibrated, pool(calibrated, [member.weight for member in members])])
+
+
+def token_types(probabilities: np.ndarray, sentences: Sequence[Sentence]) -> np.ndarray:
+    """The probabilities of O and of each type at each token of a document, ``[tokens, 1 + types]``; rows sum to 1.
+
+    They are marginals over the legal label sequences of each sentence, like the scores of spans.
+    """
+    result = np.zeros((len(probabilities), (probabilities.shape[1] + 1) // 2))
+    for sentence in sentences:
+        check_cancelled()
+        rows = slice(sentence.start, sentence.end)
+        result[rows] = np.reshape(Marginals(probabilities[rows]).types(), (-1, result.shape[1]))
+    return result
 
 
 class Ensemble:

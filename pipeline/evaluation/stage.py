@@ -77,7 +77,7 @@ def evaluate_parts(predictor: Predictor, workspace: Workspace, language: str) ->
 
 def overlaps(predicted: Sequence[EvaluatedPart], train: Sequence[Document]) -> dict[str, set[tuple[str, int]]]:
     """Corpus → (document id, sentence index) of its test sentences that are also in ``train``."""
-    from multiner.pipeline.validation.overlap import overlapping_sentences
+    from multiner.pipeline.validation.frames import overlapping_sentences
 
     return {part.corpus: overlapping_sentences(train, part.documents) for part in predicted if part.split == "test"}
 

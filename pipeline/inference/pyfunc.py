@@ -9,6 +9,7 @@ import math
 from bisect import bisect_right
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from itertools import takewhile
 from pathlib import Path
@@ -84,13 +85,11 @@ class NerModel(PythonModel):
         if not document.tokens:
             return {"entities": []} | ({"tokens": []} if tokens else {})
         prediction = self.ensemble.predict([document], types=tokens)[0]
+        document = replace(document, text=text)
         answer: dict[str, Any] = {"entities": as_json(document, prediction)}
         if prediction.types is not None:
             answer["tokens"] = tokens_json(document, prediction.types, ["O", *self.ensemble.types])
-        return {
-            kind: [each | {"text": text[each["start"] : each["end"]]} for each in items]
-            for kind, items in answer.items()
-        }
+        return answer
 
 
 class ModelError(Exception):

@@ -201,7 +201,7 @@ def _tags(workspace: Workspace, language: str, metrics: dict[str, Any]) -> dict[
         "git_commit": lineage.git(root, "rev-parse", "HEAD"),
         "mlflow.source.git.commit": lineage.git(root, "rev-parse", "HEAD"),
         "mlflow.source.name": "ner register",
-        "data_hash": metrics.get("data_hash") or lineage.data_hash(workspace, language),
+        "data_hash": metrics["data_hash"],
         "lock_hash": sha256_of(lock) if lock.is_file() else "",
         "airflow_dag_id": os.environ.get("AIRFLOW_CTX_DAG_ID", ""),
         "airflow_run_id": os.environ.get("AIRFLOW_CTX_DAG_RUN_ID", ""),

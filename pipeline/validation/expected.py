@@ -18,8 +18,7 @@ from multiner.pipeline.config.settings import read_yaml
 from multiner.pipeline.core.document import Document
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.core.files import write_atomically
-from multiner.pipeline.validation.frames import find_repeats
-from multiner.pipeline.validation.overlap import overlapping_sentences, sentences_of
+from multiner.pipeline.validation.frames import find_repeats, overlapping_sentences, sentences_of
 
 FOLDER = Path(__file__).parent
 HEAD = (

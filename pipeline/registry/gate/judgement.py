@@ -13,8 +13,7 @@ from multiner.pipeline.ensemble.identity import read_description
 from multiner.pipeline.evaluation.behaviour import BehaviourCase, BehaviourReport, load_cases
 from multiner.pipeline.evaluation.behaviour.suite import judge_all, texts_of
 from multiner.pipeline.inference import golden, isolated_process
-from multiner.pipeline.registry.gate.comparison import FormerBest, check_scores
-from multiner.pipeline.registry.gate.verdict import GateVerdict, together
+from multiner.pipeline.registry.gate.comparison import FormerBest, GateVerdict, check_scores, together
 
 
 def check_golden(model: Path, language: str, types: Sequence[str], options: Mapping[str, Any]) -> GateVerdict:

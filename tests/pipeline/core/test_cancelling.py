@@ -12,8 +12,7 @@ from multiner.pipeline.core.cancellation import Cancelled, cancelled_when, check
 from multiner.pipeline.core.document import Document, from_words
 from multiner.pipeline.core.iob2 import bio_labels
 from multiner.pipeline.ensemble.chunks import ChunkedModel, chunk_ranges, excerpt
-from multiner.pipeline.ensemble.model import Ensemble, Member
-from multiner.pipeline.ensemble.token_types import token_types
+from multiner.pipeline.ensemble.model import Ensemble, Member, token_types
 from multiner.pipeline.models.transformer.inference import TransformerModel
 from multiner.pipeline.models.windows import Window
 from multiner.pipeline.text.tokenizer import STEP, document_from_text

@@ -14,7 +14,7 @@ from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.registry import challenger, champion, promote, register, registration, rollback
 from multiner.pipeline.registry.champions import model_folder
 from multiner.pipeline.registry.gate import judgement as gate
-from multiner.pipeline.registry.gate.verdict import GateVerdict
+from multiner.pipeline.registry.gate.comparison import GateVerdict
 from multiner.pipeline.registry.registration import alias_version
 from multiner.pipeline.registry.store import local_path, open_store, tracking_uri
 

@@ -9,7 +9,7 @@ import pytest
 from multiner.pipeline.inference import golden
 from multiner.pipeline.inference import isolated_process as fresh
 from multiner.pipeline.registry.gate import judgement as gate
-from multiner.pipeline.registry.gate.verdict import GateVerdict, together
+from multiner.pipeline.registry.gate.comparison import GateVerdict, together
 
 MODEL, TYPES = Path("model"), ["PER", "LOC", "ORG", "MISC"]
 

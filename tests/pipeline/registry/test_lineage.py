@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
-from multiner.pipeline.core.files import read_json, write_json
+from multiner.pipeline.core.files import folder_hash, read_json, write_json
 from multiner.pipeline.registry import lineage
 
 
@@ -47,13 +47,13 @@ def test_imports_inside_functions_and_named_in_strings_count(tmp_path: Path) -> 
 
 def test_folder_hash_sees_names_and_contents(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("1")
-    first = lineage.folder_hash(tmp_path)
+    first = folder_hash(tmp_path)
     (tmp_path / "history.json").write_text("2")
-    assert lineage.folder_hash(tmp_path, without=["history.json"]) == first
-    assert lineage.folder_hash(tmp_path) != first
+    assert folder_hash(tmp_path, without=["history.json"]) == first
+    assert folder_hash(tmp_path) != first
     (tmp_path / "history.json").unlink()
     (tmp_path / "a").rename(tmp_path / "b")
-    assert lineage.folder_hash(tmp_path) != first
+    assert folder_hash(tmp_path) != first
 
 
 def test_fingerprint_follows_the_model_not_the_clock(workspace, fill, empty_leg) -> None:  # noqa: ANN001

@@ -11,9 +11,8 @@ from multiner.pipeline.core import locks
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.registry import champion, promote, register, rollback
 from multiner.pipeline.registry.gate import judgement as gate
-from multiner.pipeline.registry.gate.comparison import FormerBest
+from multiner.pipeline.registry.gate.comparison import FormerBest, GateVerdict
 from multiner.pipeline.registry.gate.promotion import best_before, f1_tag
-from multiner.pipeline.registry.gate.verdict import GateVerdict
 from multiner.pipeline.registry.store import open_store
 
 

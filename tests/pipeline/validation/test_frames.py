@@ -9,14 +9,15 @@ from multiner.pipeline.core.document import Document, Sentence, Span, Token, fro
 from multiner.pipeline.validation import expected as counts
 from multiner.pipeline.validation.expected import Expected, measure_corpus
 from multiner.pipeline.validation.frames import (
+    digest,
     entity_frame,
     find_repeats,
     legal_spans,
     mark_excess,
     offsets_match,
+    overlapping_sentences,
     sentence_frame,
 )
-from multiner.pipeline.validation.overlap import digest, overlapping_sentences
 
 ALMA = ["Alma", "Torrent", "left", "Brindlow", "."]
 YES = ["Yes", "."]
