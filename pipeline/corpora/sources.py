@@ -94,7 +94,7 @@ def find_source(workspace: Workspace, corpus: str) -> Source | None:
     for mirror in mirrors(workspace):
         if (mirror / corpus).is_dir():
             folder = (mirror / corpus).resolve()
-            return Source(str(folder), local=True, open=partial(nullcontext, folder))
+            return Source(str(folder), local=True, open=lambda: nullcontext(folder))
     if addresses := PUBLIC.get(corpus):
         return Source(addresses[0], local=False, open=partial(downloaded, addresses))
     return None

@@ -353,8 +353,8 @@ def test_data_that_a_stage_reads_is_not_replaced(
     if accept:
         write(mirror, {"conll2003/test.txt": SENTENCE})
 
-    noted = {"pid": os.getpid(), "cmd": " ".join(psutil.Process().cmdline())}
-    reading = {"read": {str(workspace.root / "data" / "raw"): [noted]}, "write": {}}
+    record = {"pid": os.getpid(), "cmd": " ".join(psutil.Process().cmdline())}
+    reading = {"read": {str(workspace.root / "data" / "raw"): [record]}, "write": {}}
     (folder / "rwlock").write_text(json.dumps(reading))
     with pytest.raises(
         NerError, match=rf"conll2003' is busy, it is being blocked by:\n  \(PID {os.getpid()}\)"
@@ -377,17 +377,17 @@ def test_a_stage_waits_while_data_is_replaced(workspace: Workspace, monkeypatch:
     (workspace.root / ".dvc" / "config").write_text("[core]\n    no_scm = true\n    analytics = false\n")
     target = str(workspace.root / "data" / "raw" / "conll2003")
     monkeypatch.setattr(module, "track", lambda *_: [])
-    seen: list[dict] = []
+    locks_held: list[dict] = []
     replace = Path.replace
 
     def watched(self: Path, place: Path) -> Path:
         if str(place) == target:
-            seen.append(json.loads((workspace.root / ".dvc" / "tmp" / "rwlock").read_text())["write"])
+            locks_held.append(json.loads((workspace.root / ".dvc" / "tmp" / "rwlock").read_text())["write"])
         return replace(self, place)
 
     monkeypatch.setattr(Path, "replace", watched)
     pull(workspace)
-    ((path, holder),) = seen[0].items()
+    ((path, holder),) = locks_held[0].items()
     assert (path, holder["pid"]) == (target, os.getpid())
     assert holder["cmd"].endswith(" pull conll2003")
 

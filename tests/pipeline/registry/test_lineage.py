@@ -14,17 +14,17 @@ def names(paths: list[Path]) -> set[str]:
 
 
 def test_served_code_holds_inference_and_nothing_else() -> None:
-    found = names(lineage.code_closure())
+    modules = names(lineage.code_closure())
     assert {
         "pipeline/inference/pyfunc.py",
         "pipeline/ensemble/model.py",
         "pipeline/text/tokenizer.py",
         "pipeline/models/transformer/inference.py",
         "pipeline/models/spacy/inference.py",
-    } <= found
+    } <= modules
     others = ("pipeline/registry", "pipeline/corpora", "pipeline/cli", "serving/", "loading")
-    assert not [name for name in found if "training" in name or name.startswith(others)]
-    assert not found & {"pipeline/models/transformer/export.py", "pipeline/models/transformer/network.py"}
+    assert not [name for name in modules if "training" in name or name.startswith(others)]
+    assert not modules & {"pipeline/models/transformer/export.py", "pipeline/models/transformer/network.py"}
 
 
 def test_served_code_imports_no_training_tools() -> None:
@@ -41,8 +41,8 @@ def test_imports_inside_functions_and_named_in_strings_count(tmp_path: Path) -> 
     (package / "b.py").write_text('LEGS = {"c": "multiner.c:Leg"}\n')
     (package / "c.py").touch()
     (package / "d.py").touch()
-    found = lineage.code_closure([package / "a.py"], tmp_path)
-    assert [path.name for path in found] == ["a.py", "b.py", "c.py"]
+    modules = lineage.code_closure([package / "a.py"], tmp_path)
+    assert [path.name for path in modules] == ["a.py", "b.py", "c.py"]
 
 
 def test_folder_hash_sees_names_and_contents(tmp_path: Path) -> None:
