@@ -91,10 +91,9 @@ def mirrors(workspace: Workspace) -> list[Path]:
 
 def find_source(workspace: Workspace, corpus: str) -> Source | None:
     """The first mirror that has ``corpus``, else its public addresses; None where there is neither."""
-    for mirror in mirrors(workspace):
-        if (mirror / corpus).is_dir():
-            folder = (mirror / corpus).resolve()
-            return Source(str(folder), local=True, open=lambda: nullcontext(folder))
+    if folders := [mirror / corpus for mirror in mirrors(workspace) if (mirror / corpus).is_dir()]:
+        folder = folders[0].resolve()
+        return Source(str(folder), local=True, open=lambda: nullcontext(folder))
     if addresses := PUBLIC.get(corpus):
         return Source(addresses[0], local=False, open=partial(downloaded, addresses))
     return None
