@@ -113,18 +113,18 @@ def export(language: str) -> None:
 @LANGUAGE
 def out_of_fold(language: str) -> None:
     """Train the legs without a part of the documents and ask them about it, for the ensemble to learn from."""
-    from multiner.pipeline.ensemble import cross_fitting as out_of_fold
+    from multiner.pipeline.ensemble import cross_fitting
 
-    out_of_fold.run(Workspace.load(), language)
+    cross_fitting.run(Workspace.load(), language)
 
 
 @commands.command()
 @LANGUAGE
 def ensemble(language: str) -> None:
     """Calibrate the legs and tune their weights on development documents."""
-    from multiner.pipeline.ensemble import fit as tuning
+    from multiner.pipeline.ensemble import fit
 
-    tuning.run(Workspace.load(), language)
+    fit.run(Workspace.load(), language)
 
 
 @commands.command()
@@ -180,9 +180,9 @@ def register(language: str) -> None:
     """Replay what the stages wrote into an MLflow run and register the model as challenger."""
     from multiner.pipeline.registry import register
 
-    done = register(Workspace.load(), language)
-    word = "registered" if done.created else "nothing to do: already registered as"
-    click.echo(f"{word} version {done.version} (experiments/{done.experiment_id}/runs/{done.run_id})")
+    model = register(Workspace.load(), language)
+    word = "registered" if model.created else "nothing to do: already registered as"
+    click.echo(f"{word} version {model.version} (experiments/{model.experiment_id}/runs/{model.run_id})")
 
 
 @commands.command()
@@ -235,9 +235,9 @@ def review(language: str | None, output: Path | None, clear: bool) -> None:
     if clear:
         raise click.UsageError("--clear goes with --output: nothing is thrown away unread")
     for code in codes:
-        found = queue.read(code)
-        latest = f", the latest of {found[-1].time} ({found[-1].model})" if found else ""
-        click.echo(f"{code}: {len(found):,} sentences{latest}")
+        corrections = queue.read(code)
+        latest = f", the latest of {corrections[-1].time} ({corrections[-1].model})" if corrections else ""
+        click.echo(f"{code}: {len(corrections):,} sentences{latest}")
 
 
 @commands.command()
@@ -254,11 +254,7 @@ def readme(check: bool) -> None:
 
 
 def _check_inputs() -> None:
-    """In a stage that DVC runs: refuse inputs that it restored from a damaged cache.
-
-    Raises:
-        NerError: there are such.
-    """
+    """In a stage that DVC runs: refuse inputs that DVC restored from a damaged cache."""
     if stage := os.environ.get("DVC_STAGE"):
         root = Path(os.environ["DVC_ROOT"])
         require_whole(root, inputs_of(root, stage))

@@ -49,7 +49,6 @@ def check(params: dict[str, Any], sources: Sequence[YamlFile], root: Path) -> No
     Args:
         params: the merged values of the files.
         sources: params.yaml, then the profile's file.
-        root: the workspace.
 
     Raises:
         NerError: all mistakes.

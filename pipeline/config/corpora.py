@@ -50,7 +50,6 @@ class Corpus:
             out as dev.
         form: the layout of the files.
         types: map from its entity types to the pipeline's.
-        licence, origin: for the model card.
     """
 
     language: str
@@ -58,8 +57,6 @@ class Corpus:
     parts: Mapping[str, str]
     form: ColumnFormat | StandoffFormat
     types: TypeMap
-    licence: str
-    origin: str
 
 
 _FACTRUEVAL = Corpus(
@@ -68,8 +65,6 @@ _FACTRUEVAL = Corpus(
     parts={"train": "devset", "dev": "devset", "test": "testset"},
     form=StandoffFormat("name"),
     types=FACTRUEVAL,
-    licence="MIT",
-    origin="https://github.com/dialogue-evaluation/factRuEval-2016",
 )
 
 CORPORA: dict[str, Corpus] = {
@@ -79,8 +74,6 @@ CORPORA: dict[str, Corpus] = {
         parts={"train": "train.txt", "dev": "valid.txt", "test": "test.txt"},
         form=ColumnFormat(columns=4, separator="blank", scheme="IOB2", documents="docstart"),
         types=CONLL,
-        licence="annotations free; the text is Reuters', for research use, never redistributed",
-        origin="https://www.clips.uantwerpen.be/conll2003/ner/",
     ),
     "wnut17": Corpus(
         language="en",
@@ -88,8 +81,6 @@ CORPORA: dict[str, Corpus] = {
         parts={"train": "wnut17train.conll", "dev": "emerging.dev.conll", "test": "emerging.test.annotated"},
         form=ColumnFormat(columns=2, separator="tab", scheme="IOB2", documents="block"),
         types=WNUT17,
-        licence="CC-BY 4.0",
-        origin="https://github.com/leondz/emerging_entities_17",
     ),
     "factrueval-name": _FACTRUEVAL,
     "factrueval-object": replace(_FACTRUEVAL, form=StandoffFormat("object")),
@@ -97,11 +88,7 @@ CORPORA: dict[str, Corpus] = {
 
 
 def corpus_entry(corpus: str) -> Corpus:
-    """The catalogue's entry of a corpus.
-
-    Raises:
-        NerError: no corpus has that name.
-    """
+    """The catalogue's entry of a corpus. Raises NerError if no corpus has that name."""
     try:
         return CORPORA[corpus]
     except KeyError:

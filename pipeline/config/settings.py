@@ -65,11 +65,7 @@ def for_language(params: Mapping[str, Any], language: str) -> dict[str, Any]:
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """A YAML mapping.
-
-    Raises:
-        NerError: the file is missing, is no YAML, is no mapping, or has a key twice.
-    """
+    """A YAML mapping. Raises NerError if the file is missing, is no YAML, is no mapping, or has a key twice."""
     source = read_yaml_file(path)
     if source.repeated:
         key, line = source.repeated[0]
@@ -240,10 +236,6 @@ class Workspace:
 
     @classmethod
     def load(cls, profile: str | None = None, root: Path | None = None) -> Workspace:
-        """The workspace around the current folder, with the parameters of ``profile``.
-
-        Raises:
-            NerError: no workspace, or unreadable parameters.
-        """
+        """The workspace around the current folder (see :func:`find_root`), with the parameters of ``profile``."""
         root = root or find_root()
         return cls(root, load_params(root, profile))

@@ -50,11 +50,7 @@ FACTRUEVAL_NAMES: Mapping[str, str] = {"LOC": "loc_name", "ORG": "org_name"}
 
 
 def types_of_set(name: str) -> list[str]:
-    """The types of a set, in the order of its maps.
-
-    Raises:
-        NerError: no set has that name.
-    """
+    """The types of a set, in the order of its maps. Raises NerError if no set has that name."""
     if name not in TYPE_SETS:
         raise NerError(
             f"unknown set of types {name!r}",
@@ -65,11 +61,7 @@ def types_of_set(name: str) -> list[str]:
 
 
 def map_of_set(name: str | None, corpus: str, default: TypeMap) -> TypeMap:
-    """A corpus's map to a set of types; ``default`` where ``name`` is None.
-
-    Raises:
-        NerError: the corpus has no map to the set.
-    """
+    """A corpus's map to a set of types; ``default`` if ``name`` is None. Raises NerError if there is no such map."""
     if name is None:
         return default
     maps = TYPE_SETS[name]

@@ -28,11 +28,7 @@ def cancelled_when(is_cancelled: Callable[[], bool]) -> Iterator[None]:
 
 
 def check_cancelled() -> None:
-    """End a long computation between two of its steps if nobody waits for its result.
-
-    Raises:
-        Cancelled: nobody waits.
-    """
+    """Call it between two steps of a long computation. Raises Cancelled if nobody waits for the result."""
     is_cancelled = _is_cancelled.get()
     if is_cancelled is not None and is_cancelled():
         raise Cancelled

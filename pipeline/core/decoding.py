@@ -19,14 +19,7 @@ _TINY = 1e-12
 
 
 def viterbi(probabilities: np.ndarray) -> np.ndarray:
-    """The most probable legal label sequence.
-
-    Args:
-        probabilities: ``[tokens, labels]``, rows sum to 1.
-
-    Returns:
-        label indices, ``[tokens]``.
-    """
+    """The most probable legal label sequence, as indices ``[tokens]``, from probabilities ``[tokens, labels]``."""
     length, labels = probabilities.shape
     if not length:
         return np.zeros(0, dtype=np.int64)
@@ -71,12 +64,14 @@ class Marginals:
 
     def __init__(self, probabilities: np.ndarray) -> None:
         emit = np.maximum(probabilities, _TINY).astype(np.float64)
+        self._outside = emit[:, 0].tolist()
         self._begin, self._in = emit[:, 1::2].tolist(), emit[:, 2::2].tolist()
         # All labels but I- may follow any label, so their sums are joined; only I- depends on the label before.
         self._fresh = (emit[:, 0] + emit[:, 1::2].sum(axis=1)).tolist()
         length, types = len(emit), range(len(self._in[0]) if len(emit) else 0)
         self._scale: list[float] = []
         self._start: list[list[float]] = []  # forward sums of B-, scaled
+        self._within: list[list[float]] = []  # forward sums of B- and I-, scaled
         running = [0.0 for _ in types]  # forward sums of B- and I- of the token before
         for index in range(length):
             inside = [self._in[index][type_] * running[type_] for type_ in types]
@@ -84,14 +79,25 @@ class Marginals:
             self._scale.append(scale)
             self._start.append([mass / scale for mass in self._begin[index]])
             running = [(begin + mass) / scale for begin, mass in zip(self._begin[index], inside, strict=True)]
+            self._within.append(running)
         # Backward sums: of the rest that begins with any label but I-, and, after B-x or I-x, with I-x.
         self._after = [1.0] * length
         onward = [0.0 for _ in types]
+        self._onward = [onward] * length
         for index in range(length - 1, 0, -1):
             after, scale = self._after[index], self._scale[index]
             begun = sum(begin * more for begin, more in zip(self._begin[index], onward, strict=True))
             self._after[index - 1] = (self._fresh[index] * after + begun) / scale
             onward = [self._in[index][type_] * (after + onward[type_]) / scale for type_ in types]
+            self._onward[index - 1] = onward
+
+    def types(self) -> list[list[float]]:
+        """The probabilities of O and of each type, B- and I- together, at each token; rows sum to 1."""
+        steps = zip(self._outside, self._scale, self._within, self._after, self._onward, strict=True)
+        return [
+            [outside / scale * after, *(mass * (after + more) for mass, more in zip(within, onward, strict=True))]
+            for outside, scale, within, after, onward in steps
+        ]
 
     def span(self, start: int, end: int, begin_label: int) -> float:
         """Probability that tokens ``start:end`` are exactly one span whose B- label is ``begin_label``."""

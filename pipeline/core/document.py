@@ -122,7 +122,6 @@ def from_words(
         sentences: words, sentence by sentence.
         spans: token ranges over the whole document.
         lines: first source line of each sentence.
-        corpus, split, source: the document's origin.
     """
     tokens: list[Token] = []
     bounds: list[Sentence] = []

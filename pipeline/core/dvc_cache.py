@@ -1,7 +1,7 @@
-"""What DVC restores from its cache, checked against the hashes that it is kept under.
+"""Checks files that DVC restored from its cache against the hashes under which the cache stores them.
 
-DVC takes a read-only object of its cache for whole without a look: one that was cut off, by a disk error or a machine
-switched off, is restored as it is, and DVC goes on as if nothing were missing.
+DVC trusts a read-only object of its cache without reading it. If a disk error or a power failure cut an object off,
+DVC restores the truncated file, and reports no error.
 """
 
 from __future__ import annotations
@@ -28,14 +28,9 @@ LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def require_whole(root: Path, paths: Iterable[Path]) -> None:
-    """Refuse to read what DVC restored from damaged objects; they are removed, so that DVC makes or fetches them anew.
+    """Raise an error if DVC restored any of ``paths`` from a damaged object; the damaged files are removed.
 
-    Args:
-        root: of the workspace; where it is no DVC repository, nothing is checked.
-        paths: files and folders that are about to be read.
-
-    Raises:
-        NerError: some were.
+    Without its file and object, DVC makes or fetches the output anew. Outside of a DVC repository nothing is checked.
     """
     if not (root / ".dvc" / "config").is_file():
         return
@@ -50,12 +45,10 @@ def require_whole(root: Path, paths: Iterable[Path]) -> None:
 
 
 def discard_damaged(root: Path, paths: Iterable[Path]) -> list[str]:
-    """Check the objects in DVC's cache that ``paths`` are kept in, and remove those that are not what their hash says.
+    """Remove the cached objects of ``paths`` whose content does not match their hash.
 
-    A file in the workspace that came from such an object is removed, too; one that is intact replaces the object.
-
-    Returns:
-        the files that were removed from the workspace, relative to ``root``.
+    A workspace file that was restored from such an object is removed, too; an intact one replaces the object. Returns
+    the files that were removed from the workspace, relative to ``root``.
     """
     wanted = [
         path.resolve().relative_to(root.resolve()) for path in paths if path.resolve().is_relative_to(root.resolve())
@@ -72,7 +65,7 @@ def discard_damaged(root: Path, paths: Iterable[Path]) -> list[str]:
 
 
 def inputs_of(root: Path, stage: str) -> list[Path]:
-    """The files and folders that a stage reads, as dvc.yaml has them; ``stage`` is its address (``prepare@en``)."""
+    """The files and folders that a stage reads by dvc.yaml; ``stage`` is its address (``prepare@en``)."""
     with _locked(root) as repo:
         return [Path(each.fs_path) for found in _stages(repo, stage) for each in found.deps]
 
@@ -84,14 +77,14 @@ def outputs_of(root: Path, stage: str) -> list[Path]:
 
 
 def _stages(repo: Repo, address: str) -> list[Stage]:
-    """Wherever the process works; DVC's addresses may begin with the way to dvc.yaml from there."""
+    """The stages of an address, in whatever folder this process works: DVC reads addresses relative to that."""
     stages: list[Stage] = repo.stage.from_target(f"{Path(repo.root_dir) / 'dvc.yaml'}:{address.rpartition(':')[2]}")
     return stages
 
 
 @contextmanager
 def _locked(root: Path) -> Iterator[Repo]:
-    """The DVC repository while no other process of DVC writes dvc.lock or the cache; waits for that."""
+    """The DVC repository under DVC's lock, so that no other DVC process writes dvc.lock or the cache meanwhile."""
     from dvc.repo import Repo  # heavy
 
     with Repo(str(root), _wait_for_lock=True) as repo, repo.lock:
@@ -99,11 +92,7 @@ def _locked(root: Path) -> Iterator[Repo]:
 
 
 def recorded(root: Path) -> dict[str, str]:
-    """The MD5 that DVC has on record for each output of a stage and each folder of raw data, by path from ``root``.
-
-    Raises:
-        NerError: dvc.lock or a ``.dvc`` file is no YAML.
-    """
+    """The MD5 that DVC has on record for each output of a stage and each folder of raw data, by path from ``root``."""
     lock = root / "dvc.lock"
     stages = _mapping(lock).get("stages", {}) if lock.is_file() else {}
     outs = {out["path"]: out for stage in stages.values() for out in stage.get("outs", ())}
@@ -145,7 +134,7 @@ def _files(repo: Repo, out: Path, digest: str) -> Iterator[tuple[Path, str]]:
 
 
 def _intact(file: Path, kept: Path, digest: str) -> bool:
-    """Whether ``file`` is none that was restored from the damaged object ``kept``; such are removed, both."""
+    """Whether ``file`` may stay; if it was restored from a damaged object, both are removed."""
     if not kept.is_file() or (found := _md5(kept)) == digest:
         return True
     here = _md5(file) if file.is_file() else None

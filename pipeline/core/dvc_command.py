@@ -1,8 +1,8 @@
-"""DVC's command line, started so that every machine can tell whether it still runs.
+"""Starts DVC's command line such that every machine can tell whether it still runs.
 
-DVC notes a process id and a command for each reader and writer of a path. In another container, or on another host
-that shares the workspace, that id belongs to no process or to a different one. So the command that DVC notes also
-names a lock file, which the process holds until it ends.
+DVC records a process id and a command for each reader and writer of a path. In another container, or on another host
+that shares the workspace, that id belongs to no process or to a different one. So the recorded command also names a
+lock file, which the process holds until it ends.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def dvc(*arguments: str) -> list[str]:
 
 @contextmanager
 def holder(root: Path) -> Iterator[str]:
-    """Hold a new lock file; yields ``dvc@HOST:FILE``, which DVC is to note in place of the program's path."""
+    """Hold a new lock file; yields ``dvc@HOST:FILE``, which DVC is to record in place of the program's path."""
     file = root / ".dvc" / "tmp" / f"holder-{uuid4().hex[:12]}.lock"
     with locks.hold(file, locks.DVC_COMMAND):
         try:
@@ -37,7 +37,7 @@ def holder(root: Path) -> Iterator[str]:
 
 
 def holder_file(root: Path, command: str) -> Path | None:
-    """The lock file that a noted command names; None where DVC was not started by this module."""
+    """The lock file that a recorded command names; None if DVC was not started by this module."""
     match = HOLDER.match(command)
     return root / ".dvc" / "tmp" / match[1] if match else None
 

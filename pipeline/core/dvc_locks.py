@@ -1,8 +1,8 @@
-"""Removes DVC's notes of readers and writers that no longer run.
+"""Removes DVC's records of readers and writers that no longer run.
 
-DVC keeps these notes in ``.dvc/tmp/rwlock`` by process id, and trusts a note as long as any process has that id. After
-a crash and a restart, above all of a container, where ids are small, an unrelated process may have it: DVC then
-refuses every stage that needs the path until that process ends. DVC refuses a file that was cut off, too.
+DVC keeps these records in ``.dvc/tmp/rwlock`` by process id, and trusts a record as long as any process has that id.
+After a crash and a restart, above all of a container, where ids are small, an unrelated process may have it: DVC then
+refuses every stage that needs the path until that process ends. DVC also refuses a truncated file of records.
 
 Every machine can tell whether a DVC that we started (:mod:`.dvc_command`) runs; a DVC that a person started by hand
 can be checked only on its own machine.
@@ -22,10 +22,10 @@ from multiner.pipeline.core.locks import is_held
 
 
 def holds(pid: int, command: str) -> bool:
-    """Whether process ``pid`` runs ``command``, which DVC noted as its ``sys.argv`` joined by spaces.
+    """Whether process ``pid`` runs ``command``, which DVC recorded as its ``sys.argv`` joined by spaces.
 
-    Start times are not compared, since they move with the clock. DVC, too, takes a process with the same id and
-    command for the holder.
+    Start times are not compared, since they move with the clock. DVC, too, takes a process with the same id and command
+    for the holder.
     """
     try:
         words = psutil.Process(pid).cmdline()
@@ -41,7 +41,7 @@ def holds(pid: int, command: str) -> bool:
 
 
 def release(root: Path) -> list[str]:
-    """Remove the stale notes of the workspace at ``root``, under DVC's own lock; returns them in readable form.
+    """Remove the stale records of the workspace at ``root``, under DVC's own lock; returns them in readable form.
 
     Does nothing while DVC itself writes the file.
     """
@@ -70,7 +70,7 @@ def release(root: Path) -> list[str]:
 
 
 def _read(path: Path) -> dict[str, Any] | None:
-    """The notes; None where the file is not JSON of their form."""
+    """The records; None if the file is not JSON of their form."""
     try:
         notes: dict[str, Any] = json.loads(path.read_bytes())
         _holders(notes)
@@ -82,14 +82,14 @@ def _read(path: Path) -> dict[str, Any] | None:
 
 
 def _holders(notes: dict[str, Any]) -> dict[tuple[int, str], str]:
-    """Readable form of each noted process, by process id and command."""
+    """Readable form of each recorded process, by process id and command."""
     infos = [info for infos in notes.get("read", {}).values() for info in infos]
     infos += notes.get("write", {}).values()
     return {(info["pid"], info["cmd"]): f"process {info['pid']}: {info['cmd']}" for info in infos}
 
 
 def _stale(root: Path, notes: dict[str, Any] | None) -> dict[tuple[int, str], str]:
-    """The noted processes that no longer run; one made-up entry where the file cannot be read."""
+    """The recorded processes that no longer run; one made-up entry if the file cannot be read."""
     if notes is None:
         return {(0, ""): "a file that was cut off"}
     return {holder: text for holder, text in _holders(notes).items() if not _lives(root, *holder)}

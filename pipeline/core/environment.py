@@ -44,11 +44,7 @@ def without_secrets(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def thread_count() -> int:
-    """Number of CPU threads to use: ``NER_THREADS``, else the number of cores that this process may run on.
-
-    Raises:
-        NerError: ``NER_THREADS`` is no positive number.
-    """
+    """The CPU threads to use: ``NER_THREADS``, which must be a positive number, else the cores this process may use."""
     setting = os.environ.get(THREADS)
     if not setting:
         return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

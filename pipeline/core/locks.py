@@ -1,4 +1,4 @@
-"""Lock files: which kinds there are, how long a process waits for each, and what it says then.
+"""Lock files: their kinds, how long a process waits for each kind, and its message if the lock stays held.
 
 The kernel locks the file (flock) and frees it when the holder ends, however it ends. The file holds the holder's
 process id, and stays: if it were removed, two processes could each lock a file of that name.
@@ -39,10 +39,9 @@ REVIEW_QUEUE = LockKind("the review queue", math.inf)  # held for milliseconds
 
 @contextmanager
 def hold(path: Path, kind: LockKind) -> Iterator[None]:
-    """Hold the lock file ``path``. A process that waits for it says so in its log (of a command: on the terminal).
+    """Hold the lock file ``path``; log who holds it while this process waits (a command logs to the terminal).
 
-    Raises:
-        NerError: another process still holds it after ``kind.seconds``.
+    Raises NerError if another process still holds it after ``kind.seconds``.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(path)

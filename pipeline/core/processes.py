@@ -100,7 +100,7 @@ def running(processes: Iterable[psutil.Process]) -> list[psutil.Process]:
 
 
 def still_runs(pid: int, created: float) -> bool:
-    """Whether the process of this id runs and is the one that started then (in seconds; ids are used again)."""
+    """Whether the process with this id runs and started at ``created`` (seconds since the epoch; ids recur)."""
     try:
         process = psutil.Process(pid)
         return is_running(process) and abs(process.create_time() - created) < 2
@@ -111,15 +111,11 @@ def still_runs(pid: int, created: float) -> bool:
 def end(
     find: Callable[[], list[psutil.Process]], *, patience: float = 15.0, first: Iterable[psutil.Process] | None = None
 ) -> int:
-    """End processes: SIGTERM, and SIGKILL to those that run ``patience`` seconds later.
+    """End processes: SIGTERM, and SIGKILL to those that run ``patience`` seconds later; returns how many were killed.
 
     Args:
         find: returns the ones that still run, those included that were started meanwhile.
-        patience: in seconds.
         first: the ones that get SIGTERM, since they end the others themselves; by default all.
-
-    Returns:
-        how many were killed.
     """
     _signal(find() if first is None else first, psutil.Process.terminate)
     left = _wait(find, patience)

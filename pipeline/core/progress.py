@@ -11,11 +11,7 @@ from tqdm import tqdm
 def bar(total: int, description: str, *, initial: int = 0, unit: str = "it") -> tqdm[Any]:
     """A progress bar on standard error with rate and time left; a context manager.
 
-    Args:
-        total: number of steps.
-        description: name of the job.
-        initial: number of steps that a resumed job has behind it.
-        unit: name of a step.
+    ``total`` counts steps of the name ``unit``; ``initial`` of them are behind a job that resumes.
     """
     terminal = sys.stderr.isatty()
     return tqdm(

@@ -34,8 +34,7 @@ def rank(id: str, purpose: str) -> bytes:
 def held_out(ids: Sequence[str], share: float) -> set[str]:
     """The ids of the documents to hold out, chosen by hash: ``share`` of ``ids``, at least one, never all.
 
-    Raises:
-        NerError: there are fewer than two ids.
+    Raises NerError if there are fewer than two ids.
     """
     if len(ids) < 2:
         raise NerError(
@@ -47,7 +46,7 @@ def held_out(ids: Sequence[str], share: float) -> set[str]:
 
 
 def read_split(raw: Path, corpus: str, split: str, *, heldout: float = 0.2, type_set: str | None = None) -> CorpusSplit:
-    """A split of a corpus as published, with the pipeline's entity types.
+    """A split (train, dev or test) of a corpus as published, with the pipeline's entity types.
 
     Args:
         raw: folder of the raw corpora.
@@ -57,8 +56,7 @@ def read_split(raw: Path, corpus: str, split: str, *, heldout: float = 0.2, type
         type_set: key of :data:`multiner.pipeline.config.type_maps.TYPE_SETS`; None for the corpus's usual map.
 
     Raises:
-        NerError: an unknown corpus or split, a corpus without a map to the set of types, or a missing or malformed
-            file (names file and line).
+        NerError: an unknown corpus or split, no map to the set of types, or a bad file (names file and line).
     """
     entry = corpus_entry(corpus)
     if split not in entry.parts:

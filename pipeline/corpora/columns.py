@@ -161,11 +161,7 @@ class Layout:
 
 
 def _refuse_ids(lines: Sequence[str], rows: Sequence[Sequence[str]], layout: Layout, path: Path) -> None:
-    """Refuse a first column of numbers, or with one value per sentence, if a later column can hold the tokens.
-
-    Raises:
-        NerError: it names that column.
-    """
+    """Refuse a first column of numbers, or with one value per sentence, if a later column can hold the tokens."""
     sentences: list[list[Sequence[str]]] = [[]]
     for line, row in zip(lines, rows, strict=True):
         if not row:

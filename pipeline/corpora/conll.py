@@ -54,8 +54,7 @@ def read_tags(tags: Sequence[str], scheme: str, types: TypeMap, file: str, line:
         tags: one tag per token, with the corpus's types.
         scheme: IOB1 or IOB2. In IOB1 a B- is accepted where I- would do.
         types: map from the corpus's types to the pipeline's; types that map to None give no span.
-        file: the file, as errors name it.
-        line: line of the first tag.
+        file, line: the file, as errors name it, and the line of the first tag.
 
     Raises:
         NerError: an illegal tag, an unknown type, or in IOB2 an I- that continues nothing.
@@ -127,14 +126,8 @@ def read_columns(
 ) -> list[Document]:
     """The documents of a column file, with ids ``<corpus>/<split>/<number>``, in the order of the file.
 
-    A -DOCSTART- without sentences gives no document; sentences before the first -DOCSTART- are a document.
-
-    Args:
-        path: the file.
-        form: its layout.
-        types: map from the corpus's types to the pipeline's.
-        corpus, split: these values of the documents.
-        source: the documents' name for the file; the path by default.
+    A -DOCSTART- without sentences gives no document; sentences before the first -DOCSTART- are a document. ``source``
+    is the documents' name for the file, by default its path.
 
     Raises:
         NerError: the file is missing, malformed or without a sentence.

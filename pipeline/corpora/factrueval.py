@@ -195,18 +195,15 @@ def _read_objects(path: Path, spans: Mapping[str, _Part], convention: Convention
     return candidates, Resolution(nameless=nameless, unmapped=unmapped)
 
 
-def read_tokenised(
-    stem: Path, *, id: str = "", corpus: str = "", split: str = "", source: str = ""
-) -> tuple[Document, list[str]]:
-    """The document of ``<stem>.txt`` and ``.tokens``, without spans, and the id of each token.
-
-    Args and raises: as for :func:`read_document`.
-    """
-    document, tokens = _read_unannotated(stem, id, corpus, split, source)
+def read_tokenised(stem: Path) -> tuple[Document, list[str]]:
+    """The document of ``<stem>.txt`` and ``.tokens``, without spans, and the id of each token."""
+    document, tokens = _read_unannotated(stem)
     return document, [token.id for token in tokens]
 
 
-def _read_unannotated(stem: Path, id: str, corpus: str, split: str, source: str) -> tuple[Document, list[_Token]]:
+def _read_unannotated(
+    stem: Path, id: str = "", corpus: str = "", split: str = "", source: str = ""
+) -> tuple[Document, list[_Token]]:
     text_file, tokens_file = (stem.with_name(stem.name + suffix) for suffix in SUFFIXES[:2])
     tokens, sentences = _read_tokens(tokens_file)
     document = Document(
@@ -229,7 +226,7 @@ def read_document(
     Args:
         stem: path of the files without their suffix.
         convention: ``name`` or ``object``.
-        id, corpus, split: these values of the document; the id is by default the name of the stem.
+        id: by default the name of the stem.
         source: the document's name for the ``.tokens`` file; its path by default.
 
     Raises:
@@ -256,11 +253,7 @@ def read_document(
 
 
 def annotated_objects(stem: Path) -> list[AnnotatedObject]:
-    """All annotated objects of a document, nested, overlapping and nameless ones too, in the order of the file.
-
-    Raises:
-        NerError: a file is missing or malformed.
-    """
+    """All annotated objects of a document (nested, overlapping and nameless ones, too), in the order of the file."""
     tokens_file, spans_file, objects_file = (stem.with_name(stem.name + suffix) for suffix in SUFFIXES[1:])
     tokens, _ = _read_tokens(tokens_file)
     return list(_objects(objects_file, _read_spans(spans_file, tokens)))

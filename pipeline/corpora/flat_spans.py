@@ -44,11 +44,7 @@ class Resolution:
 
 
 def resolve(candidates: Iterable[Span]) -> tuple[list[Span], Resolution]:
-    """Flat spans, sorted by position, and the counts of the dropped ones.
-
-    Args:
-        candidates: spans in the order of their file.
-    """
+    """Flat spans, sorted by position, and the counts of the dropped ones; candidates are in the order of their file."""
     flat: list[Span] = []
     dropped = dict.fromkeys(("nested", "same_range", "crossing", "duplicate"), 0)
     for span in sorted(candidates, key=lambda one: (one.start - one.end, one.start)):

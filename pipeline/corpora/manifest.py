@@ -33,11 +33,7 @@ def manifest_path(root: Path) -> Path:
 
 
 def read_manifest(root: Path) -> Manifest:
-    """The manifest of a workspace.
-
-    Raises:
-        NerError: it is missing or no manifest.
-    """
+    """The manifest of a workspace. Raises NerError if it is missing or no manifest."""
     path = manifest_path(root)
     remedy = "Restore it: git checkout -- data/manifest.json"
     try:

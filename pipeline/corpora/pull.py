@@ -25,7 +25,7 @@ from multiner.pipeline.corpora.manifest import (
     write_manifest,
 )
 from multiner.pipeline.corpora.packages import FOLDER as PACKAGES
-from multiner.pipeline.corpora.packages import Wheels
+from multiner.pipeline.corpora.packages import PACKAGE_INDEX
 from multiner.pipeline.corpora.sources import REMEDY, Source, find_source, wanted_files
 from multiner.pipeline.corpora.versioning import is_versioned, push, track, writing
 
@@ -52,11 +52,8 @@ def pull(workspace: Workspace, *, accept: str | None = None) -> PullResult:
 
     Each comes from the first source that has it, and replaces the old folder only if all of its files have the hashes
     of the manifest. Every pull checks mirrors, even where data/raw is intact; public addresses are used only for
-    missing data. With bundled samples as raw data (profile ``demo``) only the packages are brought.
-
-    Args:
-        workspace: the workspace.
-        accept: a corpus to bring in changed form: the differences are shown and the manifest is rewritten.
+    missing data. With bundled samples as raw data (profile ``demo``) only the packages are brought. A corpus to
+    ``accept`` is brought in changed form: the differences are shown and the manifest is rewritten.
 
     Raises:
         NerError: a file is truncated, altered or missing; no source can be reached; ``accept`` is no corpus.
@@ -97,12 +94,8 @@ def raw_folder(workspace: Workspace, name: str) -> Path:
 
 
 def source_of(workspace: Workspace, name: str) -> Source:
-    """The source of a corpus, or of ``packages``.
-
-    Raises:
-        NerError: it has none.
-    """
-    source = find_source(workspace, name) or (Wheels() if name == PACKAGES else None)
+    """The source of a corpus, or of ``packages``. Raises NerError if it has none."""
+    source = find_source(workspace, name) or (PACKAGE_INDEX if name == PACKAGES else None)
     if source is None:
         raise NerError("no mirror has this corpus, and it has no public address", where=name, remedy=REMEDY)
     return source
@@ -165,8 +158,7 @@ def _accept(workspace: Workspace, manifest: Manifest, name: str) -> Manifest:
 def _replaced(root: Path, target: Path, source: Path, expected: Mapping[str, str]) -> Iterator[None]:
     """Copy files beside ``target``; they replace it after the block, while no stage of DVC reads it.
 
-    Raises:
-        NerError: a copy differs from its source, or a stage uses ``target``; the old content stays.
+    If a copy differs from its source, or a stage uses ``target``, an error is raised and the old content stays.
     """
     with ExitStack() as after, replace_folder(target) as temporary:
         _copy(source, temporary, expected, target.name)
@@ -175,11 +167,7 @@ def _replaced(root: Path, target: Path, source: Path, expected: Mapping[str, str
 
 
 def _copy(folder: Path, into: Path, expected: Mapping[str, str], name: str) -> None:
-    """Copy files and check the copies.
-
-    Raises:
-        NerError: a copy differs (its source changed meanwhile, or the disk is at fault).
-    """
+    """Copy files and check the copies, since the source may change meanwhile, or the disk be at fault."""
     with bar(len(expected), f"bringing {name}", unit="file") as progress:
         for file in expected:
             (into / file).parent.mkdir(parents=True, exist_ok=True)

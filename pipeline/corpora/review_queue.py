@@ -73,12 +73,7 @@ def sentences(document: Document, changed: Iterable[tuple[int, int]] | None = No
 
 
 class ReviewQueue:
-    """The queue's files.
-
-    Args:
-        folder: the folder that holds them.
-        most_bytes: largest size of a file.
-    """
+    """The queue's files in ``folder``, each of at most ``most_bytes``."""
 
     def __init__(self, folder: Path, most_bytes: int) -> None:
         self.folder = folder
@@ -94,12 +89,8 @@ class ReviewQueue:
     def add(self, language: str, corrected: Sequence[CorrectedSentence], model: str) -> int:
         """Append the sentences that are not in the file with the same tags; returns their number.
 
-        All or none are appended, and they are on disk when this returns. Callers wait for each other.
-
-        Args:
-            language: language code.
-            corrected: the sentences; their time and model are set here.
-            model: name and version, such as ``ner-en/3``.
+        All or none are appended, and they are on disk when this returns. Callers wait for each other. The time and the
+        ``model`` (name and version, such as ``ner-en/3``) are set in the sentences here.
 
         Raises:
             QueueFull: the file would become too large.
@@ -123,11 +114,7 @@ class ReviewQueue:
         return len(new)
 
     def read(self, language: str) -> list[CorrectedSentence]:
-        """The last correction of each sentence, in order of time; empty where there is no file.
-
-        Raises:
-            NerError: the file is malformed (names the line).
-        """
+        """The last correction of each sentence, in order of time. Raises NerError if the file is malformed."""
         path = self.path(language)
         latest: dict[tuple[str, ...], CorrectedSentence] = {}
         for each in _parse(path.read_bytes(), path) if path.is_file() else ():

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from http.client import HTTPException
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
-from typing import Protocol
 from urllib.parse import urlsplit
 from zipfile import BadZipFile, ZipFile
 
@@ -47,77 +47,39 @@ PUBLIC: dict[str, tuple[str, ...]] = {
 """Public addresses: a zip archive, or the single files."""
 
 
-class Source(Protocol):
-    """A place that a corpus comes from."""
-
-    @property
-    def name(self) -> str:
-        """Its name in messages."""
-        ...
-
-    @property
-    def local(self) -> bool:
-        """Whether it lies on this machine, so that every pull checks it."""
-        ...
-
-    def open(self) -> AbstractContextManager[Path]:
-        """The folder with the corpus's files, at their paths in the manifest."""
-        ...
-
-
 @dataclass(frozen=True)
-class Folder:
-    """A corpus in a mirror on this machine."""
+class Source:
+    """A place that a corpus comes from.
 
-    path: Path
-    local: bool = True
+    Attributes:
+        name: its name in messages.
+        local: whether it lies on this machine, so that every pull checks it.
+        open: gives the folder with the corpus's files, at their paths in the manifest.
+    """
 
-    @property
-    def name(self) -> str:
-        """The path of the folder."""
-        return str(self.path)
-
-    @contextmanager
-    def open(self) -> Iterator[Path]:
-        """The folder itself."""
-        yield self.path
+    name: str
+    local: bool
+    open: Callable[[], AbstractContextManager[Path]]
 
 
-@dataclass(frozen=True)
-class Download:
-    """A corpus at its public addresses."""
-
-    corpus: str
-    addresses: tuple[str, ...]
-    local: bool = False
-
-    @property
-    def name(self) -> str:
-        """The first address."""
-        return self.addresses[0]
-
-    @contextmanager
-    def open(self) -> Iterator[Path]:
-        """A temporary folder with the files downloaded and unpacked."""
-        with TemporaryDirectory(prefix="ner-pull-") as temporary:
-            folder = Path(temporary) / "files"
-            folder.mkdir()
-            for address in self.addresses:
-                if address.endswith(".zip"):
-                    archive = Path(temporary) / "archive.zip"
-                    download(address, archive)
-                    unpack(archive, folder, address)
-                else:
-                    download(address, folder / address.rsplit("/", 1)[1])
-            yield folder
+@contextmanager
+def downloaded(addresses: Iterable[str]) -> Iterator[Path]:
+    """A temporary folder with the files at ``addresses``, downloaded and unpacked."""
+    with TemporaryDirectory(prefix="ner-pull-") as temporary:
+        folder = Path(temporary) / "files"
+        folder.mkdir()
+        for address in addresses:
+            if address.endswith(".zip"):
+                archive = Path(temporary) / "archive.zip"
+                download(address, archive)
+                unpack(archive, folder, address)
+            else:
+                download(address, folder / address.rsplit("/", 1)[1])
+        yield folder
 
 
 def mirrors(workspace: Workspace) -> list[Path]:
-    """The folders of the mirrors, in the order of use: that of the environment, then those of params.yaml.
-
-    Raises:
-        NerError: the environment names a folder that does not exist.
-    """
+    """The mirrors, in the order of use: that of the environment, whose folder must exist, then those of params.yaml."""
     folders = [workspace.root / mirror for mirror in workspace.params.get("pull", {}).get("mirrors", [])]
     if setting := os.environ.get(MIRROR_VARIABLE):
         if not Path(setting).is_dir():
@@ -129,10 +91,12 @@ def mirrors(workspace: Workspace) -> list[Path]:
 
 def find_source(workspace: Workspace, corpus: str) -> Source | None:
     """The first mirror that has ``corpus``, else its public addresses; None where there is neither."""
-    for mirror in mirrors(workspace):
-        if (mirror / corpus).is_dir():
-            return Folder((mirror / corpus).resolve())
-    return Download(corpus, PUBLIC[corpus]) if corpus in PUBLIC else None
+    if folders := [mirror / corpus for mirror in mirrors(workspace) if (mirror / corpus).is_dir()]:
+        folder = folders[0].resolve()
+        return Source(str(folder), local=True, open=lambda: nullcontext(folder))
+    if addresses := PUBLIC.get(corpus):
+        return Source(addresses[0], local=False, open=partial(downloaded, addresses))
+    return None
 
 
 def wanted_files(folder: Path, corpus: str) -> list[str]:
@@ -145,7 +109,7 @@ def wanted_files(folder: Path, corpus: str) -> list[str]:
 
 
 def by_proxy(address: str) -> str:
-    """The end of a phrase that names the proxy on the way to ``address``, without its password; empty without one."""
+    """A phrase that names the proxy for ``address``, without its password; empty without a proxy."""
     parts = urlsplit(address)
     proxy = urllib.request.getproxies().get(parts.scheme)
     if not proxy or urllib.request.proxy_bypass(parts.hostname or ""):
@@ -155,11 +119,7 @@ def by_proxy(address: str) -> str:
 
 
 def download(address: str, target: Path) -> None:
-    """Fetch ``address`` into ``target``, with a progress bar.
-
-    Raises:
-        NerError: the address cannot be reached, or the download breaks off.
-    """
+    """Fetch ``address`` into ``target``, with a progress bar. Raises NerError if that fails, or breaks off."""
     try:
         with urllib.request.urlopen(address, timeout=TIMEOUT_SECONDS) as answer, target.open("wb") as file:
             size = int(answer.headers.get("Content-Length") or 0)
@@ -188,8 +148,7 @@ def download(address: str, target: Path) -> None:
 def unpack(archive: Path, folder: Path, address: str) -> None:
     """Unpack a zip archive into ``folder``, without the single top folder that archives of repositories have.
 
-    Raises:
-        NerError: it is not a zip archive, or holds paths that lead out of the folder.
+    Raises NerError if it is not a zip archive, or holds paths that lead out of the folder.
     """
     try:
         with ZipFile(archive) as opened:

@@ -16,11 +16,7 @@ LINE_END = re.compile(r"(\r+\n|\n|\r)")
 
 
 def read_text(path: Path) -> str:
-    """The characters of a file, byte order mark and carriage returns included.
-
-    Raises:
-        NerError: the file is missing, or is not UTF-8 (names the line).
-    """
+    """The characters of a file as they are. Raises NerError if the file is missing or not UTF-8 (names the line)."""
     try:
         content = path.read_bytes()
     except FileNotFoundError:
@@ -40,23 +36,16 @@ def normalise(text: str) -> str:
 
 
 def read_lines(path: Path) -> list[str]:
-    """The lines of a file without their ends.
+    """The lines of a file (see :func:`read_text`) without their ends.
 
     Only line feed and carriage return end a line, since other separators (NEL, U+2028) may be part of a token.
-
-    Raises:
-        NerError: as for :func:`read_text`.
     """
     lines = normalise(read_text(path)).split("\n")
     return lines[:-1] if lines[-1] == "" else lines
 
 
 def refuse_doubled_lines(lines: Sequence[str], file: str) -> None:
-    """Refuse a column file in which a blank line follows every line: each word would become a sentence.
-
-    Raises:
-        NerError: a blank line follows every line.
-    """
+    """Refuse a column file in which a blank line follows every line: each word would become a sentence."""
     rows = lines[::2]
     if any(line.strip() for line in lines[1::2]):
         return
@@ -80,11 +69,7 @@ def code_points(text: str) -> str:
 
 
 def map_type(name: str, types: TypeMap, where: str) -> str | None:
-    """The pipeline's type for a corpus's type ``name``; None where the corpus's type is left out.
-
-    Raises:
-        NerError: the type has no entry in the map; ``where`` is its file and line.
-    """
+    """The pipeline's type for a corpus's type; None if it is left out. Raises NerError for a type without an entry."""
     try:
         return types[name]
     except KeyError:

@@ -38,11 +38,7 @@ def changed_folders(root: Path, folders: Sequence[Path]) -> list[Path]:
 
 
 def track(root: Path, folders: Sequence[Path]) -> list[Path]:
-    """Put the changed ones of ``folders`` under DVC; returns the ``.dvc`` files that were written.
-
-    Raises:
-        NerError: DVC fails.
-    """
+    """Put the changed ones of ``folders`` under DVC; returns the ``.dvc`` files that were written."""
     changed = changed_folders(root, folders)
     if changed:
         run_dvc(root, "add", *[folder.relative_to(root).as_posix() for folder in changed])
@@ -63,11 +59,7 @@ def push(root: Path, pointers: Sequence[Path]) -> str | None:
 
 @contextmanager
 def writing(root: Path, folder: Path) -> Iterator[None]:
-    """Hold DVC's lock on ``folder``, so that no stage reads it while it is replaced.
-
-    Raises:
-        NerError: a stage reads or writes the folder now.
-    """
+    """Hold DVC's lock on ``folder``, which is to be replaced. Raises NerError if a stage reads or writes it now."""
     if not is_versioned(root):
         yield
         return
@@ -93,11 +85,7 @@ def writing(root: Path, folder: Path) -> Iterator[None]:
 
 
 def run_dvc(root: Path, *arguments: str) -> str:
-    """Run ``dvc`` in ``root`` and return its standard output; waits for DVC's locks.
-
-    Raises:
-        NerError: DVC fails; the message is DVC's.
-    """
+    """Run ``dvc`` in ``root``, waiting for its locks; returns its output. Raises NerError with DVC's message."""
     for attempt in range(LOCK_ATTEMPTS):
         process = subprocess.run(
             dvc(*arguments), cwd=root, env=quiet_environment(), capture_output=True, text=True, check=False

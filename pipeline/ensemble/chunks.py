@@ -25,10 +25,7 @@ CONTEXT = 16
 class ChunkedModel:
     """A base model whose calls get one chunk each; a document of at most ``size`` tokens is one chunk.
 
-    Args:
-        model: the base model that predicts the chunks.
-        size: tokens in a chunk at most, 1 or more.
-        context: tokens shown on either side of a chunk.
+    Each chunk is shown with ``context`` tokens on either side.
     """
 
     def __init__(self, model: TokenClassifier, size: int = SIZE, context: int = CONTEXT) -> None:
@@ -38,11 +35,7 @@ class ChunkedModel:
         self._context = context
 
     def predict(self, documents: Sequence[Document]) -> list[np.ndarray]:
-        """Label probabilities, one float32 array ``[tokens, labels]`` per document; rows sum to 1.
-
-        Raises:
-            Cancelled: see :func:`multiner.pipeline.core.cancellation.check_cancelled`.
-        """
+        """Label probabilities as :class:`TokenClassifier` gives them. Raises Cancelled if nobody waits for them."""
         if all(len(document.tokens) <= self._size for document in documents):
             check_cancelled()
             return self.model.predict(documents)

@@ -57,13 +57,7 @@ class SystemSpans:
 
 
 def decode_systems(document: Document, stacked: np.ndarray, labels: Sequence[str]) -> SystemSpans:
-    """Decode the most probable spans of each system.
-
-    Args:
-        document: a document with its sentences.
-        stacked: calibrated probabilities ``[systems, tokens, labels]``.
-        labels: in the order of :func:`multiner.pipeline.core.iob2.bio_labels`.
-    """
+    """Decode the most probable spans of each system from calibrated probabilities ``[systems, tokens, labels]``."""
     begin = {label[2:]: index for index, label in enumerate(labels) if label.startswith("B-")}
     by_system: list[list[Span]] = [[] for _ in stacked]
     marginals: dict[int, list[Marginals]] = {}
@@ -89,12 +83,6 @@ def candidate_features(
     document: Document, systems: SystemSpans, types: Sequence[str], gazetteer: Gazetteer
 ) -> tuple[list[Span], np.ndarray]:
     """The distinct spans of all systems, and their features.
-
-    Args:
-        document: the document.
-        systems: the predictions for it.
-        types: entity types.
-        gazetteer: names of the training documents.
 
     Returns:
         the candidate spans without scores, in order; float64 ``[candidates, features]``, columns as in

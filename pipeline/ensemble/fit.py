@@ -44,11 +44,7 @@ class FittingDocument:
 
 
 def run(workspace: Workspace, language: str) -> None:
-    """Stage ``ensemble``: fit the ensemble and write its JSON file.
-
-    Raises:
-        NerError: a base model or the documents are missing.
-    """
+    """Stage ``ensemble``: fit the ensemble and write its JSON file."""
     paths, settings, options = workspace.paths, workspace.language(language), workspace.section("ensemble", language)
 
     train, dev = read_training(workspace, language)

@@ -23,11 +23,7 @@ def base_model_folders(workspace: Workspace, language: str) -> dict[str, Path]:
 
 
 def read_description(file: Path) -> dict[str, Any]:
-    """The content of ``ensemble.json``: ``language``, ``types``, ``members`` and ``chooser``.
-
-    Raises:
-        NerError: the file cannot be read, or is damaged.
-    """
+    """The content of ``ensemble.json``. Raises NerError if the file cannot be read, or is damaged."""
     try:
         value = read_json(file)
     except OSError as error:

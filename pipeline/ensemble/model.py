@@ -17,7 +17,8 @@ from pathlib import Path
 import numpy as np
 
 from multiner.pipeline.core.cancellation import check_cancelled
-from multiner.pipeline.core.document import Document, Span
+from multiner.pipeline.core.decoding import Marginals
+from multiner.pipeline.core.document import Document, Sentence, Span
 from multiner.pipeline.core.environment import thread_count
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.core.files import read_json
@@ -26,7 +27,6 @@ from multiner.pipeline.ensemble.chunks import ChunkedModel
 from multiner.pipeline.ensemble.features import candidate_features, decode_systems, feature_names
 from multiner.pipeline.ensemble.meta_classifier import MetaClassifier
 from multiner.pipeline.ensemble.surname_first import join_surname_first
-from multiner.pipeline.ensemble.token_types import token_types
 from multiner.pipeline.models import load_base_model
 from multiner.pipeline.models.base import TokenClassifier
 from multiner.pipeline.models.windows import WindowedModel
@@ -81,18 +81,29 @@ def stack(by_model: Sequence[np.ndarray], members: Sequence[Member]) -> np.ndarr
     return np.stack([*calibrated, pool(calibrated, [member.weight for member in members])])
 
 
+def token_types(probabilities: np.ndarray, sentences: Sequence[Sentence]) -> np.ndarray:
+    """The probabilities of O and of each type at each token of a document, ``[tokens, 1 + types]``; rows sum to 1.
+
+    They are marginals over the legal label sequences of each sentence, like the scores of spans.
+    """
+    result = np.zeros((len(probabilities), (probabilities.shape[1] + 1) // 2))
+    for sentence in sentences:
+        check_cancelled()
+        rows = slice(sentence.start, sentence.end)
+        result[rows] = np.reshape(Marginals(probabilities[rows]).types(), (-1, result.shape[1]))
+    return result
+
+
 class Ensemble:
     """Trained base models with their calibration, weights and meta-classifier.
 
     Args:
-        language: language code.
-        types: entity types.
         members: calibration and weight of each base model.
-        models: the base models, in the same order; their labels are those of ``types``.
+        models: the base models, in the same order.
         meta_classifier: decides among the candidate spans; None: the spans of the pool are the answer.
 
     Raises:
-        NerError: a base model has other labels.
+        NerError: a base model has other labels than those of ``types``.
     """
 
     def __init__(
@@ -138,12 +149,7 @@ class Ensemble:
     def predict(self, documents: Sequence[Document], *, types: bool = False) -> list[Prediction]:
         """The spans of each document, by the ensemble and by each calibrated base model alone.
 
-        Args:
-            documents: documents with their sentences.
-            types: also give the type probabilities of each token.
-
-        Raises:
-            Cancelled: see :func:`multiner.pipeline.core.cancellation.check_cancelled`.
+        With ``types`` also the type probabilities of each token. Raises Cancelled if nobody waits for the answer.
         """
         by_model = self._predict_models(documents)
         for model in self.models:

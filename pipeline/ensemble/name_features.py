@@ -61,11 +61,7 @@ class Gazetteer:
 class Mentions:
     """The names that the pool predicts in a document: evidence for the same name in another sentence.
 
-    Such global features go back to Chieu and Ng (2003).
-
-    Args:
-        document: the document.
-        spans: the spans of the pool in it, in order and not overlapping.
+    Such global features go back to Chieu and Ng (2003). ``spans`` are in order and do not overlap.
     """
 
     def __init__(self, document: Document, spans: Sequence[Span]) -> None:

@@ -38,9 +38,7 @@ _KIN = re.compile(
 def join_surname_first(document: Document, spans: Iterable[Span]) -> tuple[Span, ...]:
     """Join each surname with the given name directly behind it; the score is the lower of the two.
 
-    Args:
-        document: a Russian document.
-        spans: its spans, in order and not overlapping.
+    ``spans`` are those of a Russian document, in order and not overlapping.
     """
     joined: list[Span] = []
     for span in spans:

@@ -35,11 +35,7 @@ class ScoredSpans:
 
 
 def scored_spans(documents: Sequence[Document], predicted: Sequence[Sequence[Span]]) -> ScoredSpans:
-    """Compare predicted spans with the gold ones; a span without a score is left out.
-
-    Raises:
-        ValueError: the lengths differ.
-    """
+    """Compare predicted spans with the gold ones; a span without a score is left out."""
     scores: list[float] = []
     right: list[bool] = []
     for document, spans in zip(documents, predicted, strict=True):
@@ -58,10 +54,8 @@ def scored_spans(documents: Sequence[Document], predicted: Sequence[Sequence[Spa
 def calibration(predictions: ScoredSpans, bins: int = BINS) -> dict[str, Any]:
     """Expected calibration error (Naeini et al. 2015), Brier score (1950) and the bins of a reliability diagram.
 
-    Args:
-        predictions: the predictions.
-        bins: number of bins at most. They are of equal mass: their sizes differ by one at most, except that equal
-            scores share a bin.
+    There are at most ``bins`` bins of equal mass: their sizes differ by one at most, except that equal scores share a
+    bin.
 
     Returns:
         ``{ece, ece_of_chance, brier, bins: [{low, high, score, accuracy, count}]}``, all but count between 0 and 1.
@@ -113,11 +107,7 @@ def threshold(predictions: ScoredSpans, precision: float) -> float | None:
 
 
 def at_threshold(predictions: ScoredSpans, score: float) -> dict[str, float | None]:
-    """The predictions at or above a threshold, in percent.
-
-    Returns:
-        precision (None without such predictions), recall, and their share of all predictions.
-    """
+    """Precision (None if there are none), recall and share of the predictions at or above a threshold, in percent."""
     above = predictions.scores >= score
     right = int(predictions.right[above].sum())
     return {
@@ -130,9 +120,7 @@ def at_threshold(predictions: ScoredSpans, score: float) -> dict[str, float | No
 def thresholds(dev: ScoredSpans, test: ScoredSpans | None) -> dict[str, Any]:
     """For each of :data:`PRECISIONS` a threshold from the development part, and its effect there and on the test part.
 
-    Args:
-        dev: predictions on the whole development part, since one of its halves has too few.
-        test: predictions on the test part; None: there is no such part.
+    The whole development part is used, since one of its halves has too few predictions.
 
     Returns:
         ``{"95": {score, dev: {precision, recall, share}, test: {…}}, …}``; None for a precision without a threshold.

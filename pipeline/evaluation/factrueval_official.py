@@ -183,17 +183,7 @@ def is_ignored(gold: Sequence[GoldObject], index: int, matched: set[int]) -> boo
 def counts(
     document: Document, annotated: Sequence[AnnotatedObject], spans: Sequence[Span], types: Sequence[str]
 ) -> np.ndarray:
-    """The points, gold objects and predictions of one document that count, by type.
-
-    Args:
-        document: the document, with the tokens of the annotation.
-        annotated: its gold objects.
-        spans: the predictions.
-        types: some of PER, LOC, ORG.
-
-    Returns:
-        floats ``[types, 3]``.
-    """
+    """The points, gold objects and predictions of a document that count, by type (of PER, LOC, ORG): ``[types, 3]``."""
     gold, marks = gold_objects(annotated), signs(document)
     guesses = [frozenset(range(span.start, span.end)) - marks.glued for span in spans]
     pairs = match(gold, [span.label for span in spans], guesses, marks)
@@ -226,20 +216,9 @@ def official_scores(
     predicted: Sequence[Sequence[Span]],
     types: Sequence[str],
 ) -> dict[str, Any]:
-    """Precision, recall and F1 by the rules of the task, micro-averaged and per type.
+    """Precision, recall and F1 by the rules of the task, micro-averaged and per type (of PER, LOC, ORG).
 
-    Args:
-        documents: the documents.
-        annotated: the annotated objects of each document.
-        predicted: the predicted spans of each document.
-        types: some of PER, LOC, ORG.
-
-    Returns:
-        As :func:`multiner.pipeline.evaluation.scores.score`, in percent; support is the number of gold objects that
-        count.
-
-    Raises:
-        ValueError: the lengths differ.
+    In percent, as :func:`multiner.pipeline.evaluation.scores.score`; support is the number of gold objects that count.
     """
     totals = np.zeros((len(types), 3))
     for document, objects, spans in zip(documents, annotated, predicted, strict=True):

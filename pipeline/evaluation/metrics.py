@@ -17,9 +17,7 @@ COMPARED = ("dev_gate", "test", "test_without_overlap")  # the parts that nothin
 def with_sub_parts(part: EvaluatedPart, overlap: set[tuple[str, int]]) -> list[EvaluatedPart]:
     """A part and its sub-parts: the halves of a development part, a test part without the sentences also in training.
 
-    Args:
-        part: a whole part.
-        overlap: (document id, sentence index) of the test sentences that are also in the training part.
+    ``overlap`` has (document id, sentence index) of these sentences.
     """
     if part.split == "dev":
         tune = part.where("dev_tune", lambda document: document.half() == "tune")
@@ -61,7 +59,7 @@ def figures(
     Args:
         all_parts: whole parts and sub-parts.
         types: entity types.
-        resamples, seed: resamples and seed of the bootstrap.
+        resamples, seed: of the bootstrap.
         further_scores: gives system → scores by the rules of the part's corpus.
 
     Returns:

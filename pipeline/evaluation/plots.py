@@ -58,12 +58,12 @@ def _save(figure: Any, path: Path) -> None:
         figure.savefig(file, format="png", dpi=110, metadata={"Software": None})
 
 
-def _figure(columns: int, *, width: float = 4.6, height: float = 3.8) -> tuple[Any, list[Any]]:
+def _figure(columns: int) -> tuple[Any, list[Any]]:
     # not with pyplot, which has global state and may need a display
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(width * columns, height), layout="constrained")
+    figure = Figure(figsize=(4.6 * columns, 3.8), layout="constrained")
     FigureCanvasAgg(figure)
     return figure, list(figure.subplots(1, columns, squeeze=False)[0])
 

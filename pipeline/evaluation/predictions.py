@@ -80,12 +80,9 @@ def chunks(documents: Sequence[Document], tokens: int = CHUNK_TOKENS) -> Iterato
 def predict(
     predictor: Predictor, documents: Sequence[Document], advance: Callable[[int], object] = lambda _: None
 ) -> dict[str, list[Spans]]:
-    """The spans of each base model and of the ensemble for each document.
+    """The spans of each base model and of the ensemble for each document; the ensemble does not see the gold spans.
 
-    Args:
-        predictor: the ensemble; it does not see the gold spans.
-        documents: the documents.
-        advance: called after each chunk with its number of sentences.
+    ``advance`` is called after each chunk with its number of sentences.
     """
     systems: dict[str, list[Spans]] = {}
     for chunk in chunks(documents):

@@ -87,11 +87,7 @@ def raw_document(document: Document, language: str) -> tuple[Document, set[Entit
 def score_entities(
     gold: Sequence[set[EntityOffsets]], predicted: Sequence[set[EntityOffsets]], types: Sequence[str]
 ) -> dict[str, Any]:
-    """Strict precision, recall and F1 of the entities of each document, micro-averaged and per type.
-
-    Returns:
-        as :func:`multiner.pipeline.evaluation.scores.score`.
-    """
+    """Strict scores of the entities of each document, as :func:`multiner.pipeline.evaluation.scores.score`."""
     gold_items, predicted_items = (
         {(row, *entity) for row, entities in enumerate(side) for entity in entities} for side in (gold, predicted)
     )
@@ -101,14 +97,7 @@ def score_entities(
 def raw_text_scores(
     predictor: Predictor, tests: Sequence[EvaluatedPart], language: str, types: Sequence[str], description: str
 ) -> dict[str, Any]:
-    """The F1 of the ensemble from raw text, beside its F1 on the tokens of the corpora.
-
-    Args:
-        predictor: the ensemble.
-        tests: the parts, with the predictions on the tokens of the corpora.
-        language: the language of the tokenizer.
-        types: types to report.
-        description: text on the progress bar.
+    """The F1 of the ensemble from raw text, beside its F1 on the tokens of the corpora (in ``tests``).
 
     Returns:
         corpus → ``{f1, precision, recall, support, per_type, tokenised_f1, difference}``, in percent and points.

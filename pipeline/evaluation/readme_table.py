@@ -19,10 +19,7 @@ def table(metrics: Iterable[Mapping[str, Any]]) -> str:
     """The table as Markdown, with notes: one row per corpus and system, the best F1 of a corpus in bold.
 
     The row of the ensemble also has its lead over the best base model on this test part, with the 95 % interval, and
-    the calibration error of its scores.
-
-    Args:
-        metrics: the content of one metrics file per language.
+    the calibration error of its scores. ``metrics`` has the content of one file per language.
     """
     lines = [
         "| Language | Corpus | System | "
@@ -69,11 +66,7 @@ def table(metrics: Iterable[Mapping[str, Any]]) -> str:
 
 
 def read_metrics(folder: Path) -> list[dict[str, Any]]:
-    """The metrics files of a profile, sorted by language.
-
-    Raises:
-        NerError: there are no files.
-    """
+    """The metrics files of a profile, sorted by language. Raises NerError if there are no files."""
     files = sorted(folder.glob("*.json"))
     if not files:
         raise NerError("no metrics to show", where=str(folder), remedy="Run `dvc repro` first.")
@@ -81,11 +74,7 @@ def read_metrics(folder: Path) -> list[dict[str, Any]]:
 
 
 def renew(text: str, content: str, where: str = "README.md") -> str:
-    """Replace the part of ``text`` between the markers by ``content``.
-
-    Raises:
-        NerError: the markers are missing or in the wrong order.
-    """
+    """Replace what stands between the markers. Raises NerError if they are missing or in the wrong order."""
     before, opening, rest = text.partition(START)
     _, closing, after = rest.partition(END)
     if not opening or not closing:
@@ -100,16 +89,8 @@ def renew(text: str, content: str, where: str = "README.md") -> str:
 def update(readme: Path, metrics_dir: Path, *, check: bool = False) -> bool:
     """Bring the README's table up to date with the metrics files in ``metrics_dir`` (``metrics/<profile>``).
 
-    Args:
-        readme: the file with the markers.
-        metrics_dir: a folder with one metrics file per language.
-        check: do not write.
-
-    Returns:
-        Whether the table was (with ``check``: is) out of date.
-
-    Raises:
-        NerError: no metrics, or no markers.
+    Returns whether the table was out of date; with ``check`` nothing is written. Raises NerError if there are no
+    metrics, or no markers.
     """
     text = readme.read_text(encoding="utf-8")
     renewed = renew(text, table(read_metrics(metrics_dir)), str(readme))

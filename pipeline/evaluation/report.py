@@ -40,11 +40,7 @@ class Piece:
 def pieces(document: Document, sentence: Sentence, spans: Iterable[Span], wrong: Mapping[Span, str]) -> list[Piece]:
     """Divide the text of a sentence at its spans; a span that crosses the sentence's border ends there.
 
-    Args:
-        document: the document.
-        sentence: one of its sentences.
-        spans: spans of the document, in order and not overlapping.
-        wrong: wrong span → kind of error.
+    ``spans`` are in order and do not overlap; ``wrong`` gives the kind of error of the wrong ones.
     """
     tokens = document.tokens
     if sentence.start == sentence.end:
@@ -139,8 +135,7 @@ def report(
         sections: from :func:`section`.
         metrics: the content of the metrics file.
         types: entity types, in order.
-        with_text: whether to show sentences with errors. Corpora must not be published; only a page without these
-            sentences may be.
+        with_text: whether to show sentences with errors: a page with text of the corpora must not be published.
         images: title → PNG file to embed.
     """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined

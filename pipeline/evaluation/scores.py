@@ -38,10 +38,7 @@ def _figures(row: dict[str, Any] | None) -> dict[str, Any]:
 def score(gold: Sequence[Document], predicted: Sequence[Sequence[Span]], types: Sequence[str]) -> dict[str, Any]:
     """Strict span precision, recall and F1 by seqeval (mode strict, scheme IOB2), micro-averaged and per type.
 
-    Args:
-        gold: documents with their gold spans.
-        predicted: the predicted spans of each document, not overlapping.
-        types: the types to report; a type without gold and predicted spans gets zeros.
+    A type without gold and predicted spans gets zeros.
 
     Returns:
         ``{f1, precision, recall, support, per_type: {type: {f1, precision, recall, support}}}``, in percent;
@@ -64,17 +61,7 @@ def score(gold: Sequence[Document], predicted: Sequence[Sequence[Span]], types: 
 def score_items(
     right: Collection[tuple], predicted: Collection[tuple], gold: Collection[tuple], types: Sequence[str]
 ) -> dict[str, Any]:
-    """Precision, recall and F1 of items that need not be token spans; the last element of an item is its type.
-
-    Args:
-        right: the predicted items that are right.
-        predicted: all predicted items.
-        gold: all gold items.
-        types: the types to report.
-
-    Returns:
-        as :func:`score`; support is the number of gold items.
-    """
+    """The figures of :func:`score` for items that need not be token spans; the last element of an item is its type."""
 
     def figures(type_: str | None = None) -> dict[str, Any]:
         hits, guesses, support = (
@@ -93,11 +80,7 @@ def score_items(
 def token_f1(confusion: np.ndarray, types: Sequence[str]) -> dict[str, float]:
     """F1 of the tokens of each type, in percent, whatever the borders of entities; naeval reports it for Russian.
 
-    It is zero for a type without gold and predicted tokens.
-
-    Args:
-        confusion: from :func:`token_confusion`.
-        types: its types, in order.
+    ``confusion`` is from :func:`token_confusion`. A type without gold and predicted tokens has zero.
     """
     right = np.diag(confusion)
     sides = confusion.sum(0) + confusion.sum(1)
@@ -108,14 +91,7 @@ def token_f1(confusion: np.ndarray, types: Sequence[str]) -> dict[str, float]:
 
 
 def span_counts(gold: Sequence[Document], predicted: Sequence[Sequence[Span]]) -> np.ndarray:
-    """True positives, false positives and false negatives of each document.
-
-    Returns:
-        integers ``[documents, 3]``, which the bootstrap resamples.
-
-    Raises:
-        ValueError: the lengths differ.
-    """
+    """True positives, false positives and false negatives of each document, ``[documents, 3]``, for the bootstrap."""
     counts = np.zeros((len(gold), 3), dtype=np.int64)
     for row, (document, spans) in enumerate(zip(gold, predicted, strict=True)):
         truth = {(span.start, span.end, span.label) for span in document.spans}
@@ -126,11 +102,7 @@ def span_counts(gold: Sequence[Document], predicted: Sequence[Sequence[Span]]) -
 
 
 def token_confusion(gold: Sequence[Document], predicted: Sequence[Sequence[Span]], types: Sequence[str]) -> np.ndarray:
-    """The number of tokens by gold type and predicted type.
-
-    Returns:
-        integers ``[types + 1, types + 1]``; rows are gold, columns predicted; O is first.
-    """
+    """The number of tokens by gold type (rows) and predicted type (columns), ``[types + 1, types + 1]``; O is first."""
     index = {OUTSIDE: 0} | {type_: place + 1 for place, type_ in enumerate(types)}
     confusion = np.zeros((len(index), len(index)), dtype=np.int64)
     for document, spans in zip(gold, predicted, strict=True):

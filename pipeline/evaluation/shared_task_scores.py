@@ -22,18 +22,9 @@ WITHOUT_OVERLAP = "without_overlap"  # ending of parts without some sentences, f
 
 
 def shared_task_scores(part: EvaluatedPart, raw: Path, types: list[str]) -> dict[str, dict[str, Any]]:
-    """The shared task's scores of each system on a part; empty for most corpora.
+    """The shared task's scores of each system on a part, ``{surface: …}`` or ``{official: …}``; empty for most corpora.
 
-    Args:
-        part: gold documents and predictions.
-        raw: folder of the raw corpora, in which factRuEval's nested objects are.
-        types: types to report.
-
-    Returns:
-        system → ``{surface: …}`` or ``{official: …}``.
-
-    Raises:
-        NerError: a raw document is missing or malformed.
+    factRuEval's nested objects are read from ``raw``. Raises NerError if a raw document is missing or malformed.
     """
     if part.corpus == "wnut17":
         return {name: {"surface": surface_scores(part.documents, spans, types)} for name, spans in part.systems.items()}
@@ -49,14 +40,7 @@ def shared_task_scores(part: EvaluatedPart, raw: Path, types: list[str]) -> dict
 def surface_scores(
     gold: Sequence[Document], predicted: Sequence[Sequence[Span]], types: Sequence[str]
 ) -> dict[str, Any]:
-    """Precision, recall and F1 over unique pairs of surface form and type.
-
-    Returns:
-        as :func:`multiner.pipeline.evaluation.scores.score`; support is the number of gold pairs.
-
-    Raises:
-        ValueError: the lengths differ.
-    """
+    """Precision, recall and F1 over unique pairs of surface form and type; support is the number of gold pairs."""
     gold_pairs: set[tuple] = set()
     predicted_pairs: set[tuple] = set()
     right: set[tuple] = set()

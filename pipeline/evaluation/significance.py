@@ -74,8 +74,6 @@ def paired_bootstrap(counts_a: np.ndarray, counts_b: np.ndarray, *, resamples: i
     Args:
         counts_a, counts_b: true positives, false positives and false negatives of the same documents in the same
             order, ``[documents, 3]`` (see :func:`multiner.pipeline.evaluation.scores.span_counts`).
-        resamples: number of resamples.
-        seed: seed of the resampling.
 
     Raises:
         ValueError: there are no documents, or the arrays do not belong together.
@@ -107,7 +105,6 @@ def no_worse(
         champion, challenger: corpus → counts ``[documents, 3]`` on the same documents; corpora without documents are
             ignored.
         min_difference, min_difference_corpus: F1 points, zero or negative.
-        resamples, seed: number of resamples, and their seed.
 
     Raises:
         ValueError: the corpora or documents of the two differ, or there are none.

@@ -65,11 +65,7 @@ def training_minutes(histories: dict[str, list[dict[str, Any]]]) -> dict[str, fl
 
 
 def evaluate_parts(predictor: Predictor, workspace: Workspace, language: str) -> list[EvaluatedPart]:
-    """The development and test parts of the corpora that the language reports on, with the spans of each system.
-
-    Raises:
-        NerError: prepared documents are missing.
-    """
+    """The development and test parts of the corpora that the language reports on, with the spans of each system."""
     names = [(corpus, split) for corpus in workspace.language(language)["report_on"] for split in SPLITS]
     documents = [read_part(workspace, language, *name) for name in names]
     predictions = predict_parts(predictor, documents, f"evaluate {language}")
@@ -81,7 +77,7 @@ def evaluate_parts(predictor: Predictor, workspace: Workspace, language: str) ->
 
 def overlaps(predicted: Sequence[EvaluatedPart], train: Sequence[Document]) -> dict[str, set[tuple[str, int]]]:
     """Corpus → (document id, sentence index) of its test sentences that are also in ``train``."""
-    from multiner.pipeline.validation.overlap import overlapping_sentences
+    from multiner.pipeline.validation.frames import overlapping_sentences
 
     return {part.corpus: overlapping_sentences(train, part.documents) for part in predicted if part.split == "test"}
 
@@ -108,11 +104,7 @@ def write_report(
 
 
 def run(workspace: Workspace, language: str) -> None:
-    """Stage ``evaluate``: evaluate the base models and the ensemble; writes the metrics file and the report folder.
-
-    Raises:
-        NerError: an earlier stage has not run, or the language is not configured.
-    """
+    """Stage ``evaluate``: evaluate the base models and the ensemble; writes the metrics file and the report folder."""
     ensemble = load_ensemble(workspace.paths.ensemble(language), base_model_folders(workspace, language))
     evaluate(workspace, language, ensemble)
 
@@ -124,11 +116,7 @@ def precision(folder: Path) -> str | None:
 
 
 def evaluate(workspace: Workspace, language: str, predictor: Predictor) -> None:
-    """Evaluate a loaded ensemble (see :func:`run`).
-
-    Raises:
-        NerError: prepared documents are missing, or the language is not configured.
-    """
+    """Evaluate a loaded ensemble (see :func:`run`). Raises NerError if prepared documents are missing."""
     params, paths, settings = workspace.params, workspace.paths, workspace.language(language)
     types, options = settings["types"], params["evaluate"]
     model = model_hash(paths.ensemble(language), base_model_folders(workspace, language))

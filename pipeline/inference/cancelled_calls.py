@@ -1,8 +1,8 @@
 """Calls that a served model stops working on, since nobody waits for their answers any more.
 
-``mlflow models serve`` runs a call to its end, whoever has gone meanwhile. So the caller gives a call a name, the
-parameter ``call``, and cancels it by a second call to the same process, whose parameter ``cancel`` is that name. MLflow
-answers calls in threads of one process, so that the second is heard while the model works on the first.
+``mlflow models serve`` works on a call to its end, even if the caller has left. So a caller names its call by the
+parameter ``call``, and cancels it by a second call to the same process with that name as the parameter ``cancel``.
+MLflow answers calls in threads of one process, so the second call arrives while the model works on the first.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _lock = Lock()
 
 
 def cancel(call: str) -> None:
-    """Note that the call of this name is cancelled, whether it has begun or not."""
+    """Cancel the call of this name, even before it begins."""
     with _lock:
         _cancelled[call] = None
         while len(_cancelled) > REMEMBERED:

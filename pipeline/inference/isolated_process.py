@@ -40,12 +40,7 @@ class Answers:
 
 
 def ask(model: Path, texts: list[str], repeats: int = REPEATS) -> Answers:
-    """Load the model with MLflow, and send it each text alone.
-
-    Args:
-        model: folder of an MLflow model.
-        texts: the texts.
-        repeats: number of calls per text; its milliseconds are those of the fastest.
+    """Load the model in the folder ``model`` with MLflow, and send it each text alone, ``repeats`` times.
 
     Raises:
         ProcessFailed: the model does not load or answer.
@@ -66,10 +61,7 @@ def predict(
 ) -> list[list[Span]]:
     """The model's spans for each document; it does not see the gold spans.
 
-    Args:
-        model: folder of an MLflow model.
-        documents: the documents.
-        advance: called every quarter of a minute with the number of documents since the last call.
+    ``advance`` is called every quarter of a minute with the number of documents since the last call.
 
     Raises:
         ProcessFailed: the process ended with an error, or exceeded :func:`limit`.
@@ -130,14 +122,9 @@ def run_python(
     seconds: float = SECONDS,
     on_line: Callable[[str], object] = lambda _: None,
 ) -> None:
-    """Run Python with the model's own code first on the path.
+    """Run Python in ``folder``, with the model's own code first on the path.
 
-    Args:
-        model: folder of an MLflow model.
-        folder: the working folder.
-        arguments: the arguments of Python.
-        seconds: the time limit.
-        on_line: called with each line of output, progress bars included.
+    ``on_line`` is called with each line of output, progress bars included.
 
     Raises:
         ProcessFailed: the exit status is not 0, or the process exceeded the time limit.

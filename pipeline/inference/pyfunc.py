@@ -1,6 +1,6 @@
-"""The model that MLflow serves: texts in, entities out. Handed to MLflow as a file (models from code).
+"""The model that MLflow serves: texts in, entities out. MLflow stores this file (models from code).
 
-It knows nothing of training; with it the project's code is frozen, so that the served model stays as it was gated.
+It imports no training code. A registered model has a copy of all modules it imports, so its answers do not change.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import math
 from bisect import bisect_right
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from itertools import takewhile
 from pathlib import Path
@@ -35,12 +36,12 @@ class NerModel(PythonModel):
 
     Input: a table with the column ``text``. Output: for each row ``{"entities": [...]}``, in order; an entity has
     ``start`` and ``end`` (Unicode code points into the text as sent, ``text[start:end]`` is the entity), ``text``,
-    ``label``, ``score`` and ``legs``: by leg the ``label``, ``score``, ``start`` and ``end`` of what it found there,
-    or nulls.
+    ``label``, ``score`` and ``legs``: for each base model ``label``, ``score``, ``start`` and ``end`` of its span
+    there, or nulls.
 
     Parameters: with ``tokens`` each row also has ``"tokens": [...]``, each with ``start``, ``end``, ``text`` and
     ``probabilities`` by type and of ``O``, which sum to 1; ``call`` names the call, and ``cancel`` names a call to
-    stop working on, in place of answering (see :mod:`multiner.pipeline.inference.cancelled_calls`).
+    cancel instead of answering (see :mod:`multiner.pipeline.inference.cancelled_calls`).
     """
 
     def load_context(self, context: PythonModelContext) -> None:
@@ -53,12 +54,12 @@ class NerModel(PythonModel):
     def predict(
         self, context: PythonModelContext, model_input: pd.DataFrame, params: dict[str, Any] | None = None
     ) -> list[dict[str, Any]]:
-        """The entities of each text; one text at a time, so that it answers the same alone and among others.
+        """The entities of each text; one text at a time, so that its answer does not depend on the others.
 
         Raises:
             ValueError: there is no column ``text``, or a value is no string.
             Cancelled: the call was cancelled.
-            ModelError: anything else went wrong.
+            ModelError: any other error.
         """
         from multiner.pipeline.core.cancellation import cancelled_when
         from multiner.pipeline.inference.cancelled_calls import CALL, CANCEL, cancel, is_cancelled
@@ -74,7 +75,7 @@ class NerModel(PythonModel):
             return [self.answer(text, tokens=params.get("tokens", False)) for text in texts]
 
     def answer(self, text: str, *, tokens: bool = False) -> dict[str, Any]:
-        """What there is to say of one text; lone surrogates, which no encoder takes, are read as U+FFFD."""
+        """The answer to one text; lone surrogates, which no encoder takes, are read as U+FFFD."""
         from multiner.pipeline.core.cancellation import check_cancelled
         from multiner.pipeline.text.surrogates import without_surrogates
         from multiner.pipeline.text.tokenizer import document_from_text
@@ -84,16 +85,15 @@ class NerModel(PythonModel):
         if not document.tokens:
             return {"entities": []} | ({"tokens": []} if tokens else {})
         prediction = self.ensemble.predict([document], types=tokens)[0]
+        document = replace(document, text=text)
         answer: dict[str, Any] = {"entities": as_json(document, prediction)}
         if prediction.types is not None:
             answer["tokens"] = tokens_json(document, prediction.types, ["O", *self.ensemble.types])
-        return {
-            kind: [each | {"text": text[each["start"] : each["end"]]} for each in told] for kind, told in answer.items()
-        }
+        return answer
 
 
 class ModelError(Exception):
-    """The model could not read a text; says where it failed, and nothing of the text."""
+    """The model failed on a text; the message says where it failed, and quotes nothing of the text."""
 
 
 @contextmanager
@@ -101,8 +101,8 @@ def quoting_nothing() -> Iterator[None]:
     """Keep the messages of errors to this process: they may quote a text, and MLflow answers and logs them.
 
     Raises:
-        Cancelled: as it was.
-        ModelError: in place of whatever else was raised, whose type and place it tells.
+        Cancelled: unchanged.
+        ModelError: in place of any other error; it names the error's type and place.
     """
     from multiner.pipeline.core.cancellation import Cancelled
 
@@ -117,11 +117,7 @@ def quoting_nothing() -> Iterator[None]:
 
 
 def checked(value: Any, row: int) -> str:
-    """The text of a row; a missing value is an empty text.
-
-    Raises:
-        ValueError: anything but a string.
-    """
+    """The text of a row; a missing value is an empty text. Raises ValueError for anything but a string."""
     if value is None or (isinstance(value, float) and math.isnan(value)) or type(value).__name__ == "NAType":
         return ""
     if not isinstance(value, str):
@@ -162,20 +158,17 @@ def place(document: Document, span: Span) -> dict[str, Any]:
     }
 
 
-def opinion(document: Document, span: Span, found: Sequence[Span]) -> dict[str, Any]:
-    """What a leg found where ``span`` is: the span of the same range, else the one that shares most tokens with it.
+def opinion(document: Document, span: Span, predicted: Sequence[Span]) -> dict[str, Any]:
+    """What a base model predicts where ``span`` is: the span of the same range, else the one that shares most tokens.
 
-    Args:
-        document: whose tokens the spans count.
-        span: of the ensemble.
-        found: the leg's spans, in order, none overlapping another.
+    ``predicted`` are the spans of the base model, in order and not overlapping.
     """
 
     def shared(other: Span) -> int:
         return min(span.end, other.end) - max(span.start, other.start)
 
-    first = bisect_right(found, span.start, key=lambda other: other.end)
-    after = (found[index] for index in range(first, len(found)))
+    first = bisect_right(predicted, span.start, key=lambda other: other.end)
+    after = (predicted[index] for index in range(first, len(predicted)))
     touching = list(takewhile(lambda other: other.start < span.end, after))
     if not touching:
         return {"start": None, "end": None, "label": None, "score": None}

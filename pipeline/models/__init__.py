@@ -23,14 +23,10 @@ BASE_MODELS = {
 
 
 def load_base_model(name: str, folder: Path) -> TokenClassifier:
-    """Load the base model ``name`` from the folder that its training wrote.
-
-    Raises:
-        NerError: the name is unknown, or the folder is missing.
-    """
+    """Load a base model from the folder that its training wrote. Raises NerError for an unknown name or no folder."""
     if name not in BASE_MODELS:
-        known = ", ".join(BASE_MODELS)
-        raise NerError(f"unknown leg {name!r}", where="params.yaml: ensemble.legs", remedy=f"Known: {known}.")
+        remedy = f"Known: {', '.join(BASE_MODELS)}."
+        raise NerError(f"unknown leg {name!r}", where="params.yaml: ensemble.legs", remedy=remedy)
     if not folder.is_dir():
         raise NerError("no trained leg here", where=str(folder), remedy="Train it: dvc repro")
     module, _, attribute = BASE_MODELS[name].partition(":")

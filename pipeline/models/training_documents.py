@@ -8,11 +8,7 @@ from multiner.pipeline.core.errors import NerError
 
 
 def read_part(workspace: Workspace, language: str, corpus: str, split: str) -> list[Document]:
-    """The documents of one part of a corpus: ``train``, ``dev`` or ``test``.
-
-    Raises:
-        NerError: the stage ``prepare`` has not run.
-    """
+    """A corpus's documents for train, dev or test. Raises NerError if the stage ``prepare`` has not run."""
     path = workspace.paths.documents(language) / f"{corpus}.{split}.jsonl"
     if not path.is_file():
         raise NerError("prepared documents are missing", where=str(path), remedy=f"Run: dvc repro prepare@{language}")
@@ -20,11 +16,7 @@ def read_part(workspace: Workspace, language: str, corpus: str, split: str) -> l
 
 
 def read_split(workspace: Workspace, language: str, split: str) -> list[Document]:
-    """The parts ``split`` of all corpora that the language trains on, joined.
-
-    Raises:
-        NerError: the stage ``prepare`` has not run.
-    """
+    """The parts ``split`` of all corpora that the language trains on, joined."""
     corpora = workspace.language(language)["train_on"]
     return [document for corpus in corpora for document in read_part(workspace, language, corpus, split)]
 
@@ -32,8 +24,7 @@ def read_split(workspace: Workspace, language: str, split: str) -> list[Document
 def read_tune_half(workspace: Workspace, language: str) -> list[Document]:
     """The tune halves of the development parts: training stops early on them, and the ensemble is fitted to them.
 
-    Raises:
-        NerError: the stage ``prepare`` has not run, or the tune halves are empty.
+    Raises NerError if they are empty.
     """
     dev = [document for document in read_split(workspace, language, "dev") if document.half() == "tune"]
     if not dev:
@@ -42,9 +33,5 @@ def read_tune_half(workspace: Workspace, language: str) -> list[Document]:
 
 
 def read_training(workspace: Workspace, language: str) -> tuple[list[Document], list[Document]]:
-    """The train parts and the tune halves.
-
-    Raises:
-        NerError: the stage ``prepare`` has not run, or the tune halves are empty.
-    """
+    """The train parts and the tune halves."""
     return read_split(workspace, language, "train"), read_tune_half(workspace, language)

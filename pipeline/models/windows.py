@@ -121,12 +121,9 @@ class SpecialPieces:
 
 
 class Windower:
-    """Divides documents into windows.
+    """Divides documents into windows of at most ``max_pieces`` pieces, special pieces included.
 
-    Args:
-        tokenizer: the tokenizer of the encoder; its truncation and padding are switched off here.
-        special: the ids of its special pieces.
-        max_pieces: pieces in a window at most, special pieces included.
+    Truncation and padding of the ``tokenizer`` are switched off here.
     """
 
     def __init__(self, tokenizer: Tokenizer, special: SpecialPieces, max_pieces: int) -> None:

@@ -90,11 +90,7 @@ def _holder(workspace: Workspace, language: str, alias: str) -> ModelVersionInfo
 
 @registry_errors()
 def model_folder(version: ModelVersionInfo) -> Path:
-    """The folder of a version's files on this machine; they are copied if the store is elsewhere.
-
-    Raises:
-        NerError: they were deleted, or cannot be copied.
-    """
+    """A version's folder, copied from a store that is elsewhere. Raises NerError if the files were deleted."""
     from mlflow.artifacts import download_artifacts
 
     require_files(version.name, version.version)
@@ -130,9 +126,6 @@ def rollback(
     The version that is no longer champion is marked as rolled back, and is not promoted again by itself.
 
     Args:
-        workspace: whose registry.
-        language: code.
-        version: to go back to.
         expected: the version that the caller takes for the champion; if another is, nothing is rolled back.
         by: who orders it; by default the user, or the DAG run, of this process.
         reason: a line of 200 characters at most.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from multiner.pipeline.registry.champions import PREVIOUS, ROLLED_BACK, SINCE
 from multiner.pipeline.registry.gate.promotion import KEY, PASSED, REASONS
-from multiner.pipeline.registry.runs import run_of
+from multiner.pipeline.registry.runs import if_exists, run_of
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -58,17 +58,12 @@ class RunRecord:
 
 def history(client: MlflowClient, name: str) -> list[VersionRecord]:
     """The versions of a registered model, the newest first; none where there is no such model."""
-    from mlflow.exceptions import MlflowException
-
-    try:
-        aliases = client.get_registered_model(name).aliases  # a search may leave them out
-    except MlflowException as error:
-        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
-            return []
-        raise
+    model = if_exists(client.get_registered_model, name)
+    if model is None:
+        return []
     versions = client.search_model_versions(f"name = '{name}'", max_results=1000)
     newest_first = sorted(versions, key=lambda version: int(version.version), reverse=True)
-    return [_version_record(version, aliases) for version in newest_first]
+    return [_version_record(version, model.aliases) for version in newest_first]  # a search may leave aliases out
 
 
 def _version_record(entry: ModelVersion, aliases: dict[str, str]) -> VersionRecord:

@@ -19,12 +19,12 @@ _CREDENTIALS = re.compile(r"//[^/@\s]*@")
 
 
 class RegistryUnavailable(NerError):
-    """The registry cannot be read or written: its server or database fails, is away, or must not be used."""
+    """The registry cannot be read or written: its server or database fails, is missing, or must not be used."""
 
 
 @contextmanager
 def registry_errors() -> Iterator[None]:
-    """Turn what the registry raises within the block, or the decorated function, into an error for people.
+    """Turn MLflow's errors within the block, or the decorated function, into errors for people.
 
     Raises:
         RegistryUnavailable: MLflow's server or database fails (transient), or the disk is full (not transient).
@@ -41,7 +41,7 @@ def registry_errors() -> Iterator[None]:
 
 
 def reason_of(error: Exception) -> str:
-    """What an error says, in a line without passwords; of a statement in SQL, nothing."""
+    """The message of an error in one line, without passwords and without SQL statements."""
     return _CREDENTIALS.sub("//…@", str(error).strip().partition("\n")[0]) or type(error).__name__
 
 

@@ -57,11 +57,7 @@ def actor() -> str:
 
 
 def checked_reason(text: str | None) -> str | None:
-    """A reason as one line of printable characters; None if it is empty.
-
-    Raises:
-        NerError: it is too long.
-    """
+    """A reason as one line of printable characters; None if it is empty. Raises NerError if it is too long."""
     line = " ".join("".join(each if each.isprintable() else " " for each in text or "").split())
     if len(line) > REASON_LENGTH:
         raise NerError(f"the reason has {len(line)} characters, {REASON_LENGTH} at most are kept")
@@ -85,11 +81,7 @@ def dumps(switches: Sequence[Switch]) -> str:
 
 
 def loads(value: str | None) -> list[Switch]:
-    """The switches in a tag's value; none where there is no tag yet.
-
-    Raises:
-        ValueError: it is no journal.
-    """
+    """The switches in a tag's value; none where there is no tag yet. Raises ValueError if it is no journal."""
     entries = json.loads(value or "[]")
     if not isinstance(entries, list):
         raise ValueError("not a list")

@@ -16,7 +16,7 @@ import yaml
 import multiner
 from multiner.pipeline.config.corpora import corpora_of, corpus_entry
 from multiner.pipeline.config.settings import Workspace
-from multiner.pipeline.core.files import folder_hash, sha256_of
+from multiner.pipeline.core.files import sha256_of
 from multiner.pipeline.ensemble.identity import leg_hashes, read_description
 
 PACKAGE = Path(multiner.__file__).parent
@@ -52,11 +52,6 @@ def raw_folders(workspace: Workspace, language: str) -> list[str]:
 def dvc_hash(file: Path) -> str:
     """The hash in a ``.dvc`` file."""
     return yaml.safe_load(file.read_text(encoding="utf-8"))["outs"][0]["md5"]
-
-
-def data_hash(workspace: Workspace, language: str) -> str:
-    """The hash of the language's prepared documents, which identifies a model's data."""
-    return folder_hash(workspace.paths.documents(language))
 
 
 def code_closure(entries: Iterable[Path] = ENTRY_POINTS, root: Path = PACKAGE.parent) -> list[Path]:
@@ -115,11 +110,7 @@ def code_hash() -> str:
 
 
 def fingerprint(workspace: Workspace, language: str, metrics: dict[str, Any]) -> str:
-    """A hash that equal registrations share: of the ensemble, its base models, their scores and the serving code.
-
-    Raises:
-        NerError: ``ensemble.json`` is damaged.
-    """
+    """A hash that equal registrations share: of the ensemble, its base models, their scores and the serving code."""
     paths = workspace.paths
     parts = {
         "ensemble": read_description(paths.ensemble(language)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,16 +17,8 @@ if TYPE_CHECKING:
     from mlflow.models import ModelSignature
 
 SERVED_WITH = (
-    "mlflow",
-    "navec",
-    "numpy",
-    "onnxruntime",
-    "pandas",
-    "razdel",
-    "slovnet",
-    "spacy",
-    "threadpoolctl",
-    "tokenizers",
+    *("mlflow", "navec", "numpy", "onnxruntime", "pandas"),
+    *("razdel", "slovnet", "spacy", "threadpoolctl", "tokenizers"),
 )
 EXAMPLES = {
     "en": "Ada Sterling of Northwind Labs flew from Lisbon to Oslo.",
@@ -76,10 +69,8 @@ def requirements() -> list[str]:
     """The packages that serving needs, in the versions installed here, without build tags such as ``+cpu``."""
     pins = []
     for package in SERVED_WITH:
-        try:
+        with suppress(PackageNotFoundError):
             pins.append(f"{package}=={version(package).split('+')[0]}")
-        except PackageNotFoundError:
-            continue
     return pins
 
 
@@ -89,43 +80,18 @@ def signature() -> ModelSignature:
     from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
     from mlflow.types.schema import Array, Map, Object, Property
 
-    def optional(name: str, kind: Any) -> Property:
-        return Property(name, kind, required=False)
+    text, number, position = DataType.string, DataType.double, DataType.long
 
-    opinion = Object(
-        [
-            optional("label", DataType.string),
-            optional("score", DataType.double),
-            optional("start", DataType.long),
-            optional("end", DataType.long),
-        ]
-    )
-    entity = Object(
-        [
-            Property("start", DataType.long),
-            Property("end", DataType.long),
-            Property("text", DataType.string),
-            Property("label", DataType.string),
-            Property("score", DataType.double),
-            Property("legs", Map(opinion)),
-        ]
-    )
-    token = Object(
-        [
-            Property("start", DataType.long),
-            Property("end", DataType.long),
-            Property("text", DataType.string),
-            Property("probabilities", Map(DataType.double)),
-        ]
-    )
+    def record(*, required: bool = True, **kinds: Any) -> Object:
+        return Object([Property(name, kind, required) for name, kind in kinds.items()])
+
+    opinion = record(label=text, score=number, start=position, end=position, required=False)
+    entity = record(start=position, end=position, text=text, label=text, score=number, legs=Map(opinion))
+    token = record(start=position, end=position, text=text, probabilities=Map(number))
     return ModelSignature(
-        inputs=Schema([ColSpec(DataType.string, "text")]),
+        inputs=Schema([ColSpec(text, "text")]),
         outputs=Schema([ColSpec(Array(entity), "entities"), ColSpec(Array(token), "tokens", required=False)]),
         params=ParamSchema(
-            [
-                ParamSpec("tokens", DataType.boolean, default=False),
-                ParamSpec(CALL, DataType.string, default=""),
-                ParamSpec(CANCEL, DataType.string, default=""),
-            ]
+            [ParamSpec("tokens", DataType.boolean, False), ParamSpec(CALL, text, ""), ParamSpec(CANCEL, text, "")]
         ),
     )

@@ -20,7 +20,7 @@ from multiner.pipeline.ensemble.identity import model_hash, read_description
 from multiner.pipeline.registry import lineage, replay
 from multiner.pipeline.registry.failures import registry_errors
 from multiner.pipeline.registry.packaging import log_model
-from multiner.pipeline.registry.runs import run_id_of
+from multiner.pipeline.registry.runs import MISSING, if_exists, run_id_of
 from multiner.pipeline.registry.store import CHALLENGER, CHAMPION, local_path, model_name, open_experiment, open_store
 
 if TYPE_CHECKING:
@@ -94,29 +94,18 @@ def scratch(folder: Path) -> Iterator[None]:
 
 def alias_version(client: MlflowClient, name: str, alias: str) -> str | None:
     """The version of an alias; None if there is no such model or alias."""
-    from mlflow.exceptions import MlflowException
-
-    try:
-        return str(client.get_model_version_by_alias(name, alias).version)
-    except MlflowException as error:
-        if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
-            return None
-        raise
+    missing = (*MISSING, "INVALID_PARAMETER_VALUE")  # the latter where only the alias is missing
+    entry = if_exists(client.get_model_version_by_alias, name, alias, missing=missing)
+    return str(entry.version) if entry else None
 
 
 @registry_errors()
 def known_version(client: MlflowClient, name: str, version: str) -> str | None:
     """A version as the registry writes it (MLflow takes "02" for "2"); None if there is no such version."""
-    from mlflow.exceptions import MlflowException
-
     if not version.isdecimal() or len(version) > 9:
         return None
-    try:
-        return str(client.get_model_version(name, str(int(version))).version)
-    except MlflowException as error:
-        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
-            return None
-        raise
+    entry = if_exists(client.get_model_version, name, str(int(version)))
+    return str(entry.version) if entry else None
 
 
 def remove_incomplete(client: MlflowClient, experiment: str) -> list[str]:
@@ -201,7 +190,7 @@ def _tags(workspace: Workspace, language: str, metrics: dict[str, Any]) -> dict[
         "git_commit": lineage.git(root, "rev-parse", "HEAD"),
         "mlflow.source.git.commit": lineage.git(root, "rev-parse", "HEAD"),
         "mlflow.source.name": "ner register",
-        "data_hash": metrics.get("data_hash") or lineage.data_hash(workspace, language),
+        "data_hash": metrics["data_hash"],
         "lock_hash": sha256_of(lock) if lock.is_file() else "",
         "airflow_dag_id": os.environ.get("AIRFLOW_CTX_DAG_ID", ""),
         "airflow_run_id": os.environ.get("AIRFLOW_CTX_DAG_RUN_ID", ""),

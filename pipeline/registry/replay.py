@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import json
+import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from numbers import Real
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from multiner.pipeline.config.settings import Workspace
-from multiner.pipeline.core.files import read_json
+from multiner.pipeline.config.settings import Workspace, for_language
+from multiner.pipeline.core.files import folder_hash, read_json
 from multiner.pipeline.registry import lineage
 from multiner.pipeline.registry.card import CARD, model_card
-from multiner.pipeline.registry.flatten import final_metrics, history_metrics, model_params
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 PARAMS_A_BATCH, METRICS_A_BATCH = 100, 1000  # MLflow's limits
 PARAM_LENGTH = 6000
+ODD = re.compile(r"[^\w\-. :/]")  # characters that MLflow takes in no name
+RUNTIME = ("pull", "serving", "airflow")  # sections that do not concern a model
 
 
 def log_run(client: MlflowClient, run_id: str, workspace: Workspace, language: str, metrics: dict[str, Any]) -> None:
@@ -62,7 +65,7 @@ def datasets(workspace: Workspace, language: str) -> Iterator[DatasetInput]:
         if tracked.is_file():
             digest = lineage.dvc_hash(tracked)
         elif place.is_dir():
-            digest = lineage.folder_hash(place)[:36]  # as long as MLflow lets it be
+            digest = folder_hash(place)[:36]  # as long as MLflow lets it be
         else:
             continue
         source = json.dumps({"uri": place.relative_to(workspace.root).as_posix()})
@@ -98,3 +101,37 @@ def _log_artifacts(
         client.log_artifact(run_id, str(resolved), "lineage")
     if diff := lineage.git_diff(workspace.root):
         client.log_text(run_id, diff + "\n", "lineage/changes.diff")
+
+
+def flatten(value: Any, separator: str = ".", prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Names and leaves of nested mappings; a list is a leaf."""
+    if isinstance(value, Mapping):
+        for key, below in value.items():
+            yield from flatten(below, separator, f"{prefix}{separator}{key}" if prefix else str(key))
+    elif prefix:
+        yield prefix, value
+
+
+def model_params(params: Mapping[str, Any], language: str) -> dict[str, str]:
+    """The parameters of a language's model, by dotted name."""
+    sections = {key: value for key, value in for_language(params, language).items() if key not in RUNTIME}
+    return {name: str(value) for name, value in flatten(sections)}
+
+
+def final_metrics(metrics: Mapping[str, Any]) -> dict[str, float]:
+    """Figures by name: ``<corpus>/<split>/<system>/f1``, ``…/<system>/<type>/f1``, ``minutes/total`` …"""
+    others = {key: value for key, value in metrics.items() if key not in ("corpora", "seed", "threads")}
+    figures = [*flatten(metrics.get("corpora", {}), "/"), *flatten(others, "/")]
+    return {ODD.sub("_", name.replace("/per_type/", "/")): float(value) for name, value in figures if _is_number(value)}
+
+
+def history_metrics(leg: str, history: list[Mapping[str, Any]]) -> Iterator[tuple[str, float, int]]:
+    """Name, value and step of every figure in a base model's training history."""
+    for entry in history:
+        for key, value in entry.items():
+            if key != "step" and _is_number(value):
+                yield f"{leg}/{key}", float(value), int(entry["step"])
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Collection
+from typing import TYPE_CHECKING, TypeVar
 
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.registry.failures import registry_errors
@@ -12,13 +13,26 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
     from mlflow.entities.model_registry import ModelVersion
 
+T = TypeVar("T")
+MISSING = ("RESOURCE_DOES_NOT_EXIST",)  # MLflow's code for a run, a model or a version that is not there
+
+
+def if_exists(
+    get: Callable[..., T], *arguments: str, missing: Collection[str] = ("RESOURCE_DOES_NOT_EXIST",)
+) -> T | None:
+    """What a method of MLflow's client returns; None if it raises an error with one of the codes ``missing``."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return get(*arguments)
+    except MlflowException as error:
+        if error.error_code in missing:
+            return None
+        raise
+
 
 def run_id_of(version: ModelVersion) -> str:
-    """The MLflow run that a version was registered from.
-
-    Raises:
-        NerError: it was registered without one.
-    """
+    """The MLflow run that a version was registered from. Raises NerError if it was registered without one."""
     if not version.run_id:
         raise NerError(
             "registered without an MLflow run",
@@ -30,16 +44,7 @@ def run_id_of(version: ModelVersion) -> str:
 
 def run_of(client: MlflowClient, run_id: str | None) -> Run | None:
     """A run, even a deleted one; None where there is none, as after ``mlflow gc``."""
-    from mlflow.exceptions import MlflowException
-
-    if not run_id:
-        return None
-    try:
-        return client.get_run(run_id)
-    except MlflowException as error:
-        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
-            return None
-        raise
+    return if_exists(client.get_run, run_id) if run_id else None
 
 
 def deleted_run(client: MlflowClient, name: str, version: str) -> NerError | None:
@@ -59,11 +64,7 @@ def deleted_run(client: MlflowClient, name: str, version: str) -> NerError | Non
 
 @registry_errors()
 def require_files(name: str, version: str) -> None:
-    """Refuse a version whose files were deleted from MLflow's artifacts: it can neither serve nor be compared.
-
-    Raises:
-        NerError: they were deleted.
-    """
+    """Refuse a version whose files were deleted from MLflow's artifacts: it can neither serve nor be compared."""
     from mlflow.artifacts import list_artifacts
 
     if not list_artifacts(artifact_uri=f"models:/{name}/{version}"):

@@ -85,11 +85,7 @@ def open_store(workspace: Workspace) -> MlflowClient:
 
 
 def _client(uri: str) -> MlflowClient:
-    """A client whose store has answered.
-
-    Raises:
-        RegistryUnavailable: nothing answers; not transient where the address itself is wrong.
-    """
+    """A client whose store has answered; the error is not transient where the address itself is wrong."""
     import mlflow
     from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
@@ -103,11 +99,7 @@ def _client(uri: str) -> MlflowClient:
 
 
 def _require_folder(uri: str) -> None:
-    """Refuse a database that MLflow cannot write to, or in a folder that is missing, which MLflow would make.
-
-    Raises:
-        RegistryUnavailable: it is such.
-    """
+    """Refuse a database that MLflow cannot write to, or in a folder that is missing, which MLflow would make."""
     scheme, _, path = uri.partition(":///")
     if scheme.partition("+")[0] != "sqlite" or not path or path.startswith(":memory:"):
         return

@@ -52,15 +52,10 @@ _ANY_ABBREVIATION = frozenset().union(*_ABBREVIATIONS.values())
 
 
 def document_from_text(text: str, language: str, id: str = "") -> Document:
-    """A document of ``text`` with its tokens and sentences.
+    """A document of any string, with its tokens and sentences; languages other than en and ru have the common rules.
 
     Blanks belong to no token. Offsets are code points of ``text`` itself: ``document.text == text`` always. A token has
     a ``norm`` where models read another form of it (see :mod:`multiner.pipeline.text.normal_form`).
-
-    Args:
-        text: any string.
-        language: ``en`` or ``ru``; for other languages the common rules apply.
-        id: the document's id.
     """
     clean = without_surrogates(text)
     form, offsets = normal_form(clean)

@@ -18,8 +18,7 @@ from multiner.pipeline.config.settings import read_yaml
 from multiner.pipeline.core.document import Document
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.core.files import write_atomically
-from multiner.pipeline.validation.frames import find_repeats
-from multiner.pipeline.validation.overlap import overlapping_sentences, sentences_of
+from multiner.pipeline.validation.frames import find_repeats, overlapping_sentences, sentences_of
 
 FOLDER = Path(__file__).parent
 HEAD = (
@@ -62,11 +61,7 @@ class Expected:
     sets: Mapping[str, Mapping[str, Mapping[str, dict[str, int]]]] = field(default_factory=dict)
 
     def in_types(self, type_set: str | None) -> Expected:
-        """The same counts in a set of types, without corpora that have no map to it.
-
-        Raises:
-            NerError: the counts of the set were never measured.
-        """
+        """The same counts in a set of types, for corpora with a map to it. Raises NerError if none were measured."""
         if type_set is None:
             return self
         if type_set not in self.sets:
@@ -104,11 +99,7 @@ def measure_corpus(parts: Mapping[str, Sequence[Document]]) -> tuple[dict[str, P
 
 
 def load(folder: Path = FOLDER) -> Expected:
-    """The expected counts.
-
-    Raises:
-        NerError: a file is malformed.
-    """
+    """The expected counts. Raises NerError if a file is malformed."""
     counts = read_yaml(folder / "expected.yaml")
     try:
         parts = {

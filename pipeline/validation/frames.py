@@ -7,16 +7,17 @@ corpora may not.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from hashlib import sha256
 from os.path import commonpath
 from typing import TYPE_CHECKING
 
 from multiner.pipeline.core.document import Document, Sentence, Span
-from multiner.pipeline.validation.overlap import digest, sentences_of
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
+Words = tuple[str, ...]
 Repeats = Mapping[str, Mapping[str, int]]  # digest of a sentence -> part -> times
 
 SENTENCE_COLUMNS = ["corpus", "split", "document", "place", "digest", "tokens", "entities", "offsets_ok", "id_unique"]
@@ -60,10 +61,10 @@ def legal_spans(document: Document) -> list[bool]:
 
 
 def sentence_frame(documents: Sequence[Document], earlier: Mapping[str, Sequence[Document]] | None = None) -> DataFrame:
-    """A row for each sentence.
+    """A row for each sentence of one or more parts of a corpus.
 
     Args:
-        documents: the documents of one part of a corpus, or of several parts.
+        documents: the documents.
         earlier: by name, parts that should not share sentences with this one.
 
     Returns:
@@ -124,6 +125,24 @@ def entity_frame(documents: Iterable[Document], types: Sequence[str]) -> DataFra
             row = [document.corpus, document.split, document.id, where, span.label, span.end - span.start, legal]
             rows.append(row + [int(span.label == type_) for type_ in types])
     return pd.DataFrame(rows, columns=[*ENTITY_COLUMNS, *(f"is_{type_}" for type_ in types)])
+
+
+def sentences_of(documents: Iterable[Document]) -> Iterator[tuple[Document, int, Sentence, Words]]:
+    """Each sentence as a tuple: document, index in the document, sentence, texts of its tokens."""
+    for document in documents:
+        for index, sentence in enumerate(document.sentences):
+            yield document, index, sentence, tuple(document.words(sentence.start, sentence.end))
+
+
+def digest(words: Words) -> str:
+    """Twelve hex digits that name a sentence where its text must not appear (reports, files under git)."""
+    return sha256("\x1f".join(words).encode()).hexdigest()[:12]
+
+
+def overlapping_sentences(train: Iterable[Document], test: Iterable[Document]) -> set[tuple[str, int]]:
+    """The test sentences, as pairs of document id and index, whose tokens are also a sentence of ``train``."""
+    training = {words for *_, words in sentences_of(train)}
+    return {(document.id, index) for document, index, _, words in sentences_of(test) if words in training}
 
 
 def find_repeats(parts: Mapping[str, Iterable[Document]]) -> dict[str, dict[str, int]]:

@@ -57,13 +57,7 @@ class SuiteResult:
 
 
 def run_checks(checks: Sequence[SuiteInput], docs: Path, run_name: str) -> list[SuiteResult]:
-    """Run every suite, and write Great Expectations' pages into the folder ``docs``.
-
-    Args:
-        checks: the suites, each with a unique name, which its page gets, too.
-        docs: an existing folder.
-        run_name: a name that the pages show.
-    """
+    """Run every suite, each of a unique name, and write Great Expectations' pages into the folder ``docs``."""
     import great_expectations as gx
     from great_expectations.data_context.types.base import ProgressBarsConfig
 

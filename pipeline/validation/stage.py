@@ -34,11 +34,7 @@ def layout_of(corpus: str) -> dict[str, list[str]]:
 
 
 def read(workspace: Workspace, language: str) -> LanguageCorpora:
-    """Every corpus and split of a language; a reader's errors are collected, not raised.
-
-    Raises:
-        NerError: an unknown language or corpus.
-    """
+    """Every corpus and split of a language; a reader's errors are collected, not raised."""
     raw = workspace.raw
     params = workspace.language(language)
     type_set = params["type_set"]
@@ -59,10 +55,7 @@ def read(workspace: Workspace, language: str) -> LanguageCorpora:
 def run(workspace: Workspace, language: str, *, folder: Path = counts.FOLDER) -> None:
     """Validate the corpora of a language; write ``report.json`` and the Data Docs into ``paths.validation``.
 
-    Args:
-        workspace: the workspace.
-        language: language code.
-        folder: folder of the expected counts; the bundled samples (``prepare.raw`` in the parameters) have none.
+    The expected counts are in ``folder``; the bundled samples have none.
 
     Raises:
         NerError: a breach (names the rows), after report and Data Docs are written.

@@ -48,15 +48,9 @@ def sentence_expectations(
             max_value=part.documents,
             description=f"Exactly {part.documents:,} documents.",
         ),
-        _sum(gxe, "tokens", part.tokens, part.tokens, f"Exactly {part.tokens:,} tokens."),
-        _sum(gxe, "entities", part.entities, part.entities, f"Exactly {part.entities:,} entities."),
-        _sum(
-            gxe,
-            "repeated",
-            part.repeated,
-            part.repeated,
-            f"Exactly {part.repeated:,} sentences are also earlier in the same part.",
-        ),
+        _exactly(gxe, "tokens", part.tokens, "tokens"),
+        _exactly(gxe, "entities", part.entities, "entities"),
+        _exactly(gxe, "repeated", part.repeated, "sentences are also earlier in the same part"),
         gxe.ExpectColumnValuesToBeInSet(
             column="excess_repeat",
             value_set=[False],
@@ -80,14 +74,7 @@ def leakage_expectations(most: int) -> list[Expectation]:
 def entity_expectations(
     types: Sequence[str], tokens: Sequence[int], shares: Mapping[str, Sequence[float]], part: PartCounts | None = None
 ) -> list[Expectation]:
-    """For an entity frame.
-
-    Args:
-        types: the label set.
-        tokens: fewest and most tokens of an entity.
-        shares: lowest and highest share of each type.
-        part: the expected counts of a published corpus.
-    """
+    """For an entity frame of ``types``; ``tokens`` and ``shares`` have the lowest and the highest value."""
     import great_expectations.expectations as gxe
 
     low, high = tokens
@@ -111,8 +98,7 @@ def entity_expectations(
             )
         )
         if part is not None:
-            count = part.types.get(type_, 0)
-            expectations.append(_sum(gxe, f"is_{type_}", count, count, f"Exactly {count:,} entities are {type_}."))
+            expectations.append(_exactly(gxe, f"is_{type_}", part.types.get(type_, 0), f"entities are {type_}"))
     return expectations
 
 
@@ -122,3 +108,7 @@ def _true(gxe, column: str, description: str) -> Expectation:  # noqa: ANN001 - 
 
 def _sum(gxe, column: str, least: int, most: int, description: str) -> Expectation:  # noqa: ANN001
     return gxe.ExpectColumnSumToBeBetween(column=column, min_value=least, max_value=most, description=description)
+
+
+def _exactly(gxe, column: str, count: int, what: str) -> Expectation:  # noqa: ANN001
+    return _sum(gxe, column, count, count, f"Exactly {count:,} {what}.")

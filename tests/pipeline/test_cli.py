@@ -43,35 +43,35 @@ def ner(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedP
 
 
 def test_help_lists_every_command(root: Path) -> None:
-    done = ner("--help", cwd=root)
-    assert done.returncode == 0
-    listed = {line.split()[0] for line in done.stdout.splitlines() if line.startswith("  ") and line.split()}
+    process = ner("--help", cwd=root)
+    assert process.returncode == 0
+    listed = {line.split()[0] for line in process.stdout.splitlines() if line.startswith("  ") and line.split()}
     assert listed >= {*STAGES, *SYSTEM}
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("command", [*STAGES, *SYSTEM])
 def test_each_command_explains_itself(root: Path, command: str) -> None:
-    done = ner(command, "--help", cwd=root)
-    assert done.returncode == 0
-    assert len(done.stdout.split("Options:")[0].split()) > 6, done.stdout
+    process = ner(command, "--help", cwd=root)
+    assert process.returncode == 0
+    assert len(process.stdout.split("Options:")[0].split()) > 6, process.stdout
 
 
 def test_outside_a_workspace(tmp_path: Path) -> None:
-    done = ner("prepare", "--language", "en", cwd=tmp_path)
-    assert done.returncode == 1
-    assert "no workspace found" in done.stderr
-    assert "Traceback" not in done.stderr
+    process = ner("prepare", "--language", "en", cwd=tmp_path)
+    assert process.returncode == 1
+    assert "no workspace found" in process.stderr
+    assert "Traceback" not in process.stderr
 
 
 def test_an_unknown_language_and_option(root: Path) -> None:
-    done = ner("prepare", "--language", "xx", cwd=root)
-    assert done.returncode == 1
-    assert "unknown language 'xx'" in done.stderr
-    done = ner("prepare", "--langauge", "en", cwd=root)
-    assert done.returncode == 2
-    assert "No such option" in done.stderr
-    assert "Traceback" not in done.stderr
+    process = ner("prepare", "--language", "xx", cwd=root)
+    assert process.returncode == 1
+    assert "unknown language 'xx'" in process.stderr
+    process = ner("prepare", "--langauge", "en", cwd=root)
+    assert process.returncode == 2
+    assert "No such option" in process.stderr
+    assert "Traceback" not in process.stderr
 
 
 @pytest.mark.parametrize(("transient", "code"), [(False, 1), (True, 75)])
@@ -107,31 +107,33 @@ def test_a_gate_that_could_not_judge_is_no_regular_end(
     except SystemExit as error:
         ended = error.code
     assert ended == code
-    said = capsys.readouterr()
-    assert "latency" in said.out
-    assert "the champion stays" in (said.err if code else said.out)
+    printed_text = capsys.readouterr()
+    assert "latency" in printed_text.out
+    assert "the champion stays" in (printed_text.err if code else printed_text.out)
 
 
-@pytest.mark.parametrize(("champion", "said"), [(None, "there is no champion yet"), ("1", "the champion stays")])
+@pytest.mark.parametrize(
+    ("champion", "printed_text"), [(None, "there is no champion yet"), ("1", "the champion stays")]
+)
 def test_a_refused_challenger_leaves_the_champion_if_there_is_one(
-    monkeypatch: pytest.MonkeyPatch, root: Path, champion: str | None, said: str
+    monkeypatch: pytest.MonkeyPatch, root: Path, champion: str | None, printed_text: str
 ) -> None:
     refused = registry.Promotion("ner-en", "2", champion, False, ["too bad"])
     monkeypatch.setattr(registry, "promote", lambda *_: refused)
     monkeypatch.setenv("NER_ROOT", str(root))
-    done = CliRunner().invoke(cli.promote, ["--language", "en"])
-    assert done.output.splitlines()[0] == "too bad"
-    assert said in done.output.splitlines()[1]
+    process = CliRunner().invoke(cli.promote, ["--language", "en"])
+    assert process.output.splitlines()[0] == "too bad"
+    assert printed_text in process.output.splitlines()[1]
 
 
 def test_a_broken_parameter_file(root: Path, tmp_path: Path) -> None:
     (tmp_path / "params").mkdir()
     (tmp_path / "dvc.yaml").touch()
     (tmp_path / "params.yaml").write_text("profile: cpu\nseed: {1\n")
-    done = ner("prepare", "--language", "en", cwd=tmp_path)
-    assert done.returncode == 1
-    assert "params.yaml:" in done.stderr
-    assert "Traceback" not in done.stderr
+    process = ner("prepare", "--language", "en", cwd=tmp_path)
+    assert process.returncode == 1
+    assert "params.yaml:" in process.stderr
+    assert "Traceback" not in process.stderr
 
 
 def test_mistakes_in_parameters_stop_a_command_before_any_work(root: Path, tmp_path: Path) -> None:
@@ -140,11 +142,11 @@ def test_mistakes_in_parameters_stop_a_command_before_any_work(root: Path, tmp_p
     text = (root / "params.yaml").read_text(encoding="utf-8").replace("weight_step: 0.1", "weight_step: 0")
     text = text.replace("min_difference_corpus:", "min_difference_corpora:")
     (tmp_path / "params.yaml").write_text(text, encoding="utf-8")
-    done = ner("prepare", "--language", "en", cwd=tmp_path)
-    assert done.returncode == 1
-    assert "Traceback" not in done.stderr
-    assert "ensemble.weight_step: 0 should be" in done.stderr
-    assert "did you mean min_difference_corpus?" in done.stderr
+    process = ner("prepare", "--language", "en", cwd=tmp_path)
+    assert process.returncode == 1
+    assert "Traceback" not in process.stderr
+    assert "ensemble.weight_step: 0 should be" in process.stderr
+    assert "did you mean min_difference_corpus?" in process.stderr
     assert not (tmp_path / "data").exists()
 
 

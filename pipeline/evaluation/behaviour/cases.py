@@ -112,13 +112,8 @@ def suite_hash(language: str) -> str:
 def load_cases(language: str, types: Collection[str] | None = None) -> list[BehaviourCase]:
     """The cases of a language, in the order of the file; none without a file.
 
-    Args:
-        language: language code.
-        types: leave out the cases with entities of other types. If no case with entities remains, the result is empty,
-            since a model without any answer would pass all others.
-
-    Raises:
-        NerError: the format of the file is wrong.
+    Cases with entities of other ``types`` are left out. If no case with entities remains, the result is empty, since a
+    model without any answer would pass all others. Raises NerError if the format of the file is wrong.
     """
     file = suite_file(language)
     if not file.is_file():
@@ -131,11 +126,7 @@ def load_cases(language: str, types: Collection[str] | None = None) -> list[Beha
 
 
 def expand(suite: Mapping[str, Any], where: str = "") -> list[BehaviourCase]:
-    """Expand the content of a suite file to its cases.
-
-    Args:
-        suite: the content of the file.
-        where: the file, for messages.
+    """Expand the content of a suite file, which messages call ``where``, to its cases.
 
     Raises:
         NerError: a field, list or form is unknown, a bracket is not closed, or a case occurs twice.
@@ -175,7 +166,7 @@ def fill(
     swap: Mapping[str, str] | None = None,
     seed: str | None = None,
 ) -> str:
-    """Replace the ``{placeholders}`` of a template by names.
+    """Replace the ``{placeholders}`` of a template by names. Raises KeyError for an unknown list or form.
 
     Args:
         template: text with placeholders.
@@ -183,9 +174,6 @@ def fill(
         turn: each turn takes other names.
         swap: list → the list that replaces it.
         seed: decides the first name; by default the template does.
-
-    Raises:
-        KeyError: an unknown list or form.
     """
 
     def name(match: re.Match[str]) -> str:
@@ -202,14 +190,9 @@ def fill(
 
 
 def parse(marked: str, case: str | None = None) -> MarkedText:
-    """The text without its marks, and the marked entities.
+    """The text without its marks (``[Ada](PER)``), in the given ``case``, and the marked entities.
 
-    Args:
-        marked: text with entities as ``[Ada](PER)``.
-        case: ``lower`` or ``upper``: changes the text; the offsets of the entities stay the same.
-
-    Raises:
-        ValueError: a bracket or brace belongs to no mark.
+    Raises ValueError if a bracket or brace belongs to no mark.
     """
     change, text, entities, at = CHANGES[case], "", [], 0
     for mark in _MARK.finditer(marked):

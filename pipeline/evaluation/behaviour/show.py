@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from multiner.pipeline.config.settings import Workspace
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.evaluation.behaviour.cases import load_cases
-from multiner.pipeline.evaluation.behaviour.suite import AnsweredEntity, BehaviourReport, EntityFinder, run_suite
+from multiner.pipeline.evaluation.behaviour.suite import AnsweredEntity, BehaviourReport, EntityFinder, rate, run_suite
 
 if TYPE_CHECKING:
     from multiner.pipeline.ensemble.model import Ensemble
@@ -39,8 +39,7 @@ def ensemble_model(ensemble: Ensemble) -> EntityFinder:
 def workspace_report(workspace: Workspace, language: str, capabilities: Collection[str] = ()) -> BehaviourReport:
     """Run the suite, or some of its capabilities, on the ensemble trained in a workspace.
 
-    Raises:
-        NerError: there is no trained ensemble, the language has no suite, or a capability is unknown.
+    Raises NerError if there is no trained ensemble, the language has no suite, or a capability is unknown.
     """
     from multiner.pipeline.ensemble.identity import base_model_folders, load_ensemble
 
@@ -66,20 +65,12 @@ def workspace_report(workspace: Workspace, language: str, capabilities: Collecti
     return run_suite(selection, ensemble_model(ensemble))
 
 
-def rows(report: BehaviourReport) -> list[tuple[str, int, int, float]]:
-    """Capability, cases passed, cases, percent passed; the last row is over all cases."""
-    result = [
-        (capability, sum(outcome.passed for outcome in outcomes), len(outcomes), report.rates()[capability])
-        for capability, outcomes in report.by_capability().items()
-    ]
-    total = len(report.outcomes)
-    return [*result, ("all", total - len(report.failures), total, report.overall)]
-
-
 def table(report: BehaviourReport) -> str:
-    """The rates as a text table."""
+    """The cases passed, all cases and the pass rate of each capability, then of all, as a text table."""
     lines = [f"{'capability':<20}{'passed':>8}{'cases':>8}{'rate':>8}"]
-    lines += [f"{name:<20}{passed:>8}{cases:>8}{rate:>7.1f}%" for name, passed, cases, rate in rows(report)]
+    for name, outcomes in [*report.by_capability().items(), ("all", report.outcomes)]:
+        passed = sum(outcome.passed for outcome in outcomes)
+        lines.append(f"{name:<20}{passed:>8}{len(outcomes):>8}{rate(outcomes):>7.1f}%")
     return "\n".join(lines)
 
 

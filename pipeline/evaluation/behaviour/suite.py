@@ -112,15 +112,10 @@ def judge_all(cases: Sequence[BehaviourCase], answers: Mapping[str, Sequence[Ans
 
 
 def judge(case: BehaviourCase, entities: Sequence[AnsweredEntity], base: Sequence[AnsweredEntity] = ()) -> str:
-    """Why a case failed, or an empty string.
+    """Why a case failed, or an empty string; ``entities`` are those found in its text, ``base`` those in its base.
 
     A model without any answer passes no case: an invariance also fails if none of the marked entities is found in
     either text, which is stricter than CheckList.
-
-    Args:
-        case: the case.
-        entities: the model's entities for its text.
-        base: the model's entities for its base.
     """
     if case.kind == INVARIANCE:
         return _judge_invariance(case, entities, base)

@@ -10,9 +10,7 @@ import numpy as np
 class Chain:
     """A trained chain over IOB2 labels, restricted to legal sequences: I- only follows B- or I- of its type.
 
-    Args:
-        labels: names of the labels.
-        transitions: ``[labels, labels]``, the score of the step from one label (row) to the next (column).
+    ``transitions`` ``[labels, labels]`` are the scores of the steps from one label (row) to the next (column).
     """
 
     def __init__(self, labels: Sequence[str], transitions: np.ndarray) -> None:
@@ -24,11 +22,7 @@ class Chain:
     def marginals(self, emissions: np.ndarray) -> np.ndarray:
         """Probability of each label at each token, by the forward-backward algorithm with scaling (Rabiner 1989).
 
-        Args:
-            emissions: scores ``[tokens, labels]``.
-
-        Returns:
-            ``[tokens, labels]``, float64, rows sum to 1.
+        From the scores ``emissions`` ``[tokens, labels]``; float64 of the same shape, rows sum to 1.
         """
         length = len(emissions)
         if not length:

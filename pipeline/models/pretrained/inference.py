@@ -41,10 +41,6 @@ class PretrainedModel:
 
     It reads whole documents with their sentence borders, as in its training: context beyond a sentence helps, and no
     entity crosses a border.
-
-    Args:
-        nlp: a pipeline that sets ``doc.ents``.
-        labels: the labels of the ensemble.
     """
 
     def __init__(self, nlp: Language, labels: list[str]) -> None:

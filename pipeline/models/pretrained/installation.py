@@ -22,11 +22,7 @@ SLOVNET_TAR = "natasha/slovnet_ner_news_v1.tar"
 
 
 def run(workspace: Workspace, language: str) -> None:
-    """Stage ``train_shipped``: install the pipeline that ``shipped.pipeline`` of the language names.
-
-    Raises:
-        NerError: the parameter is not set, or the pipeline is missing.
-    """
+    """Stage ``train_shipped``: install the pipeline that ``shipped.pipeline`` of the language names."""
     name = workspace.section(LEG, language)["pipeline"]
     where = f"params.yaml: languages.{language}.{LEG}.pipeline"
     if not name:
@@ -40,7 +36,7 @@ def install(name: str, types: Sequence[str], folder: Path, *, packages: Path, wh
     """Write a pretrained pipeline as a base model to ``folder`` (whole or absent).
 
     Args:
-        name: ``slovnet``, ``en_core_web_md`` (both from packages), an installed spaCy pipeline, or a folder.
+        name: ``slovnet``, ``en_core_web_md`` (both from ``packages``), an installed spaCy pipeline, or a folder.
         types: entity types of the ensemble.
         folder: the folder of the base model.
         packages: folder of the files that the packages contain.
@@ -60,11 +56,7 @@ def install(name: str, types: Sequence[str], folder: Path, *, packages: Path, wh
 
 
 def slovnet(packages: Path) -> Language:
-    """A Russian pipeline with the NER of slovnet, from the package natasha.
-
-    Raises:
-        NerError: the files of the package are missing.
-    """
+    """A Russian pipeline with slovnet's NER, from the package natasha. Raises NerError if its files are missing."""
     import spacy
 
     from multiner.pipeline.models.pretrained.slovnet_component import NAME, SlovnetNer
@@ -78,14 +70,7 @@ def entities_only(source: str, where: str) -> Language:
     """A spaCy pipeline without the components on which its ``ner`` does not depend; its entities stay the same.
 
     The strings are left out too, since features and vectors are looked up by hash. A pipeline in which other components
-    set entities as well stays complete.
-
-    Args:
-        source: an installed pipeline or a folder.
-        where: the parameter that holds the name, for messages.
-
-    Raises:
-        NerError: there is no such pipeline.
+    set entities as well stays complete. Raises NerError, which names the parameter ``where``, if there is no pipeline.
     """
     import spacy
     from spacy.pipeline import EntityRecognizer

@@ -48,11 +48,7 @@ class SlovnetNer(Pipe):
         return tuple(self._labels)
 
     def read(self, model: Path, vectors: Path) -> "SlovnetNer":
-        """Load the weights from the tar of slovnet and the tar of navec that it was trained with; returns itself.
-
-        Raises:
-            NerError: a file is missing or damaged.
-        """
+        """Load slovnet's tar and the navec that it was trained with; returns itself. Raises NerError for a bad file."""
         # Imported here: a pipeline without this component needs neither package.
         from navec import Navec
         from slovnet import NER

@@ -130,9 +130,7 @@ class Actions:
     def _starts(self, scores: np.ndarray, last: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Probabilities ``[tokens, our types]`` that an entity begins here: of several tokens, and of this token only.
 
-        Args:
-            scores: ``[tokens, actions]``.
-            last: whether a token is the last of its sentence, ``[tokens]``.
+        ``last``: whether a token is the last of its sentence, ``[tokens]``.
         """
         count = len(self._begin)
         legal = scores[:, [*self._begin, *self._unit, self._out]]

@@ -36,12 +36,7 @@ def units(document: Document) -> Iterator[tuple[int, int]]:
 
 
 def batches(items: Iterable[Item], words: Callable[[Item], int]) -> Iterator[list[Item]]:
-    """Items in order, in batches of at most ``BATCH_WORDS`` words; a longer item is a batch of its own.
-
-    Args:
-        items: what to divide.
-        words: gives the number of words of an item.
-    """
+    """Items in order, in batches of at most ``BATCH_WORDS`` words; a longer item is a batch of its own."""
     batch: list[Item] = []
     size = 0
     for item in items:

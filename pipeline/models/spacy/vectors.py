@@ -70,11 +70,7 @@ def spellings(words: Sequence[str], rows: Sequence[int]) -> Iterator[tuple[str, 
 
 
 def from_navec(path: Path, rows: int) -> Vectors:
-    """The vectors of navec, pruned to its most frequent words, with keys for Title and UPPER case.
-
-    Raises:
-        NerError: the file is missing.
-    """
+    """The vectors of navec, pruned to its most frequent words, with keys for Title and UPPER case."""
     from navec import Navec
     from spacy.strings import hash_string  # type: ignore[attr-defined]  # spaCy's stub leaves it out
     from spacy.vectors import Vectors
@@ -91,11 +87,7 @@ def from_navec(path: Path, rows: int) -> Vectors:
 
 
 def from_spacy(folder: Path, rows: int, name: str) -> Vectors:
-    """The vectors in the folder of a spaCy pipeline, pruned to its first rows, those of the most frequent words.
-
-    Raises:
-        NerError: the folder holds no vectors.
-    """
+    """The vectors in the folder of a spaCy pipeline, pruned to its first rows, those of the most frequent words."""
     from spacy.vectors import Vectors
 
     if not (folder / "vocab" / "vectors.cfg").is_file():
@@ -161,9 +153,6 @@ def run(workspace: Workspace, language: str) -> None:
     """Stage ``vectors``: build the vectors of a language.
 
     Name and size come from params.yaml without the profile's overlay, since all profiles share the vectors.
-
-    Raises:
-        NerError: the source of the vectors is missing or unknown.
     """
     params = for_language(read_yaml(workspace.root / "params.yaml"), language)["spacy"]
     name, rows = params["vectors"], params["vectors_rows"]

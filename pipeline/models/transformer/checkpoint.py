@@ -41,9 +41,7 @@ class TrainingState:
 class Checkpoints:
     """The checkpoints of one training, in a folder named after a fingerprint of its inputs.
 
-    Args:
-        parent: the folder of that folder; checkpoints of other inputs in it are removed.
-        fingerprint: a hash of everything that the trained weights depend on.
+    Checkpoints of other inputs in the folder ``parent`` are removed.
     """
 
     def __init__(self, parent: Path, fingerprint: str) -> None:

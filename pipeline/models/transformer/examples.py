@@ -44,9 +44,6 @@ def batches(
     A third of the documents is divided into short windows, so that the model also sees sentences without context.
 
     Args:
-        documents: documents with gold spans.
-        windower: divides them into windows.
-        labels: the labels, in the order of the model's outputs.
         size: pieces in a batch at most, padding included.
         case_augmentation: corpus → the share of its documents in upper case, and the same share in lower case.
         seed: seed of all random choices in this epoch.
@@ -78,14 +75,9 @@ def batches(
 def batch_loss(
     model: torch.nn.Module, batch: Sequence[Example], pad: int, device: torch.device, half: bool
 ) -> torch.Tensor:
-    """Mean cross-entropy over the tokens whose labels are read from a batch.
+    """Mean cross-entropy over the tokens whose labels are read from a batch, which is padded here with ``pad``.
 
-    Args:
-        model: a token classifier.
-        batch: examples; they are padded here.
-        pad: id of the padding piece.
-        device: the device of the model.
-        half: whether to multiply in bfloat16.
+    ``half``: whether to multiply in bfloat16.
     """
     width = max(len(window.pieces) for window, _ in batch)
     ids = torch.full((len(batch), width), pad)

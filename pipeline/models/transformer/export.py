@@ -40,11 +40,7 @@ OPSET = 17  # the first with an operator LayerNormalization
 
 
 def run(workspace: Workspace, language: str) -> None:
-    """Stage ``export``: write the transformer for inference, with its F1 on the tune halves.
-
-    Raises:
-        NerError: the transformer is not trained, or the precision is unknown.
-    """
+    """Stage ``export``: write the transformer for inference, with its F1 on the tune halves."""
     paths = workspace.paths
     trained, folder = paths.trained(language), paths.leg(language, "transformer")
     dev = read_tune_half(workspace, language)
@@ -65,7 +61,6 @@ def export(trained: Path, folder: Path, precision: str, dev: Sequence[Document] 
         folder: the folder for model.onnx, tokenizer.json, leg.json and history.json.
         precision: precision of the weights, ``int8`` or ``fp32``.
         dev: documents with gold spans; leg.json records the F1 of the exported model on them.
-        title: text on the progress bar.
 
     Raises:
         NerError: the transformer is not trained, or the precision is unknown.

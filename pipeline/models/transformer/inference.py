@@ -34,12 +34,8 @@ SLOWER = "SkipLayerNormFusion"
 class TransformerModel(WindowedModel):
     """An exported transformer. Safe to call from several threads.
 
-    Args:
-        session: maps ``input_ids`` ``[1, pieces]`` to ``probabilities`` ``[1, pieces, labels]``.
-        windower: divides documents into windows.
-        labels: the labels, in the order of the model's outputs.
-        context: pieces of preceding sentences shown at most.
-        threads: windows that run in parallel at most.
+    ``session`` maps ``input_ids`` ``[1, pieces]`` to ``probabilities`` ``[1, pieces, labels]``; at most ``threads``
+    windows run in parallel.
     """
 
     def __init__(
@@ -52,11 +48,7 @@ class TransformerModel(WindowedModel):
 
     @classmethod
     def load(cls, folder: Path) -> TransformerModel:
-        """Load what the stage ``export`` wrote to ``folder`` (model.onnx, tokenizer.json, leg.json).
-
-        Raises:
-            NerError: the model cannot be read.
-        """
+        """Load what the stage ``export`` wrote to ``folder``. Raises NerError if the model cannot be read."""
         from onnxruntime import InferenceSession, SessionOptions
         from tokenizers import Tokenizer
 
@@ -80,12 +72,9 @@ class TransformerModel(WindowedModel):
         return cls(session, windower, settings["labels"], settings["context"], threads)
 
     def forward(self, windows: Sequence[Window]) -> Iterator[np.ndarray]:
-        """Label probabilities of each window, in order: ``[pieces, labels]``.
+        """Label probabilities ``[pieces, labels]`` of each window, in order. Raises Cancelled if nobody waits for them.
 
         Only a few windows are submitted ahead, so that concurrent calls take turns and a cancelled call ends soon.
-
-        Raises:
-            Cancelled: see :func:`multiner.pipeline.core.cancellation.check_cancelled`.
         """
         if len(windows) < 2:
             yield from map(self._run, windows)

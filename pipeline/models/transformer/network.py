@@ -35,14 +35,7 @@ def special_pieces_of(tokenizer: PreTrainedTokenizerBase) -> SpecialPieces:
 
 
 class TorchTransformer(WindowedModel):
-    """A fine-tuned encoder.
-
-    Args:
-        model: a ``…ForTokenClassification`` in evaluation mode.
-        windower: divides documents into windows.
-        labels: the labels, in the order of the model's outputs.
-        context: pieces of preceding sentences shown at most.
-    """
+    """A fine-tuned encoder: a ``…ForTokenClassification`` in evaluation mode."""
 
     def __init__(self, model: PreTrainedModel, windower: Windower, labels: list[str], context: int) -> None:
         super().__init__(windower, labels, context)

@@ -1,10 +1,10 @@
-"""The gate's scores: a floor, no worse than the champion, not far below the best champion before."""
+"""The gate's verdict, and its rules on scores: a floor, no worse than the champion, not far below former champions."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -15,9 +15,34 @@ from multiner.pipeline.config.settings import Workspace
 from multiner.pipeline.core.document import Document, Span, documents_hash, read_jsonl
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.inference import isolated_process
-from multiner.pipeline.registry.gate.verdict import GateVerdict, together
 
 Counts = dict[str, np.ndarray]
+
+
+@dataclass(frozen=True, slots=True)
+class GateVerdict:
+    """Whether a challenger may become champion, why, and the figures behind it.
+
+    ``final`` is False if a process failed, or the model was merely too slow: the machine may be the cause, so the next
+    call judges again.
+    """
+
+    passed: bool
+    reasons: list[str]
+    details: dict[str, Any] = field(default_factory=dict)
+    final: bool = True
+
+
+def together(verdicts: Sequence[GateVerdict]) -> GateVerdict:
+    """One verdict from those of the checks, all of which must pass; the reasons of the last check come first.
+
+    It is final if all checks passed, or one that failed is final.
+    """
+    passed = all(verdict.passed for verdict in verdicts)
+    reasons = [reason for verdict in reversed(verdicts) for reason in verdict.reasons if passed or not verdict.passed]
+    details = {name: detail for verdict in verdicts for name, detail in verdict.details.items()}
+    final = passed or any(verdict.final for verdict in verdicts if not verdict.passed)
+    return GateVerdict(passed, reasons, details, final)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +54,7 @@ class FormerBest:
 
 
 def gate_documents(workspace: Workspace, language: str) -> dict[str, list[Document]]:
-    """The gate half of the development documents, by corpus.
-
-    Raises:
-        NerError: they were not prepared, or there are none.
-    """
+    """The gate half of the development documents, by corpus. Raises NerError if there are none."""
     documents: dict[str, list[Document]] = {}
     for corpus in workspace.language(language)["train_on"]:
         path = workspace.paths.documents(language) / f"{corpus}.dev.jsonl"
@@ -116,7 +137,7 @@ def check_scores(
 
     Args:
         champion: the folder of the model to compare with; None: the floors alone decide.
-        challenger: the folder of the model; both models predict in fresh processes.
+        challenger: the folder of the model; both models predict in processes of their own.
         documents: the gate half by corpus.
         types: the challenger's.
         options: the section ``promotion`` of the parameters.

@@ -13,8 +13,7 @@ from multiner.pipeline.ensemble.identity import read_description
 from multiner.pipeline.evaluation.behaviour import BehaviourCase, BehaviourReport, load_cases
 from multiner.pipeline.evaluation.behaviour.suite import judge_all, texts_of
 from multiner.pipeline.inference import golden, isolated_process
-from multiner.pipeline.registry.gate.comparison import FormerBest, check_scores
-from multiner.pipeline.registry.gate.verdict import GateVerdict, together
+from multiner.pipeline.registry.gate.comparison import FormerBest, GateVerdict, check_scores, together
 
 
 def check_golden(model: Path, language: str, types: Sequence[str], options: Mapping[str, Any]) -> GateVerdict:
@@ -46,11 +45,9 @@ def check_golden(model: Path, language: str, types: Sequence[str], options: Mapp
 def behaviour_of(
     model: Path, cases: Sequence[BehaviourCase], types: Sequence[str], *, others: bool = False
 ) -> BehaviourReport:
-    """The results of a model, in a fresh process, on cases of the behaviour suite.
+    """The results of a model, in a process of its own, on cases of the behaviour suite.
 
     Args:
-        model: its folder.
-        cases: of the suite.
         types: the entity types that count.
         others: whether it may know further types, as a champion of other parameters does.
 
@@ -108,11 +105,7 @@ def check_behaviour(
 
 
 def types_of(model: Path) -> list[str]:
-    """The entity types that a model (an MLflow model's folder) knows.
-
-    Raises:
-        NerError: its description is missing or damaged.
-    """
+    """The entity types that a model (an MLflow model's folder) knows."""
     return list(read_description(model / "artifacts" / "ensemble.json")["types"])
 
 
@@ -129,11 +122,11 @@ def judge(
 ) -> GateVerdict:
     """The whole gate; if the golden samples fail, the checks that take longer are left out.
 
-    The two models are compared on the types that both know. If they share none, the challenger is judged as a first
-    model.
+    The two models are compared on the types that both know. If they share none, or there is no champion, the challenger
+    is judged as a first model.
 
     Args:
-        challenger, champion: folders of the models; without a champion nothing is compared.
+        challenger, champion: folders of the models.
         documents: the gate half by corpus.
         language, types: of the challenger.
         options: the section ``promotion`` of the parameters.

@@ -22,8 +22,7 @@ from multiner.pipeline.registry.card import CARD, with_behaviour
 from multiner.pipeline.registry.champions import ROLLED_BACK, SINCE, model_folder, now, set_champion, version_info
 from multiner.pipeline.registry.failures import registry_errors
 from multiner.pipeline.registry.gate import judgement as gate
-from multiner.pipeline.registry.gate.comparison import FormerBest, basis_hash, gate_documents
-from multiner.pipeline.registry.gate.verdict import GateVerdict
+from multiner.pipeline.registry.gate.comparison import FormerBest, GateVerdict, basis_hash, gate_documents
 from multiner.pipeline.registry.registration import alias_version
 from multiner.pipeline.registry.runs import deleted_run, require_files, run_id_of
 from multiner.pipeline.registry.store import CHALLENGER, CHAMPION, model_name, open_store
@@ -180,7 +179,7 @@ def verdict_key(
     basis: str,
     best: FormerBest | None = None,
 ) -> str:
-    """A hash over everything that a verdict depends on."""
+    """A hash over everything that a verdict depends on: equal keys need no second judgement."""
     parts = {
         "versions": [challenger, champion],
         "rules": workspace.params["promotion"],

@@ -125,12 +125,12 @@ def test_the_schema_names_what_params_yaml_holds_and_the_legs_there_are(root: Pa
 )
 def test_a_mistake_is_told_with_file_line_and_key(home: Path, before: str, after: str, key: str, message: str) -> None:
     line = change(home, before, after)
-    said = refusal(home)
-    assert re.fullmatch(rf"params\.yaml:({line}|{line + 1}|\d+): {re.escape(key)}: .*{re.escape(message)}.*", said), (
-        said
-    )
+    refusal_text = refusal(home)
+    assert re.fullmatch(
+        rf"params\.yaml:({line}|{line + 1}|\d+): {re.escape(key)}: .*{re.escape(message)}.*", refusal_text
+    ), refusal_text
     if "." in key and "\n" not in before + after:
-        assert said.startswith(f"params.yaml:{line}:"), said
+        assert refusal_text.startswith(f"params.yaml:{line}:"), refusal_text
 
 
 def test_a_language_without_parameters(home: Path) -> None:
@@ -153,8 +153,8 @@ def test_all_mistakes_of_both_files_are_told_at_once(home: Path) -> None:
     first = change(home, "seed: 13", "seed: 13\nseed: x")
     second = change(home, "weight_step: 0.1", "weight_step: 0")
     (home / "params" / "demo.yaml").write_text("prepare:\ntransformer:\n  threads: 0\n", encoding="utf-8")
-    said = refusal(home, "demo")
-    for told in (
+    refusal_text = refusal(home, "demo")
+    for phrase in (
         f"{home}: 5 mistakes in the parameters",
         f"params.yaml:{first + 1}: seed: the key stands twice",
         f'params.yaml:{first + 1}: seed: "x" is not a whole number',
@@ -162,7 +162,7 @@ def test_all_mistakes_of_both_files_are_told_at_once(home: Path) -> None:
         "params/demo.yaml:1: prepare: null is not a mapping",
         "params/demo.yaml:3: transformer.threads: 0 should be",
     ):
-        assert told in said
+        assert phrase in refusal_text
 
 
 def test_a_missing_key_is_told_where_its_section_stands(home: Path) -> None:
@@ -202,11 +202,11 @@ def test_what_is_no_mapping_in_yaml_gets_no_traceback(home: Path, text: str) -> 
     ],
 )
 def test_what_the_documentation_offers_is_allowed(home: Path, parts: dict[str, Any]) -> None:
-    wanted = overlay(load_params(home), parts)
-    wanted["languages"] = {code: params for code, params in wanted["languages"].items() if params}
-    (home / "params.yaml").write_text(yaml.safe_dump(wanted), encoding="utf-8")
+    expected = overlay(load_params(home), parts)
+    expected["languages"] = {code: params for code, params in expected["languages"].items() if params}
+    (home / "params.yaml").write_text(yaml.safe_dump(expected), encoding="utf-8")
     (home / "params" / "cpu.yaml").write_text("{}\n", encoding="utf-8")
-    assert load_params(home, "cpu") == wanted
+    assert load_params(home, "cpu") == expected
 
 
 def test_every_corpus_can_be_named(home: Path) -> None:

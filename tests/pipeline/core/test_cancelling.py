@@ -12,8 +12,7 @@ from multiner.pipeline.core.cancellation import Cancelled, cancelled_when, check
 from multiner.pipeline.core.document import Document, from_words
 from multiner.pipeline.core.iob2 import bio_labels
 from multiner.pipeline.ensemble.chunks import ChunkedModel, chunk_ranges, excerpt
-from multiner.pipeline.ensemble.model import Ensemble, Member
-from multiner.pipeline.ensemble.token_types import token_types
+from multiner.pipeline.ensemble.model import Ensemble, Member, token_types
 from multiner.pipeline.models.transformer.inference import TransformerModel
 from multiner.pipeline.models.windows import Window
 from multiner.pipeline.text.tokenizer import STEP, document_from_text
@@ -79,8 +78,8 @@ def test_a_document_in_chunks_is_predicted_as_in_one() -> None:
 
 def test_a_sentence_longer_than_a_chunk_is_cut() -> None:
     document = from_words("d", [["a"] * 5, ["b"] * 120, ["c"] * 3])
-    found = list(chunk_ranges(document, 50))
-    assert found == [(0, 5), (5, 55), (55, 105), (105, 128)]
+    result = list(chunk_ranges(document, 50))
+    assert result == [(0, 5), (5, 55), (55, 105), (105, 128)]
     middle = excerpt(document, 50, 127)
     assert middle.words() == document.words(50, 127)
     assert [(sentence.start, sentence.end) for sentence in middle.sentences] == [(0, 75), (75, 77)]
@@ -98,9 +97,9 @@ def test_windows_that_nobody_waits_for_are_not_begun() -> None:
     going = Event()
 
     class Session:
-        def run(self, _: None, given: dict[str, np.ndarray]) -> list[np.ndarray]:
+        def run(self, _: None, inputs: dict[str, np.ndarray]) -> list[np.ndarray]:
             going.wait(5)
-            ran.append(int(given["input_ids"][0, 0]))
+            ran.append(int(inputs["input_ids"][0, 0]))
             return [np.zeros((1, 1, len(LABELS)), dtype=np.float32)]
 
     leg = TransformerModel(Session(), None, LABELS, 0, threads=2)  # type: ignore[arg-type]
@@ -150,24 +149,24 @@ def test_an_ensemble_can_be_ended_at_any_look(types: bool) -> None:
 def by_hand(probabilities: np.ndarray) -> np.ndarray:
     """Type probabilities by going through all legal label sequences."""
     length, labels = probabilities.shape
-    found = np.zeros((length, (labels + 1) // 2))
+    result = np.zeros((length, (labels + 1) // 2))
     for path in np.ndindex(*[labels] * length):
         before = (0, *path)
         if all(label == 0 or label % 2 or before[at] in (label, label - 1) for at, label in enumerate(path)):
             chance = np.prod(probabilities[range(length), path])
-            found[range(length), [(label + 1) // 2 for label in path]] += chance
-    return found / found.sum(axis=1, keepdims=True)
+            result[range(length), [(label + 1) // 2 for label in path]] += chance
+    return result / result.sum(axis=1, keepdims=True)
 
 
 def test_token_types_are_the_marginals_of_the_legal_sequences() -> None:
     rng = np.random.default_rng(13)
     document = from_words("d", [["a"] * 4, ["b"], ["c"] * 3])
     probabilities = rng.dirichlet(np.full(len(LABELS), 0.3), size=8)
-    found = token_types(probabilities, document.sentences)
+    result = token_types(probabilities, document.sentences)
     for sentence in document.sentences:
         place = slice(sentence.start, sentence.end)
-        np.testing.assert_allclose(found[place], by_hand(probabilities[place]), atol=1e-9)
-    np.testing.assert_allclose(found.sum(axis=1), 1.0)
+        np.testing.assert_allclose(result[place], by_hand(probabilities[place]), atol=1e-9)
+    np.testing.assert_allclose(result.sum(axis=1), 1.0)
     assert token_types(np.zeros((0, 5)), []).shape == (0, 3)
 
 

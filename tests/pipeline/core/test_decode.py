@@ -64,9 +64,9 @@ def test_scores_are_the_marginals_of_the_enumeration(seed: int, length: int) -> 
 def test_no_span_crosses_a_sentence() -> None:
     rows = np.full((4, len(LABELS)), 0.01)
     rows[0, 1] = rows[1, 2] = rows[2, 2] = rows[3, 2] = 0.96
-    found = decode_spans(rows, [Sentence(0, 2), Sentence(2, 4)], LABELS)
-    assert (found[0].start, found[0].end) == (0, 2)
-    assert all(span.end <= 2 or span.start >= 2 for span in found)
+    decoded_spans = decode_spans(rows, [Sentence(0, 2), Sentence(2, 4)], LABELS)
+    assert (decoded_spans[0].start, decoded_spans[0].end) == (0, 2)
+    assert all(span.end <= 2 or span.start >= 2 for span in decoded_spans)
 
 
 def test_nothing_to_decode() -> None:

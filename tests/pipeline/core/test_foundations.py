@@ -76,17 +76,17 @@ def tracked(root: Path) -> Iterator[tuple[str, str, str, set[str], set[str]]]:
             params = stage["do"].get("params", [])
             here = [key for key in params if isinstance(key, str)]
             above = [key for part in params if isinstance(part, dict) for key in part["params/${profile}.yaml"]]
-            keys = ({key.replace("${item}", code).replace("${key}", code) for key in found} for found in (here, above))
+            keys = ({key.replace("${item}", code).replace("${key}", code) for key in part} for part in (here, above))
             yield name, code, each, *keys
 
 
 def test_every_profile_has_the_keys_that_the_graph_tracks(root: Path) -> None:
     """DVC refuses a stage one of whose keys is missing."""
-    wanted = {key for *_, keys in tracked(root) for key in keys}
-    assert {"transformer", "languages.en.transformer", "languages.ru.spacy"} <= wanted
+    expected = {key for *_, keys in tracked(root) for key in keys}
+    assert {"transformer", "languages.en.transformer", "languages.ru.spacy"} <= expected
     for path in [root / "params.yaml", *sorted((root / "params").glob("*.yaml"))]:
         lines = read_yaml_file(path).lines
-        assert not {key for key in wanted if tuple(key.split(".")) not in lines}, path.name
+        assert not {key for key in expected if tuple(key.split(".")) not in lines}, path.name
 
 
 def test_what_a_profile_may_set_is_tracked_wherever_params_yaml_is(root: Path) -> None:

@@ -35,7 +35,7 @@ def dvc(root: Path, *arguments: str) -> subprocess.CompletedProcess:
     return subprocess.run(command, cwd=root, env=quiet_environment(), capture_output=True, text=True, check=False)
 
 
-def kept(root: Path, name: str) -> Path:
+def cached_object(root: Path, name: str) -> Path:
     """The object of a file in DVC's cache."""
     digest = md5((root / name).read_bytes()).hexdigest()
     return root / ".dvc/cache/files/md5" / digest[:2] / digest[2:]
@@ -56,15 +56,15 @@ def root(tmp_path: Path) -> Path:
     (tmp_path / ".dvc" / "config").write_text("[core]\n    no_scm = true\n    analytics = false\n")
     (tmp_path / "dvc.yaml").write_text(yaml.safe_dump({"stages": STAGES}))
     (tmp_path / "raw").write_text("raw")
-    done = dvc(tmp_path, "repro", "prepare@en")
-    assert done.returncode == 0, done.stderr
+    process = dvc(tmp_path, "repro", "prepare@en")
+    assert process.returncode == 0, process.stderr
     return tmp_path
 
 
 @pytest.fixture
 def restored(root: Path) -> Path:
     """The same after the documents were restored from a cut object; DVC takes them for whole."""
-    cut(kept(root, "documents/train"))
+    cut(cached_object(root, "documents/train"))
     for file in ("train", "dev"):
         (root / "documents" / file).unlink()
     assert "is cached - skipping run" in dvc(root, "repro", "prepare@en").stdout
@@ -77,8 +77,8 @@ def test_no_stage_reads_what_was_restored_from_a_cut_object(restored: Path) -> N
     assert refused.returncode
     assert "documents/train: DVC restored it from its cache, where it was cut off" in refused.stderr
     assert not (restored / "weights").read_text(), "made by the shell"
-    done = dvc(restored, "repro", "train")
-    assert done.returncode == 0, done.stderr
+    process = dvc(restored, "repro", "train")
+    assert process.returncode == 0, process.stderr
     assert (restored / "documents/train").read_text().count("\n") == 40, "made anew"
 
 
@@ -92,7 +92,7 @@ def test_whoever_reads_a_damaged_file_is_told_once(restored: Path) -> None:
 
 
 def test_an_intact_file_mends_the_cache(root: Path) -> None:
-    object = kept(root, "documents/train")
+    object = cached_object(root, "documents/train")
     cut(object)
     assert discard_damaged(root, [root / "documents"]) == []
     assert object.read_bytes() == (root / "documents/train").read_bytes()

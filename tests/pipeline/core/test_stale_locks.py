@@ -67,11 +67,11 @@ def test_a_holder_is_known_by_what_dvc_notes_of_it(workspace: Path, start, progr
         assert time.monotonic() < deadline
         assert process.poll() is None
         time.sleep(0.05)
-    (noted,) = notes_of(workspace)["write"].values()
-    assert noted["pid"] == process.pid
-    assert holds(process.pid, noted["cmd"])
+    (record,) = notes_of(workspace)["write"].values()
+    assert record["pid"] == process.pid
+    assert holds(process.pid, record["cmd"])
     assert release(workspace) == []
-    assert not holds(process.pid, noted["cmd"].replace("wait", "other")), "the id was given to another stage's process"
+    assert not holds(process.pid, record["cmd"].replace("wait", "other")), "the id was given to another stage's process"
     for child in psutil.Process(process.pid).children(recursive=True):
         child.kill()
     process.kill()
@@ -93,8 +93,8 @@ def test_a_holder_on_another_machine_is_left_alone_while_it_lives(workspace: Pat
         assert time.monotonic() < deadline
         assert process.poll() is None
         time.sleep(0.05)
-    (noted,) = notes_of(workspace)["write"].values()
-    assert noted["cmd"].startswith(f"dvc@{platform.node()}:holder-")
+    (record,) = notes_of(workspace)["write"].values()
+    assert record["cmd"].startswith(f"dvc@{platform.node()}:holder-")
     code = "from pathlib import Path; from multiner.pipeline.core.dvc_locks import release; "
     code += f"print(release(Path({str(workspace)!r})))"
     assert other_machine(code) == "[]"
@@ -103,7 +103,7 @@ def test_a_holder_on_another_machine_is_left_alone_while_it_lives(workspace: Pat
         child.kill()
     process.kill()
     process.wait()
-    assert noted["cmd"] in other_machine(code)
+    assert record["cmd"] in other_machine(code)
     assert notes_of(workspace) == {"read": {}, "write": {}}
     assert not list((workspace / ".dvc" / "tmp").glob("holder-*"))
 
@@ -115,8 +115,8 @@ def test_a_stranger_with_the_id_of_a_dead_writer_blocks_no_stage(workspace: Path
     note(workspace, {"write": {str(workspace / "out"): dead}})
     refused = dvc(workspace, "repro", "--single-item", "copy")
     assert "is busy, it is being blocked by" in refused.stderr, "else DVC has learnt it, and all this may go"
-    (told,) = release(workspace)
-    assert str(stranger.pid) in told
+    (line,) = release(workspace)
+    assert str(stranger.pid) in line
     assert dvc(workspace, "repro", "--single-item", "copy").returncode == 0
 
 
@@ -178,8 +178,8 @@ def test_while_dvc_writes_the_file_nothing_is_done(workspace: Path) -> None:
     code = "from pathlib import Path; from multiner.pipeline.core.dvc_locks import release; "
     code += f"print(release(Path({str(workspace)!r})))"
     with make_lock(str(workspace / ".dvc" / "tmp" / "rwlock.lock")):
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.stdout.strip() == "[]", done.stderr
+        outcome = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert outcome.stdout.strip() == "[]", outcome.stderr
     assert notes_of(workspace) == stale
 
 

@@ -141,15 +141,15 @@ def test_limit_takes_documents_by_hash_and_keeps_their_order(workspace: Workspac
     everything = [one.id for one in written(workspace, "en", "conll2003", "train")]
     workspace.params["prepare"]["limit"] = {"conll2003": {"train": 3}, "wnut17": {"test": 100}}
     prepare.run(workspace, "en")
-    taken = [one.id for one in written(workspace, "en", "conll2003", "train")]
-    assert len(taken) == 3
-    assert taken == [id for id in everything if id in taken]
-    assert taken != everything[:3]
+    train_ids = [one.id for one in written(workspace, "en", "conll2003", "train")]
+    assert len(train_ids) == 3
+    assert train_ids == [id for id in everything if id in train_ids]
+    assert train_ids != everything[:3]
     assert len(written(workspace, "en", "conll2003", "dev")) == 8
     assert len(written(workspace, "en", "wnut17", "test")) == 8
     workspace.params["prepare"]["limit"] = {"conll2003": {"train": 5}}
     prepare.run(workspace, "en")
-    assert set(taken) < {one.id for one in written(workspace, "en", "conll2003", "train")}
+    assert set(train_ids) < {one.id for one in written(workspace, "en", "conll2003", "train")}
 
 
 def test_a_malformed_file_leaves_what_was_there(workspace: Workspace) -> None:

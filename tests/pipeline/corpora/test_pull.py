@@ -24,9 +24,9 @@ from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.corpora import packages, sources
 from multiner.pipeline.corpora import pull as module
 from multiner.pipeline.corpora.manifest import is_safe, list_files, read_manifest, write_manifest
-from multiner.pipeline.corpora.packages import Package, Wheels, extract
+from multiner.pipeline.corpora.packages import Package, extract, extracted
 from multiner.pipeline.corpora.pull import pull
-from multiner.pipeline.corpora.sources import Download
+from multiner.pipeline.corpora.sources import downloaded
 
 SENTENCE = "-DOCSTART- -X- -X- O\n\nAda NNP B-NP B-PER\nleft NN I-NP O\nOslo NNP B-NP B-LOC\n. . O O\n\n"
 FILES = {
@@ -232,14 +232,11 @@ def test_an_address_that_fails_is_named_with_what_to_do(site: tuple[Path, str], 
     folder, address = site
     (folder / "page.zip").write_text("<html>gone</html>")
     for failing, reason in (("/none.zip", "404"), ("/page.zip", "no readable zip archive")):
-        with pytest.raises(NerError, match=reason) as error, Download("x", (address + failing,)).open():
+        with pytest.raises(NerError, match=reason) as error, downloaded([address + failing]):
             pass
         assert sources.MIRROR_VARIABLE in str(error.value)
         assert not error.value.transient
-    with (
-        pytest.raises(NerError, match="cannot be reached") as error,
-        Download("x", ("http://127.0.0.1:9/x.zip",)).open(),
-    ):
+    with pytest.raises(NerError, match="cannot be reached") as error, downloaded(["http://127.0.0.1:9/x.zip"]):
         pass
     assert error.value.transient
 
@@ -323,7 +320,7 @@ def test_a_packages_files_come_whatever_python_it_asks_for(tmp_path: Path, monke
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path / "wheels"))
     package = Package("tinyvectors==1.0", {"tinyvectors/data/": "model/"})
-    with Wheels((package,)).open() as folder:
+    with extracted([package]) as folder:
         assert list_files(folder) == ["tinyvectors/model/sub/w", "tinyvectors/model/v.bin"]
 
 
@@ -356,8 +353,8 @@ def test_data_that_a_stage_reads_is_not_replaced(
     if accept:
         write(mirror, {"conll2003/test.txt": SENTENCE})
 
-    noted = {"pid": os.getpid(), "cmd": " ".join(psutil.Process().cmdline())}
-    reading = {"read": {str(workspace.root / "data" / "raw"): [noted]}, "write": {}}
+    record = {"pid": os.getpid(), "cmd": " ".join(psutil.Process().cmdline())}
+    reading = {"read": {str(workspace.root / "data" / "raw"): [record]}, "write": {}}
     (folder / "rwlock").write_text(json.dumps(reading))
     with pytest.raises(
         NerError, match=rf"conll2003' is busy, it is being blocked by:\n  \(PID {os.getpid()}\)"
@@ -380,17 +377,17 @@ def test_a_stage_waits_while_data_is_replaced(workspace: Workspace, monkeypatch:
     (workspace.root / ".dvc" / "config").write_text("[core]\n    no_scm = true\n    analytics = false\n")
     target = str(workspace.root / "data" / "raw" / "conll2003")
     monkeypatch.setattr(module, "track", lambda *_: [])
-    seen: list[dict] = []
+    locks_held: list[dict] = []
     replace = Path.replace
 
     def watched(self: Path, place: Path) -> Path:
         if str(place) == target:
-            seen.append(json.loads((workspace.root / ".dvc" / "tmp" / "rwlock").read_text())["write"])
+            locks_held.append(json.loads((workspace.root / ".dvc" / "tmp" / "rwlock").read_text())["write"])
         return replace(self, place)
 
     monkeypatch.setattr(Path, "replace", watched)
     pull(workspace)
-    ((path, holder),) = seen[0].items()
+    ((path, holder),) = locks_held[0].items()
     assert (path, holder["pid"]) == (target, os.getpid())
     assert holder["cmd"].endswith(" pull conll2003")
 

@@ -32,9 +32,9 @@ def add_many(folder: Path, start: int) -> None:
 
 def test_only_the_sentences_of_a_change_are_kept() -> None:
     document = document_from_text(TEXT, "en").with_spans([Span(0, 2, "PER"), Span(4, 5, "LOC")])
-    (kept,) = sentences(document, [(25, 29)])
-    assert kept.words == ("Ingrid", "Halvorsen", "flew", "to", "Oslo", ".")
-    assert kept.tags == ("B-PER", "I-PER", "O", "O", "B-LOC", "O")
+    (correction,) = sentences(document, [(25, 29)])
+    assert correction.words == ("Ingrid", "Halvorsen", "flew", "to", "Oslo", ".")
+    assert correction.tags == ("B-PER", "I-PER", "O", "O", "B-LOC", "O")
     assert [each.words[0] for each in sentences(document)] == ["Ingrid", "Nobody", "Then"]
     assert list(sentences(document_from_text("", "en"))) == []
 

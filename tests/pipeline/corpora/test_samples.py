@@ -41,13 +41,13 @@ def test_every_split_has_every_type_and_enough_sentences(root: Path, corpus: str
 
 @pytest.mark.parametrize("corpus", sorted(CORPORA))
 def test_no_long_sentence_stands_in_two_splits(root: Path, corpus: str) -> None:
-    seen: dict[tuple[str, ...], str] = {}
+    places: dict[tuple[str, ...], str] = {}
     for split in SPLITS:
         for document in read_corpus(root / "data" / "samples", corpus, split):
             for sentence in document.sentences:
                 words = tuple(document.words(sentence.start, sentence.end))
-                assert len(words) < 5 or seen.get(words, split) == split, words
-                seen[words] = split
+                assert len(words) < 5 or places.get(words, split) == split, words
+                places[words] = split
 
 
 def test_objects_nest_in_the_russian_sample(root: Path) -> None:

@@ -21,7 +21,7 @@ from multiner.pipeline.validation.expected import Expected, load
 SIX = {"person", "location", "corporation", "group", "creative-work", "product"}
 
 
-def made(root: Path, tmp_path: Path, **english: Any) -> Workspace:
+def trial_workspace(root: Path, tmp_path: Path, **english: Any) -> Workspace:
     """A workspace over the bundled samples."""
     chosen = {"types": "wnut17", "train_on": ["wnut17"], "report_on": ["wnut17"]} | english
     params = overlay(load_params(root, "demo"), {"languages": {"en": chosen}})
@@ -31,7 +31,7 @@ def made(root: Path, tmp_path: Path, **english: Any) -> Workspace:
 
 
 def test_the_types_are_a_list_for_every_stage(root: Path, tmp_path: Path) -> None:
-    workspace = made(root, tmp_path)
+    workspace = trial_workspace(root, tmp_path)
     english = workspace.language("en")
     assert set(english["types"]) == SIX
     assert english["type_set"] == "wnut17"
@@ -40,7 +40,7 @@ def test_the_types_are_a_list_for_every_stage(root: Path, tmp_path: Path) -> Non
 
 
 def test_prepared_documents_carry_the_six_types(root: Path, tmp_path: Path) -> None:
-    workspace = made(root, tmp_path)
+    workspace = trial_workspace(root, tmp_path)
     prepare.run(workspace, "en")
     folder = workspace.paths.documents("en")
     assert {file.name for file in folder.glob("*.jsonl")} == {
@@ -53,7 +53,7 @@ def test_prepared_documents_carry_the_six_types(root: Path, tmp_path: Path) -> N
 
 
 def test_validation_follows(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    workspace = made(root, tmp_path)
+    workspace = trial_workspace(root, tmp_path)
     stage.run(workspace, "en")
     report = read_json(workspace.paths.validation("en") / "report.json")
     assert report["passed"]
@@ -61,7 +61,7 @@ def test_validation_follows(root: Path, tmp_path: Path, capsys: pytest.CaptureFi
 
 
 def test_a_corpus_that_cannot_speak_the_types_is_named(root: Path, tmp_path: Path) -> None:
-    workspace = made(root, tmp_path, train_on=["wnut17", "conll2003"])
+    workspace = trial_workspace(root, tmp_path, train_on=["wnut17", "conll2003"])
     for run in (prepare.run, stage.run):
         with pytest.raises(NerError, match="conll2003 has no map to the types 'wnut17'"):
             run(workspace, "en")
@@ -69,7 +69,7 @@ def test_a_corpus_that_cannot_speak_the_types_is_named(root: Path, tmp_path: Pat
 
 def test_an_unknown_set_is_named(root: Path, tmp_path: Path) -> None:
     with pytest.raises(NerError, match="unknown set of types 'ontonotes'") as caught:
-        made(root, tmp_path, types="ontonotes").language("en")
+        trial_workspace(root, tmp_path, types="ontonotes").language("en")
     assert "wnut17" in caught.value.remedy
 
 

@@ -34,14 +34,14 @@ class Noisy:
         self._right, self._confidence = right, confidence
 
     def predict(self, documents: list[Document]) -> list[np.ndarray]:
-        found = []
+        result = []
         for document in documents:
             rows = np.full((len(document.tokens), len(LABELS)), (1 - self._confidence) / (len(LABELS) - 1), np.float32)
             for index, label in enumerate(encode(document.spans, len(document.tokens))):
                 guess = LABELS.index(label) if CHANCE.random() < self._right else int(CHANCE.integers(len(LABELS)))
                 rows[index, guess] = self._confidence
-            found.append(rows)
-        return found
+            result.append(rows)
+        return result
 
 
 def test_pool_of_one_member_is_that_member() -> None:

@@ -39,9 +39,9 @@ spans_with_probabilities = st.lists(
 
 
 @given(spans_with_probabilities, st.sampled_from([0.2, 0.4, 0.5]))
-def test_the_selected_set_is_the_best_of_all(found: list[tuple], threshold: float) -> None:
-    candidates = [Span(start, start + length, label) for start, length, label, _ in found]
-    chances = np.array([chance for *_, chance in found])
+def test_the_selected_set_is_the_best_of_all(scored: list[tuple], threshold: float) -> None:
+    candidates = [Span(start, start + length, label) for start, length, label, _ in scored]
+    chances = np.array([chance for *_, chance in scored])
     selected = select(candidates, chances, threshold)
     assert all(left.end <= right.start for left, right in combinations(selected, 2))
     best = max(
@@ -150,7 +150,7 @@ def test_a_gazetteer_survives_json_and_lists_no_name() -> None:
 def samples(count: int) -> list[DocumentCandidates]:
     """Two base models: one is right about persons, the other about places."""
     chance = np.random.default_rng(4)
-    found = []
+    scored = []
     for number in range(count):
         gold = [Span(0, 2, "PER"), Span(3, 4, "LOC")]
         document = Document.from_json(
@@ -159,18 +159,18 @@ def samples(count: int) -> list[DocumentCandidates]:
         wrong_place = [Span(3, 4, "PER")] if chance.random() < 0.5 else []
         wrong_person = [Span(0, 1, "PER")] if chance.random() < 0.5 else []
         one, other = rows(5, [gold[0], *wrong_place]), rows(5, [*wrong_person, gold[1]])
-        found.append(DocumentCandidates.of(document, np.stack([one, other, one]), TYPES, LABELS, Gazetteer()))
-    return found
+        scored.append(DocumentCandidates.of(document, np.stack([one, other, one]), TYPES, LABELS, Gazetteer()))
+    return scored
 
 
 def test_the_meta_classifier_learns_which_base_model_to_trust() -> None:
-    seen = samples(60)
-    settings = cross_validate(seen)
-    pool = [[Span(*place) for place in {(0, 2, "PER")}] for _ in seen]
-    assert settings.f1 > 95 > macro_f1([sample.document for sample in seen], pool)
-    classifier = fit_meta_classifier(seen, ["a", "b"], TYPES, settings, Gazetteer())
+    in_training = samples(60)
+    settings = cross_validate(in_training)
+    pool = [[Span(*place) for place in {(0, 2, "PER")}] for _ in in_training]
+    assert settings.f1 > 95 > macro_f1([sample.document for sample in in_training], pool)
+    classifier = fit_meta_classifier(in_training, ["a", "b"], TYPES, settings, Gazetteer())
     again = MetaClassifier.from_json(classifier.to_json())
-    for sample in seen:
+    for sample in in_training:
         chosen = again.select(sample.spans, sample.features)
         assert [(span.start, span.end, span.label) for span in chosen] == [(0, 2, "PER"), (3, 4, "LOC")]
         assert all(0.5 < (span.score or 0) <= 1 for span in chosen)
@@ -183,9 +183,9 @@ def test_too_little_to_learn_from_is_said_and_not_guessed() -> None:
 
 
 def test_a_small_corpus_counts_as_much_as_a_large_one() -> None:
-    def named(corpus: str, number: int) -> Document:
+    def name_document(corpus: str, number: int) -> Document:
         value = from_words(f"{corpus}{number}", [["Ada"]], [Span(0, 1, "PER")]).to_json()
         return Document.from_json(value | {"corpus": corpus})
 
-    gold = [named("large", number) for number in range(9)] + [named("small", 0)]
+    gold = [name_document("large", number) for number in range(9)] + [name_document("small", 0)]
     assert macro_f1(gold, [[Span(0, 1, "PER")]] * 9 + [[]]) == pytest.approx(50)

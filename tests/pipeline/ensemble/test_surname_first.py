@@ -7,12 +7,12 @@ from multiner.pipeline.ensemble.surname_first import join_surname_first
 from multiner.pipeline.text.tokenizer import document_from_text
 
 
-def names(text: str, *found: str, label: str = "PER") -> list[str]:
-    """The spans of ``text``, of which models have found ``found``, after the rule."""
+def names(text: str, *persons: str, label: str = "PER") -> list[str]:
+    """The spans of ``text``, of which models have found ``persons``, after the rule."""
     document = document_from_text(text, "ru")
     words = document.words()
     spans = []
-    for name in found:
+    for name in persons:
         size = len(name.split())
         start = next(at for at in range(len(words)) if words[at : at + size] == name.split())
         spans.append(Span(start, start + size, label, 0.9 - 0.1 * len(spans)))
@@ -48,7 +48,7 @@ def test_a_surname_and_the_given_name_behind_it_are_one_person(surname: str, giv
 
 
 @pytest.mark.parametrize(
-    ("text", "found"),
+    ("text", "persons"),
     [
         ("Ветрову Анна не верит", ("Ветрову", "Анна")),
         ("Речь Ветрова Игорь пропустил", ("Ветрова", "Игорь")),
@@ -62,8 +62,8 @@ def test_a_surname_and_the_given_name_behind_it_are_one_person(surname: str, giv
         ("Гость Анна", ("Гость", "Анна")),
     ],
 )
-def test_other_neighbours_stay_two(text: str, found: tuple[str, str]) -> None:
-    assert names(text, *found) == list(found)
+def test_other_neighbours_stay_two(text: str, persons: tuple[str, str]) -> None:
+    assert names(text, *persons) == list(persons)
 
 
 def test_only_persons_are_joined_and_the_score_is_the_lower() -> None:

@@ -115,7 +115,7 @@ NO_SIGNS = Signs(frozenset(), frozenset())
 TOKENS = st.frozensets(st.integers(0, 5), min_size=1, max_size=4)
 OBJECTS = st.lists(
     st.builds(
-        lambda tokens, named, embedded: GoldObject("PER", tokens, tokens if named else frozenset(), embedded, ()),
+        lambda tokens, has_name, embedded: GoldObject("PER", tokens, tokens if has_name else frozenset(), embedded, ()),
         *(TOKENS, st.booleans(), st.booleans()),
     ),
     max_size=4,
@@ -141,5 +141,5 @@ def test_no_matching_has_a_higher_f1(gold: list[GoldObject], guesses: list[froze
     candidates = [pairs for pairs in candidates if set(pairs) <= fits]
     most = max(len(equal & set(pairs)) for pairs in candidates)
     best = max(f1(gold, guesses, pairs) for pairs in candidates if len(equal & set(pairs)) == most)
-    found = [(row, column) for row, column, _ in match(gold, ["PER"] * len(guesses), guesses, NO_SIGNS)]
-    assert f1(gold, guesses, found) == pytest.approx(best)
+    matches = [(row, column) for row, column, _ in match(gold, ["PER"] * len(guesses), guesses, NO_SIGNS)]
+    assert f1(gold, guesses, matches) == pytest.approx(best)

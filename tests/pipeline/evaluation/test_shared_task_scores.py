@@ -18,8 +18,8 @@ TYPES = ["PER", "LOC", "ORG"]
 def test_a_frequent_name_counts_once() -> None:
     gold = [from_words(str(n), [["Zorp", "sang"]], [Span(0, 1, "PER")]) for n in range(3)]
     gold.append(from_words("3", [["in", "Lume"]], [Span(1, 2, "LOC")]))
-    found = [(Span(0, 1, "PER"),), (), (), ()]
-    score = surface_scores(gold, found, TYPES)
+    predicted = [(Span(0, 1, "PER"),), (), (), ()]
+    score = surface_scores(gold, predicted, TYPES)
     assert (score["precision"], score["recall"], score["support"]) == (100.0, 50.0, 2)
     assert score["per_type"]["PER"]["f1"] == 100.0
     assert score["per_type"]["ORG"] == {"f1": 0.0, "precision": 0.0, "recall": 0.0, "support": 0}

@@ -94,11 +94,11 @@ def test_metrics_file(ran: Workspace) -> None:
 
 
 def test_the_figures_say_which_model_they_are_of(ran: Workspace) -> None:
-    noted = read_json(ran.paths.metrics("en"))["model_hash"]
+    hashes = read_json(ran.paths.metrics("en"))["model_hash"]
     legs = {leg: ran.paths.leg("en", leg) for leg in ("transformer", "spacy")}
-    assert noted == model_hash(ran.paths.ensemble("en"), legs)
-    assert set(noted["legs"]) == {"transformer", "spacy"}
-    assert len(noted["ensemble"]) == 64
+    assert hashes == model_hash(ran.paths.ensemble("en"), legs)
+    assert set(hashes["legs"]) == {"transformer", "spacy"}
+    assert len(hashes["ensemble"]) == 64
 
 
 def test_a_damaged_ensemble_is_named(tmp_path: Path) -> None:
@@ -116,8 +116,8 @@ def test_a_damaged_ensemble_is_named(tmp_path: Path) -> None:
 def test_a_commit_is_marked_where_what_makes_the_figures_was_changed(tmp_path: Path) -> None:
     def git(*arguments: str) -> str:
         who = ["-c", "user.name=n", "-c", "user.email=e@example.org", "-c", "commit.gpgsign=false"]
-        done = subprocess.run(["git", *who, *arguments], cwd=tmp_path, capture_output=True, text=True, check=True)
-        return done.stdout.strip()
+        process = subprocess.run(["git", *who, *arguments], cwd=tmp_path, capture_output=True, text=True, check=True)
+        return process.stdout.strip()
 
     git("init", "-q")
     for name in ("params.yaml", "dvc.lock", "metrics/cpu/en.json"):
@@ -236,8 +236,8 @@ def test_corpus_text_is_escaped(ran: Workspace) -> None:
     part = EvaluatedPart("invented", "test", documents, {"spacy": nothing, "ensemble": nothing})
     metrics = read_json(ran.paths.metrics("en"))
     scores = metrics["corpora"]["invented"]["test"]
-    shown = stage.section(part, {name: scores[name] for name in part.systems}, TYPES, 10)
-    page = stage.report([shown], metrics, TYPES, with_text=True, images={})
+    view = stage.section(part, {name: scores[name] for name in part.systems}, TYPES, 10)
+    page = stage.report([view], metrics, TYPES, with_text=True, images={})
     assert "Brill &amp; Sons" in page
     assert "&lt;b&gt;" in page
     assert "b" not in Tags(page).tags

@@ -16,9 +16,9 @@ def entity(start: int, end: int, text: str, label: str = "PER", score: float = 0
 
 @pytest.mark.parametrize("language", ["en", "ru"])
 def test_every_expected_entity_stands_once_in_its_text(language: str) -> None:
-    asked = golden.samples(language)
-    assert sum(len(sample.entities) for sample in asked) >= 10
-    for sample in asked:
+    golden_samples = golden.samples(language)
+    assert sum(len(sample.entities) for sample in golden_samples) >= 10
+    for sample in golden_samples:
         for text, _ in sample.entities:
             assert sample.text.count(text) == 1
 
@@ -32,9 +32,9 @@ def test_the_odd_texts_are_among_them(language: str) -> None:
 
 
 def test_a_new_language_is_asked_for_form_only() -> None:
-    asked = golden.samples("de")
-    assert asked
-    assert not any(sample.entities for sample in asked)
+    golden_samples = golden.samples("de")
+    assert golden_samples
+    assert not any(sample.entities for sample in golden_samples)
 
 
 def test_a_right_answer_has_no_breaches() -> None:
@@ -65,8 +65,8 @@ def test_an_empty_text_has_no_entities() -> None:
 
 
 def test_judge_counts_what_was_found_and_names_what_was_missed() -> None:
-    asked = [GoldenSample("Ada left.", (("Ada", "PER"),)), GoldenSample("In Oslo.", (("Oslo", "LOC"),))]
-    result = judge(asked, [{"entities": [entity(0, 3, "Ada")]}, {"entities": []}], TYPES)
+    golden_samples = [GoldenSample("Ada left.", (("Ada", "PER"),)), GoldenSample("In Oslo.", (("Oslo", "LOC"),))]
+    result = judge(golden_samples, [{"entities": [entity(0, 3, "Ada")]}, {"entities": []}], TYPES)
     assert (result.breaches, result.expected, result.found, result.missed) == ([], 2, 1, ["LOC Oslo"])
     assert result.share == 0.5
 

@@ -133,21 +133,21 @@ def test_opinion_prefers_the_same_range_then_the_most_shared(module: ModuleType)
 
 def test_tokens_carry_offsets_and_probabilities_that_sum_to_one(model) -> None:  # noqa: ANN001
     text = "🙂 Ada Lovelace\r\nsaw\u00a0Oslo."
-    plain, told = (
+    plain, detailed = (
         model.predict(None, pd.DataFrame({"text": [text, " "]}), params)
         for params in ({"tokens": False, "call": ""}, {"tokens": True, "call": ""})
     )
-    assert [{"entities": each["entities"]} for each in told] == plain
-    assert told[1]["tokens"] == []
-    assert [text[token["start"] : token["end"]] for token in told[0]["tokens"]] == [
-        token["text"] for token in told[0]["tokens"]
+    assert [{"entities": each["entities"]} for each in detailed] == plain
+    assert detailed[1]["tokens"] == []
+    assert [text[token["start"] : token["end"]] for token in detailed[0]["tokens"]] == [
+        token["text"] for token in detailed[0]["tokens"]
     ]
-    assert [token["text"] for token in told[0]["tokens"]] == ["🙂", "Ada", "Lovelace", "saw", "Oslo", "."]
-    for token in told[0]["tokens"]:
+    assert [token["text"] for token in detailed[0]["tokens"]] == ["🙂", "Ada", "Lovelace", "saw", "Oslo", "."]
+    for token in detailed[0]["tokens"]:
         assert set(token["probabilities"]) == {"O", *TYPES}
         assert sum(token["probabilities"].values()) == pytest.approx(1, abs=1e-5)
-    assert told[0]["tokens"][2]["probabilities"]["PER"] > 0.5
-    assert json.loads(json.dumps(told, allow_nan=False)) == told
+    assert detailed[0]["tokens"][2]["probabilities"]["PER"] > 0.5
+    assert json.loads(json.dumps(detailed, allow_nan=False)) == detailed
 
 
 def test_a_call_ends_when_it_is_cancelled_also_before_it_begins(model) -> None:  # noqa: ANN001

@@ -23,8 +23,8 @@ def of_corpus(name: str, count: int) -> list[Document]:
 
 
 def test_a_repeated_corpus_is_shown_so_many_times() -> None:
-    shown = oversample(of_corpus("small", 2) + of_corpus("large", 3), {"small": 3})
-    assert [document.corpus for document in shown] == ["small"] * 6 + ["large"] * 3
+    documents_of_epoch = oversample(of_corpus("small", 2) + of_corpus("large", 3), {"small": 3})
+    assert [document.corpus for document in documents_of_epoch] == ["small"] * 6 + ["large"] * 3
 
 
 @given(st.text(min_size=1), st.booleans())

@@ -37,13 +37,13 @@ def exported(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Export:
     """The folder of the exported transformer, by precision."""
     folders: dict[str, Path] = {}
 
-    def made(precision: str) -> Path:
+    def exports(precision: str) -> Path:
         if precision not in folders:
             folders[precision] = tmp_path_factory.mktemp("exported") / precision
             export(trained, folders[precision], precision)
         return folders[precision]
 
-    return made
+    return exports
 
 
 def various():  # noqa: ANN201
@@ -76,8 +76,8 @@ def test_several_callers_get_what_each_would_get_alone(exported: Export) -> None
     model, documents = load_base_model("transformer", exported("int8")), various()
     expected = np.concatenate(model.predict(documents))
     with ThreadPoolExecutor(4) as pool:
-        for found in pool.map(lambda _: np.concatenate(model.predict(documents)), range(12)):
-            np.testing.assert_array_equal(found, expected)
+        for result in pool.map(lambda _: np.concatenate(model.predict(documents)), range(12)):
+            np.testing.assert_array_equal(result, expected)
 
 
 def test_a_token_of_great_magnitude_takes_no_range_from_the_others(tmp_path: Path) -> None:
@@ -90,10 +90,10 @@ def test_a_token_of_great_magnitude_takes_no_range_from_the_others(tmp_path: Pat
         plain, int8 = tmp_path / f"{name}.onnx", tmp_path / f"{name}.int8.onnx"
         torch.onnx.export(layer.eval(), (tokens,), str(plain), dynamo=False, input_names=["x"])
         quantise(plain, int8)
-        (found,) = InferenceSession(int8, providers=["CPUExecutionProvider"]).run(None, {"x": tokens.numpy()})
+        (result,) = InferenceSession(int8, providers=["CPUExecutionProvider"]).run(None, {"x": tokens.numpy()})
         exact = linear(tokens).detach().numpy()
         np.testing.assert_allclose(layer(tokens).detach().numpy(), exact, rtol=1e-4, atol=1e-4)
-        errors[name] = float(np.abs(found - exact)[0, 1:].mean())
+        errors[name] = float(np.abs(result - exact)[0, 1:].mean())
     assert errors["scaled"] < 0.02 < 10 * errors["scaled"] < errors["plain"]
 
 
@@ -103,10 +103,10 @@ def test_it_answers_as_the_trained_model(trained: Path, exported: Export) -> Non
     onnx_rows = np.concatenate(load_base_model("transformer", exported("fp32")).predict(documents))
     np.testing.assert_allclose(onnx_rows, torch_rows, atol=1e-5)
     model, gold = load_base_model("transformer", exported("int8")), invented(30, 6)
-    found = [
+    result = [
         decode_spans(rows, each.sentences, model.labels) for rows, each in zip(model.predict(gold), gold, strict=True)
     ]
-    assert span_f1(gold, found) > 90
+    assert span_f1(gold, result) > 90
 
 
 def test_the_leg_holds_what_inference_needs_and_its_figures(exported: Export) -> None:
@@ -173,10 +173,10 @@ def test_inference_imports_no_training_framework(exported: Export, tmp_path: Pat
     write_json(tmp_path / "spacy" / "shipped.json", {"labels": bio_labels(TYPES)})
     members = [{"name": name, "temperature": 1.0, "weight": 0.5} for name in ("spacy", "transformer")]
     write_json(tmp_path / "ensemble.json", {"language": "en", "types": TYPES, "members": members, "chooser": None})
-    done = subprocess.run([sys.executable, "-c", SCRIPT, str(tmp_path)], env={**os.environ, "PYTHONPATH": str(root)},
+    process = subprocess.run([sys.executable, "-c", SCRIPT, str(tmp_path)], env={**os.environ, "PYTHONPATH": str(root)},
                           capture_output=True, text=True, check=False)  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    legs, imported = json.loads(done.stdout.splitlines()[-1])
+    assert process.returncode == 0, process.stderr
+    legs, imported = json.loads(process.stdout.splitlines()[-1])
     assert legs == ["spacy", "transformer"]
     assert {"onnxruntime", "spacy", "tokenizers"} <= set(imported)
     assert not set(imported) & {

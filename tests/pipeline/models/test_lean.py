@@ -67,7 +67,7 @@ def test_a_component_that_may_ask_for_more_gets_it(shipped: Path, tmp_path: Path
     assert rows.argmax(axis=1).tolist() == [0, 3]
 
 
-def found(predictions: list[Prediction]) -> list[list[tuple[int, int, str]]]:
+def entities_of(predictions: list[Prediction]) -> list[list[tuple[int, int, str]]]:
     return [[(span.start, span.end, span.label) for span in each.spans] for each in predictions]
 
 
@@ -83,11 +83,11 @@ def test_the_ensemble_answers_alone_as_among_others_in_any_threads(
         monkeypatch.setenv(THREADS, threads)
         ensemble = Ensemble("en", TYPES, members, [load_base_model(name, folder) for name, folder in folders.items()])
         alone = [ensemble.predict([document])[0] for document in documents]
-        assert sum(map(len, found(alone))) > 8
+        assert sum(map(len, entities_of(alone))) > 8
         with ThreadPoolExecutor(4) as callers:
-            for together in callers.map(lambda _, asked=ensemble: asked.predict(documents), range(8)):
-                assert found(together) == found(alone)
+            for together in callers.map(lambda _, ensemble=ensemble: ensemble.predict(documents), range(8)):
+                assert entities_of(together) == entities_of(alone)
                 for one, other in zip(alone, together, strict=True):
                     assert [span.score for span in one.spans] == pytest.approx([s.score for s in other.spans], abs=1e-6)
-        answers[threads] = found(alone)
+        answers[threads] = entities_of(alone)
     assert answers["1"] == answers["2"] == answers["3"]

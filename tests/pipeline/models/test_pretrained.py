@@ -62,8 +62,8 @@ def sharing(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def workspace(root: Path, home: Path, section: str, pipeline: str) -> Workspace:
-    made = Workspace(home, load_params(root, "cpu"))
-    return replace(made, params=overlay(made.params, {"languages": {"en": {section: {"pipeline": pipeline}}}}))
+    trial = Workspace(home, load_params(root, "cpu"))
+    return replace(trial, params=overlay(trial.params, {"languages": {"en": {section: {"pipeline": pipeline}}}}))
 
 
 def some() -> Document:
@@ -81,8 +81,8 @@ def test_its_labels_become_ours(root: Path, rules: Path, tmp_path: Path, model: 
     (rows,) = loaded.predict([document])
     assert loaded.labels == bio_labels(["PER", "LOC", "ORG", "MISC"])
     np.testing.assert_allclose(rows.sum(axis=1), 1, atol=1e-6)
-    found = decode_spans(rows, document.sentences, loaded.labels)
-    assert [(document.span_text(span), span.label) for span in found] == [
+    spans = decode_spans(rows, document.sentences, loaded.labels)
+    assert [(document.span_text(span), span.label) for span in spans] == [
         ("Ada Lovelace", "PER"), ("Danish", "MISC"), ("Oslo", "LOC"),
     ]  # fmt: skip
 
@@ -101,10 +101,10 @@ def test_only_what_naming_needs_is_kept_and_the_entities_stay(sharing: Path, tmp
     assert "a word that training saw" in full.vocab.strings
     assert "a word that training saw" not in small.vocab.strings
     words = invented(8, 1)[0].words()
-    found = [[(ent.start, ent.end, ent.label_) for ent in nlp(Doc(nlp.vocab, words=words)).ents]
+    spans = [[(ent.start, ent.end, ent.label_) for ent in nlp(Doc(nlp.vocab, words=words)).ents]
              for nlp in (full, small)]  # fmt: skip
-    assert found[0] == found[1]
-    assert found[0]
+    assert spans[0] == spans[1]
+    assert spans[0]
 
 
 def test_a_leg_depends_on_no_other_document(sharing: Path, tmp_path: Path, monkeypatch) -> None:  # noqa: ANN001

@@ -108,10 +108,10 @@ def test_it_learns_and_the_pipeline_is_a_spacy_ner(folder: Path) -> None:
     for document in corpus(8, 3):
         for start, end in units(document):
             doc = nlp(to_doc(document, start, end, nlp.vocab))
-            found = {(ent.start + start, ent.end + start, ent.label_) for ent in doc.ents}
+            predicted_spans = {(ent.start + start, ent.end + start, ent.label_) for ent in doc.ents}
             gold = {(s.start, s.end, s.label) for s in document.spans if start <= s.start < end}
-            right += len(found & gold)
-            total += len(found | gold)
+            right += len(predicted_spans & gold)
+            total += len(predicted_spans | gold)
     assert right / total > 0.9
     assert [ent.label_ for ent in nlp("Ada Plum won in Kells .").ents] == ["PER", "LOC"]
 
@@ -126,8 +126,10 @@ def test_probabilities_fit_the_contract(folder: Path) -> None:
         assert scores.shape == (len(document.tokens), len(model.labels))
         assert scores.dtype == np.float32
         assert np.allclose(scores.sum(axis=1), 1.0, atol=1e-5)
-    found = [decode_spans(rows, one.sentences, model.labels) for one, rows in zip(documents, results, strict=True)]
-    assert span_f1(documents, found) > 90
+    predicted_spans = [
+        decode_spans(rows, one.sentences, model.labels) for one, rows in zip(documents, results, strict=True)
+    ]
+    assert span_f1(documents, predicted_spans) > 90
 
 
 def test_a_document_answers_the_same_alone_batched_and_from_threads(
@@ -183,9 +185,9 @@ def test_the_same_seed_gives_the_same_weights(folder: Path, vectors: Path, tmp_p
 def test_run_reads_train_and_the_tuning_half_only(
     vectors: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seen: dict = {}
+    call: dict = {}
     monkeypatch.setattr(
-        "multiner.pipeline.models.spacy.training.fit", lambda *args, **named: seen.update(args=args, **named)
+        "multiner.pipeline.models.spacy.training.fit", lambda *args, **keywords: call.update(args=args, **keywords)
     )
     params = {
         "profile": "cpu",
@@ -198,11 +200,11 @@ def test_run_reads_train_and_the_tuning_half_only(
         write_jsonl(workspace.paths.documents("en") / f"tales.{split}.jsonl", corpus(20, seed, split))
     run(workspace, "en")
 
-    trained, tuned, types = seen["args"]
+    trained, tuned, types = call["args"]
     assert (len(trained), types) == (20, TYPES)
     assert 0 < len(tuned) < 20
     assert {document.half() for document in tuned} == {"tune"}
-    assert (seen["params"]["epochs"], seen["seed"], seen["folder"]) == (3, 7, workspace.paths.leg("en", "spacy"))
+    assert (call["params"]["epochs"], call["seed"], call["folder"]) == (3, 7, workspace.paths.leg("en", "spacy"))
 
 
 @pytest.mark.slow
@@ -213,6 +215,6 @@ def test_inference_imports_no_training_code(folder: Path) -> None:
         "print([name for name in sys.modules if name.startswith('pipeline.') and 'training' in name "
         "or name.split('.')[0] in {'mlflow', 'airflow', 'dvc', 'great_expectations'}])"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
-    assert done.stdout.strip() == "[]"
+    assert process.stdout.strip() == "[]"

@@ -35,14 +35,14 @@ def workspace(tmp_path: Path, tiny_encoder: Path) -> Workspace:
         "profile": "tiny", "seed": 7, "languages": LANGUAGES, "transformer": options, "spacy": {"pipeline": None},
         "ensemble": {"legs": ["transformer"], "folds": 0},
     }  # fmt: skip
-    made = Workspace(tmp_path, params)
+    trial = Workspace(tmp_path, params)
     for language in LANGUAGES:
-        folder = made.paths.documents(language)
+        folder = trial.paths.documents(language)
         folder.mkdir(parents=True)
         for split, documents in (("train", invented(0, 16)), ("dev", invented(16, 8))):
-            named = [Document.from_json(each.to_json() | {"corpus": "news"}) for each in documents]
-            write_jsonl(folder / f"news.{split}.jsonl", named)
-    return made
+            news = [Document.from_json(each.to_json() | {"corpus": "news"}) for each in documents]
+            write_jsonl(folder / f"news.{split}.jsonl", news)
+    return trial
 
 
 def test_a_language_starts_from_the_weights_of_another(workspace: Workspace) -> None:
@@ -64,24 +64,24 @@ def test_each_training_document_is_predicted_by_a_leg_that_never_saw_it(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     training.run(workspace, "en")
-    shown: list[set[str]] = []
+    batches_shown: list[set[str]] = []
     fit = training.fit
 
     def watched(train: list[Document], *rest: object, **options: object) -> None:
-        shown.append({document.id for document in train})
+        batches_shown.append({document.id for document in train})
         fit(train, *rest, **options)
 
     monkeypatch.setattr(training, "fit", watched)
     out_of_fold.run(workspace, "ru")
     train = invented(0, 16)
-    assert shown == [
+    assert batches_shown == [
         {document.id for document in train if out_of_fold.fold_of(document, 2) != fold} for fold in range(2)
     ]
     folder = workspace.paths.out_of_fold("ru")
     legs = {"transformer": TorchTransformer.load(workspace.paths.trained("en"))}  # not asked: its folds are there
-    found = out_of_fold.read_cross_fitting(folder, train, legs, ["transformer"], 2)
-    assert [document.id for document, *_ in found] == [document.id for document in train]
-    document, rows, _ = found[0]
+    result = out_of_fold.read_cross_fitting(folder, train, legs, ["transformer"], 2)
+    assert [document.id for document, *_ in result] == [document.id for document in train]
+    document, rows, _ = result[0]
     assert rows[0].shape == (len(document.tokens), 5)
     np.testing.assert_allclose(rows[0].sum(axis=1), 1, atol=1e-5)
 
@@ -94,12 +94,12 @@ def test_a_run_killed_between_folds_goes_on_after_the_last_whole_one(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     training.run(workspace, "en")
-    asked: list[str] = []
+    questions: list[str] = []
     predict_fold = out_of_fold.predict_fold
 
     def dies(*rest: object, name: str) -> dict[str, np.ndarray]:
-        asked.append(name)
-        if len(asked) == 2:
+        questions.append(name)
+        if len(questions) == 2:
             raise KeyboardInterrupt
         return predict_fold(*rest, name=name)
 
@@ -108,7 +108,7 @@ def test_a_run_killed_between_folds_goes_on_after_the_last_whole_one(
         out_of_fold.run(workspace, "ru")
     assert not workspace.paths.out_of_fold("ru").exists()
     out_of_fold.run(workspace, "ru")
-    assert asked == ["transformer-fold-1", "transformer-fold-2", "transformer-fold-2"]
+    assert questions == ["transformer-fold-1", "transformer-fold-2", "transformer-fold-2"]
     assert not workspace.paths.checkpoints("ru", "out_of_fold").exists(), "what is finished is cleared away"
 
 

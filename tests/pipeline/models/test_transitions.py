@@ -44,8 +44,8 @@ def test_they_are_distributions_and_find_the_names(nlp: Language) -> None:
     for each in rows:
         assert each.min() >= 0
         np.testing.assert_allclose(each.sum(axis=1), 1, atol=1e-9)
-    found = [decode_spans(each, document.sentences, LABELS) for each, document in zip(rows, gold, strict=True)]
-    assert span_f1(gold, found) > 95
+    result = [decode_spans(each, document.sentences, LABELS) for each, document in zip(rows, gold, strict=True)]
+    assert span_f1(gold, result) > 95
 
 
 def test_the_entities_are_those_of_the_component(nlp: Language) -> None:
@@ -93,6 +93,6 @@ def test_no_mass_crosses_a_sentence(nlp: Language) -> None:
 
 def test_scores_hold_a_row_per_token(nlp: Language) -> None:
     docs = [Doc(nlp.vocab, words=["Ada", "slept"]), Doc(nlp.vocab, words=[])]
-    found = action_scores(nlp.get_pipe("ner"), docs)
-    assert found[0].shape == (2, nlp.get_pipe("ner").moves.n_moves)
-    assert len(found[1]) == 0
+    result = action_scores(nlp.get_pipe("ner"), docs)
+    assert result[0].shape == (2, nlp.get_pipe("ner").moves.n_moves)
+    assert len(result[1]) == 0

@@ -40,14 +40,14 @@ def test_every_token_is_read_from_exactly_one_window_that_fits(
 
 def test_a_sentence_that_fits_is_never_split() -> None:
     bounds = [Sentence(0, 5), Sentence(5, 10), Sentence(10, 15)]
-    found = divide(bounds, [1] * 15, limit=12, context=0)
-    assert [(tokens.read_start, tokens.read_end) for tokens in found] == [(0, 10), (10, 15)]
+    division = divide(bounds, [1] * 15, limit=12, context=0)
+    assert [(tokens.read_start, tokens.read_end) for tokens in division] == [(0, 10), (10, 15)]
 
 
 def test_context_is_shown_but_not_read() -> None:
     bounds = [Sentence(0, 5), Sentence(5, 10), Sentence(10, 15)]
-    found = divide(bounds, [1] * 15, limit=12, context=6)
-    assert (found[1].start, found[1].read_start, found[1].read_end) == (5, 10, 15)
+    division = divide(bounds, [1] * 15, limit=12, context=6)
+    assert (division[1].start, division[1].read_start, division[1].read_end) == (5, 10, 15)
 
 
 @pytest.fixture

@@ -15,8 +15,7 @@ from multiner.pipeline.core.document import Document, Span, from_words, write_js
 from multiner.pipeline.core.files import write_json
 from multiner.pipeline.core.iob2 import bio_labels, encode
 from multiner.pipeline.ensemble.identity import model_hash
-from multiner.pipeline.inference import ask, golden
-from multiner.pipeline.inference import isolated_process as fresh
+from multiner.pipeline.inference import ask, golden, isolated_process
 from multiner.pipeline.inference.documents import predict_file
 from multiner.pipeline.registry.store import database, open_store
 from multiner.pipeline.text.tokenizer import document_from_text
@@ -187,9 +186,9 @@ def migrated(tmp_path_factory: pytest.TempPathFactory, root: Path) -> Path:
     """An empty MLflow database, made once: its migrations take seconds."""
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        made = Workspace(tmp_path_factory.mktemp("store"), load_params(root, "cpu"))
-        open_store(made)
-    return database(made)
+        trial = Workspace(tmp_path_factory.mktemp("store"), load_params(root, "cpu"))
+        open_store(trial)
+    return database(trial)
 
 
 @pytest.fixture
@@ -210,6 +209,6 @@ def in_process(monkeypatch: pytest.MonkeyPatch) -> None:
             else:
                 ask.main(str(model), str(folder / "texts.json"), str(folder / "answers.json"), *arguments[5:])
         except Exception as error:
-            raise fresh.ProcessFailed(str(error)) from error
+            raise isolated_process.ProcessFailed(str(error)) from error
 
-    monkeypatch.setattr(fresh, "run_python", run)
+    monkeypatch.setattr(isolated_process, "run_python", run)

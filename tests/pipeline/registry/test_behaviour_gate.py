@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from multiner.pipeline.evaluation.behaviour import load_cases
-from multiner.pipeline.inference import isolated_process as fresh
+from multiner.pipeline.inference import isolated_process
 from multiner.pipeline.registry import promote, register
 from multiner.pipeline.registry.gate import judgement as gate
 from multiner.pipeline.registry.gate.promotion import note_behaviour, verdict_key
@@ -27,17 +27,17 @@ def answers(label_of) -> dict[str, dict]:  # noqa: ANN001
     places: dict[str, dict[tuple[int, int], str | None]] = {}
     for case in CASES:
         for marked in filter(None, (case.text, case.base)):
-            found = places.setdefault(marked.text, {})
-            found |= {(each.start, each.end): label_of(case, each) for each in marked.entities}
+            labels = places.setdefault(marked.text, {})
+            labels |= {(each.start, each.end): label_of(case, each) for each in marked.entities}
     return {
         text: {
             "entities": [
                 {"start": start, "end": end, "text": text[start:end], "label": label, "score": 0.9, "legs": {}}
-                for (start, end), label in sorted(found.items())
+                for (start, end), label in sorted(labels.items())
                 if label
             ]
         }
-        for text, found in places.items()
+        for text, labels in places.items()
     }
 
 
@@ -49,18 +49,18 @@ MODELS = {
 
 
 @pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+def questions(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """Models by rule in place of fresh processes; lists which were asked."""
     calls: list[Path] = []
 
-    def ask(model: Path, texts: list[str], repeats: int = 3) -> fresh.Answers:
+    def ask(model: Path, texts: list[str], repeats: int = 3) -> isolated_process.Answers:
         calls.append(model)
         if model not in MODELS:
-            raise fresh.ProcessFailed("exit status 1")
-        known = answers(MODELS[model])
-        return fresh.Answers([known[text] for text in texts], [1.0] * len(texts), 1.0)
+            raise isolated_process.ProcessFailed("exit status 1")
+        replies = answers(MODELS[model])
+        return isolated_process.Answers([replies[text] for text in texts], [1.0] * len(texts), 1.0)
 
-    monkeypatch.setattr(fresh, "ask", ask)
+    monkeypatch.setattr(isolated_process, "ask", ask)
     monkeypatch.setattr(gate, "load_cases", lambda language, types: CASES if language == "en" else [])
     return calls
 
@@ -69,16 +69,16 @@ def check(champion: Path | None, challenger: Path, **rules: object) -> gate.Gate
     return gate.check_behaviour(champion, challenger, "en", TYPES, RULES | rules)
 
 
-def test_a_challenger_as_good_as_the_champion_passes_with_both_rates_in_the_details(asked) -> None:  # noqa: ANN001
+def test_a_challenger_as_good_as_the_champion_passes_with_both_rates_in_the_details(questions) -> None:  # noqa: ANN001
     verdict = check(GOOD, GOOD)
     assert verdict.passed
-    assert asked == [GOOD, GOOD]
+    assert questions == [GOOD, GOOD]
     details = verdict.details["behaviour"]
     assert details["challenger"]["overall"] == details["champion"]["overall"] == 100.0
     assert details["challenger"]["capabilities"]["tables"] == 100.0
 
 
-def test_a_challenger_that_lost_a_capability_is_held_back_and_its_cases_are_listed(asked) -> None:  # noqa: ANN001
+def test_a_challenger_that_lost_a_capability_is_held_back_and_its_cases_are_listed(questions) -> None:  # noqa: ANN001
     verdict = check(GOOD, BAD)
     assert not verdict.passed
     assert verdict.final
@@ -91,51 +91,51 @@ def test_a_challenger_that_lost_a_capability_is_held_back_and_its_cases_are_list
     assert check(GOOD, BAD, min_behaviour=-50.0).passed
 
 
-def test_a_first_model_answers_for_the_must_cases_alone(asked) -> None:  # noqa: ANN001
+def test_a_first_model_answers_for_the_must_cases_alone(questions) -> None:  # noqa: ANN001
     assert check(None, BAD).passed
     poor = check(None, POOR)
     assert not poor.passed
     assert "must cases" in poor.reasons[0]
     assert "plain/minimum/" in poor.reasons[0]
     assert check(None, POOR, behaviour_must=0).passed
-    assert set(asked) == {BAD, POOR}
+    assert set(questions) == {BAD, POOR}
 
 
 def test_a_type_that_only_the_challenger_knows_makes_up_for_no_lost_capability(monkeypatch) -> None:  # noqa: ANN001
-    def ask(model: Path, texts: list[str], repeats: int = 3) -> fresh.Answers:
-        known = answers(
+    def ask(model: Path, texts: list[str], repeats: int = 3) -> isolated_process.Answers:
+        replies = answers(
             lambda case, place: MODELS[model](case, place) if model == BAD or place.label == "PER" else None
         )
-        return fresh.Answers([known[text] for text in texts], [1.0] * len(texts), 1.0)
+        return isolated_process.Answers([replies[text] for text in texts], [1.0] * len(texts), 1.0)
 
-    monkeypatch.setattr(fresh, "ask", ask)
+    monkeypatch.setattr(isolated_process, "ask", ask)
     assert check(GOOD, BAD).passed, "the champion fails where other types than PER are asked for"
     verdict = gate.check_behaviour(GOOD, BAD, "en", TYPES, RULES, shared=["PER"])
     assert not verdict.passed
     assert verdict.details["behaviour"]["champion"]["overall"] == 100.0
 
 
-def test_where_the_rule_is_off_or_there_is_no_suite_nothing_is_asked(asked) -> None:  # noqa: ANN001
+def test_where_the_rule_is_off_or_there_is_no_suite_nothing_is_asked(questions) -> None:  # noqa: ANN001
     assert check(GOOD, POOR, min_behaviour=None).passed
     assert gate.check_behaviour(GOOD, POOR, "xx", TYPES, RULES).passed
-    assert asked == []
+    assert questions == []
 
 
-def test_a_model_that_fails_in_its_process_is_asked_again_the_next_time(asked) -> None:  # noqa: ANN001
+def test_a_model_that_fails_in_its_process_is_asked_again_the_next_time(questions) -> None:  # noqa: ANN001
     verdict = check(Path("broken"), GOOD)
     assert not verdict.passed
     assert not verdict.final
     assert "the champion fails" in verdict.reasons[0]
 
 
-def test_an_answer_out_of_form_is_a_failure_of_the_process(asked, monkeypatch) -> None:  # noqa: ANN001
+def test_an_answer_out_of_form_is_a_failure_of_the_process(questions, monkeypatch) -> None:  # noqa: ANN001
     monkeypatch.setitem(MODELS, POOR, lambda case, place: "PERSON")
     verdict = check(None, POOR)
     assert not verdict.passed
     assert "unknown label 'PERSON'" in verdict.reasons[0]
 
 
-def test_all_parts_of_the_gate_say_why(asked, monkeypatch) -> None:  # noqa: ANN001
+def test_all_parts_of_the_gate_say_why(questions, monkeypatch) -> None:  # noqa: ANN001
     golden_good = gate.GateVerdict(True, ["golden"], {"golden": 1})
     worse = gate.GateVerdict(False, ["worse by 2 F1 points"], {"comparison": 1})
     monkeypatch.setattr(gate, "check_golden", lambda *_: golden_good)
@@ -162,8 +162,8 @@ def test_a_real_model_is_asked_and_its_rates_reach_run_and_card(workspace, fill,
     workspace.params["promotion"].update({"min_behaviour": -3.0, "behaviour_must": 0})
     fill(good_leg)
     register(workspace, "en")
-    done = promote(workspace, "en")
-    assert done.promoted, done.reasons
+    outcome = promote(workspace, "en")
+    assert outcome.promoted, outcome.reasons
     client = open_store(workspace)
     assert alias_version(client, "ner-en", "champion") == "1"
     run_id = client.get_model_version("ner-en", "1").run_id

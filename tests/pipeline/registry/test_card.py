@@ -35,11 +35,13 @@ def test_score_table_leaves_a_missing_system_blank() -> None:
 
 
 def test_thresholds_stand_with_what_they_keep() -> None:
-    kept = {"precision": 95.5, "recall": 60.25, "share": 61.5}
+    figures = {"precision": 95.5, "recall": 60.25, "share": 61.5}
     metrics = {
         "corpora": {"wnut17": {"test": {"ensemble": {"calibration": {"ece": 0.0312, "brier": 0.12}}}}},
         "thresholds": {
-            "wnut17": {"ensemble": {"95": {"score": 0.91, "dev": kept, "test": kept | {"precision": 93.0}}, "99": None}}
+            "wnut17": {
+                "ensemble": {"95": {"score": 0.91, "dev": figures, "test": figures | {"precision": 93.0}}, "99": None}
+            }
         },
     }
     assert threshold_table(metrics).splitlines()[2:] == [

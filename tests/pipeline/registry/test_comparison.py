@@ -10,7 +10,7 @@ from multiner.pipeline.config.settings import load_params
 from multiner.pipeline.core.document import Document, Span, from_words
 from multiner.pipeline.core.files import write_json
 from multiner.pipeline.evaluation.behaviour import load_cases
-from multiner.pipeline.inference import isolated_process as fresh
+from multiner.pipeline.inference import isolated_process
 from multiner.pipeline.registry.gate import judgement as gate
 from multiner.pipeline.registry.gate.comparison import FormerBest, basis_hash
 
@@ -38,22 +38,22 @@ class Models:
         self.found[model] = found
         return model
 
-    def predict(self, model: Path, asked: list[Document]) -> list[Found]:
+    def predict(self, model: Path, inputs: list[Document]) -> list[Found]:
         self.predicted.append(model.name)
         found = self.found[model]
-        return found if found and isinstance(found[0], list) else [found] * len(asked)
+        return found if found and isinstance(found[0], list) else [found] * len(inputs)
 
 
 @pytest.fixture
 def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Models:
-    made = Models(tmp_path)
+    fakes = Models(tmp_path)
 
-    def ask(model: Path, texts: list[str], repeats: int = 3) -> fresh.Answers:
-        return fresh.Answers([{"entities": []} for _ in texts], [1.0] * len(texts), 1.0)
+    def ask(model: Path, texts: list[str], repeats: int = 3) -> isolated_process.Answers:
+        return isolated_process.Answers([{"entities": []} for _ in texts], [1.0] * len(texts), 1.0)
 
-    monkeypatch.setattr(fresh, "ask", ask)
-    monkeypatch.setattr(fresh, "predict", made.predict)
-    return made
+    monkeypatch.setattr(isolated_process, "ask", ask)
+    monkeypatch.setattr(isolated_process, "predict", fakes.predict)
+    return fakes
 
 
 @pytest.fixture

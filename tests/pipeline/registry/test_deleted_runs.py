@@ -14,7 +14,7 @@ from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.registry import challenger, champion, promote, register, registration, rollback
 from multiner.pipeline.registry.champions import model_folder
 from multiner.pipeline.registry.gate import judgement as gate
-from multiner.pipeline.registry.gate.verdict import GateVerdict
+from multiner.pipeline.registry.gate.comparison import GateVerdict
 from multiner.pipeline.registry.registration import alias_version
 from multiner.pipeline.registry.store import local_path, open_store, tracking_uri
 
@@ -49,13 +49,13 @@ def delete_run(workspace, version: str, *, purge: bool = False) -> str:  # noqa:
     from mlflow.cli import gc
 
     client = open_store(workspace)
-    found = client.get_model_version("ner-en", version)
-    client.delete_run(found.run_id)
+    entry = client.get_model_version("ner-en", version)
+    client.delete_run(entry.run_id)
     if purge:
         uri = tracking_uri(workspace)
-        done = CliRunner().invoke(gc, ["--backend-store-uri", uri, "--tracking-uri", uri], catch_exceptions=False)
-        assert done.exit_code == 0, done.output
-    return found.run_id
+        outcome = CliRunner().invoke(gc, ["--backend-store-uri", uri, "--tracking-uri", uri], catch_exceptions=False)
+        assert outcome.exit_code == 0, outcome.output
+    return entry.run_id
 
 
 def delete_model(workspace, version: str) -> None:  # noqa: ANN001

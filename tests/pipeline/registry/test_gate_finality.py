@@ -6,17 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from multiner.pipeline.inference import golden
-from multiner.pipeline.inference import isolated_process as fresh
+from multiner.pipeline.inference import golden, isolated_process
 from multiner.pipeline.registry.gate import judgement as gate
-from multiner.pipeline.registry.gate.verdict import GateVerdict, together
+from multiner.pipeline.registry.gate.comparison import GateVerdict, together
 
 MODEL, TYPES = Path("model"), ["PER", "LOC", "ORG", "MISC"]
 
 
-def answers(milliseconds: float, *, found: bool) -> fresh.Answers:
+def answers(milliseconds: float, *, complete: bool) -> isolated_process.Answers:
     """To the English golden samples: all of their entities, or none."""
-    asked = golden.samples("en")
+    texts = golden.samples("en")
     entities = [
         [
             {
@@ -29,20 +28,20 @@ def answers(milliseconds: float, *, found: bool) -> fresh.Answers:
             }
             for text, label in sample.entities
         ]
-        for sample in asked
+        for sample in texts
     ]
-    given = [{"entities": one if found else []} for one in entities]
-    return fresh.Answers(given, [milliseconds] * len(asked), 1.0)
+    replies = [{"entities": one if complete else []} for one in entities]
+    return isolated_process.Answers(replies, [milliseconds] * len(texts), 1.0)
 
 
 @pytest.mark.parametrize(
-    ("milliseconds", "found", "passed", "final"),
+    ("milliseconds", "complete", "passed", "final"),
     [(10, True, True, True), (2500, True, False, False), (10, False, False, True), (2500, False, False, True)],
 )
 def test_slowness_alone_is_not_final(
-    monkeypatch: pytest.MonkeyPatch, milliseconds: float, found: bool, passed: bool, final: bool
+    monkeypatch: pytest.MonkeyPatch, milliseconds: float, complete: bool, passed: bool, final: bool
 ) -> None:
-    monkeypatch.setattr(fresh, "ask", lambda *_, **__: answers(milliseconds, found=found))
+    monkeypatch.setattr(isolated_process, "ask", lambda *_, **__: answers(milliseconds, complete=complete))
     verdict = gate.check_golden(MODEL, "en", TYPES, {"max_latency_ms": 2000, "golden_share": 0.8})
     assert (verdict.passed, verdict.final) == (passed, final), verdict.reasons
     assert any("latency" in reason for reason in verdict.reasons) == (milliseconds > 2000)
@@ -50,9 +49,9 @@ def test_slowness_alone_is_not_final(
 
 def test_a_process_that_fails_is_not_final_in_the_whole_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
     def killed(*_: object, **__: object) -> None:
-        raise fresh.ProcessFailed("exit status -9: (out of memory)")
+        raise isolated_process.ProcessFailed("exit status -9: (out of memory)")
 
-    monkeypatch.setattr(fresh, "ask", killed)
+    monkeypatch.setattr(isolated_process, "ask", killed)
     options = {"max_latency_ms": 2000, "golden_share": 0.8}
     verdict = gate.judge(MODEL, None, {}, language="en", types=TYPES, options=options, seed=13)
     assert (verdict.passed, verdict.final) == (False, False)

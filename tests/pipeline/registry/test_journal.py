@@ -37,9 +37,9 @@ def test_the_newest_that_fit_into_a_tag_are_kept() -> None:
     many = [switch(number, **longest) for number in range(500, 0, -1)]
     value = journal.dumps(many)
     assert len(value) <= journal.TAG_LENGTH
-    kept = journal.loads(value)
-    assert kept == many[: len(kept)]
-    assert len(kept) >= 9
+    entries = journal.loads(value)
+    assert entries == many[: len(entries)]
+    assert len(entries) >= 9
     run = "asset_triggered__2026-01-01T00:00:00+00:00_a1b2c3d4"
     usual = [switch(number, by=f"DAG promote_en, run {run}") for number in range(99)]
     assert len(journal.loads(journal.dumps(usual))) >= 24
@@ -105,28 +105,28 @@ def add_version(workspace: Workspace, client: MlflowClient) -> str:
 def client(workspace: Workspace, store: None, monkeypatch: pytest.MonkeyPatch) -> MlflowClient:
     """Two versions, none of them champion."""
     monkeypatch.setattr(journal, "actor", lambda: "a test")
-    made = open_store(workspace)
-    made.create_registered_model("ner-en")
+    empty_store = open_store(workspace)
+    empty_store.create_registered_model("ner-en")
     for _ in range(2):
-        add_version(workspace, made)
-    return made
+        add_version(workspace, empty_store)
+    return empty_store
 
 
-def told(client: MlflowClient) -> list[tuple[Any, ...]]:
-    found = switches(client, "ner-en")
-    assert [each.at for each in found] == sorted((each.at for each in found), reverse=True)
-    return [(each.kind, each.before, each.after, each.by, each.reason) for each in found]
+def journal_of(client: MlflowClient) -> list[tuple[Any, ...]]:
+    history = switches(client, "ner-en")
+    assert [each.at for each in history] == sorted((each.at for each in history), reverse=True)
+    return [(each.kind, each.before, each.after, each.by, each.reason) for each in history]
 
 
 @pytest.mark.slow
 def test_every_switch_is_kept_also_of_a_version_that_comes_back(workspace: Workspace, client: MlflowClient) -> None:
-    assert told(client) == []
+    assert journal_of(client) == []
     set_champion(client, "ner-en", "1")
     set_champion(client, "ner-en", "1")  # nothing moves
     set_champion(client, "ner-en", "2")
     assert rollback(workspace, "en", reason="wrong in\nheadlines") == "1"
     assert rollback(workspace, "en", "2", by="the desk") == "2"
-    assert told(client) == [
+    assert journal_of(client) == [
         ("rollback", "1", "2", "the desk", None),
         ("rollback", "2", "1", "a test", "wrong in headlines"),
         ("promotion", "1", "2", "a test", None),
@@ -139,11 +139,11 @@ def test_every_switch_is_kept_also_of_a_version_that_comes_back(workspace: Works
 @pytest.mark.slow
 def test_a_rollback_that_is_refused_leaves_no_entry(workspace: Workspace, client: MlflowClient) -> None:
     set_champion(client, "ner-en", "1")
-    before = told(client)
+    before = journal_of(client)
     for arguments in ({}, {"version": "9"}, {"version": "2", "reason": "x" * 201}):
         with pytest.raises(NerError):
             rollback(workspace, "en", **arguments)
-    assert told(client) == before
+    assert journal_of(client) == before
     assert champion(workspace, "en").version == "1"
 
 
@@ -160,7 +160,7 @@ def test_a_call_that_was_killed_before_the_alias_moved_is_noted_once(
         with pytest.raises(KeyboardInterrupt):
             set_champion(client, "ner-en", "2")
     set_champion(client, "ner-en", "2")
-    assert [each[1:3] for each in told(client)] == [("1", "2"), (None, "1")]
+    assert [each[1:3] for each in journal_of(client)] == [("1", "2"), (None, "1")]
 
 
 @pytest.mark.slow
@@ -173,11 +173,11 @@ def test_the_journal_begins_with_what_the_tags_tell(workspace: Workspace, client
             client.set_model_version_tag("ner-en", version, tag, value)
     client.set_registered_model_alias("ner-en", "champion", "2")
     before = [("promotion", "1", "2", None, None), ("promotion", None, "1", None, None)]
-    assert told(client) == before
+    assert journal_of(client) == before
     rollback(workspace, "en")
     rollback(workspace, "en", "2")
     latest = [("rollback", "1", "2", "a test", None), ("rollback", "2", "1", "a test", None)]
-    assert told(client) == [*latest, *before], "also once the tags hold other times"
+    assert journal_of(client) == [*latest, *before], "also once the tags hold other times"
 
 
 @pytest.mark.slow

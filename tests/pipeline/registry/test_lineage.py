@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
-from multiner.pipeline.core.files import read_json, write_json
+from multiner.pipeline.core.files import folder_hash, read_json, write_json
 from multiner.pipeline.registry import lineage
 
 
@@ -14,17 +14,17 @@ def names(paths: list[Path]) -> set[str]:
 
 
 def test_served_code_holds_inference_and_nothing_else() -> None:
-    found = names(lineage.code_closure())
+    modules = names(lineage.code_closure())
     assert {
         "pipeline/inference/pyfunc.py",
         "pipeline/ensemble/model.py",
         "pipeline/text/tokenizer.py",
         "pipeline/models/transformer/inference.py",
         "pipeline/models/spacy/inference.py",
-    } <= found
+    } <= modules
     others = ("pipeline/registry", "pipeline/corpora", "pipeline/cli", "serving/", "loading")
-    assert not [name for name in found if "training" in name or name.startswith(others)]
-    assert not found & {"pipeline/models/transformer/export.py", "pipeline/models/transformer/network.py"}
+    assert not [name for name in modules if "training" in name or name.startswith(others)]
+    assert not modules & {"pipeline/models/transformer/export.py", "pipeline/models/transformer/network.py"}
 
 
 def test_served_code_imports_no_training_tools() -> None:
@@ -41,19 +41,19 @@ def test_imports_inside_functions_and_named_in_strings_count(tmp_path: Path) -> 
     (package / "b.py").write_text('LEGS = {"c": "multiner.c:Leg"}\n')
     (package / "c.py").touch()
     (package / "d.py").touch()
-    found = lineage.code_closure([package / "a.py"], tmp_path)
-    assert [path.name for path in found] == ["a.py", "b.py", "c.py"]
+    modules = lineage.code_closure([package / "a.py"], tmp_path)
+    assert [path.name for path in modules] == ["a.py", "b.py", "c.py"]
 
 
 def test_folder_hash_sees_names_and_contents(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("1")
-    first = lineage.folder_hash(tmp_path)
+    first = folder_hash(tmp_path)
     (tmp_path / "history.json").write_text("2")
-    assert lineage.folder_hash(tmp_path, without=["history.json"]) == first
-    assert lineage.folder_hash(tmp_path) != first
+    assert folder_hash(tmp_path, without=["history.json"]) == first
+    assert folder_hash(tmp_path) != first
     (tmp_path / "history.json").unlink()
     (tmp_path / "a").rename(tmp_path / "b")
-    assert lineage.folder_hash(tmp_path) != first
+    assert folder_hash(tmp_path) != first
 
 
 def test_fingerprint_follows_the_model_not_the_clock(workspace, fill, empty_leg) -> None:  # noqa: ANN001

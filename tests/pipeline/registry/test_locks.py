@@ -11,9 +11,8 @@ from multiner.pipeline.core import locks
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.registry import champion, promote, register, rollback
 from multiner.pipeline.registry.gate import judgement as gate
-from multiner.pipeline.registry.gate.comparison import FormerBest
+from multiner.pipeline.registry.gate.comparison import FormerBest, GateVerdict
 from multiner.pipeline.registry.gate.promotion import best_before, f1_tag
-from multiner.pipeline.registry.gate.verdict import GateVerdict
 from multiner.pipeline.registry.store import open_store
 
 
@@ -52,8 +51,8 @@ def test_a_rollback_goes_through_while_the_gate_works_and_the_challenger_is_judg
         return GateVerdict(len(judged_against) == 1, ["better than version 2, worse than version 1"])
 
     monkeypatch.setattr(gate, "judge", judge)
-    done = promote(three, "en")
-    assert (done.promoted, done.champion) == (False, "1")
+    outcome = promote(three, "en")
+    assert (outcome.promoted, outcome.champion) == (False, "1")
     assert champion(three, "en").version == "1"
     assert len(set(judged_against)) == 2
     client = open_store(three)
@@ -91,24 +90,24 @@ def test_a_second_promotion_waits_for_the_first_ones_gate(three, monkeypatch) ->
 
 @pytest.mark.slow
 def test_the_best_champion_before_is_found_by_the_versions_tags(three, monkeypatch) -> None:  # noqa: ANN001
-    seen = []
+    owners = []
 
     def judge(*_, best: FormerBest | None, **__) -> GateVerdict:
-        seen.append(best)
+        owners.append(best)
         return replace(passed(88.0, champion=89.0), passed=False)
 
     monkeypatch.setattr(gate, "judge", judge)
     promote(three, "en")
-    assert seen == [FormerBest("1", 90.0)], "of those before the champion"
+    assert owners == [FormerBest("1", 90.0)], "of those before the champion"
     client = open_store(three)
     basis = next(tag for tag in client.get_model_version("ner-en", "3").tags if tag.startswith("gate.f1."))
     assert client.get_model_version("ner-en", "3").tags[basis] == "88.0"
     assert client.get_model_version("ner-en", "2").tags[basis] == "89.0", "measured again, beside the challenger"
     promote(three, "en")
-    assert len(seen) == 1, "the verdict stands"
+    assert len(owners) == 1, "the verdict stands"
     rules = overlay(three.params, {"promotion": {"max_below_best": 5}})
     promote(replace(three, params=rules), "en")
-    assert len(seen) == 2
+    assert len(owners) == 2
 
     client.set_model_version_tag("ner-en", "1", "ner.rolled_back", "2026-01-01T00:00:00+00:00")
     digest = basis.removeprefix("gate.f1.")

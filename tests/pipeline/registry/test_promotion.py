@@ -11,7 +11,7 @@ import pytest
 from multiner.pipeline import annotate
 from multiner.pipeline.config.settings import overlay
 from multiner.pipeline.core.errors import NerError
-from multiner.pipeline.inference import isolated_process as fresh
+from multiner.pipeline.inference import isolated_process
 from multiner.pipeline.registry import challenger, champion, journal, promote, register, rollback
 from multiner.pipeline.registry.champions import model_folder, version_info
 from multiner.pipeline.registry.gate import judgement as gate
@@ -130,19 +130,22 @@ def test_each_model_runs_in_its_own_process_the_code_frozen_with_it(workspace, f
     blind = "def decode_systems(document, stacked, labels):\n    return SystemSpans([[] for _ in stacked], {})\n"
     read.write_text(f"{read.read_text()}\n\n{blind}")
     documents = gate_documents(workspace, "en")["conll2003"]
-    assert any(fresh.predict(original, documents))
-    assert not any(fresh.predict(changed, documents))
-    answered = fresh.ask(changed, ["Maria Keller flew from London to Paris on Monday to meet John Smith."])
+    assert any(isolated_process.predict(original, documents))
+    assert not any(isolated_process.predict(changed, documents))
+    answered = isolated_process.ask(changed, ["Maria Keller flew from London to Paris on Monday to meet John Smith."])
     assert answered.answers == [{"entities": []}]
     assert answered.milliseconds[0] > 0
-    with pytest.raises(fresh.ProcessFailed, match="exit status"):
-        fresh.ask(tmp_path / "nowhere", ["Ada"])
-    with fresh.conversation(original) as sighted, fresh.conversation(changed) as unsighted:
+    with pytest.raises(isolated_process.ProcessFailed, match="exit status"):
+        isolated_process.ask(tmp_path / "nowhere", ["Ada"])
+    with isolated_process.conversation(original) as sighted, isolated_process.conversation(changed) as unsighted:
         for text in ("Maria Keller flew from London to Paris.", "two\nlines", ""):
             assert unsighted(text) == {"entities": []}
             assert all(text[each["start"] : each["end"]] == each["text"] for each in sighted(text)["entities"])
         assert sighted("Maria Keller flew from London to Paris.")["entities"]
-    with fresh.conversation(tmp_path / "nowhere") as nobody, pytest.raises(fresh.ProcessFailed, match="exit status"):
+    with (
+        isolated_process.conversation(tmp_path / "nowhere") as nobody,
+        pytest.raises(isolated_process.ProcessFailed, match="exit status"),
+    ):
         nobody("Ada")
     spans = annotate.predict_isolated(changed, documents)
     assert spans == [[]] * len(documents)

@@ -21,30 +21,30 @@ pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("store")]
 
 
 def artifacts(client, run_id: str, path: str | None = None) -> set[str]:  # noqa: ANN001
-    found = set()
+    artifact_names = set()
     for item in client.list_artifacts(run_id, path):
-        found |= artifacts(client, run_id, item.path) if item.is_dir else {item.path}
-    return found
+        artifact_names |= artifacts(client, run_id, item.path) if item.is_dir else {item.path}
+    return artifact_names
 
 
 def test_a_run_carries_everything_and_the_model_no_pickle(workspace, fill, empty_leg, monkeypatch) -> None:  # noqa: ANN001
     monkeypatch.setenv("AIRFLOW_CTX_DAG_RUN_ID", "manual__1")
     fill(empty_leg)
-    done = register(workspace, "en")
-    assert (done.name, done.version, done.created) == ("ner-en", "1", True)
+    model = register(workspace, "en")
+    assert (model.name, model.version, model.created) == ("ner-en", "1", True)
     client = open_store(workspace)
-    run = client.get_run(done.run_id)
+    run = client.get_run(model.run_id)
 
     assert run.info.status == "FINISHED"
     assert run.data.params["transformer.epochs"] == "3"
     assert run.data.metrics["wnut17/test/ensemble/PER/f1"] == 95.0
-    assert [point.step for point in client.get_metric_history(done.run_id, "transformer/loss")] == [10, 20]
+    assert [point.step for point in client.get_metric_history(model.run_id, "transformer/loss")] == [10, 20]
     assert run.data.tags["airflow_run_id"] == "manual__1"
     assert run.data.tags["data_hash"] == "d" * 64
     assert len(run.data.tags["lock_hash"]) == 64
     digests = {each.dataset.name: each.dataset.digest for each in run.inputs.dataset_inputs}
     assert digests == {"conll2003": "ab" * 16 + ".dir", "wnut17": "ab" * 16 + ".dir"}
-    found = artifacts(client, done.run_id)
+    artifact_names = artifacts(client, model.run_id)
     assert {
         "card.md",
         "data/summary.json",
@@ -57,8 +57,8 @@ def test_a_run_carries_everything_and_the_model_no_pickle(workspace, fill, empty
         "plots/curve.png",
         "report/report-public.html",
         "validation/docs/index.html",
-    } <= found
-    assert not any("index.html" in path for path in found if path.startswith("report"))
+    } <= artifact_names
+    assert not any("index.html" in path for path in artifact_names if path.startswith("report"))
 
     folder = model_folder(version_info(client, "ner-en", "1"))
     files = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
@@ -107,14 +107,14 @@ def test_a_killed_call_leaves_nothing_behind(workspace, fill, empty_leg, monkeyp
         patch.setattr(registration, "log_model", killed)
         with pytest.raises(Killed):
             register(workspace, "en")
-    done = register(workspace, "en")
-    assert done.created
+    model = register(workspace, "en")
+    assert model.created
     client = open_store(workspace)
-    assert [version.run_id for version in client.search_model_versions("name = 'ner-en'")] == [done.run_id]
-    assert [run.info.run_id for run in client.search_runs([done.experiment_id])] == [done.run_id]
-    assert len(client.search_logged_models([done.experiment_id])) == 1
+    assert [version.run_id for version in client.search_model_versions("name = 'ner-en'")] == [model.run_id]
+    assert [run.info.run_id for run in client.search_runs([model.experiment_id])] == [model.run_id]
+    assert len(client.search_logged_models([model.experiment_id])) == 1
     folders = {path.name for path in (workspace.paths.mlruns / "artifacts" / "ner-en").iterdir()}
-    assert folders == {done.run_id, "models"}
+    assert folders == {model.run_id, "models"}
     assert not list(workspace.paths.mlruns.glob(".*.tmp"))
     assert len(list((workspace.paths.mlruns / "artifacts" / "ner-en" / "models").glob("*/artifacts"))) == 1
 

@@ -9,14 +9,15 @@ from multiner.pipeline.core.document import Document, Sentence, Span, Token, fro
 from multiner.pipeline.validation import expected as counts
 from multiner.pipeline.validation.expected import Expected, measure_corpus
 from multiner.pipeline.validation.frames import (
+    digest,
     entity_frame,
     find_repeats,
     legal_spans,
     mark_excess,
     offsets_match,
+    overlapping_sentences,
     sentence_frame,
 )
-from multiner.pipeline.validation.overlap import digest, overlapping_sentences
 
 ALMA = ["Alma", "Torrent", "left", "Brindlow", "."]
 YES = ["Yes", "."]
@@ -82,11 +83,11 @@ def test_spans_that_no_tag_sequence_can_carry() -> None:
 
 def test_a_repeat_beyond_the_known_ones_is_marked() -> None:
     train, test = [document("a", ALMA, YES, YES)], [document("b", YES, ALMA)]
-    known = find_repeats({"train": [document("a", YES, YES)], "test": [document("b", YES)]})
-    assert known == {digest(("Yes", ".")): {"train": 2, "test": 1}}
-    frame = mark_excess(sentence_frame(train), "train", known, [])
+    expected_repeats = find_repeats({"train": [document("a", YES, YES)], "test": [document("b", YES)]})
+    assert expected_repeats == {digest(("Yes", ".")): {"train": 2, "test": 1}}
+    frame = mark_excess(sentence_frame(train), "train", expected_repeats, [])
     assert frame["excess_repeat"].tolist() == [False, False, False]
-    frame = mark_excess(sentence_frame(test, {"train": train}), "test", known, ["train"])
+    frame = mark_excess(sentence_frame(test, {"train": train}), "test", expected_repeats, ["train"])
     assert frame["in_train"].tolist() == [True, True]
     assert frame["excess_repeat"].tolist() == [False, True]
 

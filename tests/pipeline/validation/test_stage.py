@@ -53,10 +53,10 @@ def workspace(tmp_path: Path, root: Path) -> Workspace:
     for file, verb in files.items():
         text = column_text(sentences(verb, "person", "location", "corporation", "product"), "wnut")
         (raw / "wnut17" / file).write_text(text, encoding="utf-8")
-    made = Workspace(tmp_path, load_params(root, "cpu"))
+    trial = Workspace(tmp_path, load_params(root, "cpu"))
     (tmp_path / "expected").mkdir()
-    stage.accept(made, "en", folder=tmp_path / "expected")
-    return made
+    stage.accept(trial, "en", folder=tmp_path / "expected")
+    return trial
 
 
 def validate(workspace: Workspace) -> dict:
@@ -114,10 +114,10 @@ def test_a_missing_file_is_named(workspace: Workspace) -> None:
 def test_counts_are_exact(workspace: Workspace) -> None:
     extra = column_text([[("Only", "O"), ("this", "O")]], "wnut")
     edit(workspace, "wnut17/wnut17train.conll", lambda text: text + extra)
-    found = broken(validate(workspace))
+    breaches = broken(validate(workspace))
     suite = "wnut17-train-sentences"
-    assert set(found) == {(suite, ""), (suite, "document"), (suite, "tokens")}
-    assert found[suite, "document"] == ["wnut17/wnut17train.conll"]
+    assert set(breaches) == {(suite, ""), (suite, "document"), (suite, "tokens")}
+    assert breaches[suite, "document"] == ["wnut17/wnut17train.conll"]
 
 
 def test_another_type_breaks_the_counts_of_both(workspace: Workspace) -> None:
@@ -130,33 +130,33 @@ def test_shares_out_of_bounds(workspace: Workspace) -> None:
     for file in ("conll2003/train.txt", "wnut17/wnut17train.conll"):
         edit(workspace, file, lambda text: re.sub("B-(MISC|product)", "O", text))
     stage.accept(workspace, "en", folder=workspace.root / "expected")
-    found = broken(validate(workspace))
-    assert ("en-train-entities", "is_MISC") in found
-    assert ("conll2003-train-entities", "is_MISC") in found
+    breaches = broken(validate(workspace))
+    assert ("en-train-entities", "is_MISC") in breaches
+    assert ("conll2003-train-entities", "is_MISC") in breaches
 
 
 def test_a_sentence_and_an_entity_too_long(workspace: Workspace) -> None:
     long = [("Sehr", "B-location"), *[("lang", "I-location")] * 260]
     edit(workspace, "wnut17/wnut17train.conll", lambda text: text + column_text([long], "wnut"))
     stage.accept(workspace, "en", folder=workspace.root / "expected")
-    found = broken(validate(workspace))
-    assert found["wnut17-train-sentences", "tokens"] == ["wnut17/wnut17train.conll:81"]
-    assert found["wnut17-train-entities", "tokens"] == ["wnut17/wnut17train.conll:81"]
-    assert ("en-train-sentences", "tokens") in found
+    breaches = broken(validate(workspace))
+    assert breaches["wnut17-train-sentences", "tokens"] == ["wnut17/wnut17train.conll:81"]
+    assert breaches["wnut17-train-entities", "tokens"] == ["wnut17/wnut17train.conll:81"]
+    assert ("en-train-sentences", "tokens") in breaches
 
 
 def test_a_new_duplicate_is_named(workspace: Workspace) -> None:
     edit(workspace, "wnut17/wnut17train.conll", lambda text: text + text.partition("\n\n")[0] + "\n\n")
-    found = broken(validate(workspace))
-    assert found["wnut17-train-sentences", "excess_repeat"] == ["wnut17/wnut17train.conll:81"]
-    assert ("wnut17-train-sentences", "repeated") in found
+    breaches = broken(validate(workspace))
+    assert breaches["wnut17-train-sentences", "excess_repeat"] == ["wnut17/wnut17train.conll:81"]
+    assert ("wnut17-train-sentences", "repeated") in breaches
 
 
 def test_leakage_into_the_training_set_is_named(workspace: Workspace) -> None:
     edit(workspace, "conll2003/train.txt", lambda text: text.replace("left", "met", 1))
-    found = broken(validate(workspace))
+    breaches = broken(validate(workspace))
     leaked = ["conll2003/test.txt:3"]
-    assert found == {
+    assert breaches == {
         ("conll2003-test-sentences", "excess_repeat"): leaked,
         ("conll2003-test-sentences", "in_train"): leaked,
         ("en-test-leakage", "in_training"): leaked,

@@ -45,12 +45,12 @@ def lister() -> Lister:
         names: Mapping[str, str], flags: int = 0, score: Callable[[str], float] = lambda text: 0.9
     ) -> EntityFinder:
         def entities(text: str) -> list[AnsweredEntity]:
-            found = [
+            predictions = [
                 {"start": match.start(), "end": match.end(), "text": match[0], "label": label, "score": score(text)}
                 for name, label in names.items()
                 for match in re.finditer(rf"\b{re.escape(name)}\b", text, flags)
             ]
-            return sorted(found, key=lambda entity: entity["start"])
+            return sorted(predictions, key=lambda entity: entity["start"])
 
         return lambda texts: [entities(text) for text in texts]
 

@@ -10,10 +10,10 @@ from multiner.pipeline.evaluation.behaviour.show import failures, table
 
 
 def reasons(report) -> dict[str, list[str]]:  # noqa: ANN001
-    found: dict[str, list[str]] = {}
+    by_capability: dict[str, list[str]] = {}
     for outcome in report.failures:
-        found.setdefault(outcome.case.capability, []).append(outcome.reason)
-    return found
+        by_capability.setdefault(outcome.case.capability, []).append(outcome.reason)
+    return by_capability
 
 
 def test_a_model_that_knows_the_names_passes_everything(cases, names, lister) -> None:  # noqa: ANN001
@@ -27,9 +27,9 @@ def test_a_missing_name_fails_with_text_and_reason(cases, names, lister) -> None
     report = run_suite(cases, lister(names, re.IGNORECASE))
     assert report.rates()["plain"] == report.must == 50.0
     assert reasons(report)["plain"] == ["missed PER 'Ada Sterling'"]
-    shown = failures(report)
-    assert report.failures[0].case.id in shown
-    assert "Ada Sterling left" in shown
+    listing = failures(report)
+    assert report.failures[0].case.id in listing
+    assert "Ada Sterling left" in listing
 
 
 def test_a_wrong_type_and_a_partial_name_are_told_apart_from_right_ones(cases, names, lister) -> None:  # noqa: ANN001
@@ -86,14 +86,14 @@ def test_a_score_may_not_fall_where_there_is_more_evidence(cases, names, lister)
 
 
 def test_each_text_is_asked_once(cases, silent) -> None:  # noqa: ANN001
-    asked: list[str] = []
+    questions: list[str] = []
 
     def counting(texts):  # noqa: ANN001, ANN202
-        asked.extend(texts)
+        questions.extend(texts)
         return silent(texts)
 
     run_suite(cases, counting)
-    assert len(asked) == len(set(asked)) > len({case.text.text for case in cases}) - 1
+    assert len(questions) == len(set(questions)) > len({case.text.text for case in cases}) - 1
 
 
 def test_the_report_is_json_and_the_table_has_every_capability(cases, names, lister) -> None:  # noqa: ANN001

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from multiner.pipeline.config.settings import load_params
-from multiner.pipeline.registry.flatten import final_metrics, flatten, history_metrics, model_params
+from multiner.pipeline.registry.replay import final_metrics, flatten, history_metrics, model_params
 
 
 def test_flatten_keeps_lists_as_leaves() -> None:
