@@ -128,12 +128,12 @@ class System:
         log, work = self.workspace.paths.run / "logs" / "prepare.log", []
         migrated, airflow = airflow_setup.home(self.workspace) / "migrated", version("apache-airflow")
         current = migrated.is_file() and migrated.read_text().strip() == airflow
-        migrate = "airflow" in self.parts and not current
+        migrate = "airflow" in self.parts and not (current and airflow_setup.own_database(self.workspace))
         with logs.open_log(log) as file:
             if "mlflow" in self.parts:
                 work.append(self._run([sys.executable, "-c", PREPARE_STORE], file))
             if migrate:
-                self.say("Making Airflow's database")
+                self.say("Bringing Airflow's database up to date")
                 command = [airflow_setup.script("airflow"), "db", "migrate"]
                 work.append(self._run(command, file, airflow_environment(self.workspace, self.addresses)))
             codes = [process.wait() for process in work]
@@ -151,9 +151,9 @@ class System:
 
     def _interrupted(self) -> bool:
         """Whether Airflow's database has active runs though no scheduler runs: they ended with the last system."""
-        database = airflow_setup.home(self.workspace) / "airflow.db"
-        if "airflow" not in self.parts or not database.is_file():
-            return False
+        database = airflow_setup.own_database(self.workspace)
+        if "airflow" not in self.parts or not database or not database.is_file():
+            return False  # in a database of its own, workers of other machines may still be at work
         with contextlib.closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True)) as connection:
             query = "SELECT count(*) FROM dag_run WHERE state IN ('running', 'queued')"
             return bool(connection.execute(query).fetchone()[0])
