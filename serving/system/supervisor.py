@@ -178,13 +178,19 @@ class System:
                 client.fail_run(dag_id, run_id, "interrupted: the system ended while this ran")
                 self.say(f"Closed the interrupted run {run_id} of {dag_id}; the stages go on where they were")
             next(each for each in self.components if each.name == "airflow scheduler").start()
-        client.ensure_pool(TRAINING_POOL, 1, "One training at a time")
+        for pool in self._pools():
+            client.ensure_pool(pool, 1, "One training at a time" if pool == TRAINING_POOL else "")
         self._wait("Airflow", lambda: not client.unhealthy())
         dags = {"data"} | {f"{kind}_{code}" for kind in ("retrain", "promote") for code in self.workspace.languages}
         self._wait("the DAGs", lambda: bool(dags <= client.dags().keys() or client.import_errors()))
         if errors := client.import_errors():
             file, trace = next(iter(errors.items()))
             raise NerError(f"the DAG file cannot be read\n{trace.strip()}", where=file)
+
+    def _pools(self) -> list[str]:
+        """The pools that tasks name; Airflow would never start a task of one that is missing."""
+        classes = self.workspace.params["airflow"].get("classes", {}).values()
+        return list(dict.fromkeys([TRAINING_POOL, *(each["pool"] for each in classes if each.get("pool"))]))
 
     def reconcile(self) -> None:
         """Start `ner deploy` in the background, unless the last one still runs."""
