@@ -57,6 +57,14 @@ TEST = [
     "types-pyyaml",
     "types-tqdm",
 ]
+# Beyond one machine; none is in the lock.
+CLUSTER = {
+    "celery": ["apache-airflow-providers-celery==3.26.*", "redis"],
+    "edge": ["apache-airflow-providers-edge3==5.1.*"],
+    "kubernetes": ["apache-airflow-providers-cncf-kubernetes>=10.25,<11"],
+    "postgres": ["asyncpg", "psycopg2-binary"],
+    "s3": ["dvc-s3", "s3fs"],
+}
 
 setup(
     name="ner-pipeline",
@@ -75,7 +83,7 @@ setup(
         ]
     },
     install_requires=REQUIRED,
-    extras_require={"test": TEST},
+    extras_require={"test": TEST, **CLUSTER},
     entry_points={
         "console_scripts": ["ner = multiner.pipeline.cli:main"],
         # no spacy_factories: spaCy would load them in every process, also where a model's own older code stands

@@ -8,6 +8,7 @@ from typing import Any
 from airflow.sdk import DAG, Metadata, task
 from airflow.sdk.exceptions import AirflowSkipException
 from wiring.assets import RAW_DATA, live
+from wiring.classes import LIGHT, class_of, placement
 from wiring.graph import data_version, parse_stages, read_mapping, stages_of, task_id, workspace_root
 from wiring.tasks import (
     CommandOperator,
@@ -39,7 +40,7 @@ and `ner up`, or by hand, as after `ner pull --accept CORPUS`.
 """
 
 
-@task(inlets=[RAW_DATA, *map(live, LANGUAGES)], outlets=[RAW_DATA])
+@task(inlets=[RAW_DATA, *map(live, LANGUAGES)], outlets=[RAW_DATA], **placement(LIGHT))
 def publish(dag_run: Any = None, inlet_events: Mapping[Any, Any] | None = None) -> Iterator[Metadata]:
     """Emit the Asset `ner-data` with the hash of the data."""
     data = data_version(workspace_root())
@@ -64,7 +65,7 @@ with DAG(
     doc_md=DOC,
     tags=["ner", "data"],
 ):
-    pull = CommandOperator(task_id="pull", command=command_line("pull"))
+    pull = CommandOperator(task_id="pull", command=command_line("pull"), **placement(LIGHT))
     published = publish()
     stages = parse_stages(read_mapping(workspace_root() / "dvc.yaml"))
     tasks: dict[str, CommandOperator] = {}
@@ -77,6 +78,8 @@ with DAG(
             if address not in needed or address in tasks:
                 continue
             stage = stages[address]
-            tasks[address] = CommandOperator(task_id=task_id(stage, ""), command=stage_command(stage))
+            tasks[address] = CommandOperator(
+                task_id=task_id(stage, ""), command=stage_command(stage), **placement(class_of(stage.name))
+            )
             tasks[address].set_upstream([tasks[other] for other in before] or [pull])
         tasks[f"validate@{language}"] >> published

@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 
 from airflow.sdk import DAG
 from wiring.assets import candidate, live
-from wiring.tasks import TRAINING_POOL, CommandOperator, command_line, default_args, run_timeout, settings
+from wiring.classes import LIGHT, SCORE, placement
+from wiring.tasks import CommandOperator, command_line, default_args, run_timeout, settings
 
 DOC = """
 ### Promotion and deployment, language `{language}`
@@ -42,7 +43,7 @@ def build(language: str) -> DAG:
         promote = CommandOperator(
             task_id="promote",
             command=command_line("promote", "--language", language),
-            pool=TRAINING_POOL,
+            **placement(SCORE),
             weight_rule="absolute",
             priority_weight=100,  # beyond what any stage has, by those that wait for it
         )
@@ -50,6 +51,7 @@ def build(language: str) -> DAG:
             task_id="deploy",
             command=command_line("deploy", "--language", language, "--if-any"),
             outlets=[live(language)],
+            **placement(LIGHT),
         )
         promote >> deploy
     return dag

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from airflow.sdk import DAG, CronTriggerTimetable
+from wiring.classes import LIGHT, placement
 from wiring.tasks import CommandOperator, command_line, default_args, first_day, run_timeout
 
 SCHEDULE = "*/15 * * * *"
@@ -28,4 +29,4 @@ with DAG(
     doc_md=DOC,
     tags=["ner", "serving"],
 ) as dag:
-    CommandOperator(task_id="deploy", command=command_line("deploy", "--watch"))
+    CommandOperator(task_id="deploy", command=command_line("deploy", "--watch"), **placement(LIGHT))

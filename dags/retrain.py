@@ -6,16 +6,9 @@ from datetime import UTC, datetime
 
 from airflow.sdk import DAG
 from wiring.assets import RAW_DATA, candidate
+from wiring.classes import LIGHT, class_of, placement
 from wiring.graph import parse_stages, read_mapping, stages_of, task_id, workspace_root
-from wiring.tasks import (
-    TRAINING_POOL,
-    CommandOperator,
-    command_line,
-    default_args,
-    run_timeout,
-    settings,
-    stage_command,
-)
+from wiring.tasks import CommandOperator, command_line, default_args, run_timeout, settings, stage_command
 
 DOC = """
 ### Retraining, language `{language}`
@@ -23,6 +16,8 @@ DOC = """
 Set off by the Asset `ner-data`. Each stage is a task, in the order of dvc.yaml's paths; it runs
 `dvc repro --single-item STAGE@{language}`, so a stage whose inputs have not changed does nothing, and one that was
 interrupted goes on from its checkpoint. The stages that run models share the pool `training` with its one slot.
+`airflow.classes` in params.yaml can give trainings, scoring, and the other tasks a pool, a queue, an executor or a
+pod's resources of their own.
 
 **register** logs the outputs of the stages in one MLflow run (button *MLflow run*) and registers a version of
 `ner-{language}`; doing it again changes nothing. It emits the Asset `ner-candidate-{language}`, which sets off
@@ -31,9 +26,6 @@ interrupted goes on from its checkpoint. The stages that run models share the po
 Tasks are retried, except where a person has to mend something (exit code 1), and end at a time limit. A run reads the
 state of the workspace at its start, which may be newer than the event that set it off.
 """
-
-# these run models on all cores: two at once are slower than in turn
-MODEL_STAGES = ("train", "export", "out_of_fold", "ensemble", "evaluate")
 
 
 def build(language: str) -> DAG:
@@ -53,11 +45,14 @@ def build(language: str) -> DAG:
         tasks: dict[str, CommandOperator] = {}
         for address, before in stages_of(stages, language).items():
             stage = stages[address]
-            pool = {"pool": TRAINING_POOL} if stage.name.startswith(MODEL_STAGES) else {}
-            tasks[address] = CommandOperator(task_id=task_id(stage, language), command=stage_command(stage), **pool)
+            place = placement(class_of(stage.name))
+            tasks[address] = CommandOperator(task_id=task_id(stage, language), command=stage_command(stage), **place)
             tasks[address].set_upstream([tasks[other] for other in before])
         register = CommandOperator(
-            task_id="register", command=command_line("register", "--language", language), outlets=[candidate(language)]
+            task_id="register",
+            command=command_line("register", "--language", language),
+            outlets=[candidate(language)],
+            **placement(LIGHT),
         )
         register.set_upstream([task for task in tasks.values() if not task.downstream_task_ids])
     return dag

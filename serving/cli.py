@@ -58,6 +58,19 @@ def down() -> None:
     running.down(Workspace.load())
 
 
+@commands.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def airflow(arguments: tuple[str, ...]) -> None:
+    """Run Airflow's own command line with the settings of `ner up`, such as: ner airflow celery worker.
+
+    Each AIRFLOW__… variable goes before our settings; docs/operations/executors.md lists what a worker on another
+    machine needs.
+    """
+    from multiner.serving.system.components import become_airflow
+
+    become_airflow(Workspace.load(), list(arguments))
+
+
 @commands.command()
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
 def status(as_json: bool) -> None:

@@ -24,6 +24,7 @@ from multiner.pipeline.config.schema_kinds import (
     Points,
     Port,
     Positive,
+    Quantity,
     Share,
     Types,
     Url,
@@ -214,6 +215,31 @@ class ServingSection(Section):
         return self
 
 
+class KubernetesSection(Section):
+    """``airflow.classes.<class>.kubernetes``: what a task's container asks for, in Kubernetes' units."""
+
+    cpu: Quantity | None = None
+    memory: Quantity | None = None
+    gpu: Count | None = None
+
+
+class TaskClass(Section):
+    """``airflow.classes.<class>``: where the tasks of a class run."""
+
+    queue: Name | None = None
+    executor: Name | None = None
+    pool: Name | None = None
+    kubernetes: KubernetesSection | None = None
+
+
+class TaskClasses(Section):
+    """``airflow.classes``."""
+
+    train: TaskClass
+    score: TaskClass
+    light: TaskClass
+
+
 class AirflowSection(Section):
     """``airflow``."""
 
@@ -223,6 +249,7 @@ class AirflowSection(Section):
     busy_minutes: Positive
     task_timeout_minutes: Positive
     run_timeout_minutes: Positive
+    classes: TaskClasses
 
 
 NOT_IN_PROFILES = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 from ipaddress import ip_network
@@ -74,6 +75,13 @@ def bare(value: HttpUrl) -> HttpUrl:
     return value
 
 
+def quantity(value: int | float | str) -> int | float | str:
+    """Accepts amounts as Kubernetes writes them: ``2``, ``0.5``, ``500m``, ``8Gi``."""
+    if not re.fullmatch(r"\d+(\.\d+)?(m|[kMGT]i?)?", str(value)) or not re.search("[1-9]", str(value)):
+        raise ValueError("write an amount such as 2, 500m or 8Gi")
+    return value
+
+
 def once(value: list[str]) -> list[str]:
     """Accepts lists without repetition."""
     if repeated := sorted({each for each in value if value.count(each) > 1}):
@@ -119,6 +127,7 @@ def network(value: str) -> str:
 
 
 Count = Annotated[int, Field(ge=1)]
+Quantity = Annotated[int | float | str, AfterValidator(quantity)]
 Positive = Annotated[float, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Dropout = Annotated[float, Field(ge=0, lt=1)]

@@ -1,4 +1,4 @@
-"""The configuration of the embedded Airflow: environment variables alone; SQLite, state under ``.run``."""
+"""The configuration of the embedded Airflow: environment variables alone; by default SQLite, state under ``.run``."""
 
 from __future__ import annotations
 
@@ -15,9 +15,11 @@ from multiner.pipeline.config.settings import Workspace
 from multiner.pipeline.core.environment import no_proxy, quiet_environment, without_secrets
 from multiner.pipeline.core.errors import NerError
 from multiner.serving.addresses import netloc
+from multiner.serving.airflow import configuration
 
 USER = "admin"
 TOKEN_SPARE_SECONDS = 3600  # by which a task's token outlives the task's time limit: start, end, a slow machine
+DAY = 86400  # seconds; Airflow's own default for Redis' visibility timeout
 
 
 def home(workspace: Workspace) -> Path:
@@ -92,9 +94,23 @@ def first_start(workspace: Workspace) -> str:
     return secret_file(home(workspace) / "since", datetime.now(UTC).isoformat(timespec="seconds")).read_text().strip()
 
 
+def own_database(workspace: Workspace) -> Path | None:
+    """Airflow's SQLite database; None where the environment names another one."""
+    names = (f"{configuration.PREFIX}DATABASE__SQL_ALCHEMY_CONN{variant}" for variant in configuration.VARIANTS)
+    return None if any(name in os.environ for name in names) else home(workspace) / "airflow.db"
+
+
 def token_seconds(workspace: Workspace) -> int:
     """The lifetime of a task's token: longer than any task may run (``airflow.task_timeout_minutes``)."""
     return math.ceil(60 * workspace.params["airflow"]["task_timeout_minutes"]) + TOKEN_SPARE_SECONDS
+
+
+def visibility_seconds(workspace: Workspace) -> int:
+    """After how long Redis hands a task that is not done to another worker: never while it may still run.
+
+    The time counts from when a worker takes the task, which may then wait behind another one.
+    """
+    return max(DAY, 2 * token_seconds(workspace))
 
 
 def environment(
@@ -102,10 +118,11 @@ def environment(
 ) -> dict[str, str]:
     """The environment of every Airflow process, and of the commands that the tasks run.
 
-    Secrets are not in it: Airflow reads them from files (``*_CMD``).
+    What the caller's environment sets for Airflow (``AIRFLOW__…``) goes before our defaults. Secrets of ours are not in
+    it: Airflow reads them from files (``*_CMD``).
 
     Raises:
-        NerError: as :func:`password_from_environment`.
+        NerError: as :func:`password_from_environment` and :func:`.configuration.options`.
     """
     folder, root = home(workspace), workspace.root
     jwt = secret_file(folder / "jwt_secret", secrets.token_urlsafe(64))
@@ -129,6 +146,7 @@ def environment(
         "API_AUTH__JWT_SECRET_CMD": shlex.join(["cat", str(jwt)]),
         # a token that expires in the middle of a request is not renewed, and its task is killed for lack of heartbeats
         "EXECUTION_API__JWT_EXPIRATION_TIME": str(token_seconds(workspace)),
+        "CELERY_BROKER_TRANSPORT_OPTIONS__VISIBILITY_TIMEOUT": str(visibility_seconds(workspace)),
         "DAG_PROCESSOR__PARSING_PROCESSES": "1",
         "SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.3",
         "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "180",
@@ -136,16 +154,10 @@ def environment(
         "LOGGING__COLORED_CONSOLE_LOG": "False",
         "USAGE_DATA_COLLECTION__ENABLED": "False",
     }
-    # the caller's environment may hold settings for another Airflow; only those of the database are meant for this one
-    inherited = {
-        name: value
-        for name, value in without_secrets(quiet_environment()).items()
-        if not name.startswith("AIRFLOW__") or name.startswith("AIRFLOW__DATABASE__")
-    }
     return {
-        **inherited,
+        **without_secrets(quiet_environment()),
         **no_proxy(host),
-        **{f"AIRFLOW__{name}": value for name, value in airflow.items()},
+        **configuration.options(airflow, os.environ),
         "AIRFLOW_HOME": str(folder),
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]),
         "NER_ROOT": str(root),

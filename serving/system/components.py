@@ -7,7 +7,7 @@ import subprocess
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NoReturn
 
 from multiner.pipeline.config.settings import Workspace
 from multiner.pipeline.core.environment import quiet_environment, without_secrets
@@ -112,10 +112,20 @@ def components(workspace: Workspace, addresses: Addresses, parts: list[str]) -> 
 
 def airflow_environment(workspace: Workspace, addresses: Addresses) -> dict[str, str]:
     """The environment of Airflow's processes, with the mark of the workspace's system."""
+    return _unmarked_environment(workspace, addresses) | mark(workspace.root)
+
+
+def _unmarked_environment(workspace: Workspace, addresses: Addresses) -> dict[str, str]:
     return airflow_setup.environment(
         workspace,
         host=addresses.host,
         airflow_port=addresses.airflow_port,
         mlflow_url=addresses.mlflow,
         docs_url=addresses.reports,
-    ) | mark(workspace.root)
+    )
+
+
+def become_airflow(workspace: Workspace, arguments: list[str]) -> NoReturn:
+    """Run Airflow's command line in place of this process. It has no mark: `ner down` leaves a worker running."""
+    command = [airflow_setup.script("airflow"), *arguments]
+    os.execve(command[0], command, _unmarked_environment(workspace, Addresses.of(workspace)))

@@ -121,12 +121,12 @@ class System:
         log, work = self.workspace.paths.run / "logs" / "prepare.log", []
         migrated, airflow = airflow_setup.home(self.workspace) / "migrated", version("apache-airflow")
         current = migrated.is_file() and migrated.read_text().strip() == airflow
-        migrate = "airflow" in self.parts and not current
+        migrate = "airflow" in self.parts and not (current and airflow_setup.own_database(self.workspace))
         with logs.open_log(log) as file:
             if "mlflow" in self.parts:
                 work.append(self._run([sys.executable, "-c", PREPARE_STORE], file))
             if migrate:
-                self.say("Making Airflow's database")
+                self.say("Bringing Airflow's database up to date")
                 command = [airflow_setup.script("airflow"), "db", "migrate"]
                 work.append(self._run(command, file, airflow_environment(self.workspace, self.addresses)))
             codes = [process.wait() for process in work]
@@ -143,10 +143,10 @@ class System:
         return launch(processes.tied(command), root, environment or own, log)
 
     def _interrupted(self) -> bool:
-        """Whether Airflow's database has active runs, which ended with the last system: no scheduler runs yet."""
-        database = airflow_setup.home(self.workspace) / "airflow.db"
-        if "airflow" not in self.parts or not database.is_file():
-            return False
+        """Whether Airflow's database has active runs though no scheduler runs: they ended with the last system."""
+        database = airflow_setup.own_database(self.workspace)
+        if "airflow" not in self.parts or not database or not database.is_file():
+            return False  # in a database of its own, workers of other machines may still be at work
         with contextlib.closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True)) as connection:
             query = "SELECT count(*) FROM dag_run WHERE state IN ('running', 'queued')"
             return bool(connection.execute(query).fetchone()[0])
@@ -170,13 +170,19 @@ class System:
                 client.fail_run(dag_id, run_id, "interrupted: the system ended while this ran")
                 self.say(f"Closed the interrupted run {run_id} of {dag_id}; the stages go on where they were")
             next(each for each in self.components if each.name == "airflow scheduler").start()
-        client.ensure_pool(TRAINING_POOL, 1, "One training at a time")
+        for pool in self._pools():
+            client.ensure_pool(pool, 1, "One training at a time" if pool == TRAINING_POOL else "")
         self._wait("Airflow", lambda: not client.unhealthy())
         dags = {"data"} | {f"{kind}_{code}" for kind in ("retrain", "promote") for code in self.workspace.languages}
         self._wait("the DAGs", lambda: bool(dags <= client.dags().keys() or client.import_errors()))
         if errors := client.import_errors():
             file, trace = next(iter(errors.items()))
             raise NerError(f"the DAG file cannot be read\n{trace.strip()}", where=file)
+
+    def _pools(self) -> list[str]:
+        """The pools that tasks name; Airflow would never start a task of one that is missing."""
+        classes = self.workspace.params["airflow"].get("classes", {}).values()
+        return list(dict.fromkeys([TRAINING_POOL, *(each["pool"] for each in classes if each.get("pool"))]))
 
     def reconcile(self) -> None:
         """Start `ner deploy` in the background, unless the last one still runs."""

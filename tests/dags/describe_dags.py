@@ -33,6 +33,12 @@ def schedule(dag: airflow.sdk.DAG) -> dict:
     return {"cron": cron, "assets": assets}
 
 
+def pod(config: dict) -> dict | None:
+    """The resources that a pod's container asks for."""
+    override = config.get("pod_override")
+    return override and {each.name: vars(each.resources) for each in override.spec.containers}
+
+
 print(
     json.dumps(
         {
@@ -48,6 +54,9 @@ print(
                         task.task_id: {
                             "upstream": sorted(task.upstream_task_ids),
                             "pool": task.pool,
+                            "queue": task.queue,
+                            "executor": task.executor,
+                            "pod": pod(task.executor_config),
                             "priority": task.priority_weight,
                             "retries": task.retries,
                             "backoff": task.retry_exponential_backoff,

@@ -17,9 +17,9 @@ ROOT = Path(__file__).resolve().parents[2]
 LANGUAGES = ("en", "ru")
 
 
-def describe(root: Path, home: Path) -> dict[str, Any]:
+def describe(root: Path, home: Path, **more: str) -> dict[str, Any]:
     """What describe_dags.py prints of a workspace."""
-    environment = {**os.environ, "AIRFLOW_HOME": str(home), "AIRFLOW__CORE__LOAD_EXAMPLES": "False"}
+    environment = {**os.environ, "AIRFLOW_HOME": str(home), "AIRFLOW__CORE__LOAD_EXAMPLES": "False", **more}
     environment.pop("PYTHONPATH", None)
     command = [sys.executable, str(Path(__file__).with_name("describe_dags.py")), str(root)]
     done = subprocess.run(command, env=environment, cwd=home, capture_output=True, text=True, check=False)
@@ -155,3 +155,53 @@ def test_nothing_lasts_for_ever(dags: dict[str, Any]) -> None:
         for task in dag["tasks"].values():
             assert task["timeout_minutes"] == knobs["task_timeout_minutes"]
             assert task["busy_minutes"] == (knobs["busy_minutes"] if task["command"] else None)
+
+
+PLACES = {
+    "train": {
+        "queue": "gpu",
+        "executor": "KubernetesExecutor",
+        "pool": "gpus",
+        "kubernetes": {"cpu": 4, "memory": "16Gi", "gpu": 1},
+    },
+    "score": {"queue": "big", "executor": "CeleryExecutor"},
+    "light": {"executor": "LocalExecutor"},
+}
+KUBERNETES = """
+from types import SimpleNamespace
+V1Pod = V1PodSpec = V1Container = V1ResourceRequirements = SimpleNamespace
+"""
+
+
+@pytest.mark.parametrize("executor", ["LocalExecutor,CeleryExecutor,KubernetesExecutor", "KubernetesExecutor"])
+def test_each_class_of_tasks_has_the_place_that_params_yaml_gives_it(tmp_path: Path, executor: str) -> None:
+    shutil.copytree(ROOT / "dags", tmp_path / "dags", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "dvc.yaml", tmp_path)
+    params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    params["airflow"]["classes"] = PLACES
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
+    client = tmp_path / "dags" / "kubernetes" / "client"  # its package is in an extra
+    client.mkdir(parents=True)
+    (client / "models.py").write_text(KUBERNETES)
+    dags = describe(tmp_path, tmp_path, AIRFLOW__CORE__EXECUTOR=executor)["dags"]
+
+    def place(dag: str, task: str) -> list[Any]:
+        return [dags[dag]["tasks"][task][key] for key in ("executor", "queue", "pool")]
+
+    gpu = {"nvidia.com/gpu": "1"}
+    pod = {"base": {"requests": {"cpu": "4", "memory": "16Gi", **gpu}, "limits": gpu}}
+    for task in ("train_transformer", "train_spacy", "out_of_fold"):
+        assert place("retrain_en", task) == ["KubernetesExecutor", "gpu", "gpus"]
+        assert dags["retrain_en"]["tasks"][task]["pod"] == pod
+    for dag, task in (("retrain_en", "evaluate"), ("retrain_ru", "ensemble"), ("promote_en", "promote")):
+        assert place(dag, task) == ["CeleryExecutor", "big", "training"]
+    light = [("retrain_en", "prepare"), ("retrain_en", "register"), ("promote_en", "deploy"), ("reconcile", "deploy")]
+    for dag, task in [*light, ("data", "pull"), ("data", "publish")]:
+        assert place(dag, task) == ["LocalExecutor", "default", "default_pool"]
+        assert dags[dag]["tasks"][task]["pod"] is None
+
+
+def test_without_settings_airflow_decides_where_a_task_runs(dags: dict[str, Any]) -> None:
+    for dag in dags.values():
+        for task in dag["tasks"].values():
+            assert (task["executor"], task["queue"], task["pod"]) == (None, "default", None)

@@ -56,7 +56,6 @@ def test_the_profile_is_switched_in_place(workspace: Workspace, capsys: pytest.C
 def test_airflow_is_configured_for_loopback_without_secrets_in_the_environment(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("AIRFLOW__CORE__DAGS_FOLDER", "/somebody/elses")
     environment = airflow_setup.environment(
         workspace, host="127.0.0.1", airflow_port=8081, mlflow_url="http://m", docs_url="http://d"
     )
@@ -79,6 +78,8 @@ def test_a_tasks_token_outlives_the_longest_task(workspace: Workspace) -> None:
     workspace.params["airflow"]["task_timeout_minutes"] = 600.5
     environment = airflow_setup.environment(workspace, host="h", airflow_port=1, mlflow_url="m", docs_url="d")
     assert int(environment["AIRFLOW__EXECUTION_API__JWT_EXPIRATION_TIME"]) > 60 * 600.5
+    visibility = int(environment["AIRFLOW__CELERY_BROKER_TRANSPORT_OPTIONS__VISIBILITY_TIMEOUT"])
+    assert visibility > 2 * 60 * 600.5, "a task may wait in a worker behind another one"
 
 
 def test_airflow_calls_itself_without_a_proxy(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
