@@ -91,7 +91,7 @@ class Desk:
             if due and action.id not in self._looks:
                 self._looked[action.id] = time.monotonic()
                 self._looks[action.id] = look = self._spawn(self._look(action))
-                look.add_done_callback(lambda _, id=action.id: self._looks.pop(id))
+                look.add_done_callback(partial(self._end_look, action.id))
         if not self._looks:
             return
         done, _ = await asyncio.wait(self._looks.values(), timeout=PATIENCE)
@@ -100,6 +100,9 @@ class Desk:
         for action in actions:
             if action.id in self._looks:
                 action.message = "Airflow has not answered yet; what it runs goes on by itself."
+
+    def _end_look(self, id: str, _: asyncio.Task[None]) -> None:
+        self._looks.pop(id)
 
     async def _look(self, action: Action) -> None:
         before = (action.state, action.message)
