@@ -6,6 +6,8 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
+UPGRADE ?= --upgrade
+RESOLVE = uv pip compile --universal --python-version 3.11 setup.py --no-header --no-annotate $(UPGRADE)
 PYTEST := pytest -ra --durations=15
 .PHONY: help setup run demo test test-fast lint lock clean
 
@@ -41,8 +43,11 @@ test: lint  ## Set up, then run all the tests, fast ones first
 test-fast: lint  ## Set up, then run the tests that take seconds each at most
 	$(PYTEST) -m "not slow and not e2e"
 
-lock: setup  ## Resolve the dependencies anew and rewrite requirements.lock (needs uv)
-	uv pip compile --universal --python-version 3.11 --extra test setup.py --no-header --no-annotate --upgrade --output-file requirements.lock
+lock: setup  ## Resolve the dependencies anew and rewrite both locks (needs uv); UPGRADE= keeps the versions in them
+	$(RESOLVE) --all-extras --output-file requirements-all.lock
+	$(RESOLVE) --extra test --constraint requirements-all.lock --output-file requirements.lock
+	sed -i '1i # Pinned for Python 3.11-3.13 by `make lock`; torch without its CUDA libraries: pip brings what the index offers.' requirements.lock
+	sed -i '1i # As requirements.lock, with the packages of every extra of setup.py: images are built with these versions.' requirements-all.lock
 
 clean:  ## Remove the environment and run state; data, models and the registry stay
 	rm -rf $(VENV) .run build *.egg-info .pytest_cache .ruff_cache .mypy_cache .import_linter_cache

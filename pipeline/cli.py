@@ -12,7 +12,7 @@ import click
 from multiner.pipeline.config.settings import Workspace, find_root
 from multiner.pipeline.core.dvc_cache import inputs_of, require_whole
 from multiner.pipeline.core.environment import silence_telemetry, thread_count
-from multiner.pipeline.core.errors import NerError
+from multiner.pipeline.core.errors import PERMANENT, NerError
 from multiner.pipeline.core.processes import end_with_dvc
 
 LANGUAGE = click.option("--language", "-l", required=True, help="Language code, as in params.yaml.")
@@ -274,6 +274,13 @@ def main() -> None:
     except NerError as error:
         click.secho(f"error: {error}", fg="red", err=True)
         sys.exit(error.exit_code)
+    except ModuleNotFoundError as error:
+        package = (error.name or "multiner").partition(".")[0]
+        if package == "multiner":
+            raise
+        message = f"the package {package} is not installed; this command needs: pip install 'ner-pipeline[pipeline]'"
+        click.secho(f"error: {message}", fg="red", err=True)
+        sys.exit(PERMANENT)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)

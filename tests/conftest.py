@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import runpy
 from collections.abc import Generator
 from pathlib import Path
+from typing import Any
+from unittest.mock import patch
 
 import pytest
 from hypothesis import settings
@@ -31,6 +34,14 @@ def corpora_mirror() -> Path | None:
 def root() -> Path:
     """The project's folder."""
     return ROOT
+
+
+@pytest.fixture(scope="session")
+def packaging(root: Path) -> dict[str, Any]:
+    """What setup.py tells setuptools."""
+    with patch("setuptools.setup") as setup:
+        runpy.run_path(str(root / "setup.py"))
+    return setup.call_args.kwargs
 
 
 @pytest.fixture(scope="session")

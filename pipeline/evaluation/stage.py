@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Sequence
 from hashlib import sha256
@@ -34,17 +35,18 @@ def data_hash(folder: Path) -> str:
 
 
 def git_commit(root: Path) -> str | None:
-    """The commit that is checked out; None outside a repository or without git.
+    """The commit that is checked out; outside a repository or without git that of ``NER_COMMIT``, else None.
 
     ``+changed`` is appended if tracked files other than the outputs of a run differ from it.
     """
+    built = os.environ.get("NER_COMMIT") or None  # images have no repository, but were built from a commit
     try:
         head = _git(root, "rev-parse", "HEAD")
         if head.returncode:
-            return None
+            return built
         changed = _git(root, "diff", "--quiet", "HEAD", "--", ":/", *OUTPUTS).returncode == 1
     except FileNotFoundError:
-        return None
+        return built
     return head.stdout.strip() + ("+changed" if changed else "")
 
 

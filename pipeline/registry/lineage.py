@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import os
 import re
 import subprocess
 from collections.abc import Iterable
@@ -33,6 +34,11 @@ def git(root: Path, *arguments: str) -> str:
         return subprocess.run(command, capture_output=True, text=True, errors="replace", check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return ""
+
+
+def commit(root: Path) -> str:
+    """The commit that is checked out; without a repository that of ``NER_COMMIT``, which images are built with."""
+    return git(root, "rev-parse", "HEAD") or os.environ.get("NER_COMMIT", "")
 
 
 def git_diff(root: Path) -> str:

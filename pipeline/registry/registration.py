@@ -187,8 +187,8 @@ def _tags(workspace: Workspace, language: str, metrics: dict[str, Any]) -> dict[
     tags = {
         "language": language,
         "profile": workspace.profile,
-        "git_commit": lineage.git(root, "rev-parse", "HEAD"),
-        "mlflow.source.git.commit": lineage.git(root, "rev-parse", "HEAD"),
+        "git_commit": lineage.commit(root),
+        "mlflow.source.git.commit": lineage.commit(root),
         "mlflow.source.name": "ner register",
         "data_hash": metrics["data_hash"],
         "lock_hash": sha256_of(lock) if lock.is_file() else "",

@@ -44,7 +44,8 @@ def access(workspace: Workspace) -> Access:
         raise NerError(
             "the gateway has no password for Airflow",
             where=url,
-            remedy="Set NER_AIRFLOW_PASSWORD for the gateway (in containers: in docker/.env), and start it again.",
+            remedy="Set NER_AIRFLOW_PASSWORD for the gateway (in containers: docker/secrets.sh makes it up), and start "
+            "it again.",
         )
     return Access(url, os.environ.get(USER) or airflow_setup.USER, password)
 

@@ -16,6 +16,7 @@ from multiner.pipeline.core.environment import no_proxy, quiet_environment, with
 from multiner.pipeline.core.errors import NerError
 from multiner.serving.addresses import netloc
 from multiner.serving.airflow import configuration
+from multiner.serving.secret_files import secret_of
 
 USER = "admin"
 TOKEN_SPARE_SECONDS = 3600  # by which a task's token outlives the task's time limit: start, end, a slow machine
@@ -60,19 +61,10 @@ def password_from_environment() -> str | None:
     Raises:
         NerError: both are set, or the file cannot be read or is empty.
     """
-    value, file = os.environ.get("NER_AIRFLOW_PASSWORD"), os.environ.get("NER_AIRFLOW_PASSWORD_FILE")
-    if not file:
-        return value or None
-    if value:
+    value = os.environ.get("NER_AIRFLOW_PASSWORD")
+    if value and os.environ.get("NER_AIRFLOW_PASSWORD_FILE"):
         raise NerError("NER_AIRFLOW_PASSWORD and NER_AIRFLOW_PASSWORD_FILE are both set", remedy="Set one of them.")
-    try:
-        password = Path(file).read_text(encoding="utf-8").strip()
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or "it is not UTF-8"
-        raise NerError(f"NER_AIRFLOW_PASSWORD_FILE cannot be read: {reason}", where=file) from None
-    if not password:
-        raise NerError("NER_AIRFLOW_PASSWORD_FILE names an empty file", where=file)
-    return password
+    return value or secret_of("NER_AIRFLOW_PASSWORD_FILE")
 
 
 def update_password_file(workspace: Workspace) -> Path:

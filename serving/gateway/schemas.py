@@ -134,6 +134,12 @@ class ShadowSchema(BaseModel):
     mean_ms: ShadowMeansSchema
 
 
+class LiveAnswer(BaseModel):
+    """The gateway runs."""
+
+    live: Literal[True]
+
+
 class HealthAnswer(BaseModel):
     """The state of the gateway, and of each language."""
 

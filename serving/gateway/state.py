@@ -17,6 +17,7 @@ from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.core.files import read_json, write_json
 from multiner.pipeline.core.processes import still_runs
 from multiner.serving.addresses import netloc
+from multiner.serving.secret_files import secret_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +100,12 @@ def read_state(workspace: Workspace) -> GatewayState | None:
 
 
 def new_token(workspace: Workspace) -> str:
-    """A new secret, written to a file that only its owner can read."""
-    token, path = secrets.token_urlsafe(32), token_file(workspace)
+    """The secret that ``NER_GATEWAY_TOKEN_FILE`` names, else a fresh one; a file that only its owner can read has it.
+
+    Raises:
+        NerError: the named file cannot be read, or is empty.
+    """
+    token, path = secret_of("NER_GATEWAY_TOKEN_FILE") or secrets.token_urlsafe(32), token_file(workspace)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.unlink(missing_ok=True)
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

@@ -64,6 +64,19 @@ def test_outside_a_workspace(tmp_path: Path) -> None:
     assert "Traceback" not in process.stderr
 
 
+def test_a_package_of_another_extra_is_named(
+    root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.chdir(root)
+    monkeypatch.setattr(sys, "argv", ["ner", "validate", "--language", "en"])
+    monkeypatch.setitem(sys.modules, "great_expectations", None)  # as where it is not installed
+    monkeypatch.delitem(sys.modules, "multiner.pipeline.validation.stage", raising=False)
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 1
+    assert "great_expectations is not installed" in capsys.readouterr().err
+
+
 def test_an_unknown_language_and_option(root: Path) -> None:
     process = ner("prepare", "--language", "xx", cwd=root)
     assert process.returncode == 1

@@ -1,4 +1,4 @@
-"""The gateway's state: ``/health``, ``/ready``, ``/v1/models`` and ``/metrics``."""
+"""The gateway's state: ``/live``, ``/health``, ``/ready``, ``/v1/models`` and ``/metrics``."""
 
 from __future__ import annotations
 
@@ -17,6 +17,11 @@ from multiner.serving.routing.inference_service import InferenceService
 def state_router(service: InferenceService, facts: FactsReader) -> APIRouter:
     """The endpoints of the gateway's state."""
     router = APIRouter()
+
+    @router.get("/live", response_model=schemas.LiveAnswer)
+    async def live() -> Response:
+        """Whether the gateway runs: always 200, with or without a champion."""
+        return json_response({"live": True})
 
     @router.get("/health", response_model=schemas.HealthAnswer, responses={503: {"model": schemas.HealthAnswer}})
     async def health() -> Response:

@@ -21,6 +21,7 @@ from multiner.pipeline.evaluation.metrics import figures, with_sub_parts
 from multiner.pipeline.evaluation.plots import confusion_rows
 from multiner.pipeline.evaluation.predictions import EvaluatedPart, chunks
 from multiner.pipeline.models.training_documents import read_part
+from multiner.pipeline.registry import lineage
 
 from .conftest import TYPES, FakeEnsemble, make_documents
 
@@ -135,6 +136,15 @@ def test_a_commit_is_marked_where_what_makes_the_figures_was_changed(tmp_path: P
     assert stage.git_commit(tmp_path) == f"{head}+changed"
     git("add", "params.yaml")
     assert stage.git_commit(tmp_path / "metrics") == f"{head}+changed"
+
+
+def test_without_a_repository_the_commit_is_that_of_the_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NER_COMMIT", raising=False)
+    assert (stage.git_commit(tmp_path), lineage.commit(tmp_path)) == (None, "")
+    monkeypatch.setenv("NER_COMMIT", "0123abcd")
+    assert (stage.git_commit(tmp_path), lineage.commit(tmp_path)) == ("0123abcd", "0123abcd")
+    monkeypatch.setenv("PATH", str(tmp_path))  # no git either
+    assert (stage.git_commit(tmp_path), lineage.commit(tmp_path)) == ("0123abcd", "0123abcd")
 
 
 def test_every_system_has_token_f1_and_calibration(ran: Workspace) -> None:

@@ -188,6 +188,7 @@ def test_health_models_and_openapi(harness: Any) -> None:
         "/v1/models",
         "/v1/parallel",
         "/health",
+        "/live",
         "/ready",
         "/metrics",
     }

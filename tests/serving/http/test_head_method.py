@@ -17,6 +17,7 @@ PATHS = {
     "/static/page.css": 200,
     "/openapi.json": 200,
     "/health": 200,
+    "/live": 200,
     "/ready": 200,
     "/v1/models": 200,
     "/admin/actions": 200,

@@ -92,6 +92,7 @@ def test_the_gateway_follows_the_champion(harness: Any) -> None:
 def test_a_first_champion_is_served_without_a_restart(harness: Any) -> None:
     async def use(client: httpx.AsyncClient, made: Any) -> None:
         assert (await client.get("/ready")).status_code == 503
+        assert (await client.get("/live")).status_code == 200, "a container without a champion is not started again"
         made.champions["en"] = "1"
         await until(lambda: live(made) == "1")
 

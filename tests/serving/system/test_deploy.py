@@ -179,6 +179,17 @@ def test_a_second_gateway_leaves_the_first_its_token_and_state(
         pass
 
 
+def test_replicas_share_the_token_of_a_file(
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "token").write_text("one-for-all\n")
+    monkeypatch.setenv("NER_GATEWAY_TOKEN_FILE", str(tmp_path / "token"))
+    assert state.new_token(workspace) == state.token_file(workspace).read_text() == "one-for-all"
+    (tmp_path / "token").write_text("\n")
+    with pytest.raises(NerError, match="NER_GATEWAY_TOKEN_FILE names an empty file"):
+        state.new_token(workspace)
+
+
 def test_a_stale_state_file_is_not_believed(workspace: Workspace) -> None:
     state.write_state(workspace, "127.0.0.1", 1)
     assert state.read_state(workspace).pid == os.getpid()
