@@ -14,6 +14,7 @@ REQUIRED = [
     "dvc>=3.67,<4",
     "fastapi",
     "filelock>=4",  # earlier ones empty the file that they lock
+    "fsspec",  # the object store
     "great-expectations>=1.24,<2",
     "h11",  # by which uvicorn reads requests
     "httpx",
