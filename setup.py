@@ -46,6 +46,7 @@ PIPELINE = [  # everything on one machine: data, trainings, registry, Airflow, s
     "apache-airflow==3.3.2",
     "apache-airflow-providers-standard",
     "dvc>=3.67,<4",
+    "fsspec",  # the object store
     "great-expectations>=1.24,<2",
     "matplotlib",
     "onnx",

@@ -8,19 +8,11 @@ from typing import Any
 from airflow.sdk import DAG, Metadata, task
 from airflow.sdk.exceptions import AirflowSkipException
 from wiring.assets import RAW_DATA, live
-from wiring.classes import LIGHT, class_of, placement
-from wiring.graph import data_version, parse_stages, read_mapping, stages_of, task_id, workspace_root
-from wiring.tasks import (
-    CommandOperator,
-    command_line,
-    default_args,
-    first_day,
-    run_timeout,
-    schedule,
-    settings,
-    stage_command,
-)
+from wiring.classes import LIGHT, placement
+from wiring.graph import parse_stages, read_mapping, stages_of, task_id, workspace_root
+from wiring.tasks import CommandOperator, default_args, first_day, own_workspaces, run_timeout, schedule, settings
 from wiring.unchanged import live_since, stages_up_to_date
+from wiring.workspaces import published_version, pull_command, stage_task
 
 LANGUAGES = settings()["languages"]
 DOC = f"""
@@ -43,10 +35,10 @@ and `ner up`, or by hand, as after `ner pull --accept CORPUS`.
 @task(inlets=[RAW_DATA, *map(live, LANGUAGES)], outlets=[RAW_DATA], **placement(LIGHT))
 def publish(dag_run: Any = None, inlet_events: Mapping[Any, Any] | None = None) -> Iterator[Metadata]:
     """Emit the Asset `ner-data` with the hash of the data."""
-    data = data_version(workspace_root())
+    data = published_version(workspace_root(), dag_run)
     if dag_run.run_type == "scheduled":
         since = live_since(inlet_events or {}, data, LANGUAGES)
-        if since and stages_up_to_date(workspace_root()):
+        if since and not own_workspaces() and stages_up_to_date(workspace_root()):
             raise AirflowSkipException(
                 "nothing to do: data, code and parameters have not changed, "
                 f"and the models are live since {since:%F %R} UTC"
@@ -65,7 +57,7 @@ with DAG(
     doc_md=DOC,
     tags=["ner", "data"],
 ):
-    pull = CommandOperator(task_id="pull", command=command_line("pull"), **placement(LIGHT))
+    pull = CommandOperator(task_id="pull", command=pull_command(), **placement(LIGHT))
     published = publish()
     stages = parse_stages(read_mapping(workspace_root() / "dvc.yaml"))
     tasks: dict[str, CommandOperator] = {}
@@ -78,8 +70,6 @@ with DAG(
             if address not in needed or address in tasks:
                 continue
             stage = stages[address]
-            tasks[address] = CommandOperator(
-                task_id=task_id(stage, ""), command=stage_command(stage), **placement(class_of(stage.name))
-            )
+            tasks[address] = stage_task(stage, task_id(stage, ""))
             tasks[address].set_upstream([tasks[other] for other in before] or [pull])
         tasks[f"validate@{language}"] >> published

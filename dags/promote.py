@@ -8,6 +8,7 @@ from airflow.sdk import DAG
 from wiring.assets import candidate, live
 from wiring.classes import LIGHT, SCORE, placement
 from wiring.tasks import CommandOperator, command_line, default_args, run_timeout, settings
+from wiring.workspaces import promote_command
 
 DOC = """
 ### Promotion and deployment, language `{language}`
@@ -42,7 +43,7 @@ def build(language: str) -> DAG:
     ) as dag:
         promote = CommandOperator(
             task_id="promote",
-            command=command_line("promote", "--language", language),
+            command=promote_command(language),
             **placement(SCORE),
             weight_rule="absolute",
             priority_weight=100,  # beyond what any stage has, by those that wait for it

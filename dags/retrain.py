@@ -6,9 +6,10 @@ from datetime import UTC, datetime
 
 from airflow.sdk import DAG
 from wiring.assets import RAW_DATA, candidate
-from wiring.classes import LIGHT, class_of, placement
+from wiring.classes import LIGHT, placement
 from wiring.graph import parse_stages, read_mapping, stages_of, task_id, workspace_root
-from wiring.tasks import CommandOperator, command_line, default_args, run_timeout, settings, stage_command
+from wiring.tasks import CommandOperator, default_args, run_timeout, settings
+from wiring.workspaces import first_task, register_command, stage_task
 
 DOC = """
 ### Retraining, language `{language}`
@@ -42,17 +43,14 @@ def build(language: str) -> DAG:
         doc_md=DOC.format(language=language),
         tags=["ner", "retraining", language],
     ) as dag:
+        first = first_task()
         tasks: dict[str, CommandOperator] = {}
         for address, before in stages_of(stages, language).items():
             stage = stages[address]
-            place = placement(class_of(stage.name))
-            tasks[address] = CommandOperator(task_id=task_id(stage, language), command=stage_command(stage), **place)
-            tasks[address].set_upstream([tasks[other] for other in before])
+            tasks[address] = stage_task(stage, task_id(stage, language))
+            tasks[address].set_upstream([tasks[other] for other in before] or first)
         register = CommandOperator(
-            task_id="register",
-            command=command_line("register", "--language", language),
-            outlets=[candidate(language)],
-            **placement(LIGHT),
+            task_id="register", command=register_command(language), outlets=[candidate(language)], **placement(LIGHT)
         )
         register.set_upstream([task for task in tasks.values() if not task.downstream_task_ids])
     return dag

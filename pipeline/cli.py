@@ -14,6 +14,8 @@ from multiner.pipeline.core.dvc_cache import inputs_of, require_whole
 from multiner.pipeline.core.environment import silence_telemetry, thread_count
 from multiner.pipeline.core.errors import PERMANENT, NerError
 from multiner.pipeline.core.processes import end_with_dvc
+from multiner.pipeline.workspaces.commands import workspace
+from multiner.pipeline.workspaces.state import OWN_STAGE
 
 LANGUAGE = click.option("--language", "-l", required=True, help="Language code, as in params.yaml.")
 
@@ -253,9 +255,18 @@ def readme(check: bool) -> None:
     click.echo("rewritten" if stale else "up to date")
 
 
+commands.add_command(workspace)
+
+
 def _check_inputs() -> None:
-    """In a stage that DVC runs: refuse inputs that DVC restored from a damaged cache."""
+    """In a stage that DVC runs: refuse inputs that it restored from a damaged cache, and another task's stage.
+
+    Raises:
+        NerError: there are such, or the working copy was made for another stage.
+    """
     if stage := os.environ.get("DVC_STAGE"):
+        if stage != (own := os.environ.get(OWN_STAGE, stage)):
+            raise NerError(f"DVC runs {stage}, which is another task's", where=own, remedy=f"Run {stage} by its task.")
         root = Path(os.environ["DVC_ROOT"])
         require_whole(root, inputs_of(root, stage))
 

@@ -7,7 +7,7 @@ stage that reads it, so the edges are right.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -131,8 +131,14 @@ def task_id(stage: Stage, language: str) -> str:
     return stage.name if stage.item in (None, language) else f"{stage.name}_{stage.item}"
 
 
-def data_version(root: Path) -> str:
-    """DVC's hash of the raw data; with several ``.dvc`` files their names and hashes, joined."""
+def pointers_of(root: Path) -> dict[str, str]:
+    """The texts of the raw data's ``.dvc`` files, by path from the workspace."""
     files = sorted([*root.glob("data/*.dvc"), *root.glob("data/raw/*.dvc")])
-    hashes = [(path.stem, out["md5"]) for path in files for out in read_mapping(path).get("outs", []) if "md5" in out]
+    return {file.relative_to(root).as_posix(): file.read_text(encoding="utf-8") for file in files}
+
+
+def data_version(pointers: Mapping[str, str]) -> str:
+    """DVC's hash of the raw data by its ``.dvc`` files' texts; with several their names and hashes, joined."""
+    contents = [(Path(file).stem, yaml.safe_load(pointers[file]) or {}) for file in sorted(pointers)]
+    hashes = [(name, out["md5"]) for name, content in contents for out in content.get("outs", []) if "md5" in out]
     return hashes[0][1] if len(hashes) == 1 else " ".join(f"{name}:{md5}" for name, md5 in hashes)

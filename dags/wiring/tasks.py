@@ -18,8 +18,7 @@ from airflow.sdk import BaseOperator, BaseOperatorLink, CronTriggerTimetable
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from multiner.pipeline.core import processes
-from multiner.pipeline.core.dvc_command import dvc
-from wiring.graph import Stage, read_mapping, workspace_root
+from wiring.graph import read_mapping, workspace_root
 
 TRAINING_POOL = "training"  # one slot: two trainings at once would only slow each other down
 KEPT_LINES = 200
@@ -33,17 +32,18 @@ def command_line(*arguments: str) -> list[str]:
     return [str(Path(sys.executable).parent / "ner"), *arguments]
 
 
-def stage_command(stage: Stage) -> list[str]:
-    """DVC's command for one stage; a worker with a fresh workspace (``NER_DVC_PULL=1``) pulls what is cached.
+def own_workspaces() -> bool:
+    """Whether each task makes a working copy of its own (``NER_WORKSPACE=own``), in place of the common one.
 
     Raises:
-        ValueError: ``NER_DVC_PULL`` is something else than 1, 0 or empty.
+        ValueError: ``NER_WORKSPACE`` is something else than own, shared or empty; or the setting before it is there.
     """
-    value = os.environ.get("NER_DVC_PULL", "")
-    if value not in ("", "0", "1"):
-        raise ValueError(f"NER_DVC_PULL is {value!r}; give 1 to fetch what is cached, or 0")
-    pull = ["--pull"] if value == "1" else []
-    return dvc("repro", "--single-item", *pull, stage.address)
+    value = os.environ.get("NER_WORKSPACE", "")
+    if value not in ("", "shared", "own"):
+        raise ValueError(f"NER_WORKSPACE is {value!r}; give own for a working copy a task, or shared")
+    if os.environ.get("NER_DVC_PULL") == "1":
+        raise ValueError("NER_DVC_PULL delivered outputs of older data; set NER_WORKSPACE=own in its place")
+    return value == "own"
 
 
 def refused(exit_code: int, lines: Sequence[str]) -> bool:
@@ -139,7 +139,7 @@ class CommandOperator(BaseOperator):
 
     def _damaged(self, exit_code: int, lines: Sequence[str]) -> list[str]:
         """The stage's outputs that DVC restored from a damaged cache; they are removed, to be made again."""
-        if exit_code or outcome(lines) != "restored":
+        if exit_code or outcome(lines) != "restored" or own_workspaces():  # there the command checks it itself
             return []
         from multiner.pipeline.core.dvc_cache import discard_damaged, outputs_of
 

@@ -76,6 +76,24 @@ def outputs_of(root: Path, stage: str) -> list[Path]:
         return [Path(each.fs_path) for found in _stages(repo, stage) for each in found.outs]
 
 
+def uncached_outputs_of(root: Path, stage: str) -> list[Path]:
+    """The files that a stage writes and DVC does not keep: ``cache: false``, such as metrics that go into git."""
+    with _locked(root) as repo:
+        return [Path(each.fs_path) for found in _stages(repo, stage) for each in found.outs if not each.use_cache]
+
+
+def outdated_before(root: Path, stage: str) -> list[str]:
+    """The stages before one that DVC would run with it, by the hashes on record; their data need not be there."""
+    from dvc.repo.reproduce import get_active_graph, plan_repro
+
+    with _locked(root) as repo:
+        graph = get_active_graph(repo.index.graph)
+        own = _stages(repo, stage)
+        before = [each for each in plan_repro(graph, own) if each not in own]
+        outdated = [each for each in before if each.changed(True, list(graph.successors(each)))]
+        return [each.addressing.rpartition(":")[2] for each in outdated]
+
+
 def _stages(repo: Repo, address: str) -> list[Stage]:
     """The stages of an address, in whatever folder this process works: DVC reads addresses relative to that."""
     stages: list[Stage] = repo.stage.from_target(f"{Path(repo.root_dir) / 'dvc.yaml'}:{address.rpartition(':')[2]}")

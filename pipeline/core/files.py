@@ -36,16 +36,8 @@ def write_atomically(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
 
 @contextmanager
 def replace_folder(path: Path) -> Iterator[Path]:
-    """A temporary folder beside ``path``; it replaces ``path`` when the block ends without an error.
-
-    The folder is locked during the block, so that every machine can tell whether its process runs. Folders that killed
-    processes have left are removed first.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    for leftover in path.parent.glob(f".{path.name}.*.d"):
-        with suppress(OSError), _locked(leftover):
-            shutil.rmtree(leftover, ignore_errors=True)
-    with _temporary_folder(path) as temporary:
+    """A temporary folder beside ``path``; it replaces ``path`` when the block ends without an error."""
+    with temporary_folder(path) as temporary:
         yield temporary
         temporary.chmod(0o755)
         for file in temporary.rglob("*"):
@@ -62,8 +54,16 @@ def replace_folder(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def _temporary_folder(path: Path) -> Iterator[Path]:
-    """A new, locked folder beside ``path``; removed at the end if it is still there."""
+def temporary_folder(path: Path) -> Iterator[Path]:
+    """A new folder beside ``path``; removed at the end if it is still there.
+
+    The folder is locked during the block, so that every machine can tell whether its process runs. Folders that killed
+    processes have left are removed first.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for leftover in path.parent.glob(f".{path.name}.*.d"):
+        with suppress(OSError), _locked(leftover):
+            shutil.rmtree(leftover, ignore_errors=True)
     with ExitStack() as stack:
         while True:
             folder = Path(mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=".d"))

@@ -19,6 +19,7 @@ from filelock import FileLock, Timeout
 from multiner.pipeline.core.errors import NerError
 
 log = logging.getLogger(__name__)
+LOCK_FOLDER = "NER_LOCK_FOLDER"  # of the registry's lock files, in place of mlruns
 SILENT_SECONDS = 1  # a shorter wait is not logged
 
 

@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from multiner.pipeline.config.settings import Workspace
-from multiner.pipeline.core import locks
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.registry import journal
 from multiner.pipeline.registry.failures import registry_errors
 from multiner.pipeline.registry.journal import PREVIOUS, ROLLED_BACK, SINCE, Switch
 from multiner.pipeline.registry.registration import alias_version, known_version
 from multiner.pipeline.registry.runs import deleted_run, require_files, run_id_of, run_of
-from multiner.pipeline.registry.store import CHALLENGER, CHAMPION, model_name, open_store
+from multiner.pipeline.registry.store import CHALLENGER, CHAMPION, model_name, open_store, registry_lock
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -136,7 +135,7 @@ def rollback(
     """
     reason = journal.checked_reason(reason)
     name = model_name(workspace, language)
-    with locks.hold(workspace.paths.mlruns / f".{name}.lock", locks.REGISTRY):
+    with registry_lock(workspace, f".{name}.lock"):
         client = open_store(workspace)
         current = alias_version(client, name, CHAMPION)
         if current is None:

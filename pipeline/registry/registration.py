@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from multiner.pipeline.config.settings import Workspace
-from multiner.pipeline.core import locks
 from multiner.pipeline.core.dvc_cache import require_whole
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.core.files import read_json, sha256_of
@@ -21,7 +20,15 @@ from multiner.pipeline.registry import lineage, replay
 from multiner.pipeline.registry.failures import registry_errors
 from multiner.pipeline.registry.packaging import log_model
 from multiner.pipeline.registry.runs import MISSING, if_exists, run_id_of
-from multiner.pipeline.registry.store import CHALLENGER, CHAMPION, local_path, model_name, open_experiment, open_store
+from multiner.pipeline.registry.store import (
+    CHALLENGER,
+    CHAMPION,
+    local_path,
+    model_name,
+    open_experiment,
+    open_store,
+    registry_lock,
+)
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -53,7 +60,7 @@ def register(workspace: Workspace, language: str) -> Registration:
     """
     metrics = _outputs(workspace, language)
     name = model_name(workspace, language)
-    with locks.hold(workspace.paths.mlruns / f".{name}.lock", locks.REGISTRY):
+    with registry_lock(workspace, f".{name}.lock"):
         client = open_store(workspace)
         experiment = open_experiment(client, workspace, language)
         fingerprint = lineage.fingerprint(workspace, language, metrics)

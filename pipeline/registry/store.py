@@ -6,14 +6,16 @@ import logging
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlparse
 
 from multiner.pipeline.config.settings import Workspace
-from multiner.pipeline.core import locks
+from multiner.pipeline.core import database_lock, locks
+from multiner.pipeline.core.database_lock import lock_database
 from multiner.pipeline.core.environment import silence_telemetry
+from multiner.pipeline.core.locks import LOCK_FOLDER, LockKind
 from multiner.pipeline.registry.failures import RegistryUnavailable, is_refusal, reason_of, registry_errors
 
 if TYPE_CHECKING:
@@ -36,6 +38,17 @@ def database(workspace: Workspace) -> Path:
 def registry_exists(workspace: Workspace) -> bool:
     """Whether there is a registry: the workspace's own, or that of ``MLFLOW_TRACKING_URI``."""
     return bool(os.environ.get("MLFLOW_TRACKING_URI")) or database(workspace).is_file()
+
+
+def registry_lock(workspace: Workspace, file: str, kind: LockKind | None = None) -> AbstractContextManager[None]:
+    """A lock of the registry: in the database of the locks where there is one, else a file under ``mlruns``.
+
+    A file excludes the processes of one machine, or of machines that share the folder.
+    """
+    kind = kind or locks.REGISTRY
+    if url := lock_database():
+        return database_lock.hold(url, file, kind)
+    return locks.hold(Path(os.environ.get(LOCK_FOLDER) or workspace.paths.mlruns) / file, kind)
 
 
 def model_name(workspace: Workspace, language: str) -> str:
@@ -74,7 +87,7 @@ def open_store(workspace: Workspace) -> MlflowClient:
     with _environment_kept("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"):
         mlflow.set_tracking_uri(uri)
         mlflow.set_registry_uri(uri)
-    with locks.hold(workspace.paths.mlruns / ".store.lock", locks.REGISTRY):
+    with registry_lock(workspace, ".store.lock"):
         if own and database(workspace).exists():
             _use_write_ahead_log(database(workspace))  # fails at once, where MLflow would try for minutes
         client = _client(uri)
@@ -168,7 +181,7 @@ def _follow_move(workspace: Workspace) -> None:
 def open_experiment(client: MlflowClient, workspace: Workspace, language: str) -> str:
     """The id of the language's experiment; a new one gets an explicit folder for its artifacts."""
     name = model_name(workspace, language)
-    with locks.hold(workspace.paths.mlruns / ".store.lock", locks.REGISTRY):
+    with registry_lock(workspace, ".store.lock"):
         if experiment := client.get_experiment_by_name(name):
             if experiment.lifecycle_stage == "deleted":
                 client.restore_experiment(experiment.experiment_id)

@@ -205,3 +205,33 @@ def test_without_settings_airflow_decides_where_a_task_runs(dags: dict[str, Any]
     for dag in dags.values():
         for task in dag["tasks"].values():
             assert (task["executor"], task["queue"], task["pod"]) == (None, "default", None)
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """The DAGs for workers without a common folder."""
+    home = tmp_path_factory.mktemp("own")
+    return describe(ROOT, home, NER_WORKSPACE="own")["dags"]
+
+
+def test_in_working_copies_of_their_own_the_tasks_hand_on_the_runs_state(own: dict[str, Any]) -> None:
+    def command(dag: str, task: str) -> list[str]:
+        return own[dag]["tasks"][task]["command"][1:]
+
+    assert command("data", "pull") == ["workspace", "pull"]
+    assert command("data", "validate_ru") == ["workspace", "stage", "validate@ru"]
+    for language in LANGUAGES:
+        retrain = own[f"retrain_{language}"]["tasks"]
+        assert command(f"retrain_{language}", "begin") == ["workspace", "begin", "--from", "data"]
+        for name in retrain.keys() - {"begin", "register"}:
+            assert command(f"retrain_{language}", name)[:2] == ["workspace", "stage"]
+            assert "begin" in ancestors(retrain, name)
+        state = f"candidate-{language}"
+        assert command(f"retrain_{language}", "register") == [
+            *("workspace", "run", "--needs", f"evaluate@{language}", "--publish", state),
+            *("--", "register", "--language", language),
+        ]
+        assert command(f"promote_{language}", "promote") == [
+            *("workspace", "run", "--needs", f"prepare@{language}", "--from", state),
+            *("--", "promote", "--language", language),
+        ]

@@ -9,7 +9,7 @@ import yaml
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.append(str(ROOT / "dags"))
 
-from wiring.graph import Stage, data_version, parse_stages, stages_of, task_id, upstream  # noqa: E402
+from wiring.graph import Stage, data_version, parse_stages, pointers_of, stages_of, task_id, upstream  # noqa: E402
 
 DVC = """
 stages:
@@ -91,8 +91,8 @@ def test_foreach_over_a_mapping() -> None:
 def test_data_version_is_dvcs_hash(tmp_path: Path) -> None:
     raw = tmp_path / "data" / "raw"
     raw.mkdir(parents=True)
-    assert data_version(tmp_path) == ""
+    assert data_version(pointers_of(tmp_path)) == ""
     (raw / "one.dvc").write_text("outs:\n- md5: abc.dir\n  path: one\n")
-    assert data_version(tmp_path) == "abc.dir"
+    assert data_version(pointers_of(tmp_path)) == "abc.dir"
     (raw / "two.dvc").write_text("outs:\n- md5: def.dir\n  path: two\n")
-    assert data_version(tmp_path) == "one:abc.dir two:def.dir"
+    assert data_version(pointers_of(tmp_path)) == "one:abc.dir two:def.dir"

@@ -18,8 +18,7 @@ sys.path[len(sys.path) :] = [str(ROOT / "dags"), str(ROOT / "dags" / "plugins")]
 
 from airflow.sdk.exceptions import AirflowException, AirflowFailException  # noqa: E402
 from ner_links import address, language_of  # noqa: E402
-from wiring.graph import Stage  # noqa: E402
-from wiring.tasks import CommandOperator, MlflowRunLink, mlflow_run, outcome, refused, stage_command  # noqa: E402
+from wiring.tasks import CommandOperator, MlflowRunLink, mlflow_run, outcome, own_workspaces, refused  # noqa: E402
 
 CONTEXT = {"dag_run": SimpleNamespace(dag_id="retrain_en", run_id="run__1")}
 
@@ -39,14 +38,17 @@ def test_runs_in_the_workspace_with_the_run_named(workspace: Path) -> None:
     assert operator(code).execute(CONTEXT) == f"{workspace} run__1"
 
 
-def test_whether_to_pull_is_said_plainly(monkeypatch: pytest.MonkeyPatch) -> None:
-    stage = Stage("prepare", "en", (), ())
-    for named, pulls in (("", False), ("0", False), ("1", True)):
-        monkeypatch.setenv("NER_DVC_PULL", named)
-        assert ("--pull" in stage_command(stage)) is pulls
-    monkeypatch.setenv("NER_DVC_PULL", "true")
-    with pytest.raises(ValueError, match="NER_DVC_PULL is 'true'"):
-        stage_command(stage)
+def test_where_tasks_work_is_said_plainly(monkeypatch: pytest.MonkeyPatch) -> None:
+    for setting, own in (("", False), ("shared", False), ("own", True)):
+        monkeypatch.setenv("NER_WORKSPACE", setting)
+        assert own_workspaces() is own
+    monkeypatch.setenv("NER_WORKSPACE", "mine")
+    with pytest.raises(ValueError, match="NER_WORKSPACE is 'mine'"):
+        own_workspaces()
+    monkeypatch.setenv("NER_WORKSPACE", "")
+    monkeypatch.setenv("NER_DVC_PULL", "1")
+    with pytest.raises(ValueError, match="NER_WORKSPACE=own in its place"):
+        own_workspaces()
 
 
 def test_an_error_that_a_person_must_mend_is_not_tried_again() -> None:

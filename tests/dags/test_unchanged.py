@@ -76,7 +76,7 @@ def data(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     spec = importlib.util.spec_from_file_location("dag_file_data", ROOT / "dags" / "data.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    monkeypatch.setattr(module, "data_version", lambda _: "new")
+    monkeypatch.setattr(module, "published_version", lambda *_: "new")
     monkeypatch.setattr(module, "stages_up_to_date", lambda _: True)
     return module
 

@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from multiner.pipeline.core.files import read_json, replace_folder, write_json
+from multiner.pipeline.models.transformer import checkpoint_store
 
 
 @dataclass
@@ -50,6 +51,7 @@ class Checkpoints:
             for other in parent.iterdir():
                 if other.is_dir() and other.name != fingerprint:
                     shutil.rmtree(other)
+        checkpoint_store.restore(self._folder)
 
     def save(self, model: torch.nn.Module, optimizer: torch.optim.Optimizer, progress: TrainingState) -> None:
         """Save the state to resume from: trained weights, the moments of the optimiser, progress."""
@@ -63,6 +65,7 @@ class Checkpoints:
         with replace_folder(self._folder / "last") as folder:
             save_file(tensors, folder / "state.safetensors")
             write_json(folder / "progress.json", asdict(progress))
+        checkpoint_store.save(self._folder, progress.step)
 
     def load(self, model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> TrainingState | None:
         """Restore the saved state into the model and the optimiser; None if nothing was saved."""
@@ -98,3 +101,4 @@ class Checkpoints:
     def clear(self) -> None:
         """Remove all checkpoints; a finished training no longer needs them."""
         shutil.rmtree(self._folder.parent, ignore_errors=True)
+        checkpoint_store.clear(self._folder.name)

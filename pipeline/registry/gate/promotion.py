@@ -25,7 +25,7 @@ from multiner.pipeline.registry.gate import judgement as gate
 from multiner.pipeline.registry.gate.comparison import FormerBest, GateVerdict, basis_hash, gate_documents
 from multiner.pipeline.registry.registration import alias_version
 from multiner.pipeline.registry.runs import deleted_run, require_files, run_id_of
-from multiner.pipeline.registry.store import CHALLENGER, CHAMPION, model_name, open_store
+from multiner.pipeline.registry.store import CHALLENGER, CHAMPION, model_name, open_store, registry_lock
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -79,16 +79,16 @@ def promote(workspace: Workspace, language: str) -> Promotion:
             missing, the challenger's MLflow run was deleted, or the champion keeps changing.
     """
     workspace.language(language)  # refuses an unknown one
-    name, mlruns = model_name(workspace, language), workspace.paths.mlruns
-    with locks.hold(mlruns / f".{name}.gate.lock", locks.GATE):  # one gate at a time, which nothing else waits for
+    name = model_name(workspace, language)
+    with registry_lock(workspace, f".{name}.gate.lock", locks.GATE):  # one gate at a time, which nothing else waits for
         for _ in range(ATTEMPTS):
-            with locks.hold(mlruns / f".{name}.lock", locks.REGISTRY):
+            with registry_lock(workspace, f".{name}.lock"):
                 client = open_store(workspace)
                 trial = look(client, workspace, language, name)
             if isinstance(trial, Promotion):
                 return trial
             verdict = trial.verdict or judge(client, workspace, language, name, trial)
-            with locks.hold(mlruns / f".{name}.lock", locks.REGISTRY):
+            with registry_lock(workspace, f".{name}.lock"):
                 if promotion := settle(client, name, trial, verdict):
                     return promotion
     raise NerError(

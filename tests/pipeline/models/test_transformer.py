@@ -14,7 +14,7 @@ import pytest
 from multiner.pipeline.core.decoding import decode_spans, span_f1
 from multiner.pipeline.core.files import read_json
 from multiner.pipeline.core.iob2 import bio_labels
-from multiner.pipeline.models.transformer import training
+from multiner.pipeline.models.transformer import checkpoint_store, training
 from multiner.pipeline.models.transformer.checkpoint import Checkpoints
 from multiner.pipeline.models.transformer.network import TorchTransformer
 from tests.pipeline.models.conftest import TYPES, fit, invented
@@ -66,6 +66,42 @@ def test_a_killed_training_goes_on_to_the_same_weights(
         [entry["dev_f1"] for entry in read_json(folder / "history.json")] for folder in (trained, tmp_path / "leg")
     ]
     assert scores[0] == scores[1]
+
+
+def test_another_machine_goes_on_from_the_object_store(
+    trained: Path, tiny_encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The first dies in the second epoch; the second has nothing of it but the store."""
+    monkeypatch.setenv("NER_STORE", f"file://{tmp_path / 'store'}")
+    save, steps = Checkpoints.save, []
+
+    def dies(self: Checkpoints, *state: Any) -> None:
+        save(self, *state)
+        steps.append(state[-1].step)
+        if len(steps) == 5:
+            raise Killed
+
+    monkeypatch.setattr(Checkpoints, "save", dies)
+    with pytest.raises(Killed):
+        fit(tiny_encoder, tmp_path / "leg", tmp_path / "first")
+    place = tmp_path / "store" / "checkpoints" / "print"
+    assert [file.name for file in place.iterdir()] == [f"{steps[-1]:012d}.tar"], "the newest alone"
+    (place / f"{steps[-1] + 1:012d}.tar").write_bytes((place / f"{steps[-1]:012d}.tar").read_bytes()[:5000])
+    fit(tiny_encoder, tmp_path / "leg", tmp_path / "second")
+    assert "cannot be read" in caplog.text, "one that was cut off is passed over"
+    assert f"goes on from step {steps[4]:012d}" in caplog.text
+    assert steps[5] > steps[4], "it does not begin anew"
+    assert (tmp_path / "leg" / "model.safetensors").read_bytes() == (trained / "model.safetensors").read_bytes()
+    Checkpoints(tmp_path / "second", "print").clear()
+    assert list(place.iterdir()) == []
+
+
+def test_a_store_that_is_away_does_not_end_a_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("NER_STORE", f"file://{tmp_path / 'file' / 'store'}")
+    (tmp_path / "print" / "last").mkdir(parents=True)
+    checkpoint_store.save(tmp_path / "print", 3)
+    checkpoint_store.clear("print")
 
 
 def test_checkpoints_of_other_inputs_are_removed(tmp_path: Path) -> None:

@@ -1,0 +1,69 @@
+"""The commands of the tasks, by where they work: in the common working copy, or each in one of its own.
+
+``NER_WORKSPACE=own`` is for workers without a common folder; DAG processor and workers must have the same setting.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from multiner.pipeline.core.dvc_command import dvc
+from wiring.classes import LIGHT, class_of, placement
+from wiring.graph import Stage, data_version, pointers_of
+from wiring.tasks import CommandOperator, command_line, own_workspaces
+
+DATA = "data"  # the published state of the DAG ``data``
+
+
+def candidate_state(language: str) -> str:
+    """The published state of a language's retraining."""
+    return f"candidate-{language}"
+
+
+def pull_command() -> list[str]:
+    """The command that brings the corpora; with working copies of their own it begins the run."""
+    return command_line("workspace", "pull") if own_workspaces() else command_line("pull")
+
+
+def stage_task(stage: Stage, task_id: str) -> CommandOperator:
+    """The task of a stage of dvc.yaml."""
+    own = command_line("workspace", "stage", stage.address)
+    command = own if own_workspaces() else dvc("repro", "--single-item", stage.address)
+    return CommandOperator(task_id=task_id, command=command, **placement(class_of(stage.name)))
+
+
+def first_task() -> list[CommandOperator]:
+    """With working copies of their own: the task that takes over the state that the DAG ``data`` has published."""
+    if not own_workspaces():
+        return []
+    command = command_line("workspace", "begin", "--from", DATA)
+    return [CommandOperator(task_id="begin", command=command, **placement(LIGHT))]
+
+
+def register_command(language: str) -> list[str]:
+    """The command that registers a language's model."""
+    register = ["register", "--language", language]
+    if not own_workspaces():
+        return command_line(*register)
+    options = ["--needs", f"evaluate@{language}", "--publish", candidate_state(language)]
+    return command_line("workspace", "run", *options, "--", *register)
+
+
+def promote_command(language: str) -> list[str]:
+    """The command that judges the candidate."""
+    promote = ["promote", "--language", language]
+    if not own_workspaces():
+        return command_line(*promote)
+    options = ["--needs", f"prepare@{language}", "--from", candidate_state(language)]
+    return command_line("workspace", "run", *options, "--", *promote)
+
+
+def published_version(root: Path, dag_run: Any) -> str:
+    """DVC's hash of a run's data; where the run has a state of its own, it is published for the retraining."""
+    if not own_workspaces():
+        return data_version(pointers_of(root))
+    from multiner.pipeline.core.object_store import required_store
+    from multiner.pipeline.workspaces.state import Runs
+
+    return data_version(Runs(required_store()).publish(DATA, f"{dag_run.dag_id}/{dag_run.run_id}").pointers)
