@@ -5,6 +5,7 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 REQUIRED = [
+    "accelerate>=1.15,<2",  # trainings in several processes
     "apache-airflow==3.3.2",
     "apache-airflow-providers-standard",
     "babel",  # names of territories and cities in both languages
@@ -44,11 +45,13 @@ REQUIRED = [
     "transformers>=5,<6",
     "uvicorn",
 ]
+SEARCH = ["optuna>=5,<6"]
 TEST = [
     "axe-core-python",
     "hypothesis",
     "import-linter",
     "mypy",
+    "optuna>=5,<6",
     "pytest",
     "ruff",
     "schemathesis>=4,<5",
@@ -75,7 +78,7 @@ setup(
         ]
     },
     install_requires=REQUIRED,
-    extras_require={"test": TEST},
+    extras_require={"search": SEARCH, "test": TEST},
     entry_points={
         "console_scripts": ["ner = multiner.pipeline.cli:main"],
         # no spacy_factories: spaCy would load them in every process, also where a model's own older code stands

@@ -63,12 +63,20 @@ class PrepareSection(Section):
     limit: dict[CorpusName, Limit]
 
 
+class LauncherSection(Section):
+    """``transformer.launcher``."""
+
+    processes: Count
+    nodes: Count
+
+
 class TransformerSection(Section):
     """``transformer``."""
 
     encoder: Name
     max_pieces: Annotated[int, Field(ge=8, le=512)]
     batch_pieces: Count
+    accumulate: Count
     start: LanguageCode | None
     epochs: Count
     repeat: dict[CorpusName, Count]
@@ -81,8 +89,9 @@ class TransformerSection(Section):
     dropout: Dropout
     freeze_embeddings: bool
     checkpoint_seconds: Annotated[float, Field(ge=0)]
-    precision: Literal["auto", "bf16", "fp32"]
+    precision: Literal["auto", "bf16", "fp16", "fp32"]
     threads: Count
+    launcher: LauncherSection
 
 
 class BatchWords(Section):

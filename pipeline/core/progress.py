@@ -8,7 +8,7 @@ from typing import Any
 from tqdm import tqdm
 
 
-def bar(total: int, description: str, *, initial: int = 0, unit: str = "it") -> tqdm[Any]:
+def bar(total: int, description: str, *, initial: int = 0, unit: str = "it", hidden: bool = False) -> tqdm[Any]:
     """A progress bar on standard error with rate and time left; a context manager.
 
     Args:
@@ -16,6 +16,7 @@ def bar(total: int, description: str, *, initial: int = 0, unit: str = "it") -> 
         description: name of the job.
         initial: number of steps that a resumed job has behind it.
         unit: name of a step.
+        hidden: whether nothing is shown.
     """
     terminal = sys.stderr.isatty()
     return tqdm(
@@ -23,6 +24,7 @@ def bar(total: int, description: str, *, initial: int = 0, unit: str = "it") -> 
         desc=description,
         initial=initial,
         unit=unit,
+        disable=hidden,
         mininterval=0.5 if terminal else 15.0,
         ascii=None if terminal else True,
         dynamic_ncols=terminal,
