@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, model_validator
 
 from multiner.pipeline.config.schema_kinds import (
     Corpora,
@@ -164,6 +164,43 @@ class Language(Section):
     ensemble: OwnEnsemble
 
 
+class SearchRange(Section):
+    """A range of a parameter: from ``low`` to ``high``, drawn by logarithm or not, or one of ``choices``."""
+
+    low: int | float | None = None
+    high: int | float | None = None
+    log: bool = False
+    choices: Annotated[list[Any], Field(min_length=2)] | None = None
+
+    @model_validator(mode="after")
+    def _is_a_range(self) -> SearchRange:
+        if (self.choices is None) == (self.low is None) or (self.low is None) != (self.high is None):
+            raise ValueError("give low and high, or choices")
+        if self.low is not None and self.high is not None and not self.low < self.high:
+            raise ValueError(f"low {self.low:g} is not below high {self.high:g}")
+        if self.log and not (self.low or 0) > 0:
+            raise ValueError("log needs a low above 0")
+        return self
+
+
+class SearchSection(Section):
+    """``search``: the parameters of the section transformer that `ner search` tries, each with its range."""
+
+    transformer: Annotated[dict[str, SearchRange], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _names_parameters(self, info: ValidationInfo) -> SearchSection:
+        for key, span in self.transformer.items():
+            for value in span.choices or (span.low, span.high):
+                try:
+                    OwnTransformer.model_validate({key: value}, context=info.context)
+                except ValidationError as error:
+                    if error.errors()[0]["type"] == "extra_forbidden":
+                        raise ValueError(f"the transformer has no parameter {key}") from None
+                    raise ValueError(f"{key} cannot be {value!r}: {error.errors()[0]['msg']}") from None
+        return self
+
+
 class EvaluateSection(Section):
     """``evaluate``."""
 
@@ -259,6 +296,7 @@ class Params(Section):
     spacy: SpacySection
     export: ExportSection
     ensemble: EnsembleSection
+    search: SearchSection
     evaluate: EvaluateSection
     promotion: PromotionSection
     serving: ServingSection

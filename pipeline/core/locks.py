@@ -34,6 +34,7 @@ TRAINING = LockKind("this training", 30)
 DVC_COMMAND = LockKind("a DVC command", 0)  # each command has a file of its own
 REGISTRY = LockKind("the model registry", 300)  # longest while a registration copies a model
 GATE = LockKind("the gate", 7200)  # the gate itself takes minutes
+SEARCH = LockKind("the search's database", 300)  # only while it is made
 REVIEW_QUEUE = LockKind("the review queue", math.inf)  # held for milliseconds
 
 
