@@ -196,7 +196,7 @@ def _model(encoder: str, labels: list[str], options: dict[str, Any]):  # noqa: A
         model = AutoModelForTokenClassification.from_pretrained(
             encoder, num_labels=len(labels), id2label=names, label2id={label: at for at, label in names.items()},
             hidden_dropout_prob=options["dropout"], attention_probs_dropout_prob=options["dropout"],
-            ignore_mismatched_sizes=True,  # a head for other labels is replaced
+            use_safetensors=True, ignore_mismatched_sizes=True,  # a head for other labels is replaced
         )  # fmt: skip
     except OSError as error:
         raise not_loadable(encoder, error) from None
