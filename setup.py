@@ -43,6 +43,7 @@ SERVE = [  # the gateway, `mlflow models serve`, and models in the caller's proc
 ]
 PIPELINE = [  # everything on one machine: data, trainings, registry, Airflow, serving
     *SERVE,
+    "accelerate>=1.15,<2",  # trainings in several processes
     "apache-airflow==3.3.2",
     "apache-airflow-providers-standard",
     "dvc>=3.67,<4",
@@ -64,6 +65,7 @@ EXTRAS = {
     "kubernetes": ["apache-airflow-providers-cncf-kubernetes>=10.25,<11"],
     "postgres": ["asyncpg", "psycopg2-binary"],
     "s3": ["boto3", "dvc-s3", "s3fs"],
+    "search": ["optuna>=5,<6"],
     "test": [
         *PIPELINE,
         "axe-core-python",
@@ -74,6 +76,7 @@ EXTRAS = {
         "import-linter",
         "kubernetes-validate",  # carries the schemas of Kubernetes
         "mypy",
+        "optuna>=5,<6",
         "pytest",
         "ruff",
         "schemathesis>=4,<5",

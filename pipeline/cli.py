@@ -104,6 +104,34 @@ def train(leg: str, language: str) -> None:
 
 @commands.command()
 @LANGUAGE
+@click.option("--trials", type=click.IntRange(min=1), default=20, show_default=True, help="Trials of the whole study.")
+@click.option("--timeout", type=click.FloatRange(min=0, min_open=True), metavar="MIN", help="Start none after so long.")
+@click.option("--name", default="search", show_default=True, help="Of the study, and of the profile that is written.")
+@click.option("--storage", envvar="NER_SEARCH_STORAGE", metavar="URL", help="A database, by default data/search.db.")
+def search(language: str, trials: int, timeout: float | None, name: str, storage: str | None) -> None:
+    """Search better parameters of the transformer: `search` in params.yaml names them with their ranges.
+
+    Each trial is a training, judged on the tune halves of the development parts; a poor one ends early. The same
+    command continues a stopped search; run it several times at once, on machines that share --storage, to search in
+    parallel. The best values become the profile <profile>-<name>.
+    """
+    from multiner.pipeline.search import trials as searching
+
+    result = searching.run(Workspace.load(), language, trials=trials, minutes=timeout, name=name, storage=storage)
+    current = "" if result.current_f1 is None else f" (with the current parameters {result.current_f1:.2f})"
+    click.echo(
+        f"{result.trials} trials, {result.pruned} of them ended early; best development F1 {result.f1:.2f}{current}"
+    )
+    for key, value in result.best.items():
+        click.echo(f"  {key}: {value}")
+    click.echo(
+        f"params/{result.profile}.yaml holds them. Train with them: ner run --profile {result.profile}; or copy them "
+        f"into params.yaml, under languages.{language}.transformer"
+    )
+
+
+@commands.command()
+@LANGUAGE
 def export(language: str) -> None:
     """Write the trained transformer as the leg that answers: ONNX, its weights in int8."""
     from multiner.pipeline.models.transformer import export

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, model_validator
 
 from multiner.pipeline.config.schema_kinds import (
     Corpora,
@@ -64,12 +64,20 @@ class PrepareSection(Section):
     limit: dict[CorpusName, Limit]
 
 
+class LauncherSection(Section):
+    """``transformer.launcher``."""
+
+    processes: Count
+    nodes: Count
+
+
 class TransformerSection(Section):
     """``transformer``."""
 
     encoder: Name
     max_pieces: Annotated[int, Field(ge=8, le=512)]
     batch_pieces: Count
+    accumulate: Count
     start: LanguageCode | None
     epochs: Count
     repeat: dict[CorpusName, Count]
@@ -82,8 +90,9 @@ class TransformerSection(Section):
     dropout: Dropout
     freeze_embeddings: bool
     checkpoint_seconds: Annotated[float, Field(ge=0)]
-    precision: Literal["auto", "bf16", "fp32"]
+    precision: Literal["auto", "bf16", "fp16", "fp32"]
     threads: Count
+    launcher: LauncherSection
 
 
 class BatchWords(Section):
@@ -154,6 +163,43 @@ class Language(Section):
     spacy: OwnSpacy
     shipped: OwnShipped
     ensemble: OwnEnsemble
+
+
+class SearchRange(Section):
+    """A range of a parameter: from ``low`` to ``high``, drawn by logarithm or not, or one of ``choices``."""
+
+    low: int | float | None = None
+    high: int | float | None = None
+    log: bool = False
+    choices: Annotated[list[Any], Field(min_length=2)] | None = None
+
+    @model_validator(mode="after")
+    def _is_a_range(self) -> SearchRange:
+        if (self.choices is None) == (self.low is None) or (self.low is None) != (self.high is None):
+            raise ValueError("give low and high, or choices")
+        if self.low is not None and self.high is not None and not self.low < self.high:
+            raise ValueError(f"low {self.low:g} is not below high {self.high:g}")
+        if self.log and not (self.low or 0) > 0:
+            raise ValueError("log needs a low above 0")
+        return self
+
+
+class SearchSection(Section):
+    """``search``: the parameters of the section transformer that `ner search` tries, each with its range."""
+
+    transformer: Annotated[dict[str, SearchRange], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _names_parameters(self, info: ValidationInfo) -> SearchSection:
+        for key, span in self.transformer.items():
+            for value in span.choices or (span.low, span.high):
+                try:
+                    OwnTransformer.model_validate({key: value}, context=info.context)
+                except ValidationError as error:
+                    if error.errors()[0]["type"] == "extra_forbidden":
+                        raise ValueError(f"the transformer has no parameter {key}") from None
+                    raise ValueError(f"{key} cannot be {value!r}: {error.errors()[0]['msg']}") from None
+        return self
 
 
 class EvaluateSection(Section):
@@ -277,6 +323,7 @@ class Params(Section):
     spacy: SpacySection
     export: ExportSection
     ensemble: EnsembleSection
+    search: SearchSection
     evaluate: EvaluateSection
     promotion: PromotionSection
     serving: ServingSection

@@ -8,10 +8,11 @@ from typing import Any
 from tqdm import tqdm
 
 
-def bar(total: int, description: str, *, initial: int = 0, unit: str = "it") -> tqdm[Any]:
+def bar(total: int, description: str, *, initial: int = 0, unit: str = "it", hidden: bool = False) -> tqdm[Any]:
     """A progress bar on standard error with rate and time left; a context manager.
 
-    ``total`` counts steps of the name ``unit``; ``initial`` of them are behind a job that resumes.
+    ``total`` counts steps of the name ``unit``; ``initial`` of them are behind a job that resumes. ``hidden``: show
+    nothing.
     """
     terminal = sys.stderr.isatty()
     return tqdm(
@@ -19,6 +20,7 @@ def bar(total: int, description: str, *, initial: int = 0, unit: str = "it") -> 
         desc=description,
         initial=initial,
         unit=unit,
+        disable=hidden,
         mininterval=0.5 if terminal else 15.0,
         ascii=None if terminal else True,
         dynamic_ncols=terminal,

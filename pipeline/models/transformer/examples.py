@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import cycle, islice
 
 import torch
 from torch.nn.functional import cross_entropy
@@ -72,12 +73,22 @@ def batches(
     return result
 
 
-def batch_loss(
-    model: torch.nn.Module, batch: Sequence[Example], pad: int, device: torch.device, half: bool
-) -> torch.Tensor:
-    """Mean cross-entropy over the tokens whose labels are read from a batch, which is padded here with ``pad``.
+def grouped(batches: Sequence[list[Example]], size: int) -> list[list[list[Example]]]:
+    """The batches of an epoch in groups of ``size``, one group for each step of the optimiser.
 
-    ``half``: whether to multiply in bfloat16.
+    The last group is filled up from the beginning of the epoch, so that every process takes part in every step.
+    """
+    padded = [*batches, *islice(cycle(batches), -len(batches) % size)]
+    return [padded[start : start + size] for start in range(0, len(padded), size)]
+
+
+def tensors(batch: Sequence[Example], pad: int, device: torch.device) -> tuple[torch.Tensor, ...]:
+    """A batch as the arguments of :meth:`TokenLoss.forward`.
+
+    Args:
+        batch: examples; they are padded here.
+        pad: id of the padding piece.
+        device: the device of the model.
     """
     width = max(len(window.pieces) for window, _ in batch)
     ids = torch.full((len(batch), width), pad)
@@ -91,6 +102,28 @@ def batch_loss(
         rows += [row] * len(window.positions)
         columns += window.positions
         gold += labels
-    with torch.autocast(device.type, dtype=torch.bfloat16, enabled=half):
-        logits = model(input_ids=ids.to(device), attention_mask=mask.to(device)).logits
-    return cross_entropy(logits[rows, columns].float(), torch.tensor(gold, device=device))
+    return tuple(each.to(device) for each in (ids, mask, *map(torch.tensor, (rows, columns, gold))))
+
+
+class TokenLoss(torch.nn.Module):
+    """A token classifier that returns the loss of a batch.
+
+    Accelerate prepares this module and not the model in it, which thus stays in fp32 for the evaluation.
+    """
+
+    def __init__(self, model: torch.nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(
+        self, ids: torch.Tensor, mask: torch.Tensor, rows: torch.Tensor, columns: torch.Tensor, gold: torch.Tensor
+    ) -> torch.Tensor:
+        """Mean cross-entropy over the tokens whose labels are read.
+
+        Args:
+            ids, mask: piece ids and attention mask, ``[windows, pieces]``.
+            rows, columns: for each token its window and the position of its first piece.
+            gold: the label index of each token.
+        """
+        logits = self.model(input_ids=ids, attention_mask=mask).logits
+        return cross_entropy(logits[rows, columns].float(), gold)

@@ -117,6 +117,16 @@ def test_the_schema_names_what_params_yaml_holds_and_the_legs_there_are(root: Pa
             *("endpoints: {}", "endpoints: {en: {url: 'http://h', version: 7}}", "serving.endpoints.en.version"),
             "7 is not a text",
         ),
+        (" dropout: {low: 0.0, high: 0.3}", " dropout: {low: 0.3}", "search.transformer.dropout", "give low and high"),
+        (
+            *(" dropout: {low: 0.0, high: 0.3}", " dropout: {low: 0.3, high: 0.1}", "search.transformer.dropout"),
+            "low 0.3 is not below high 0.1",
+        ),
+        (
+            *(" dropout: {low: 0.0, high: 0.3}", " dropout: {low: 0.0, high: 1.5}", "search"),
+            "dropout cannot be 1.5: Input should be less than 1",
+        ),
+        (" dropout: {low: 0.0, high: 0.3}", " dropuot: {low: 0.0, high: 0.3}", "search", "no parameter dropuot"),
         ("shadow: off", "shadow: maybe", "serving.shadow", "is neither true nor false"),
         ("shadow_share: 0.1", "shadow_share: 0", "serving.shadow_share", "0 should be greater than 0"),
         ("shadow_share: 0.1", "shadow_share: 1.5", "serving.shadow_share", "1.5 should be less than"),

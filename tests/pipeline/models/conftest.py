@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,17 @@ OPTIONS: dict[str, Any] = {
     "max_pieces": 64, "batch_pieces": 256, "epochs": 6, "patience": 6, "learning_rate": 5e-3,
     "head_learning_rate": 1e-2, "weight_decay": 0.01, "warmup": 0.1, "dropout": 0.1, "freeze_embeddings": False,
     "checkpoint_seconds": 0, "precision": "fp32", "threads": 1, "repeat": {}, "recase": {"": 0.05},
+    "accumulate": 1, "launcher": {"processes": 1, "nodes": 1},
 }  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def forgotten_precision() -> Iterator[None]:
+    """Accelerate keeps the precision of a process's first training; the next test may take another."""
+    from accelerate.state import AcceleratorState
+
+    yield
+    AcceleratorState._reset_state()
 
 
 def invented(first: int, count: int) -> list[Document]:
@@ -60,12 +71,25 @@ def tiny_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def fit(encoder: Path, folder: Path, checkpoints: Path, **changes: Any) -> None:
     """Train a transformer on invented documents."""
-    from multiner.pipeline.models.transformer import training
+    from multiner.pipeline.models.transformer import fine_tuning
     from multiner.pipeline.models.transformer.checkpoint import Checkpoints
 
-    training.fit(
+    fine_tuning.fit(
         invented(0, 24), invented(24, 6), TYPES, encoder=str(encoder), options=OPTIONS | changes, seed=7,
         checkpoints=Checkpoints(checkpoints, "print"), folder=folder,
+    )  # fmt: skip
+
+
+def launch_fit(encoder: str, folder: str, launcher: dict[str, int]) -> None:
+    """As :func:`fit`, in the processes of ``launcher``; the model lies in ``folder`` then, under ``leg``."""
+    from multiner.pipeline.models.transformer import fine_tuning
+    from multiner.pipeline.models.transformer.checkpoint import Checkpoints
+    from multiner.pipeline.models.transformer.launcher import launch
+
+    checkpoints = Checkpoints(Path(folder) / "checkpoints", "print")
+    launch(
+        fine_tuning.fit, invented(0, 24), invented(24, 6), TYPES, launcher=launcher, encoder=encoder, options=OPTIONS,
+        seed=7, checkpoints=checkpoints, folder=Path(folder) / "leg",
     )  # fmt: skip
 
 

