@@ -8,11 +8,11 @@ from typing import Any
 from tqdm import tqdm
 
 
-def bar(total: int, description: str, *, initial: int = 0, unit: str = "it") -> tqdm[Any]:
+def bar(total: int | None, description: str, *, initial: int = 0, unit: str = "it") -> tqdm[Any]:
     """A progress bar on standard error with rate and time left; a context manager.
 
     Args:
-        total: number of steps.
+        total: number of steps; None: unknown.
         description: name of the job.
         initial: number of steps that a resumed job has behind it.
         unit: name of a step.
