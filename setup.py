@@ -28,6 +28,7 @@ REQUIRED = [
     "pandas",
     "prometheus-client",
     "psutil",
+    "pyarrow",
     "pydantic>=2",
     "pyyaml",
     "rapidfuzz",
@@ -44,6 +45,7 @@ REQUIRED = [
     "transformers>=5,<6",
     "uvicorn",
 ]
+SPARK = ["pyspark>=4.2,<4.3"]  # MLflow 3.17 was tested up to 4.2; wants Java 17 or 21
 TEST = [
     "axe-core-python",
     "hypothesis",
@@ -75,7 +77,7 @@ setup(
         ]
     },
     install_requires=REQUIRED,
-    extras_require={"test": TEST},
+    extras_require={"spark": SPARK, "test": TEST},
     entry_points={
         "console_scripts": ["ner = multiner.pipeline.cli:main"],
         # no spacy_factories: spaCy would load them in every process, also where a model's own older code stands
