@@ -100,13 +100,10 @@ def write_shard(path: Path, rows: Sequence[dict[str, Any]], options: OutputOptio
         )
 
 
-def manifest(
-    language: str, model: ModelIdentity, fields: Fields, options: OutputOptions, contents: Plan
-) -> dict[str, Any]:
+def manifest(model: ModelIdentity, fields: Fields, options: OutputOptions, contents: Plan) -> dict[str, Any]:
     """What a run is of: model, options and input. Runs with equal manifests write equal shards."""
     return {
         "layout": LAYOUT,
-        "language": language,
         "model": asdict(model),
         "fields": asdict(fields),
         "options": asdict(options),
@@ -124,10 +121,11 @@ def begin(output: Path, current: dict[str, Any], problems: Sequence[dict[str, An
     """
     file = output / MANIFEST
     if file.is_file():
-        if difference := _difference(read_json(file), current):
+        if difference := _difference(read_json(file), current, str(file)):
             raise difference
         return
-    if strangers := sorted(path.name for path in output.iterdir() if not path.name.startswith(".")):
+    names = {path.name for path in output.iterdir() if not path.name.startswith(".")}
+    if strangers := sorted(names - {PROBLEMS}):  # a kill may have left that one alone
         raise NerError(
             f"the output is there already, and no run of ner annotate wrote it: {', '.join(strangers[:NAMED])}",
             where=str(output),
@@ -139,13 +137,13 @@ def begin(output: Path, current: dict[str, Any], problems: Sequence[dict[str, An
     write_json(file, current)
 
 
-def _difference(before: dict[str, Any], current: dict[str, Any]) -> NerError | None:
+def _difference(before: dict[str, Any], current: dict[str, Any], where: str) -> NerError | None:
     """Why shards of the manifest ``before`` cannot stand beside those of ``current``; None where they can."""
-    reasons = []
     remedy = "Name another output, or remove this one."
-    if before.get("layout") != current["layout"]:
-        reasons.append("another version of ner annotate began it")
-    elif before["model"] != current["model"]:
+    if before["layout"] != current["layout"]:
+        return NerError("another version of ner annotate began this output", where=where, remedy=remedy)
+    reasons = []
+    if before["model"] != current["model"]:
         old, new = (ModelIdentity(**each["model"]) for each in (before, current))
         changed = f", now the model is {new.title}" if old.title != new.title else ", whose files have changed"
         reasons.append(f"it was begun with {old.title}{changed}")
@@ -153,16 +151,10 @@ def _difference(before: dict[str, Any], current: dict[str, Any]) -> NerError | N
             remedy = f"Finish it with --model {old.version}, or name another output."
     for section in ("fields", "options"):
         for key, value in current[section].items():
-            if (old := before.get(section, {}).get(key)) != value:
-                reasons.append(f"{section[:-1]} {key} was {old!r}, and is {value!r}")
-    if before.get("language") != current["language"]:
-        reasons.append(f"the language was {before.get('language')!r}, and is {current['language']!r}")
-    names = sorted(
-        name
-        for name in before.get("input", {}).keys() | current["input"]
-        if before.get("input", {}).get(name) != current["input"].get(name)
-    )
-    if names:
+            if before[section][key] != value:
+                reasons.append(f"{section[:-1]} {key} was {before[section][key]!r}, and is {value!r}")
+    old_files, files = before["input"], current["input"]
+    if names := sorted(name for name in old_files.keys() | files if old_files.get(name) != files.get(name)):
         more = f" and {len(names) - NAMED:,} more" if len(names) > NAMED else ""
         reasons.append(f"the input has changed: {', '.join(names[:NAMED])}{more}")
-    return NerError("; ".join(reasons), where=str(MANIFEST), remedy=remedy) if reasons else None
+    return NerError("; ".join(reasons), where=where, remedy=remedy) if reasons else None

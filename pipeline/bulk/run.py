@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
 from dataclasses import dataclass
+from errno import EDQUOT, ENOSPC
 from itertools import islice
 from pathlib import Path
 from threading import Event, Lock
@@ -84,14 +86,12 @@ def run(
     if output.exists() and not output.is_dir():
         raise NerError("the output is no folder", where=str(output), remedy="Remove it, or name another.")
     folder, identity = find_model(workspace, language, model)
-    with locks.hold(output / ".lock", OUTPUT):
-        for leftover in output.glob("._*"):
-            leftover.unlink()
+    with write_errors(output), locks.hold(output / ".lock", OUTPUT):
         with bar(None, "read", unit="document") as progress:
             contents = plan(files, fields, options.shard_size, progress.update)
         check(contents, source, options)
-        begin(output, manifest(language, identity, fields, options, contents), contents.problems)
-        for leftover in output.glob(".part-*"):
+        begin(output, manifest(identity, fields, options, contents), contents.problems)
+        for leftover in [*output.glob(".part-*"), *output.glob("._*")]:  # of a run that was killed
             leftover.unlink()
         missing = [shard for shard in contents.shards if not shard_path(output, shard.index, options.format).exists()]
         job = Job(folder, identity, output, fields, options)
@@ -101,6 +101,21 @@ def run(
             annotate_shards(job, missing, processes or thread_count(), progress.update)
         (output / COMPLETE).touch()
     return Totals(contents.count, len(contents.shards), len(missing), len(contents.problems))
+
+
+@contextmanager
+def write_errors(output: Path) -> Iterator[None]:
+    """Errors of the file system, as the command line tells them.
+
+    Raises:
+        NerError: something could not be written; a full disk may be mended by others, so the same command may succeed.
+    """
+    try:
+        yield
+    except OSError as error:
+        full = error.errno in (ENOSPC, EDQUOT)
+        where = str(error.filename or output)
+        raise NerError(f"cannot be written: {error.strerror}", where=where, remedy=AGAIN, transient=full) from None
 
 
 def find_model(workspace: Workspace, language: str, model: str) -> tuple[Path, ModelIdentity]:
@@ -163,9 +178,11 @@ def annotate_shards(job: Job, shards: Sequence[Shard], processes: int, advance: 
         processes: at most so many.
         advance: called with the number of records that are done.
 
+    The other shards that were begun are given up where one fails; what is written stays.
+
     Raises:
-        NerError: a model's process does not load or answer, or a shard cannot be written. The other shards that were
-            begun are given up; what is written stays.
+        NerError: a model's process does not load or answer.
+        OSError: a shard cannot be written.
     """
     left, stop, lock = deque(shards), Event(), Lock()
     count = min(processes, len(shards))
@@ -197,7 +214,8 @@ def annotate_shard(job: Job, shard: Shard, ask: Ask, stop: Event, advance: Calla
     """Annotate and write one shard; not, where ``stop`` is set meanwhile.
 
     Raises:
-        NerError: the model does not answer, or the shard cannot be written.
+        NerError: the model does not answer.
+        OSError: the shard cannot be written.
     """
     path = shard_path(job.output, shard.index, job.options.format)
     documents = read_shard(shard, job.fields)
@@ -207,10 +225,7 @@ def annotate_shard(job: Job, shard: Shard, ask: Ask, stop: Event, advance: Calla
             return
         rows += answered(job, chunk, ask, path)
         advance(len(chunk))
-    try:
-        write_shard(path, rows, job.options)
-    except OSError as error:
-        raise NerError(f"cannot be written: {error.strerror}", where=str(path), remedy=AGAIN, transient=True) from None
+    write_shard(path, rows, job.options)
     advance(shard.count - len(rows))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from errno import ENOSPC
 from pathlib import Path
 from typing import Any
 
@@ -221,6 +222,7 @@ def test_records_that_cannot_be_read_stop_the_run_before_any_work(annotate: Anno
         annotate()
     assert "a.jsonl:11: no text in the field 'body'\n  a.jsonl:12: not JSON" in raised.value.message
     assert model.texts == []
+    (annotate.output / "_problems.jsonl").touch()  # of a run that was killed before it wrote its manifest
     assert annotate(skip_problems=True) == bulk.Totals(documents=10, shards=4, written=4, problems=2)
     assert len(rows(annotate.output)) == DOCUMENTS
     listed = [json.loads(line) for line in (annotate.output / "_problems.jsonl").read_text("utf-8").splitlines()]
@@ -243,6 +245,23 @@ def test_places_that_are_refused(annotate: Annotate, tmp_path: Path) -> None:
     (annotate.folder / "MLmodel").unlink()
     with pytest.raises(NerError, match="no MLflow model here"):
         annotate(output=tmp_path / "none")
+
+
+def test_a_full_disk_may_pass_and_what_is_written_stays(annotate: Annotate, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = bulk.write_shard
+
+    def write(path: Path, *arguments: Any) -> None:
+        if path.stem == "part-00001":
+            raise OSError(ENOSPC, "No space left on device", str(path))
+        real(path, *arguments)
+
+    monkeypatch.setattr(bulk, "write_shard", write)
+    with pytest.raises(NerError, match="cannot be written: No space left") as raised:
+        annotate()
+    assert (raised.value.exit_code, Path(raised.value.where).name) == (75, "part-00001.jsonl")
+    assert [path.name for path in annotate.output.glob("part-*")] == ["part-00000.jsonl"]
+    monkeypatch.setattr(bulk, "write_shard", real)
+    assert annotate().written == 3
 
 
 def test_two_runs_at_once_are_refused(annotate: Annotate, model: Model) -> None:
