@@ -104,7 +104,7 @@ def collection_files(source: Path) -> list[CollectionFile]:
         paths = [path for path in source.rglob("*") if path.is_file() and not _is_hidden(path.relative_to(source))]
         files = [CollectionFile(path, path.relative_to(source).as_posix()) for path in paths]
     for file in files:
-        if file.path.suffix not in READERS:
+        if file.path.suffix.lower() not in READERS:
             raise NerError(
                 f"not a kind of file that can be read: {', '.join(READERS)}",
                 where=str(file.path),
@@ -171,7 +171,7 @@ def records(file: CollectionFile, fields: Fields, number: int = 1, offset: int =
         NerError: the file cannot be read, or is not in its format.
     """
     try:
-        yield from READERS[file.path.suffix](file, fields, number, offset)
+        yield from READERS[file.path.suffix.lower()](file, fields, number, offset)
     except OSError as error:
         raise NerError(f"cannot be read: {error.strerror or error}", where=str(file.path)) from None
 

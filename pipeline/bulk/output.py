@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -84,20 +85,24 @@ def shard_path(output: Path, index: int, format: str) -> Path:
     return output / f"part-{index:05}.{format}"
 
 
-def write_shard(path: Path, rows: Sequence[dict[str, Any]], options: OutputOptions) -> None:
-    """Write a shard; its file is whole or absent."""
+@contextmanager
+def shard_writer(path: Path, options: OutputOptions) -> Iterator[Callable[[Sequence[dict[str, Any]]], object]]:
+    """A function that adds records to the shard ``path``; the file is whole at the end, or absent after an error.
+
+    In Parquet each call makes a row group.
+    """
     if options.format == "jsonl":
         with write_atomically(path) as file:
-            for row in rows:
-                file.write(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n")
+            yield lambda rows: file.writelines(
+                json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in rows
+            )
         return
     import pyarrow as pa
-    from pyarrow.parquet import write_table
+    from pyarrow.parquet import ParquetWriter
 
-    with write_atomically(path, "wb") as file:
-        write_table(
-            pa.Table.from_pylist(list(rows), arrow_schema(with_text=options.with_text)), file, compression="zstd"
-        )
+    schema = arrow_schema(with_text=options.with_text)
+    with write_atomically(path, "wb") as file, ParquetWriter(file, schema, compression="zstd") as writer:
+        yield lambda rows: writer.write_table(pa.Table.from_pylist(list(rows), schema))
 
 
 def manifest(model: ModelIdentity, fields: Fields, options: OutputOptions, contents: Plan) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from errno import EDQUOT, ENOSPC
 from itertools import islice
@@ -24,7 +24,7 @@ from multiner.pipeline.bulk.output import (
     manifest,
     output_record,
     shard_path,
-    write_shard,
+    shard_writer,
 )
 from multiner.pipeline.config.settings import Workspace
 from multiner.pipeline.core import locks
@@ -35,6 +35,7 @@ from multiner.pipeline.core.progress import bar
 from multiner.pipeline.inference.isolated_process import ProcessFailed, conversation
 
 CHUNK = 32  # documents in a call of a model's process
+GROUP = 64 * CHUNK  # records in memory for each process, and in a row group of Parquet
 OUTPUT = locks.LockKind("this output", 0)
 AGAIN = "The same command goes on: shards that are written stay."
 
@@ -101,6 +102,10 @@ def run(
             annotate_shards(job, missing, processes or thread_count(), progress.update)
         (output / COMPLETE).touch()
     return Totals(contents.count, len(contents.shards), len(missing), len(contents.problems))
+
+
+class Stopped(Exception):
+    """Another process has failed, or the run was interrupted: a shard that was begun is given up."""
 
 
 @contextmanager
@@ -170,7 +175,8 @@ def annotate_shards(job: Job, shards: Sequence[Shard], processes: int, advance: 
     """Annotate and write the shards, each in one of the processes.
 
     A thread stands before each process; it reads, asks and writes, so that nothing is written once this process has
-    ended, however it has ended. The threads of the processes together are as many as those of one model alone.
+    ended, however it has ended. The threads of the processes together are as many as those of one model alone. Where
+    one fails, the other shards that were begun are given up; what is written stays.
 
     Args:
         job: model, input and output.
@@ -178,15 +184,15 @@ def annotate_shards(job: Job, shards: Sequence[Shard], processes: int, advance: 
         processes: at most so many.
         advance: called with the number of records that are done.
 
-    The other shards that were begun are given up where one fails; what is written stays.
-
     Raises:
         NerError: a model's process does not load or answer.
         OSError: a shard cannot be written.
     """
+    if not shards:
+        return
     left, stop, lock = deque(shards), Event(), Lock()
     count = min(processes, len(shards))
-    threads = max(1, thread_count() // processes)
+    threads = max(1, thread_count() // count)
 
     def note(number: int) -> None:
         with lock:
@@ -199,9 +205,10 @@ def annotate_shards(job: Job, shards: Sequence[Shard], processes: int, advance: 
                     shard = left.popleft()
                 except IndexError:  # another thread took the last one
                     return
-                annotate_shard(job, shard, ask, stop, note)
+                with suppress(Stopped):
+                    annotate_shard(job, shard, ask, stop, note)
 
-    with ThreadPoolExecutor(max(1, count), thread_name_prefix="annotate") as executor:
+    with ThreadPoolExecutor(count, thread_name_prefix="annotate") as executor:
         futures = [executor.submit(work) for _ in range(count)]
         try:
             for future in as_completed(futures):
@@ -214,19 +221,27 @@ def annotate_shard(job: Job, shard: Shard, ask: Ask, stop: Event, advance: Calla
     """Annotate and write one shard; not, where ``stop`` is set meanwhile.
 
     Raises:
+        Stopped: ``stop`` is set.
         NerError: the model does not answer.
         OSError: the shard cannot be written.
     """
     path = shard_path(job.output, shard.index, job.options.format)
     documents = read_shard(shard, job.fields)
-    rows: list[dict[str, Any]] = []
-    while chunk := list(islice(documents, CHUNK)):
-        if stop.is_set():
-            return
-        rows += answered(job, chunk, ask, path)
-        advance(len(chunk))
-    write_shard(path, rows, job.options)
-    advance(shard.count - len(rows))
+    left = shard.count
+    with shard_writer(path, job.options) as write:
+        rows: list[dict[str, Any]] = []
+        while chunk := list(islice(documents, CHUNK)):
+            if stop.is_set():
+                raise Stopped
+            rows += answered(job, chunk, ask, path)
+            if len(rows) >= GROUP:
+                write(rows)
+                rows = []
+            advance(len(chunk))
+            left -= len(chunk)
+        if rows:
+            write(rows)
+    advance(left)
 
 
 def answered(job: Job, chunk: list[Record], ask: Ask, path: Path) -> list[dict[str, Any]]:

@@ -102,7 +102,7 @@ def test_parquet_without_the_column_or_a_value(tmp_path: Path) -> None:
 def test_a_folders_files_by_name(tmp_path: Path) -> None:
     for name in (
         "b.jsonl",
-        "a/c.txt",
+        "a/c.TXT",
         "a/b.ndjson",
         ".hidden.txt",
         "_SUCCESS",
@@ -113,7 +113,7 @@ def test_a_folders_files_by_name(tmp_path: Path) -> None:
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
-    assert [file.name for file in collection_files(tmp_path)] == ["a/b.ndjson", "a/c.txt", "b.jsonl"]
+    assert [file.name for file in collection_files(tmp_path)] == ["a/b.ndjson", "a/c.TXT", "b.jsonl"]
     assert [file.name for file in collection_files(tmp_path / "b.jsonl")] == ["b.jsonl"]
     (tmp_path / "a" / "notes.docx").touch()
     with pytest.raises(NerError, match="not a kind of file") as raised:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from errno import ENOSPC
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from pyarrow.parquet import read_table
+from pyarrow.parquet import ParquetFile, read_table
 
 from multiner.pipeline.bulk import run as bulk
 from multiner.pipeline.bulk.collection import Fields
@@ -130,10 +130,13 @@ def test_a_record_for_each_document(annotate: Annotate) -> None:
     assert all("text" not in row for row in rows(annotate.output.with_name("without")))
 
 
-def test_parquet_holds_the_same(annotate: Annotate) -> None:
+def test_parquet_holds_the_same(annotate: Annotate, monkeypatch: pytest.MonkeyPatch) -> None:
     annotate(with_text=True)
     parquet = annotate.output.with_name("parquet")
+    monkeypatch.setattr(bulk, "GROUP", 2)
+    monkeypatch.setattr(bulk, "CHUNK", 1)
     annotate(with_text=True, format="parquet", output=parquet)
+    assert ParquetFile(parquet / "part-00000.parquet").num_row_groups == 2
     found = read_table(parquet).to_pylist(maps_as_pydicts="strict")  # readers of folders pass over the manifest
     assert found == rows(annotate.output)
 
@@ -248,19 +251,19 @@ def test_places_that_are_refused(annotate: Annotate, tmp_path: Path) -> None:
 
 
 def test_a_full_disk_may_pass_and_what_is_written_stays(annotate: Annotate, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = bulk.write_shard
+    real = bulk.shard_writer
 
-    def write(path: Path, *arguments: Any) -> None:
+    def write(path: Path, *arguments: Any) -> AbstractContextManager:
         if path.stem == "part-00001":
             raise OSError(ENOSPC, "No space left on device", str(path))
-        real(path, *arguments)
+        return real(path, *arguments)
 
-    monkeypatch.setattr(bulk, "write_shard", write)
+    monkeypatch.setattr(bulk, "shard_writer", write)
     with pytest.raises(NerError, match="cannot be written: No space left") as raised:
         annotate()
     assert (raised.value.exit_code, Path(raised.value.where).name) == (75, "part-00001.jsonl")
     assert [path.name for path in annotate.output.glob("part-*")] == ["part-00000.jsonl"]
-    monkeypatch.setattr(bulk, "write_shard", real)
+    monkeypatch.setattr(bulk, "shard_writer", real)
     assert annotate().written == 3
 
 
