@@ -9,7 +9,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 UPGRADE ?= --upgrade
 RESOLVE = uv pip compile --universal --python-version 3.11 setup.py --no-header --no-annotate $(UPGRADE)
 PYTEST := pytest -ra --durations=15
-.PHONY: help setup run demo test test-fast lint lock clean
+.PHONY: help setup run demo test test-fast test-spark lint lock clean
 
 help:  ## Show what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -42,6 +42,10 @@ test: lint  ## Set up, then run all the tests, fast ones first
 
 test-fast: lint  ## Set up, then run the tests that take seconds each at most
 	$(PYTEST) -m "not slow and not e2e"
+
+test-spark: setup  ## Add PySpark (450 MB; wants Java 17 or 21), and compare Spark with processes
+	$(BIN)/python -m pip install --quiet --no-build-isolation --editable '.[spark]'
+	$(PYTEST) tests/pipeline/bulk/test_spark.py
 
 lock: setup  ## Resolve the dependencies anew and rewrite both locks (needs uv); UPGRADE= keeps the versions in them
 	$(RESOLVE) --all-extras --output-file requirements-all.lock

@@ -26,6 +26,7 @@ SERVE = [  # the gateway, `mlflow models serve`, and models in the caller's proc
     "onnxruntime",
     "pandas",
     "prometheus-client",
+    "pyarrow",
     "pydantic>=2",
     "rapidfuzz",
     "razdel",
@@ -66,6 +67,7 @@ EXTRAS = {
     "postgres": ["asyncpg", "psycopg2-binary"],
     "s3": ["boto3", "dvc-s3", "s3fs"],
     "search": ["optuna>=5,<6"],
+    "spark": ["pyspark>=4.2,<4.3"],  # MLflow 3.17 was tested up to 4.2; wants Java 17 or 21
     "test": [
         *PIPELINE,
         "axe-core-python",

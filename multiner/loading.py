@@ -71,12 +71,27 @@ def load(source: str | Path, version: str | int | None = None) -> LocalModel:
     Raises:
         NerError: there is no such workspace, name, version or champion; or the model's files are missing or damaged.
     """
+    model, folder = model_source(source, version)
+    return _load(folder, model, f"{model.name} version {model.version}" if model.version else model.name)
+
+
+def model_source(source: str | Path, version: str | int | None = None) -> tuple[Model, Path]:
+    """The name and version that results show, and the folder of the model's files; see :func:`load`.
+
+    Raises:
+        NerError: there is no such workspace, name, version, champion or folder of an MLflow model.
+    """
     if isinstance(source, str) and os.sep not in source and not (Path(source) / "MLmodel").is_file():
-        model, folder = _registered(source, version)
-        return _load(folder, model, f"{model.name} version {model.version}")
+        return _registered(source, version)
     if version is not None:
         raise NerError("a folder has no versions", where=str(source), remedy="Leave version out, or give a name.")
-    return _load(Path(source), Model(str(source), ""), str(source))
+    if not (Path(source) / "MLmodel").is_file():
+        raise NerError(
+            "this is not the folder of an MLflow model: it holds no file MLmodel",
+            where=str(source),
+            remedy="Give the folder that holds MLmodel and artifacts, or a name of the registry, such as ner-en.",
+        )
+    return Model(str(source), ""), Path(source)
 
 
 def _registered(name: str, version: str | int | None) -> tuple[Model, Path]:
@@ -129,12 +144,6 @@ def _load(folder: Path, source: Model, where: str) -> LocalModel:
         source: name and version that results show.
         where: what an error names.
     """
-    if not (folder / "MLmodel").is_file():
-        raise NerError(
-            "this is not the folder of an MLflow model: it holds no file MLmodel",
-            where=str(folder),
-            remedy="Give the folder that holds MLmodel and artifacts, or a name of the registry, such as ner-en.",
-        )
     silence_telemetry()
     from multiner.pipeline.inference.documents import load_ensemble
     from multiner.pipeline.inference.pyfunc import NerModel

@@ -20,7 +20,7 @@ from multiner.pipeline.corpora.factrueval_write import annotation_files
 from multiner.pipeline.evaluation.predictions import Predictor, chunks
 
 if TYPE_CHECKING:
-    from multiner.pipeline.registry.champions import ModelVersionInfo
+    pass
 
 CHAMPION = "champion"
 Predict = Callable[[Sequence[Document]], list[list[Span]]]
@@ -36,7 +36,8 @@ def run(
         language: language code.
         source: a column file, or a folder in factRuEval's format (``.txt`` and ``.tokens`` suffice).
         output: a file or folder that does not exist yet.
-        model: ``champion``, or a folder with an ensemble or an MLflow model; None: the ensemble of the current profile.
+        model: ``champion``, a version of the registry, or a folder with an ensemble or an MLflow model; None: the
+            ensemble of the current profile.
         column: the column of the tokens, from 1; None: the first, unless it evidently holds ids.
 
     Raises:
@@ -48,11 +49,9 @@ def run(
         raise NerError("the output is there already", where=str(output), remedy="Remove it, or name another.")
     if not source.exists():
         raise NerError("no such file or folder", where=str(source))
-    folder = Path(model) if model else None
-    if model == CHAMPION:
-        from multiner.pipeline.registry.champions import model_folder
-
-        folder = model_folder(require_champion(workspace, language))
+    folder = None
+    if model:
+        folder = registered_model(workspace, language, model)[0] if in_registry(model) else Path(model)
     if folder and (folder / "MLmodel").is_file():
         require_language(folder, language)
         predict: Predict = partial(predict_isolated, folder)
@@ -117,21 +116,30 @@ def load(workspace: Workspace, language: str, folder: Path | None) -> Predictor:
     return ensemble
 
 
-def require_champion(workspace: Workspace, language: str) -> ModelVersionInfo:
-    """The champion of a language.
+def in_registry(model: str) -> bool:
+    """Whether ``model`` is ``champion`` or a version's number, not a folder."""
+    return model == CHAMPION or model.isdecimal()
+
+
+def registered_model(workspace: Workspace, language: str, model: str) -> tuple[Path, str, str]:
+    """The folder, the name and the version of a language's champion, or of the version ``model`` of its registry.
 
     Raises:
-        NerError: there is none.
+        NerError: there is no champion, or no such version.
     """
     from multiner.pipeline import registry
+    from multiner.pipeline.registry.champions import model_folder, registered_version
 
-    champion = registry.champion(workspace, language)
-    if champion is None:
+    version = (
+        registry.champion(workspace, language) if model == CHAMPION else registered_version(workspace, language, model)
+    )
+    if version is None:
+        missing = "no champion" if model == CHAMPION else f"no version {model}"
         raise NerError(
-            f"no champion for {language!r} in the registry",
+            f"{missing} for {language!r} in the registry",
             remedy=f"Train and promote one: ner register --language {language}",
         )
-    return champion
+    return model_folder(version), version.name, version.version
 
 
 def find_ensemble(folder: Path) -> tuple[Path, dict[str, Path]]:

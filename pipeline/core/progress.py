@@ -8,11 +8,11 @@ from typing import Any
 from tqdm import tqdm
 
 
-def bar(total: int, description: str, *, initial: int = 0, unit: str = "it", hidden: bool = False) -> tqdm[Any]:
+def bar(total: int | None, description: str, *, initial: int = 0, unit: str = "it", hidden: bool = False) -> tqdm[Any]:
     """A progress bar on standard error with rate and time left; a context manager.
 
-    ``total`` counts steps of the name ``unit``; ``initial`` of them are behind a job that resumes. ``hidden``: show
-    nothing.
+    ``total`` counts steps of the name ``unit`` (None: unknown); ``initial`` of them are behind a job that resumes.
+    ``hidden``: show nothing.
     """
     terminal = sys.stderr.isatty()
     return tqdm(

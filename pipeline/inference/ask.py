@@ -3,8 +3,8 @@
 It imports nothing of this project, so that the model's own copy of the code is the only one in the process.
 
 ``python -P ask.py MODEL TEXTS ANSWERS [REPEATS]`` reads the JSON list of texts in the file TEXTS, and writes
-``{"answers": […], "milliseconds": […], "load_seconds": …}`` to the file ANSWERS. ``python -P ask.py MODEL`` reads one
-JSON string per line from standard input, and answers each with one line of JSON.
+``{"answers": […], "milliseconds": […], "load_seconds": …}`` to the file ANSWERS. ``python -P ask.py MODEL`` reads JSON
+line by line from standard input, a text or a list of texts, and writes the answer or the list of answers as one line.
 """
 
 from __future__ import annotations
@@ -51,12 +51,16 @@ def main(model_folder: str, texts_file: str, answers_file: str, repeats: str = s
 def converse(model_folder: str) -> None:
     """Answer line by line; the output of libraries goes to standard error."""
     import mlflow
+    import pandas as pd
 
-    answers, sys.stdout = sys.stdout, sys.stderr
+    output, sys.stdout = sys.stdout, sys.stderr
     model = mlflow.pyfunc.load_model(model_folder)
     for line in sys.stdin:
-        answer, _ = timed(model, json.loads(line), 1)
-        print(json.dumps(answer, allow_nan=False), file=answers, flush=True)
+        question = json.loads(line)
+        texts = question if isinstance(question, list) else [question]
+        answers = model.predict(pd.DataFrame({"text": texts}))
+        answer = answers if isinstance(question, list) else answers[0]
+        print(json.dumps(answer, allow_nan=False), file=output, flush=True)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from threading import Event, Timer
 from typing import Any
 
 from multiner.pipeline.core.document import Document, Span, write_jsonl
-from multiner.pipeline.core.environment import quiet_environment
+from multiner.pipeline.core.environment import THREADS, quiet_environment
 from multiner.pipeline.inference.ask import REPEATS
 
 ASK = Path(__file__).with_name("ask.py")
@@ -27,7 +27,15 @@ TAIL = 600  # characters of a failed process's output in the message
 
 
 class ProcessFailed(Exception):
-    """The process ended with an error or exceeded its time limit; the message has the end of its output."""
+    """The process ended with an error or exceeded its time limit; the message has the end of its output.
+
+    Attributes:
+        killed: whether a signal ended it, as where memory is short.
+    """
+
+    def __init__(self, message: str, *, killed: bool = False) -> None:
+        super().__init__(message)
+        self.killed = killed
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,27 +93,34 @@ def predict(
 
 
 @contextmanager
-def conversation(model: Path) -> Iterator[Callable[[str], Any]]:
-    """A process with the model, as a function from a text to its answer; it ends with the context.
+def conversation(model: Path, threads: int | None = None) -> Iterator[Callable[[str | list[str]], Any]]:
+    """A process with the model, as a function from a text to its answer, or from a list of texts to their answers.
 
-    The function raises :class:`ProcessFailed` if the process does not answer.
+    The process ends with the context, or when this process ends. The function raises :class:`ProcessFailed` if the
+    process does not answer.
+
+    Args:
+        model: folder of an MLflow model.
+        threads: CPU threads of the process; None: as many as this one has.
     """
     with TemporaryDirectory(prefix="ner-ask-") as folder, (Path(folder) / "log").open("w+", encoding="utf-8") as log:
         process = subprocess.Popen(
-            [sys.executable, "-P", str(ASK), str(model)], cwd=folder, env=_environment(model, Path(folder)),
+            [sys.executable, "-P", str(ASK), str(model)], cwd=folder,
+            env=_environment(model, Path(folder)) | thread_environment(threads),
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True, encoding="utf-8",
         )  # fmt: skip
 
-        def answer(text: str) -> Any:
+        def answer(question: str | list[str]) -> Any:
             try:
-                print(json.dumps(text), file=process.stdin, flush=True)
+                print(json.dumps(question), file=process.stdin, flush=True)
                 line = process.stdout.readline() if process.stdout else ""
             except BrokenPipeError:
                 line = ""
             if not line:
                 process.wait()
                 log.seek(0)
-                raise ProcessFailed(f"exit status {process.returncode}: {log.read().strip()[-TAIL:]}")
+                message = f"exit status {process.returncode}: {log.read().strip()[-TAIL:]}"
+                raise ProcessFailed(message, killed=process.returncode < 0)
             return json.loads(line)
 
         try:
@@ -155,6 +170,12 @@ def run_python(
         raise ProcessFailed(f"no answer within {seconds:,.0f} seconds")
     if process.returncode:
         raise ProcessFailed(f"exit status {process.returncode}: {''.join(output).strip()[-TAIL:]}")
+
+
+def thread_environment(threads: int | None) -> dict[str, str]:
+    """The environment variables by which a process with a model uses so many CPU threads; none for None."""
+    names = (THREADS, "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+    return {} if threads is None else dict.fromkeys(names, str(threads))
 
 
 def _environment(model: Path, folder: Path) -> dict[str, str]:

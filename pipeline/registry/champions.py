@@ -81,6 +81,14 @@ def challenger(workspace: Workspace, language: str) -> ModelVersionInfo | None:
     return _holder(workspace, language, CHALLENGER)
 
 
+@registry_errors()
+def registered_version(workspace: Workspace, language: str, version: str) -> ModelVersionInfo | None:
+    """A version of a language's model under the workspace's profile; None where there is no such version."""
+    client, name = open_store(workspace), model_name(workspace, language)
+    number = known_version(client, name, version)
+    return version_info(client, name, number) if number else None
+
+
 def _holder(workspace: Workspace, language: str, alias: str) -> ModelVersionInfo | None:
     client, name = open_store(workspace), model_name(workspace, language)
     version = alias_version(client, name, alias)

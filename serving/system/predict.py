@@ -91,9 +91,8 @@ def predict_here(workspace: Workspace, texts: Iterable[str], language: str = AUT
     Raises:
         NerError: unknown language, no champion for it, or it does not load or answer.
     """
-    from multiner.pipeline.annotate import require_champion
+    from multiner.pipeline.annotate import CHAMPION, registered_model
     from multiner.pipeline.inference import isolated_process
-    from multiner.pipeline.registry.champions import model_folder
 
     if language != AUTO:
         workspace.language(language)
@@ -102,9 +101,9 @@ def predict_here(workspace: Workspace, texts: Iterable[str], language: str = AUT
 
         def ask(code: str, text: str) -> tuple[dict[str, Any], dict[str, str]]:
             if code not in models:
-                champion = require_champion(workspace, code)
-                answer = processes.enter_context(isolated_process.conversation(model_folder(champion)))
-                models[code] = answer, {"name": champion.name, "version": str(champion.version)}
+                folder, name, version = registered_model(workspace, code, CHAMPION)
+                answer = processes.enter_context(isolated_process.conversation(folder))
+                models[code] = answer, {"name": name, "version": version}
             answer, model = models[code]
             return answer(without_surrogates(text)), model
 
