@@ -96,7 +96,7 @@ def predict_here(workspace: Workspace, texts: Iterable[str], language: str = AUT
 
     if language != AUTO:
         workspace.language(language)
-    models: dict[str, tuple[Callable[[str], Any], dict[str, str]]] = {}
+    models: dict[str, tuple[Callable[[str | list[str]], Any], dict[str, str]]] = {}
     with ExitStack() as processes:
 
         def ask(code: str, text: str) -> tuple[dict[str, Any], dict[str, str]]:
