@@ -14,11 +14,22 @@ def test_the_results_table_is_up_to_date(root: Path) -> None:
     assert not update(root / "README.md", root / "metrics" / "cpu", check=True), "run: ner readme"
 
 
+def anchors(page: Path) -> set[str]:
+    """The anchors that GitHub gives a page's headings."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), flags=re.M)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
 def test_links_and_pictures_are_there(root: Path) -> None:
-    for page in [*root.glob("*.md"), *(root / "docs").glob("*.md")]:
-        for target in re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8")):
-            if "://" not in target:
-                assert (page.parent / target).is_file(), (page.name, target)
+    pages = [*root.glob("*.md"), *(root / "docs").rglob("*.md")]
+    links = [(page, link) for page in pages for link in re.findall(r"\]\(([^)]+)\)", page.read_text(encoding="utf-8"))]
+    assert len(links) > 50
+    for page, link in links:
+        path, _, anchor = link.partition("#")
+        if "://" not in link:
+            target = page.parent / path if path else page
+            assert target.is_file(), (page.name, link)
+            assert not anchor or anchor in anchors(target), (page.name, link)
 
 
 def test_make_targets_and_parameters_are_there(root: Path) -> None:
