@@ -53,7 +53,7 @@ def hold(url: str, name: str, kind: LockKind) -> Iterator[None]:
         engine = create_engine(url, poolclass=NullPool, isolation_level="AUTOCOMMIT")
         connection = engine.connect()
     except (ArgumentError, ImportError) as error:
-        remedy = "Give an address such as postgresql://user@host/ner, for which pip install 'ner-pipeline[postgres]'."
+        remedy = "Give one such as postgresql+psycopg2://user@host/ner, for which pip install 'ner-pipeline[postgres]'."
         raise NerError(f"no such database: {error}", where=DATABASE, remedy=remedy) from None
     except SQLAlchemyError as error:
         raise _away(error) from error

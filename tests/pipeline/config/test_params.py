@@ -130,6 +130,11 @@ def test_the_schema_names_what_params_yaml_holds_and_the_legs_there_are(root: Pa
         ("shadow: off", "shadow: maybe", "serving.shadow", "is neither true nor false"),
         ("shadow_share: 0.1", "shadow_share: 0", "serving.shadow_share", "0 should be greater than 0"),
         ("shadow_share: 0.1", "shadow_share: 1.5", "serving.shadow_share", "1.5 should be less than"),
+        (
+            *("train: {}", "train: {kubernetes: {memory: 8GB}}", "airflow.classes.train.kubernetes.memory"),
+            "write an amount such as 2, 500m or 8Gi",
+        ),
+        ("score: {}", "score: {queues: big}", "airflow.classes.score.queues", "unknown key; did you mean queue?"),
         ("seed: 13", "seed: 13\nheldout: 0.3", "heldout", "unknown key; it belongs to prepare"),
     ],
 )
