@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from multiner.pipeline.core.document import Document, Span, from_words
 from multiner.pipeline.core.iob2 import bio_labels
-from multiner.pipeline.models.transformer.examples import batches, change_case, oversample
+from multiner.pipeline.models.transformer.examples import batches, change_case, grouped, oversample
 from multiner.pipeline.models.transformer.network import special_pieces_of
 from multiner.pipeline.models.windows import Windower
 from tests.pipeline.models.conftest import invented
@@ -35,6 +36,14 @@ def test_another_case_moves_no_offset(text: str, upper: bool) -> None:
     assert other.tokens == document.tokens
     assert other.spans == document.spans
     assert "ISTANBUL" in other.text if upper else "istanbul" in other.text
+
+
+def test_the_last_step_is_filled_up_from_the_beginning() -> None:
+    epoch: list[list[Any]] = [[1], [2], [3]]
+    assert grouped(epoch, 1) == [[[1]], [[2]], [[3]]]
+    assert grouped(epoch, 2) == [[[1], [2]], [[3], [1]]]
+    assert grouped(epoch, 7) == [[[1], [2], [3], [1], [2], [3], [1]]]
+    assert grouped([], 2) == []
 
 
 @pytest.fixture

@@ -104,6 +104,36 @@ def test_a_store_that_is_away_does_not_end_a_training(tmp_path: Path, monkeypatc
     checkpoint_store.clear("print")
 
 
+def test_the_windows_of_an_epoch_are_made_when_it_begins(
+    tiny_encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """First each epoch's are made once and counted, for the learning rate; memory holds one epoch's at a time."""
+    events: list[str] = []
+    make, evaluate = fine_tuning.batches, fine_tuning._development_f1
+
+    def batches(*arguments: Any, seed: str, **options: Any) -> Any:
+        events.append(seed)
+        return make(*arguments, seed=seed, **options)
+
+    def development_f1(*arguments: Any) -> float:
+        events.append("evaluate")
+        return evaluate(*arguments)
+
+    monkeypatch.setattr(fine_tuning, "batches", batches)
+    monkeypatch.setattr(fine_tuning, "_development_f1", development_f1)
+    fit(tiny_encoder, tmp_path / "leg", tmp_path / "checkpoints", epochs=2)
+    assert events == ["7/0", "7/1", "7/0", "evaluate", "7/1", "evaluate"]
+
+
+@pytest.mark.parametrize("accumulate", [2, 64])
+def test_accumulated_batches_make_fewer_steps(
+    trained: Path, tiny_encoder: Path, tmp_path: Path, accumulate: int
+) -> None:
+    fit(tiny_encoder, tmp_path / "leg", tmp_path / "checkpoints", epochs=1, accumulate=accumulate)
+    steps = [read_json(folder / "history.json")[0]["step"] for folder in (trained, tmp_path / "leg")]
+    assert steps[1] == -(-steps[0] // accumulate)
+
+
 def test_checkpoints_of_other_inputs_are_removed(tmp_path: Path) -> None:
     (tmp_path / "old").mkdir()
     Checkpoints(tmp_path, "new")
