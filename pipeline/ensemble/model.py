@@ -26,7 +26,7 @@ from multiner.pipeline.core.iob2 import bio_labels
 from multiner.pipeline.ensemble.chunks import ChunkedModel
 from multiner.pipeline.ensemble.features import candidate_features, decode_systems, feature_names
 from multiner.pipeline.ensemble.meta_classifier import MetaClassifier
-from multiner.pipeline.ensemble.surname_first import join_surname_first
+from multiner.pipeline.ensemble.russian_persons import complete_persons
 from multiner.pipeline.models import load_base_model
 from multiner.pipeline.models.base import TokenClassifier
 from multiner.pipeline.models.windows import WindowedModel
@@ -189,7 +189,7 @@ class Ensemble:
             candidates, features = candidate_features(document, systems, self.types, self.meta_classifier.gazetteer)
             spans = self.meta_classifier.select(candidates, features)
         if self.language == "ru":
-            spans = join_surname_first(document, spans)
+            spans = complete_persons(document, spans)
         return Prediction(
             tuple(spans),
             {member.name: tuple(leg_spans) for member, leg_spans in zip(self.members, by_leg, strict=True)},

@@ -1,17 +1,21 @@
-"""Russian persons with the surname first, which the models predict as two persons: «Соловьёва Татьяна» is one.
+"""Rules for Russian persons: with their initials, and with the surname first.
 
-A surname and a given name side by side that agree in case and gender belong to one person. Those of two persons differ
-in case («Орлову Анна не верит»), but may agree by chance after a word such as «жена» («жена Орлова Анна»).
+«И.И. Иванов» has five tokens, of which the models may predict the last ones alone.
+
+«Соловьёва Татьяна» is predicted as two persons. A surname and a given name side by side that agree in case and gender
+belong to one person. Those of two persons differ in case («Орлову Анна не верит»), but may agree by chance after a word
+such as «жена» («жена Орлова Анна»).
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from multiner.pipeline.core.document import Document, Span
 
 PERSON = "PER"
+_INITIAL = re.compile("[А-ЯЁA-Z]|Дж")
 _MASCULINE = "[бвгджзйклмнпрстфхцчшщь]|илья|никита|кузьма|лука|данила|фома"
 # Endings of surnames, and of the given names that agree with them (ё written as е)
 _AGREEMENTS = [
@@ -33,6 +37,37 @@ _KIN = re.compile(
     "(?:жен|вдов|супруг|сестр|дочк|внучк|невест|подруг|мам|тет|бабушк)(?:а|ы|е|у|ой|я|и|ю|ей)|дочь?|дочер(?:и|ью)|мать|"
     "матер(?:и|ью)|брат|сын|отец|дядя|дед|внук"
 )
+
+
+def complete_persons(document: Document, spans: Iterable[Span]) -> tuple[Span, ...]:
+    """Persons with their initials, and with the surname that stands first.
+
+    ``spans`` are those of a Russian document, in order and not overlapping.
+    """
+    return join_surname_first(document, _with_initials(document, spans))
+
+
+def _with_initials(document: Document, spans: Iterable[Span]) -> Iterator[Span]:
+    """The spans; a person begins at its first initial, and never with a full stop."""
+    words = [document.text[token.start : token.end] for token in document.tokens]
+    firsts = {sentence.start for sentence in document.sentences}
+    end = 0  # of the span before
+    for span in spans:
+        start = span.start
+        if span.label == PERSON:
+            if words[start] == "." and start - end >= 1 and _INITIAL.fullmatch(words[start - 1]):
+                start -= 1
+            while (
+                start - end >= 2
+                and words[start - 1] == "."
+                and _INITIAL.fullmatch(words[start - 2])
+                and not firsts & {start - 1, start}
+            ):
+                start -= 2
+            if words[start] == "." and start + 1 < span.end:
+                start += 1
+        end = span.end
+        yield span if start == span.start else Span(start, span.end, span.label, span.score)
 
 
 def join_surname_first(document: Document, spans: Iterable[Span]) -> tuple[Span, ...]:

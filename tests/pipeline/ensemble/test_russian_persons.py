@@ -1,9 +1,9 @@
-"""Persons written surname first are one span, where the words agree; other neighbours stay apart."""
+"""Persons have their initials; written surname first they are one span, where the words agree."""
 
 import pytest
 
 from multiner.pipeline.core.document import Span
-from multiner.pipeline.ensemble.surname_first import join_surname_first
+from multiner.pipeline.ensemble.russian_persons import complete_persons
 from multiner.pipeline.text.tokenizer import document_from_text
 
 
@@ -16,7 +16,7 @@ def names(text: str, *persons: str, label: str = "PER") -> list[str]:
         size = len(name.split())
         start = next(at for at in range(len(words)) if words[at : at + size] == name.split())
         spans.append(Span(start, start + size, label, 0.9 - 0.1 * len(spans)))
-    return [document.span_text(span) for span in join_surname_first(document, spans)]
+    return [document.span_text(span) for span in complete_persons(document, spans)]
 
 
 @pytest.mark.parametrize(
@@ -70,5 +70,30 @@ def test_only_persons_are_joined_and_the_score_is_the_lower() -> None:
     document = document_from_text("Ветрова Анна", "ru")
     apart = Span(0, 1, "PER", 0.9), Span(1, 2, "PER", 0.7)
 
-    assert join_surname_first(document, apart) == (Span(0, 2, "PER", 0.7),)
+    assert complete_persons(document, apart) == (Span(0, 2, "PER", 0.7),)
     assert names("Ветрова Анна", "Ветрова", "Анна", label="LOC") == ["Ветрова", "Анна"]
+
+
+@pytest.mark.parametrize(
+    ("text", "predicted", "person"),
+    [
+        ("И.И. Ветров молчит", ". Ветров", "И.И. Ветров"),
+        ("И.И. Ветров молчит", "И . Ветров", "И.И. Ветров"),
+        ("Утром А. С. Ветров молчит", "Ветров", "А. С. Ветров"),
+        ("Утром Дж. Сойкин молчит", "Сойкин", "Дж. Сойкин"),
+        ("Это г. Ветров", ". Ветров", "Ветров"),
+        ("Утром С. Ветров молчит", "С . Ветров", "С. Ветров"),
+    ],
+)
+def test_a_person_begins_at_its_first_initial_and_never_with_a_full_stop(
+    text: str, predicted: str, person: str
+) -> None:
+    assert names(text, predicted) == [person]
+
+
+def test_the_initials_of_the_person_before_stay_with_it() -> None:
+    assert names("Сойкин И. Ветров", "Сойкин И .", "Ветров") == ["Сойкин И.", "Ветров"]
+
+
+def test_an_organisation_takes_in_no_initials() -> None:
+    assert names("Завод И. Ветров", "Ветров", label="ORG") == ["Ветров"]
