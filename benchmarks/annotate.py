@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -27,6 +28,7 @@ from multiner.pipeline.config.settings import Workspace
 from multiner.pipeline.core.document import Document
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.inference.isolated_process import conversation
+from multiner.pipeline.registry.lineage import PACKAGE
 
 FP32 = Path(__file__).with_name("rivals") / "torch_ensemble.py"
 
@@ -57,6 +59,7 @@ def run(options: argparse.Namespace) -> None:
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="ner-benchmark-")))
         shipped = crown_all(make_workspace(folder / "int8", ensembles, {}))[language]
         exact = crown_all(make_workspace(folder / "fp32", ensembles, {}, trained), FP32)[language]
+        shutil.copytree(PACKAGE, exact / "code" / PACKAGE.name, dirs_exist_ok=True)  # PyTorch's code is not served
         systems = {
             "`ner annotate`": annotate(shipped, options.threads, stack),
             "`ner annotate`, encoder in fp32": annotate(exact, options.threads, stack),
