@@ -92,7 +92,8 @@ def status(as_json: bool) -> None:
     is_flag=True,
     help="For timers: do nothing where no gateway runs; leave what an operator chose, or what failed a while ago.",
 )
-def deploy(language: str | None, if_any: bool, watch: bool) -> None:
+@click.option("--start", is_flag=True, help="Start the gateway even if there is no champion yet; its health says so.")
+def deploy(language: str | None, if_any: bool, watch: bool, start: bool) -> None:
     """Bring the champions live at the gateway: each is started beside the version before, probed, then switched to."""
     from multiner.serving.system import deployment
 
@@ -109,6 +110,7 @@ def deploy(language: str | None, if_any: bool, watch: bool) -> None:
             if_any=if_any or watch,
             if_running=watch,
             insist=not (if_any or watch),
+            start=start,
             announce=click.echo,
         )
 

@@ -52,6 +52,7 @@ def deploy(
     if_any: bool = False,
     if_running: bool = False,
     insist: bool = True,
+    start: bool = False,
     announce: Callable[[str], None] = print,
 ) -> list[Deployment]:
     """Bring the champions live at the workspace's gateway, which is started if none runs.
@@ -62,6 +63,7 @@ def deploy(
         if_any: do nothing without a champion.
         if_running: do nothing without a gateway.
         insist: as in :meth:`Reconciler.reconcile`.
+        start: start the gateway even if there is nothing to bring live yet.
         announce: gets a line about each step.
 
     Raises:
@@ -83,7 +85,7 @@ def deploy(
             f"no champion for {', '.join(missing)} in the registry",
             remedy=f"Train, register and promote one: ner register --language {missing[0]}",
         )
-    if not present:
+    if not present and not start:
         announce("no champion yet: nothing to do")
         return []
     with FileLock(workspace.paths.run / "deploy.lock"):  # one start at a time

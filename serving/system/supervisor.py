@@ -119,9 +119,10 @@ class System:
     def _prepare(self) -> None:
         """Create or migrate the databases of Airflow and MLflow at the same time, where necessary."""
         log, work = self.workspace.paths.run / "logs" / "prepare.log", []
-        migrated, airflow = airflow_setup.home(self.workspace) / "migrated", version("apache-airflow")
+        migrated = airflow_setup.home(self.workspace) / "migrated"
+        airflow = version("apache-airflow") if "airflow" in self.parts else None  # the gateway's image has none
         current = migrated.is_file() and migrated.read_text().strip() == airflow
-        migrate = "airflow" in self.parts and not (current and airflow_setup.own_database(self.workspace))
+        migrate = airflow is not None and not (current and airflow_setup.own_database(self.workspace))
         with logs.open_log(log) as file:
             if "mlflow" in self.parts:
                 work.append(self._run([sys.executable, "-c", PREPARE_STORE], file))
@@ -135,7 +136,7 @@ class System:
                 raise NerError(f"a database could not be made\n{tail(log)}", where=str(log), transient=transient)
         if migrate:
             with write_atomically(migrated) as file:
-                file.write(airflow + "\n")
+                file.write(f"{airflow}\n")
 
     def _run(self, command: list[str], log: IO[bytes], environment: dict[str, str] | None = None) -> Popen[bytes]:
         root = self.workspace.root
@@ -189,7 +190,8 @@ class System:
         if self._deploying is None or self._deploying.poll() is not None:
             log = self.workspace.paths.run / "logs" / "deploy.log"
             with logs.open_log(log) as file:
-                command = [airflow_setup.script("ner"), "deploy", "--if-any"]
+                alone = "airflow" not in self.parts  # in a container, whose health is asked before the first champion
+                command = [airflow_setup.script("ner"), "deploy", "--if-any", *(["--start"] if alone else [])]
                 self._deploying = self._run(command, file)
 
     def _registry_changed(self) -> bool:

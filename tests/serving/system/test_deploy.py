@@ -109,6 +109,18 @@ def test_watching_without_a_gateway_ends_well(workspace: Workspace) -> None:
     assert not state.state_file(workspace).exists()
 
 
+def test_a_gateway_may_start_before_the_first_champion(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[Workspace] = []
+
+    def start(workspace: Workspace, announce: object) -> state.GatewayState:
+        started.append(workspace)
+        return state.GatewayState(1, 0.0, "127.0.0.1", 1, "token", workspace.profile)
+
+    monkeypatch.setattr(deploy, "start_gateway", start)
+    assert deploy.deploy(workspace, if_any=True, start=True) == []
+    assert started == [workspace]
+
+
 def test_without_champions(workspace: Workspace) -> None:
     messages: list[str] = []
     assert deploy.deploy(workspace, if_any=True, announce=messages.append) == []
