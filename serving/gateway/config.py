@@ -71,6 +71,7 @@ def workspace_config(workspace: Workspace, token: str) -> GatewayConfig:
         resolve=resolve,
         keep_previous=settings["keep_previous"],
         types={code: workspace.language(code)["types"] for code in workspace.languages},
+        model_name=partial(registry.model_name, workspace),
         queue=settings["queue"],
         concurrency=settings["concurrency"],
         reconcile_seconds=settings["reconcile_seconds"],

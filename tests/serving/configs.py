@@ -39,6 +39,7 @@ def gateway_config(**settings: Any) -> GatewayConfig:
         "token": "token",
         "keep_previous": "auto",
         "types": {},
+        "model_name": lambda language: f"ner-{language}",
         "queue": 64,
         "concurrency": 2,
         "reconcile_seconds": 30,
