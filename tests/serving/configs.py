@@ -42,6 +42,8 @@ def gateway_config(**settings: Any) -> GatewayConfig:
         "model_name": lambda language: f"ner-{language}",
         "queue": 64,
         "concurrency": 2,
+        "cores": 16,
+        "endpoints": (),
         "reconcile_seconds": 30,
         "shadow": None,
         "workspace": empty_workspace(),
