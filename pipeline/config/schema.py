@@ -28,6 +28,7 @@ from multiner.pipeline.config.schema_kinds import (
     Share,
     Types,
     Url,
+    count_or_auto,
     cron,
     once,
     optional,
@@ -244,6 +245,7 @@ class ServingSection(Section):
     timeout_seconds: Positive
     queue: Annotated[int, Field(ge=0)]
     concurrency: Count
+    cores: Annotated[Any, AfterValidator(count_or_auto)]
     connections: Annotated[int, Field(ge=16)]
     review: bool
     review_megabytes: Positive

@@ -96,6 +96,13 @@ def switch_or_auto(value: Any) -> Any:
     return value
 
 
+def count_or_auto(value: Any) -> Any:
+    """Accepts whole numbers from 1 on, and auto."""
+    if value != "auto" and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+        raise ValueError(f"{value!r} is not a whole number from 1 on, or auto")
+    return value
+
+
 def cron(value: str) -> str:
     """Accepts cron expressions that some date fulfils."""
     from croniter import CroniterError, croniter  # Airflow reads schedules with it, too

@@ -26,6 +26,7 @@ from multiner.serving.gateway import schemas, state
 from multiner.serving.gateway.config import workspace_config
 from multiner.serving.gateway.routes import corrections
 from multiner.serving.gateway.routes.entities import entities_router
+from multiner.serving.gateway.routes.inference_protocol import inference_protocol_router
 from multiner.serving.gateway.routes.parallel import parallel_router
 from multiner.serving.gateway.routes.state import state_router
 from multiner.serving.gateway.routes.switching import switching_router
@@ -66,7 +67,7 @@ def create_app(config: GatewayConfig, facts: FactsReader) -> FastAPI:
 
     async def answer_problem(request: Request, problem: Problem) -> Response:
         service.metrics.refusals.labels(problem.name).inc()
-        return problem.response(request.state.request_id)
+        return problem.response(request.scope)
 
     async def answer_http_exception(request: Request, error: HTTPException) -> Response:
         name = str(error.detail)
@@ -105,6 +106,7 @@ def create_app(config: GatewayConfig, facts: FactsReader) -> FastAPI:
         desk_router(config, desk, guard),
     ):
         app.include_router(router, responses=schemas.problems(400, 403, 414, 421, 431))
+    app.include_router(inference_protocol_router(service))
     return app
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from multiner.pipeline.config.settings import Workspace
+from multiner.pipeline.core.environment import thread_count
 from multiner.pipeline.corpora.review_queue import ReviewQueue
 from multiner.serving import addresses
 from multiner.serving.backends.backend import Backend, ServedModel
@@ -15,6 +16,7 @@ from multiner.serving.http.payload import Limits
 from multiner.serving.http.request_guard import allowed_hosts, is_loopback
 from multiner.serving.routing.config import GatewayConfig, ShadowConfig
 
+AUTO = "auto"
 UNKNOWN = "unknown"  # the version at an endpoint that params.yaml names none of: MLflow's protocol tells none
 SHADOW_NICE = 19  # a shadow only takes the processor time that nobody else wants
 
@@ -71,8 +73,11 @@ def workspace_config(workspace: Workspace, token: str) -> GatewayConfig:
         resolve=resolve,
         keep_previous=settings["keep_previous"],
         types={code: workspace.language(code)["types"] for code in workspace.languages},
+        model_name=partial(registry.model_name, workspace),
         queue=settings["queue"],
         concurrency=settings["concurrency"],
+        cores=max(settings["concurrency"], thread_count()) if settings["cores"] == AUTO else settings["cores"],
+        endpoints=settings["endpoints"],
         reconcile_seconds=settings["reconcile_seconds"],
         shadow=shadow if settings["shadow"] else None,
         workspace=workspace,

@@ -165,6 +165,72 @@ class PredictionsAnswer(BaseModel):
     predictions: list[dict[str, Any]]
 
 
+class InferenceError(BaseModel):
+    """An error of the Open Inference Protocol."""
+
+    error: str
+
+
+class ServerMetadata(BaseModel):
+    """The server, as the Open Inference Protocol describes it."""
+
+    name: str
+    version: str
+    extensions: list[str]
+
+
+class ServerLive(BaseModel):
+    """Whether the server answers."""
+
+    live: bool
+
+
+class ServerReady(ServerLive):
+    """Whether every model answers; the protocol's text names the field `live`, its servers `ready`."""
+
+    ready: bool
+
+
+class ModelReady(BaseModel):
+    """Whether a model answers."""
+
+    name: str
+    ready: bool
+
+
+class TensorMetadata(BaseModel):
+    """A tensor; -1 stands for any number."""
+
+    name: str
+    datatype: str
+    shape: list[int]
+
+
+class ModelMetadata(BaseModel):
+    """A model, as the Open Inference Protocol describes it."""
+
+    name: str
+    versions: list[str] | None = Field(default=None, description="The live one; left out where there is none.")
+    platform: str
+    inputs: list[TensorMetadata]
+    outputs: list[TensorMetadata]
+
+
+class OutputTensor(TensorMetadata):
+    """The entities of each text, a list in JSON."""
+
+    data: list[str]
+
+
+class InferenceAnswer(BaseModel):
+    """An answer of the Open Inference Protocol."""
+
+    model_name: str
+    model_version: str | None = Field(default=None, description="Left out where several models may answer.")
+    id: str | None = Field(default=None, description="That of the request, if it had one.")
+    outputs: list[OutputTensor]
+
+
 def schema(model: type[BaseModel]) -> dict[str, Any]:
     """A model's schema for the OpenAPI document, without references."""
     top = model.model_json_schema()
@@ -196,12 +262,12 @@ def request_schema(model: type[BaseModel], offer: Offer, texts: Sequence[str] = 
     return top
 
 
-def problems(*codes: int) -> dict[int | str, dict[str, Any]]:
+def problems(*codes: int, form: type[BaseModel] = ProblemSchema) -> dict[int | str, dict[str, Any]]:
     """An endpoint's error answers, for its entry in the OpenAPI document."""
     descriptions = {
         400: "Malformed: not JSON in UTF-8, or not valid HTTP",
         403: "Sent by a page of another site",
-        404: "There is no such language",
+        404: "There is no such language, model or version",
         409: "The live version cannot give tokens",
         408: "The body did not arrive in time",
         413: "Over a limit, which is named",
@@ -216,7 +282,8 @@ def problems(*codes: int) -> dict[int | str, dict[str, Any]]:
         504: "The model took too long",
         507: "The review queue is full",
     }
-    content = {"application/problem+json": {"schema": schema(ProblemSchema)}}
+    media_type = "application/problem+json" if form is ProblemSchema else "application/json"
+    content = {media_type: {"schema": schema(form)}}
     return {code: {"content": content, "description": descriptions[code]} for code in codes}
 
 

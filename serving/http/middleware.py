@@ -67,7 +67,7 @@ class RequestEnvelope:
                 raise
             self.metrics.refusals.labels("internal").inc()
             problem = Problem(500, "internal", "Unexpected error", "This is a fault of the server; its log has more.")
-            await problem.response(request_id)(scope, receive, send_with_headers)
+            await problem.response(scope)(scope, receive, send_with_headers)
         finally:
             seconds = time.monotonic() - started
             route = getattr(scope.get("route"), "path", "other")  # the template: callers cannot invent label values

@@ -51,8 +51,8 @@ def require_type(request: Request, allowed: Sequence[str]) -> str:
         # its size would be known only after it is unpacked
         raise wrong_media_type("Send the body as it is, without Content-Encoding.", {"Accept-Encoding": "identity"})
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if media_type not in allowed:
-        raise wrong_media_type(f"Send Content-Type: {' or '.join(allowed)}.")
+    if media_type not in allowed:  # "" among them: it may be left out
+        raise wrong_media_type(f"Send Content-Type: {' or '.join(filter(None, allowed))}.")
     return media_type
 
 
@@ -136,9 +136,11 @@ def validate(model: type[M], value: Any) -> M:
     raise invalid(f"{subject} {phrase}.", "".join(f"/{each}" for each in place))
 
 
-async def read_model(request: Request, model: type[M], limits: Limits) -> M:
-    """The body in JSON as a ``model``; else Problem 400, 408, 413, 415 or 422."""
-    require_type(request, ["application/json"])
+async def read_model(
+    request: Request, model: type[M], limits: Limits, types: Sequence[str] = ("application/json",)
+) -> M:
+    """The body in JSON, of one of the media types, as a ``model``; else Problem 400, 408, 413, 415 or 422."""
+    require_type(request, types)
     return validate(model, parse_json(await read_body(request, limits.body_bytes, limits.seconds)))
 
 

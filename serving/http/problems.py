@@ -1,4 +1,7 @@
-"""Errors in one form: RFC 9457 problem details, without stack traces, paths or the caller's text."""
+"""Errors in one form: RFC 9457 problem details, without stack traces, paths or the caller's text.
+
+Below ``/v2`` they are in the form of the Open Inference Protocol, whose clients read no other.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +9,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from starlette.responses import JSONResponse
+from starlette.types import Scope
 
 from multiner.pipeline.core.errors import NerError
 
 MEDIA_TYPE = "application/problem+json"
+PROTOCOL = "/v2"  # where the Open Inference Protocol begins
 TOO_LARGE = "The request exceeds a limit"
 
 
@@ -53,8 +58,11 @@ class Problem(Exception):
         }
         return body | ({"where": self.where} if self.where else {})
 
-    def response(self, request_id: str) -> JSONResponse:
-        """The HTTP answer."""
+    def response(self, scope: Scope) -> JSONResponse:
+        """The HTTP answer to a request."""
+        if f"{scope['path']}/".startswith(f"{PROTOCOL}/"):
+            return JSONResponse({"error": self.detail}, self.status, headers=self.headers)
+        request_id = scope["state"]["request_id"]
         return JSONResponse(self.to_json(request_id), self.status, headers=self.headers, media_type=MEDIA_TYPE)
 
 

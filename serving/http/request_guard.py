@@ -81,7 +81,7 @@ class RequestGuard:
             return
         self.metrics.refusals.labels(problem.name).inc()
         problem.headers["Connection"] = "close"  # its body is not read
-        await problem.response(scope["state"]["request_id"])(scope, receive, send)
+        await problem.response(scope)(scope, receive, send)
 
     def problem(self, scope: Scope) -> Problem | None:
         """What is wrong with a request's head."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from multiner.pipeline.config.settings import Workspace
@@ -31,12 +31,13 @@ class GatewayConfig:
 
     ``launch`` brings up a version, ``resolve`` finds one in the registry, or at its endpoint (None where there is no
     such version, or no champion). ``types`` are the labels of each language; of a language that is not named there, any
-    may be asked for. ``queue`` requests may wait for each model, which works on ``concurrency`` at once. The registry
-    is looked at every ``reconcile_seconds`` (0: at start alone), and its challengers are shadowed if ``shadow`` says
-    how. ``workspace`` has the reports, and the Airflow that operators order at. Corrections go to ``review``; None:
-    none are taken. ``hosts`` are the names that the gateway answers to (see ``allowed_hosts``). ``connections`` may be
-    open at once. ``proxies`` are the addresses whose forwarding headers are believed. ``open_reports``: whoever can
-    connect may read the reports, not the operator alone.
+    may be asked for. ``model_name`` gives a language's registered model. ``queue`` requests may wait for each model,
+    which works on ``concurrency`` at once, and all models of this host on ``cores``; those of the languages in
+    ``endpoints`` are elsewhere. The registry is looked at every ``reconcile_seconds`` (0: at start alone),
+    and its challengers are shadowed if ``shadow`` says how. ``workspace`` has the reports, and the Airflow that
+    operators order at. Corrections go to ``review``; None: none are taken. ``hosts`` are the names that the gateway
+    answers to (see ``allowed_hosts``). ``connections`` may be open at once. ``proxies`` are the addresses whose
+    forwarding headers are believed. ``open_reports``: whoever can connect may read the reports, not the operator alone.
     """
 
     languages: Sequence[str]
@@ -46,8 +47,11 @@ class GatewayConfig:
     resolve: Resolve
     keep_previous: Keep
     types: Mapping[str, Sequence[str]]
+    model_name: Callable[[str], str]
     queue: int
     concurrency: int
+    cores: int
+    endpoints: Collection[str]
     reconcile_seconds: float
     shadow: ShadowConfig | None
     workspace: Workspace

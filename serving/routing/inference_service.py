@@ -26,7 +26,7 @@ from multiner.serving.routing.config import GatewayConfig
 from multiner.serving.routing.memory_budget import keeper
 from multiner.serving.routing.micro_batching import MicroBatcher
 from multiner.serving.routing.model_router import ModelRouter, NoModel
-from multiner.serving.routing.queue import CallQueue, CallsFull
+from multiner.serving.routing.queue import CallQueue, CallsFull, Cores
 from multiner.serving.routing.reconciler import Reconciler
 from multiner.serving.routing.segmentation import ModelText, merge_answers, split_by_language
 from multiner.serving.routing.shadow import Shadow
@@ -42,13 +42,14 @@ class InferenceService:
     def __init__(self, config: GatewayConfig) -> None:
         self.config = config
         self.metrics = Metrics()
+        cores = Cores(config.cores)
         self.routes = {
             code: ModelRouter(
                 code,
                 config.launch,
                 keep=keeper(config.keep_previous),
                 drain_seconds=config.limits.seconds + 5,
-                queue=CallQueue(config.concurrency, config.queue),
+                queue=CallQueue(config.concurrency, config.queue, None if code in config.endpoints else cores),
             )
             for code in config.languages
         }

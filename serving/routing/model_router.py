@@ -67,6 +67,11 @@ class ModelRouter:
         """The backend that answers: the live one or, while that is started again, the warm previous one."""
         return self._candidate(())
 
+    @property
+    def ready(self) -> bool:
+        """Whether requests are answered."""
+        return self.answering is not None
+
     def _candidate(self, tried: tuple[Backend, ...]) -> Backend | None:
         for backend in (self.live, self.previous):
             if backend is not None and backend.alive and backend not in tried:

@@ -1,5 +1,7 @@
 """The queue in front of a model. It limits the calls that run and that wait, and refuses the rest.
 
+The models of a host share its cores: a call begins when its model and the host have a place for it.
+
 A model works on a call to its end, so a large call holds its place for long. One place is therefore closed to large
 calls, and to streams while another call waits.
 """
@@ -35,20 +37,58 @@ class Waiting:
         return self.patient or self.large
 
 
+class Cores:
+    """The places of a host, for calls to the models of all languages; languages with waiting calls take turns.
+
+    Args:
+        number: calls that all models together work on at the same time.
+    """
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.in_flight = 0
+        self.bulk_in_flight = 0
+        self._queues: deque[CallQueue] = deque()  # the one whose call began last at the end
+
+    def join(self, queue: CallQueue) -> None:
+        """Let a queue take places."""
+        self._queues.append(queue)
+
+    @property
+    def short_waits(self) -> bool:
+        """Whether a short call waits for a place here alone."""
+        return any(queue.short_waits for queue in self._queues)
+
+    def advance(self) -> None:
+        """Give the free places to the next calls."""
+        while self.in_flight < self.number and (queue := next((each for each in self._queues if each.begin()), None)):
+            self._queues.remove(queue)
+            self._queues.append(queue)
+
+    def count(self, change: int, bulk: bool) -> None:
+        """Take a place (1) or give it back (-1)."""
+        self.in_flight += change
+        self.bulk_in_flight += change * bulk
+
+
 class CallQueue:
     """A queue of short calls and of bulk: large and patient calls.
 
     Calls begin in the order of arrival until bulk holds all places but one. The last place is for short calls; a
-    patient call that is not large may take it while no short call waits. If the model works on one call at a time,
-    short calls and bulk take turns. A call whose caller is cancelled while it waits leaves the queue.
+    patient call that is not large may take it while no short call waits. The same holds for the places of the host. If
+    the model works on one call at a time, short calls and bulk take turns. A call whose caller is cancelled while it
+    waits leaves the queue.
 
     Args:
         at_once: calls that the model works on at the same time.
         places: calls that may wait, without patient ones.
+        cores: the places that the queue shares with others; None: as many as the model has.
     """
 
-    def __init__(self, at_once: int, places: int) -> None:
-        self.at_once = at_once
+    def __init__(self, at_once: int, places: int, cores: Cores | None = None) -> None:
+        self._cores = cores or Cores(at_once)
+        self._cores.join(self)
+        self.at_once = min(at_once, self._cores.number)
         self.places = places
         self.in_flight = 0
         self._bulk_in_flight = 0
@@ -90,7 +130,7 @@ class CallQueue:
         waiting = Waiting(next(self._numbers), patient, large, asyncio.get_running_loop().create_future())
         line = self._bulk if waiting.bulk else self._short
         line.append(waiting)
-        self._advance()
+        self._cores.advance()
         others = self._impatient() - 1
         if not waiting.turn.done() and not patient and others >= self.places:
             line.remove(waiting)
@@ -102,32 +142,39 @@ class CallQueue:
                 self._leave(waiting.bulk)
             elif waiting in line:
                 line.remove(waiting)
-                self._advance()  # the call behind it may be allowed a place that this one was not
+                self._cores.advance()  # the call behind it may be allowed a place that this one was not
             raise
         return waiting.bulk
 
     def _impatient(self) -> int:
         return len(self._short) + sum(not waiting.patient for waiting in self._bulk)
 
-    def _advance(self) -> None:
-        """Give the free places to the next calls."""
+    @property
+    def short_waits(self) -> bool:
+        """Whether a short call waits although the model has a place for it."""
+        return bool(self._short) and self.in_flight < self.at_once
+
+    def begin(self) -> bool:
+        """Give a free place of the host to the next call; False where none may begin."""
         while self.in_flight < self.at_once and (waiting := self._next()):
             (self._bulk if waiting.bulk else self._short).remove(waiting)
             if waiting.turn.cancelled():
                 continue
-            self.in_flight += 1
-            self._bulk_in_flight += waiting.bulk
+            self._count(1, waiting.bulk)
             self._bulk_was_last = waiting.bulk
             waiting.turn.set_result(None)
+            return True
+        return False
 
     def _next(self) -> Waiting | None:
         """The call that gets a free place."""
         short, bulk = (line[0] if line else None for line in (self._short, self._bulk))
         if short and bulk and self.at_once == 1:
             return short if self._bulk_was_last or short.number < bulk.number else bulk
-        if bulk and self._bulk_in_flight < max(1, self.at_once - 1):
+        cores = self._cores
+        if bulk and self._bulk_in_flight < max(1, self.at_once - 1) and cores.bulk_in_flight < max(1, cores.number - 1):
             return short if short and short.number < bulk.number else bulk
-        return short or (bulk if bulk and not bulk.large else None)
+        return short or (bulk if bulk and not bulk.large and not cores.short_waits else None)
 
     def _ended(self, task: asyncio.Task[Any], bulk: bool) -> None:
         self._leave(bulk)
@@ -135,6 +182,10 @@ class CallQueue:
             task.exception()  # else asyncio logs that it was never retrieved
 
     def _leave(self, bulk: bool) -> None:
-        self.in_flight -= 1
-        self._bulk_in_flight -= bulk
-        self._advance()
+        self._count(-1, bulk)
+        self._cores.advance()
+
+    def _count(self, change: int, bulk: bool) -> None:
+        self.in_flight += change
+        self._bulk_in_flight += change * bulk
+        self._cores.count(change, bulk)

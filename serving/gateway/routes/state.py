@@ -33,7 +33,7 @@ def state_router(service: InferenceService, facts: FactsReader) -> APIRouter:
     async def ready() -> Response:
         """Whether every language is answered: 200, else 503 with `Retry-After`."""
         report = service.health()
-        if all(route.answering for route in service.routes.values()):  # while one restarts, by the version before
+        if all(route.ready for route in service.routes.values()):  # while one restarts, by the version before
             return json_response(report)
         soon = any(route.state in ("starting", "restarting") for route in service.routes.values())
         return json_response(report, 503, {"Retry-After": "5" if soon else "30"})

@@ -12,7 +12,7 @@ import pytest
 from multiner.serving.gateway.routes import entities as routes
 from multiner.serving.http.payload import Limits
 from multiner.serving.routing import inference_service
-from multiner.serving.routing.queue import CallQueue, CallsFull
+from multiner.serving.routing.queue import CallQueue, CallsFull, Cores
 from tests.serving.waiting import settle, until
 
 JSON = "application/json"
@@ -105,8 +105,8 @@ def test_a_call_under_way_is_called_off_and_holds_its_turn_until_it_has_ended() 
 class Calls:
     """Calls to a queue that end when told to, each by its name; ``begun`` has the names in order."""
 
-    def __init__(self, at_once: int, places: int = 100) -> None:
-        self.queue = CallQueue(at_once, places)
+    def __init__(self, at_once: int, places: int = 100, cores: Cores | None = None) -> None:
+        self.queue = CallQueue(at_once, places, cores)
         self.begun: list[str] = []
         self.ends: dict[str, asyncio.Event] = {}
         self.tasks: dict[str, asyncio.Task[None]] = {}
@@ -146,6 +146,86 @@ def test_large_calls_leave_a_place_to_short_ones() -> None:
         assert (calls.queue.in_flight, calls.queue.waiting) == (0, 0)
 
     asyncio.run(main())
+
+
+def test_languages_share_the_cores_and_take_turns() -> None:
+    async def main() -> None:
+        cores = Cores(2)
+        en, ru, de = (Calls(at_once=2, cores=cores) for _ in range(3))
+        await en.arrive("a", "b", "c", "d")
+        await ru.arrive("e", "f")
+        await de.arrive("g")
+        assert (en.begun, ru.begun, de.begun) == (["a", "b"], [], [])
+        await en.end("a")
+        await en.end("b")
+        assert (en.begun, ru.begun, de.begun) == (["a", "b"], ["e"], ["g"]), "not the earlier c and d"
+        await ru.end("e")
+        assert (en.begun, ru.begun) == (["a", "b", "c"], ["e"])
+        ru.tasks["f"].cancel()
+        await de.end("g")
+        assert en.begun == ["a", "b", "c", "d"], "one that has left the queue takes no place"
+        await en.end("c", "d")
+        assert cores.in_flight == 0
+
+    asyncio.run(main())
+
+
+def test_bulk_of_all_languages_leaves_a_core_to_short_calls() -> None:
+    async def main() -> None:
+        cores = Cores(2)
+        en, ru = (Calls(at_once=2, cores=cores) for _ in range(2))
+        await en.arrive("L1")
+        await ru.arrive("L2", "PL3", "P4")
+        assert (en.begun, ru.begun) == (["L1"], []), "large calls wait for each other, over all languages"
+        await en.arrive("a")
+        assert en.begun == ["L1", "a"]
+        await en.arrive("b")
+        await ru.arrive("c")
+        await en.end("a")
+        assert (en.begun, ru.begun) == (["L1", "a"], ["c"])
+        await ru.end("c")
+        assert (en.begun, ru.begun) == (["L1", "a", "b"], ["c"]), "short calls of any language go first"
+        await en.end("L1")
+        assert ru.begun == ["c", "L2"]
+        await en.end("b")
+        await ru.end("L2", "PL3", "P4")
+        assert (cores.in_flight, cores.bulk_in_flight) == (0, 0)
+
+    asyncio.run(main())
+
+
+def test_a_queue_works_on_no_more_calls_than_there_are_cores() -> None:
+    async def main() -> None:
+        en, ru = (Calls(at_once=4, cores=cores) for cores in [Cores(1)] for _ in range(2))
+        await en.arrive("L1", "a", "L2")
+        await ru.arrive("b")
+        assert (en.begun, ru.begun) == (["L1"], [])
+        await en.end("L1")
+        assert ru.begun == ["b"]
+        await ru.end("b")
+        assert en.begun == ["L1", "a"], "short calls and bulk take turns"
+        await en.end("a", "L2")
+
+    asyncio.run(main())
+
+
+def test_endpoints_elsewhere_take_no_core_of_this_host(harness: Any) -> None:
+    async def use(client: httpx.AsyncClient, made: Any) -> list[int]:
+        languages = ("en", "ru")
+        bodies = [  # with tokens, since such requests are not joined
+            {"text": "WAIT", "language": language, "tokens": True} for language in languages for _ in range(2)
+        ]
+        tasks = [asyncio.create_task(client.post("/v1/entities", json=body)) for body in bodies]
+        queues = [made.service.routes[language].queue for language in languages]
+        await until(lambda: sum(queue.in_flight + queue.waiting for queue in queues) == 4)
+        counts = [queue.in_flight for queue in queues]
+        for language in languages:
+            made.backend(language).held = False
+        await asyncio.gather(*tasks)
+        return counts
+
+    assert ask(harness, use, cores=1, endpoints=["ru"]) == [1, 2]
+    assert sum(ask(harness, use, cores=1)) == 1
 
 
 def test_streams_take_what_nobody_else_wants() -> None:
