@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import os
 import sys
 from importlib.metadata import entry_points
@@ -13,11 +15,27 @@ from click.core import ParameterSource
 from multiner.pipeline.config.settings import Workspace, find_root
 from multiner.pipeline.core.dvc_cache import inputs_of, require_whole
 from multiner.pipeline.core.environment import silence_telemetry, thread_count
-from multiner.pipeline.core.errors import PERMANENT, NerError
+from multiner.pipeline.core.error_location import origin
+from multiner.pipeline.core.errors import PERMANENT, TRANSIENT, NerError
 from multiner.pipeline.core.processes import end_with_dvc
 from multiner.pipeline.workspaces.commands import workspace
 from multiner.pipeline.workspaces.state import OWN_STAGE
 
+MENDABLE = frozenset(  # errors of the system that a person has to mend; others, of a network for example, may pass
+    {
+        errno.EACCES,
+        errno.EDQUOT,
+        errno.EEXIST,
+        errno.EISDIR,
+        errno.ELOOP,
+        errno.ENAMETOOLONG,
+        errno.ENOENT,
+        errno.ENOSPC,
+        errno.ENOTDIR,
+        errno.EPERM,
+        errno.EROFS,
+    }
+)
 LANGUAGE = click.option("--language", "-l", required=True, help="Language code, as in params.yaml.")
 
 
@@ -350,6 +368,8 @@ def main() -> None:
     """Entry point of ``ner``: gathers the command groups of all packages, and prints errors without a stack trace."""
     silence_telemetry()
     end_with_dvc()
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="backslashreplace")  # names and texts that the terminal's encoding lacks
     for entry in sorted(entry_points(group="ner.commands"), key=lambda each: each.name):
         for name, command in entry.load().commands.items():
             ner.add_command(command, name)
@@ -370,6 +390,10 @@ def main() -> None:
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename is not None else ""
+        click.secho(f"error: {place}{error.strerror or error} ({origin(error)})", fg="red", err=True)
+        sys.exit(PERMANENT if error.errno in MENDABLE else TRANSIENT)
     except (click.Abort, KeyboardInterrupt):
         click.echo("stopped", err=True)
         sys.exit(130)

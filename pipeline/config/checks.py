@@ -9,15 +9,15 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, get_args
 
-import yaml
 from pydantic import BaseModel, ValidationError
 
 from multiner.pipeline.config.schema import NOT_IN_PROFILES, Params
 from multiner.pipeline.config.schema_kinds import closest
 from multiner.pipeline.config.settings import for_language
-from multiner.pipeline.config.yaml_file import Key, YamlFile, dotted
+from multiner.pipeline.config.yaml_file import Key, YamlFile, dotted, read_yaml_file
 from multiner.pipeline.core.errors import NerError
 
+DEEPEST = 10  # mappings within each other; the schema has fewer
 SHOWN = 60  # characters of a wrong value that a message quotes
 PLAIN = {
     "int_type": "is not a whole number",
@@ -53,7 +53,7 @@ def check(params: dict[str, Any], sources: Sequence[YamlFile], root: Path) -> No
     Raises:
         NerError: all mistakes.
     """
-    extra = [key for source in sources[1:] for key in source.lines if _is_extra_language(key, sources[0])]
+    extra = [key for source in sources[1:] for key in _keys(source.values) if _is_extra_language(key, sources[0])]
     errors = [*_repeated(sources), *_not_in_profiles(sources), *_against_schema(params, sources, extra)]
     errors = errors or [*_starts(params, sources, root)]
     if not errors:
@@ -72,20 +72,29 @@ def _repeated(sources: Sequence[YamlFile]) -> Iterator[ParameterError]:
 
 def _is_extra_language(key: Key, base: YamlFile) -> bool:
     """Whether ``key`` is a language that params.yaml lacks."""
-    return len(key) == 2 and key[0] == "languages" and key not in base.lines
+    languages = base.values.get("languages")
+    return len(key) == 2 and key[0] == "languages" and not (isinstance(languages, dict) and key[1] in languages)
 
 
 def _not_in_profiles(sources: Sequence[YamlFile]) -> Iterator[ParameterError]:
     """Keys that a profile's file may not set."""
     for source in sources[1:]:
-        for key, line in source.lines.items():
+        for key in _keys(source.values):
             if any(fnmatchcase(dotted(key), pattern) for pattern in NOT_IN_PROFILES):
                 message = "a profile may not set it, since DVC and Airflow read it in params.yaml alone; set it there"
             elif _is_extra_language(key, sources[0]):
                 message = "params.yaml has no such language; add it there, or remove it here"
             else:
                 continue
-            yield ParameterError(f"{source.name}:{line}: {dotted(key)}", message)
+            yield ParameterError(f"{_place(key, [source], missing=False)}: {dotted(key)}", message)
+
+
+def _keys(values: dict[Any, Any], above: Key = ()) -> Iterator[Key]:
+    """All keys of a mapping and of the mappings in it, also those that YAML's merge key (``<<``) brings in."""
+    for name, value in values.items():
+        yield (*above, name)
+        if isinstance(value, dict) and len(above) < DEEPEST:  # an alias may stand within what it names
+            yield from _keys(value, (*above, name))
 
 
 def _against_schema(
@@ -111,8 +120,10 @@ def _against_schema(
 def _starts(params: dict[str, Any], sources: Sequence[YamlFile], root: Path) -> Iterator[ParameterError]:
     """Languages that start from their own weights, or from others than dvc.yaml names."""
     graph = root / "dvc.yaml"
-    stages = yaml.safe_load(graph.read_text(encoding="utf-8")) if graph.is_file() else None
-    starts = (stages or {}).get("stages", {}).get("train_transformer", {}).get("foreach", {})
+    starts: Any = read_yaml_file(graph, "dvc.yaml").values if graph.is_file() else {}
+    for key in ("stages", "train_transformer", "foreach"):
+        starts = starts.get(key) if isinstance(starts, dict) else None
+    starts = starts if isinstance(starts, dict) else {}
     for code in params["languages"]:
         start = for_language(params, code)["transformer"]["start"]
         weights = f"data/out/${{profile}}/{start}/trained/transformer"

@@ -12,6 +12,7 @@ from multiner.pipeline.core.errors import NerError
 
 Key = tuple[Any, ...]
 """The path to a value: the keys from the top, and the indices of list items."""
+CONFLICT = "Git has left marks of a conflict (<<<<<<<) in it: resolve the conflict (git status lists the files)."
 _MERGE = "tag:yaml.org,2002:merge"
 
 
@@ -44,8 +45,10 @@ def read_yaml_file(path: Path, name: str | None = None) -> YamlFile:
         NerError: the file is missing, is no YAML in UTF-8 (names the line), or holds no mapping.
     """
     name = name or str(path)
+    text = ""
     try:
-        loader = yaml.SafeLoader(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        loader = yaml.SafeLoader(text)
         node = loader.get_single_node()
         lines, repeated = _lines(loader, node) if node else ({}, [])
         values = loader.construct_document(node) if node else None
@@ -57,7 +60,10 @@ def read_yaml_file(path: Path, name: str | None = None) -> YamlFile:
         mark = getattr(error, "problem_mark", None)
         line = f":{mark.line + 1}" if mark else ""
         problem = getattr(error, "problem", None) or getattr(error, "reason", None) or error
-        raise NerError(f"no valid YAML: {problem}", where=f"{name}{line}") from None
+        remedy = CONFLICT if "\n<<<<<<< " in f"\n{text}" else None
+        raise NerError(f"no valid YAML: {problem}", where=f"{name}{line}", remedy=remedy) from None
+    except RecursionError:
+        raise NerError("no valid YAML: nested too deeply", where=name) from None
     if not isinstance(values, dict):
         raise NerError("expected a mapping of parameters", where=name)
     return YamlFile(name, values, lines, repeated)

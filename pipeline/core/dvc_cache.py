@@ -113,16 +113,36 @@ def recorded(root: Path) -> dict[str, str]:
     """The MD5 that DVC has on record for each output of a stage and each folder of raw data, by path from ``root``."""
     lock = root / "dvc.lock"
     stages = _mapping(lock).get("stages", {}) if lock.is_file() else {}
-    outs = {out["path"]: out for stage in stages.values() for out in stage.get("outs", ())}
+    try:
+        outs = {out["path"]: out for stage in stages.values() for out in stage.get("outs", ())}
+    except (AttributeError, KeyError, TypeError):
+        raise _foreign(lock) from None
     for pointer in (root / "data" / "raw").glob("*.dvc"):
-        for out in _mapping(pointer).get("outs", ()):
-            outs[(pointer.parent / out["path"]).relative_to(root).as_posix()] = out
+        try:
+            for out in _mapping(pointer).get("outs", ()):
+                outs[(pointer.parent / out["path"]).relative_to(root).as_posix()] = out
+        except (KeyError, TypeError):
+            raise _foreign(pointer) from None
     return {path: out["md5"] for path, out in outs.items() if "md5" in out}
+
+
+def _foreign(file: Path) -> NerError:
+    """The error for a file that is cut off or altered."""
+    return NerError(
+        "DVC did not write it like this: it is cut off or altered",
+        where=str(file),
+        remedy=f"Restore it: git checkout -- {file.name}",
+    )
 
 
 def _mapping(file: Path) -> dict[str, Any]:
     try:
-        return yaml.load(file.read_bytes(), LOADER) or {}
+        values = yaml.load(file.read_bytes(), LOADER) or {}
+        if not isinstance(values, dict):
+            raise _foreign(file)
+        return values
+    except yaml.reader.ReaderError:  # zero bytes, as a loss of power leaves them
+        raise _foreign(file) from None
     except yaml.MarkedYAMLError as error:
         line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
         raise NerError(

@@ -127,16 +127,16 @@ def write(results: Iterable[dict[str, Any]], output: TextIO, json_lines: bool) -
     console = Console(file=output, highlight=False, soft_wrap=True)
     for result in results:
         if json_lines:
-            print(dump(result), file=output, flush=True)
+            print(dump(result, output.encoding or "utf-8"), file=output, flush=True)
         else:
             console.print(coloured(result["text"], result["entities"]))
 
 
-def dump(result: dict[str, Any]) -> str:
-    """A result as one line of JSON, in ASCII if it has lone surrogates, which UTF-8 cannot express."""
+def dump(result: dict[str, Any], encoding: str = "utf-8") -> str:
+    """A result as one line of JSON; in ASCII if the encoding lacks one of its characters (UTF-8: lone surrogates)."""
     line = json.dumps(result, ensure_ascii=False)
     try:
-        line.encode()
+        line.encode(encoding)
     except UnicodeEncodeError:
         return json.dumps(result)
     return line

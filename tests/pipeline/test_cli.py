@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import shutil
@@ -101,6 +102,39 @@ def test_the_exit_code_tells_what_may_pass_by_itself(
         cli.main()
     assert ended.value.code == code
     assert "cannot be reached" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "message"),
+    [
+        (PermissionError(errno.EACCES, "Permission denied", "/srv/x.txt"), 1, "error: /srv/x.txt: Permission denied ("),
+        (IsADirectoryError(errno.EISDIR, "Is a directory", "a"), 1, "error: a: Is a directory (IsADirectoryError at "),
+        (OSError(errno.ENOSPC, "No space left on device"), 1, "error: No space left on device ("),
+        (ConnectionResetError(errno.ECONNRESET, "Connection reset"), 75, "error: Connection reset ("),
+        (TimeoutError("timed out"), 75, "error: timed out ("),
+    ],
+)
+def test_an_error_of_the_system_is_a_message(
+    root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, error: OSError, code: int, message: str
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.chdir(root)
+    monkeypatch.setattr("multiner.pipeline.corpora.pull.pull", fail)
+    monkeypatch.setattr(sys, "argv", ["ner", "pull"])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == code
+    assert capsys.readouterr().err.startswith(message)
+
+
+def test_a_full_standard_output_is_a_message(root: Path) -> None:
+    with Path("/dev/full").open("w") as full:
+        process = subprocess.run([NER, "status"], cwd=root, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert process.returncode == 1
+    assert "No space left on device" in process.stderr
+    assert "Traceback" not in process.stderr
 
 
 def promotion(**fields: object) -> registry.Promotion:

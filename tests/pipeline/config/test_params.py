@@ -249,6 +249,19 @@ def test_a_profile_sets_nothing_that_dvc_reads_in_params_yaml_alone(home: Path, 
     assert refusal(home, "smoke").startswith(f"params/smoke.yaml:2: {key}: a profile may not set it")
 
 
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("<<: {seed: 14}\n", "params/smoke.yaml: seed"),
+        ("languages: {en: {<<: {types: [PER]}}}\n", "params/smoke.yaml:2: languages.en.types"),
+        ("export: &e {seed: 14}\n<<: *e\n", "params/smoke.yaml: seed"),
+    ],
+)
+def test_a_profile_sets_no_such_key_by_a_merge_of_yaml_either(home: Path, text: str, place: str) -> None:
+    (home / "params" / "smoke.yaml").write_text(f"prepare: {{}}\n{text}", encoding="utf-8")
+    assert f"{place}: a profile may not set it" in refusal(home, "smoke")
+
+
 def test_a_profile_adds_no_language(home: Path) -> None:
     (home / "params" / "smoke.yaml").write_text("languages:\n  fr: {transformer: {epochs: 1}}\n", encoding="utf-8")
     assert refusal(home, "smoke") == (
@@ -262,6 +275,21 @@ def test_a_languages_own_values_go_before_the_sections(home: Path) -> None:
     russian, english = workspace.section("spacy", "ru"), workspace.section("spacy", "en")
     assert (russian["dropout"], russian["epochs"], russian["width"], russian["vectors"]) == (0.5, 20, 96, "navec")
     assert (english["dropout"], english["epochs"]) == (0.2, 8)
+
+
+@pytest.mark.parametrize("file", ["params.yaml", "params/smoke.yaml", "dvc.yaml"])
+def test_marks_of_a_conflict_are_named_in_every_file_of_the_workspace(root: Path, home: Path, file: str) -> None:
+    shutil.copyfile(root / "dvc.yaml", home / "dvc.yaml")
+    path = home / file
+    path.write_text(f"<<<<<<< HEAD\n{path.read_text(encoding='utf-8')}", encoding="utf-8")
+    message = refusal(home, "smoke")
+    assert message.startswith(f"{file}:")
+    assert "marks of a conflict" in message
+
+
+def test_what_is_nested_too_deeply_is_refused(home: Path) -> None:
+    (home / "params" / "smoke.yaml").write_text("seed: " + "[" * 3000, encoding="utf-8")
+    assert refusal(home, "smoke") == "params/smoke.yaml: no valid YAML: nested too deeply"
 
 
 def test_a_start_that_dvc_does_not_know_is_refused(root: Path, home: Path) -> None:

@@ -129,5 +129,32 @@ def test_marks_of_a_conflict_are_named(root: Path) -> None:
     assert caught.value.where == f"{lock}:2"
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\0" * 64,
+        b"schema: '2.0'\0\0",
+        b"[]",
+        b"- prepare",
+        b"stages:",
+        b"stages: []",
+        b"stages: {prepare@en: }",
+        b"stages: {prepare@en: {outs: }}",
+        b"stages: {prepare@en: {outs: [{md5: 0}]}}",
+    ],
+)
+@pytest.mark.parametrize("file", ["dvc.lock", "data/raw/corpus.dvc"])
+def test_a_record_of_dvc_that_was_cut_off_is_named(tmp_path: Path, file: str, content: bytes) -> None:
+    path = tmp_path / file
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content if file == "dvc.lock" or b"stages" not in content else b"outs: [{md5: 0}]")
+    if content == b"[]":
+        assert recorded(tmp_path) == {}
+        return
+    with pytest.raises(NerError, match="cut off or altered") as caught:
+        recorded(tmp_path)
+    assert caught.value.where == str(path)
+
+
 def test_without_dvc_nothing_is_checked(tmp_path: Path) -> None:
     require_whole(tmp_path, [tmp_path / "documents"])

@@ -124,3 +124,11 @@ def test_coloured_text_is_the_text_with_types_and_no_control_characters() -> Non
 def test_results_are_one_line_each() -> None:
     assert dump({"text": "a\nб"}) == '{"text": "a\\nб"}'
     assert dump({"text": "\ud800"}).isascii()
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1251", "utf-8"])
+def test_a_line_of_json_is_whole_in_every_encoding_of_the_terminal(encoding: str) -> None:
+    result = {"text": "Москва é 😀", "entities": []}
+    output = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
+    write([result], output, json_lines=True)
+    assert json.loads(output.buffer.getvalue().decode(encoding)) == result
