@@ -287,8 +287,9 @@ def test_a_failure_ends_its_branch_and_is_shown(tmp_path: Path, capsys: pytest.C
     airflow.finish("data", "r1", "failed", validate_en="failed", publish="upstream_failed")
     with terminal.ProgressView(tracker, tmp_path) as view:
         view.show(tracker.poll(airflow))
-    lines = [line.split()[2:] for line in capsys.readouterr().out.splitlines()]
-    assert lines == [["validate_en", "failed"], ["publish", "not", "run"]]
+    words = " ".join(capsys.readouterr().out.split())
+    assert "validate_en failed" in words
+    assert "publish not run" in words
     assert tracker.done
     assert tracker.failed == ["data"]
     assert [task.name for _, task in tracker.tasks("failed")] == ["validate_en"]
