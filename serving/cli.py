@@ -21,10 +21,13 @@ def commands() -> None:
 
 
 @commands.command()
-@click.option("--profile", help="Switch params.yaml to this profile first: cpu, smoke, bert, demo.")
-@click.option("--once", is_flag=True, help="End when the pipeline has ended and the endpoint answers.")
+@click.option("--profile", help="First set this profile in params.yaml: cpu, smoke, bert, demo.")
+@click.option("--once", is_flag=True, help="End when the pipeline has ended and the API has answered.")
 def run(profile: str | None, once: bool) -> None:
-    """Run the main job: start Airflow, MLflow and the page, run the pipeline, stay until Ctrl-C."""
+    """Run the main job once, then serve until Ctrl-C.
+
+    Starts Airflow, MLflow and the gateway, runs the pipeline and shows its progress.
+    """
     from multiner.serving.system import running
 
     workspace = Workspace.load()
@@ -34,16 +37,19 @@ def run(profile: str | None, once: bool) -> None:
 @commands.command()
 @click.option("--foreground", is_flag=True, help="Stay in the foreground, for a service manager or a container.")
 @click.option("--parts", help=f"Only these parts, separated by commas: {', '.join(PARTS)}.")
-@click.option("--no-trigger", is_flag=True, help="Do not run the pipeline now; wait for the schedule.")
+@click.option("--no-trigger", is_flag=True, help="Do not run the pipeline at once; wait for the schedule.")
 def up(foreground: bool, parts: str | None, no_trigger: bool) -> None:
-    """Start the system in the background: the weekly schedule, MLflow, the page."""
+    """Start the system in the background.
+
+    The pipeline runs at once, then on its schedule (airflow.schedule in params.yaml).
+    """
     from multiner.serving.system import running
 
     names = [part.strip() for part in parts.split(",")] if parts else None
     if unknown := set(names or ()) - set(PARTS):
         raise click.BadParameter(f"unknown: {', '.join(sorted(unknown))}", param_hint="--parts")
     if (names or no_trigger) and not foreground:
-        raise click.UsageError("--parts and --no-trigger go with --foreground")
+        raise click.UsageError("--parts and --no-trigger need --foreground")
     if foreground:
         running.up_foreground(Workspace.load(), names, trigger=not no_trigger)
     else:
@@ -52,7 +58,7 @@ def up(foreground: bool, parts: str | None, no_trigger: bool) -> None:
 
 @commands.command()
 def down() -> None:
-    """End the system, with all its processes."""
+    """End the system and all its processes."""
     from multiner.serving.system import running
 
     running.down(Workspace.load())
@@ -61,10 +67,10 @@ def down() -> None:
 @commands.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def airflow(arguments: tuple[str, ...]) -> None:
-    """Run Airflow's own command line with the settings of `ner up`, such as: ner airflow celery worker.
+    """Run Airflow's command line with the settings of `ner up`.
 
-    Each AIRFLOW__… variable goes before our settings; docs/operations/executors.md lists what a worker on another
-    machine needs.
+    For example: ner airflow celery worker. AIRFLOW__… variables override these settings;
+    docs/operations/executors.md lists what a worker on another machine needs.
     """
     from multiner.serving.system.components import become_airflow
 
@@ -74,7 +80,10 @@ def airflow(arguments: tuple[str, ...]) -> None:
 @commands.command()
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
 def status(as_json: bool) -> None:
-    """Show what runs, which version is champion and live, and when it was trained on which data."""
+    """Show what runs, the champions and the live versions.
+
+    Each champion is shown with the time of its training, its data and its test F1.
+    """
     from multiner.serving.system import status as overview
 
     overview.show(Workspace.load(), as_json=as_json)
@@ -85,16 +94,17 @@ def status(as_json: bool) -> None:
 @click.option(
     "--if-any",
     is_flag=True,
-    help="Do nothing where there is no champion yet; leave what an operator chose, or what failed a while ago.",
+    help="Do nothing if there is no champion yet. Keep the version that an operator chose, and do not yet retry a "
+    "champion that failed to start.",
 )
-@click.option(
-    "--watch",
-    is_flag=True,
-    help="For timers: do nothing where no gateway runs; leave what an operator chose, or what failed a while ago.",
-)
+@click.option("--watch", is_flag=True, help="For timers: as --if-any, and do nothing if no gateway runs.")
 @click.option("--start", is_flag=True, help="Start the gateway even if there is no champion yet; its health says so.")
 def deploy(language: str | None, if_any: bool, watch: bool, start: bool) -> None:
-    """Bring the champions live at the gateway: each is started beside the version before, probed, then switched to."""
+    """Make the champions live at the gateway.
+
+    The gateway starts each champion beside the live version, tests it with the golden samples, then switches. If no
+    gateway runs, the command starts one.
+    """
     from multiner.serving.system import deployment
 
     workspace = Workspace.load()
@@ -117,10 +127,13 @@ def deploy(language: str | None, if_any: bool, watch: bool, start: bool) -> None
 
 @commands.command()
 @click.argument("language")
-@click.option("--version", help="Go back to this version; by default to the champion before.")
-@click.option("--reason", help="Why, in a line: kept in the registry and shown on the page /models.")
+@click.option("--version", help="Go back to this version; by default to the former champion.")
+@click.option("--reason", help="The reason, one line; the registry keeps it, and the page /models shows it.")
 def rollback(language: str, version: str | None, reason: str | None) -> None:
-    """Make the champion before this one champion again, and bring it live where a gateway runs."""
+    """Make the former champion champion again, and live.
+
+    If no gateway runs, only the registry changes.
+    """
     from multiner.pipeline import registry
     from multiner.serving.system import deployment
 
@@ -137,11 +150,26 @@ def rollback(language: str, version: str | None, reason: str | None) -> None:
 
 @commands.command()
 @click.argument("texts", nargs=-1)
-@click.option("--file", "-f", "files", multiple=True, type=click.Path(path_type=Path), help="Read texts, one a line.")
+@click.option(
+    "--file",
+    "-f",
+    "files",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="Read texts from this file, one per line.",
+)
 @click.option("--language", "-l", default="auto", show_default=True, help="Language code, or auto.")
-@click.option("--endpoint", help="Ask this gateway; by default the workspace's, or its champions loaded here.")
-@click.option("--json/--text", "json_lines", default=None, help="JSON lines, or coloured; by default as suits.")
-@click.option("--limit", type=click.IntRange(min=1), help="Texts at most.")
+@click.option(
+    "--endpoint",
+    help="The gateway's address. By default the workspace's gateway; if none runs, the champions are loaded here.",
+)
+@click.option(
+    "--json/--text",
+    "json_lines",
+    default=None,
+    help="JSON lines, or coloured text; by default text on a terminal only.",
+)
+@click.option("--limit", type=click.IntRange(min=1), help="Read at most so many texts.")
 def predict(
     texts: tuple[str, ...],
     files: tuple[Path, ...],
@@ -150,7 +178,10 @@ def predict(
     json_lines: bool | None,
     limit: int | None,
 ) -> None:
-    """Find the entities in TEXTS, in files, or in the lines of standard input."""
+    """Find the entities in TEXTS, in files, or on standard input.
+
+    In files and on standard input each line is a text.
+    """
     from multiner.serving.gateway import state
     from multiner.serving.system import predict
 

@@ -40,7 +40,7 @@ class Deployment:
 
     def __str__(self) -> str:
         if self.version is None:
-            return f"{self.language}: nothing is live at {self.endpoint}: {self.action}"
+            return f"{self.language}: no version is live at {self.endpoint}: {self.action}"
         before = f" (version {self.before} before)" if self.before and self.before != self.version else ""
         return f"{self.language}: {self.name} version {self.version} is live at {self.endpoint}: {self.action}{before}"
 
@@ -74,7 +74,7 @@ def deploy(
     from multiner.pipeline import registry
 
     if if_running and state.read_state(workspace) is None:
-        announce("no gateway runs: nothing to do; the next one starts with the registry's champions")
+        announce("no gateway runs: nothing to do; the next gateway starts with the registry's champions")
         return []
     endpoints = workspace.params["serving"]["endpoints"]
     names = languages or workspace.languages
@@ -143,7 +143,7 @@ def await_live(
     versions = {code: str(champion.version) for code, champion in champions.items() if champion}
     deadline = time.monotonic() + patience
     if not running:
-        announce(f"{gateway} does not answer, or has nothing live: waiting up to {patience:.0f} s")
+        announce(f"{gateway} does not answer, or no version is live there: waiting up to {patience:.0f} s")
     while True:
         live = client.live_versions(gateway)
         late = sorted(code for code, version in versions.items() if live.get(code) != version)

@@ -60,7 +60,7 @@ def start_pipeline(system: System) -> RunTracker:
     for dag_id, paused in client.dags().items():
         if paused:
             client.unpause(dag_id)
-            print(f"DAG {dag_id} was paused; it runs again")
+            print(f"DAG {dag_id} was paused and is now unpaused")
     run_id = client.trigger("data", f"run__{datetime.now(UTC):%Y-%m-%dT%H-%M-%S}", "started by ner run")
     return RunTracker(system.workspace.languages, [DagRun(dag="data", run=run_id)])
 
@@ -86,7 +86,7 @@ def follow(system: System, tracker: RunTracker) -> None:
                 view.show(changes)
                 answered = time.monotonic()
                 for dag in sorted(tracker.paused - paused):
-                    print(f"DAG {dag} is paused; unpause it to go on: {system.addresses.airflow}", flush=True)
+                    print(f"DAG {dag} is paused; to continue, unpause it at {system.addresses.airflow}", flush=True)
                 paused = tracker.paused
             except (httpx.TransportError, NerError):  # the API server restarts, or its database is locked
                 if time.monotonic() - answered > SILENT_SECONDS:
@@ -104,7 +104,7 @@ def _airflow(system: System) -> AirflowClient:
 def _held_up(system: System, tracker: RunTracker) -> NerError:
     names = ", ".join(sorted(tracker.held_up))
     return NerError(
-        f"the run has come to paused DAGs: {names}; everything before them is done",
+        f"the run has come to paused DAGs: {names}; all tasks before them are done",
         where=system.addresses.airflow,
         remedy="Unpause them there, or run the same command again: it unpauses all DAGs at its start.",
     )
@@ -115,7 +115,7 @@ def _failure(system: System, tracker: RunTracker) -> NerError:
     if not failures:
         message = f"the run of {', '.join(tracker.failed)} failed"
         return NerError(message, remedy=f"See {system.addresses.airflow}")
-    remedy = f"Mend it and run the same command again; {system.addresses.airflow}"
+    remedy = f"Remove the cause, then run the same command again. All logs: {system.addresses.airflow}"
     return NerError("\n".join(failures), where="pipeline", remedy=remedy)
 
 
@@ -134,18 +134,22 @@ def summary(tracker: RunTracker) -> str:
         for language, task in tasks
         if task.name == "register" and (task.outcome or "").startswith("registered")
     ]
-    parts = [f"{len(ran)} stages ran: {', '.join(ran)}"] if ran else []
-    parts += [f"{restored} stages came from DVC's cache"] if restored else []
+    parts = [f"{_stages(len(ran))} ran: {', '.join(ran)}"] if ran else []
+    parts += [f"{_stages(restored)} came from DVC's cache"] if restored else []
     if not (parts or registered):
-        return "nothing to do: no stage had anything to run, the registered models are those of this data"
-    return "; ".join([*(parts or ["no stage had anything to run"]), *registered])
+        return "nothing to do: data, code and parameters have not changed since the models were registered"
+    return "; ".join([*(parts or ["no stage had to run"]), *registered])
+
+
+def _stages(number: int) -> str:
+    return "1 stage" if number == 1 else f"{number} stages"
 
 
 def addresses_text(workspace: Workspace, addresses: Addresses) -> str:
     """The addresses of all parts, with Airflow's login and a curl command to try."""
     request = '{"text": "Angela Merkel visited Berlin."}'
     own = airflow_setup.password_from_environment() is None
-    password = airflow_setup.password(workspace) if own else "as given in NER_AIRFLOW_PASSWORD"
+    password = airflow_setup.password(workspace) if own else "as in NER_AIRFLOW_PASSWORD"
     return f"""\
 Airflow     {addresses.airflow}   login {airflow_setup.USER}, password {password}
 MLflow      {addresses.mlflow}
@@ -241,7 +245,9 @@ def up(workspace: Workspace) -> None:
             raise NerError(f"the system did not start\n{output or tail(log)}", where=str(log))
         time.sleep(0.5)
     print(addresses_text(workspace, Addresses.of(workspace)))
-    print("the pipeline runs now, and weekly; see `ner status`, end with `ner down`")
+    schedule = workspace.params["airflow"]["schedule"]
+    runs = f"now and on its schedule ({schedule})" if schedule else "now; it has no schedule"
+    print(f"the pipeline runs {runs}; `ner status` shows the state, `ner down` ends the system")
 
 
 def down(workspace: Workspace) -> None:

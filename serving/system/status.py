@@ -103,7 +103,7 @@ def _model_line(model: dict[str, Any]) -> str:
     scores = ", ".join(f"{corpus} {value:.2f}" for corpus, value in model["test_f1"].items())
     line = f"{model['language']}: champion {model['model']} version {model['champion']}; {live}"
     if not model["profile"]:
-        return f"{line}\n    registered {model['trained']}; its MLflow run, which tells more, was deleted for good"
+        return f"{line}\n    registered {model['trained']}; the MLflow run with its other details was deleted for good"
     return (
         f"{line}\n    trained {model['trained']} on data {model['data']}, profile {model['profile']}; test F1 {scores}"
     )

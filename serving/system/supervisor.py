@@ -92,7 +92,7 @@ class System:
         self._prepare()
         self.components = components(self.workspace, self.addresses, self.parts)
         if "airflow" in self.parts and (stale := release(root)):  # before a task waits for them
-            self.say(f"Dropped locks of DVC whose holders are gone: {len(stale)}")
+            self.say(f"Removed locks of DVC whose holders have ended: {len(stale)}")
         interrupted = self._interrupted()  # the scheduler must not find runs that ended with the last system
         for component in self.components:
             if not (interrupted and component.name == "airflow scheduler"):
@@ -133,7 +133,9 @@ class System:
             codes = [process.wait() for process in work]
             if any(codes):
                 transient = set(codes) <= {0, TRANSIENT}
-                raise NerError(f"a database could not be made\n{tail(log)}", where=str(log), transient=transient)
+                raise NerError(
+                    f"a database could not be created or updated\n{tail(log)}", where=str(log), transient=transient
+                )
         if migrate:
             with write_atomically(migrated) as file:
                 file.write(f"{airflow}\n")
@@ -169,7 +171,9 @@ class System:
         if interrupted:
             for dag_id, run_id in client.active_runs():
                 client.fail_run(dag_id, run_id, "interrupted: the system ended while this ran")
-                self.say(f"Closed the interrupted run {run_id} of {dag_id}; the stages go on where they were")
+                self.say(
+                    f"Closed the interrupted run {run_id} of {dag_id}; the next run continues with what its stages left"
+                )
             next(each for each in self.components if each.name == "airflow scheduler").start()
         for pool in self._pools():
             client.ensure_pool(pool, 1, "One training at a time" if pool == TRAINING_POOL else "")
@@ -211,7 +215,7 @@ class System:
         """
         for component in self.components:
             if component.revive():
-                self.say(f"{component.name} had ended and was started again; see {component.log}")
+                self.say(f"{component.name} ended and was started again; see {component.log}")
         if self._deploying is not None:
             self._deploying.poll()
         if time.monotonic() > self._next_rotation:

@@ -1,4 +1,4 @@
-"""The progress of `ner run`: a live table on a terminal, else a line for each change."""
+"""The progress of `ner run`: a live table on a terminal, otherwise a line for each change."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ from rich.text import Text
 
 from multiner.serving.airflow.run_tracker import DagRun, DagTask, RunTracker
 
-LOOKS = {"success": "green", "running": "cyan", "failed": "red", "up_for_retry": "yellow", "upstream_failed": "red"}
-SHOWN = {"waiting": "·", "scheduled": "·", "queued": "queued", "up_for_retry": "retries soon"}
-NEWS_SECONDS = 30
+COLOURS = {"success": "green", "running": "cyan", "failed": "red", "up_for_retry": "yellow", "upstream_failed": "red"}
+WORDS = {"waiting": "·", "scheduled": "·", "up_for_retry": "retries soon", "upstream_failed": "not run"}  # of states
+NOT_STARTED = ("waiting", "scheduled", "queued")
+PROGRESS_SECONDS = 30  # between lines about running tasks
 
 
 def progress_line(log: Path) -> str:
@@ -47,7 +48,7 @@ class ProgressView:
         self.logs = logs
         console = Console()
         self.live = Live(console=console, auto_refresh=False) if console.is_terminal else None
-        self._news_at = time.monotonic()
+        self._progress_at = time.monotonic()
 
     def __enter__(self) -> ProgressView:
         if self.live:
@@ -61,21 +62,26 @@ class ProgressView:
     def show(self, changes: list[tuple[DagRun, DagTask]]) -> None:
         """Show the tasks; ``changes`` are those with a new state."""
         if self.live:
-            self.live.update(Group(self._table(), Text(self._news(), style="dim")), refresh=True)
+            self.live.update(Group(self._table(), Text(self._progress(), style="dim")), refresh=True)
             return
         for run, task in changes:
-            if task.state in SHOWN and task.state != "up_for_retry":
+            if task.state in NOT_STARTED:
                 continue
-            parts = [f"{datetime.now():%H:%M:%S}", f"{run.dag:<12}", f"{task.name:<20}", f"{task.state:<10}"]
+            parts = [
+                f"{datetime.now():%H:%M:%S}",
+                f"{run.dag:<12}",
+                f"{task.name:<20}",
+                f"{WORDS.get(task.state, task.state):<12}",
+            ]
             seconds = duration(task.seconds) if task.state != "running" else ""
             print(" ".join([*parts, seconds, task.outcome or ""]).rstrip())
-        if time.monotonic() - self._news_at > NEWS_SECONDS and (news := self._news()):
-            print("\n".join(f"         {line}" for line in news.splitlines()))
-            self._news_at = time.monotonic()
+        if time.monotonic() - self._progress_at > PROGRESS_SECONDS and (progress := self._progress()):
+            print("\n".join(f"         {line}" for line in progress.splitlines()))
+            self._progress_at = time.monotonic()
         sys.stdout.flush()
 
-    def _news(self) -> str:
-        """A line about the progress of each running task."""
+    def _progress(self) -> str:
+        """A line on the progress of each running task that logs it."""
         lines = []
         for run, task in self.tracker.tasks("running"):
             folder = self.logs / f"dag_id={run.dag}" / f"run_id={run.run}" / f"task_id={task.name}"
@@ -89,7 +95,7 @@ class ProgressView:
             table.add_column(title)
         for run in self.tracker.runs.values():
             for index, task in enumerate(run.tasks):
-                state = Text(SHOWN.get(task.state, task.state), style=LOOKS.get(task.state, ""))
+                state = Text(WORDS.get(task.state, task.state), style=COLOURS.get(task.state, ""))
                 dag = run.dag if index == 0 else ""
                 table.add_row(dag, task.name, state, duration(task.seconds), (task.outcome or "")[:60])
         return table

@@ -14,9 +14,9 @@ from typing import Any
 import httpx
 import pytest
 import yaml
-from multiner.serving.backends.server_process import free_port
 
 from multiner.pipeline.core.environment import quiet_environment
+from multiner.serving.backends.local_server import free_port
 
 MODULES = ("airflow", "dvc", "great_expectations", "onnx", "seqeval", "torch", "transformers")
 MISSING = """

@@ -162,7 +162,7 @@ def test_the_command_lists_writes_and_clears(tmp_path: Path, root: Path, monkeyp
         result = CliRunner().invoke(commands, ["review", *arguments])
         return result.output if result.exit_code == 0 else f"failed: {result.output}{result.exception}"
 
-    assert "en: 1 sentences, the latest of 20" in ner()
+    assert "en: 1 sentences, the latest at 20" in ner()
     assert "(ner-en/7)" in ner("-l", "en")
     assert "ru: 0 sentences" in ner()
     assert "failed" in ner("--clear")

@@ -274,18 +274,22 @@ def test_a_run_is_followed_along_the_assets(
         ["retrain_en", "register"],
         ["promote_en", "deploy"],
     ]
-    assert running.summary(tracker) == "1 stages ran: train (en); en: registered version 2"
+    assert running.summary(tracker) == "1 stage ran: train (en); en: registered version 2"
     train, register = tracker.runs["retrain_en"].tasks
     train.outcome = "unchanged"
-    assert running.summary(tracker) == "no stage had anything to run; en: registered version 2"
+    assert running.summary(tracker) == "no stage had to run; en: registered version 2"
     register.outcome = "nothing to do: already registered as version 2"
     assert running.summary(tracker).startswith("nothing to do")
 
 
-def test_a_failure_ends_its_branch_and_is_told() -> None:
+def test_a_failure_ends_its_branch_and_is_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     airflow, tracker = FakeAirflow(), tracker_of("r1", "en", "ru")
     airflow.finish("data", "r1", "failed", validate_en="failed", publish="upstream_failed")
-    tracker.poll(airflow)
+    with terminal.ProgressView(tracker, tmp_path) as view:
+        view.show(tracker.poll(airflow))
+    words = " ".join(capsys.readouterr().out.split())
+    assert "validate_en failed" in words
+    assert "publish not run" in words
     assert tracker.done
     assert tracker.failed == ["data"]
     assert [task.name for _, task in tracker.tasks("failed")] == ["validate_en"]
@@ -433,7 +437,7 @@ def test_stale_locks_of_dvc_end_with_the_start_of_airflow_and_of_no_other_part(
     with pytest.raises(supervising.Stopped), system.System(workspace, [part], output.append):
         pass
     assert json.loads(path.read_text())["write"] == left
-    assert ("Dropped locks of DVC whose holders are gone: 1" in output) == (not left)
+    assert ("Removed locks of DVC whose holders have ended: 1" in output) == (not left)
 
 
 def test_the_registry_is_watched_only_where_no_dag_deploys(workspace: Workspace) -> None:
