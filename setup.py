@@ -50,6 +50,7 @@ PIPELINE = [  # everything on one machine: data, trainings, registry, Airflow, s
     "dvc>=3.67,<4",
     "fsspec",  # the object store
     "great-expectations>=1.24,<2",
+    "huggingface-hub",
     "matplotlib",
     "onnx",
     "safetensors",
