@@ -108,7 +108,9 @@ def gateway_address(workspace: Workspace) -> tuple[str, int]:
             raise ValueError
     except (TypeError, ValueError):
         where = "NER_GATEWAY_PORT" if variable else "params.yaml: serving.port"
-        raise NerError(f"no port: {variable or settings['port']!r}", where=where, remedy="Give 1 to 65535.") from None
+        raise NerError(
+            f"not a port number: {variable or settings['port']!r}", where=where, remedy="Set a number from 1 to 65535."
+        ) from None
     return (os.environ.get("NER_BIND") or settings["host"]).strip("[]"), port
 
 

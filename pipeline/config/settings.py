@@ -32,7 +32,7 @@ def find_root(start: Path | None = None) -> Path:
         if (folder / "params.yaml").is_file() and (folder / "dvc.yaml").is_file():
             if wrong := next((each for each in UNADDRESSABLE if each in str(folder)), None):
                 raise NerError(
-                    f"the workspace's path holds {wrong!r}, which the addresses of its databases cannot",
+                    f"the workspace's path holds {wrong!r}, which the address of an SQLite database cannot contain",
                     where=str(folder),
                     remedy="Rename or move the folder: registry and artifacts follow the move.",
                 )

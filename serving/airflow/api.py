@@ -38,7 +38,7 @@ class AirflowClient:
         try:
             self._token = response.json()["access_token"]
         except (ValueError, KeyError, TypeError):
-            raise NerError("what answers in Airflow's place is no Airflow", where=self.url) from None
+            raise NerError("the server at Airflow's address is not Airflow", where=self.url) from None
 
     def call(self, method: str, path: str, *, allow: tuple[int, ...] = (), **more: Any) -> Any:
         """Call ``/api/v2<path>`` and return the JSON answer; None for a status in ``allow``.

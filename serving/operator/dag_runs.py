@@ -69,7 +69,11 @@ def no_answer(error: Exception, workspace: Workspace) -> Problem:
     """Airflow cannot be asked, since ``error`` was raised; what to do."""
     if problem := not_set_up(workspace):
         return problem
-    silent = "Airflow does not answer" if isinstance(error, httpx.HTTPError) else "what answers there is no Airflow"
+    silent = (
+        "Airflow does not answer"
+        if isinstance(error, httpx.HTTPError)
+        else "the server at Airflow's address is not Airflow"
+    )
     reason = headline(error) if isinstance(error, NerError) else silent
     remedy = "See that it runs there and takes the gateway's NER_AIRFLOW_USER and NER_AIRFLOW_PASSWORD"
     remedy = remedy if elsewhere() else "Start the system with `ner up`"

@@ -93,7 +93,7 @@ def promote(workspace: Workspace, language: str) -> Promotion:
                     return promotion
     raise NerError(
         f"{name}: the champion changed {ATTEMPTS} times while a challenger was being judged",
-        remedy=f"Look who switches (ner status), then run again: ner promote -l {language}",
+        remedy=f"The page /models shows who switched. Run again: ner promote -l {language}",
         transient=True,
     )
 

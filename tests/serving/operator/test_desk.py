@@ -405,13 +405,13 @@ def test_whatever_goes_wrong_an_action_ends_and_keeps_nobody_out(
         airflow.page = "<html>sign in</html>"
         refused = await order(client, "retrain", language="en")
         assert (refused.status_code, refused.json()["type"]) == (503, "urn:ner:problem:no-airflow")
-        assert "is no Airflow" in refused.json()["detail"]
+        assert "is not Airflow" in refused.json()["detail"]
         airflow.page = None
         with monkeypatch.context() as patch:
             patch.setattr(dag_runs, "start", lambda *arguments: 1 / 0)
             assert (await order(client, "retrain", language="en")).status_code == 500
         latest, first = (await client.get("/admin/actions")).json()["actions"]
-        assert (first["state"], "is no Airflow" in first["message"]) == ("failed", True)
+        assert (first["state"], "is not Airflow" in first["message"]) == ("failed", True)
         assert latest["state"] == "failed"
         assert latest["message"].startswith("Unexpected error (ZeroDivisionError)")
         assert (await order(client, "retrain", language="en")).status_code == 202

@@ -28,5 +28,5 @@ def test_an_address_of_a_gateway(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_port_that_is_none(monkeypatch: pytest.MonkeyPatch, root: Path) -> None:
     monkeypatch.setenv("NER_GATEWAY_PORT", "eight")
-    with pytest.raises(NerError, match="NER_GATEWAY_PORT: no port: 'eight'"):
+    with pytest.raises(NerError, match="NER_GATEWAY_PORT: not a port number: 'eight'"):
         Addresses.of(Workspace.load("cpu", root))
