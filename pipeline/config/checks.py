@@ -133,8 +133,8 @@ def _starts(params: dict[str, Any], sources: Sequence[YamlFile], root: Path) -> 
             message = f"dvc.yaml has another start; write there, under train_transformer, {code}: {{start: {weights}}}"
         else:
             continue
-        key = ("languages", code, "transformer", "start")
-        yield ParameterError(f"{_place(key, sources, missing=False)}: {dotted(key)}", message)
+        place = ("languages", code, "transformer", "start")
+        yield ParameterError(f"{_place(place, sources, missing=False)}: {dotted(place)}", message)
 
 
 def _key(loc: tuple[Any, ...]) -> Key:
