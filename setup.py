@@ -37,6 +37,7 @@ REQUIRED = [
     "seqeval",
     "slovnet>=0.6,<0.7",  # runs the shipped Russian NER
     "spacy>=3.8.18,<4",
+    "sqlalchemy>=2.1,<3",
     "tokenizers",
     "threadpoolctl",
     "torch==2.13.0",

@@ -44,14 +44,16 @@ from multiner.serving.page.parallel import add_parallel
 from multiner.serving.page.reports import add_reports
 from multiner.serving.routing.config import GatewayConfig
 from multiner.serving.routing.inference_service import InferenceService
+from multiner.serving.state_store import StateUnavailable
 
+log = logging.getLogger("serving")
 STALL_SECONDS = 60  # after which a caller that takes nothing of its answer is cut off
 
 
 def create_app(config: GatewayConfig, facts: FactsReader) -> FastAPI:
     """The gateway as an ASGI application; the models start in the background."""
     service = InferenceService(config)
-    guard, desk = Guard(config.token), Desk(service, facts)
+    guard, desk = Guard(config.token, config.state), Desk(service, facts, config.state)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -63,6 +65,7 @@ def create_app(config: GatewayConfig, facts: FactsReader) -> FastAPI:
             await desk.close()
             await warming
             await service.close()
+            config.state.close()
 
     async def answer_problem(request: Request, problem: Problem) -> Response:
         service.metrics.refusals.labels(problem.name).inc()
@@ -72,6 +75,12 @@ def create_app(config: GatewayConfig, facts: FactsReader) -> FastAPI:
         name = str(error.detail)
         kind = name.lower().replace(" ", "-")
         return await answer_problem(request, Problem(error.status_code, kind, name, f"{name}.", headers=error.headers))
+
+    async def answer_state_unavailable(request: Request, error: StateUnavailable) -> Response:
+        log.error("no shared state", extra={"fields": {"error": str(error)}})
+        detail = "The gateway's log says why. Texts are answered all the same."
+        problem = Problem(503, "no-state", "The shared state cannot be read or written", detail, retry_after=5)
+        return await answer_problem(request, problem)
 
     async def answer_disconnect(request: Request, error: ClientDisconnect) -> Response:
         return Response(status_code=499)  # the caller has gone; the status is for the log
@@ -90,6 +99,7 @@ def create_app(config: GatewayConfig, facts: FactsReader) -> FastAPI:
     app.add_middleware(HeadMethod)
     app.add_middleware(RequestEnvelope, metrics=service.metrics)
     app.exception_handler(Problem)(answer_problem)
+    app.exception_handler(StateUnavailable)(answer_state_unavailable)
     app.exception_handler(HTTPException)(answer_http_exception)
     app.exception_handler(ClientDisconnect)(answer_disconnect)
     page.add_page(app, service)

@@ -14,6 +14,7 @@ from multiner.serving.gateway import state
 from multiner.serving.http.payload import Limits
 from multiner.serving.http.request_guard import allowed_hosts, is_loopback
 from multiner.serving.routing.config import GatewayConfig, ShadowConfig
+from multiner.serving.state_store import StateStore
 
 UNKNOWN = "unknown"  # the version at an endpoint that params.yaml names none of: MLflow's protocol tells none
 SHADOW_NICE = 19  # a shadow only takes the processor time that nobody else wants
@@ -76,6 +77,7 @@ def workspace_config(workspace: Workspace, token: str) -> GatewayConfig:
         reconcile_seconds=settings["reconcile_seconds"],
         shadow=shadow if settings["shadow"] else None,
         workspace=workspace,
+        state=StateStore(state.store_url(workspace)),
         review=ReviewQueue(workspace.paths.review, 1_000_000 * settings["review_megabytes"])
         if settings["review"]
         else None,

@@ -17,6 +17,7 @@ from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.core.files import read_json, write_json
 from multiner.pipeline.core.processes import still_runs
 from multiner.serving.addresses import netloc
+from multiner.serving.secret_files import secret_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,16 @@ def token_file(workspace: Workspace) -> Path:
 def log_file(workspace: Workspace, name: str = "gateway") -> Path:
     """The log of a served process."""
     return workspace.paths.run / "logs" / f"{name}.log"
+
+
+def store_url(workspace: Workspace) -> str:
+    """The database that gateways share: ``NER_STATE_URL``, or the file that ``NER_STATE_URL_FILE`` names; else SQLite.
+
+    Raises:
+        NerError: the named file cannot be read, or is empty.
+    """
+    own = f"sqlite:///{workspace.paths.run / 'state.db'}"
+    return os.environ.get("NER_STATE_URL") or secret_of("NER_STATE_URL_FILE") or own
 
 
 def work_folders(workspace: Workspace) -> Path:
@@ -99,8 +110,12 @@ def read_state(workspace: Workspace) -> GatewayState | None:
 
 
 def new_token(workspace: Workspace) -> str:
-    """A new secret, written to a file that only its owner can read."""
-    token, path = secrets.token_urlsafe(32), token_file(workspace)
+    """The secret that ``NER_GATEWAY_TOKEN_FILE`` names, else a new one; a file that only its owner can read has it.
+
+    Raises:
+        NerError: the named file cannot be read, or is empty.
+    """
+    token, path = secret_of("NER_GATEWAY_TOKEN_FILE") or secrets.token_urlsafe(32), token_file(workspace)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.unlink(missing_ok=True)
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

@@ -23,6 +23,7 @@ from multiner.serving.http.metrics import Metrics
 from multiner.serving.http.problems import Problem, busy, no_tokens, unavailable
 from multiner.serving.routing.answer_comparison import ShadowMetrics
 from multiner.serving.routing.config import GatewayConfig
+from multiner.serving.routing.holds import Holds
 from multiner.serving.routing.memory_budget import keeper
 from multiner.serving.routing.micro_batching import MicroBatcher
 from multiner.serving.routing.model_router import ModelRouter, NoModel
@@ -59,7 +60,8 @@ class InferenceService:
         self.reconcilers = {
             code: Reconciler(
                 route,
-                partial(config.resolve, code, None),
+                partial(config.resolve, code),
+                Holds(config.state, f"{config.workspace.profile}/{code}"),
                 self.shadows.get(code),
                 partial(shadow.challenger, code) if shadow else None,
             )
