@@ -21,7 +21,7 @@ from multiner.serving import executors
 
 METADATA = MetaData()  # each module adds the tables that it uses
 PATIENCE = 5  # seconds that a caller waits for the database
-INSERTS = {"postgresql": postgresql.insert, "sqlite": sqlite.insert}
+INSERTS: dict[str, Any] = {"postgresql": postgresql.insert, "sqlite": sqlite.insert}
 T = TypeVar("T")
 
 

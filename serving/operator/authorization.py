@@ -78,7 +78,7 @@ class Guard:
 
     async def _in_session(self, request: Request) -> bool:
         secret = request.cookies.get(COOKIE)
-        return bool(secret) and await self._sessions.is_open(secret)
+        return secret is not None and await self._sessions.is_open(secret)
 
     async def sign_in(self, request: Request, token: str, response: Response) -> None:
         """Open a session, its cookie in ``response``; Problem 401 for a wrong token, 403 from another site, 429."""
