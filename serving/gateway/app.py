@@ -33,7 +33,7 @@ from multiner.serving.http.after_response import AfterResponse
 from multiner.serving.http.middleware import HeadMethod, JsonFormatter, RequestEnvelope
 from multiner.serving.http.problems import Problem
 from multiner.serving.http.request_guard import RequestGuard
-from multiner.serving.http.server import BACKLOG, allow_descriptors, make_server
+from multiner.serving.http.server import BACKLOG, allow_descriptors, drain_seconds, make_server
 from multiner.serving.logs import keep_rotated
 from multiner.serving.operator.authorization import Guard
 from multiner.serving.operator.desk import Desk
@@ -139,9 +139,10 @@ async def serve(workspace: Workspace) -> None:
 
     Raises:
         NerError: a gateway of the workspace runs already, the address cannot be listened on, or the environment names
-            no number of threads.
+            no number of threads or seconds, or no usable database.
     """
     thread_count()
+    drain = drain_seconds()
     with state.only_gateway(workspace):
         host, port = addresses.gateway_address(workspace)
         listener = listen(host, port)
@@ -149,7 +150,7 @@ async def serve(workspace: Workspace) -> None:
         config = workspace_config(workspace, state.new_token(workspace))
         allow_descriptors(config.connections)
         app = create_app(config, FactsReader(workspace))
-        server = make_server(app, config.connections, config.proxies)
+        server = make_server(app, config.connections, config.proxies, app.state.service.leave, drain)
         state.write_state(workspace, host, port)
         rotation = asyncio.create_task(keep_rotated(workspace.paths.run / "logs"))
         try:

@@ -72,6 +72,11 @@ class InferenceService:
         }
         self._tasks: list[asyncio.Task] = []
         self.metrics.registry.register(self)
+        self.leaving = False  # the gateway is about to end: proxies are to send it nothing more
+
+    def leave(self) -> None:
+        """Be no longer ready; requests that still come are answered."""
+        self.leaving = True
 
     def start(self) -> None:
         """Start to follow the registry for all languages, in the background."""
