@@ -28,9 +28,8 @@ def state_router(service: InferenceService, facts: FactsReader) -> APIRouter:
     async def ready() -> Response:
         """Whether every language is answered: 200, else 503 with `Retry-After`; also once the gateway is to end."""
         report = service.health()
-        if not service.leaving and all(
-            route.answering for route in service.routes.values()
-        ):  # while one restarts, by the version before
+        answers = all(route.answering for route in service.routes.values())  # while one restarts, the version before
+        if answers and not service.leaving:
             return json_response(report)
         soon = any(route.state in ("starting", "restarting") for route in service.routes.values())
         return json_response(report, 503, {"Retry-After": "5" if soon else "30"})

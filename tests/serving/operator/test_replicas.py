@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
@@ -12,15 +15,18 @@ from typing import Any
 import httpx
 import pytest
 
+from multiner.pipeline.core.environment import without_secrets
 from multiner.pipeline.core.errors import NerError
 from multiner.serving import state_store
 from multiner.serving.airflow.run_tracker import DagRun
+from multiner.serving.gateway import state
 from multiner.serving.http.problems import Problem
 from multiner.serving.operator import actions as action_log
 from multiner.serving.operator.actions import LAPSED, LISTED, ActionLog
 from multiner.serving.operator.sessions import SESSIONS, Sessions
 from multiner.serving.routing.holds import Hold, Holds
 from multiner.serving.state_store import StateStore, StateUnavailable
+from tests.serving.configs import empty_workspace
 from tests.serving.waiting import until
 
 OPERATOR = {"authorization": "Bearer a-token-for-tests"}
@@ -332,3 +338,28 @@ def test_an_address_of_no_usable_database_is_refused(address: str) -> None:
         StateStore(address)
     assert caught.value.where == "NER_STATE_URL"
     assert "secret" not in str(caught.value)
+
+
+def test_database_and_token_are_those_that_the_environment_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace = empty_workspace()
+    for name in ("NER_STATE_URL", "NER_STATE_URL_FILE", "NER_GATEWAY_TOKEN_FILE"):
+        monkeypatch.delenv(name, raising=False)
+    assert state.store_url(workspace) == f"sqlite:///{workspace.root}/.run/state.db"
+    assert state.new_token(workspace) != state.new_token(workspace)
+    for name, content in (("NER_STATE_URL_FILE", "postgresql://a:b@host/c"), ("NER_GATEWAY_TOKEN_FILE", "shared")):
+        (tmp_path / name).write_text(f"{content}\n")
+        monkeypatch.setenv(name, str(tmp_path / name))
+    assert state.store_url(workspace) == "postgresql://a:b@host/c"
+    assert state.new_token(workspace) == state.token_file(workspace).read_text() == "shared"
+    monkeypatch.setenv("NER_STATE_URL", "sqlite:///elsewhere")
+    assert state.store_url(workspace) == "sqlite:///elsewhere"
+    passed_on = without_secrets(os.environ)
+    assert not {"NER_STATE_URL", "NER_STATE_URL_FILE", "NER_GATEWAY_TOKEN_FILE"} & passed_on.keys()
+
+
+def test_a_gateway_loads_no_mlflow_for_its_store() -> None:
+    code = "import sys, multiner.serving.gateway.app; print('sqlalchemy' in sys.modules, 'mlflow' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["True", "False"]
