@@ -34,7 +34,7 @@ SERVE = [  # the gateway, `mlflow models serve`, and models in the caller's proc
     "setuptools",
     "slovnet>=0.6,<0.7",  # runs the shipped Russian NER
     "spacy>=3.8.18,<4",
-    "sqlalchemy",
+    "sqlalchemy>=2.1,<3",
     "starlette",
     "thinc",
     "threadpoolctl",

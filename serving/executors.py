@@ -19,7 +19,8 @@ COMPARING = ThreadPoolExecutor(1, "comparing")
 REGISTRY = ThreadPoolExecutor(4, "registry")  # aliases and versions: reconcilers and operators' orders
 FACTS = ThreadPoolExecutor(2, "facts")
 AIRFLOW = ThreadPoolExecutor(1, "airflow")
-FILES = ThreadPoolExecutor(2, "files")  # actions on record, the review queue, logs
+STATE = ThreadPoolExecutor(4, "state")  # the database that gateways share
+FILES = ThreadPoolExecutor(2, "files")  # the review queue, logs
 
 
 async def run(executor: Executor, function: Callable[..., T], *arguments: Any, **options: Any) -> T:

@@ -8,7 +8,13 @@ from collections.abc import Mapping
 from multiner.pipeline.core.errors import NerError
 
 THREADS = "NER_THREADS"
-SECRETS = ("NER_AIRFLOW_PASSWORD", "NER_AIRFLOW_PASSWORD_FILE")
+SECRETS = (
+    "NER_AIRFLOW_PASSWORD",
+    "NER_AIRFLOW_PASSWORD_FILE",
+    "NER_GATEWAY_TOKEN_FILE",
+    "NER_STATE_URL",
+    "NER_STATE_URL_FILE",
+)
 QUIET = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "DVC_NO_ANALYTICS": "1",

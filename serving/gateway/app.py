@@ -34,7 +34,7 @@ from multiner.serving.http.after_response import AfterResponse
 from multiner.serving.http.middleware import HeadMethod, JsonFormatter, RequestEnvelope
 from multiner.serving.http.problems import Problem
 from multiner.serving.http.request_guard import RequestGuard
-from multiner.serving.http.server import BACKLOG, allow_descriptors, make_server
+from multiner.serving.http.server import BACKLOG, allow_descriptors, drain_seconds, make_server
 from multiner.serving.logs import keep_rotated
 from multiner.serving.operator.authorization import Guard
 from multiner.serving.operator.desk import Desk
@@ -45,14 +45,16 @@ from multiner.serving.page.parallel import add_parallel
 from multiner.serving.page.reports import add_reports
 from multiner.serving.routing.config import GatewayConfig
 from multiner.serving.routing.inference_service import InferenceService
+from multiner.serving.state_store import StateUnavailable
 
+log = logging.getLogger("serving")
 STALL_SECONDS = 60  # after which a caller that takes nothing of its answer is cut off
 
 
 def create_app(config: GatewayConfig, facts: FactsReader) -> FastAPI:
     """The gateway as an ASGI application; the models start in the background."""
     service = InferenceService(config)
-    guard, desk = Guard(config.token), Desk(service, facts)
+    guard, desk = Guard(config.token, config.state), Desk(service, facts, config.state)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -64,6 +66,7 @@ def create_app(config: GatewayConfig, facts: FactsReader) -> FastAPI:
             await desk.close()
             await warming
             await service.close()
+            config.state.close()
 
     async def answer_problem(request: Request, problem: Problem) -> Response:
         service.metrics.refusals.labels(problem.name).inc()
@@ -73,6 +76,12 @@ def create_app(config: GatewayConfig, facts: FactsReader) -> FastAPI:
         name = str(error.detail)
         kind = name.lower().replace(" ", "-")
         return await answer_problem(request, Problem(error.status_code, kind, name, f"{name}.", headers=error.headers))
+
+    async def answer_state_unavailable(request: Request, error: StateUnavailable) -> Response:
+        log.error("no shared state", extra={"fields": {"error": str(error)}})
+        detail = "The gateway's log says why. Texts are answered all the same."
+        problem = Problem(503, "no-state", "The shared state cannot be read or written", detail, retry_after=5)
+        return await answer_problem(request, problem)
 
     async def answer_disconnect(request: Request, error: ClientDisconnect) -> Response:
         return Response(status_code=499)  # the caller has gone; the status is for the log
@@ -91,6 +100,7 @@ def create_app(config: GatewayConfig, facts: FactsReader) -> FastAPI:
     app.add_middleware(HeadMethod)
     app.add_middleware(RequestEnvelope, metrics=service.metrics)
     app.exception_handler(Problem)(answer_problem)
+    app.exception_handler(StateUnavailable)(answer_state_unavailable)
     app.exception_handler(HTTPException)(answer_http_exception)
     app.exception_handler(ClientDisconnect)(answer_disconnect)
     page.add_page(app, service)
@@ -131,9 +141,10 @@ async def serve(workspace: Workspace) -> None:
 
     Raises:
         NerError: a gateway of the workspace runs already, the address cannot be listened on, or the environment names
-            no number of threads.
+            no number of threads or seconds, or no usable database.
     """
     thread_count()
+    drain = drain_seconds()
     with state.only_gateway(workspace):
         host, port = addresses.gateway_address(workspace)
         listener = listen(host, port)
@@ -141,7 +152,7 @@ async def serve(workspace: Workspace) -> None:
         config = workspace_config(workspace, state.new_token(workspace))
         allow_descriptors(config.connections)
         app = create_app(config, FactsReader(workspace))
-        server = make_server(app, config.connections, config.proxies)
+        server = make_server(app, config.connections, config.proxies, app.state.service.leave, drain)
         state.write_state(workspace, host, port)
         rotation = asyncio.create_task(keep_rotated(workspace.paths.run / "logs"))
         try:

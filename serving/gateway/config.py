@@ -15,6 +15,7 @@ from multiner.serving.gateway import state
 from multiner.serving.http.payload import Limits
 from multiner.serving.http.request_guard import allowed_hosts, is_loopback
 from multiner.serving.routing.config import GatewayConfig, ShadowConfig
+from multiner.serving.state_store import StateStore
 
 AUTO = "auto"
 UNKNOWN = "unknown"  # the version at an endpoint that params.yaml names none of: MLflow's protocol tells none
@@ -81,6 +82,7 @@ def workspace_config(workspace: Workspace, token: str) -> GatewayConfig:
         reconcile_seconds=settings["reconcile_seconds"],
         shadow=shadow if settings["shadow"] else None,
         workspace=workspace,
+        state=StateStore(state.store_url(workspace)),
         review=ReviewQueue(workspace.paths.review, 1_000_000 * settings["review_megabytes"])
         if settings["review"]
         else None,

@@ -52,6 +52,16 @@ def log_file(workspace: Workspace, name: str = "gateway") -> Path:
     return workspace.paths.run / "logs" / f"{name}.log"
 
 
+def store_url(workspace: Workspace) -> str:
+    """The database that gateways share: ``NER_STATE_URL``, or the file that ``NER_STATE_URL_FILE`` names; else SQLite.
+
+    Raises:
+        NerError: the named file cannot be read, or is empty.
+    """
+    own = f"sqlite:///{workspace.paths.run / 'state.db'}"
+    return os.environ.get("NER_STATE_URL") or secret_of("NER_STATE_URL_FILE") or own
+
+
 def work_folders(workspace: Workspace) -> Path:
     """Where model servers have their folders."""
     return workspace.paths.run / "work"
@@ -100,7 +110,7 @@ def read_state(workspace: Workspace) -> GatewayState | None:
 
 
 def new_token(workspace: Workspace) -> str:
-    """The secret that ``NER_GATEWAY_TOKEN_FILE`` names, else a fresh one; a file that only its owner can read has it.
+    """The secret that ``NER_GATEWAY_TOKEN_FILE`` names, else a new one; a file that only its owner can read has it.
 
     Raises:
         NerError: the named file cannot be read, or is empty.

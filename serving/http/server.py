@@ -6,8 +6,12 @@ takes to arrive, nor close idle connections to make room for others. A reverse p
 
 from __future__ import annotations
 
+import asyncio
+import os
 import resource
-from collections.abc import Sequence
+import signal
+from collections.abc import Callable, Sequence
+from types import FrameType
 from typing import Any
 
 import uvicorn
@@ -34,11 +38,50 @@ def allow_descriptors(connections: int) -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
 
 
-def make_server(app: Any, connections: int, proxies: Sequence[str]) -> uvicorn.Server:
+class DrainingServer(uvicorn.Server):
+    """A server that announces that it is about to end, and still takes requests for a while."""
+
+    def __init__(self, config: uvicorn.Config, announce: Callable[[], None], seconds: float) -> None:
+        super().__init__(config)
+        self._announce, self._seconds, self._leaving = announce, seconds, False
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """End after the time to drain; at once on Ctrl-C, or when asked a second time."""
+        wait = 0 if self._leaving or sig == signal.SIGINT else self._seconds
+        self._leaving = True
+        self._announce()
+        if wait:
+            asyncio.get_running_loop().call_later(wait, super().handle_exit, sig, frame)
+        else:
+            super().handle_exit(sig, frame)
+
+
+def drain_seconds() -> float:
+    """The seconds in ``NER_DRAIN_SECONDS`` in which a gateway that ends still takes requests; by default none.
+
+    Raises:
+        NerError: it is not a number of seconds.
+    """
+    setting = os.environ.get("NER_DRAIN_SECONDS") or "0"
+    if not setting.isdecimal():
+        raise NerError(
+            f"not a number of seconds: {setting!r}", where="NER_DRAIN_SECONDS", remedy="Set it to such as 5."
+        )
+    return float(setting)
+
+
+def make_server(
+    app: Any, connections: int, proxies: Sequence[str], announce: Callable[[], None] = lambda: None, drain: float = 0
+) -> uvicorn.Server:
     """A server of the gateway's application, without banner and WebSocket; it leaves logging as it is.
 
-    With more than ``connections`` open, requests are answered 503. ``proxies`` are addresses and networks whose
-    ``X-Forwarded-For`` and ``X-Forwarded-Proto`` are believed; all others could choose their own address by these.
+    Args:
+        app: the application.
+        connections: with more open, requests are answered 503.
+        proxies: addresses and networks whose ``X-Forwarded-For`` and ``X-Forwarded-Proto`` are believed; all others
+            could choose their own address by these.
+        announce: called when the server is asked to end, before it stops to take requests.
+        drain: seconds between the two.
     """
     config = uvicorn.Config(
         app,
@@ -55,4 +98,4 @@ def make_server(app: Any, connections: int, proxies: Sequence[str]) -> uvicorn.S
         timeout_keep_alive=KEEP_SECONDS,
         timeout_graceful_shutdown=30,
     )
-    return uvicorn.Server(config)
+    return DrainingServer(config, announce, drain)

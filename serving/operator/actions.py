@@ -1,26 +1,35 @@
-"""The actions that operators have ordered: one of a kind at a time, on disk, the last ones listed."""
+"""The actions that operators have ordered at any gateway: one of a kind at a time, the last ones listed."""
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import secrets
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
+from sqlalchemy import Column, Connection, Double, String, Table, Text, delete, select, update
 
-from multiner.pipeline.core.files import read_json, write_json
-from multiner.serving import executors
 from multiner.serving.airflow.run_tracker import DagRun
 from multiner.serving.http.problems import Problem
+from multiner.serving.state_store import METADATA, StateStore, clock, insert_new
 
 log = logging.getLogger("serving")
 LISTED = 50
+LEASE_SECONDS = 30.0  # within which the gateway that carries an action out says that it still does
+LAPSED = "The gateway ended meanwhile; what is live now stands above."
 Kind = Literal["validate", "retrain", "deploy", "rollback"]
 State = Literal["running", "success", "failed"]
 TITLES = {"validate": "Validation", "retrain": "Retraining", "deploy": "Deployment", "rollback": "Rollback"}
+TABLE = Table(
+    "actions",
+    METADATA,
+    Column("id", String, primary_key=True),
+    Column("begun", Double, nullable=False),
+    Column("lane", String, unique=True),  # null: the action has ended
+    Column("lease", Double),  # when an action counts as broken off; null: Airflow carries it out
+    Column("value", Text, nullable=False),
+)
 
 
 class Action(BaseModel):
@@ -49,54 +58,86 @@ class Action(BaseModel):
         """The action in words."""
         return f"{TITLES[self.action]} ({self.language})" if self.language else TITLES[self.action]
 
+    def end(self, state: State, message: str) -> None:
+        """Note how the action ended."""
+        self.state, self.message, self.ended = state, message, _now()
+        self.log_state()
+
+    def log_state(self) -> None:
+        """Tell the gateway's log how the action stands."""
+        fields = self.model_dump(include={"id", "action", "language", "state", "who", "request_id"})
+        log.info("action", extra={"fields": fields | {"outcome": self.message}})
+
 
 class ActionLog:
-    """The last actions, the newest first; they are stored in ``file``."""
+    """The last actions of all gateways, in the shared store; all methods raise StateUnavailable if it fails."""
 
-    def __init__(self, file: Path) -> None:
-        self._file = file
-        self._writing = asyncio.Lock()
-        self.actions = _read(file)
+    def __init__(self, store: StateStore) -> None:
+        self._store = store
 
-    def begin(
+    async def begin(
         self, kind: Kind, language: str | None, *, who: str, request_id: str, reason: str | None = None
     ) -> Action:
-        """Add an action that begins; Problem 409 where an action that excludes it is under way."""
+        """Add an action that begins; Problem 409 where an action that excludes it is under way at any gateway."""
         id = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
         action = Action(
             id=id, action=kind, language=language, started=_now(), who=who, request_id=request_id, reason=reason
         )
-        if other := next((each for each in self.running() if each.lane == action.lane), None):
+
+        def add(connection: Connection) -> Action | None:
+            _end_lapsed(connection)
+            now = clock(connection)
+            row = {"id": id, "begun": now, "lane": action.lane, "lease": now + LEASE_SECONDS}
+            while not insert_new(connection, TABLE, **row, value=action.model_dump_json()):
+                other = select(TABLE.c.value).where(TABLE.c.lane == action.lane)
+                if value := connection.execute(other).scalar_one_or_none():
+                    return Action.model_validate_json(value)
+            newest = select(TABLE.c.id).order_by(TABLE.c.begun.desc()).limit(LISTED).scalar_subquery()
+            connection.execute(delete(TABLE).where(TABLE.c.lane.is_(None), TABLE.c.id.not_in(newest)))
+            return None
+
+        if other := await self._store.run(add):
             raise conflict(f"{other.title} runs since {other.started} (action {other.id}).")
-        self.actions = [action, *self.actions][:LISTED]
-        self._log(action)
+        action.log_state()
         return action
 
-    def running(self) -> list[Action]:
-        """The actions that have not ended."""
-        return [action for action in self.actions if action.state == "running"]
+    async def last(self) -> list[Action]:
+        """The last actions, the newest first."""
 
-    def find(self, id: str) -> Action:
-        """The action with this id; Problem 404 where there is none."""
-        action = next((action for action in self.actions if action.id == id), None)
-        if action is None:
-            raise Problem(404, "not-found", "Not Found", f"No such action among the last {LISTED}.")
-        return action
+        def read(connection: Connection) -> list[Action]:
+            _end_lapsed(connection)
+            values = connection.execute(select(TABLE.c.value).order_by(TABLE.c.begun.desc()).limit(LISTED)).scalars()
+            return [Action.model_validate_json(value) for value in values]
 
-    def end(self, action: Action, state: State, message: str) -> None:
-        """Note how an action ended."""
-        action.state, action.message, action.ended = state, message, _now()
-        self._log(action)
+        return await self._store.run(read)
 
-    async def save(self) -> None:
-        """Write all actions to the file."""
-        async with self._writing:
-            value = [action.model_dump(mode="json") for action in self.actions]
-            await executors.run(executors.FILES, write_json, self._file, value)
+    async def save(self, action: Action) -> None:
+        """Write how far an action is, or how it ended; one that has ended meanwhile does not run again."""
+        change = update(TABLE).where(TABLE.c.id == action.id).values(value=action.model_dump_json())
+        if action.runs:  # Airflow carries them out, whatever becomes of this gateway
+            change = change.values(lease=None)
+        if action.state == "running":
+            change = change.where(TABLE.c.lane.is_not(None))
+        else:
+            change = change.values(lane=None, lease=None)
+        await self._store.run(lambda connection: connection.execute(change))
 
-    def _log(self, action: Action) -> None:
-        fields = action.model_dump(include={"id", "action", "language", "state", "who", "request_id"})
-        log.info("action", extra={"fields": fields | {"outcome": action.message}})
+    async def renew(self, action: Action) -> None:
+        """Say that this gateway still carries the action out."""
+
+        def extend(connection: Connection) -> None:
+            running = update(TABLE).where(TABLE.c.id == action.id, TABLE.c.lane.is_not(None))
+            connection.execute(running.values(lease=clock(connection) + LEASE_SECONDS))
+
+        await self._store.run(extend)
+
+
+def find(actions: list[Action], id: str) -> Action:
+    """The action with this id; Problem 404 where there is none."""
+    action = next((action for action in actions if action.id == id), None)
+    if action is None:
+        raise Problem(404, "not-found", "Not Found", f"No such action among the last {LISTED}.")
+    return action
 
 
 def conflict(detail: str) -> Problem:
@@ -104,21 +145,16 @@ def conflict(detail: str) -> Problem:
     return Problem(409, "running", "This is under way already", detail)
 
 
+def _end_lapsed(connection: Connection) -> None:
+    """End the actions of gateways that no longer renew their leases."""
+    now = clock(connection)
+    for id, value in connection.execute(select(TABLE.c.id, TABLE.c.value).where(TABLE.c.lease < now)).all():
+        action = Action.model_validate_json(value)
+        if action.state == "running":
+            action.end("failed", LAPSED)
+        change = update(TABLE).where(TABLE.c.id == id, TABLE.c.lease < now)
+        connection.execute(change.values(lane=None, lease=None, value=action.model_dump_json()))
+
+
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def _read(file: Path) -> list[Action]:
-    """The actions that an earlier process has written; its switches count as broken off, its DAG runs go on."""
-    try:
-        actions = [Action.model_validate(value) for value in read_json(file)]
-    except FileNotFoundError:
-        return []
-    except (OSError, ValueError, TypeError, ValidationError):
-        log.warning("the list of actions cannot be read and starts anew", extra={"fields": {"file": str(file)}})
-        return []
-    for action in actions:
-        if action.state == "running" and not action.runs:
-            action.state, action.ended = "failed", _now()
-            action.message = "The gateway ended meanwhile; what is live now stands above."
-    return actions

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import hmac
-import secrets
 import time
 from collections import deque
 from collections.abc import Sequence
-from hashlib import sha256
 
 from cachetools import TTLCache
 from fastapi import Request
@@ -15,10 +13,10 @@ from fastapi.responses import Response
 
 from multiner.serving.http.problems import Problem
 from multiner.serving.http.request_guard import SAFE_METHODS, is_ours
+from multiner.serving.operator.sessions import LIFETIME, Sessions
+from multiner.serving.state_store import StateStore, StateUnavailable
 
 COOKIE = "ner_session"
-LIFETIME = 12 * 3600  # seconds
-SESSIONS = 100  # at once; a further one ends the oldest
 WRONG_TOKENS, WINDOW = 5, 60.0  # at most so many from an address within so many seconds
 ADDRESSES = 10_000  # whose wrong tokens are counted; a further one replaces the one that failed longest ago
 
@@ -46,12 +44,15 @@ class Attempts:
 
 
 class Guard:
-    """A FastAPI dependency that lets only the operator pass; token and sessions end with the process."""
+    """A FastAPI dependency that lets only the operator pass: with the token, or a session of any gateway.
 
-    def __init__(self, token: str) -> None:
+    Wrong tokens are counted by each gateway for itself.
+    """
+
+    def __init__(self, token: str, store: StateStore) -> None:
         self._token = token.encode()
         self._sign_ins, self._bearers = Attempts(), Attempts()
-        self._sessions: dict[bytes, float] = {}  # digest of the session's secret: when it ends
+        self._sessions = Sessions(store, self._token)
 
     async def __call__(self, request: Request) -> None:
         """Let the operator pass; Problem 401 where there is neither token nor session, 403 from another site, 429."""
@@ -63,17 +64,23 @@ class Guard:
                 self._bearers.failed(_address(request))
                 raise _refused()
             return
-        if not self.signed_in(request):
+        if not await self._in_session(request):
             raise _refused()
         if request.method not in SAFE_METHODS and not is_ours(request.headers):
             raise _elsewhere()
 
-    def signed_in(self, request: Request) -> bool:
-        """Whether the request has the cookie of a session that has not ended."""
-        ends = self._sessions.get(_digest(request.cookies.get(COOKIE, "")))
-        return ends is not None and ends > time.monotonic()
+    async def signed_in(self, request: Request) -> bool:
+        """Whether the request has the cookie of an open session; False also where that cannot be told."""
+        try:
+            return await self._in_session(request)
+        except StateUnavailable:
+            return False
 
-    def sign_in(self, request: Request, token: str, response: Response) -> None:
+    async def _in_session(self, request: Request) -> bool:
+        secret = request.cookies.get(COOKIE)
+        return secret is not None and await self._sessions.is_open(secret)
+
+    async def sign_in(self, request: Request, token: str, response: Response) -> None:
         """Open a session, its cookie in ``response``; Problem 401 for a wrong token, 403 from another site, 429."""
         if is_ours(request.headers) is False:
             raise _elsewhere()
@@ -82,27 +89,16 @@ class Guard:
         if not self._right(token):
             self._sign_ins.failed(address)
             raise _refused()
-        now, secret = time.monotonic(), secrets.token_urlsafe(32)
-        current = sorted((ends, key) for key, ends in self._sessions.items() if ends > now)[-(SESSIONS - 1) :]
-        self._sessions = {key: ends for ends, key in current} | {_digest(secret): now + LIFETIME}
-        secure = request.url.scheme == "https"
+        secret, secure = await self._sessions.open(), request.url.scheme == "https"
         response.set_cookie(COOKIE, secret, max_age=LIFETIME, httponly=True, samesite="strict", secure=secure)
 
-    def sign_out(self, request: Request, response: Response) -> None:
-        """End the request's session."""
-        self._sessions.pop(_digest(request.cookies.get(COOKIE, "")), None)
+    async def sign_out(self, request: Request, response: Response) -> None:
+        """End the request's session, at all gateways."""
+        await self._sessions.end(request.cookies.get(COOKIE, ""))
         response.delete_cookie(COOKIE, httponly=True, samesite="strict")
 
     def _right(self, token: str) -> bool:
-        return hmac.compare_digest(_bytes(token), self._token)
-
-
-def _digest(secret: str) -> bytes:
-    return sha256(_bytes(secret)).digest()
-
-
-def _bytes(text: str) -> bytes:
-    return text.encode("utf-8", "surrogatepass")  # JSON may hold lone surrogates
+        return hmac.compare_digest(token.encode("utf-8", "surrogatepass"), self._token)  # JSON may hold lone surrogates
 
 
 def _address(request: Request) -> str:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -18,7 +19,8 @@ from multiner.serving.airflow.run_tracker import RunTracker
 from multiner.serving.http.payload import RequestModel
 from multiner.serving.http.problems import Problem, headline
 from multiner.serving.operator import dag_runs
-from multiner.serving.operator.actions import Action, ActionLog, Kind
+from multiner.serving.operator.actions import LEASE_SECONDS, Action, ActionLog, Kind
+from multiner.serving.state_store import StateStore, StateUnavailable
 
 if TYPE_CHECKING:
     from multiner.serving.operator.facts_reader import FactsReader
@@ -42,15 +44,16 @@ class Order(RequestModel, frozen=True):
 class Desk:
     """Starts actions and follows them; ``facts`` are read again after a switch."""
 
-    def __init__(self, service: InferenceService, facts: FactsReader) -> None:
+    def __init__(self, service: InferenceService, facts: FactsReader, store: StateStore) -> None:
         self._service, self._facts = service, facts
         self._workspace = service.config.workspace
-        self.log = ActionLog(self._workspace.paths.run / "actions.json")
+        self._log = ActionLog(store)
         self._airflow: AirflowClient | None = None
         self._asking = asyncio.Lock()
         self._trackers: dict[str, RunTracker] = {}  # by action, as the next two are
         self._looked: dict[str, float] = {}
         self._looks: dict[str, asyncio.Task[None]] = {}  # under way
+        self._silent: set[str] = set()  # actions of which Airflow said nothing at the latest look
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
@@ -69,58 +72,71 @@ class Desk:
 
     async def start(self, order: Order, *, who: str, request_id: str) -> Action:
         """Start an action, not waiting for its end; Problem 409 where something excludes it, 503 without Airflow."""
-        await self.refresh()  # an action that has ended excludes nothing
-        action = self.log.begin(order.action, order.language, who=who, request_id=request_id, reason=order.reason)
+        await self.actions()  # an action that has ended excludes nothing
+        begin = self._log.begin(order.action, order.language, who=who, request_id=request_id, reason=order.reason)
+        action = await begin
         try:
             if order.action in ("validate", "retrain"):
-                await self._start_dag(action)
+                with self._leased(action):
+                    await self._start_dag(action)
+                await self._log.save(action)
             else:
                 self._spawn(self._switch(action, order.champion))
-        except BaseException as error:  # an action that never ends would exclude all others
-            self.log.end(action, "failed", error.detail if isinstance(error, Problem) else _unexpected(error))
+        except StateUnavailable:
+            raise  # what has begun counts as broken off soon
+        except BaseException as error:
+            action.end("failed", error.detail if isinstance(error, Problem) else _unexpected(error))
+            await self._log.save(action)
             raise
-        finally:
-            await self.log.save()
         return action
 
-    async def refresh(self) -> None:
-        """Update the actions whose DAG runs have not ended; waits ``PATIENCE`` seconds at most for Airflow."""
-        actions = [action for action in self.log.running() if action.runs]
+    async def actions(self) -> list[Action]:
+        """The last actions, the newest first; waits ``PATIENCE`` seconds at most for what Airflow says of them."""
+        actions = await self._log.last()
         for action in actions:
+            if action.state != "running" or not action.runs:
+                continue
             due = time.monotonic() - self._looked.get(action.id, float("-inf")) >= LOOK_SECONDS
             if due and action.id not in self._looks:
                 self._looked[action.id] = time.monotonic()
                 self._looks[action.id] = look = self._spawn(self._look(action))
                 look.add_done_callback(partial(self._end_look, action.id))
         if not self._looks:
-            return
+            return actions
         done, _ = await asyncio.wait(self._looks.values(), timeout=PATIENCE)
         for look in done:
             look.result()
+        actions = await self._log.last()
         for action in actions:
             if action.id in self._looks:
                 action.message = "Airflow has not answered yet; what it runs goes on by itself."
+            elif action.id in self._silent:
+                action.message = "Airflow does not answer now; what it runs goes on by itself."
+        return actions
 
     def _end_look(self, id: str, _: asyncio.Task[None]) -> None:
         self._looks.pop(id)
 
     async def _look(self, action: Action) -> None:
-        before = (action.state, action.message)
+        before = (action.state, action.message, action.runs)
         tracker = self._trackers.setdefault(action.id, RunTracker(self._service.config.languages, action.runs))
+        for run in action.runs:  # another gateway may have seen more of them begin
+            tracker.runs.setdefault(run.dag, run)
+        self._silent.add(action.id)
         try:
             await self._ask(tracker.poll)
         except Problem:
-            action.message = "Airflow does not answer now; what it runs goes on by itself."
             return
+        self._silent.discard(action.id)
         action.runs = list(tracker.runs.values())
         state, message = dag_runs.verdict(tracker)
         if state != "running":
             del self._looked[action.id], self._trackers[action.id]
             self._facts.forget()
-            self.log.end(action, state, message)
+            action.end(state, message)
         action.message = message
-        if (state, message) != before:
-            await self.log.save()
+        if (state, message, action.runs) != before:
+            await self._log.save(action)
 
     async def _start_dag(self, action: Action) -> None:
         dag = "data" if action.action == "validate" else f"retrain_{action.language}"
@@ -151,19 +167,39 @@ class Desk:
             assert language is not None  # an order to switch names one
             is_rollback = action.action == "rollback"
             work = self._rollback(action, language, champion) if is_rollback else self._deploy(language)
-            self.log.end(action, "success", await work)
+            with self._leased(action):
+                action.end("success", await work)
         except NerError as error:
             remedy = f" {error.remedy}" if error.remedy else ""
-            self.log.end(action, "failed", f"{headline(error)}.{remedy}")
+            action.end("failed", f"{headline(error)}.{remedy}")
         except asyncio.CancelledError:
-            self.log.end(action, "failed", "The gateway was stopped meanwhile.")
+            action.end("failed", "The gateway was stopped meanwhile.")
             raise
         except Exception as error:
             log.exception("action failed", extra={"fields": {"id": action.id}})
-            self.log.end(action, "failed", _unexpected(error))
+            action.end("failed", _unexpected(error))
         finally:
             self._facts.forget()
-            await self.log.save()
+            try:
+                await self._log.save(action)
+            except StateUnavailable as error:
+                log.error("an action's end is not on record", extra={"fields": {"id": action.id, "error": str(error)}})
+
+    @contextlib.contextmanager
+    def _leased(self, action: Action) -> Iterator[None]:
+        """Renew the action's lease meanwhile."""
+
+        async def renew() -> None:
+            while True:
+                await asyncio.sleep(LEASE_SECONDS / 3)
+                with contextlib.suppress(StateUnavailable):  # one of the next may come in time
+                    await self._log.renew(action)
+
+        renewing = asyncio.create_task(renew())
+        try:
+            yield
+        finally:
+            renewing.cancel()
 
     async def _deploy(self, language: str) -> str:
         """Bring the registry's champion live, as ``ner deploy`` does."""

@@ -11,6 +11,7 @@ from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.registry.journal import checked_reason
 from multiner.serving.http.payload import RequestModel, json_response, read_model
 from multiner.serving.http.problems import invalid
+from multiner.serving.operator.actions import find
 from multiner.serving.operator.authorization import Guard
 from multiner.serving.operator.desk import Desk, Order
 from multiner.serving.routing.config import GatewayConfig
@@ -35,21 +36,20 @@ def desk_router(config: GatewayConfig, desk: Desk, guard: Guard) -> APIRouter:
         """Open a session with the token; its cookie is for this page alone."""
         secret = await read_model(request, SessionRequest, config.limits)
         response = Response(status_code=204, headers=NO_STORE)
-        guard.sign_in(request, secret.token.strip(), response)
+        await guard.sign_in(request, secret.token.strip(), response)
         return response
 
     @router.delete("/session", dependencies=operator)
     async def sign_out(request: Request) -> Response:
         """End the session."""
         response = Response(status_code=204, headers=NO_STORE)
-        guard.sign_out(request, response)
+        await guard.sign_out(request, response)
         return response
 
     @router.get("/actions", dependencies=operator)
     async def actions() -> Response:
         """The last actions, the newest first."""
-        await desk.refresh()
-        return json_response({"actions": [action.model_dump() for action in desk.log.actions]}, headers=NO_STORE)
+        return json_response({"actions": [action.model_dump() for action in await desk.actions()]}, headers=NO_STORE)
 
     @router.post("/actions", dependencies=operator)
     async def start(request: Request) -> Response:
@@ -62,9 +62,7 @@ def desk_router(config: GatewayConfig, desk: Desk, guard: Guard) -> APIRouter:
     @router.get("/actions/{id}", dependencies=operator)
     async def action(id: str) -> Response:
         """The state of an action, with the tasks of its DAG runs."""
-        entry = desk.log.find(id)
-        await desk.refresh()
-        return json_response(entry.model_dump(), headers=NO_STORE)
+        return json_response(find(await desk.actions(), id).model_dump(), headers=NO_STORE)
 
     return router
 

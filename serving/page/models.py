@@ -141,9 +141,7 @@ def add_models_page(app: FastAPI, service: InferenceService, *, facts: FactsRead
         pairs = zip(routes, versions, strict=True)
         rows = await asyncio.gather(*(facts.of(route.language, version) for route, version in pairs))
         shadows = [service.shadows.get(route.language) for route in routes]
-        signed_in = guard.signed_in(request)
-        if signed_in:
-            await desk.refresh()
+        signed_in = await guard.signed_in(request)
         return render_page(
             request,
             service,
@@ -151,7 +149,7 @@ def add_models_page(app: FastAPI, service: InferenceService, *, facts: FactsRead
             headers=NO_STORE,
             cards=list(map(card, routes, rows, shadows)),
             signed_in=signed_in,
-            actions=desk.log.actions if signed_in else [],
+            actions=await desk.actions() if signed_in else [],
             without_airflow=desk.without_airflow if signed_in else None,
             side=SIDE,
         )
@@ -159,5 +157,4 @@ def add_models_page(app: FastAPI, service: InferenceService, *, facts: FactsRead
     @app.get("/models/actions", include_in_schema=False, dependencies=[Depends(guard)])
     async def actions() -> HTMLResponse:
         """The list of actions alone, for the page's script."""
-        await desk.refresh()
-        return HTMLResponse(render("actions.html", actions=desk.log.actions), headers=NO_STORE)
+        return HTMLResponse(render("actions.html", actions=await desk.actions()), headers=NO_STORE)

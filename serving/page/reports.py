@@ -49,7 +49,7 @@ def add_reports(app: FastAPI, service: InferenceService, guard: Guard) -> None:
             code: {kind: (folder(config.workspace, code, kind) / "index.html").is_file() for kind in KINDS}
             for code in config.languages
         }
-        readable = config.open_reports or guard.signed_in(request)
+        readable = config.open_reports or await guard.signed_in(request)
         return render_page(
             request, service, "reports.html", headers=REVALIDATED, reports=reports, kinds=KINDS, readable=readable
         )

@@ -12,6 +12,7 @@ from multiner.serving.http.entity_requests import Offer
 from multiner.serving.http.payload import Limits
 from multiner.serving.routing.memory_budget import Keep
 from multiner.serving.routing.model_router import Launch
+from multiner.serving.state_store import StateStore
 
 Resolve = Callable[[str, str | None], ServedModel | None]  # (language, version or None: the champion); blocking
 
@@ -30,14 +31,15 @@ class GatewayConfig:
     """What a gateway needs to know.
 
     ``launch`` brings up a version, ``resolve`` finds one in the registry, or at its endpoint (None where there is no
-    such version, or no champion). ``types`` are the labels of each language; of a language that is not named there, any
-    may be asked for. ``model_name`` gives a language's registered model. ``queue`` requests may wait for each model,
-    which works on ``concurrency`` at once, and all models of this host on ``cores``; those of the languages in
-    ``endpoints`` are elsewhere. The registry is looked at every ``reconcile_seconds`` (0: at start alone),
-    and its challengers are shadowed if ``shadow`` says how. ``workspace`` has the reports, and the Airflow that
-    operators order at. Corrections go to ``review``; None: none are taken. ``hosts`` are the names that the gateway
-    answers to (see ``allowed_hosts``). ``connections`` may be open at once. ``proxies`` are the addresses whose
-    forwarding headers are believed. ``open_reports``: whoever can connect may read the reports, not the operator alone.
+    such version, or no champion). ``types`` are the labels of each language; of a language that is not named there,
+    any may be asked for. ``model_name`` gives a language's registered model. ``queue`` requests may wait for each
+    model, which works on ``concurrency`` at once, and all models of this host on ``cores``; those of the languages in
+    ``endpoints`` are elsewhere. The registry is looked at every ``reconcile_seconds`` (0: at start alone), and its
+    challengers are shadowed if ``shadow`` says how. ``workspace`` has the reports, and the Airflow that operators
+    order at. ``state`` is what all gateways share. Corrections go to ``review``; None: none are taken. ``hosts`` are
+    the names that the gateway answers to (see ``allowed_hosts``). ``connections`` may be open at once. ``proxies``
+    are the addresses whose forwarding headers are believed. ``open_reports``: whoever can connect may read the
+    reports, not the operator alone.
     """
 
     languages: Sequence[str]
@@ -55,6 +57,7 @@ class GatewayConfig:
     reconcile_seconds: float
     shadow: ShadowConfig | None
     workspace: Workspace
+    state: StateStore
     review: ReviewQueue | None
     hosts: frozenset[str] | None
     connections: int

@@ -23,6 +23,7 @@ from multiner.serving.http.metrics import Metrics
 from multiner.serving.http.problems import Problem, busy, no_tokens, unavailable
 from multiner.serving.routing.answer_comparison import ShadowMetrics
 from multiner.serving.routing.config import GatewayConfig
+from multiner.serving.routing.holds import Holds
 from multiner.serving.routing.memory_budget import keeper
 from multiner.serving.routing.micro_batching import MicroBatcher
 from multiner.serving.routing.model_router import ModelRouter, NoModel
@@ -60,7 +61,8 @@ class InferenceService:
         self.reconcilers = {
             code: Reconciler(
                 route,
-                partial(config.resolve, code, None),
+                partial(config.resolve, code),
+                Holds(config.state, f"{config.workspace.profile}/{code}"),
                 self.shadows.get(code),
                 partial(shadow.challenger, code) if shadow else None,
             )
@@ -71,6 +73,11 @@ class InferenceService:
         }
         self._tasks: list[asyncio.Task] = []
         self.metrics.registry.register(self)
+        self.leaving = False  # the gateway is about to end: proxies are to send it nothing more
+
+    def leave(self) -> None:
+        """Be no longer ready; requests that still come are answered."""
+        self.leaving = True
 
     def start(self) -> None:
         """Start to follow the registry for all languages, in the background."""

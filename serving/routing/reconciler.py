@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
 
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.registry.failures import RegistryUnavailable
 from multiner.serving import executors
 from multiner.serving.backends.backend import ServedModel
+from multiner.serving.routing.holds import Hold, Holds
 from multiner.serving.routing.model_router import ModelRouter
 from multiner.serving.routing.shadow import Shadow
 
 log = logging.getLogger("serving")
 MAX_PAUSE_SECONDS = 600  # each failure to read the registry doubles the pause, up to this
+T = TypeVar("T")
 UNREAD = ""  # in place of a version: the registry was not read yet
 REFUSED_PAUSES = (300, 900, 3600)  # seconds before the timer again starts a version that did not come up
 
@@ -36,7 +41,8 @@ class Reconciler:
 
     Args:
         route: the router of the language.
-        champion: reads the champion, if any, from the registry; blocking.
+        resolve: finds a version in the registry, or the champion (None), if there is one; blocking.
+        holds: the orders of operators at all gateways.
         shadow: the shadow of the language, if it has one.
         challenger: reads the challenger, if any; blocking. None without a shadow.
     """
@@ -44,97 +50,174 @@ class Reconciler:
     def __init__(
         self,
         route: ModelRouter,
-        champion: Callable[[], ServedModel | None],
+        resolve: Callable[[str | None], ServedModel | None],
+        holds: Holds,
         shadow: Shadow | None,
         challenger: Callable[[], ServedModel | None] | None,
     ) -> None:
         self.route = route
         self.shadow = shadow
-        self._champion = champion
+        self.holds = holds
+        self._resolve = resolve
         self._challenger = challenger
         self._champion_version: str | None = UNREAD  # at the latest reading
-        self._holds: dict[int, str | None] = {}  # by number of an operator's order: the champion that it overrides
+        self._overrides: dict[int, str | None] = {}  # by order that is being carried out: the champion at its begin
+        self._ended = Hold()  # the latest order that a new champion has ended
         self._refusal: Refusal | None = None
         self._unread = 0  # failures in a row to read the registry
         self._error = ""  # of the latest reconciliation by the timer
 
     async def reconcile(self, *, insist: bool = False) -> str:
-        """Read the aliases and bring the champion live.
+        """Read the orders and the aliases, and bring live what they say.
 
-        Without ``insist`` nothing happens while an operator's choice holds (see :meth:`deploy`), while the route
-        restarts the champion, and during the pause after a champion has not come up.
+        An operator's order stands until the champion changes (see :meth:`deploy`). Without ``insist`` it is followed,
+        at whichever gateway it was given, and nothing happens while the route restarts the version, and during the
+        pause after it has not come up. With ``insist`` the champion goes live, and the order ends.
 
         Returns:
             as :meth:`ModelRouter.switch`, or ``no champion``, ``held``, ``restarting``.
 
         Raises:
             RegistryUnavailable: the registry cannot be read.
-            NerError: the champion does not come up; the version before stays live.
+            StateUnavailable: with ``insist``, the shared state cannot be written.
+            NerError: the version does not come up; the version before stays live.
         """
         order = self.route.order()  # before reading, since a later reading has newer facts
-        champion, challenger = await executors.run(executors.REGISTRY, self._read)
-        self._unread, self._champion_version = 0, champion.version if champion else None
-        self._holds = {
-            number: self._champion_version if version == UNREAD else version for number, version in self._holds.items()
-        }
-        try:
-            return await self._follow(champion, order, insist)
-        finally:
-            if self.shadow is not None:
-                answering = self.route.answering
-                served = {self._champion_version, answering.model.version if answering else None}
-                self.shadow.follow(challenger if challenger and challenger.version not in served else None)
+        with self._override(order) if insist else contextlib.nullcontext():
+            number, own = await self.holds.begin() if insist else 0, self.holds.own
+            hold = await self.holds.latest()  # before the registry: the champion is then never older than the order's
+            champion, challenger = await self._read(self._aliases)
+            self._champion_version = champion.version if champion else None
+            try:
+                if not insist:
+                    return await self._follow(champion, hold if self.holds.own is own else self.holds.own, order)
+                if champion is None:
+                    return self._absent()
+                return await self._carry_out(await self._switch(champion, order), Hold(number))
+            finally:
+                self._shadow_challenger(challenger)
 
-    def _read(self) -> tuple[ServedModel | None, ServedModel | None]:
+    def _shadow_challenger(self, challenger: ServedModel | None) -> None:
+        if self.shadow is not None:
+            answering = self.route.answering
+            served = {self._champion_version, answering.model.version if answering else None}
+            self.shadow.follow(challenger if challenger and challenger.version not in served else None)
+
+    def _aliases(self) -> tuple[ServedModel | None, ServedModel | None]:
+        return self._resolve(None), self._challenger() if self._challenger else None
+
+    async def _read(self, read: Callable[[], T]) -> T:
+        """What ``read`` finds in the registry; RegistryUnavailable if it cannot be read."""
         try:
-            return self._champion(), self._challenger() if self._challenger else None
+            result = await executors.run(executors.REGISTRY, read)
         except Exception as error:  # MLflow, its database and the network raise many kinds
             self._unread += 1
             reason = str(error).partition("\n")[0][:300] or type(error).__name__
             raise RegistryUnavailable(f"the registry cannot be read: {reason}", transient=True) from error
+        self._unread = 0
+        return result
 
-    async def _follow(self, champion: ServedModel | None, order: int, insist: bool) -> str:
-        if champion is None:
-            self.route.mark("absent", "the registry has no champion")
-            return "no champion"
-        if not insist:
-            if self._holds and self._holds[max(self._holds)] == champion.version:
-                return "held"
-            if self.route.restarting == champion.version:
-                return "restarting"
-            refusal = self._refusal
-            if refusal and refusal.version == champion.version and time.monotonic() < refusal.until:
-                raise refusal.error.with_traceback(None)
+    async def _follow(self, champion: ServedModel | None, hold: Hold, order: int) -> str:
+        if self._overrides and self._overrides[max(self._overrides)] in (UNREAD, self._champion_version):
+            return "held"
+        target = await self._target(champion, hold)
+        if target is None:
+            return self._absent()
+        if self.route.restarting == target.version:
+            return "restarting"
+        refusal = self._refusal
+        if refusal and refusal.version == target.version and time.monotonic() < refusal.until:
+            raise refusal.error.with_traceback(None)
+        action = await self._switch(target, order)
+        return "held" if action == "nothing to do" and target is not champion else action
+
+    async def _target(self, champion: ServedModel | None, hold: Hold) -> ServedModel | None:
+        """The version that an order holds, else the champion."""
+        if hold.version is None or hold == self._ended:
+            return champion
+        if hold.champion != self._champion_version:
+            self._ended = hold
+            await self.holds.end(hold)
+            return champion
+        served = [backend.model for backend in (self.route.live, self.route.previous) if backend and backend.alive]
+        for model in (*served, *([champion] if champion else [])):
+            if model.version == hold.version:
+                return model
+        target = await self._read(partial(self._resolve, hold.version))
+        if target is None:
+            raise NerError(f"the registry has no version {hold.version} for {self.route.language!r}, which was ordered")
+        return target
+
+    def _absent(self) -> str:
+        self.route.mark("absent", "the registry has no champion")
+        return "no champion"
+
+    async def _switch(self, target: ServedModel, order: int) -> str:
+        """As :meth:`ModelRouter.switch`; the timer leaves a version alone for a while that does not come up."""
         try:
-            action = await self.route.switch(champion, order)
+            action = await self.route.switch(target, order)
         except NerError as error:
             if error.transient:  # the next attempt costs little and needs no pause
                 raise
             before = self._refusal
-            times = before.times if before and before.version == champion.version else 0
+            times = before.times if before and before.version == target.version else 0
             until = time.monotonic() + REFUSED_PAUSES[min(times, len(REFUSED_PAUSES) - 1)]
-            self._refusal = Refusal(champion.version, error, times + 1, until)
+            self._refusal = Refusal(target.version, error, times + 1, until)
             raise
         self._refusal = None
-        # orders of an operator during the launch still hold
-        self._holds = {number: version for number, version in self._holds.items() if number > order}
         return action
 
     async def deploy(self, version: ServedModel) -> str:
-        """Bring an operator's choice live until the registry's champion changes; as :meth:`ModelRouter.switch`."""
-        order = self.route.order()
-        self._holds[order] = self._champion_version
-        try:
-            return await self.route.switch(version, order)
-        except BaseException:
-            self._holds.pop(order, None)
-            raise
+        """Bring an operator's choice live, at all gateways, until the registry's champion changes.
 
-    def rollback(self) -> ServedModel:
-        """As :meth:`ModelRouter.rollback`, until the registry's champion changes."""
+        Returns:
+            as :meth:`ModelRouter.switch`.
+
+        Raises:
+            RegistryUnavailable: the registry was not read yet and cannot be read.
+            StateUnavailable: the order cannot be put on record; this gateway then gives it up at its next look.
+            NerError: the version does not come up; the version before stays live.
+        """
+        order = self.route.order()
+        with self._override(order):
+            number = await self.holds.begin()
+            action = await self.route.switch(version, order)
+            return await self._carry_out(action, Hold(number, version.version, await self._overridden(order)))
+
+    async def rollback(self) -> ServedModel:
+        """As :meth:`ModelRouter.rollback`, at all gateways, until the registry's champion changes.
+
+        Raises:
+            NerError: no previous version is warm, or as :meth:`deploy`.
+        """
         model = self.route.rollback()
-        self._holds[self.route.order()] = self._champion_version
+        order = self.route.order()
+        with self._override(order):
+            number = await self.holds.begin()
+            await self._carry_out("rolled back", Hold(number, model.version, await self._overridden(order)))
         return model
+
+    @contextlib.contextmanager
+    def _override(self, order: int) -> Iterator[None]:
+        """Keep the timer from going to the champion while an order is carried out here."""
+        self._overrides[order] = self._champion_version
+        try:
+            yield
+        finally:
+            del self._overrides[order]
+
+    async def _overridden(self, order: int) -> str | None:
+        """The champion when the order began."""
+        if (version := self._overrides[order]) == UNREAD:
+            champion = await self._read(partial(self._resolve, None))
+            version = champion.version if champion else None
+        return version
+
+    async def _carry_out(self, action: str, hold: Hold) -> str:
+        """Put an order on record for all gateways; ``overtaken`` where a later one has been carried out."""
+        if action == "overtaken" or not await self.holds.carry_out(hold):
+            return "overtaken"
+        return action
 
     async def follow(self, seconds: float) -> None:
         """Reconcile now and every ``seconds``, more rarely while the registry cannot be read; 0: only now."""

@@ -11,6 +11,7 @@ from multiner.pipeline.config.settings import Workspace
 from multiner.serving.operator.facts_reader import FactsReader
 from multiner.serving.operator.model_schemas import ModelFacts
 from multiner.serving.routing.config import GatewayConfig
+from multiner.serving.state_store import StateStore
 from tests.serving import registry
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -34,6 +35,8 @@ class NoFacts(FactsReader):
 
 def gateway_config(**settings: Any) -> GatewayConfig:
     """The configuration with ``settings``; ``limits``, ``launch`` and ``resolve`` must be among them."""
+    own = settings.get("workspace")
+    database = own.paths.run / "state.db" if own else Path(mkdtemp(dir=empty_workspace().root)) / "state.db"
     usual: dict[str, Any] = {
         "languages": ["en"],
         "token": "token",
@@ -47,6 +50,7 @@ def gateway_config(**settings: Any) -> GatewayConfig:
         "reconcile_seconds": 30,
         "shadow": None,
         "workspace": empty_workspace(),
+        "state": StateStore(f"sqlite:///{database}"),
         "review": None,
         "hosts": None,
         "connections": 512,

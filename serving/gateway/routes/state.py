@@ -31,9 +31,10 @@ def state_router(service: InferenceService, facts: FactsReader) -> APIRouter:
 
     @router.get("/ready", response_model=schemas.HealthAnswer, responses={503: {"model": schemas.HealthAnswer}})
     async def ready() -> Response:
-        """Whether every language is answered: 200, else 503 with `Retry-After`."""
+        """Whether every language is answered: 200, else 503 with `Retry-After`; also once the gateway is to end."""
         report = service.health()
-        if all(route.ready for route in service.routes.values()):  # while one restarts, by the version before
+        answers = all(route.ready for route in service.routes.values())  # while one restarts, by the version before
+        if answers and not service.leaving:
             return json_response(report)
         soon = any(route.state in ("starting", "restarting") for route in service.routes.values())
         return json_response(report, 503, {"Retry-After": "5" if soon else "30"})

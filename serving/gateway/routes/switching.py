@@ -16,6 +16,7 @@ from multiner.serving.http.payload import RequestModel, json_response, read_mode
 from multiner.serving.http.problems import Problem, headline
 from multiner.serving.operator.authorization import Guard
 from multiner.serving.routing.inference_service import InferenceService
+from multiner.serving.state_store import StateUnavailable
 
 log = logging.getLogger("serving")
 
@@ -53,6 +54,8 @@ def switching_router(service: InferenceService, guard: Guard) -> APIRouter:
     async def switched(language: str, switch: Awaitable[str]) -> Response:
         try:
             action = await switch
+        except StateUnavailable:
+            raise
         except NerError as error:
             log.error("switch failed", extra={"fields": {"error": str(error)}})
             if isinstance(error, RegistryUnavailable):
@@ -82,7 +85,7 @@ def switching_router(service: InferenceService, guard: Guard) -> APIRouter:
         order = await read(request, SwitchRequest)
 
         async def swap() -> str:
-            service.reconcilers[order.language].rollback()
+            await service.reconcilers[order.language].rollback()
             return "rolled back"
 
         return await switched(order.language, swap())

@@ -150,7 +150,7 @@ def test_orders_go_to_an_airflow_elsewhere(
     assert started.json()["runs"][0]["url"].startswith("https://airflow.example/dags/retrain_en/runs/operator__")
     assert links["retraining"] == "https://airflow.example/dags/retrain_en"
     written = "\n".join(JsonFormatter().format(record) for record in caplog.records)
-    assert SECRET not in written + started.text + (workspace.paths.run / "actions.json").read_text()
+    assert SECRET not in written + started.text + (workspace.paths.run / "state.db").read_bytes().decode("latin-1")
 
 
 @pytest.mark.slow

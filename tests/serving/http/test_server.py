@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 from typing import Any
 
 import httpx
 import pytest
 
-from multiner.serving.http.server import HEAD_BYTES
+from multiner.pipeline.core.errors import NerError
+from multiner.serving.http.server import HEAD_BYTES, drain_seconds, make_server
 
 
 def talk(address: tuple[str, int], data: bytes) -> bytes:
@@ -83,3 +85,33 @@ def test_only_a_trusted_proxy_says_whose_wrong_token_it_is(
             for number in range(6)
         ]
     assert statuses == [401] * 5 + [last]
+
+
+def test_a_server_that_is_to_end_says_so_first_and_still_takes_requests(served: tuple[Any, tuple[str, int]]) -> None:
+    harness, (host, port) = served
+    calls: list[str] = []
+
+    class Loop:
+        def call_later(self, seconds: float, exit: Any, *arguments: Any) -> None:
+            calls.append(f"in {seconds:g} s")
+
+    server = make_server(harness.app, 8, (), harness.service.leave, 5)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("asyncio.get_running_loop", Loop)
+        server.handle_exit(signal.SIGTERM, None)
+    assert (calls, server.should_exit) == (["in 5 s"], False)
+    with httpx.Client(base_url=f"http://{host}:{port}", trust_env=False) as client:
+        assert client.get("/ready").status_code == 503
+        assert client.get("/health").status_code == 200
+        assert client.post("/v1/entities", json={"text": "Anna"}).status_code == 200
+    server.handle_exit(signal.SIGTERM, None)
+    assert server.should_exit
+
+
+@pytest.mark.parametrize("setting", ["soon", "-1", "1.5"])
+def test_the_time_to_drain_is_checked(monkeypatch: pytest.MonkeyPatch, setting: str) -> None:
+    monkeypatch.setenv("NER_DRAIN_SECONDS", setting)
+    with pytest.raises(NerError, match="not a number of seconds"):
+        drain_seconds()
+    monkeypatch.setenv("NER_DRAIN_SECONDS", "")
+    assert drain_seconds() == 0

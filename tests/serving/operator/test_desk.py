@@ -30,6 +30,7 @@ from multiner.serving.gateway.config import workspace_config
 from multiner.serving.http.middleware import JsonFormatter
 from multiner.serving.operator import dag_runs
 from multiner.serving.operator.actions import ActionLog
+from multiner.serving.state_store import StateStore
 from tests.serving import registry
 from tests.serving.airflow.fake_airflow import FakeAirflow
 
@@ -420,9 +421,12 @@ def test_whatever_goes_wrong_an_action_ends_and_keeps_nobody_out(
 
 
 def test_the_log_tells_how_an_action_ended(caplog: pytest.LogCaptureFixture, tmp_path: Path) -> None:
-    actions = ActionLog(tmp_path / "actions.json")
+    async def main() -> None:
+        actions = ActionLog(StateStore(f"sqlite:///{tmp_path}/state.db"))
+        (await actions.begin("deploy", "en", who="token", request_id="r")).end("success", "Version 2 is live.")
+
     with caplog.at_level(logging.INFO, "serving"):
-        actions.end(actions.begin("deploy", "en", who="token", request_id="r"), "success", "Version 2 is live.")
+        asyncio.run(main())
     line = json.loads(JsonFormatter().format(caplog.records[-1]))
     assert (line["message"], line["state"], line["outcome"]) == ("action", "success", "Version 2 is live.")
 
@@ -441,21 +445,6 @@ def test_actions_outlive_the_gateway(harness: Any, airflow: FakeAirflow) -> None
 
     id = run(harness, airflow.workspace, before)
     run(harness, airflow.workspace, after)
-
-
-def test_a_switch_that_a_killed_gateway_left_counts_as_broken_off(tmp_path: Path) -> None:
-    async def main() -> None:
-        file = tmp_path / "actions.json"
-        actions = ActionLog(file)
-        actions.begin("deploy", "en", who="token", request_id="r")
-        await actions.save()
-        (outcome,) = ActionLog(file).actions
-        assert outcome.state == "failed"
-        assert "ended meanwhile" in outcome.message
-        file.write_text("{")
-        assert ActionLog(file).actions == []
-
-    asyncio.run(main())
 
 
 def test_what_airflow_does_is_told_in_a_sentence() -> None:
