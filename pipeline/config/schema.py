@@ -246,6 +246,7 @@ class ServingSection(Section):
     queue: Annotated[int, Field(ge=0)]
     concurrency: Count
     cores: Annotated[Any, AfterValidator(count_or_auto)]
+    memory: Annotated[Any, AfterValidator(count_or_auto)]
     connections: Annotated[int, Field(ge=16)]
     review: bool
     review_megabytes: Positive

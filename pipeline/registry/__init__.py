@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from multiner.pipeline.registry.champions import ModelVersionInfo, challenger, champion, rollback
+from multiner.pipeline.registry.champions import ModelVersionInfo, challenger, champion, model_bytes, rollback
 from multiner.pipeline.registry.gate.promotion import Promotion, promote
 from multiner.pipeline.registry.registration import Registration, known_version, register
 from multiner.pipeline.registry.store import model_name, open_store, tracking_uri
@@ -18,6 +18,7 @@ __all__ = [
     "challenger",
     "champion",
     "known_version",
+    "model_bytes",
     "model_name",
     "open_store",
     "promote",

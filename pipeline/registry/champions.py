@@ -104,6 +104,13 @@ def model_folder(version: ModelVersionInfo) -> Path:
     return Path(download_artifacts(artifact_uri=version.uri))
 
 
+def model_bytes(uri: str) -> int:
+    """The size of a version's folder, as MLflow recorded it when it was logged; 0 if it did not."""
+    from mlflow.models import Model
+
+    return Model.load(uri).model_size_bytes or 0
+
+
 def set_champion(client: MlflowClient, name: str, version: str) -> None:
     """Make a version champion, and note when, by whom, and the champion before; a killed call can be repeated."""
     before = alias_version(client, name, CHAMPION)

@@ -32,6 +32,11 @@ class ServedModel:
     version: str
     uri: str
 
+    @property
+    def is_endpoint(self) -> bool:
+        """Whether others serve it, elsewhere."""
+        return self.uri.startswith(("http://", "https://"))
+
 
 class Backend(ABC):
     """What answers for one model version: brought up once, called, and closed once.

@@ -79,6 +79,8 @@ def workspace_config(workspace: Workspace, token: str) -> GatewayConfig:
         concurrency=settings["concurrency"],
         cores=max(settings["concurrency"], thread_count()) if settings["cores"] == AUTO else settings["cores"],
         endpoints=settings["endpoints"],
+        memory=None if settings["memory"] == AUTO else 1_000_000 * settings["memory"],
+        folder_bytes=lambda model: registry.model_bytes(model.uri),
         reconcile_seconds=settings["reconcile_seconds"],
         shadow=shadow if settings["shadow"] else None,
         workspace=workspace,

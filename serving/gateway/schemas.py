@@ -100,7 +100,7 @@ class RouteSchema(BaseModel):
     """The state of a language's model."""
 
     language: str
-    state: Literal["live", "starting", "restarting", "absent", "failed"]
+    state: Literal["live", "starting", "restarting", "unloaded", "absent", "failed"]
     name: str | None
     version: str | None
     since: str | None

@@ -109,7 +109,7 @@ def card(route: ModelRouter, facts: ModelFacts, shadow: Shadow | None) -> dict[s
         "shadowing": shadow is not None,
         "shadow": ShadowSchema.model_validate(comparison) if comparison else None,
         "late": (facts.registry or "").startswith(LATE),
-        "behind": bool(champion and state["state"] == "live" and state["version"] != champion.version),
+        "behind": bool(champion and state["state"] in ("live", "unloaded") and state["version"] != champion.version),
         "moved_elsewhere": bool(champion and latest and latest != champion.version),
     }
 

@@ -24,7 +24,7 @@ from multiner.serving.http.problems import Problem, busy, no_tokens, unavailable
 from multiner.serving.routing.answer_comparison import ShadowMetrics
 from multiner.serving.routing.config import GatewayConfig
 from multiner.serving.routing.holds import Holds
-from multiner.serving.routing.memory_budget import keeper
+from multiner.serving.routing.memory_budget import MemoryBudget
 from multiner.serving.routing.micro_batching import MicroBatcher
 from multiner.serving.routing.model_router import ModelRouter, NoModel
 from multiner.serving.routing.queue import CallQueue, CallsFull, Cores
@@ -43,21 +43,23 @@ class InferenceService:
     def __init__(self, config: GatewayConfig) -> None:
         self.config = config
         self.metrics = Metrics()
-        cores = Cores(config.cores)
+        cores, budget = Cores(config.cores), MemoryBudget(config.memory, config.folder_bytes)
         self.routes = {
             code: ModelRouter(
                 code,
-                config.launch,
-                keep=keeper(config.keep_previous),
+                partial(budget.launch, config.launch),
+                keep=budget.keeper(config.keep_previous),
                 drain_seconds=config.limits.seconds + 5,
                 queue=CallQueue(config.concurrency, config.queue, None if code in config.endpoints else cores),
             )
             for code in config.languages
         }
+        budget.routes = self.routes.values()
         self.shadows: dict[str, Shadow] = {}
         if shadow := config.shadow:
             counts = ShadowMetrics(self.metrics.registry)
-            self.shadows = {code: Shadow(code, shadow.launch, shadow.share, counts) for code in self.routes}
+            launch = partial(budget.launch, shadow.launch, spare=True)
+            self.shadows = {code: Shadow(code, launch, shadow.share, counts) for code in self.routes}
         self.reconcilers = {
             code: Reconciler(
                 route,
@@ -273,12 +275,12 @@ class InferenceService:
     def health(self) -> dict[str, Any]:
         """The overall status (``ok``, ``starting``, ``degraded``, ``down``) and that of each language."""
         states = [route.state for route in self.routes.values()]
-        if all(state == "live" for state in states):
+        if all(state in ("live", "unloaded") for state in states):
             status = "ok"
         elif "starting" in states:
             status = "starting"
         else:
-            status = "degraded" if any(route.answering for route in self.routes.values()) else "down"
+            status = "degraded" if any(route.ready for route in self.routes.values()) else "down"
         return {"status": status, "languages": {code: route.describe() for code, route in self.routes.items()}}
 
 
@@ -289,7 +291,8 @@ def _as_problems(language: str) -> Iterator[None]:
         yield
     except NoModel as error:
         wait = 30 if error.state in ("absent", "failed") else 5
-        raise unavailable(f"No model for {language!r} is live ({error.state}).", wait) from None
+        why = "; memory is short, and all other models are in use" if error.state == "unloaded" else ""
+        raise unavailable(f"No model for {language!r} is live ({error.state}{why}).", wait) from None
     except CallsFull as error:
         raise busy(f"{str(error).capitalize()} for the model for {language!r}; no more may.") from None
     except NoTokens as error:

@@ -13,7 +13,8 @@ from typing import Any, TypeVar
 
 from multiner.pipeline.core.errors import NerError
 from multiner.serving.backends.backend import Backend, BackendGone, ServedModel
-from multiner.serving.routing.queue import CallQueue
+from multiner.serving.routing.memory_budget import OutOfMemory
+from multiner.serving.routing.queue import CallQueue, CallsFull
 
 log = logging.getLogger("serving")
 Launch = Callable[[ServedModel], Awaitable[Backend]]
@@ -49,7 +50,11 @@ class ModelRouter:
         self.live: Backend | None = None
         self.previous: Backend | None = None
         self.since: datetime | None = None
-        self.state = "starting"  # starting, live, restarting, absent (no champion), failed
+        self.state = (
+            "starting"  # starting, live, restarting, unloaded (for lack of memory), absent (no champion), failed
+        )
+        self.unloaded: ServedModel | None = None  # the version that the next request brings back
+        self.last_use = 0.0  # on the event loop's clock
         self.error: str | None = None
         self.restarting: str | None = None  # the version that was lost and is started again
         self._launch = launch
@@ -58,6 +63,8 @@ class ModelRouter:
         self._lock = asyncio.Lock()  # one launch at a time
         self._orders = 0  # the number of the latest order
         self._latest_done = 0  # the number of the latest order that was carried out
+        self._wake_task: asyncio.Task[NerError | None] | None = None
+        self._sleepers = 0  # calls that wait for the unloaded version
         self._tasks: set[asyncio.Task] = set()
         self._backends: set[Backend] = set()  # all that are not closed yet
         self._closing = False
@@ -69,8 +76,13 @@ class ModelRouter:
 
     @property
     def ready(self) -> bool:
-        """Whether requests are answered."""
-        return self.answering is not None
+        """Whether requests are answered, if need be once the version is loaded again."""
+        return self.answering is not None or self.state == "unloaded"
+
+    @property
+    def in_demand(self) -> bool:
+        """Whether its version is live, is started again, or is waited for."""
+        return self.live is not None or self.state == "restarting" or self._sleepers > 0
 
     def _candidate(self, tried: tuple[Backend, ...]) -> Backend | None:
         for backend in (self.live, self.previous):
@@ -89,11 +101,16 @@ class ModelRouter:
             call: calls a backend.
             patient, large: as in :meth:`CallQueue.run`.
 
+        An unloaded version is loaded first.
+
         Raises:
             NoModel: no version is live.
             CallsFull: too many calls wait.
             BackendGone, BackendTimeout, ModelFailed: as in :meth:`.Backend.predict`.
         """
+        self.last_use = asyncio.get_running_loop().time()
+        while self.state == "unloaded":
+            await self._woken(patient)
         if self.answering is None:
             raise self._nothing()
         return await self.queue.run(lambda: self._ask(call), patient=patient, large=large)
@@ -108,6 +125,64 @@ class ModelRouter:
             except BackendGone as error:
                 tried, gone = (*tried, backend), error
         raise gone or self._nothing()
+
+    async def _woken(self, patient: bool) -> None:
+        """Wait until the unloaded version is live again; all calls wait for one launch."""
+        if self._sleepers > self.queue.places and not patient:
+            raise CallsFull(f"{self._sleepers} requests are waiting")
+        if self._wake_task is None:
+            self._wake_task = self._spawn(self._wake())
+        self._sleepers += 1
+        try:
+            error = await asyncio.shield(self._wake_task)
+        finally:
+            self._sleepers -= 1
+        if error is not None:
+            raise NoModel(self.language, self.state)
+
+    async def _wake(self) -> NerError | None:
+        """Load the unloaded version; returns the error if it does not come up."""
+        async with self._lock:
+            try:
+                if self.unloaded is None:
+                    return None  # a switch has brought a version live meanwhile
+                backend = await self._start(self.unloaded)
+            except OutOfMemory as error:
+                return error
+            except NerError as error:
+                self.state, self.error, self.unloaded = "failed", error.message.splitlines()[0], None
+                log.error("loading failed", extra={"fields": {"language": self.language, "error": str(error)}})
+                return error
+            finally:
+                self._wake_task = None
+            self._add(backend)
+            return None
+
+    async def unload(self) -> bool:
+        """Stop the live version, and the warm one, until the next request; returns whether that freed memory.
+
+        Nothing happens while a request uses them or waits.
+        """
+        live = self.live
+        busy = self._sleepers or self.queue.in_flight or self.queue.waiting
+        if live is None or not live.alive or live.model.is_endpoint or busy or live.in_flight:
+            return False
+        stopped = [backend for backend in (live, self.previous) if backend is not None]
+        self.live, self.previous, self.since = None, None, None
+        self.state, self.unloaded = "unloaded", live.model
+        log.info("unloaded", extra=self._fields(live))
+        await asyncio.gather(*(self._retire(backend) for backend in stopped))
+        return True
+
+    async def drop_warm(self) -> bool:
+        """Stop the warm version, and return whether that freed memory; not while a request uses it."""
+        warm = self.previous
+        if warm is None or warm.model.is_endpoint or warm.in_flight or self.live is None or not self.live.alive:
+            return False
+        self.previous = None
+        log.info("warm version stopped", extra=self._fields(warm))
+        await self._retire(warm)
+        return True
 
     def _nothing(self) -> NoModel:
         return NoModel(self.language, "restarting" if self.state == "live" else self.state)
@@ -127,9 +202,11 @@ class ModelRouter:
             order: from :meth:`order`, if the order came before ``model`` was known.
 
         Returns:
-            ``nothing to do``, ``rolled back`` (it was warm), ``switched``, or ``overtaken`` (by a later order).
+            ``nothing to do``, ``rolled back`` (it was warm), ``switched``, ``unloaded`` (memory is short, so that the
+            next request brings it live), or ``overtaken`` (by a later order).
 
         Raises:
+            OutOfMemory: it does not fit beside the models in use; nothing has changed then.
             NerError: the new version does not come up or fails its probe; nothing has changed then.
         """
         order = order or self.order()
@@ -142,6 +219,12 @@ class ModelRouter:
                 self.state = "starting"
             try:
                 backend = await self._start(model)
+            except OutOfMemory:
+                if self.in_demand or order < self._latest_done:
+                    raise
+                self._latest_done = order
+                self.state, self.error, self.unloaded = "unloaded", None, model
+                return "unloaded"
             except NerError as error:
                 self.mark("failed", error.message.splitlines()[0])
                 raise
@@ -173,6 +256,9 @@ class ModelRouter:
                 if backend is not self.live:
                     self._go_live(backend)
                 return action
+        if self.unloaded is not None and self.unloaded.version == model.version:
+            self._latest_done = order
+            return "nothing to do"
         return None
 
     def rollback(self) -> ServedModel:
@@ -191,8 +277,8 @@ class ModelRouter:
         return model
 
     def mark(self, state: str, reason: str) -> None:
-        """Set the state ``absent`` (no champion) or ``failed`` (it does not come up), unless a version is live."""
-        if self.live is None and self.state != "restarting":
+        """Set the state ``absent`` (no champion) or ``failed`` (it does not come up), unless there is a version."""
+        if self.live is None and self.state not in ("restarting", "unloaded"):
             self.state, self.error = state, reason
 
     def relieve(self) -> None:
@@ -213,6 +299,7 @@ class ModelRouter:
         warm = next((other for other in others if other.alive), None)
         self.live, self.previous = backend, warm if warm is not None and self._may_stay(warm) else None
         self.state, self.error, self.restarting, self.since = "live", None, None, datetime.now(UTC)
+        self.unloaded = None
         log.info("live", extra=self._fields(backend))
         for other in others:
             if other is not self.previous:
@@ -264,12 +351,13 @@ class ModelRouter:
                     self._add(backend)
                 return
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+    def _spawn(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._done)
+        return task
 
-    def _done(self, task: asyncio.Task[None]) -> None:
+    def _done(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()):
             log.error("background task failed", exc_info=error, extra={"fields": {"language": self.language}})
@@ -287,15 +375,17 @@ class ModelRouter:
     def describe(self) -> dict[str, Any]:
         """The language's entry in ``/health`` and ``/v1/models``."""
         backend, warm = self.answering, self.previous
+        model = backend.model if backend else self.unloaded
         stands_in = backend is not None and backend is warm
+        detail = "the version before stands in" if stands_in else None
         return {
             "language": self.language,
             "state": self.state,
-            "name": backend.model.name if backend else None,
-            "version": backend.model.version if backend else None,
+            "name": model.name if model else None,
+            "version": model.version if model else None,
             "since": self.since.isoformat(timespec="seconds") if backend and self.since else None,
             "previous": warm.model.version if warm and warm.alive and not stands_in else None,
-            "detail": self.error or ("the version before stands in" if stands_in else None),
+            "detail": self.error or ("the next request loads it" if self.unloaded else detail),
         }
 
     def _fields(self, backend: Backend) -> dict[str, dict[str, str]]:

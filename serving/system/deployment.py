@@ -203,7 +203,7 @@ def start_gateway(workspace: Workspace, announce: Callable[[str], None] = print)
 
 def _bring_live(gateway: state.GatewayState, language: str, *, new: bool, insist: bool) -> Deployment:
     route = client.started_route(gateway, language) if new else client.route(gateway, language)
-    live = route["version"] if route["state"] == "live" else None
+    live = route["version"] if route["state"] in ("live", "unloaded") else None
     answer = client.post(gateway, "/admin/reconcile", {"language": language, "insist": insist})
     action = "started" if new and answer["action"] == "nothing to do" else answer["action"]
     return Deployment(language, answer["name"], answer["version"], action, gateway.url, live)

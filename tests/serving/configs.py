@@ -47,6 +47,8 @@ def gateway_config(**settings: Any) -> GatewayConfig:
         "concurrency": 2,
         "cores": 16,
         "endpoints": (),
+        "memory": None,
+        "folder_bytes": lambda model: 0,
         "reconcile_seconds": 30,
         "shadow": None,
         "workspace": empty_workspace(),

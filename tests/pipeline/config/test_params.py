@@ -106,6 +106,7 @@ def test_the_schema_names_what_params_yaml_holds_and_the_legs_there_are(root: Pa
         ("keep_previous: auto", "keep_previous: sometimes", "serving.keep_previous", "is not true, false or auto"),
         ("keep_previous: auto", "keep_previous: 1", "serving.keep_previous", "is not true, false or auto"),
         ("cores: auto", "cores: 0", "serving.cores", "is not a whole number from 1 on, or auto"),
+        ("memory: auto", "memory: 1.5", "serving.memory", "is not a whole number from 1 on, or auto"),
         ("cores: auto", "cores: many", "serving.cores", "is not a whole number from 1 on, or auto"),
         ("reconcile_seconds: 30", "reconcile_seconds: -1", "serving.reconcile_seconds", "-1 should be greater"),
         ("reconcile_seconds: 30", "reconcile_seconds: often", "serving.reconcile_seconds", "is not a number"),

@@ -34,7 +34,6 @@ from multiner.serving.backends.local_server import LocalServer, free_port
 from multiner.serving.backends.remote_server import RemoteServer
 from multiner.serving.gateway.app import create_app
 from multiner.serving.gateway.config import UNKNOWN, workspace_config
-from multiner.serving.routing.memory_budget import keeper
 from multiner.serving.routing.model_router import ModelRouter, NoModel
 from multiner.serving.routing.queue import CallQueue
 from tests.serving.configs import NoFacts
@@ -176,7 +175,7 @@ def test_an_endpoint_that_goes_is_reached_again_when_it_is_back() -> None:
 
     async def main() -> list[Any]:
         endpoint, states = Endpoint(), []
-        router = ModelRouter("en", launch, keep=keeper("auto"), drain_seconds=60, queue=CallQueue(4, 64))
+        router = ModelRouter("en", launch, keep=lambda backend: True, drain_seconds=60, queue=CallQueue(4, 64))
         async with asyncio.timeout(60):
             async with endpoint.running():
                 await router.switch(served_at(endpoint.url))
