@@ -6,11 +6,11 @@ import errno
 import os
 import socket
 from dataclasses import dataclass
-from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from multiner.pipeline.config.settings import Workspace
 from multiner.pipeline.core.errors import NerError
+from multiner.serving.http.request_guard import as_address
 
 GATEWAY_PORT = "NER_GATEWAY_PORT=8001, or serving.port in params.yaml"  # the settings of the port
 
@@ -65,11 +65,8 @@ class Addresses:
 
 def reachable(host: str) -> str:
     """The host at which this machine reaches a listener on ``host``: loopback if that means all addresses."""
-    try:
-        address = ip_address(host)
-    except ValueError:  # a name
-        return host
-    if not address.is_unspecified:
+    address = as_address(host)
+    if address is None or not address.is_unspecified:
         return host
     return "127.0.0.1" if address.version == 4 else "::1"
 

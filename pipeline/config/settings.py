@@ -30,9 +30,10 @@ def find_root(start: Path | None = None) -> Path:
         candidates = [here, *here.parents]
     for folder in candidates:
         if (folder / "params.yaml").is_file() and (folder / "dvc.yaml").is_file():
-            if wrong := next((each for each in UNADDRESSABLE if each in str(folder)), None):
+            surrogates = ("bytes that are not UTF-8" for each in str(folder) if "\ud800" <= each <= "\udfff")
+            if wrong := next((repr(each) for each in UNADDRESSABLE if each in str(folder)), next(surrogates, None)):
                 raise NerError(
-                    f"the workspace's path holds {wrong!r}, which the address of an SQLite database cannot contain",
+                    f"the workspace's path holds {wrong}, which the address of an SQLite database cannot contain",
                     where=str(folder),
                     remedy="Rename or move the folder: registry and artifacts follow the move.",
                 )

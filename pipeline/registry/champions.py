@@ -180,9 +180,9 @@ def rollback(
             client.delete_model_version_tag(name, target, ROLLED_BACK)
         client.set_model_version_tag(name, current, ROLLED_BACK, at)
         client.set_model_version_tag(name, target, SINCE, at)
-        client.set_registered_model_alias(name, CHAMPION, target)
-        if not deleted_run(client, name, current):
-            run_id = run_id_of(client.get_model_version(name, current))
+        run_id = client.get_model_version(name, current).run_id  # of a version registered by hand there may be none
+        if run_id and not deleted_run(client, name, current):
             suffix = f" ({reason})" if reason else ""
             client.set_tag(run_id, ROLLED_BACK, f"{at}: version {target} is champion again{suffix}")
+        client.set_registered_model_alias(name, CHAMPION, target)  # last: whatever fails before, nothing has moved
     return target

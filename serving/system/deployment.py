@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from filelock import FileLock
 
@@ -16,12 +17,16 @@ from multiner.pipeline.config.settings import Workspace
 from multiner.pipeline.core import processes
 from multiner.pipeline.core.environment import quiet_environment
 from multiner.pipeline.core.errors import NerError, joined
+from multiner.pipeline.registry.failures import RegistryUnavailable
 from multiner.serving import addresses
 from multiner.serving.addresses import try_to_bind
 from multiner.serving.gateway import state
 from multiner.serving.logs import open_log
 from multiner.serving.system import gateway_client as client
 from multiner.serving.system.components import launch, tail
+
+if TYPE_CHECKING:
+    from multiner.pipeline.registry.champions import ModelVersionInfo
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,15 +76,16 @@ def deploy(
         NerError: no champion, the port is occupied, or a version does not come up (the version before stays live);
             the other languages are deployed all the same.
     """
-    from multiner.pipeline import registry
-
     if if_running and state.read_state(workspace) is None:
         announce("no gateway runs: nothing to do; the next gateway starts with the registry's champions")
         return []
     endpoints = workspace.params["serving"]["endpoints"]
     names = languages or workspace.languages
-    present = [name for name in names if name in endpoints or registry.champion(workspace, name) is not None]
-    missing = [name for name in names if name not in present]
+    champions, failures = _champions(workspace, [name for name in names if name not in endpoints])
+    present = [name for name in names if name in endpoints or champions.get(name)]
+    missing = [name for name, champion in champions.items() if champion is None]
+    if failures and not present:
+        raise joined(failures)
     if missing and (languages or not present) and not if_any:
         raise NerError(
             f"no champion for {', '.join(missing)} in the registry",
@@ -94,7 +100,7 @@ def deploy(
         if gateway is None:
             gateway = start_gateway(workspace, announce)
     _require_profile(workspace, gateway)
-    deployments, failures = [], []
+    deployments = []
     for language in present:
         try:
             deployment = _bring_live(gateway, language, new=new, insist=insist)
@@ -131,15 +137,13 @@ def await_live(
         RegistryUnavailable: the registry cannot be read.
         NerError: a champion is not live in time.
     """
-    from multiner.pipeline import registry
-
     running = bool(client.live_versions(gateway))
     if if_running and not running:
         announce(f"no gateway answers at {gateway}: nothing to do; it starts with the registry's champions")
         return
     endpoints = workspace.params["serving"]["endpoints"]  # others decide on the versions there
     here = [code for code in languages or workspace.languages if code not in endpoints]
-    champions = {code: registry.champion(workspace, code) for code in here}
+    champions, failures = _champions(workspace, here)
     versions = {code: str(champion.version) for code, champion in champions.items() if champion}
     deadline = time.monotonic() + patience
     if not running:
@@ -155,6 +159,26 @@ def await_live(
         time.sleep(2)
     for code, version in versions.items():
         announce(f"{code}: version {version} is live at {gateway}")
+    if failures:
+        raise joined(failures)
+
+
+def _champions(
+    workspace: Workspace, languages: Sequence[str]
+) -> tuple[dict[str, ModelVersionInfo | None], list[NerError]]:
+    """The champions of the languages, and why some cannot be told; RegistryUnavailable where none can."""
+    from multiner.pipeline import registry
+
+    champions: dict[str, ModelVersionInfo | None] = {}
+    failures: list[NerError] = []
+    for language in languages:
+        try:
+            champions[language] = registry.champion(workspace, language)
+        except RegistryUnavailable:
+            raise
+        except NerError as error:
+            failures.append(error)
+    return champions, failures
 
 
 def stop(workspace: Workspace, *, patience: float = 45) -> bool:

@@ -10,6 +10,7 @@ from rich.table import Table
 
 from multiner.pipeline.config.settings import Workspace
 from multiner.pipeline.core.errors import NerError
+from multiner.pipeline.registry.failures import RegistryUnavailable
 from multiner.pipeline.registry.store import registry_exists
 from multiner.serving.addresses import Addresses, listening
 from multiner.serving.gateway.state import read_state
@@ -42,8 +43,10 @@ def models(workspace: Workspace) -> list[dict[str, Any]]:
         if readable and not problem:
             try:
                 best = champion(workspace, language)
-            except NerError as error:  # the rest is shown all the same
+            except RegistryUnavailable as error:  # the rest is shown all the same
                 best, problem = None, str(error)
+            except NerError as error:  # of this language alone
+                best, entry["problem"] = None, str(error)
             if best:
                 entry |= {
                     "model": best.name,

@@ -40,6 +40,9 @@ def workspace(tmp_path: Path, root: Path, monkeypatch: pytest.MonkeyPatch) -> Wo
         ("::1", "[::1]:80"),
         ("fd00::2", "[fd00::2]:80"),
         ("ner.example", "ner.example:80"),
+        ("0", "127.0.0.1:80"),
+        ("127.1", "127.1:80"),
+        ("::ffff:0.0.0.0", "127.0.0.1:80"),
     ],
 )
 def test_an_address_is_asked_where_it_listens(bound: str, asked: str) -> None:

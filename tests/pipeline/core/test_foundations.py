@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import textwrap
@@ -146,6 +147,16 @@ def test_a_path_that_no_databases_address_can_hold_is_refused(
     with pytest.raises(NerError, match=f"path holds '[{refused}]'") as caught:
         find_root(folder / "below")
     assert caught.value.where == str(folder)
+
+
+def test_a_workspace_whose_path_is_not_utf8_is_refused(tmp_path: Path) -> None:
+    """MLflow would write beside it, into a folder with U+FFFD in its name."""
+    folder = tmp_path / os.fsdecode(b"a\xffb")
+    folder.mkdir()
+    for name in ("params.yaml", "dvc.yaml"):
+        (folder / name).touch()
+    with pytest.raises(NerError, match="not UTF-8"):
+        find_root(folder)
 
 
 def test_an_unknown_language_is_named(root: Path) -> None:

@@ -73,6 +73,26 @@ def test_a_rollback_goes_through_whosever_run_was_deleted(two, purge: bool) -> N
     assert model_folder(back).is_dir()
 
 
+def test_a_champion_that_was_registered_by_hand_can_be_rolled_back(two) -> None:  # noqa: ANN001
+    client = open_store(two)
+    by_hand = str(client.create_model_version("ner-en", "/srv/by-hand").version)
+    client.set_registered_model_alias("ner-en", "champion", by_hand)
+    assert rollback(two, "en", "1") == "1"
+    assert champion(two, "en").version == "1"
+
+
+def test_a_rollback_that_cannot_be_noted_in_the_run_moves_nothing(two, monkeypatch) -> None:  # noqa: ANN001
+    def locked(*_: object) -> None:
+        raise MlflowException("(sqlite3.OperationalError) database is locked")
+
+    monkeypatch.setattr("mlflow.MlflowClient.set_tag", locked)
+    with pytest.raises(NerError) as caught:
+        rollback(two, "en")
+    assert caught.value.transient
+    assert alias_version(open_store(two), "ner-en", "champion") == "2"
+    monkeypatch.undo()
+
+
 def test_there_is_no_way_back_to_a_version_without_its_model(two) -> None:  # noqa: ANN001
     delete_model(two, "1")
     before = open_store(two).get_registered_model("ner-en").tags

@@ -38,6 +38,18 @@ def test_names_follow_from_the_address_and_the_parameter(bound: str, named: list
     assert allowed_hosts(bound, named) == names
 
 
+@pytest.mark.parametrize("bound", ["127.1", "0x7f.1", "2130706433", "::ffff:127.0.0.1", "0:0:0:0:0:0:0:1", "[::1]"])
+def test_every_way_to_write_a_loopback_address_bounds_the_names(bound: str) -> None:
+    names = allowed_hosts(bound, [])
+    assert names is not None
+    assert "rebinding.example" not in names
+
+
+@pytest.mark.parametrize("bound", ["0", "0x0", "::ffff:0.0.0.0", "10.1", "ner.example", "a..b", "x" * 80])
+def test_other_addresses_and_names_may_be_called_as_they_like(bound: str) -> None:
+    assert allowed_hosts(bound, []) is None
+
+
 @pytest.mark.parametrize(
     ("authority", "name"),
     [

@@ -405,6 +405,20 @@ def test_status_of_an_empty_workspace(workspace: Workspace, capsys: pytest.Captu
     assert "no champion; nothing live" in capsys.readouterr().out
 
 
+def test_the_fault_of_one_language_is_shown_at_it_alone(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def champion(_: Workspace, language: str) -> None:
+        if language == "en":
+            raise NerError("registered without an MLflow run")
+
+    monkeypatch.setattr("multiner.pipeline.registry.champion", champion)
+    monkeypatch.setattr(overview, "registry_exists", lambda _: True)
+    english, russian = overview.models(workspace)
+    assert english["problem"] == "registered without an MLflow run"
+    assert "problem" not in russian
+
+
 def test_a_models_line() -> None:
     line = overview._model_line(
         {

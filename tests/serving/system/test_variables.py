@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -51,6 +52,28 @@ def test_a_port_that_only_root_may_take(workspace: Workspace, monkeypatch: pytes
     with pytest.raises(NerError, match="Permission denied") as raised:
         deploy.start_gateway(workspace)
     assert "1024" in raised.value.remedy
+
+
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_the_fault_of_one_language_stops_no_other(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, elsewhere: bool
+) -> None:
+    def champion(_: Workspace, language: str) -> Any:
+        if language == "en":
+            raise NerError("registered without an MLflow run")
+        return SimpleNamespace(version="7")
+
+    lines: list[str] = []
+    gateway = SimpleNamespace(url="http://gateway", profile=workspace.profile)
+    monkeypatch.setattr("multiner.pipeline.registry.champion", champion)
+    monkeypatch.setattr(deploy.client, "live_versions", lambda _: {"ru": "7"})
+    monkeypatch.setattr(deploy.state, "read_state", lambda _: gateway)
+    monkeypatch.setattr(deploy, "_bring_live", lambda _, language, **__: f"{language}: version 7 is live")
+    arguments = [workspace, gateway.url] if elsewhere else [workspace]
+    with pytest.raises(NerError, match="without an MLflow run"):
+        (deploy.await_live if elsewhere else deploy.deploy)(*arguments, announce=lines.append)
+    assert len(lines) == 1
+    assert lines[0].startswith("ru: version 7 is live")
 
 
 @pytest.mark.parametrize("command", ["deploy", "rollback en"])
