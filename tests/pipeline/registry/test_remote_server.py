@@ -11,13 +11,13 @@ from pathlib import Path
 
 import httpx
 import pytest
-from multiner.serving.backends.server_process import free_port
 
 from multiner.pipeline.config.settings import Workspace
 from multiner.pipeline.core.environment import quiet_environment
 from multiner.pipeline.core.processes import tied
 from multiner.pipeline.registry import champion, promote, register
 from multiner.pipeline.registry.store import database, open_store
+from multiner.serving.backends.local_server import free_port
 from multiner.serving.system import status
 
 
