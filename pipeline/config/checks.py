@@ -121,8 +121,8 @@ def _starts(params: dict[str, Any], sources: Sequence[YamlFile], root: Path) -> 
     """Languages that start from their own weights, or from others than dvc.yaml names."""
     graph = root / "dvc.yaml"
     starts: Any = read_yaml_file(graph, "dvc.yaml").values if graph.is_file() else {}
-    for key in ("stages", "train_transformer", "foreach"):
-        starts = starts.get(key) if isinstance(starts, dict) else None
+    for name in ("stages", "train_transformer", "foreach"):
+        starts = starts.get(name) if isinstance(starts, dict) else None
     starts = starts if isinstance(starts, dict) else {}
     for code in params["languages"]:
         start = for_language(params, code)["transformer"]["start"]
