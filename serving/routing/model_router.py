@@ -220,8 +220,10 @@ class ModelRouter:
             try:
                 backend = await self._start(model)
             except OutOfMemory:
-                if self.in_demand or order < self._latest_done:
+                if self.in_demand:
                     raise
+                if order < self._latest_done:
+                    return "overtaken"
                 self._latest_done = order
                 self.state, self.error, self.unloaded = "unloaded", None, model
                 return "unloaded"

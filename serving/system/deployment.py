@@ -46,6 +46,8 @@ class Deployment:
     def __str__(self) -> str:
         if self.version is None:
             return f"{self.language}: no version is live at {self.endpoint}: {self.action}"
+        if self.action == "unloaded":
+            return f"{self.language}: memory is short; the next request loads {self.name} version {self.version}"
         before = f" (version {self.before} before)" if self.before and self.before != self.version else ""
         return f"{self.language}: {self.name} version {self.version} is live at {self.endpoint}: {self.action}{before}"
 

@@ -291,3 +291,8 @@ def test_what_is_served_follows_the_registry(workspace: Workspace) -> None:
     assert deploy.stop(workspace) is True
     assert not [process for process in family if process.is_running() and process.status() != psutil.STATUS_ZOMBIE]
     assert not state.state_file(workspace).exists()
+
+
+def test_an_unloaded_version_is_not_said_to_be_live() -> None:
+    deployment = deploy.Deployment("ru", "ner-ru", "2", "unloaded", "http://gateway", "1")
+    assert str(deployment) == "ru: memory is short; the next request loads ner-ru version 2"
