@@ -33,7 +33,7 @@ def test_a_long_text_is_answered_while_the_registry_and_the_facts_hang(
         monkeypatch.setattr(facts_reader, "PATIENCE", 0)
         reader = FactsReader(SimpleNamespace())
         async with made.client() as client:
-            monkeypatch.setattr(made.service.reconcilers["en"], "_champion", hang)
+            monkeypatch.setattr(made.service.reconcilers["en"], "_resolve", hang)
             monkeypatch.setattr(model_facts, "read", hang)
             for _ in range(MANY):
                 reader.forget()

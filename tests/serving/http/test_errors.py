@@ -14,6 +14,7 @@ import pytest
 
 from multiner.serving.http.payload import Limits
 from multiner.serving.http.request_guard import HEADER_BYTES, URL_BYTES, allowed_hosts
+from multiner.serving.state_store import StateStore
 from tests.serving.routing.test_reconciling import Unreadable
 from tests.serving.waiting import until
 
@@ -60,6 +61,7 @@ REACHED: list[tuple[int, str, tuple[str, str], dict[str, str], Any, dict[str, An
         b'{"language": "en"}',
         {"champions": Unreadable()},
     ),
+    (503, "no-state", ("GET", "/admin/actions"), OPERATOR, b"", {"state": StateStore("sqlite:////dev/null/state.db")}),
     (504, "timeout", ENTITIES, JSON, text("SLOW"), {}),
 ]
 
