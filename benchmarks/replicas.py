@@ -40,7 +40,7 @@ from multiner.serving.gateway.state import read_state
 from multiner.serving.system.deployment import deploy, stop
 
 ROOT = Path(__file__).resolve().parents[1]
-SECONDS = 2  # between two looks of a gateway at the registry: orders at one reach the other
+SECONDS = 2  # between two looks of a gateway at the registry, when orders at one reach the other
 
 
 class Replica:
