@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+INTEGRATION := .run/integration
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
@@ -9,7 +10,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 UPGRADE ?= --upgrade
 RESOLVE = uv pip compile --universal --python-version 3.11 setup.py --no-header --no-annotate $(UPGRADE)
 PYTEST := pytest -ra --durations=15
-.PHONY: help setup run demo test test-fast test-spark lint lock clean
+.PHONY: help setup run demo test test-fast test-spark integration lint lock clean
 
 help:  ## Show what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -36,16 +37,21 @@ lint: setup  ## Check style, the direction of imports, and types
 	mypy
 
 test: lint  ## Set up, then run all the tests, fast ones first
-	$(PYTEST) -m "not slow and not e2e"
-	$(PYTEST) -m "slow and not e2e"
+	$(PYTEST) -m "not slow and not e2e and not integration"
+	$(PYTEST) -m "slow and not e2e and not integration"
 	$(PYTEST) -m e2e
 
 test-fast: lint  ## Set up, then run the tests that take seconds each at most
-	$(PYTEST) -m "not slow and not e2e"
+	$(PYTEST) -m "not slow and not e2e and not integration"
 
 test-spark: setup  ## Add PySpark (450 MB; wants Java 17 or 21), and compare Spark with processes
 	$(BIN)/python -m pip install --quiet --no-build-isolation --editable '.[spark]'
 	$(PYTEST) tests/pipeline/bulk/test_spark.py
+
+integration: setup  ## Run the pipeline in a cluster of processes: PostgreSQL, Redis, S3, Celery (PROFILE=smoke: on slices)
+	tests/integration/servers.sh
+	$(BIN)/python tests/integration/environment.py $(INTEGRATION)
+	NER_INTEGRATION_PROFILE=$(or $(PROFILE),demo) $(INTEGRATION)/bin/python -m $(PYTEST) -m integration tests/integration
 
 lock: setup  ## Resolve the dependencies anew and rewrite both locks (needs uv); UPGRADE= keeps the versions in them
 	$(RESOLVE) --all-extras --output-file requirements-all.lock

@@ -1,0 +1,92 @@
+"""A cluster in which the pipeline has run while a worker was lost, and the same run of LocalExecutor; once for all."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from multiner.serving.airflow.run_tracker import DagRun, RunTracker
+from tests.e2e.conftest import Job
+from tests.integration.cluster import WORKERS, Cluster
+
+PROFILE = os.environ.get("NER_INTEGRATION_PROFILE", "demo")
+RUN_SECONDS = 3600
+LANGUAGES = ("en", "ru")
+
+
+@pytest.fixture(scope="session")
+def mirror(root: Path) -> Path:
+    """Where ``ner pull`` looks first; the profile demo needs no corpora."""
+    return Path(os.environ.get("NER_CORPORA_MIRROR") or root / "data" / "mirror")
+
+
+@pytest.fixture(scope="session")
+def local(tmp_path_factory: pytest.TempPathFactory, root: Path, mirror: Path) -> Iterator[Job]:
+    """A plain clone in which LocalExecutor has run the profile."""
+    clone = tmp_path_factory.mktemp("local") / "clone"
+    clone.mkdir()
+    job = Job(clone, root, mirror)
+    try:
+        done = job.ner("run", "--profile", PROFILE, "--once", timeout=RUN_SECONDS)
+        assert done.returncode == 0, done.stdout[-8000:]
+        yield job
+    finally:
+        job.ner("down")
+
+
+@pytest.fixture(scope="session")
+def cluster(root: Path, mirror: Path) -> Iterator[Cluster]:
+    """A cluster whose parts all answer."""
+    cluster = Cluster(root, mirror, PROFILE)
+    try:
+        cluster.start()
+        yield cluster
+    finally:
+        cluster.close()
+
+
+@pytest.fixture(scope="session")
+def lost(cluster: Cluster) -> list[tuple[str, str, str]]:
+    """The task that the first worker to train was killed at: worker, DAG and task."""
+    return []
+
+
+@pytest.fixture(scope="session")
+def finished(cluster: Cluster, lost: list[tuple[str, str, str]]) -> RunTracker:
+    """The pipeline's run in the cluster, to its end; once both workers have worked, one is killed while it trains."""
+    client = cluster.client()
+    tracker = RunTracker(LANGUAGES, [DagRun(dag="data", run=client.trigger("data", "integration", "a test"))])
+    deadline = time.monotonic() + RUN_SECONDS
+    while not (len(tracker.runs) == 1 + 2 * len(LANGUAGES) and all_finished(tracker)):
+        for run, task in tracker.poll(client):
+            print(f"{time.strftime('%T')} {run.dag} {task.name} {task.state} {task.tries}", flush=True)
+            if task.state == "failed":
+                pytest.fail("\n".join(cluster.log_lines(run.dag, task.name)))
+        both = all(cluster.tries(name) for name in WORKERS)
+        if both and not lost and (training := training_tasks(cluster, tracker)):
+            lost.append(training[0])
+            cluster.kill(lost[0][0])
+            print(f"{time.strftime('%T')} killed {lost[0]}", flush=True)
+        assert time.monotonic() < deadline, tracker.runs
+        time.sleep(1)
+    return tracker
+
+
+def all_finished(tracker: RunTracker) -> bool:
+    """Whether every run has ended."""
+    return all(run.finished for run in tracker.runs.values())
+
+
+def training_tasks(cluster: Cluster, tracker: RunTracker) -> list[tuple[str, str, str]]:
+    """The trainings that run: worker, DAG and task."""
+    running = {
+        (run.dag, task.name)
+        for run in tracker.runs.values()
+        for task in run.tasks
+        if task.state == "running" and task.name.startswith("train_transformer")
+    }
+    return [(name, *key) for name in WORKERS for key in cluster.tries(name).keys() & running if cluster.trains(name)]
