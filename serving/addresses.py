@@ -6,13 +6,29 @@ import errno
 import os
 import socket
 from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from urllib.parse import urlsplit
 
 from multiner.pipeline.config.settings import Workspace
 from multiner.pipeline.core.errors import NerError
-from multiner.serving.http.request_guard import as_address
 
 GATEWAY_PORT = "NER_GATEWAY_PORT=8001, or serving.port in params.yaml"  # the settings of the port
+
+
+def as_address(host: str) -> IPv4Address | IPv6Address | None:
+    """The address that a listener on ``host`` is bound to; None for a name.
+
+    The system also takes ``127.1`` and ``0`` for addresses of IPv4, and IPv6 has those as ``::ffff:127.0.0.1``.
+    """
+    host = host.strip("[]")
+    try:
+        address = ip_address(host)
+    except ValueError:
+        try:
+            return IPv4Address(socket.inet_aton(host))
+        except (OSError, UnicodeError):
+            return None
+    return getattr(address, "ipv4_mapped", None) or address
 
 
 @dataclass(frozen=True)

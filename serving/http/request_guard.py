@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from ipaddress import IPv4Address, IPv6Address, ip_address
-from socket import inet_aton
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from multiner.serving.addresses import as_address
 from multiner.serving.http.metrics import Metrics
 from multiner.serving.http.problems import TOO_LARGE, Problem
 
@@ -34,22 +33,6 @@ def is_loopback(host: str) -> bool:
     """Whether ``host`` is a loopback address, or localhost."""
     address = as_address(host)
     return host.lower() == "localhost" if address is None else address.is_loopback
-
-
-def as_address(host: str) -> IPv4Address | IPv6Address | None:
-    """The address that a listener on ``host`` is bound to; None for a name.
-
-    The system also takes ``127.1`` and ``0`` for addresses of IPv4, and IPv6 has those as ``::ffff:127.0.0.1``.
-    """
-    host = host.strip("[]")
-    try:
-        address = ip_address(host)
-    except ValueError:
-        try:
-            return IPv4Address(inet_aton(host))
-        except (OSError, UnicodeError):
-            return None
-    return getattr(address, "ipv4_mapped", None) or address
 
 
 def host_name(authority: str) -> str:

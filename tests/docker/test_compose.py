@@ -24,7 +24,7 @@ from multiner.serving.airflow.environment import TOKEN_SPARE_SECONDS
 from multiner.serving.cli import commands
 
 COMPOSE = ("compose.yaml", "compose.cluster.yaml")
-OURS = ("ner-pipeline", "ner-pipeline-cluster", "ner-serving")
+OURS = ("ner-pipeline", "ner-pipeline-cluster", "ner-serving", "ner-serving-cluster")
 THIRD_PARTY = ("AWS_", "POSTGRES_")  # read by the object store's clients and by PostgreSQL's image
 
 

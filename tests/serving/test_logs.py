@@ -155,7 +155,11 @@ def test_the_gateway_rotates_where_no_supervisor_does(
                 await asyncio.sleep(0.005)
 
     monkeypatch.setattr(gateway, "workspace_config", lambda *_: SimpleNamespace(connections=8, proxies=()))
-    monkeypatch.setattr(gateway, "create_app", lambda config, facts: None)
+    monkeypatch.setattr(
+        gateway,
+        "create_app",
+        lambda config, facts: SimpleNamespace(state=SimpleNamespace(service=SimpleNamespace(leave=None))),
+    )
     monkeypatch.setattr(gateway, "make_server", lambda *_: SimpleNamespace(serve=serve))
     asyncio.run(gateway.serve(workspace))
     assert content(path) == ["", "a line\n" * 10]

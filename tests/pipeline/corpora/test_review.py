@@ -154,7 +154,7 @@ def test_the_command_lists_writes_and_clears(tmp_path: Path, root: Path, monkeyp
     (tmp_path / "params").mkdir()
     (tmp_path / "params" / "cpu.yaml").write_text((root / "params" / "cpu.yaml").read_text())
     (tmp_path / "params.yaml").write_text((root / "params.yaml").read_text())
-    (tmp_path / "dvc.yaml").touch()
+    (tmp_path / "dvc.yaml").write_text("stages: {}\n")
     monkeypatch.setenv("NER_ROOT", str(tmp_path))
     ReviewQueue(tmp_path / "data" / "review", 10_000).add("en", [sentence("Oslo", "B-LOC")], "ner-en/7")
 

@@ -363,7 +363,7 @@ async def gateway(request: Request) -> Response:
         offer = Offer(["en", "ru"], Limits(64, 100_000, 60), {})
         items = validate(EntitiesRequest, parse_json(await request.body())).items(offer)
     except Problem as refused:
-        return refused.response("id")
+        return refused.response(request.scope | {"state": {"request_id": "id"}})
     return JSONResponse({"results": [findings(item.text) for item in items]})
 
 

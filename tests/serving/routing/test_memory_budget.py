@@ -108,10 +108,14 @@ class Host:
         return model.version
 
 
-def run(use: Callable[[Host], Awaitable[Any]], **settings: Any) -> Any:
+def run(use: Callable[[Host], Awaitable[Any]], *, in_turn: bool = True, **settings: Any) -> Any:
     async def main() -> Any:
         host = Host(**settings)
-        host.service.start()
+        if in_turn:  # the first languages get the memory
+            for reconciler in host.service.reconcilers.values():
+                await reconciler.reconcile()
+        else:
+            host.service.start()
         await until(lambda: "starting" not in host.states())
         try:
             return await use(host)
@@ -141,7 +145,7 @@ def test_ten_languages_start_where_three_fit_and_all_of_them_answer() -> None:
         assert sorted(host.states()) == ["live"] * 3 + ["unloaded"] * 7
         assert host.peak == 3 * SIZE
 
-    run(use)
+    run(use, in_turn=False)
 
 
 def test_an_unloaded_language_is_ready_and_is_told() -> None:

@@ -160,7 +160,7 @@ def test_nobody_waits_for_a_champion_where_an_endpoint_is_served(
 @pytest.mark.parametrize("port", ["http", "0", "70000"])
 def test_ports_are_checked(workspace: Workspace, monkeypatch: pytest.MonkeyPatch, port: str) -> None:
     monkeypatch.setenv("NER_GATEWAY_PORT", port)
-    with pytest.raises(NerError, match="NER_GATEWAY_PORT: no port"):
+    with pytest.raises(NerError, match="NER_GATEWAY_PORT: not a port number"):
         deploy.start_gateway(workspace)
 
 
