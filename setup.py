@@ -58,8 +58,9 @@ PIPELINE = [  # everything on one machine: data, trainings, registry, Airflow, s
 EXTRAS = {
     "serve": SERVE,
     "pipeline": PIPELINE,
-    "celery": ["apache-airflow-providers-celery>=3.26,<4", "redis"],
-    "postgres": ["psycopg2-binary"],
+    # the provider of Airflow 3.3 imports what celery 5.7 has no more
+    "celery": ["apache-airflow-providers-celery>=3.26,<4", "celery<5.7", "redis"],
+    "postgres": ["asyncpg", "psycopg2-binary"],  # Airflow asks for both
     "s3": ["boto3", "dvc-s3"],
     "test": [
         *PIPELINE,
