@@ -62,10 +62,11 @@ PIPELINE = [  # everything on one machine: data, trainings, registry, Airflow, s
 EXTRAS = {
     "serve": SERVE,
     "pipeline": PIPELINE,
-    "celery": ["apache-airflow-providers-celery==3.26.*", "redis"],
+    # the provider of Airflow 3.3 imports what celery 5.7 has no more
+    "celery": ["apache-airflow-providers-celery==3.26.*", "celery<5.7", "redis"],
     "edge": ["apache-airflow-providers-edge3==5.1.*"],
     "kubernetes": ["apache-airflow-providers-cncf-kubernetes>=10.25,<11"],
-    "postgres": ["asyncpg", "psycopg2-binary"],
+    "postgres": ["asyncpg", "psycopg2-binary"],  # Airflow asks for both
     "s3": ["boto3", "dvc-s3", "s3fs"],
     "search": ["optuna>=5,<6"],
     "spark": ["pyspark>=4.2,<4.3"],  # MLflow 3.17 was tested up to 4.2; wants Java 17 or 21

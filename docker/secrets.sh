@@ -28,7 +28,7 @@ database="postgresql+psycopg2://ner:$(cat postgres_password)@postgres:5432"
 secret mlflow_database "$database/mlflow"
 secret airflow_database "$database/airflow"
 secret gateway_state "$database/gateway"
-secret airflow_results "db+postgresql://ner:$(cat postgres_password)@postgres:5432/airflow"
+secret airflow_results "db+postgresql+psycopg2://ner:$(cat postgres_password)@postgres:5432/airflow"
 secret airflow_broker "redis://:$(cat redis_password)@redis:6379/0"
 secret redis.conf "requirepass $(cat redis_password)
 appendonly yes"
