@@ -62,7 +62,7 @@ PIPELINE = [  # everything on one machine: data, trainings, registry, Airflow, s
 EXTRAS = {
     "serve": SERVE,
     "pipeline": PIPELINE,
-    "celery": ["apache-airflow-providers-celery==3.26.*", "redis"],
+    "celery": ["apache-airflow-providers-celery==3.26.*", "celery<5.7", "redis"],  # 3.26 imports what 5.7 lacks
     "edge": ["apache-airflow-providers-edge3==5.1.*"],
     "kubernetes": ["apache-airflow-providers-cncf-kubernetes>=10.25,<11"],
     "postgres": ["asyncpg", "psycopg2-binary"],
