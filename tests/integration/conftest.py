@@ -25,15 +25,18 @@ def mirror(root: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def local(tmp_path_factory: pytest.TempPathFactory, root: Path, mirror: Path) -> Iterator[Job]:
-    """A plain clone in which LocalExecutor has run the profile."""
+def local(tmp_path_factory: pytest.TempPathFactory, root: Path, mirror: Path) -> Iterator[Path]:
+    """A plain clone in which LocalExecutor has run the profile; ``NER_INTEGRATION_LOCAL`` names one that is there."""
+    if present := os.environ.get("NER_INTEGRATION_LOCAL"):
+        yield Path(present)
+        return
     clone = tmp_path_factory.mktemp("local") / "clone"
     clone.mkdir()
     job = Job(clone, root, mirror)
     try:
         done = job.ner("run", "--profile", PROFILE, "--once", timeout=RUN_SECONDS)
         assert done.returncode == 0, done.stdout[-8000:]
-        yield job
+        yield clone
     finally:
         job.ner("down")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -9,7 +10,6 @@ import pytest
 from mlflow import MlflowClient
 
 from multiner.serving.airflow.run_tracker import RunTracker
-from tests.e2e.conftest import Job
 from tests.e2e.test_main_job import TEXTS
 from tests.integration.cluster import WORKERS, Cluster
 from tests.integration.conftest import LANGUAGES, PROFILE
@@ -52,10 +52,10 @@ def test_outputs_went_through_the_object_store_alone(cluster: Cluster, finished:
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_the_figures_are_those_of_one_machine(
-    cluster: Cluster, finished: RunTracker, local: Job, language: str
+    cluster: Cluster, finished: RunTracker, local: Path, language: str
 ) -> None:
     there = champion_metrics(MlflowClient(cluster.url("mlflow")), language)
-    here = champion_metrics(MlflowClient(f"sqlite:///{local.root / 'mlruns' / 'mlflow.db'}"), language)
+    here = champion_metrics(MlflowClient(f"sqlite:///{local / 'mlruns' / 'mlflow.db'}"), language)
     assert there == here
     assert there
 
