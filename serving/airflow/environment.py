@@ -14,9 +14,9 @@ from pathlib import Path
 from multiner.pipeline.config.settings import Workspace
 from multiner.pipeline.core.environment import no_proxy, quiet_environment, without_secrets
 from multiner.pipeline.core.errors import NerError
+from multiner.pipeline.core.secret_files import secret_of
 from multiner.serving.addresses import netloc
 from multiner.serving.airflow import configuration
-from multiner.serving.secret_files import secret_of
 
 USER = "admin"
 TOKEN_SPARE_SECONDS = 3600  # by which a task's token outlives the task's time limit: start, end, a slow machine

@@ -45,7 +45,7 @@ from multiner.serving.page.parallel import add_parallel
 from multiner.serving.page.reports import add_reports
 from multiner.serving.routing.config import GatewayConfig
 from multiner.serving.routing.inference_service import InferenceService
-from multiner.serving.state_store import StateUnavailable
+from multiner.serving.routing.state_store import StateUnavailable
 
 log = logging.getLogger("serving")
 STALL_SECONDS = 60  # after which a caller that takes nothing of its answer is cut off

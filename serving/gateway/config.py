@@ -15,7 +15,7 @@ from multiner.serving.gateway import state
 from multiner.serving.http.payload import Limits
 from multiner.serving.http.request_guard import allowed_hosts, is_loopback
 from multiner.serving.routing.config import GatewayConfig, ShadowConfig
-from multiner.serving.state_store import StateStore
+from multiner.serving.routing.state_store import StateStore
 
 AUTO = "auto"
 UNKNOWN = "unknown"  # the version at an endpoint that params.yaml names none of: MLflow's protocol tells none

@@ -16,8 +16,8 @@ from multiner.pipeline.config.settings import Workspace
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.core.files import read_json, write_json
 from multiner.pipeline.core.processes import still_runs
+from multiner.pipeline.core.secret_files import secret_of
 from multiner.serving.addresses import netloc
-from multiner.serving.secret_files import secret_of
 
 
 @dataclass(frozen=True, slots=True)

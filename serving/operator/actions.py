@@ -12,7 +12,7 @@ from sqlalchemy import Column, Connection, Double, String, Table, Text, delete, 
 
 from multiner.serving.airflow.run_tracker import DagRun
 from multiner.serving.http.problems import Problem
-from multiner.serving.state_store import METADATA, StateStore, clock, insert_new
+from multiner.serving.routing.state_store import METADATA, StateStore, clock, insert_new
 
 log = logging.getLogger("serving")
 LISTED = 50

@@ -14,7 +14,7 @@ from fastapi.responses import Response
 from multiner.serving.http.problems import Problem
 from multiner.serving.http.request_guard import SAFE_METHODS, is_ours
 from multiner.serving.operator.sessions import LIFETIME, Sessions
-from multiner.serving.state_store import StateStore, StateUnavailable
+from multiner.serving.routing.state_store import StateStore, StateUnavailable
 
 COOKIE = "ner_session"
 WRONG_TOKENS, WINDOW = 5, 60.0  # at most so many from an address within so many seconds

@@ -20,7 +20,7 @@ from multiner.serving.http.payload import RequestModel
 from multiner.serving.http.problems import Problem, headline
 from multiner.serving.operator import dag_runs
 from multiner.serving.operator.actions import LEASE_SECONDS, Action, ActionLog, Kind
-from multiner.serving.state_store import StateStore, StateUnavailable
+from multiner.serving.routing.state_store import StateStore, StateUnavailable
 
 if TYPE_CHECKING:
     from multiner.serving.operator.facts_reader import FactsReader

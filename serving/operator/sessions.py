@@ -7,7 +7,7 @@ import secrets
 
 from sqlalchemy import Column, Connection, Double, String, Table, delete, insert, select
 
-from multiner.serving.state_store import METADATA, StateStore, clock
+from multiner.serving.routing.state_store import METADATA, StateStore, clock
 
 LIFETIME = 12 * 3600  # seconds
 SESSIONS = 100  # at once; a further one ends the oldest

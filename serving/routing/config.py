@@ -12,7 +12,7 @@ from multiner.serving.http.entity_requests import Offer
 from multiner.serving.http.payload import Limits
 from multiner.serving.routing.memory_budget import Keep
 from multiner.serving.routing.model_router import Launch
-from multiner.serving.state_store import StateStore
+from multiner.serving.routing.state_store import StateStore
 
 Resolve = Callable[[str, str | None], ServedModel | None]  # (language, version or None: the champion); blocking
 

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 
 from sqlalchemy import BigInteger, Column, Connection, String, Table, select, update
 
-from multiner.serving.state_store import METADATA, StateStore, StateUnavailable, insert_new
+from multiner.serving.routing.state_store import METADATA, StateStore, StateUnavailable, insert_new
 
 log = logging.getLogger("serving")
 HOLDS = Table(

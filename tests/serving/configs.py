@@ -11,7 +11,7 @@ from multiner.pipeline.config.settings import Workspace
 from multiner.serving.operator.facts_reader import FactsReader
 from multiner.serving.operator.model_schemas import ModelFacts
 from multiner.serving.routing.config import GatewayConfig
-from multiner.serving.state_store import StateStore
+from multiner.serving.routing.state_store import StateStore
 from tests.serving import registry
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -16,7 +16,7 @@ from multiner.serving.http.payload import RequestModel, json_response, read_mode
 from multiner.serving.http.problems import Problem, headline
 from multiner.serving.operator.authorization import Guard
 from multiner.serving.routing.inference_service import InferenceService
-from multiner.serving.state_store import StateUnavailable
+from multiner.serving.routing.state_store import StateUnavailable
 
 log = logging.getLogger("serving")
 

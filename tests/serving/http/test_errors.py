@@ -14,7 +14,7 @@ import pytest
 
 from multiner.serving.http.payload import Limits
 from multiner.serving.http.request_guard import HEADER_BYTES, URL_BYTES, allowed_hosts
-from multiner.serving.state_store import StateStore
+from multiner.serving.routing.state_store import StateStore
 from tests.serving.routing.test_reconciling import Unreadable
 from tests.serving.waiting import until
 

@@ -30,7 +30,7 @@ from multiner.serving.gateway.config import workspace_config
 from multiner.serving.http.middleware import JsonFormatter
 from multiner.serving.operator import dag_runs
 from multiner.serving.operator.actions import ActionLog
-from multiner.serving.state_store import StateStore
+from multiner.serving.routing.state_store import StateStore
 from tests.serving import registry
 from tests.serving.airflow.fake_airflow import FakeAirflow
 

@@ -17,15 +17,15 @@ import pytest
 
 from multiner.pipeline.core.environment import without_secrets
 from multiner.pipeline.core.errors import NerError
-from multiner.serving import state_store
 from multiner.serving.airflow.run_tracker import DagRun
 from multiner.serving.gateway import state
 from multiner.serving.http.problems import Problem
 from multiner.serving.operator import actions as action_log
 from multiner.serving.operator.actions import LAPSED, LISTED, ActionLog
 from multiner.serving.operator.sessions import SESSIONS, Sessions
+from multiner.serving.routing import state_store
 from multiner.serving.routing.holds import Hold, Holds
-from multiner.serving.state_store import StateStore, StateUnavailable
+from multiner.serving.routing.state_store import StateStore, StateUnavailable
 from tests.serving.configs import empty_workspace
 from tests.serving.waiting import until
 
