@@ -20,6 +20,9 @@ class Costs:
     sentence_ms: float
     """A sentence's, in a collection that is annotated in batches."""
     model_mb: float
+    """Of a served model, MLflow's launcher too."""
+    worker_mb: float
+    """Of a process of `ner annotate`."""
     gateway_mb: float
 
 
@@ -56,7 +59,7 @@ def collection(documents: float, sentences: float, hours: float, costs: Costs, m
     """What `ner annotate` needs for so many documents, of so many sentences each, within some hours."""
     cores = documents * sentences * costs.sentence_ms / 1000 / (3600 * hours) / machine.busy
     processes = max(1, ceil(cores))  # a process computes in one thread
-    return _need(0, processes, cores, processes * costs.model_mb / 1000, machine)
+    return _need(0, processes, cores, processes * costs.worker_mb / 1000, machine)
 
 
 def token_ms(minutes: float, threads: int, tokens: float, epochs: int) -> float:

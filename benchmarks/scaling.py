@@ -7,7 +7,7 @@
 A real gateway in a process of its own asks a stub in place of the model (benchmarks/stub_model.py). Closed-loop clients
 ask the gateway with the settings of params.yaml, with its limits out of the way, and with a stub as slow as a model.
 Clients, stub and gateway share this machine; the CPU shares say which of them was busy. Costs that are not measured in
-this run are those of docs/benchmarks.md. Prints Markdown tables; docs/scaling.md explains them.
+this run are recorded ones. Prints Markdown tables; docs/scaling.md explains them.
 """
 
 from __future__ import annotations
@@ -52,13 +52,14 @@ BUSY = 0.9  # of a core: it is the limit
 BATCH = 32  # texts in a call of `ner annotate`
 WIDE = {"queue": 4096, "concurrency": 16, "connections": 4096}
 SHIPPED, UNLIMITED, SLOW = "settings of params.yaml", "limits out of the way", "settings of params.yaml, slow model"
-RECORDED = Costs(model_ms=16, gateway_ms=4, sentence_ms=8.8, model_mb=800, gateway_mb=260)
+RECORDED = Costs(model_ms=16, gateway_ms=2, sentence_ms=8.8, model_mb=1050, worker_mb=800, gateway_mb=280)
 UNITS = {
     "model_ms": "CPU ms of the model, a request",
     "gateway_ms": "CPU ms of the gateway, a request",
     "sentence_ms": "CPU ms of the model, a sentence in a batch",
-    "model_mb": "MB of a model's process",
-    "gateway_mb": "MB of a gateway's process",
+    "model_mb": "MB of a served model",
+    "worker_mb": "MB of a process of `ner annotate`",
+    "gateway_mb": "MB of a gateway",
 }
 
 
@@ -164,6 +165,7 @@ def measure_gateways(options: argparse.Namespace, texts: Sequence[str], folder: 
 def measure_model(options: argparse.Namespace, texts: Sequence[str], folder: Path) -> dict[str, float]:
     """The costs of the model in ``options.model``: in `mlflow models serve`, and in a process of `ner annotate`."""
     with plain("model", options.model, folder / "model.log") as served:
+        measure(served, options, texts, 8)  # its first calls are slow
         request = measure(served, options, texts, 8)
     documents = development_documents(ROOT / "none", options.language)
     sentences = [prose(each, number, number + 1) for each in documents for number in range(len(each.sentences))]
@@ -175,13 +177,17 @@ def measure_model(options: argparse.Namespace, texts: Sequence[str], folder: Pat
         begun = _cpu_seconds(process)
         for batch in batches:
             ask(batch)
-        seconds = _cpu_seconds(process) - begun
+        seconds, worker_mb = _cpu_seconds(process) - begun, process.memory_info().rss / 1e6
     print(
         f"The model: {len(sentences)} sentences of {fmean(len(each.split()) for each in sentences):.0f} words in "
         f"calls of {BATCH}; {request.rate:.0f} requests/s of 8 clients, p99 {request.p99_ms:.0f} ms.\n"
     )
-    sentence_ms = 1000 * seconds / len(sentences)
-    return {"model_ms": request.cpu_ms, "sentence_ms": sentence_ms, "model_mb": request.resident_mb}
+    return {
+        "model_ms": request.cpu_ms,
+        "sentence_ms": 1000 * seconds / len(sentences),
+        "model_mb": request.resident_mb,
+        "worker_mb": worker_mb,
+    }
 
 
 def _cpu_seconds(process: psutil.Process) -> float:
@@ -246,7 +252,7 @@ def plan_table(costs: Costs, machine: Machine, options: argparse.Namespace) -> s
     name = f"{options.documents:,.0f} documents of {options.length:g} sentences in {options.hours:g} h"
     needs[name] = collection(options.documents, options.length, options.hours, costs, night)
     return table(
-        ["Load", "gateways", "processes with a model", "cores", "memory, GB", "machines"],
+        ["Load", "gateways", "model processes", "cores", "memory, GB", "machines"],
         [
             [name, need.gateways, need.models, f"{need.cores:,.1f}", f"{need.memory_gb:,.1f}", f"{need.machines:,}"]
             for name, need in needs.items()
@@ -273,7 +279,7 @@ def run(options: argparse.Namespace) -> None:
     costs = Costs(**asdict(RECORDED) | measured | stated)
     sources = dict.fromkeys(UNITS, "recorded") | dict.fromkeys(measured, "measured") | dict.fromkeys(stated, "option")
     values = asdict(costs)
-    print(table(["Cost", "value", "from"], [[UNITS[key], f"{values[key]:.3g}", sources[key]] for key in UNITS]))
+    print(table(["Cost", "value", "from"], [[UNITS[key], f"{values[key]:.4g}", sources[key]] for key in UNITS]))
     print(plan_table(costs, Machine(options.cores, options.memory_gb, options.busy), options))
     trainings = [
         [language, f"{encoder:.1f}", f"{cnn:.2f}"] for language, (encoder, cnn) in training_costs().items()

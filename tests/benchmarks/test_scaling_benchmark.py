@@ -24,7 +24,7 @@ def modules(root: Path) -> Iterator[SimpleNamespace]:
 
 @pytest.fixture
 def costs(modules: SimpleNamespace) -> object:
-    return modules.capacity.Costs(model_ms=15, gateway_ms=5, sentence_ms=9, model_mb=800, gateway_mb=400)
+    return modules.capacity.Costs(model_ms=15, gateway_ms=5, sentence_ms=9, model_mb=800, worker_mb=600, gateway_mb=400)
 
 
 def test_machines_follow_from_cores_or_from_memory(modules: SimpleNamespace, costs: object) -> None:
@@ -43,7 +43,7 @@ def test_a_collection_is_cores_times_hours(modules: SimpleNamespace, costs: obje
     machine = modules.capacity.Machine(cores=8, memory_gb=32, busy=1)
     need = modules.capacity.collection(3_200_000, 10, 10, costs, machine)  # 80 hours of a core
     assert (need.models, need.cores, need.machines) == (8, 8, 1)
-    assert need.memory_gb == pytest.approx(6.4)
+    assert need.memory_gb == pytest.approx(4.8)
 
 
 def test_cost_of_a_training_token(modules: SimpleNamespace, root: Path) -> None:
