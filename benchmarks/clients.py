@@ -50,12 +50,19 @@ class Plan:
 
 @dataclass
 class Outcome:
-    """What came of it: milliseconds of each answered request, and what went wrong by kind."""
+    """What came of it: milliseconds of each answered request, and what went wrong by kind.
+
+    ``requests`` counts all, those before and after the time that counts too; ``wall_seconds`` and the clients' own
+    ``cpu_seconds`` are from the first to the end of the last.
+    """
 
     seconds: float = 0.0
     milliseconds: list[float] = field(default_factory=list)
     failures: dict[str, int] = field(default_factory=dict)
     different: int = 0
+    requests: int = 0
+    wall_seconds: float = 0.0
+    cpu_seconds: float = 0.0
 
 
 def body(protocol: str, language: str, text: str) -> bytes:
@@ -100,6 +107,7 @@ async def drive(plan: Plan) -> Outcome:
             except httpx.HTTPError as error:
                 problem = type(error).__name__
             done = time.perf_counter()
+            outcome.requests += 1
             if not begin <= done <= end:
                 continue
             if problem:
@@ -111,8 +119,10 @@ async def drive(plan: Plan) -> Outcome:
 
     headers = {"Content-Type": "application/json"}
     async with httpx.AsyncClient(timeout=120, trust_env=False, limits=limits, headers=headers) as client:
-        begin = time.perf_counter() + plan.warm_up  # the client's own start counts for nothing
+        first, cpu = time.perf_counter(), time.process_time()
+        begin = first + plan.warm_up  # the client's own start counts for nothing
         await asyncio.gather(*(ask(client, begin) for _ in range(plan.clients)))
+        outcome.wall_seconds, outcome.cpu_seconds = time.perf_counter() - first, time.process_time() - cpu
     outcome.seconds, outcome.failures = plan.seconds, dict(failures)
     return outcome
 

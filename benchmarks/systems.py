@@ -139,7 +139,7 @@ def plain(name: str, model: Path, log: Path) -> Iterator[Served]:
         )  # fmt: skip
     try:
         deadline = time.monotonic() + READY_SECONDS
-        while not _answers(f"http://127.0.0.1:{port}/ping"):
+        while not answers(f"http://127.0.0.1:{port}/ping"):
             if process.poll() is not None or time.monotonic() > deadline:
                 raise NerError(
                     f"{name} does not come up", where=str(log), remedy=log.read_text(errors="replace")[-2000:]
@@ -152,7 +152,7 @@ def plain(name: str, model: Path, log: Path) -> Iterator[Served]:
         process.wait()
 
 
-def _answers(url: str) -> bool:
+def answers(url: str) -> bool:
     try:
         return httpx.get(url, timeout=2, trust_env=False).status_code == 200
     except httpx.HTTPError:

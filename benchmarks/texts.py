@@ -53,14 +53,15 @@ def pieces(documents: list[Document], count: int, seed: int) -> list[str]:
         document = random.choice(documents)
         length = random.choices(SENTENCES, SHARES)[0]
         start = random.randrange(max(1, len(document.sentences) - length + 1))
-        found[_prose(document, start, start + length)] = None
+        found[prose(document, start, start + length)] = None
     if not found:
         raise NerError("the development documents hold no text")
     texts = list(found)
     return [texts[index % len(texts)] for index in range(count)]
 
 
-def _prose(document: Document, start: int, end: int) -> str:
+def prose(document: Document, start: int, end: int) -> str:
+    """The sentences from number ``start`` to before ``end``, written as prose."""
     sentences = document.sentences[start:end]
     if not is_joined(document):
         first, last = document.tokens[sentences[0].start], document.tokens[sentences[-1].end - 1]
