@@ -34,6 +34,9 @@ def pull(root: Path, store: ObjectStore, run: str, command: Sequence[str]) -> in
         _fetch(copy)
         if code := copy.run(command):
             return code
+        for pointer in copy.pointers:
+            if not (copy.root / pointer.removesuffix(".dvc")).exists():  # the profile does not use it
+                (copy.root / pointer).unlink()
         if copy.pointers:
             run_dvc(copy.root, "push", *copy.pointers)
         Runs(store).begin(run, capture(copy.root, store))

