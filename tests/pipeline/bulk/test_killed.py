@@ -41,7 +41,7 @@ def test_killed_halfway_and_run_again(root: Path, tmp_path: Path) -> None:
     done = {name for name in written(output) if name.startswith("part-")}
     assert 0 < len(done) < SENTENCES // SHARD
     psutil.wait_procs(
-        [process for process in psutil.process_iter(["cmdline"]) if str(model) in process.info["cmdline"]]
+        [process for process in psutil.process_iter(["cmdline"]) if str(model) in (process.info["cmdline"] or ())]
     )
     times = {name: (output / name).stat().st_mtime_ns for name in done}
 
