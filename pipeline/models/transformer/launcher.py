@@ -6,10 +6,12 @@ fails, all end.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
+import signal
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from multiprocessing import parent_process
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -58,7 +60,7 @@ def launch(function: Callable[..., None], *args: Any, launcher: Mapping[str, int
 
     for name in ("torch.distributed.elastic", "torch.multiprocessing"):
         logging.getLogger(name).setLevel(logging.CRITICAL)  # the error below says what happened
-    with TemporaryDirectory(prefix="ner-launcher-") as logs:
+    with TemporaryDirectory(prefix="ner-launcher-") as logs, _own_signals():
         config = LaunchConfig(
             min_nodes=nodes, max_nodes=nodes, nproc_per_node=processes, run_id="ner", max_restarts=0,
             logs_specs=DefaultLogsSpecs(logs), shutdown_timeout=10, **_meeting(nodes),
@@ -75,6 +77,18 @@ def launch(function: Callable[..., None], *args: Any, launcher: Mapping[str, int
             ) from None
         except SignalException:
             raise KeyboardInterrupt from None
+
+
+@contextlib.contextmanager
+def _own_signals() -> Iterator[None]:
+    """Put back the handlers of signals that PyTorch's launcher replaces."""
+    numbers = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
+    handlers = {number: signal.getsignal(number) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
 
 
 def _meeting(nodes: int) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -116,10 +117,15 @@ def fail(message: str) -> None:
 
 
 @pytest.mark.slow
-def test_the_error_of_a_process_is_the_error_of_the_training(capfd: pytest.CaptureFixture[str]) -> None:
+def test_the_error_of_a_process_is_the_error_of_the_training(
+    root: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.syspath_prepend(root)  # where the processes find this module
+    handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
     with pytest.raises(NerError, match=r"of the training failed, so all ended: train\.jsonl:3: no such label"):
         launcher.launch(fail, "no such label", launcher={"processes": 2, "nodes": 1})
     assert "Traceback" not in capfd.readouterr().err
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == handlers
 
 
 def refusal(**changes: Any) -> str:
