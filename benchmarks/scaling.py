@@ -36,6 +36,7 @@ from systems import READY_SECONDS, Served, answers, gateway, plain
 from texts import development_documents, pieces, prose
 
 from multiner.pipeline.config.settings import Workspace
+from multiner.pipeline.core.document import Document
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.core.processes import tied, tree
 from multiner.pipeline.core.progress import bar
@@ -107,14 +108,14 @@ def measure_gateways(options: argparse.Namespace, texts: Sequence[str], folder: 
 
 def measure_model(options: argparse.Namespace, texts: Sequence[str], folder: Path) -> dict[str, float]:
     """The costs of the model in ``options.model``: in `mlflow models serve`, and in a process of `ner annotate`."""
-    with plain("model", options.model, folder / "model.log") as served:
+    with plain("model", options.model.resolve(), folder / "model.log") as served:
         measure(served, options, texts, 8)  # its first calls are slow
         request = measure(served, options, texts, 8)
-    documents = development_documents(ROOT / "none", options.language)
+    documents = _documents(options.language)
     sentences = [prose(each, number, number + 1) for each in documents for number in range(len(each.sentences))]
     sentences = [sentence for sentence in sentences if sentence][: options.sentences]
     batches = [sentences[start : start + BATCH] for start in range(0, len(sentences), BATCH)]
-    with conversation(options.model, 1) as ask:
+    with conversation(options.model.resolve(), 1) as ask:
         [process] = [each for each in psutil.Process().children() if each.is_running()]
         ask(batches[0])  # the first call is slow
         begun = _cpu_seconds(process)
@@ -133,6 +134,10 @@ def measure_model(options: argparse.Namespace, texts: Sequence[str], folder: Pat
     }
 
 
+def _documents(language: str) -> list[Document]:
+    return development_documents(Workspace.load(root=ROOT).paths.documents(language), language)
+
+
 def _cpu_seconds(process: psutil.Process) -> float:
     return sum(each.cpu_times().user + each.cpu_times().system for each in tree(process.pid))
 
@@ -140,7 +145,7 @@ def _cpu_seconds(process: psutil.Process) -> float:
 def run(options: argparse.Namespace) -> None:
     """Measure what is to be measured, and print the tables."""
     measured: dict[str, float] = {}
-    texts = pieces(development_documents(ROOT / "none", options.language), options.texts, seed=13)
+    texts = pieces(_documents(options.language), options.texts, seed=13)
     with tempfile.TemporaryDirectory(prefix="ner-scaling-", ignore_cleanup_errors=True) as name:
         if options.load:
             rows = measure_gateways(options, texts, Path(name))
@@ -189,10 +194,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started ends
     os.environ.pop("MLFLOW_TRACKING_URI", None)  # the registries here are temporary ones
     try:
-        if options.model:
-            options.model = options.model.resolve(strict=True)
+        if options.model and not (options.model / "MLmodel").is_file():
+            raise NerError("no MLflow model here", where=str(options.model), remedy="Name the folder with MLmodel.")
         run(options)
-    except (NerError, FileNotFoundError) as error:
+    except NerError as error:
         parser.exit(1, f"error: {error}\n")
 
 

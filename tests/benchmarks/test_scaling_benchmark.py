@@ -108,3 +108,11 @@ def test_the_page_has_the_plan_of_the_recorded_costs(
     page = (root / "docs" / "scaling.md").read_text(encoding="utf-8").splitlines()
     assert len(plan) == 7
     assert not set(plan) - set(page), "run: python benchmarks/scaling.py --no-load"
+
+
+def test_a_folder_without_a_model_is_refused_before_anything_starts(
+    scaling: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="1"):
+        scaling.main(["--model", str(tmp_path)])
+    assert "no MLflow model here" in capsys.readouterr().err
