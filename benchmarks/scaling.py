@@ -22,78 +22,33 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from statistics import fmean
-from typing import Any
 
 import psutil
 import yaml
-from capacity import Costs, Machine, Need, collection, serving, token_ms
-from clients import Outcome, Plan
+from capacity import Costs, Machine
+from clients import Plan
 from load import drive
-from load_figures import percentiles
+from scaling_figures import RECORDED, ROOT, UNITS, Row, load_table, plan_table, row, table, training_costs
 from systems import READY_SECONDS, Served, answers, gateway, plain
 from texts import development_documents, pieces, prose
 
-from multiner.pipeline.config.settings import Workspace, for_language
+from multiner.pipeline.config.settings import Workspace
+from multiner.pipeline.core.document import Document
 from multiner.pipeline.core.errors import NerError
-from multiner.pipeline.core.files import read_json
 from multiner.pipeline.core.processes import tied, tree
 from multiner.pipeline.core.progress import bar
 from multiner.pipeline.inference.isolated_process import conversation
 from multiner.serving.backends.local_server import free_port
 
 HERE = Path(__file__).resolve().parent
-ROOT = HERE.parent
 LEVELS = (1, 8, 64, 256, 600)
 COST_LEVEL = 64  # clients at which a request's costs are taken
-BUSY = 0.9  # of a core: it is the limit
 BATCH = 32  # texts in a call of `ner annotate`
 WIDE = {"queue": 4096, "concurrency": 16, "connections": 4096}
 SHIPPED, UNLIMITED, SLOW = "settings of params.yaml", "limits out of the way", "settings of params.yaml, slow model"
-RECORDED = Costs(model_ms=16, gateway_ms=2, sentence_ms=8.8, model_mb=1050, worker_mb=800, gateway_mb=280)
-UNITS = {
-    "model_ms": "CPU ms of the model, a request",
-    "gateway_ms": "CPU ms of the gateway, a request",
-    "sentence_ms": "CPU ms of the model, a sentence in a batch",
-    "model_mb": "MB of a served model",
-    "worker_mb": "MB of a process of `ner annotate`",
-    "gateway_mb": "MB of a gateway",
-}
-
-
-@dataclass(frozen=True)
-class Row:
-    """The gateway under so many clients; shares are of one core."""
-
-    system: str
-    clients: int
-    rate: float
-    p50_ms: float
-    p99_ms: float
-    cpu_ms: float
-    gateway_share: float
-    client_share: float
-    resident_mb: float
-    failures: Mapping[str, int]
-
-
-def row(system: str, clients: int, outcome: Outcome, cpu_seconds: float, resident_mb: float) -> Row:
-    """The figures of one run, in which the system took ``cpu_seconds`` for all requests."""
-    p50, _, p99 = percentiles(outcome.milliseconds)
-    return Row(
-        system,
-        clients,
-        rate=len(outcome.milliseconds) / outcome.seconds,
-        p50_ms=p50,
-        p99_ms=p99,
-        cpu_ms=1000 * cpu_seconds / max(1, outcome.requests),
-        gateway_share=cpu_seconds / outcome.wall_seconds,
-        client_share=outcome.cpu_seconds / outcome.wall_seconds,
-        resident_mb=resident_mb,
-        failures=outcome.failures,
-    )
 
 
 def measure(system: Served, options: argparse.Namespace, texts: Sequence[str], clients: int) -> Row:
@@ -102,17 +57,6 @@ def measure(system: Served, options: argparse.Namespace, texts: Sequence[str], c
     before = system.cpu_seconds()
     outcome = drive(Plan(system.url, system.protocol, options.language, list(texts), clients, **timing))
     return row(system.name, clients, outcome, system.cpu_seconds() - before, sum(system.resident_mb().values()))
-
-
-def limits(row: Row) -> str:
-    """What gave out: it refused requests, or had no time left."""
-    checks = {
-        "connections": row.failures.get("503", 0),
-        "queue": row.failures.get("429", 0),
-        "gateway's event loop": row.gateway_share >= BUSY,
-        "clients": row.client_share >= BUSY,
-    }
-    return ", ".join(name for name, reached in checks.items() if reached) or "nothing"
 
 
 @contextmanager
@@ -164,14 +108,14 @@ def measure_gateways(options: argparse.Namespace, texts: Sequence[str], folder: 
 
 def measure_model(options: argparse.Namespace, texts: Sequence[str], folder: Path) -> dict[str, float]:
     """The costs of the model in ``options.model``: in `mlflow models serve`, and in a process of `ner annotate`."""
-    with plain("model", options.model, folder / "model.log") as served:
+    with plain("model", options.model.resolve(), folder / "model.log") as served:
         measure(served, options, texts, 8)  # its first calls are slow
         request = measure(served, options, texts, 8)
-    documents = development_documents(ROOT / "none", options.language)
+    documents = _documents(options.language)
     sentences = [prose(each, number, number + 1) for each in documents for number in range(len(each.sentences))]
     sentences = [sentence for sentence in sentences if sentence][: options.sentences]
     batches = [sentences[start : start + BATCH] for start in range(0, len(sentences), BATCH)]
-    with conversation(options.model, 1) as ask:
+    with conversation(options.model.resolve(), 1) as ask:
         [process] = [each for each in psutil.Process().children() if each.is_running()]
         ask(batches[0])  # the first call is slow
         begun = _cpu_seconds(process)
@@ -190,80 +134,18 @@ def measure_model(options: argparse.Namespace, texts: Sequence[str], folder: Pat
     }
 
 
+def _documents(language: str) -> list[Document]:
+    return development_documents(Workspace.load(root=ROOT).paths.documents(language), language)
+
+
 def _cpu_seconds(process: psutil.Process) -> float:
     return sum(each.cpu_times().user + each.cpu_times().system for each in tree(process.pid))
-
-
-def training_costs() -> dict[str, tuple[float, float]]:
-    """By language, CPU ms that the encoder and the spaCy CNN take for each token of training that they see."""
-    workspace = Workspace.load(root=ROOT)
-    expected = yaml.safe_load((ROOT / "multiner/pipeline/validation/expected.yaml").read_text(encoding="utf-8"))
-    costs = {}
-    for language in workspace.languages:
-        figures = read_json(ROOT / "metrics" / "cpu" / f"{language}.json")
-        settings, tokens = for_language(workspace.params, language), {}
-        for corpus in workspace.language(language)["train_on"]:
-            parts = expected["parts"][corpus]
-            share = 1 if "train" in parts else 1 - workspace.params["prepare"]["heldout"]
-            tokens[corpus] = share * parts["train" if "train" in parts else "devset"]["tokens"]
-        encoder, cnn = settings["transformer"], settings["spacy"]
-        shown = sum(number * encoder["repeat"].get(corpus, 1) for corpus, number in tokens.items())
-        minutes, threads = figures["minutes"], figures["threads"]
-        costs[language] = (
-            token_ms(minutes["transformer"], threads, shown, encoder["epochs"]),
-            token_ms(minutes["spacy"], threads, sum(tokens.values()), cnn["epochs"]),
-        )
-    return costs
-
-
-def table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
-    """Markdown; the first column is text, the others are numbers."""
-    lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
-    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines) + "\n"
-
-
-def load_table(rows: Sequence[Row]) -> str:
-    """What the gateways did."""
-    head = ["Gateway", "clients", "requests/s", "p50 ms", "p99 ms", "CPU ms", "gateway's share of a core"]
-    head += ["clients' share", "MB", "refused", "gave out"]
-    return table(
-        head,
-        [
-            [
-                each.system, each.clients, f"{each.rate:.0f}", f"{each.p50_ms:.0f}", f"{each.p99_ms:.0f}",
-                f"{each.cpu_ms:.2f}", f"{each.gateway_share:.2f}", f"{each.client_share:.2f}",
-                f"{each.resident_mb:.0f}", " ".join(f"{kind}: {n}" for kind, n in each.failures.items()) or 0,
-                limits(each),
-            ]
-            for each in rows
-        ],
-    )  # fmt: skip
-
-
-def plan_table(costs: Costs, machine: Machine, options: argparse.Namespace) -> str:
-    """What some loads need."""
-    languages = (1, 10)
-    needs: dict[str, Need] = {
-        f"{rate:,} requests/s, {number} language{'s' * (number > 1)}": serving(rate, number, costs, machine)
-        for number in languages
-        for rate in (1, 100, 10_000)
-    }
-    night = Machine(machine.cores, machine.memory_gb, BUSY)
-    name = f"{options.documents:,.0f} documents of {options.length:g} sentences in {options.hours:g} h"
-    needs[name] = collection(options.documents, options.length, options.hours, costs, night)
-    return table(
-        ["Load", "gateways", "model processes", "cores", "memory, GB", "machines"],
-        [
-            [name, need.gateways, need.models, f"{need.cores:,.1f}", f"{need.memory_gb:,.1f}", f"{need.machines:,}"]
-            for name, need in needs.items()
-        ],
-    )
 
 
 def run(options: argparse.Namespace) -> None:
     """Measure what is to be measured, and print the tables."""
     measured: dict[str, float] = {}
-    texts = pieces(development_documents(ROOT / "none", options.language), options.texts, seed=13)
+    texts = pieces(_documents(options.language), options.texts, seed=13)
     with tempfile.TemporaryDirectory(prefix="ner-scaling-", ignore_cleanup_errors=True) as name:
         if options.load:
             rows = measure_gateways(options, texts, Path(name))
@@ -280,7 +162,8 @@ def run(options: argparse.Namespace) -> None:
     sources = dict.fromkeys(UNITS, "recorded") | dict.fromkeys(measured, "measured") | dict.fromkeys(stated, "option")
     values = asdict(costs)
     print(table(["Cost", "value", "from"], [[UNITS[key], f"{values[key]:.4g}", sources[key]] for key in UNITS]))
-    print(plan_table(costs, Machine(options.cores, options.memory_gb, options.busy), options))
+    machine = Machine(options.cores, options.memory_gb, options.busy)
+    print(plan_table(costs, machine, options.documents, options.length, options.hours))
     trainings = [
         [language, f"{encoder:.1f}", f"{cnn:.2f}"] for language, (encoder, cnn) in training_costs().items()
     ]  # of metrics/cpu
@@ -311,10 +194,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started ends
     os.environ.pop("MLFLOW_TRACKING_URI", None)  # the registries here are temporary ones
     try:
-        if options.model:
-            options.model = options.model.resolve(strict=True)
+        if options.model and not (options.model / "MLmodel").is_file():
+            raise NerError("no MLflow model here", where=str(options.model), remedy="Name the folder with MLmodel.")
         run(options)
-    except (NerError, FileNotFoundError) as error:
+    except NerError as error:
         parser.exit(1, f"error: {error}\n")
 
 

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 
 import pytest
 from starlette.testclient import TestClient
@@ -14,11 +14,13 @@ from starlette.testclient import TestClient
 from multiner.serving.answers import check_predictions
 from multiner.serving.backends.model_server import body_of
 
+NAMES = ("capacity", "clients", "scaling", "scaling_figures", "stub_model")
+
 
 @pytest.fixture(scope="module")
 def modules(root: Path) -> Iterator[SimpleNamespace]:
     sys.path.insert(0, str(root / "benchmarks"))
-    yield SimpleNamespace(**{name: import_module(name) for name in ("capacity", "clients", "scaling", "stub_model")})
+    yield SimpleNamespace(**{name: import_module(name) for name in NAMES})
     sys.path.remove(str(root / "benchmarks"))
 
 
@@ -48,7 +50,7 @@ def test_a_collection_is_cores_times_hours(modules: SimpleNamespace, costs: obje
 
 def test_cost_of_a_training_token(modules: SimpleNamespace, root: Path) -> None:
     assert modules.capacity.token_ms(minutes=1, threads=2, tokens=1000, epochs=4) == 30
-    costs = modules.scaling.training_costs()
+    costs = modules.scaling_figures.training_costs()
     assert set(costs) == {"en", "ru"}
     assert all(0 < cnn < encoder < 1000 for encoder, cnn in costs.values())
 
@@ -67,10 +69,10 @@ def test_what_gave_out(
     modules: SimpleNamespace, failures: dict[str, int], gateway: float, clients: float, cause: str
 ) -> None:
     outcome = modules.clients.Outcome(1.0, [10.0, 20.0], failures, 0, 4, 2.0, 2 * clients)
-    row = modules.scaling.row("gateway", 8, outcome, 2 * gateway, 100)
-    assert modules.scaling.limits(row) == cause
+    row = modules.scaling_figures.row("gateway", 8, outcome, 2 * gateway, 100)
+    assert modules.scaling_figures.limits(row) == cause
     assert (row.rate, row.cpu_ms) == (2, 500 * gateway)
-    assert f"| {cause} |" in modules.scaling.load_table([row])
+    assert f"| {cause} |" in modules.scaling_figures.load_table([row])
 
 
 def test_the_stub_answers_as_a_model_does(modules: SimpleNamespace) -> None:
@@ -83,12 +85,34 @@ def test_the_stub_answers_as_a_model_does(modules: SimpleNamespace) -> None:
     assert not none
 
 
-def test_the_plan_is_printed_without_measuring(
-    modules: SimpleNamespace, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def scaling(modules: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     monkeypatch.setattr(modules.scaling.signal, "signal", lambda *_: None)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)  # which main() takes away
-    modules.scaling.main(["--no-load", "--model-ms", "30", "--gateway-ms", "6", "--busy", "0.6", "--cores", "8"])
+    return modules.scaling
+
+
+def test_the_plan_is_printed_without_measuring(scaling: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
+    scaling.main(["--no-load", "--model-ms", "30", "--gateway-ms", "6", "--busy", "0.6", "--cores", "8"])
     output = capsys.readouterr().out
     assert "| 10,000 requests/s, 1 language | 100 | 250 | 600.0 |" in output
     assert "| CPU ms of the model, a request | 30 | option |" in output
+
+
+def test_the_page_has_the_plan_of_the_recorded_costs(
+    scaling: ModuleType, root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scaling.main(["--no-load"])
+    output = capsys.readouterr().out.partition("| Load |")[2].partition("\n\n")[0]
+    plan = output.splitlines()[2:]
+    page = (root / "docs" / "scaling.md").read_text(encoding="utf-8").splitlines()
+    assert len(plan) == 7
+    assert not set(plan) - set(page), "run: python benchmarks/scaling.py --no-load"
+
+
+def test_a_folder_without_a_model_is_refused_before_anything_starts(
+    scaling: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="1"):
+        scaling.main(["--model", str(tmp_path)])
+    assert "no MLflow model here" in capsys.readouterr().err
