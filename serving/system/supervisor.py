@@ -143,6 +143,7 @@ class System:
     def _run(self, command: list[str], log: IO[bytes], environment: dict[str, str] | None = None) -> Popen[bytes]:
         root = self.workspace.root
         own = quiet_environment(**processes.mark(root), NER_ROOT=str(root))
+        own.pop("NER_GATEWAY_URL", None)  # for Airflow's tasks: `ner deploy` would await the gateway, not start it
         return launch(processes.tied(command), root, environment or own, log)
 
     def _interrupted(self) -> bool:

@@ -454,6 +454,17 @@ def test_stale_locks_of_dvc_end_with_the_start_of_airflow_and_of_no_other_part(
     assert ("Removed locks of DVC whose holders have ended: 1" in output) == (not left)
 
 
+def test_the_gateway_that_the_tasks_ask_is_started_here(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """``NER_GATEWAY_URL`` is for Airflow's tasks; with it ``ner deploy`` waits for a gateway that others start."""
+    monkeypatch.setenv("NER_GATEWAY_URL", "http://127.0.0.1:8000")
+    environments: list[dict[str, str]] = []
+    monkeypatch.setattr(system, "launch", lambda command, folder, environment, log: environments.append(environment))
+    system.System(workspace, ["airflow", "serving"]).reconcile()
+    (environment,) = environments
+    assert "NER_GATEWAY_URL" not in environment
+    assert environment["NER_ROOT"] == str(workspace.root)
+
+
 def test_the_registry_is_watched_only_where_no_dag_deploys(workspace: Workspace) -> None:
     quiet = SimpleNamespace(parts=["serving"], workspace=workspace, _registry_times=[])
     moved = system.System._registry_changed
