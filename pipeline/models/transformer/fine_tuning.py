@@ -59,104 +59,153 @@ def fit(
         title: text on the progress bar.
         after_epoch: called with the number of finished epochs and the last one's development F1; it may raise.
     """
-    precision = mixed_precision(options["precision"])
-    accelerator = Accelerator(
-        cpu=not torch.cuda.is_available(), mixed_precision=precision,
-        gradient_accumulation_steps=options["accumulate"],
-    )  # fmt: skip
-    torch.set_num_threads(options["threads"])
-    torch.manual_seed(seed)
-    labels = bio_labels(types)
-    model, tokenizer = _model(encoder, labels, options)
-    model.to(accelerator.device)
-    windower = Windower(tokenizer.backend_tokenizer, special_pieces_of(tokenizer), options["max_pieces"])
-    transformer = TorchTransformer(model, windower, labels, options["max_pieces"] // 4)
-    documents = oversample(train, options["repeat"])
-    step_batches = accelerator.num_processes * options["accumulate"]
+    training = FineTuning(train, dev, types, encoder=encoder, options=options, seed=seed, checkpoints=checkpoints)
+    training.run(title, after_epoch)
+    if training.accelerator.is_main_process:
+        training.write(folder)
 
-    def epoch_steps(epoch: int) -> list[list[list[Example]]]:
-        """The batches of each step of an epoch: made when it begins, so that memory holds one epoch at a time."""
-        return grouped(
-            batches(documents, windower, labels, size=options["batch_pieces"], case_augmentation=options["recase"],
-                    seed=f"{seed}/{epoch}"),
-            step_batches,
-        )  # fmt: skip
 
-    total = sum(len(epoch_steps(epoch)) for epoch in range(options["epochs"]))
-    loss_of, optimizer = accelerator.prepare(TokenLoss(model), _optimizer(model, options))
-    progress = _resume(accelerator, checkpoints, model, optimizer)
-    start_time = checkpoint_time = time.monotonic()
-    earlier_seconds = progress.seconds
+class FineTuning:
+    """A training in this process: what does not change, and how far it is. The arguments are those of :func:`fit`."""
 
-    def save() -> None:
-        if accelerator.is_main_process:
-            progress.scaler = accelerator.scaler.state_dict() if accelerator.scaler else {}
-            checkpoints.save(model, optimizer, progress)
-
-    with bar(total, title, initial=progress.step, unit="batch", hidden=not accelerator.is_main_process) as progress_bar:
-        while (
-            progress.epoch < options["epochs"] and progress.epoch - max(progress.best_epoch, 0) <= options["patience"]
-        ):
-            loss_of.train()
-            for step in epoch_steps(progress.epoch)[progress.batch :]:
-                for group in optimizer.param_groups:
-                    group["lr"] = group["peak"] * _slope(progress.step, total, options["warmup"])
-                losses = []
-                for index in range(accelerator.process_index, step_batches, accelerator.num_processes):
-                    torch.manual_seed(seed * 1_000_003 + progress.step * step_batches + index)
-                    with accelerator.accumulate(loss_of):
-                        loss = loss_of(*tensors(step[index], tokenizer.pad_token_id, accelerator.device))
-                        accelerator.backward(loss)
-                        if accelerator.sync_gradients:
-                            accelerator.clip_grad_norm_(model.parameters(), 1.0)
-                        optimizer.step()
-                        optimizer.zero_grad()
-                    losses.append(loss.detach())
-                progress.loss += accelerator.reduce(torch.stack(losses).mean(), "mean").item()
-                progress.batch += 1
-                progress.step += 1
-                progress.seconds = earlier_seconds + time.monotonic() - start_time
-                progress_bar.update()
-                progress_bar.set_postfix(
-                    loss=f"{progress.loss / progress.batch:.4f}",
-                    f1=f"{progress.best_f1:.2f}" if progress.history else "?",
-                )
-                if time.monotonic() - checkpoint_time > options["checkpoint_seconds"]:
-                    save()
-                    checkpoint_time = time.monotonic()
-            loss_of.eval()
-            score = _development_f1(accelerator, transformer, dev)
-            if score > progress.best_f1:
-                progress.best_f1, progress.best_epoch = score, progress.epoch
-                if accelerator.is_main_process:
-                    checkpoints.save_best(model)
-            progress.seconds = earlier_seconds + time.monotonic() - start_time
-            progress.history.append({"step": progress.step, "epoch": progress.epoch + 1,
-                                     "loss": progress.loss / max(1, progress.batch), "dev_f1": score,
-                                     "seconds": round(progress.seconds, 1)})  # fmt: skip
-            if accelerator.is_main_process:
-                progress_bar.write(f"{title}: epoch {progress.epoch + 1}, development F1 {score:.2f}")
-            progress.epoch, progress.batch, progress.loss = progress.epoch + 1, 0, 0.0
-            save()
-            checkpoint_time = time.monotonic()
-            if after_epoch:
-                after_epoch(progress.epoch, score)
-    if not accelerator.is_main_process:
-        return
-    checkpoints.load_best(model)
-    with replace_folder(folder) as temporary:
-        model.to("cpu").save_pretrained(temporary)
-        tokenizer.save_pretrained(temporary)
-        write_json(
-            temporary / SETTINGS,
-            {
-                "labels": labels,
-                "max_pieces": windower.max_pieces,
-                "context": transformer.context,
-                "trained_in": "fp32" if precision == "no" else precision,
-            },
+    def __init__(
+        self,
+        train: Sequence[Document],
+        dev: Sequence[Document],
+        types: Sequence[str],
+        *,
+        encoder: str,
+        options: dict[str, Any],
+        seed: int,
+        checkpoints: Checkpoints,
+    ) -> None:
+        self.options, self.seed, self.checkpoints, self.dev = options, seed, checkpoints, dev
+        self.precision = mixed_precision(options["precision"])
+        self.accelerator = Accelerator(
+            cpu=not torch.cuda.is_available(),
+            mixed_precision=self.precision,
+            gradient_accumulation_steps=options["accumulate"],
         )
-        write_json(temporary / "history.json", progress.history)
+        torch.set_num_threads(options["threads"])
+        torch.manual_seed(seed)
+        labels = bio_labels(types)
+        self.model, self.tokenizer = _model(encoder, labels, options)
+        self.model.to(self.accelerator.device)
+        self.windower = Windower(
+            self.tokenizer.backend_tokenizer, special_pieces_of(self.tokenizer), options["max_pieces"]
+        )
+        self.transformer = TorchTransformer(self.model, self.windower, labels, options["max_pieces"] // 4)
+        self.documents = oversample(train, options["repeat"])
+        self.step_batches = self.accelerator.num_processes * options["accumulate"]
+        self.total_steps = sum(len(self.steps(epoch)) for epoch in range(options["epochs"]))
+        self.loss_of, self.optimizer = self.accelerator.prepare(TokenLoss(self.model), _optimizer(self.model, options))
+        self.progress = _resume(self.accelerator, checkpoints, self.model, self.optimizer)
+        self.start_time = self.checkpoint_time = time.monotonic()
+        self.earlier_seconds = self.progress.seconds
+
+    def steps(self, epoch: int) -> list[list[list[Example]]]:
+        """The batches of each step of an epoch: made when it begins, so that memory holds one epoch at a time."""
+        options = self.options
+        made = batches(
+            self.documents,
+            self.windower,
+            self.transformer.labels,
+            size=options["batch_pieces"],
+            case_augmentation=options["recase"],
+            seed=f"{self.seed}/{epoch}",
+        )
+        return grouped(made, self.step_batches)
+
+    def run(self, title: str, after_epoch: Callable[[int, float], None] | None) -> None:
+        """Train from where the latest checkpoint is to the end, or until the patience is over."""
+        progress, options, first = self.progress, self.options, self.accelerator.is_main_process
+        with bar(self.total_steps, title, initial=progress.step, unit="batch", hidden=not first) as progress_bar:
+            while (
+                progress.epoch < options["epochs"]
+                and progress.epoch - max(progress.best_epoch, 0) <= options["patience"]
+            ):
+                self.loss_of.train()
+                for step in self.steps(progress.epoch)[progress.batch :]:
+                    self._train_step(step)
+                    progress_bar.update()
+                    progress_bar.set_postfix(
+                        loss=f"{progress.loss / progress.batch:.4f}",
+                        f1=f"{progress.best_f1:.2f}" if progress.history else "?",
+                    )
+                    if time.monotonic() - self.checkpoint_time > options["checkpoint_seconds"]:
+                        self._save()
+                score = self._end_epoch()
+                if first:
+                    progress_bar.write(f"{title}: epoch {progress.epoch}, development F1 {score:.2f}")
+                if after_epoch:
+                    after_epoch(progress.epoch, score)
+
+    def _train_step(self, step: Sequence[list[Example]]) -> None:
+        """Learn from this process's batches of a step."""
+        accelerator, optimizer, progress = self.accelerator, self.optimizer, self.progress
+        for group in optimizer.param_groups:
+            group["lr"] = group["peak"] * _slope(progress.step, self.total_steps, self.options["warmup"])
+        losses = []
+        for index in range(accelerator.process_index, self.step_batches, accelerator.num_processes):
+            torch.manual_seed(self.seed * 1_000_003 + progress.step * self.step_batches + index)
+            with accelerator.accumulate(self.loss_of):
+                loss = self.loss_of(*tensors(step[index], self.tokenizer.pad_token_id, accelerator.device))
+                accelerator.backward(loss)
+                if accelerator.sync_gradients:
+                    accelerator.clip_grad_norm_(self.model.parameters(), 1.0)
+                optimizer.step()
+                optimizer.zero_grad()
+            losses.append(loss.detach())
+        progress.loss += accelerator.reduce(torch.stack(losses).mean(), "mean").item()
+        progress.batch += 1
+        progress.step += 1
+        progress.seconds = self.earlier_seconds + time.monotonic() - self.start_time
+
+    def _end_epoch(self) -> float:
+        """Score the model on the development documents, and write a checkpoint. Returns the F1 in percent."""
+        progress = self.progress
+        self.loss_of.eval()
+        score = _development_f1(self.accelerator, self.transformer, self.dev)
+        if score > progress.best_f1:
+            progress.best_f1, progress.best_epoch = score, progress.epoch
+            if self.accelerator.is_main_process:
+                self.checkpoints.save_best(self.model)
+        progress.seconds = self.earlier_seconds + time.monotonic() - self.start_time
+        loss = progress.loss / max(1, progress.batch)
+        progress.epoch, progress.batch, progress.loss = progress.epoch + 1, 0, 0.0
+        progress.history.append(
+            {
+                "step": progress.step,
+                "epoch": progress.epoch,
+                "loss": loss,
+                "dev_f1": score,
+                "seconds": round(progress.seconds, 1),
+            }
+        )
+        self._save()
+        return score
+
+    def _save(self) -> None:
+        if self.accelerator.is_main_process:
+            scaler = self.accelerator.scaler
+            self.progress.scaler = scaler.state_dict() if scaler else {}
+            self.checkpoints.save(self.model, self.optimizer, self.progress)
+        self.checkpoint_time = time.monotonic()
+
+    def write(self, folder: Path) -> None:
+        """Write the best epoch's model to ``folder``, which is replaced as a whole."""
+        self.checkpoints.load_best(self.model)
+        settings = {
+            "labels": self.transformer.labels,
+            "max_pieces": self.windower.max_pieces,
+            "context": self.transformer.context,
+            "trained_in": "fp32" if self.precision == "no" else self.precision,
+        }
+        with replace_folder(folder) as temporary:
+            self.model.to("cpu").save_pretrained(temporary)
+            self.tokenizer.save_pretrained(temporary)
+            write_json(temporary / SETTINGS, settings)
+            write_json(temporary / "history.json", self.progress.history)
 
 
 def _resume(
