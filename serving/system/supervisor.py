@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sqlite3
 import sys
 import time
@@ -195,8 +196,9 @@ class System:
         if self._deploying is None or self._deploying.poll() is not None:
             log = self.workspace.paths.run / "logs" / "deploy.log"
             with logs.open_log(log) as file:
-                alone = "airflow" not in self.parts  # in a container, whose health is asked before the first champion
-                command = [airflow_setup.script("ner"), "deploy", "--if-any", *(["--start"] if alone else [])]
+                # no task starts it: in a container, and where tasks run on machines that await it at its address
+                start = "airflow" not in self.parts or bool(os.environ.get("NER_GATEWAY_URL"))
+                command = [airflow_setup.script("ner"), "deploy", "--if-any", *(["--start"] if start else [])]
                 self._deploying = self._run(command, file)
 
     def _registry_changed(self) -> bool:

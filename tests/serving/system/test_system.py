@@ -455,12 +455,18 @@ def test_stale_locks_of_dvc_end_with_the_start_of_airflow_and_of_no_other_part(
 
 
 def test_the_gateway_that_the_tasks_ask_is_started_here(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    """``NER_GATEWAY_URL`` is for Airflow's tasks; with it ``ner deploy`` waits for a gateway that others start."""
+    """``NER_GATEWAY_URL`` is for Airflow's tasks; with it ``ner deploy`` waits for a gateway that others start.
+
+    So no task starts it after the first promotion: it starts at once, and follows the registry.
+    """
     monkeypatch.setenv("NER_GATEWAY_URL", "http://127.0.0.1:8000")
-    environments: list[dict[str, str]] = []
-    monkeypatch.setattr(system, "launch", lambda command, folder, environment, log: environments.append(environment))
+    calls: list[tuple[list[str], dict[str, str]]] = []
+    monkeypatch.setattr(
+        system, "launch", lambda command, folder, environment, log: calls.append((command, environment))
+    )
     system.System(workspace, ["airflow", "serving"]).reconcile()
-    (environment,) = environments
+    ((command, environment),) = calls
+    assert command[-3:] == ["deploy", "--if-any", "--start"]
     assert "NER_GATEWAY_URL" not in environment
     assert environment["NER_ROOT"] == str(workspace.root)
 
