@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,10 @@ pytestmark = pytest.mark.integration
 
 
 def champion_metrics(client: MlflowClient, language: str) -> dict[str, float]:
+    """All figures of the champion's run but the times."""
     version = client.get_model_version_by_alias(f"ner-{language}-{PROFILE}", "champion")
-    return client.get_run(version.run_id).data.metrics
+    metrics = client.get_run(version.run_id).data.metrics
+    return {name: value for name, value in metrics.items() if not re.search(r"^minutes/|/seconds$", name)}
 
 
 def test_all_dags_succeed_although_a_worker_is_killed(
@@ -57,7 +60,7 @@ def test_the_figures_are_those_of_one_machine(
     there = champion_metrics(MlflowClient(cluster.url("mlflow")), language)
     here = champion_metrics(MlflowClient(f"sqlite:///{local / 'mlruns' / 'mlflow.db'}"), language)
     assert there == here
-    assert there
+    assert len(there) > 1000
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
