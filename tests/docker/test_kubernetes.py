@@ -140,3 +140,18 @@ def test_airflows_values_have_its_version_and_outlast_the_longest_task(root: Pat
     longest = 60 * load_params(root)["airflow"]["task_timeout_minutes"]
     assert int(values["config"]["execution_api"]["jwt_expiration_time"]) == longest + TOKEN_SPARE_SECONDS
     assert int(values["config"]["celery_broker_transport_options"]["visibility_timeout"]) > 2 * longest
+
+
+def test_the_template_of_tasks_is_a_confined_pod_whose_mounts_and_paths_are_there(folder: Path) -> None:
+    pod = yaml.safe_load((folder / "pod-template.yaml").read_text(encoding="utf-8"))
+    kubernetes_validate.validate(pod, VERSION, strict=True)
+    spec = pod["spec"]
+    (container,) = spec["containers"]
+    assert container["name"] == "base", "Airflow looks for this name"
+    assert container["securityContext"]["readOnlyRootFilesystem"] is True
+    assert spec["securityContext"]["runAsNonRoot"] is True
+    mounts = {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}
+    assert mounts.keys() == {volume["name"] for volume in spec["volumes"]}
+    written = [each["value"] for each in container["env"] if each["name"] in ("NER_WORKSPACES", "HOME", "AIRFLOW_HOME")]
+    assert len(written) == 3
+    assert all(path.startswith(mounts["scratch"]) for path in written), "the rest of the pod is read-only"
