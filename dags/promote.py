@@ -17,7 +17,7 @@ Set off by the Asset `ner-candidate-{language}`.
 
 1. **promote**: the candidate becomes `champion` if it is no worse than the champion on the gate half of the
    development documents, loads in a fresh process, answers the golden samples and passes the behaviour suite no less
-   often than the champion; otherwise it becomes `challenger`, and its MLflow run says why. Both are regular ends.
+   often than the champion; otherwise it stays `challenger`, and its MLflow run says why. Both are regular ends.
    If a process failed, or the model was merely too slow, the gate could not judge (exit code 75): the task is tried
    again, and fails in the end. It shares the pool `training`, before waiting stages, so that no training slows it.
 2. **deploy** brings the registry's champion live at the gateway: the new version starts beside the old one, is

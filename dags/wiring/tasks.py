@@ -11,6 +11,7 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -223,8 +224,15 @@ def first_day() -> datetime:
 
 def settings() -> dict[str, Any]:
     """The groups ``languages`` and ``airflow`` of params.yaml, which no profile overlays."""
-    params = read_mapping(workspace_root() / "params.yaml")
+    file = workspace_root() / "params.yaml"
+    params = _params(file, file.stat().st_mtime_ns)
     return {"languages": list(params["languages"]), "airflow": params.get("airflow", {})}
+
+
+@lru_cache(maxsize=1)
+def _params(file: Path, changed: int) -> dict[str, Any]:
+    """The file as it was ``changed`` (nanoseconds): each task of a DAG asks for it when the DAG is parsed."""
+    return read_mapping(file)
 
 
 def default_args() -> dict[str, Any]:

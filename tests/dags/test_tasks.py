@@ -206,3 +206,19 @@ def test_links_lead_where_the_task_has_something_to_show(workspace: Path) -> Non
     (workspace / "params.yaml").write_text("profile: cpu\n")
     assert address("model", "promote_en", "deploy").endswith("#/models/ner-en")
     assert address("model", "somebody_elses", "deploy") == ""
+
+
+def test_a_parse_reads_the_parameters_once_and_a_change_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from wiring import tasks
+
+    file, reads = tmp_path / "params.yaml", []
+    file.write_text("languages: {en: {}}\n")
+    (tmp_path / "dvc.yaml").write_text("stages: {}\n")
+    monkeypatch.setenv("NER_ROOT", str(tmp_path))
+    read = tasks.read_mapping
+    monkeypatch.setattr(tasks, "read_mapping", lambda path: reads.append(path) or read(path))
+    assert [tasks.settings()["languages"] for _ in range(20)] == [["en"]] * 20
+    assert reads == [file]
+    file.write_text("languages: {en: {}, ru: {}}\n")
+    os.utime(file, ns=(1, 1))
+    assert tasks.settings()["languages"] == ["en", "ru"]
