@@ -10,6 +10,7 @@ import os
 import pwd
 import secrets
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -82,7 +83,7 @@ class Cluster:
         origin.mkdir()
         copy_working_tree(source, origin)
         ports = {"port": self.ports["gateway"]} | {f"{part}_port": self.ports[part] for part in ("mlflow", "airflow")}
-        values = {"profile": profile, "serving": ports, "airflow": {"schedule": None, "retry_delay_seconds": 2}}
+        values = {"profile": profile, "serving": ports, "airflow": {"schedule": None}}
         path = origin / "params.yaml"
         params = overlay(yaml.safe_load(path.read_text(encoding="utf-8")), values)
         path.write_text(yaml.safe_dump(params, sort_keys=False, allow_unicode=True), encoding="utf-8")
@@ -220,6 +221,16 @@ class Cluster:
         for process in {*tree, *processes.tree(self.running[name].pid)}:
             process.kill()
         self.running[name].wait()
+
+    def restart(self, name: str, away: float) -> None:
+        """Stop a server in good order, and start it again ``away`` seconds later."""
+        self.running[name].send_signal(signal.SIGINT)  # PostgreSQL then ends its clients' connections at once
+        self.running[name].wait(60)
+        time.sleep(away)  # the fault itself: so long nobody answers
+        starts = {"postgres": self.start_postgres, "redis": self.start_redis, "s3": self.start_s3}
+        starts[name]()
+        port = self.ports["s3.port" if name == "s3" else name]
+        self._wait(f"{name} again", lambda: listening(HOST, port))
 
     def close(self) -> None:
         """End all processes, and remove the folder."""

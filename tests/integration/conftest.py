@@ -1,4 +1,4 @@
-"""A cluster in which the pipeline has run while a worker was lost, and the same run of LocalExecutor; once for all."""
+"""A cluster in which the pipeline has run while parts of it failed, and the same run of LocalExecutor; once for all."""
 
 from __future__ import annotations
 
@@ -7,14 +7,18 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
+from multiner.pipeline.core.errors import NerError
 from multiner.serving.airflow.run_tracker import DagRun, RunTracker
 from tests.e2e.conftest import Job
 from tests.integration.cluster import WORKERS, Cluster
 
 PROFILE = os.environ.get("NER_INTEGRATION_PROFILE", "demo")
 RUN_SECONDS = 3600
+SERVERS = {"redis": 0, "postgres": 0, "s3": 60}  # that are restarted in mid-run, and for how many seconds each is away
+RECOVERY_SECONDS = 300  # after which Airflow's API has to answer again
 LANGUAGES = ("en", "ru")
 
 
@@ -59,22 +63,46 @@ def lost(cluster: Cluster) -> list[tuple[str, str, str]]:
 
 
 @pytest.fixture(scope="session")
-def finished(cluster: Cluster, lost: list[tuple[str, str, str]]) -> RunTracker:
-    """The pipeline's run in the cluster, to its end; once both workers have worked, one is killed while it trains."""
+def restarted() -> list[str]:
+    """The servers that were restarted while a task ran."""
+    return []
+
+
+@pytest.fixture(scope="session")
+def finished(cluster: Cluster, lost: list[tuple[str, str, str]], restarted: list[str]) -> RunTracker:
+    """The pipeline's run in the cluster, to its end.
+
+    Once both workers have worked, one is killed while it trains. Then the servers are restarted, each while a task
+    runs, and once a task has succeeded since the fault before.
+    """
     client = cluster.client()
     tracker = RunTracker(LANGUAGES, [DagRun(dag="data", run=client.trigger("data", "integration", "a test"))])
-    deadline = time.monotonic() + RUN_SECONDS
+    deadline, recovered_by, calm = time.monotonic() + RUN_SECONDS, 0.0, False
     while not (len(tracker.runs) == 1 + 2 * len(LANGUAGES) and all_finished(tracker)):
-        for run, task in tracker.poll(client):
+        assert time.monotonic() < deadline, tracker.runs
+        try:
+            changes = tracker.poll(client)
+        except (NerError, httpx.HTTPError):
+            if time.monotonic() > recovered_by:
+                raise
+            changes = []
+        for run, task in changes:
             print(f"{time.strftime('%T')} {run.dag} {task.name} {task.state} {task.tries}", flush=True)
             if task.state == "failed":
                 pytest.fail("\n".join(cluster.log_lines(run.dag, task.name)))
-        both = all(cluster.tries(name) for name in WORKERS)
-        if both and not lost and (training := training_tasks(cluster, tracker)):
-            lost.append(training[0])
-            cluster.kill(lost[0][0])
-            print(f"{time.strftime('%T')} killed {lost[0]}", flush=True)
-        assert time.monotonic() < deadline, tracker.runs
+            calm |= task.state == "success"
+        if not lost:
+            if all(cluster.tries(name) for name in WORKERS) and (training := training_tasks(cluster, tracker)):
+                lost.append(training[0])
+                cluster.kill(lost[0][0])
+                calm = False
+                print(f"{time.strftime('%T')} killed {lost[0]}", flush=True)
+        elif calm and len(restarted) < len(SERVERS) and tracker.tasks("running"):
+            server = list(SERVERS)[len(restarted)]
+            cluster.restart(server, SERVERS[server])
+            restarted.append(server)
+            calm, recovered_by = False, time.monotonic() + RECOVERY_SECONDS
+            print(f"{time.strftime('%T')} restarted {server}", flush=True)
         time.sleep(1)
     return tracker
 

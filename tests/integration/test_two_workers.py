@@ -13,7 +13,7 @@ from mlflow import MlflowClient
 from multiner.serving.airflow.run_tracker import RunTracker
 from tests.e2e.test_main_job import TEXTS
 from tests.integration.cluster import WORKERS, Cluster
-from tests.integration.conftest import LANGUAGES, PROFILE
+from tests.integration.conftest import LANGUAGES, PROFILE, SERVERS
 
 pytestmark = pytest.mark.integration
 
@@ -32,6 +32,12 @@ def test_all_dags_succeed_although_a_worker_is_killed(
     (worker, dag, task), *_ = lost
     other = next(name for name in WORKERS if name != worker)
     assert cluster.tries(other)[dag, task] > cluster.tries(worker)[dag, task]
+
+
+def test_broker_database_and_object_store_were_restarted_while_tasks_ran(
+    finished: RunTracker, restarted: list[str]
+) -> None:
+    assert restarted == list(SERVERS)
 
 
 def test_every_task_ran_on_a_worker_and_both_worked(cluster: Cluster, finished: RunTracker) -> None:
