@@ -22,7 +22,7 @@ def trial_suffix() -> str:
     """The suffix of trial models' names, as :func:`multiner.pipeline.registry.store.model_name` has it."""
     root = Path(os.environ.get("NER_ROOT") or Path(__file__).resolve().parents[2])
     profile = yaml.safe_load((root / "params.yaml").read_text(encoding="utf-8")).get("profile", "")
-    return f"-{profile}" if profile in ("smoke", "demo") else ""
+    return f"-{profile}" if profile.partition("-")[0] in ("smoke", "demo") else ""
 
 
 def address(kind: str, dag_id: str, task_id: str) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 from multiner.pipeline.config.corpora import corpus_entry
 from multiner.pipeline.config.settings import Workspace, for_language
 from multiner.pipeline.registry import lineage
-from multiner.pipeline.registry.store import SUFFIXED, model_name
+from multiner.pipeline.registry.store import is_trial, model_name
 
 CARD = "card.md"  # its name among a run's artifacts
 TEMPLATE = Path(__file__).with_name("card.md")
@@ -39,7 +39,7 @@ def model_card(workspace: Workspace, language: str, metrics: dict[str, Any]) -> 
         commit=metrics.get("commit") or "unknown",
         data_hash=metrics.get("data_hash") or "unknown",
         seed=metrics.get("seed", workspace.params.get("seed")),
-        trial=trial if workspace.profile in SUFFIXED else "",
+        trial=trial if is_trial(workspace.profile) else "",
         scores=score_table(metrics, params["ensemble"]["legs"]),
         thresholds=threshold_table(metrics),
         data=data_list(workspace, language),

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 CHAMPION, CHALLENGER = "champion", "challenger"
-SUFFIXED = ("smoke", "demo")  # trial profiles, whose models must never be compared with real ones
+TRIAL_PROFILES = ("smoke", "demo")  # their models must never be compared with real ones
 
 
 def tracking_uri(workspace: Workspace) -> str:
@@ -53,8 +53,12 @@ def registry_lock(workspace: Workspace, file: str, kind: LockKind | None = None)
 
 def model_name(workspace: Workspace, language: str) -> str:
     """The registered model, and the experiment, of a language: ``ner-en``, or ``ner-en-smoke`` for a trial profile."""
-    suffix = f"-{workspace.profile}" if workspace.profile in SUFFIXED else ""
-    return f"ner-{language}{suffix}"
+    return f"ner-{language}-{workspace.profile}" if is_trial(workspace.profile) else f"ner-{language}"
+
+
+def is_trial(profile: str) -> bool:
+    """Whether a profile is a trial profile, or one that ``ner search`` has made of it."""
+    return profile.partition("-")[0] in TRIAL_PROFILES
 
 
 def local_path(uri: str) -> Path | None:

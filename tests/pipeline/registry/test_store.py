@@ -13,7 +13,15 @@ from multiner.pipeline.registry.store import model_name, open_experiment, open_s
 
 
 @pytest.mark.parametrize(
-    ("profile", "name"), [("cpu", "ner-ru"), ("bert", "ner-ru"), ("smoke", "ner-ru-smoke"), ("demo", "ner-ru-demo")]
+    ("profile", "name"),
+    [
+        ("cpu", "ner-ru"),
+        ("bert", "ner-ru"),
+        ("cpu-search", "ner-ru"),
+        ("smoke", "ner-ru-smoke"),
+        ("demo", "ner-ru-demo"),
+        ("demo-search", "ner-ru-demo-search"),
+    ],
 )
 def test_trial_profiles_have_models_of_their_own(workspace, profile: str, name: str) -> None:  # noqa: ANN001
     assert model_name(replace(workspace, params=workspace.params | {"profile": profile}), "ru") == name
