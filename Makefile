@@ -10,6 +10,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 UPGRADE ?= --upgrade
 RESOLVE = uv pip compile --universal --python-version 3.11 setup.py --no-header --no-annotate $(UPGRADE)
 PYTEST := pytest -ra --durations=15
+PARALLEL := -n logical --maxprocesses 4 --dist loadfile
 .PHONY: help setup run demo test test-fast test-spark integration lint lock clean
 
 help:  ## Show what there is
@@ -37,12 +38,12 @@ lint: setup  ## Check style, the direction of imports, and types
 	mypy
 
 test: lint  ## Set up, then run all the tests, fast ones first
-	$(PYTEST) -m "not slow and not e2e and not integration"
-	$(PYTEST) -m "slow and not e2e and not integration"
+	$(PYTEST) $(PARALLEL) -m "not slow and not e2e and not integration"
+	$(PYTEST) $(PARALLEL) -m "slow and not e2e and not integration"
 	$(PYTEST) -m e2e
 
 test-fast: lint  ## Set up, then run the tests that take seconds each at most
-	$(PYTEST) -m "not slow and not e2e and not integration"
+	$(PYTEST) $(PARALLEL) -m "not slow and not e2e and not integration"
 
 test-spark: setup  ## Add PySpark (450 MB; wants Java 17 or 21), and compare Spark with processes
 	$(BIN)/python -m pip install --quiet --no-build-isolation --editable '.[spark]'

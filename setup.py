@@ -82,6 +82,7 @@ EXTRAS = {
         "mypy",
         "optuna>=5,<6",
         "pytest",
+        "pytest-xdist",
         "ruff",
         "schemathesis>=4,<5",
         "selenium",

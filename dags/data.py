@@ -10,9 +10,9 @@ from airflow.sdk.exceptions import AirflowSkipException
 from wiring.assets import RAW_DATA, live
 from wiring.classes import LIGHT, placement
 from wiring.graph import parse_stages, read_mapping, stages_of, task_id, workspace_root
-from wiring.tasks import CommandOperator, default_args, first_day, own_workspaces, run_timeout, schedule, settings
-from wiring.unchanged import live_since, stages_up_to_date
-from wiring.workspaces import published_version, pull_command, stage_task
+from wiring.tasks import CommandOperator, default_args, first_day, run_timeout, schedule, settings
+from wiring.unchanged import live_since
+from wiring.workspaces import inputs_unchanged, published_version, pull_command, stage_task
 
 LANGUAGES = settings()["languages"]
 DOC = f"""
@@ -35,14 +35,13 @@ and `ner up`, or by hand, as after `ner pull --accept CORPUS`.
 @task(inlets=[RAW_DATA, *map(live, LANGUAGES)], outlets=[RAW_DATA], **placement(LIGHT))
 def publish(dag_run: Any = None, inlet_events: Mapping[Any, Any] | None = None) -> Iterator[Metadata]:
     """Emit the Asset `ner-data` with the hash of the data."""
+    unchanged = dag_run.run_type == "scheduled" and inputs_unchanged(workspace_root(), dag_run)
     data = published_version(workspace_root(), dag_run)
-    if dag_run.run_type == "scheduled":
-        since = live_since(inlet_events or {}, data, LANGUAGES)
-        if since and not own_workspaces() and stages_up_to_date(workspace_root()):
-            raise AirflowSkipException(
-                "nothing to do: data, code and parameters have not changed, "
-                f"and the models are live since {since:%F %R} UTC"
-            )
+    if unchanged and (since := live_since(inlet_events or {}, data, LANGUAGES)):
+        raise AirflowSkipException(
+            "nothing to do: data, code and parameters have not changed, "
+            f"and the models are live since {since:%F %R} UTC"
+        )
     yield Metadata(RAW_DATA, {"data": data})
 
 

@@ -12,6 +12,7 @@ from multiner.pipeline.core.dvc_command import dvc
 from wiring.classes import LIGHT, class_of, placement
 from wiring.graph import Stage, data_version, pointers_of
 from wiring.tasks import CommandOperator, command_line, own_workspaces
+from wiring.unchanged import stages_up_to_date
 
 DATA = "data"  # the published state of the DAG ``data``
 
@@ -57,6 +58,16 @@ def promote_command(language: str) -> list[str]:
         return command_line(*promote)
     options = ["--needs", f"prepare@{language}", "--from", candidate_state(language)]
     return command_line("workspace", "run", *options, "--", *promote)
+
+
+def inputs_unchanged(root: Path, dag_run: Any) -> bool:
+    """Whether data, code and parameters are those of the last retraining. Call it before :func:`published_version`."""
+    if not own_workspaces():
+        return stages_up_to_date(root)
+    from multiner.pipeline.core.object_store import required_store
+    from multiner.pipeline.workspaces.state import Runs
+
+    return Runs(required_store()).would_publish_the_same(DATA, f"{dag_run.dag_id}/{dag_run.run_id}")
 
 
 def published_version(root: Path, dag_run: Any) -> str:

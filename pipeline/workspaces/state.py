@@ -99,6 +99,10 @@ class Runs:
         self._write(f"published/{name}.json", state)
         return state
 
+    def would_publish_the_same(self, name: str, run: str) -> bool:
+        """Whether a run's state is the one published last under a name: same commit, pointers, files and outputs."""
+        return self._read(f"published/{name}.json") == self.state(run)
+
     def published(self, name: str) -> RunState:
         """The state published last under a name.
 

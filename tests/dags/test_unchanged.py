@@ -77,7 +77,7 @@ def data(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     monkeypatch.setattr(module, "published_version", lambda *_: "new")
-    monkeypatch.setattr(module, "stages_up_to_date", lambda _: True)
+    monkeypatch.setattr(module, "inputs_unchanged", lambda *_: True)
     return module
 
 
@@ -98,5 +98,5 @@ def test_every_other_run_sets_off_the_retraining(
     news = [{"data": "new"}]
     assert publish(data, "manual", events) == news, "as `ner run` and the page start it, which follow what it sets off"
     assert publish(data, "scheduled", events | {live("en"): []}) == news
-    monkeypatch.setattr(data, "stages_up_to_date", lambda _: False)
+    monkeypatch.setattr(data, "inputs_unchanged", lambda *_: False)
     assert publish(data, "scheduled", events) == news, "code or parameters have changed"

@@ -18,7 +18,7 @@ sys.path.append(str(ROOT / "dags"))
 
 from airflow.sdk.exceptions import AirflowFailException  # noqa: E402
 from wiring.graph import parse_stages, read_mapping  # noqa: E402
-from wiring.workspaces import published_version, stage_task  # noqa: E402
+from wiring.workspaces import inputs_unchanged, published_version, stage_task  # noqa: E402
 
 pytestmark = pytest.mark.slow
 DAG_RUN = SimpleNamespace(dag_id="data", run_id="manual__1")
@@ -38,8 +38,19 @@ def test_stages_by_the_operator(toy: Path, store: ObjectStore, copies: Path, mon
     assert stage_task(stages["prepare"], "prepare").execute(CONTEXT) == "ran"
     assert stage_task(stages["train"], "train").execute(CONTEXT) == "ran"
     assert stage_task(stages["train"], "train").execute(CONTEXT) == "unchanged", "a task that is tried again"
+    assert not inputs_unchanged(toy, DAG_RUN)
     assert (
         published_version(toy, DAG_RUN) == yaml.safe_load((toy / "data/raw/corpus.dvc").read_text())["outs"][0]["md5"]
     )
+    assert inputs_unchanged(toy, DAG_RUN)
     assert Runs(store).published("data").lock.keys() == {"prepare", "train", "evaluate"}
     assert list(copies.iterdir()) == []
+    next_run = SimpleNamespace(dag_id="data", run_id="scheduled__2")
+    assert tasks.pull(toy, store, "data/scheduled__2", PULL) == 0
+    assert not inputs_unchanged(toy, next_run), "its stage has not run yet"
+    for name in ("prepare", "train"):
+        stage_task(stages[name], name).execute({"dag_run": next_run})
+    assert inputs_unchanged(toy, next_run)
+    (toy / "params.yaml").write_text(yaml.safe_dump({"languages": ["en"], "airflow": {}, "seed": 14}))
+    assert tasks.pull(toy, store, "data/scheduled__3", PULL) == 0
+    assert not inputs_unchanged(toy, SimpleNamespace(dag_id="data", run_id="scheduled__3"))
