@@ -16,6 +16,7 @@ from multiner.pipeline.core.environment import quiet_environment
 from multiner.pipeline.core.errors import NerError
 
 LOCK_ATTEMPTS = 6
+REMOTE_COMMANDS, LACKING = ("fetch", "pull", "push"), "nor on remote. Missing cache files"
 LOCKED = ("Unable to acquire lock", "is busy, it is being blocked by", "RWLock-file")
 INVALID = re.compile(r"^'(?:\./)?(?P<file>.+)' is invalid")  # no YAML: git may have left marks of a conflict
 LINE = re.compile(r"in line (\d+)")
@@ -111,4 +112,6 @@ def _failure(process: subprocess.CompletedProcess[str], command: str, locked: bo
         )
     lines = [line for line in lines if line.startswith("ERROR: ")] or lines  # a hint follows them
     message = lines[-1].removeprefix("ERROR: ") if lines else f"exit code {process.returncode}"
-    return NerError(message, where=f"dvc {command}", remedy="See: dvc doctor, dvc status", transient=locked)
+    away = command in REMOTE_COMMANDS and LACKING not in process.stderr  # the remote did not answer, or broke off
+    remedy = "Check that DVC's remote can be reached." if away else "See: dvc doctor, dvc status"
+    return NerError(message, where=f"dvc {command}", remedy=remedy, transient=locked or away)

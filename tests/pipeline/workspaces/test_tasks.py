@@ -13,6 +13,7 @@ import pytest
 
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.core.object_store import ObjectStore
+from multiner.pipeline.corpora.versioning import run_dvc
 from multiner.pipeline.workspaces import tasks
 from multiner.pipeline.workspaces.state import Runs
 from tests.pipeline.workspaces.conftest import git
@@ -111,3 +112,24 @@ def test_a_failed_or_killed_task_leaves_nothing_behind(toy: Path, store: ObjectS
     assert len(list(copies.iterdir())) == 1, "kill -9 leaves the copy"
     assert tasks.pull(toy, store, RUN, ["false"]) == 1
     assert list(copies.iterdir()) == [], "and the next task removes it"
+
+
+AWAY = (
+    "ERROR: failed to transfer '1a2b' - Could not connect to the endpoint URL\n"
+    "ERROR: failed to pull data from the cloud - 1 files failed to download\n"
+)
+LACKS = (
+    "WARNING: Some of the cache files do not exist neither locally nor on remote. Missing cache files:\n1a2b\n"
+    "ERROR: failed to pull data from the cloud - Checkout failed for following targets:\n"
+)
+
+
+@pytest.mark.parametrize(("output", "passes"), [(AWAY, True), (LACKS, False)])
+def test_a_remote_that_is_away_may_answer_later_and_one_that_lacks_the_data_will_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, output: str, passes: bool
+) -> None:
+    ended = subprocess.CompletedProcess(["dvc"], 1, stdout="", stderr=output)
+    monkeypatch.setattr("multiner.pipeline.corpora.versioning.subprocess.run", lambda *_, **__: ended)
+    with pytest.raises(NerError, match="failed to pull data from the cloud") as failure:
+        run_dvc(tmp_path, "pull", "data/raw/corpus.dvc")
+    assert failure.value.transient == passes
