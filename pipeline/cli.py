@@ -12,6 +12,7 @@ from pathlib import Path
 import click
 from click.core import ParameterSource
 
+from multiner.pipeline.audit.commands import compare, history, reproduce
 from multiner.pipeline.config.settings import Workspace, find_root
 from multiner.pipeline.core.dvc_cache import inputs_of, require_whole
 from multiner.pipeline.core.environment import silence_telemetry, thread_count
@@ -393,7 +394,8 @@ def readme(check: bool) -> None:
     click.echo("rewritten" if stale else "up to date")
 
 
-commands.add_command(workspace)
+for command in (workspace, history, compare, reproduce):
+    commands.add_command(command)
 
 
 def _check_inputs() -> None:

@@ -100,7 +100,7 @@ def _log_artifacts(
         resolved.write_text(yaml.safe_dump(workspace.params, sort_keys=False, allow_unicode=True), encoding="utf-8")
         client.log_artifact(run_id, str(resolved), "lineage")
     if diff := lineage.git_diff(workspace.root):
-        client.log_text(run_id, diff + "\n", "lineage/changes.diff")
+        client.log_text(run_id, diff, "lineage/changes.diff")
 
 
 def flatten(value: Any, separator: str = ".", prefix: str = "") -> Iterator[tuple[str, Any]]:
