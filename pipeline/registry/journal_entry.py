@@ -14,7 +14,7 @@ from multiner.pipeline.core.errors import NerError
 TAG_LENGTH = 5000  # characters of a tag's value that every database of MLflow's holds
 REASON_LENGTH = 200  # of a person's reason
 REASONS_LENGTH = 1500  # of the gate's
-Kind = Literal["registration", "refusal", "undecided", "promotion", "order", "rollback"]
+Kind = Literal["registration", "passed", "refusal", "undecided", "promotion", "order", "rollback"]
 SWITCHES: tuple[Kind, ...] = ("promotion", "order", "rollback")  # the kinds that move the alias champion
 
 
@@ -22,8 +22,9 @@ SWITCHES: tuple[Kind, ...] = ("promotion", "order", "rollback")  # the kinds tha
 class JournalEntry:
     """What happened to ``version``.
 
-    The kinds: ``registration``; ``refusal`` by the gate; ``undecided``, the gate could not judge; ``promotion`` after
-    the gate; ``order``, an operator made it champion without the comparison; ``rollback`` to it.
+    The kinds: ``registration``; ``passed``, it passed the gate and waits for approval; ``refusal`` by the gate;
+    ``undecided``, the gate could not judge; ``promotion`` after the gate; ``order``, an operator made it champion
+    without the comparison; ``rollback`` to it.
 
     Attributes:
         at: when (ISO 8601, UTC).
@@ -58,7 +59,9 @@ class JournalEntry:
             return False
         if self.kind in SWITCHES:
             return self.before == other.before
-        return self.kind == "registration" or (self.kind == "refusal" and self.verdict_key == other.verdict_key)
+        if self.kind in ("passed", "refusal"):
+            return self.verdict_key == other.verdict_key
+        return self.kind == "registration"
 
 
 def now() -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from multiner.pipeline import notices
 from multiner.pipeline.config.settings import Workspace
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.registry.champions import model_folder, set_champion, version_info
@@ -55,4 +56,6 @@ def promote_version(workspace: Workspace, language: str, version: str, *, reason
                 remedy=f"See: ner history {language}. To promote all the same, give the order again.",
             )
         set_champion(client, name, target, JournalEntry(now(), "order", current, target, by, line))
+    text = f"{name} version {target} is champion by an operator's order: {line}"
+    notices.send(workspace, "promotion", text, language=language, model=name, version=target)
     return target

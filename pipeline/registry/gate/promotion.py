@@ -25,7 +25,8 @@ from multiner.pipeline.registry.failures import registry_errors
 from multiner.pipeline.registry.former_switches import ROLLED_BACK, SINCE
 from multiner.pipeline.registry.gate import judgement as gate
 from multiner.pipeline.registry.gate.comparison import FormerBest, GateVerdict, basis_hash, gate_documents
-from multiner.pipeline.registry.journal_entry import JournalEntry, now
+from multiner.pipeline.registry.gate.entries import verdict_entry
+from multiner.pipeline.registry.journal_entry import now
 from multiner.pipeline.registry.registration import alias_version
 from multiner.pipeline.registry.runs import deleted_run, require_files, run_id_of
 from multiner.pipeline.registry.store import CHALLENGER, CHAMPION, model_name, open_store, registry_lock
@@ -168,30 +169,14 @@ def settle(client: MlflowClient, name: str, trial: Trial, verdict: GateVerdict) 
         return None
     if trial.verdict is None:
         note(client, name, trial, verdict)
-    entry = journal_entry(client, name, trial, verdict)
+    report = report_path(trial.challenger, trial.champion)
+    entry = verdict_entry(trial.challenger, trial.champion, trial.key, verdict, report, promoted=verdict.passed)
     if verdict.passed:
         set_champion(client, name, trial.challenger, entry)
     else:
         journal.note(client, name, entry)
     champion = trial.challenger if verdict.passed else trial.champion
     return Promotion(name, trial.challenger, champion, verdict.passed, verdict.reasons, verdict.final)
-
-
-def journal_entry(client: MlflowClient, name: str, trial: Trial, verdict: GateVerdict) -> JournalEntry:
-    """The entry of a verdict, with the F1 of both versions on the gate half, as far as their tags have it."""
-    versions = {"gate half": trial.challenger, "gate half, champion": trial.champion}
-    tags = {part: client.get_model_version(name, version).tags for part, version in versions.items() if version}
-    tag = f1_tag(trial.basis)
-    return JournalEntry(
-        at=now(),
-        kind="promotion" if verdict.passed else "refusal" if verdict.final else "undecided",
-        before=trial.champion,
-        version=trial.challenger,
-        reason="; ".join(verdict.reasons),
-        scores={part: round(float(own[tag]), 2) for part, own in tags.items() if tag in own},
-        report=report_path(trial.challenger, trial.champion),
-        verdict_key=trial.key,
-    )
 
 
 def report_path(version: str, champion: str | None) -> str:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -30,7 +32,7 @@ json.dump({"corpora": {"toy": parts}, "data_hash": text, "model_hash": {"ensembl
 STAGE = {
     "foreach": ["en"],
     "do": {
-        "cmd": "mkdir -p metrics/cpu && python evaluate.py metrics/cpu/${item}.json",
+        "cmd": f"mkdir -p metrics/cpu && {sys.executable} evaluate.py metrics/cpu/${{item}}.json",
         "deps": ["data/raw", "evaluate.py"],
         "params": ["rate"],
         "metrics": [{"metrics/cpu/${item}.json": {"cache": False}}],
@@ -38,14 +40,13 @@ STAGE = {
 }
 
 
-@pytest.fixture
-def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+VARIABLES = ("NER_REPOSITORY", "NER_COMMIT", "NER_DVC_REMOTE", "NER_STORE", "DVC_STAGE", "DVC_ROOT")
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A repository, trained with a change that was not committed; its commit would give other figures."""
-    for name in ("NER_REPOSITORY", "NER_COMMIT", "NER_DVC_REMOTE", "NER_STORE", "DVC_STAGE", "DVC_ROOT"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("NER_WORKSPACES", str(tmp_path / "copies"))
-    monkeypatch.setattr(audit, "PACKAGE", "params")  # the toy has no code of its own
-    root = tmp_path / "toy"
+    root = tmp_path_factory.mktemp("trained")
     (root / "data" / "raw" / "corpus").mkdir(parents=True)
     (root / "data" / "raw" / "corpus" / "text").write_text("one\n")
     (root / "params").mkdir()
@@ -55,13 +56,26 @@ def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (root / "dvc.yaml").write_text(yaml.safe_dump({"stages": {"evaluate": STAGE}}, sort_keys=False))
     (root / ".gitignore").write_text("/data/raw/*\n!/data/raw/*.dvc\n")
     git(root, "init", "--quiet")
-    run_dvc(root, "init", "--quiet")
-    run_dvc(root, "add", "data/raw/corpus")
-    git(root, "add", "--all")
-    git(root, "commit", "--quiet", "--message", "one")
-    (root / "evaluate.py").write_text(SCRIPT.replace("SHIFT", "2") + "\n" * 3)
-    run_dvc(root, "repro")
+    with pytest.MonkeyPatch.context() as patch:
+        for name in VARIABLES:
+            patch.delenv(name, raising=False)
+        run_dvc(root, "init", "--quiet")
+        run_dvc(root, "add", "data/raw/corpus")
+        git(root, "add", "--all")
+        git(root, "commit", "--quiet", "--message", "one")
+        (root / "evaluate.py").write_text(SCRIPT.replace("SHIFT", "2") + "\n" * 3)
+        run_dvc(root, "repro")
     return root
+
+
+@pytest.fixture
+def toy(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the trained repository."""
+    for name in VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("NER_WORKSPACES", str(tmp_path / "copies"))
+    monkeypatch.setattr(audit, "PACKAGE", "params")  # the toy has no code of its own
+    return Path(shutil.copytree(trained, tmp_path / "toy", symlinks=True))
 
 
 @pytest.fixture

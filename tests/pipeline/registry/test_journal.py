@@ -244,10 +244,12 @@ def test_each_event_is_entered_once(client: MlflowClient) -> None:
     note("registration", "2")
     for key in ("k", "k", "l", "k"):
         note("refusal", "2", key)
+        note("passed", "2", key)
     for _ in range(2):
         note("undecided", "2", "m")
     kinds = [entry.kind for entry in journal.entries(client, "ner-en")]
-    assert kinds == ["undecided", "undecided", "refusal", "refusal", "registration", "registration"]
+    verdicts = ["undecided", "undecided", "passed", "refusal", "passed", "refusal"]
+    assert kinds == [*verdicts, "registration", "registration"]
     assert switches(client, "ner-en") == []
 
 

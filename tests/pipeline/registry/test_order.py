@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from multiner.pipeline import notices
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.inference import isolated_process
 from multiner.pipeline.registry import champion, journal, promote, promote_version, register, rollback
@@ -52,6 +53,9 @@ def test_a_refused_version_becomes_champion_by_order_and_a_rollback_leads_back(t
     entry = journal.entries(client, "ner-en")[0]
     assert (entry.kind, entry.before, entry.version, entry.by, entry.reason) == ("order", "1", "2", "the desk", WHY)
     assert entry.scores["conll2003 test"] == 91.25
+    (notice,) = notices.read(notices.notices_file(two))
+    assert (notice.event, notice.facts["version"]) == ("promotion", "2")
+    assert WHY in notice.text
     assert rollback(two, "en") == "1"
     assert promote_version(two, "en", "2", reason=WHY) == "2"
     assert ROLLED_BACK not in client.get_model_version("ner-en", "2").tags
