@@ -21,7 +21,7 @@ def use_remotes(workspace: Path, copy: Path, store: ObjectStore | None) -> None:
     default: dict[str, Any] = dict(settings.get("remote", {}).get(name, {})) if name else {}
     if store:
         default = {"url": f"{store.url.rstrip('/')}/dvc".removeprefix("file://")}
-    sections = {
+    sections: dict[str, dict[str, Any]] = {
         "core": {"remote": "cache", "site_cache_dir": copy.parent / "site"},
         "'remote \"cache\"'": {"url": cache},
         "'remote \"default\"'": default or {"url": cache},

@@ -121,7 +121,7 @@ def entry_of(content: Any) -> JournalEntry:
     """The entry with these fields; unknown ones are left out. Raises ValueError if it is none."""
     if not isinstance(content, dict):
         raise ValueError(f"no entry: {content!r}")
-    values = {each.name: content.get(each.name) for each in fields(JournalEntry)}
+    values: dict[str, Any] = {each.name: content.get(each.name) for each in fields(JournalEntry)}
     scores = values.pop("scores") or {}
     if values["kind"] not in get_args(Kind) or not all(isinstance(value, str | None) for value in values.values()):
         raise ValueError(f"no entry: {content!r}")

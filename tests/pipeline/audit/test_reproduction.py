@@ -142,7 +142,7 @@ def test_what_is_missing_is_named(toy: Path, origin: TrainingOrigin, monkeypatch
             {"pointers": {"data/raw/corpus.dvc": pointer.replace(digest, "0" * 32 + ".dir")}},
             "its data corpus is neither",
         ),
-        ({"requirements": "click==0.1\nnever-installed==1\n"}, r"than its lock has: click .* \(locked 0.1\)$"),
+        ({"requirements": "click==0.1\nnever-installed==1\n"}, r"than its lock has: click .* \(locked 0.1\)"),
     ):
         monkeypatch.setattr(audit, "read_origin", lambda *_, change=change: replace(origin, **change))
         with pytest.raises(NerError, match=message):
