@@ -12,6 +12,7 @@ from pathlib import Path
 import click
 from click.core import ParameterSource
 
+from multiner.pipeline.audit.commands import compare, history, reproduce
 from multiner.pipeline.config.settings import Workspace, find_root
 from multiner.pipeline.core.dvc_cache import inputs_of, require_whole
 from multiner.pipeline.core.environment import silence_telemetry, thread_count
@@ -312,16 +313,27 @@ def register(language: str) -> None:
 
 
 @commands.command()
+@click.argument("version", required=False)
 @LANGUAGE
-def promote(language: str) -> None:
-    """Make the challenger champion if it passes the gate.
+@click.option("--reason", help="With VERSION: the reason, one line; the journal keeps it.")
+def promote(version: str | None, language: str, reason: str | None) -> None:
+    """Make the challenger champion if it passes the gate; or VERSION, by your order.
 
-    It must load in a fresh process, answer in time, pass the behaviour suite, and be no worse than the champion.
-    Otherwise the command says why not. Exit code 75: the gate could not judge, since a process failed, or the model was
-    only too slow, perhaps on a busy machine.
+    The challenger must load in a fresh process, answer in time, pass the behaviour suite, and be no worse than the
+    champion. Otherwise the command says why not. Exit code 75: the gate could not judge, since a process failed, or the
+    model was only too slow, perhaps on a busy machine.
+
+    With VERSION and --reason that version becomes champion without the comparison: it must only load in a fresh process
+    and answer the golden samples.
     """
-    from multiner.pipeline.registry import promote
+    from multiner.pipeline.registry import promote, promote_version
 
+    if (version is None) != (reason is None):
+        raise click.UsageError("VERSION and --reason go together")
+    if version is not None and reason is not None:
+        target = promote_version(Workspace.load(), language, version, reason=reason)
+        click.echo(f"{language}: version {target} is champion by order; to make it live at once: ner deploy")
+        return
     verdict = promote(Workspace.load(), language)
     for reason in verdict.reasons:
         click.echo(reason)
@@ -382,7 +394,8 @@ def readme(check: bool) -> None:
     click.echo("rewritten" if stale else "up to date")
 
 
-commands.add_command(workspace)
+for command in (workspace, history, compare, reproduce):
+    commands.add_command(command)
 
 
 def _check_inputs() -> None:

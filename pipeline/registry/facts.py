@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from multiner.pipeline.registry.champions import PREVIOUS, ROLLED_BACK, SINCE
+from multiner.pipeline.registry.former_switches import PREVIOUS, ROLLED_BACK, SINCE
 from multiner.pipeline.registry.gate.promotion import KEY, PASSED, REASONS
 from multiner.pipeline.registry.runs import if_exists, run_of
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 PARAMS_A_BATCH, METRICS_A_BATCH = 100, 1000  # MLflow's limits
 PARAM_LENGTH = 6000
 ODD = re.compile(r"[^\w\-. :/]")  # characters that MLflow takes in no name
-RUNTIME = ("pull", "serving", "airflow")  # sections that do not concern a model
+RUNTIME = ("pull", "serving", "airflow", "notices")  # sections that do not concern a model
 
 
 def log_run(client: MlflowClient, run_id: str, workspace: Workspace, language: str, metrics: dict[str, Any]) -> None:
@@ -100,7 +100,7 @@ def _log_artifacts(
         resolved.write_text(yaml.safe_dump(workspace.params, sort_keys=False, allow_unicode=True), encoding="utf-8")
         client.log_artifact(run_id, str(resolved), "lineage")
     if diff := lineage.git_diff(workspace.root):
-        client.log_text(run_id, diff + "\n", "lineage/changes.diff")
+        client.log_text(run_id, diff, "lineage/changes.diff")
 
 
 def flatten(value: Any, separator: str = ".", prefix: str = "") -> Iterator[tuple[str, Any]]:

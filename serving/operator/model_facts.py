@@ -15,7 +15,7 @@ from multiner.serving.operator.model_schemas import ModelFacts
 if TYPE_CHECKING:
     from multiner.pipeline.config.settings import Workspace
     from multiner.pipeline.registry.facts import RunRecord, VersionRecord
-    from multiner.pipeline.registry.journal import Switch
+    from multiner.pipeline.registry.journal_entry import JournalEntry
 
 ENSEMBLE = "ensemble"
 PARTS = ("train", "dev", "test")
@@ -77,8 +77,8 @@ def _version(record: VersionRecord) -> dict[str, Any]:
     return asdict(record) | {"created": record.created.isoformat(timespec="seconds"), "gate": gate}
 
 
-def _switch(switch: Switch) -> dict[str, Any]:
-    return asdict(switch) | {"from_version": switch.before, "to_version": switch.after}
+def _switch(switch: JournalEntry) -> dict[str, Any]:
+    return asdict(switch) | {"from_version": switch.before, "to_version": switch.version}
 
 
 def _description(version: VersionRecord, run: RunRecord) -> dict[str, Any]:

@@ -35,7 +35,20 @@ STAGES = [
     "register",
     "promote",
 ]
-SYSTEM = ["run", "up", "down", "status", "deploy", "rollback", "predict", "readme", "behave"]
+SYSTEM = [
+    "run",
+    "up",
+    "down",
+    "status",
+    "deploy",
+    "rollback",
+    "predict",
+    "readme",
+    "behave",
+    "history",
+    "compare",
+    "reproduce",
+]
 
 
 def ner(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -135,6 +148,27 @@ def test_a_full_standard_output_is_a_message(root: Path) -> None:
     assert process.returncode == 1
     assert "No space left on device" in process.stderr
     assert "Traceback" not in process.stderr
+
+
+@pytest.mark.parametrize("arguments", [["3"], ["--reason", "a better one"]])
+def test_an_order_needs_a_version_and_a_reason(arguments: list[str]) -> None:
+    result = CliRunner().invoke(cli.commands, ["promote", "--language", "en", *arguments])
+    assert result.exit_code == 2
+    assert "VERSION and --reason go together" in result.output
+
+
+def test_an_order_is_passed_on(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    orders: list[tuple[object, ...]] = []
+
+    def promote_version(workspace: object, language: str, version: str, *, reason: str) -> str:
+        orders.append((language, version, reason))
+        return version
+
+    monkeypatch.chdir(root)
+    monkeypatch.setattr("multiner.pipeline.registry.promote_version", promote_version)
+    result = CliRunner().invoke(cli.commands, ["promote", "3", "-l", "en", "--reason", "a better one"])
+    assert result.exit_code == 0
+    assert orders == [("en", "3", "a better one")]
 
 
 def promotion(**fields: object) -> registry.Promotion:

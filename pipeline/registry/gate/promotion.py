@@ -18,11 +18,15 @@ from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.core.files import sha256_of
 from multiner.pipeline.evaluation.behaviour.cases import suite_hash
 from multiner.pipeline.inference import golden
+from multiner.pipeline.registry import journal
 from multiner.pipeline.registry.card import CARD, with_behaviour
-from multiner.pipeline.registry.champions import ROLLED_BACK, SINCE, model_folder, now, set_champion, version_info
+from multiner.pipeline.registry.champions import model_folder, set_champion, version_info
 from multiner.pipeline.registry.failures import registry_errors
+from multiner.pipeline.registry.former_switches import ROLLED_BACK, SINCE
 from multiner.pipeline.registry.gate import judgement as gate
 from multiner.pipeline.registry.gate.comparison import FormerBest, GateVerdict, basis_hash, gate_documents
+from multiner.pipeline.registry.gate.entries import verdict_entry
+from multiner.pipeline.registry.journal_entry import now
 from multiner.pipeline.registry.registration import alias_version
 from multiner.pipeline.registry.runs import deleted_run, require_files, run_id_of
 from multiner.pipeline.registry.store import CHALLENGER, CHAMPION, model_name, open_store, registry_lock
@@ -165,10 +169,19 @@ def settle(client: MlflowClient, name: str, trial: Trial, verdict: GateVerdict) 
         return None
     if trial.verdict is None:
         note(client, name, trial, verdict)
+    report = report_path(trial.challenger, trial.champion)
+    entry = verdict_entry(trial.challenger, trial.champion, trial.key, verdict, report, promoted=verdict.passed)
     if verdict.passed:
-        set_champion(client, name, trial.challenger)
+        set_champion(client, name, trial.challenger, entry)
+    else:
+        journal.note(client, name, entry)
     champion = trial.challenger if verdict.passed else trial.champion
     return Promotion(name, trial.challenger, champion, verdict.passed, verdict.reasons, verdict.final)
+
+
+def report_path(version: str, champion: str | None) -> str:
+    """The path of a verdict among the artifacts of the challenger's run."""
+    return f"gate/version-{version}-against-{champion or 'none'}.json"
 
 
 def verdict_key(
@@ -211,7 +224,7 @@ def note(client: MlflowClient, name: str, trial: Trial, verdict: GateVerdict) ->
     }
     tags = {PASSED: str(verdict.passed).lower(), REASONS: reasons}
     if not deleted_run(client, name, version):  # it may have been deleted while the gate was at work
-        client.log_dict(run_id, record, f"gate/version-{version}-against-{champion or 'none'}.json")
+        client.log_dict(run_id, record, report_path(version, champion))
         if behaviour := verdict.details.get("behaviour"):
             note_behaviour(client, run_id, behaviour["challenger"])
         for tag, value in tags.items():

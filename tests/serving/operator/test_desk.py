@@ -123,7 +123,7 @@ def test_the_command_takes_a_reason_too(workspace: Workspace, monkeypatch: pytes
     result = CliRunner().invoke(commands, ["rollback", "en", "--reason", "wrong in headlines"])
     assert result.exit_code == 0, result.output
     latest = journal.switches(open_store(workspace), "ner-en")[0]
-    assert (latest.kind, latest.after, latest.reason) == ("rollback", "1", "wrong in headlines")
+    assert (latest.kind, latest.version, latest.reason) == ("rollback", "1", "wrong in headlines")
 
 
 def test_an_order_from_a_page_that_is_out_of_date_rolls_nothing_back(harness: Any, workspace: Workspace) -> None:

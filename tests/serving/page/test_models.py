@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from multiner.pipeline.config.settings import Workspace
-from multiner.pipeline.registry import journal
 from multiner.pipeline.registry.champions import rollback
 from multiner.pipeline.registry.store import database, model_name, open_store
 from multiner.serving.operator import facts_reader, model_facts
@@ -120,7 +119,9 @@ def test_every_switch_of_the_champion_is_told(harness: Any, workspace: Workspace
 
 
 def test_a_registry_without_a_journal_tells_what_its_tags_say(harness: Any, workspace: Workspace) -> None:
-    open_store(workspace).delete_registered_model_tag("ner-en", journal.TAG)
+    client = open_store(workspace)
+    for tag in client.get_registered_model("ner-en").tags:
+        client.delete_registered_model_tag("ner-en", tag)
     english = answer(harness, workspace).json()["models"][0]
     assert [(each["to_version"], each["by"]) for each in english["switches"]] == [("2", None), ("1", None)]
     assert "Champion switches" in answer(harness, workspace, "/models").text
@@ -131,7 +132,7 @@ def test_switches_are_typed(harness: Any, workspace: Workspace) -> None:
     assert schemas["ModelStateSchema"]["properties"]["switches"]["items"] == {
         "$ref": "#/components/schemas/SwitchFacts"
     }
-    assert schemas["SwitchFacts"]["properties"]["kind"]["enum"] == ["promotion", "rollback"]
+    assert schemas["SwitchFacts"]["properties"]["kind"]["enum"] == ["promotion", "order", "rollback"]
 
 
 def test_where_the_registry_is_broken_the_live_part_is_still_told(harness: Any, workspace: Workspace) -> None:
