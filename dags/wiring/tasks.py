@@ -223,10 +223,14 @@ def first_day() -> datetime:
 
 
 def settings() -> dict[str, Any]:
-    """The groups ``languages`` and ``airflow`` of params.yaml, which no profile overlays."""
+    """The groups ``languages``, ``airflow`` and ``drift`` of params.yaml; what DAGs read of them no profile overlays."""
     file = workspace_root() / "params.yaml"
     params = _params(file, file.stat().st_mtime_ns)
-    return {"languages": list(params["languages"]), "airflow": params.get("airflow", {})}
+    return {
+        "languages": list(params["languages"]),
+        "airflow": params.get("airflow", {}),
+        "drift": params.get("drift", {}),
+    }
 
 
 @lru_cache(maxsize=1)

@@ -68,7 +68,7 @@ def pooled(live: Sequence[float], reference: Sequence[float]) -> tuple[np.ndarra
     totals = both.sum(axis=1)
     expected = both.sum(axis=0) * totals.min() / totals.sum()
     groups: list[list[int]] = [[]]
-    for index, number in enumerate(expected):
+    for index in range(len(expected)):
         groups[-1].append(index)
         if expected[groups[-1]].sum() >= FEWEST and expected[index + 1 :].sum() >= FEWEST:
             groups.append([])

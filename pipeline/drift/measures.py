@@ -39,6 +39,7 @@ def _shares(title: str, *edges: int) -> Measure:
 
 MEASURES: Mapping[str, Measure] = {
     "length": _numbers("Characters of a text", 20, 50, 100, 200, 500, 1000, 2000, 5000, 20000),
+    "language": Measure("Language of a text, as other texts of the gateway have it", ("this", "another")),
     "sentence": _numbers("Words of a sentence", 1, 3, 6, 10, 15, 20, 30, 45),
     "script": Measure("Script of a sentence", ("no letters", "Latin", "Cyrillic", "other", "mixed")),
     "initials": _shares("Words of a sentence that begin with a capital", 10, 20, 35, 60),

@@ -63,7 +63,8 @@ class Sketch:
 
     def without_version(self) -> Sketch:
         """The counts that do not depend on the model version."""
-        return Sketch(self.texts, {key: weight for key, weight in self.counts.items() if not depends_on_version(key[0])})
+        counts = {key: weight for key, weight in self.counts.items() if not depends_on_version(key[0])}
+        return Sketch(self.texts, defaultdict(float, counts))
 
     def to_json(self) -> dict[str, Any]:
         """The histograms by measure."""
@@ -101,9 +102,10 @@ def _hash(word: str) -> int:
 def traits(entities: Iterable[Mapping[str, Any]]) -> Iterator[EntityTraits]:
     """The traits of the entities in a model's answer."""
     for entity in entities:
-        place = (entity["start"], entity["end"], entity["label"])
-        views = [(view.get("start"), view.get("end"), view.get("label")) for view in (entity.get("legs") or {}).values()]
-        yield EntityTraits(place[0], place[2], entity.get("score"), views.count(place) / len(views) if views else None)
+        place = [entity["start"], entity["end"], entity["label"]]
+        views = [[view.get(key) for key in ("start", "end", "label")] for view in (entity.get("legs") or {}).values()]
+        agreement = views.count(place) / len(views) if views else None
+        yield EntityTraits(entity["start"], entity["label"], entity.get("score"), agreement)
 
 
 def add_text(sketch: Sketch, text: str, known: Set[int] | None = None) -> list[tuple[int, int]]:

@@ -38,9 +38,9 @@ def registered_reference(workspace: Workspace, language: str, name: str, version
         if FILE in {item.path for item in client.list_artifacts(run.info.run_id, FOLDER)}:
             return Reference.from_json(_load(run, FILE))
         metrics = workspace.paths.metrics(language)
-        if metrics.is_file() and read_json(metrics).get("model_hash") == _load(run, metrics.name).get("model_hash"):
-            if reference := reference_of(workspace, language):
-                return reference
+        same = metrics.is_file() and read_json(metrics).get("model_hash") == _load(run, metrics.name).get("model_hash")
+        if same and (reference := reference_of(workspace, language)):
+            return reference
     raise NerError(
         "no reference of its training texts, so drift cannot be told",
         where=f"{name} version {version}",
