@@ -312,6 +312,15 @@ class AirflowSection(Section):
     classes: TaskClasses
 
 
+class NoticesSection(Section):
+    """``notices``."""
+
+    events: list[Literal["failure", "promotion", "refusal", "drift", "canary", "rollback", "late"]]
+    sender: Name
+    recipients: list[Name]
+    timeout_seconds: Positive
+
+
 NOT_IN_PROFILES = (
     "profile",
     "seed",
@@ -344,3 +353,4 @@ class Params(Section):
     serving: ServingSection
     drift: DriftSection
     airflow: AirflowSection
+    notices: NoticesSection

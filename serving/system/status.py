@@ -32,9 +32,8 @@ def parts(workspace: Workspace) -> list[dict[str, Any]]:
 
 def models(workspace: Workspace) -> list[dict[str, Any]]:
     """For each language the champion with its training and scores, and the live version."""
-    from multiner.pipeline.registry import champion
-
     from multiner.pipeline.drift.report import last_summary
+    from multiner.pipeline.registry import champion
 
     gateway = read_state(workspace)
     live = live_versions(gateway.url) if gateway else {}
