@@ -17,8 +17,8 @@ DOC = f"""
 On the schedule `drift.schedule` of params.yaml (now {SCHEDULE}), or by hand.
 
 1. **check_…**: `ner drift LANG --report` compares what the gateways have counted in the last seven days with the
-   champion's training texts, and with the week before. The page is under `/reports` at the gateway; `ner status` has the
-   outcome in a line. Too few texts, or no champion yet, are regular ends.
+   champion's training texts, and with the week before. The page is under `/reports` at the gateway; `ner status` has
+   the outcome in a line. Too few texts, or no champion yet, are regular ends.
 2. **asked** goes on if a check asks for retraining: there is a drift, and `drift.retrain` is true.
 3. **retrain** sets off the DAG `data`, with the reason in the run's configuration. Without new data or
    corrections that run trains nothing.

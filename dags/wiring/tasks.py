@@ -223,14 +223,11 @@ def first_day() -> datetime:
 
 
 def settings() -> dict[str, Any]:
-    """The groups ``languages``, ``airflow`` and ``drift`` of params.yaml; what DAGs read of them no profile overlays."""
+    """The groups of params.yaml that DAGs read; what they read of them no profile overlays."""
     file = workspace_root() / "params.yaml"
     params = _params(file, file.stat().st_mtime_ns)
-    return {
-        "languages": list(params["languages"]),
-        "airflow": params.get("airflow", {}),
-        "drift": params.get("drift", {}),
-    }
+    groups = {name: params.get(name, {}) for name in ("airflow", "drift")}
+    return {"languages": list(params["languages"]), **groups}
 
 
 @lru_cache(maxsize=1)

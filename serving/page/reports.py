@@ -1,7 +1,7 @@
-"""The Data Docs, error reports and drift reports at ``/reports``, since a page served over http cannot link to a file.
+"""The Data Docs and the reports of errors and drift at ``/reports``: a page served over http cannot link to a file.
 
-Only the files that the validation, the evaluation and `ner drift` wrote under the current profile can be read. Error reports quote the
-corpora: where other machines can connect, only the operator can read reports.
+Only the files that the validation, the evaluation and `ner drift` wrote under the current profile can be read. Error
+reports quote the corpora: where other machines can connect, only the operator can read reports.
 """
 
 from __future__ import annotations

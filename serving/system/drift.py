@@ -18,11 +18,17 @@ if TYPE_CHECKING:
     from multiner.pipeline.drift.check import DriftCheck
     from multiner.pipeline.drift.comparison import Thresholds
 
+NO_CHAMPION = "no champion yet"
+
 
 @click.command()
 @click.argument("language")
 @click.option("--json", "as_json", is_flag=True, help="As JSON, in one line.")
-@click.option("--report", is_flag=True, help="Also write the page under /reports, and the line in `ner status`.")
+@click.option(
+    "--report",
+    is_flag=True,
+    help="Also write the page under /reports and the line in `ner status`, and notify of a drift.",
+)
 @click.option("--exit-code", is_flag=True, help="Exit with 1 if there is a drift.")
 def drift(language: str, as_json: bool, report: bool, exit_code: bool) -> None:
     """Compare the texts of the last seven days with the champion's training texts and with the week before.
@@ -36,8 +42,12 @@ def drift(language: str, as_json: bool, report: bool, exit_code: bool) -> None:
     outcome = check_traffic(workspace, language, thresholds)
     if outcome and report:
         from multiner.pipeline.drift.report import write_report
+        from multiner.pipeline.notices import send
 
         write_report(workspace.paths.drift(language), outcome, thresholds)
+        if outcome.drifted:
+            text = f"{language}: {outcome.summary}"
+            send(workspace, "drift", text, language=language, version=outcome.version, retrain=outcome.retrain)
     if as_json:
         click.echo(json.dumps(outcome.to_json() if outcome else nothing(language), ensure_ascii=False))
     elif outcome:
@@ -46,9 +56,6 @@ def drift(language: str, as_json: bool, report: bool, exit_code: bool) -> None:
         click.echo(f"{language}: {NO_CHAMPION}")
     if exit_code and outcome and outcome.drifted:
         sys.exit(1)
-
-
-NO_CHAMPION = "no champion yet"
 
 
 def nothing(language: str) -> dict[str, Any]:
