@@ -47,6 +47,7 @@ with DAG(
         CommandOperator(
             task_id=f"check_{language}",
             command=command_line("drift", language, "--report", "--json"),
+            shared_state=True,
             **placement(LIGHT),
         ).output
         for language in settings()["languages"]

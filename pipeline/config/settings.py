@@ -167,7 +167,7 @@ class Paths:
 
     def drift(self, language: str) -> Path:
         """The last check of live traffic for drift: its page and its figures."""
-        return self.root / "data" / "drift" / self.profile / language
+        return self.out(language) / "drift"
 
     @property
     def mlruns(self) -> Path:

@@ -19,6 +19,10 @@ from multiner.serving.addresses import netloc
 from multiner.serving.airflow import configuration
 
 USER = "admin"
+SHARED_STATE = (
+    "NER_STATE_URL",
+    "NER_STATE_URL_FILE",
+)  # the DAG drift reads what gateways have counted; its tasks alone get it
 TOKEN_SPARE_SECONDS = 3600  # by which a task's token outlives the task's time limit: start, end, a slow machine
 DAY = 86400  # seconds; Airflow's own default for Redis' visibility timeout
 
@@ -148,6 +152,7 @@ def environment(
     }
     return {
         **without_secrets(quiet_environment()),
+        **{name: os.environ[name] for name in SHARED_STATE if name in os.environ},
         **no_proxy(host),
         **configuration.options(airflow, os.environ),
         "AIRFLOW_HOME": str(folder),
