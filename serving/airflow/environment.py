@@ -19,7 +19,7 @@ from multiner.serving.addresses import netloc
 from multiner.serving.airflow import configuration
 
 USER = "admin"
-SHARED_STATE = (
+SHARED_STATE = ("NER_STATE_URL", "NER_STATE_URL_FILE")  # for the tasks of the DAG drift
     "NER_STATE_URL",
     "NER_STATE_URL_FILE",
 )  # the DAG drift reads what gateways have counted; its tasks alone get it
