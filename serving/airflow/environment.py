@@ -20,9 +20,6 @@ from multiner.serving.airflow import configuration
 
 USER = "admin"
 SHARED_STATE = ("NER_STATE_URL", "NER_STATE_URL_FILE")  # for the tasks of the DAG drift
-    "NER_STATE_URL",
-    "NER_STATE_URL_FILE",
-)  # the DAG drift reads what gateways have counted; its tasks alone get it
 TOKEN_SPARE_SECONDS = 3600  # by which a task's token outlives the task's time limit: start, end, a slow machine
 DAY = 86400  # seconds; Airflow's own default for Redis' visibility timeout
 
