@@ -38,6 +38,8 @@ TRAFFIC = Table(
 TEXTS = "texts"  # in place of a measure: the number of texts, in bin 0
 MOST_A_SECOND = 20  # texts of a language that are counted, so that the gateway never spends much time on it
 SECONDS = 60  # between writes
+NOT_COUNTED, NOT_WRITTEN = "traffic not counted", "counts of traffic not written"
+NO_VOCABULARY = "no vocabulary of the training texts"
 REMEMBERED = 4  # model versions of a language whose vocabularies are kept
 
 
@@ -69,7 +71,7 @@ class Traffic:
         self._vocabularies: dict[ServedModel, Set[int] | None] = {}
         self._unread: set[ServedModel] = set()  # versions that have answered, whose vocabulary has not been read
         self._second: dict[str, tuple[int, int]] = {}  # by language: the current second, and its texts so far
-        self._failures: set[str] = set()  # kinds that have been logged
+        self._failures: dict[str, str] = {}  # the latest reason that was logged, by event
 
     def add(self, model: ServedModel, texts: Sequence[str], answers: Sequence[Sequence[Mapping[str, Any]]]) -> None:
         """Count texts and the entities that a version has found in them, after the answer has been sent."""
@@ -79,7 +81,7 @@ class Traffic:
         try:
             self._add(model, texts, answers)
         except Exception as error:  # no fault in counting may reach a caller; its message may quote a text
-            self._log_once("traffic not counted", type(error).__name__)
+            self._log_once(NOT_COUNTED, type(error).__name__)
 
     def _add(self, model: ServedModel, texts: Sequence[str], answers: Sequence[Any]) -> None:
         language, day = model.language, datetime.now(UTC).date().isoformat()
@@ -99,7 +101,10 @@ class Traffic:
         """Write the counts at intervals until cancelled."""
         while True:
             await asyncio.sleep(SECONDS)
-            await self.write()
+            try:
+                await self.write()
+            except Exception as error:  # of a damaged reference, for example; the next minute's counts are written
+                self._log_once(NOT_WRITTEN, type(error).__name__)
 
     async def write(self) -> None:
         """Add the counts to those in the store, drop old ones there, and read the vocabularies of new versions."""
@@ -115,11 +120,11 @@ class Traffic:
             try:
                 await self._store.run(partial(_add_rows, rows=rows, oldest=oldest))
             except StateUnavailable as error:
-                self._log_once("counts of traffic not written", str(error))
+                self._log_once(NOT_WRITTEN, str(error))
                 for key, sketch in sketches.items():  # for the next time; their size is bounded
                     self._sketches.setdefault(key, Sketch()).merge(sketch)
             else:
-                self._failures.clear()
+                self._failures.pop(NOT_WRITTEN, None)
         for model in list(self._unread):
             await self._read_vocabulary(model)
 
@@ -128,15 +133,17 @@ class Traffic:
         try:
             words = await executors.run(executors.REGISTRY, self._config.vocabulary, model)
         except NerError as error:
-            self._log_once("no vocabulary of the training texts", str(error))
-            return  # the next text of the version asks again
+            self._log_once(NO_VOCABULARY, str(error))
+            if error.transient:
+                return  # asked again after the next text of the version
+            words = None
         self._vocabularies[model] = words
         while len(self._vocabularies) > REMEMBERED * max(1, len(self._config.types)):
             del self._vocabularies[next(iter(self._vocabularies))]
 
     def _log_once(self, event: str, reason: str) -> None:
-        if reason not in self._failures:
-            self._failures.add(reason)
+        if self._failures.get(event) != reason:
+            self._failures[event] = reason
             log.error(event, extra={"fields": {"error": reason}})
 
 
