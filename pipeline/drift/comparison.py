@@ -64,16 +64,17 @@ class Shift:
 
 def pooled(live: Sequence[float], reference: Sequence[float]) -> tuple[np.ndarray, np.ndarray]:
     """Both histograms, neighbouring bins joined until each is expected to have FEWEST texts on either side."""
-    both = np.array([live, reference], dtype=float)
-    totals = both.sum(axis=1)
-    expected = both.sum(axis=0) * totals.min() / totals.sum()
-    groups: list[list[int]] = [[]]
-    for index in range(len(expected)):
-        groups[-1].append(index)
-        if expected[groups[-1]].sum() >= FEWEST and expected[index + 1 :].sum() >= FEWEST:
-            groups.append([])
-    joined = np.stack([both[:, group].sum(axis=1) for group in groups], axis=1)
-    return joined[0], joined[1]
+    totals = math.fsum(live), math.fsum(reference)
+    share = min(totals) / math.fsum(totals)
+    rest = math.fsum(totals) * share
+    bins, own, other = [], 0.0, 0.0
+    for mine, theirs in zip(live, reference, strict=True):
+        own, other, rest = own + mine, other + theirs, rest - (mine + theirs) * share
+        if (own + other) * share >= FEWEST and rest >= FEWEST:
+            bins.append((own, other))
+            own = other = 0.0
+    left, right = zip(*bins, (own, other), strict=True)
+    return np.array(left), np.array(right)
 
 
 def stability_index(live: np.ndarray, reference: np.ndarray) -> float:
