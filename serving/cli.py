@@ -11,6 +11,7 @@ import click
 from multiner.pipeline.config.settings import Workspace
 from multiner.serving.addresses import http_address
 from multiner.serving.system.components import PARTS
+from multiner.serving.system.drift import drift
 
 LANGUAGE = click.option("--language", "-l", default=None, help="Language code; by default all.")
 
@@ -18,6 +19,9 @@ LANGUAGE = click.option("--language", "-l", default=None, help="Language code; b
 @click.group()
 def commands() -> None:
     """Serving and the whole system."""
+
+
+commands.add_command(drift)
 
 
 @commands.command()

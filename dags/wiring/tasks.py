@@ -22,6 +22,7 @@ from multiner.pipeline.core import processes
 from wiring.graph import read_mapping, workspace_root
 
 TRAINING_POOL = "training"  # one slot: two trainings at once would only slow each other down
+SHARED_STATE = ("NER_STATE_URL", "NER_STATE_URL_FILE")  # the gateways' database, which may have a password
 KEPT_LINES = 200
 BUSY_SECONDS = 10
 BUSY_MINUTES = 180  # at most, without airflow.busy_minutes
@@ -105,16 +106,20 @@ class CommandOperator(BaseOperator):
     Args:
         command: program and arguments; no shell reads them.
         busy_minutes: how long to wait for DVC's files at most, while another stage has them.
+        shared_state: whether the command gets the address of the gateways' database.
     """
 
     template_fields = ("command",)
     operator_extra_links = (MlflowRunLink(),)
     ui_color = "#eef4fb"
 
-    def __init__(self, *, command: list[str], busy_minutes: float = BUSY_MINUTES, **more: Any) -> None:
+    def __init__(
+        self, *, command: list[str], busy_minutes: float = BUSY_MINUTES, shared_state: bool = False, **more: Any
+    ) -> None:
         super().__init__(**more)
         self.command = command
         self.busy_minutes = busy_minutes
+        self.shared_state = shared_state
         self.mlflow_run: tuple[str, str] | None = None
         self._process: subprocess.Popen[str] | None = None
 
@@ -182,10 +187,12 @@ class CommandOperator(BaseOperator):
         """Run the command once: its exit code, and the first and last lines of its output."""
         first: list[str] = []  # DVC says first what it does; a training fills the rest
         last: deque[str] = deque(maxlen=KEPT_LINES)
+        secret = () if self.shared_state else SHARED_STATE
+        environment = {name: value for name, value in os.environ.items() if name not in secret}
         self._process = subprocess.Popen(
             processes.tied(self.command),
             cwd=workspace_root(),
-            env={**os.environ, "PYTHONUNBUFFERED": "1", **lineage(context)},
+            env=environment | {"PYTHONUNBUFFERED": "1", **lineage(context)},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -223,10 +230,11 @@ def first_day() -> datetime:
 
 
 def settings() -> dict[str, Any]:
-    """The groups ``languages`` and ``airflow`` of params.yaml, which no profile overlays."""
+    """The groups of params.yaml that DAGs read; what they read of them no profile overlays."""
     file = workspace_root() / "params.yaml"
     params = _params(file, file.stat().st_mtime_ns)
-    return {"languages": list(params["languages"]), "airflow": params.get("airflow", {})}
+    groups = {name: params.get(name, {}) for name in ("airflow", "drift")}
+    return {"languages": list(params["languages"]), **groups}
 
 
 @lru_cache(maxsize=1)

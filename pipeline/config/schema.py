@@ -264,6 +264,17 @@ class ServingSection(Section):
         return self
 
 
+class DriftSection(Section):
+    """``drift``."""
+
+    weeks: Annotated[int, Field(ge=0)]
+    schedule: Annotated[Name, AfterValidator(cron)] | None
+    min_texts: Annotated[int, Field(ge=10)]
+    min_psi: Positive
+    max_p: Annotated[float, Field(gt=0, lt=1)]
+    retrain: bool
+
+
 class KubernetesSection(Section):
     """``airflow.classes.<class>.kubernetes``: what a task's container asks for, in Kubernetes' units."""
 
@@ -314,6 +325,7 @@ NOT_IN_PROFILES = (
     "profile",
     "seed",
     "airflow",
+    "drift.schedule",
     "languages.*.types",
     "languages.*.train_on",
     "languages.*.report_on",
@@ -339,5 +351,6 @@ class Params(Section):
     evaluate: EvaluateSection
     promotion: PromotionSection
     serving: ServingSection
+    drift: DriftSection
     airflow: AirflowSection
     notices: NoticesSection

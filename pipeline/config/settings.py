@@ -165,6 +165,10 @@ class Paths:
         """Sentences that users have corrected, one CoNLL file per language; the same for all profiles."""
         return self.root / "data" / "review"
 
+    def drift(self, language: str) -> Path:
+        """The last check of live traffic for drift: its page and its figures."""
+        return self.out(language) / "drift"
+
     @property
     def mlruns(self) -> Path:
         """MLflow's database and artifacts."""

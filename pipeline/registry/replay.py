@@ -17,6 +17,7 @@ from multiner.pipeline.config.settings import Workspace, for_language
 from multiner.pipeline.core.files import folder_hash, read_json
 from multiner.pipeline.registry import lineage
 from multiner.pipeline.registry.card import CARD, model_card
+from multiner.pipeline.registry.drift_reference import log_reference
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 PARAMS_A_BATCH, METRICS_A_BATCH = 100, 1000  # MLflow's limits
 PARAM_LENGTH = 6000
 ODD = re.compile(r"[^\w\-. :/]")  # characters that MLflow takes in no name
-RUNTIME = ("pull", "serving", "airflow", "notices")  # sections that do not concern a model
+RUNTIME = ("pull", "serving", "drift", "airflow", "notices")  # sections that do not concern a model
 
 
 def log_run(client: MlflowClient, run_id: str, workspace: Workspace, language: str, metrics: dict[str, Any]) -> None:
@@ -33,6 +34,7 @@ def log_run(client: MlflowClient, run_id: str, workspace: Workspace, language: s
     _log_figures(client, run_id, workspace, language, metrics)
     client.log_inputs(run_id, list(datasets(workspace, language)))
     _log_artifacts(client, run_id, workspace, language, metrics)
+    log_reference(client, run_id, workspace, language)
 
 
 def _log_figures(

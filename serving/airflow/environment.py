@@ -19,6 +19,7 @@ from multiner.serving.addresses import netloc
 from multiner.serving.airflow import configuration
 
 USER = "admin"
+SHARED_STATE = ("NER_STATE_URL", "NER_STATE_URL_FILE")  # for the tasks of the DAG drift
 TOKEN_SPARE_SECONDS = 3600  # by which a task's token outlives the task's time limit: start, end, a slow machine
 DAY = 86400  # seconds; Airflow's own default for Redis' visibility timeout
 
@@ -148,6 +149,7 @@ def environment(
     }
     return {
         **without_secrets(quiet_environment()),
+        **{name: os.environ[name] for name in SHARED_STATE if name in os.environ},
         **no_proxy(host),
         **configuration.options(airflow, os.environ),
         "AIRFLOW_HOME": str(folder),

@@ -16,6 +16,7 @@ from multiner.serving.http.payload import Limits
 from multiner.serving.http.request_guard import allowed_hosts, is_loopback
 from multiner.serving.routing.config import GatewayConfig, ShadowConfig
 from multiner.serving.routing.state_store import StateStore
+from multiner.serving.routing.traffic import TrafficConfig
 
 AUTO = "auto"
 UNKNOWN = "unknown"  # the version at an endpoint that params.yaml names none of: MLflow's protocol tells none
@@ -25,8 +26,9 @@ SHADOW_NICE = 19  # a shadow only takes the processor time that nobody else want
 def workspace_config(workspace: Workspace, token: str) -> GatewayConfig:
     """The configuration of a workspace's gateway: limits from params.yaml, versions from its registry."""
     from multiner.pipeline import registry
+    from multiner.pipeline.registry.drift_reference import registered_reference
 
-    settings = workspace.params["serving"]
+    settings, drift = workspace.params["serving"], workspace.params["drift"]
     host, _ = addresses.gateway_address(workspace)
     uri = registry.tracking_uri(workspace)
 
@@ -64,6 +66,13 @@ def workspace_config(workspace: Workspace, token: str) -> GatewayConfig:
         await backend.bring_up(settings["concurrency"])
         return backend
 
+    def vocabulary(model: ServedModel) -> frozenset[int] | None:
+        if model.version == UNKNOWN:
+            return None
+        return registered_reference(workspace, model.language, model.name, model.version).vocabulary
+
+    types = {code: workspace.language(code)["types"] for code in workspace.languages}
+    traffic = TrafficConfig(f"{workspace.profile}/", vocabulary, types, drift["weeks"])
     shadow = ShadowConfig(challenger, partial(launch, kind="shadow", nice=SHADOW_NICE), settings["shadow_share"])
 
     return GatewayConfig(
@@ -73,7 +82,7 @@ def workspace_config(workspace: Workspace, token: str) -> GatewayConfig:
         launch=launch,
         resolve=resolve,
         keep_previous=settings["keep_previous"],
-        types={code: workspace.language(code)["types"] for code in workspace.languages},
+        types=types,
         model_name=partial(registry.model_name, workspace),
         queue=settings["queue"],
         concurrency=settings["concurrency"],
@@ -85,6 +94,7 @@ def workspace_config(workspace: Workspace, token: str) -> GatewayConfig:
         shadow=shadow if settings["shadow"] else None,
         workspace=workspace,
         state=StateStore(state.store_url(workspace)),
+        traffic=traffic if drift["weeks"] else None,
         review=ReviewQueue(workspace.paths.review, 1_000_000 * settings["review_megabytes"])
         if settings["review"]
         else None,

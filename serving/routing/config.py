@@ -13,6 +13,7 @@ from multiner.serving.http.payload import Limits
 from multiner.serving.routing.memory_budget import Keep
 from multiner.serving.routing.model_router import Launch
 from multiner.serving.routing.state_store import StateStore
+from multiner.serving.routing.traffic import TrafficConfig
 
 Resolve = Callable[[str, str | None], ServedModel | None]  # (language, version or None: the champion); blocking
 
@@ -37,7 +38,8 @@ class GatewayConfig:
     ``endpoints`` are elsewhere. The models of this host may take ``memory`` bytes together (None: what is available),
     which ``folder_bytes`` helps to estimate (see :class:`.MemoryBudget`). The registry is looked at every
     ``reconcile_seconds`` (0: at start alone), and its challengers are shadowed if ``shadow`` says how. ``workspace``
-    has the reports, and the Airflow that operators order at. ``state`` is what all gateways share. Corrections go to
+    has the reports, and the Airflow that operators order at. ``state`` is what all gateways share.
+    Live traffic is counted as ``traffic`` says; None: not at all. Corrections go to
     ``review``; None: none are taken. ``hosts`` are the names that the gateway answers to (see ``allowed_hosts``).
     ``connections`` may be open at once. ``proxies`` are the addresses whose forwarding headers are believed.
     ``open_reports``: whoever can connect may read the reports, not the operator alone.
@@ -61,6 +63,7 @@ class GatewayConfig:
     shadow: ShadowConfig | None
     workspace: Workspace
     state: StateStore
+    traffic: TrafficConfig | None
     review: ReviewQueue | None
     hosts: frozenset[str] | None
     connections: int

@@ -31,6 +31,7 @@ from multiner.serving.routing.queue import CallQueue, CallsFull, Cores
 from multiner.serving.routing.reconciler import Reconciler
 from multiner.serving.routing.segmentation import ModelText, merge_answers, split_by_language
 from multiner.serving.routing.shadow import Shadow
+from multiner.serving.routing.traffic import Traffic
 
 log = logging.getLogger("serving")
 T = TypeVar("T")
@@ -73,6 +74,7 @@ class InferenceService:
         self._batchers = {
             code: MicroBatcher(route.ask, partial(self.metrics.called, code)) for code, route in self.routes.items()
         }
+        self.traffic = Traffic(config.traffic, config.state) if config.traffic else None
         self._tasks: list[asyncio.Task] = []
         self.metrics.registry.register(self)
         self.leaving = False  # the gateway is about to end: proxies are to send it nothing more
@@ -85,12 +87,16 @@ class InferenceService:
         """Start to follow the registry for all languages, in the background."""
         seconds = self.config.reconcile_seconds
         self._tasks = [asyncio.create_task(each.follow(seconds)) for each in self.reconcilers.values()]
+        if self.traffic:
+            self._tasks.append(asyncio.create_task(self.traffic.follow()))
 
     async def close(self) -> None:
         """End the reconcilers, shadows and routes."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self.traffic:
+            await self.traffic.write()
         await asyncio.gather(
             *(shadow.close() for shadow in self.shadows.values()), *(route.close() for route in self.routes.values())
         )
@@ -194,6 +200,8 @@ class InferenceService:
         entities = [answer["entities"] for answer in answers]
         if language in self.shadows:
             self.shadows[language].offer(safe, entities, model.version, seconds)
+        if self.traffic:
+            self.traffic.add(model, safe, entities)
         self.metrics.answered(language, entities)
         return [(model, answer) for answer in answers]
 

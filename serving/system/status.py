@@ -32,6 +32,7 @@ def parts(workspace: Workspace) -> list[dict[str, Any]]:
 
 def models(workspace: Workspace) -> list[dict[str, Any]]:
     """For each language the champion with its training and scores, and the live version."""
+    from multiner.pipeline.drift.report import last_summary
     from multiner.pipeline.registry import champion
 
     gateway = read_state(workspace)
@@ -40,6 +41,7 @@ def models(workspace: Workspace) -> list[dict[str, Any]]:
     readable, problem = registry_exists(workspace), None
     for language in workspace.languages:
         entry: dict[str, Any] = {"language": language, "live": live.get(language), "champion": None}
+        entry["drift"] = last_summary(workspace.paths.drift(language))
         if readable and not problem:
             try:
                 best = champion(workspace, language)
@@ -93,6 +95,8 @@ def show(workspace: Workspace, *, as_json: bool = False) -> None:
     console.print(table)
     for model in status["models"]:
         console.print(_model_line(model), highlight=False)
+        if model["drift"]:
+            console.print(f"    {model['drift']}", highlight=False, markup=False)
     for problem in {model["problem"] for model in status["models"] if "problem" in model}:
         console.print(problem, highlight=False, markup=False)
 

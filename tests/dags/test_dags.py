@@ -39,7 +39,7 @@ def dags(loaded: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_all_dags_are_there(dags: dict[str, Any]) -> None:
-    assert sorted(dags) == ["data", "promote_en", "promote_ru", "reconcile", "retrain_en", "retrain_ru"]
+    assert sorted(dags) == ["data", "drift", "promote_en", "promote_ru", "reconcile", "retrain_en", "retrain_ru"]
 
 
 def test_without_a_schedule_the_data_alone_sets_retraining_off(dags: dict[str, Any], tmp_path: Path) -> None:
@@ -105,7 +105,7 @@ def test_assets_chain_the_dags(dags: dict[str, Any]) -> None:
 
 def test_the_schedule_sets_off_the_data_and_nothing_else_of_the_pipeline(dags: dict[str, Any]) -> None:
     assert dags["data"]["schedule"] == {"cron": "0 0 * * 0", "assets": []}
-    others = {name: dag["schedule"]["cron"] for name, dag in dags.items() if name not in ("data", "reconcile")}
+    others = {name: dag["schedule"]["cron"] for name, dag in dags.items() if name not in ("data", "drift", "reconcile")}
     assert set(others.values()) == {None}
 
 
@@ -235,3 +235,14 @@ def test_in_working_copies_of_their_own_the_tasks_hand_on_the_runs_state(own: di
             *("workspace", "run", "--needs", f"prepare@{language}", "--from", state),
             *("--", "promote", "--language", language),
         ]
+
+
+def test_a_drift_of_live_traffic_asks_for_retraining(dags: dict[str, Any]) -> None:
+    drift = dags["drift"]
+    assert drift["schedule"] == {"cron": "0 5 * * 1", "assets": []}
+    checks = {name for name in drift["tasks"] if name.startswith("check_")}
+    assert checks == {f"check_{language}" for language in LANGUAGES}
+    for language in LANGUAGES:
+        assert drift["tasks"][f"check_{language}"]["command"][1:] == ["drift", language, "--report", "--json"]
+    assert drift["tasks"]["asked"]["upstream"] == sorted(checks)
+    assert drift["tasks"]["retrain"]["upstream"] == ["asked"]

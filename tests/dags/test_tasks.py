@@ -38,6 +38,14 @@ def test_runs_in_the_workspace_with_the_run_named(workspace: Path) -> None:
     assert operator(code).execute(CONTEXT) == f"{workspace} run__1"
 
 
+def test_only_a_command_that_needs_it_gets_the_gateways_database(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("NER_STATE_URL", "NER_STATE_URL_FILE"):
+        monkeypatch.setenv(name, "secret")
+    code = "import os; print(sum(name.startswith('NER_STATE_URL') for name in os.environ))"
+    assert operator(code).execute(CONTEXT) == "0"
+    assert operator(code, shared_state=True).execute(CONTEXT) == "2"
+
+
 def test_where_tasks_work_is_said_plainly(monkeypatch: pytest.MonkeyPatch) -> None:
     for setting, own in (("", False), ("shared", False), ("own", True)):
         monkeypatch.setenv("NER_WORKSPACE", setting)

@@ -53,6 +53,7 @@ def gateway_config(**settings: Any) -> GatewayConfig:
         "shadow": None,
         "workspace": empty_workspace(),
         "state": StateStore(f"sqlite:///{database}"),
+        "traffic": None,
         "review": None,
         "hosts": None,
         "connections": 512,
