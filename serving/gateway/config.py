@@ -14,6 +14,8 @@ from multiner.serving.backends.remote_server import RemoteServer
 from multiner.serving.gateway import state
 from multiner.serving.http.payload import Limits
 from multiner.serving.http.request_guard import allowed_hosts, is_loopback
+from multiner.serving.routing.canary import CanaryConfig
+from multiner.serving.routing.canary_rule import CanaryRule
 from multiner.serving.routing.config import GatewayConfig, ShadowConfig
 from multiner.serving.routing.state_store import StateStore
 
@@ -64,7 +66,14 @@ def workspace_config(workspace: Workspace, token: str) -> GatewayConfig:
         await backend.bring_up(settings["concurrency"])
         return backend
 
+    def roll_back(language: str, version: str, target: str, reason: str) -> str:
+        return registry.rollback(
+            workspace, language, target, expected=version, by="the gateway's canary", reason=reason
+        )
+
     shadow = ShadowConfig(challenger, partial(launch, kind="shadow", nice=SHADOW_NICE), settings["shadow_share"])
+    rule = CanaryRule(settings["canary_calls"], 3600 * settings["canary_hours"], settings["canary_different"])
+    canary = CanaryConfig(settings["canary_share"], rule, settings["canary_slowdown"], roll_back)
 
     return GatewayConfig(
         languages=workspace.languages,
@@ -83,6 +92,7 @@ def workspace_config(workspace: Workspace, token: str) -> GatewayConfig:
         folder_bytes=lambda model: registry.model_bytes(model.uri),
         reconcile_seconds=settings["reconcile_seconds"],
         shadow=shadow if settings["shadow"] else None,
+        canary=canary if settings["canary_share"] else None,
         workspace=workspace,
         state=StateStore(state.store_url(workspace)),
         review=ReviewQueue(workspace.paths.review, 1_000_000 * settings["review_megabytes"])

@@ -10,6 +10,7 @@ from multiner.pipeline.corpora.review_queue import ReviewQueue
 from multiner.serving.backends.backend import ServedModel
 from multiner.serving.http.entity_requests import Offer
 from multiner.serving.http.payload import Limits
+from multiner.serving.routing.canary import CanaryConfig
 from multiner.serving.routing.memory_budget import Keep
 from multiner.serving.routing.model_router import Launch
 from multiner.serving.routing.state_store import StateStore
@@ -36,7 +37,8 @@ class GatewayConfig:
     model, which works on ``concurrency`` at once, and all models of this host on ``cores``; those of the languages in
     ``endpoints`` are elsewhere. The models of this host may take ``memory`` bytes together (None: what is available),
     which ``folder_bytes`` helps to estimate (see :class:`.MemoryBudget`). The registry is looked at every
-    ``reconcile_seconds`` (0: at start alone), and its challengers are shadowed if ``shadow`` says how. ``workspace``
+    ``reconcile_seconds`` (0: at start alone), and its challengers are shadowed if ``shadow`` says how;
+    new champions are tried out first if ``canary`` says how. ``workspace``
     has the reports, and the Airflow that operators order at. ``state`` is what all gateways share. Corrections go to
     ``review``; None: none are taken. ``hosts`` are the names that the gateway answers to (see ``allowed_hosts``).
     ``connections`` may be open at once. ``proxies`` are the addresses whose forwarding headers are believed.
@@ -59,6 +61,7 @@ class GatewayConfig:
     folder_bytes: Callable[[ServedModel], int]
     reconcile_seconds: float
     shadow: ShadowConfig | None
+    canary: CanaryConfig | None
     workspace: Workspace
     state: StateStore
     review: ReviewQueue | None

@@ -51,6 +51,7 @@ def gateway_config(**settings: Any) -> GatewayConfig:
         "folder_bytes": lambda model: 0,
         "reconcile_seconds": 30,
         "shadow": None,
+        "canary": None,
         "workspace": empty_workspace(),
         "state": StateStore(f"sqlite:///{database}"),
         "review": None,

@@ -63,7 +63,7 @@ def switching_router(service: InferenceService, guard: Guard) -> APIRouter:
                 raise Problem(503, "no-registry", title, headline(error), retry_after=30) from error
             problem = Problem(409, "switch-failed", "The switch failed; nothing has changed", headline(error))
             raise problem from error
-        return json_response({"action": action, **service.routes[language].describe()})
+        return json_response({"action": action, **service.state_of(language)})
 
     router = APIRouter(prefix="/admin", include_in_schema=False, dependencies=[Depends(guard)])
 
