@@ -10,6 +10,7 @@ import click
 
 from multiner.pipeline.config.settings import Workspace
 from multiner.serving.addresses import http_address
+from multiner.serving.operator.commands import operator
 from multiner.serving.system.components import PARTS
 
 LANGUAGE = click.option("--language", "-l", default=None, help="Language code; by default all.")
@@ -18,6 +19,9 @@ LANGUAGE = click.option("--language", "-l", default=None, help="Language code; b
 @click.group()
 def commands() -> None:
     """Serving and the whole system."""
+
+
+commands.add_command(operator)
 
 
 @commands.command()

@@ -238,6 +238,7 @@ class ServingSection(Section):
     port: Port
     hosts: list[Name]
     trusted_proxies: list[Network]
+    expose: Name | None
     mlflow_port: Port
     airflow_port: Port
     max_texts: Count

@@ -7,11 +7,11 @@ from functools import partial
 from multiner.pipeline.config.settings import Workspace
 from multiner.pipeline.core.environment import thread_count
 from multiner.pipeline.corpora.review_queue import ReviewQueue
-from multiner.serving import addresses
 from multiner.serving.backends.backend import Backend, ServedModel
 from multiner.serving.backends.local_server import LocalServer
 from multiner.serving.backends.remote_server import RemoteServer
 from multiner.serving.gateway import state
+from multiner.serving.gateway.exposure import listening_address
 from multiner.serving.http.payload import Limits
 from multiner.serving.http.request_guard import allowed_hosts, is_loopback
 from multiner.serving.routing.canary import CanaryConfig
@@ -29,7 +29,7 @@ def workspace_config(workspace: Workspace, token: str) -> GatewayConfig:
     from multiner.pipeline import registry
 
     settings = workspace.params["serving"]
-    host, _ = addresses.gateway_address(workspace)
+    host, _ = listening_address(workspace)
     uri = registry.tracking_uri(workspace)
 
     def endpoint(language: str) -> ServedModel | None:
@@ -98,8 +98,9 @@ def workspace_config(workspace: Workspace, token: str) -> GatewayConfig:
         review=ReviewQueue(workspace.paths.review, 1_000_000 * settings["review_megabytes"])
         if settings["review"]
         else None,
-        hosts=allowed_hosts(host, settings["hosts"]),
+        hosts=allowed_hosts(host, filter(None, [*settings["hosts"], settings["expose"]])),
         connections=settings["connections"],
         proxies=settings["trusted_proxies"],
+        exposed=settings["expose"] is not None,
         open_reports=is_loopback(host) and not settings["trusted_proxies"],
     )

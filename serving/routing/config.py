@@ -32,16 +32,16 @@ class GatewayConfig:
     """What a gateway needs to know.
 
     ``launch`` brings up a version, ``resolve`` finds one in the registry, or at its endpoint (None where there is no
-    such version, or no champion). ``types`` are the labels of each language; of a language that is not named there,
-    any may be asked for. ``model_name`` gives a language's registered model. ``queue`` requests may wait for each
-    model, which works on ``concurrency`` at once, and all models of this host on ``cores``; those of the languages in
+    such version, or no champion). ``types`` are the labels of each language; of a language that is not named there, any
+    may be asked for. ``model_name`` gives a language's registered model. ``queue`` requests may wait for each model,
+    which works on ``concurrency`` at once, and all models of this host on ``cores``; those of the languages in
     ``endpoints`` are elsewhere. The models of this host may take ``memory`` bytes together (None: what is available),
     which ``folder_bytes`` helps to estimate (see :class:`.MemoryBudget`). The registry is looked at every
-    ``reconcile_seconds`` (0: at start alone), and its challengers are shadowed if ``shadow`` says how;
-    new champions are tried out first if ``canary`` says how. ``workspace``
-    has the reports, and the Airflow that operators order at. ``state`` is what all gateways share. Corrections go to
-    ``review``; None: none are taken. ``hosts`` are the names that the gateway answers to (see ``allowed_hosts``).
-    ``connections`` may be open at once. ``proxies`` are the addresses whose forwarding headers are believed.
+    ``reconcile_seconds`` (0: at start alone), and its challengers are shadowed if ``shadow`` says how; new champions
+    are tried out first if ``canary`` says how. ``workspace`` has the reports, and the Airflow that operators order at.
+    ``state`` is what all gateways share. Corrections go to ``review``; None: none are taken. ``hosts`` are the names
+    that the gateway answers to (see ``allowed_hosts``). ``connections`` may be open at once. ``proxies`` are the
+    addresses whose forwarding headers are believed. ``exposed``: operators need tokens of their own, and TLS.
     ``open_reports``: whoever can connect may read the reports, not the operator alone.
     """
 
@@ -68,6 +68,7 @@ class GatewayConfig:
     hosts: frozenset[str] | None
     connections: int
     proxies: Sequence[str]
+    exposed: bool
     open_reports: bool
 
     @property

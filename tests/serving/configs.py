@@ -58,6 +58,7 @@ def gateway_config(**settings: Any) -> GatewayConfig:
         "hosts": None,
         "connections": 512,
         "proxies": (),
+        "exposed": False,
         "open_reports": False,
     }
     return GatewayConfig(**usual | settings)

@@ -43,12 +43,14 @@ class ReconcileRequest(SwitchRequest, frozen=True):
 
 
 def switching_router(service: InferenceService, guard: Guard) -> APIRouter:
-    """The endpoints that switch versions; they ask for the gateway's token."""
+    """The endpoints that switch versions; they are for operators."""
     limits = service.config.limits
 
     async def read(request: Request, model: type[Switch]) -> Switch:
         order = await read_model(request, model, limits)
         service.config.offer.check_language(order.language)
+        fields = order.model_dump() | {"path": request.url.path, "who": request.state.operator}
+        log.info("order", extra={"fields": fields | {"request_id": request.state.request_id}})
         return order
 
     async def switched(language: str, switch: Awaitable[str]) -> Response:

@@ -398,9 +398,7 @@ def test_an_operator_ends_the_canary(harness: Any, way: str) -> None:
         assert registry.reasons == [], "the alias is the operator's"
         if way == "rollback":
             assert (await order(client, "reconcile", insist=False))["action"] == "held"
-            assert (await order(client, "reconcile"))["version"] == "2", (
-                "an order needs no canary"
-            )
+            assert (await order(client, "reconcile"))["version"] == "2", "an order needs no canary"
         return live(gateway)
 
     expected = {"alias": "1", "rollback": "2", "deploy": "3", "reconcile": "2"}[way]
