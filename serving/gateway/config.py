@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
+from multiner.pipeline import notices
 from multiner.pipeline.config.settings import Workspace
 from multiner.pipeline.core.environment import thread_count
 from multiner.pipeline.corpora.review_queue import ReviewQueue
@@ -73,7 +74,8 @@ def workspace_config(workspace: Workspace, token: str) -> GatewayConfig:
 
     shadow = ShadowConfig(challenger, partial(launch, kind="shadow", nice=SHADOW_NICE), settings["shadow_share"])
     rule = CanaryRule(settings["canary_calls"], 3600 * settings["canary_hours"], settings["canary_different"])
-    canary = CanaryConfig(settings["canary_share"], rule, settings["canary_slowdown"], roll_back)
+    notify = partial(notices.send, workspace, "canary")
+    canary = CanaryConfig(settings["canary_share"], rule, settings["canary_slowdown"], roll_back, notify)
 
     return GatewayConfig(
         languages=workspace.languages,

@@ -13,6 +13,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from multiner.pipeline.core.errors import NerError
@@ -28,7 +29,9 @@ from multiner.serving.routing.state_store import StateUnavailable
 
 log = logging.getLogger("serving")
 Attempt = Callable[[str, Awaitable[str]], Awaitable[str]]  # (version, its start): the action; see Reconciler._attempt
+Notify = Callable[..., None]  # (text, facts by name); blocking, and raises nothing
 RollBack = Callable[[str, str, str, str], str]  # (language, from version, to version, reason); blocking
+ENDS = {"passed": "takes over from version {}", "failed": "is rolled back to version {}"}
 TRIED = "canary"  # the action while a canary runs
 
 
@@ -36,13 +39,15 @@ TRIED = "canary"  # the action while a canary runs
 class CanaryConfig:
     """How new champions are tried out: with which share, by which rule, and how the registry's alias is moved back.
 
-    ``slowdown``: how many times as long as the version before a call may take.
+    ``notify`` sends a notice of a canary's end. ``slowdown``: how many times as long as the version before a call may
+    take.
     """
 
     share: float
     rule: CanaryRule
     slowdown: float
     roll_back: RollBack
+    notify: Notify
 
 
 class Canary:
@@ -114,6 +119,9 @@ class Canary:
         record = self.record
         if champion.is_endpoint or record.adopted in (None, champion.version):
             return await self._take_over(champion, order, attempt, f"version {champion.version} is champion")
+        if self._route.state == "restarting":  # the canary stands in for the version before, and may pass meanwhile
+            runs = self._route.canary and record.is_of(champion.version)
+            return await self._judge(record, champion, order, attempt) if runs else TRIED
         if action := await self._base(record.adopted, order, attempt):
             return action
         if (live := self._route.live) is None or live.model.version != record.adopted:
@@ -136,7 +144,7 @@ class Canary:
     async def _base(self, version: str | None, order: int, attempt: Attempt) -> str | None:
         """Bring the version before live, as after a restart; the action if the canary has to wait for that."""
         route = self._route
-        if route.state in ("unloaded", "restarting"):
+        if route.state == "unloaded":
             return TRIED
         if version is None or (route.live is not None and route.live.model.version == version):
             return None
@@ -166,6 +174,10 @@ class Canary:
         if not await self._records.end(record, verdict, reason, **values):
             return TRIED  # another gateway has ended it; the next look sees how
         self._log(f"canary {verdict}", record, reason, verdict)
+        text = f"{champion.name} version {champion.version} {ENDS[verdict].format(record.against)}: {reason}"
+        facts = {"language": champion.language, "model": champion.name, "version": champion.version}
+        notify = partial(self._config.notify, text, **facts, against=record.against, verdict=verdict)
+        executors.FILES.submit(notify)  # nothing waits for a webhook
         await self.read()
         if verdict == "failed":
             return await self._move_back(self.record)

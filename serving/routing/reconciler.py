@@ -99,7 +99,7 @@ class Reconciler:
                 if not insist:
                     return await self._follow(champion, hold if self.holds.own is own else self.holds.own, order)
                 if champion is None:
-                    return self._absent()
+                    return await self._absent()
                 action = await self._carry_out(await self._switch(champion, order), Hold(number))
                 return await self._adopt(action, champion)
             finally:
@@ -130,7 +130,7 @@ class Reconciler:
             return "held"
         target = await self._target(champion, hold)
         if target is None:
-            return self._absent()
+            return await self._absent()
         if self.route.restarting == target.version:
             return "restarting"
         refusal = self._refusal
@@ -164,8 +164,10 @@ class Reconciler:
             raise NerError(f"the registry has no version {hold.version} for {self.route.language!r}, which was ordered")
         return target
 
-    def _absent(self) -> str:
+    async def _absent(self) -> str:
         self.route.mark("absent", "the registry has no champion")
+        if self.canary and self.route.canary and self.route.live:
+            await self.canary.adopt(self.route.live.model.version, "the registry has no champion any more")
         return "no champion"
 
     async def _switch(self, target: ServedModel, order: int) -> str:

@@ -40,6 +40,7 @@ class Registry:
     def __init__(self) -> None:
         self.champions: dict[str, str | None] = {"en": "1", "ru": "1"}
         self.reasons: list[str] = []
+        self.notices: list[str] = []
         self.refusals: list[NerError] = []  # raised by the next attempts to move the alias
 
     def roll_back(self, language: str, version: str, target: str, reason: str) -> str:
@@ -50,9 +51,12 @@ class Registry:
         self.reasons.append(reason)
         return target
 
+    def notify(self, text: str, **facts: str) -> None:
+        self.notices.append(f"{facts['verdict']} {text}")
+
     def settings(self, rule: CanaryRule = RULE, share: float = 0.5) -> dict[str, Any]:
         return {
-            "canary": CanaryConfig(share, rule, 3.0, self.roll_back),
+            "canary": CanaryConfig(share, rule, 3.0, self.roll_back, self.notify),
             "reconcile_seconds": TICK,
             "champions": self.champions,
         }
@@ -94,7 +98,7 @@ async def ask(client: httpx.AsyncClient, conversation: str) -> str:
     headers = {"X-Conversation-ID": conversation}
     response = await client.post("/v1/entities", json={"text": TEXT, "language": "en"}, headers=headers)
     assert response.status_code == 200, response.text
-    await settle()
+    await settle(60)
     return response.json()["results"][0]["model"]["version"]
 
 
@@ -116,19 +120,21 @@ async def order(client: httpx.AsyncClient, kind: str, **value: Any) -> dict[str,
 def test_an_equal_version_takes_over(harness: Any, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "serving")
 
-    async def use(client: httpx.AsyncClient, gateway: Any, registry: Registry) -> tuple[set[str], dict, str, str]:
+    async def use(client: httpx.AsyncClient, gateway: Any, registry: Registry) -> tuple[Any, ...]:
         await begin(gateway, registry)
         assert (await order(client, "reconcile", insist=False))["action"] == "canary"
         versions = await ask_until(client, lambda: live(gateway) == "2")
         await until(lambda: record(gateway).state == "passed")
         (english, _) = (await client.get("/v1/models")).json()["models"]
         page = (await client.get("/models")).text
-        return versions, english["canary"], (await client.get("/metrics")).text, page
+        await until(lambda: registry.notices)
+        return versions, english["canary"], (await client.get("/metrics")).text, page, registry.notices
 
-    versions, canary, metrics, page = run(harness, use)
+    versions, canary, metrics, page, notices = run(harness, use)
     assert versions == {"1", "2"}
     assert (canary["version"], canary["against"], canary["state"]) == ("2", "1", "passed")
     assert canary["counts"]["calls"] >= RULE.calls
+    assert notices[0].startswith("passed ner-en version 2 takes over from version 1: ")
     assert 'ner_canary_ended_total{language="en",outcome="passed"} 1.0' in metrics
     assert 'ner_canary_calls_total{language="en",outcome="answered"}' in metrics
     assert "Version 2 took over" in page
@@ -161,6 +167,8 @@ def test_a_worse_version_is_rolled_back_and_no_call_is_lost(
         await begin(gateway, registry)
         versions = await ask_until(client, lambda: registry.champions["en"] == "1")
         await until(lambda: record(gateway).state == "rolled_back")
+        await until(lambda: registry.notices)
+        assert registry.notices[0].startswith("failed ner-en version 2 is rolled back to version 1: ")
         assert live(gateway) == "1"
         assert gateway.service.routes["en"].canary is None
         assert await ask_until(client, lambda: record(gateway).adopted == "1") == set()
@@ -318,9 +326,10 @@ def test_gateways_count_together_and_end_together(harness: Any, tmp_path: Path) 
             await until(lambda: all(record(gateway).adopted == "1" for gateway in gateways))
             for gateway in gateways:
                 await begin(gateway, registry)
-            for number in range(200):
-                await ask(clients[number % 2], str(number))
-            await until(lambda: all(live(gateway) == "2" for gateway in gateways))
+            half = RULE.calls // 2
+            await ask_until(clients[0], lambda: record(gateways[0]).counts.calls >= half)
+            await ask_until(clients[1], lambda: live(gateways[1]) == "2")
+            await until(lambda: live(gateways[0]) == "2")
             assert record(gateways[0]).number == record(gateways[1]).number == 1
             registry.champions["en"] = "3"
             for gateway in gateways:
@@ -383,12 +392,14 @@ def test_a_restart_without_the_version_before_brings_the_champion_live(harness: 
     asyncio.run(main())
 
 
-@pytest.mark.parametrize("way", ["alias", "rollback", "deploy", "reconcile"])
+@pytest.mark.parametrize("way", ["alias", "no alias", "rollback", "deploy", "reconcile"])
 def test_an_operator_ends_the_canary(harness: Any, way: str) -> None:
     async def use(client: httpx.AsyncClient, gateway: Any, registry: Registry) -> str | None:
         await begin(gateway, registry)
         if way == "alias":  # as `ner rollback` moves it
             registry.champions["en"] = "1"
+        elif way == "no alias":
+            registry.champions["en"] = None
         else:
             answer = await order(client, way, **({"version": "3"} if way == "deploy" else {}))
             assert answer["status"] == 200, answer
@@ -402,7 +413,7 @@ def test_an_operator_ends_the_canary(harness: Any, way: str) -> None:
             assert (await order(client, "reconcile"))["version"] == "2", "an order needs no canary"
         return live(gateway)
 
-    expected = {"alias": "1", "rollback": "2", "deploy": "3", "reconcile": "2"}[way]
+    expected = {"alias": "1", "no alias": "1", "rollback": "2", "deploy": "3", "reconcile": "2"}[way]
     assert run(harness, use, ENDLESS) == expected
 
 
