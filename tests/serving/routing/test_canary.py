@@ -17,15 +17,17 @@ import pytest
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.registry.failures import RegistryUnavailable
 from multiner.serving.backends.backend import ServedModel
+from multiner.serving.http.payload import Limits
 from multiner.serving.routing import canary_calls, inference_service
 from multiner.serving.routing.canary import CanaryConfig
 from multiner.serving.routing.canary_calls import agreement
 from multiner.serving.routing.canary_rule import LOSSES, CanaryRule
 from multiner.serving.routing.memory_budget import OutOfMemory
 from multiner.serving.routing.state_store import StateStore
+from tests.serving import waiting
 from tests.serving.conftest import find
 from tests.serving.routing.twins import entity
-from tests.serving.waiting import settle, until
+from tests.serving.waiting import settle
 
 OPERATOR = {"authorization": "Bearer a-token-for-tests"}
 TICK = 0.02  # seconds between looks at the registry
@@ -54,15 +56,21 @@ class Registry:
     def notify(self, text: str, **facts: str) -> None:
         self.notices.append(f"{facts['verdict']} {text}")
 
-    def settings(self, rule: CanaryRule = RULE, share: float = 0.5) -> dict[str, Any]:
+    def settings(self, rule: CanaryRule = RULE, share: float = 0.75) -> dict[str, Any]:
         return {
             "canary": CanaryConfig(share, rule, 3.0, self.roll_back, self.notify),
             "reconcile_seconds": TICK,
             "champions": self.champions,
+            "limits": Limits(4, 1000, 60),
         }
 
 
 Use = Callable[[httpx.AsyncClient, Any, Registry], Awaitable[Any]]
+
+
+async def until(condition: Callable[[], Any]) -> None:
+    """Wait for a condition, however busy the machine is."""
+    await waiting.until(condition, 60)
 
 
 def run(harness: Any, use: Use, rule: CanaryRule = RULE, **settings: Any) -> Any:
@@ -289,7 +297,7 @@ def test_a_conversation_stays_with_one_version_at_all_gateways(harness: Any, tmp
             for gateway in gateways:
                 await begin(gateway, registry)
             seen = {}
-            for name in map(str, range(40)):
+            for name in map(str, range(12)):
                 seen[name] = {await version(client, {"X-Conversation-ID": name}) for client in clients}
                 seen[name] |= {await version(client, {"X-Request-ID": f"{name}.7"}) for client in clients}
                 seen[name] |= {await version(clients[0], {"X-Conversation-ID": name, "X-Request-ID": "other"})}
