@@ -103,11 +103,12 @@ class Canary:
             self._log("canary ended", record, reason, "ended")
         await self.read()
 
-    async def follow(self, champion: ServedModel, order: int, attempt: Attempt) -> str:
+    async def follow(self, champion: ServedModel, record: CanaryRecord, order: int, attempt: Attempt) -> str:
         """Take the next step towards a champion; returns as :meth:`ModelRouter.switch`, ``canary`` while one runs.
 
         Args:
-            champion: the registry's champion, read after the record.
+            champion: the registry's champion.
+            record: as :meth:`read` found it before the champion was read.
             order: as in :meth:`ModelRouter.switch`.
             attempt: starts a version, and notes if that fails.
 
@@ -116,7 +117,6 @@ class Canary:
             StateUnavailable: the record cannot be read or written; nothing has changed then.
             NerError: the champion does not come up; the version before stays live.
         """
-        record = self.record
         if champion.is_endpoint or record.adopted in (None, champion.version):
             return await self._take_over(champion, order, attempt, f"version {champion.version} is champion")
         if self._route.state == "restarting":  # the canary stands in for the version before, and may pass meanwhile

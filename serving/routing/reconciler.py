@@ -16,6 +16,7 @@ from multiner.pipeline.registry.failures import RegistryUnavailable
 from multiner.serving import executors
 from multiner.serving.backends.backend import ServedModel
 from multiner.serving.routing.canary import Canary
+from multiner.serving.routing.canary_records import CanaryRecord
 from multiner.serving.routing.holds import Hold, Holds
 from multiner.serving.routing.model_router import ModelRouter
 from multiner.serving.routing.shadow import Shadow
@@ -91,13 +92,13 @@ class Reconciler:
         with self._override(order) if insist else contextlib.nullcontext():
             number, own = await self.holds.begin() if insist else 0, self.holds.own
             hold = await self.holds.latest()  # before the registry: the champion is then never older than the order's
-            if self.canary:
-                await self.canary.read()
+            record = await self.canary.read() if self.canary else CanaryRecord()
             champion, challenger = await self._read(self._aliases)
             self._champion_version = champion.version if champion else None
             try:
                 if not insist:
-                    return await self._follow(champion, hold if self.holds.own is own else self.holds.own, order)
+                    hold = hold if self.holds.own is own else self.holds.own
+                    return await self._follow(champion, hold, record, order)
                 if champion is None:
                     return await self._absent()
                 action = await self._carry_out(await self._switch(champion, order), Hold(number))
@@ -125,7 +126,7 @@ class Reconciler:
         self._unread = 0
         return result
 
-    async def _follow(self, champion: ServedModel | None, hold: Hold, order: int) -> str:
+    async def _follow(self, champion: ServedModel | None, hold: Hold, record: CanaryRecord, order: int) -> str:
         if self._overrides and self._overrides[max(self._overrides)] in (UNREAD, self._champion_version):
             return "held"
         target = await self._target(champion, hold)
@@ -137,7 +138,7 @@ class Reconciler:
         if refusal and refusal.version == target.version and time.monotonic() < refusal.until:
             raise refusal.error.with_traceback(None)
         if self.canary and target is champion:
-            return await self.canary.follow(target, order, self._attempt)
+            return await self.canary.follow(target, record, order, self._attempt)
         action = await self._adopt(await self._switch(target, order), target)
         return "held" if action == "nothing to do" and target is not champion else action
 

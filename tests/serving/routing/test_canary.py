@@ -14,9 +14,13 @@ from typing import Any
 import httpx
 import pytest
 
+from multiner.pipeline.config.settings import Workspace, overlay
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.registry.failures import RegistryUnavailable
+from multiner.pipeline.registry.journal import ROLLED_BACK, switches
+from multiner.pipeline.registry.store import open_store
 from multiner.serving.backends.backend import ServedModel
+from multiner.serving.gateway.config import workspace_config
 from multiner.serving.http.payload import Limits
 from multiner.serving.routing import canary_calls, inference_service
 from multiner.serving.routing.canary import CanaryConfig
@@ -533,3 +537,19 @@ def test_agreement_of_answers() -> None:
     assert agreement([[person]], [[]]) == 0.0
     assert agreement([[person, place]], [[person]]) == pytest.approx(2 / 3)
     assert agreement([[person], [place]], [[place], [person]]) == 0.0, "each text has its own entities"
+
+
+@pytest.mark.slow  # a registry, real but small
+def test_the_registry_goes_back_and_its_journal_says_why(stocked: Workspace) -> None:
+    share = {"serving": {"canary_share": 0.1}}
+    workspace = replace(stocked, params=overlay(stocked.params, share))
+    config = workspace_config(workspace, "token")
+    assert config.canary is not None
+    with pytest.raises(NerError, match="version 2 is champion, not version 7"):
+        config.canary.roll_back("en", "7", "1", "canary: 6 of 40 calls failed")
+    config.canary.roll_back("en", "2", "1", "canary: 6 of 40 calls failed")
+    client = open_store(workspace)
+    latest = switches(client, "ner-en")[0]
+    assert (latest.kind, latest.before, latest.after) == ("rollback", "2", "1")
+    assert (latest.by, latest.reason) == ("the gateway's canary", "canary: 6 of 40 calls failed")
+    assert ROLLED_BACK in client.get_model_version("ner-en", "2").tags, "the gate does not promote it again by itself"
