@@ -21,8 +21,9 @@ Set off by the Asset `ner-candidate-{language}`.
    If a process failed, or the model was merely too slow, the gate could not judge (exit code 75): the task is tried
    again, and fails in the end. It shares the pool `training`, before waiting stages, so that no training slows it.
 2. **deploy** brings the registry's champion live at the gateway: the new version starts beside the old one, is
-   probed, then takes over. Nothing happens if the champion is live already, an operator chose another version, or
-   there is no champion, since a first model was not good enough.
+   probed, then takes over; with `serving.canary_share` it first gets a share of the calls. Nothing happens if the
+   champion is live already, an operator chose another version, or there is no champion, since a first model was not
+   good enough.
 
 To go back by hand: `ner rollback {language}`.
 """

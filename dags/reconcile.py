@@ -15,7 +15,8 @@ Every quarter of an hour ({SCHEDULE}). The gateway itself reads the registry twi
 
 **deploy** (`ner deploy --watch`) has the gateway compare the two and switch if they differ. If no gateway runs, or
 there is no champion yet, it says so and ends well; it starts none. A version that an operator chose stays as long as
-the champion stays. The DAG belongs to no run of the pipeline and emits no Asset.
+the champion stays. A champion that is tried out as a canary is right as it is. The DAG belongs to no run of the
+pipeline and emits no Asset.
 """
 
 with DAG(

@@ -10,6 +10,7 @@ import click
 
 from multiner.pipeline.config.settings import Workspace
 from multiner.serving.addresses import http_address
+from multiner.serving.operator.commands import operator
 from multiner.serving.system.components import PARTS
 from multiner.serving.system.drift import drift
 
@@ -22,6 +23,7 @@ def commands() -> None:
 
 
 commands.add_command(drift)
+commands.add_command(operator)
 
 
 @commands.command()

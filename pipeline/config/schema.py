@@ -238,6 +238,7 @@ class ServingSection(Section):
     port: Port
     hosts: list[Name]
     trusted_proxies: list[Network]
+    expose: Name | None
     mlflow_port: Port
     airflow_port: Port
     max_texts: Count
@@ -255,12 +256,23 @@ class ServingSection(Section):
     endpoints: dict[LanguageCode, EndpointSection]
     shadow: bool
     shadow_share: Annotated[float, Field(gt=0, le=1)]
+    canary_share: Annotated[float, Field(ge=0, le=0.5)]
+    canary_calls: Count
+    canary_hours: Positive
+    canary_different: Annotated[float, Field(gt=0, le=0.8)]
+    canary_slowdown: Annotated[float, Field(ge=1)]
 
     @model_validator(mode="after")
     def _ports_differ(self) -> ServingSection:
         ports = [self.port, self.mlflow_port, self.airflow_port]
         if shared := [port for port in ports if ports.count(port) > 1]:
             raise ValueError(f"port {shared[0]} is given to two parts")
+        return self
+
+    @model_validator(mode="after")
+    def _canaries_end(self) -> ServingSection:
+        if self.canary_share and not self.reconcile_seconds:
+            raise ValueError("canary_share needs reconcile_seconds above 0: a canary ends when the registry is read")
         return self
 
 

@@ -14,6 +14,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from multiner.pipeline.core.error_location import describe
+from multiner.serving.http import conversation
 from multiner.serving.http.metrics import Metrics
 from multiner.serving.http.payload import to_json
 from multiner.serving.http.problems import Problem
@@ -42,18 +43,20 @@ class RequestEnvelope:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        header = Headers(scope=scope).get("x-request-id", "")
+        headers = Headers(scope=scope)
+        header = headers.get("x-request-id", "")
         request_id = header if REQUEST_ID.fullmatch(header) else uuid.uuid4().hex
         scope.setdefault("state", {})["request_id"] = request_id
+        belongs = conversation.current.set(conversation.conversation_of(headers, request_id))
         status = 0
 
         async def send_with_headers(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                headers = MutableHeaders(scope=message)
+                answered = MutableHeaders(scope=message)
                 for name, value in (HEADERS | {"X-Request-ID": request_id}).items():
-                    headers.setdefault(name, value)  # a route's own policy stands
+                    answered.setdefault(name, value)  # a route's own policy stands
             await send(message)
 
         started = time.monotonic()
@@ -69,6 +72,7 @@ class RequestEnvelope:
             problem = Problem(500, "internal", "Unexpected error", "This is a fault of the server; its log has more.")
             await problem.response(scope)(scope, receive, send_with_headers)
         finally:
+            conversation.current.reset(belongs)
             seconds = time.monotonic() - started
             route = getattr(scope.get("route"), "path", "other")  # the template: callers cannot invent label values
             self.metrics.requests.labels(route, status).inc()

@@ -51,6 +51,7 @@ def gateway_config(**settings: Any) -> GatewayConfig:
         "folder_bytes": lambda model: 0,
         "reconcile_seconds": 30,
         "shadow": None,
+        "canary": None,
         "workspace": empty_workspace(),
         "state": StateStore(f"sqlite:///{database}"),
         "traffic": None,
@@ -58,6 +59,7 @@ def gateway_config(**settings: Any) -> GatewayConfig:
         "hosts": None,
         "connections": 512,
         "proxies": (),
+        "exposed": False,
         "open_reports": False,
     }
     return GatewayConfig(**usual | settings)

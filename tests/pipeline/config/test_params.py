@@ -132,6 +132,7 @@ def test_the_schema_names_what_params_yaml_holds_and_the_legs_there_are(root: Pa
         (" dropout: {low: 0.0, high: 0.3}", " dropuot: {low: 0.0, high: 0.3}", "search", "no parameter dropuot"),
         ("shadow: off", "shadow: maybe", "serving.shadow", "is neither true nor false"),
         ("shadow_share: 0.1", "shadow_share: 0", "serving.shadow_share", "0 should be greater than 0"),
+        ("canary_share: 0 ", "canary_share: 0.6 ", "serving.canary_share", "0.6 should be less than"),
         ("shadow_share: 0.1", "shadow_share: 1.5", "serving.shadow_share", "1.5 should be less than"),
         (
             *("train: {}", "train: {kubernetes: {memory: 8GB}}", "airflow.classes.train.kubernetes.memory"),
