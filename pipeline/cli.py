@@ -313,18 +313,26 @@ def register(language: str) -> None:
 
 @commands.command()
 @LANGUAGE
-def promote(language: str) -> None:
+@click.option("--judge-only", is_flag=True, help="Write the verdict, and leave the champion.")
+@click.option("--approved", metavar="VERSION", help="Promote this challenger, which passed and which you approve.")
+def promote(language: str, judge_only: bool, approved: str | None) -> None:
     """Make the challenger champion if it passes the gate.
 
     It must load in a fresh process, answer in time, pass the behaviour suite, and be no worse than the champion.
     Otherwise the command says why not. Exit code 75: the gate could not judge, since a process failed, or the model was
     only too slow, perhaps on a busy machine.
+
+    If promotion.approval is on, the command only judges; --approved then makes the version champion.
     """
     from multiner.pipeline.registry import promote
 
-    verdict = promote(Workspace.load(), language)
+    if judge_only and approved:
+        raise click.UsageError("--judge-only goes without --approved")
+    verdict = promote(Workspace.load(), language, judge_only=judge_only, approved=approved)
     for reason in verdict.reasons:
         click.echo(reason)
+    if verdict.report:
+        click.echo(f"report: {verdict.report}")
     stays = "the champion stays" if verdict.champion else "there is no champion yet"
     if not verdict.final:
         raise NerError(
@@ -333,6 +341,10 @@ def promote(language: str) -> None:
             remedy="The lines above say why; docs/operations/faults.md says what to do. The next call judges again.",
             transient=True,
         )
+    if verdict.passed and not verdict.promoted:
+        click.echo(f"to promote it: ner promote --language {language} --approved {verdict.version}")
+        click.echo(f"passed: version {verdict.version}")  # the DAG reads this line
+        return
     click.echo("promoted to champion" if verdict.promoted else f"not promoted: {stays}")
 
 

@@ -32,7 +32,8 @@ def parts(workspace: Workspace) -> list[dict[str, Any]]:
 
 def models(workspace: Workspace) -> list[dict[str, Any]]:
     """For each language the champion with its training and scores, and the live version."""
-    from multiner.pipeline.registry import champion
+    from multiner.pipeline.registry import champion, model_name, open_store
+    from multiner.pipeline.registry.facts import history
 
     gateway = read_state(workspace)
     live = live_versions(gateway.url) if gateway else {}
@@ -43,6 +44,15 @@ def models(workspace: Workspace) -> list[dict[str, Any]]:
         if readable and not problem:
             try:
                 best = champion(workspace, language)
+                versions = history(open_store(workspace), model_name(workspace, language))
+                judged = next((each for each in versions if each.gate_passed is not None), None)
+                if judged:
+                    entry["verdict"] = {
+                        "version": judged.version,
+                        "passed": judged.gate_passed,
+                        "reasons": judged.gate_reasons,
+                        "report": judged.gate_report,
+                    }
             except RegistryUnavailable as error:  # the rest is shown all the same
                 best, problem = None, str(error)
             except NerError as error:  # of this language alone
@@ -93,8 +103,16 @@ def show(workspace: Workspace, *, as_json: bool = False) -> None:
     console.print(table)
     for model in status["models"]:
         console.print(_model_line(model), highlight=False)
+        if verdict := model.get("verdict"):
+            console.print(_verdict_line(verdict), highlight=False, markup=False)
     for problem in {model["problem"] for model in status["models"] if "problem" in model}:
         console.print(problem, highlight=False, markup=False)
+
+
+def _verdict_line(verdict: dict[str, Any]) -> str:
+    word = "passed" if verdict["passed"] else "refused"
+    line = f"    last verdict: version {verdict['version']} {word}: {'; '.join(verdict['reasons'][:1])}"
+    return f"{line}\n    report: {verdict['report']}" if verdict["report"] else line
 
 
 def _model_line(model: dict[str, Any]) -> str:
