@@ -243,10 +243,10 @@ def settle(client: MlflowClient, name: str, trial: Trial, verdict: GateVerdict, 
     promoted = verdict.passed and moves
     if promoted:
         set_champion(client, name, trial.challenger)
-    run = run_of(client, entry.run_id)
-    report = (
-        f"experiments/{run.info.experiment_id}/runs/{run.info.run_id}/artifacts/{report_path(trial)}" if run else None
-    )
+    report = None
+    if run := run_of(client, entry.run_id):
+        folder = f"experiments/{run.info.experiment_id}/runs/{run.info.run_id}/artifacts"
+        report = f"{folder}/{report_path(trial)}"
     champion = trial.challenger if promoted else trial.champion
     return Promotion(name, trial.challenger, champion, promoted, verdict.reasons, verdict.final, verdict.passed, report)
 

@@ -27,7 +27,7 @@ def test_an_unknown_language_is_named(workspace) -> None:  # noqa: ANN001
 
 
 @pytest.fixture
-def three(workspace, store, fill, empty_leg):  # noqa: ANN001, ANN201
+def three(workspace, store, fill, empty_leg, no_predictions):  # noqa: ANN001, ANN201
     """Versions 1 and 2 were champions in turn, 3 is challenger; nothing is loaded."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(gate, "judge", lambda *_, **__: passed())
