@@ -8,9 +8,12 @@ from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
+from multiner.pipeline.config.settings import Workspace
 from multiner.pipeline.registry.champions import PREVIOUS, ROLLED_BACK, SINCE
+from multiner.pipeline.registry.failures import registry_errors
 from multiner.pipeline.registry.gate.promotion import KEY, PASSED, REASONS, REPORT
 from multiner.pipeline.registry.runs import if_exists, run_of
+from multiner.pipeline.registry.store import model_name, open_store
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -67,6 +70,13 @@ def history(client: MlflowClient, name: str) -> list[VersionRecord]:
     versions = client.search_model_versions(f"name = '{name}'", max_results=1000)
     newest_first = sorted(versions, key=lambda version: int(version.version), reverse=True)
     return [_version_record(version, model.aliases) for version in newest_first]  # a search may leave aliases out
+
+
+@registry_errors()
+def last_judged(workspace: Workspace, language: str) -> VersionRecord | None:
+    """The newest version of a language that the gate has judged; None where there is none."""
+    versions = history(open_store(workspace), model_name(workspace, language))
+    return next((version for version in versions if version.gate_passed is not None), None)
 
 
 def _version_record(entry: ModelVersion, aliases: dict[str, str]) -> VersionRecord:

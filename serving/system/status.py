@@ -32,8 +32,7 @@ def parts(workspace: Workspace) -> list[dict[str, Any]]:
 
 def models(workspace: Workspace) -> list[dict[str, Any]]:
     """For each language the champion with its training and scores, and the live version."""
-    from multiner.pipeline.registry import champion, model_name, open_store
-    from multiner.pipeline.registry.facts import history
+    from multiner.pipeline.registry import champion, facts
 
     gateway = read_state(workspace)
     live = live_versions(gateway.url) if gateway else {}
@@ -44,9 +43,7 @@ def models(workspace: Workspace) -> list[dict[str, Any]]:
         if readable and not problem:
             try:
                 best = champion(workspace, language)
-                versions = history(open_store(workspace), model_name(workspace, language))
-                judged = next((each for each in versions if each.gate_passed is not None), None)
-                if judged:
+                if judged := facts.last_judged(workspace, language):
                     entry["verdict"] = {
                         "version": judged.version,
                         "passed": judged.gate_passed,

@@ -173,6 +173,30 @@ def test_a_refused_challenger_leaves_the_champion_if_there_is_one(
     assert printed_text in process.output.splitlines()[1]
 
 
+def test_a_challenger_that_passed_and_waits_is_named_in_the_last_line(
+    monkeypatch: pytest.MonkeyPatch, root: Path
+) -> None:
+    calls = []
+
+    def promote(_: object, language: str, **options: object) -> registry.Promotion:
+        calls.append(options)
+        return registry.Promotion("ner-en", "3", "2", False, ["no worse"], passed=True, report="experiments/1/x.html")
+
+    monkeypatch.setattr(registry, "promote", promote)
+    monkeypatch.setenv("NER_ROOT", str(root))
+    process = CliRunner().invoke(cli.promote, ["--language", "en", "--judge-only"])
+    assert process.output.splitlines() == [
+        "no worse",
+        "report: experiments/1/x.html",
+        "to promote it: ner promote --language en --approved 3",
+        "passed: version 3",
+    ]
+    CliRunner().invoke(cli.promote, ["--language", "en", "--approved", "3"])
+    assert calls == [{"judge_only": True, "approved": None}, {"judge_only": False, "approved": "3"}]
+    both = CliRunner().invoke(cli.promote, ["--language", "en", "--judge-only", "--approved", "3"])
+    assert both.exit_code == 2
+
+
 def test_a_broken_parameter_file(root: Path, tmp_path: Path) -> None:
     (tmp_path / "params").mkdir()
     (tmp_path / "dvc.yaml").touch()

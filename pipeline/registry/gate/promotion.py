@@ -129,7 +129,8 @@ def require_approved(name: str, version: str, trial: Promotion | Trial) -> None:
     elif trial.challenger != version:
         problem = f"the challenger is version {trial.challenger} now"
     elif not trial.verdict:
-        problem = f"its verdict is not on the champion, the documents and the rules of now ({trial.champion or 'none'})"
+        now_champion = f"version {trial.champion}" if trial.champion else "none"
+        problem = f"it was not judged against the champion of now ({now_champion}), on the documents and rules of now"
     else:
         problem = "" if trial.verdict.passed else "it did not pass the gate"
     if problem:
