@@ -13,14 +13,22 @@ from multiner.pipeline.config.settings import Workspace
 from multiner.pipeline.core.document import Document, Span
 from multiner.pipeline.ensemble.cross_fitting import fold_of, read_cross_fitting, trained_models
 from multiner.pipeline.ensemble.identity import base_model_folders, load_ensemble
-from multiner.pipeline.ensemble.meta_training import FOLDS, DocumentCandidates, cross_validate, fit_meta_classifier
+from multiner.pipeline.ensemble.meta_training import (
+    FOLDS,
+    DocumentCandidates,
+    cross_validate,
+    fit_meta_classifier,
+    is_learnable,
+)
 from multiner.pipeline.ensemble.model import stack
 from multiner.pipeline.ensemble.name_features import Gazetteer
 from multiner.pipeline.models.training_documents import read_training
 
 
 def held_out_spans(workspace: Workspace, language: str) -> list[tuple[Document, tuple[Span, ...]]]:
-    """Each training document with the spans of an ensemble that was not fitted to it; none without cross-fitting.
+    """Each training document with the spans of an ensemble that was not fitted to it.
+
+    There are none without cross-fitting, and none where a part of the documents is too small to fit a meta-classifier.
 
     Raises:
         NerError: the ensemble, or the predictions of a base model, are missing.
@@ -49,6 +57,8 @@ def held_out_spans(workspace: Workspace, language: str) -> list[tuple[Document, 
     spans: dict[str, tuple[Span, ...]] = {}
     for fold in range(FOLDS):
         others = [each for each in candidates if fold_of(each.document, FOLDS) != fold]
+        if not is_learnable(others):  # a handful of documents, as in trial profiles
+            return []
         classifier = fit_meta_classifier(others, names, ensemble.types, best, whole)
         for document, rows, gazetteer in held_out:
             if fold_of(document, FOLDS) == fold:

@@ -10,6 +10,7 @@ from multiner.pipeline.registry.gate.predictions import GatePredictions
 from multiner.pipeline.registry.gate.report import page
 
 BASE = {"model": "ner-en", "version": "3", "champion": "2", "final": True, "at": "2026-01-01T00:00:00+00:00"}
+GOLD = [Span(0, 1, "PER"), Span(2, 3, "LOC")]
 RULES = {"max_possible_loss": 2.0, "max_certain_loss": 0.5, "bootstrap": 100}
 
 
