@@ -303,6 +303,15 @@ class AirflowSection(Section):
     classes: TaskClasses
 
 
+class NoticesSection(Section):
+    """``notices``."""
+
+    events: list[Literal["failure", "promotion", "refusal", "drift", "canary", "rollback", "late"]]
+    sender: Name
+    recipients: list[Name]
+    timeout_seconds: Positive
+
+
 NOT_IN_PROFILES = (
     "profile",
     "seed",
@@ -333,3 +342,4 @@ class Params(Section):
     promotion: PromotionSection
     serving: ServingSection
     airflow: AirflowSection
+    notices: NoticesSection

@@ -18,6 +18,7 @@ import psutil
 from multiner.pipeline.core.environment import quiet_environment, without_secrets
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.core.processes import is_running, tied, tree
+from multiner.pipeline.notices import without_addresses
 from multiner.serving.backends.backend import ServedModel
 from multiner.serving.backends.health import STOPPING_SECONDS
 from multiner.serving.backends.model_server import ModelServer
@@ -207,7 +208,7 @@ def serve_environment(tracking_uri: str | None, timeout: float) -> dict[str, str
     extra["UVICORN_ACCESS_LOG"] = "false"  # requests are in the gateway's log; pings would fill this one
     if tracking_uri:
         extra["MLFLOW_TRACKING_URI"] = tracking_uri
-    environment = without_secrets(quiet_environment(**extra))
+    environment = without_addresses(without_secrets(quiet_environment(**extra)))
     environment.pop("PYTHONPATH", None)  # a served model runs the code frozen with it
     return environment
 
