@@ -117,6 +117,14 @@ def f1_of(counts: Counts) -> dict[str, float]:
     return {name: round(each, 4) for name, each in f1.items()}
 
 
+def overall_f1(
+    predictions: GatePredictions, documents: Mapping[str, Sequence[Document]], types: Collection[str]
+) -> float:
+    """Micro F1 in percent over all documents together."""
+    (counts,) = paired_counts(documents, [predictions], types)
+    return round(float(micro_f1(np.sum([table.sum(0) for table in counts.values()], axis=0))), 4)
+
+
 def above_floor(f1: float, options: Mapping[str, Any]) -> GateVerdict:
     """Whether an F1 in percent reaches ``min_f1``."""
     floor = float(options["min_f1"])
@@ -153,8 +161,8 @@ def check_scores(
         former: predictions of former champions by version.
 
     Returns:
-        the verdict; its details are ``f1`` (of the challenger over all ``types`` on the gate half), ``floor``,
-        ``comparison`` and ``best_before``.
+        the verdict; its details are ``f1`` (on the gate half over all ``types``, by role, if the role knows them all),
+        ``floor``, ``comparison`` and ``best_before``.
     """
     for role, model in (("challenger", challenger), ("champion", champion)):
         try:
@@ -162,9 +170,9 @@ def check_scores(
                 model.predictions.complete(model.folder, documents)
         except isolated_process.ProcessFailed as error:
             return GateVerdict(False, [f"the {role} does not predict in a fresh process: {error}"], final=False)
-    (counts,) = paired_counts(documents, [challenger.predictions], types)
-    f1 = round(float(micro_f1(np.sum([table.sum(0) for table in counts.values()], axis=0))), 4)
-    verdicts = [GateVerdict(True, [], {"f1": {"challenger": f1}}), above_floor(f1, options)]
+    models = {"challenger": challenger} | ({"champion": champion} if champion and set(types) <= set(shared) else {})
+    f1 = {role: overall_f1(model.predictions, documents, types) for role, model in models.items()}
+    verdicts = [GateVerdict(True, [], {"f1": f1}), above_floor(f1["challenger"], options)]
     pooled = {corpus: [*part, *(training or {}).get(corpus, ())] for corpus, part in documents.items()}
     if champion is not None:
         verdicts.append(compare(champion.predictions, challenger.predictions, pooled, shared, options, seed))

@@ -11,6 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+from multiner.pipeline import notices
 from multiner.pipeline.config.settings import Workspace
 from multiner.pipeline.core import locks
 from multiner.pipeline.core.document import Document
@@ -113,13 +114,28 @@ def promote(workspace: Workspace, language: str, *, judge_only: bool = False, ap
                 return trial
             verdict = trial.verdict or judge(client, workspace, language, name, trial)
             with registry_lock(workspace, f".{name}.lock"):
-                if promotion := settle(client, name, trial, verdict, moves=moves):
-                    return promotion
+                promotion = settle(client, name, trial, verdict, moves=moves)
+            if promotion:
+                tell(workspace, language, promotion, is_new=trial.verdict is None)
+                return promotion
     raise NerError(
         f"{name}: the champion changed {ATTEMPTS} times while a challenger was being judged",
         remedy=f"The page /models shows who switched. Run again: ner promote -l {language}",
         transient=True,
     )
+
+
+def tell(workspace: Workspace, language: str, promotion: Promotion, *, is_new: bool) -> None:
+    """Send a notice of a new champion, or of a new verdict (``is_new``) that leaves the champion."""
+    model = f"{promotion.name} version {promotion.version}"
+    facts = {"language": language, "model": promotion.name, "version": promotion.version, "report": promotion.report}
+    reasons = "\n".join(promotion.reasons)
+    if promotion.promoted:
+        notices.send(workspace, "promotion", f"{model} is champion\n{reasons}", **facts)
+    elif is_new and promotion.passed:
+        notices.send(workspace, "promotion", f"{model} passed the gate and waits for approval\n{reasons}", **facts)
+    elif is_new and promotion.final:
+        notices.send(workspace, "refusal", f"{model} was refused by the gate\n{reasons}", **facts)
 
 
 def require_approved(name: str, version: str, trial: Promotion | Trial) -> None:
@@ -247,14 +263,14 @@ def settle(client: MlflowClient, name: str, trial: Trial, verdict: GateVerdict, 
     report = None
     if run := run_of(client, entry.run_id):
         folder = f"experiments/{run.info.experiment_id}/runs/{run.info.run_id}/artifacts"
-        report = f"{folder}/{report_path(trial)}"
+        report = f"{folder}/{report_path(trial.challenger, trial.champion)}"
     champion = trial.challenger if promoted else trial.champion
     return Promotion(name, trial.challenger, champion, promoted, verdict.reasons, verdict.final, verdict.passed, report)
 
 
-def report_path(trial: Trial, suffix: str = "html") -> str:
-    """The path of the verdict among the artifacts of the challenger's run."""
-    return f"gate/version-{trial.challenger}-against-{trial.champion or 'none'}.{suffix}"
+def report_path(version: str, champion: str | None, suffix: str = "html") -> str:
+    """The path of a verdict among the artifacts of the challenger's run."""
+    return f"gate/version-{version}-against-{champion or 'none'}.{suffix}"
 
 
 def verdict_key(
@@ -290,9 +306,9 @@ def note(client: MlflowClient, name: str, trial: Trial, verdict: GateVerdict) ->
     }
     tags = {PASSED: str(verdict.passed).lower(), REASONS: reasons, FIGURES: json.dumps(figures(verdict))}
     if not deleted_run(client, name, version):  # it may have been deleted while the gate was at work
-        client.log_dict(run_id, record, report_path(trial, "json"))
-        client.log_text(run_id, page(record), report_path(trial))
-        tags[REPORT] = f"runs:/{run_id}/{report_path(trial)}"
+        client.log_dict(run_id, record, report_path(version, champion, "json"))
+        client.log_text(run_id, page(record), report_path(version, champion))
+        tags[REPORT] = f"runs:/{run_id}/{report_path(version, champion)}"
         if behaviour := verdict.details.get("behaviour"):
             note_behaviour(client, run_id, behaviour["challenger"])
         for tag, value in tags.items():
@@ -308,7 +324,7 @@ def figures(verdict: GateVerdict) -> dict[str, Any]:
     details = verdict.details
     comparison, behaviour = details.get("comparison"), details.get("behaviour", {})
     return {
-        "f1": details.get("f1", {}).get("challenger"),
+        "f1": details.get("f1"),
         "difference": comparison and comparison["difference"],
         "documents": comparison and comparison["documents"],
         "entities": comparison and comparison["entities"],

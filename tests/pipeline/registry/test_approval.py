@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from multiner.pipeline import notices
 from multiner.pipeline.config.settings import overlay
 from multiner.pipeline.core.document import Span
 from multiner.pipeline.core.errors import NerError
@@ -46,7 +47,7 @@ def test_a_verdict_alone_leaves_the_champion_until_the_version_is_approved(two, 
     client = open_store(two)
     entry = client.get_model_version("ner-en", "2")
     assert entry.tags["gate.report"] == f"runs:/{entry.run_id}/gate/version-2-against-1.html"
-    assert json.loads(entry.tags["gate.figures"])["f1"] == 90.0
+    assert json.loads(entry.tags["gate.figures"])["f1"] == {"challenger": 90.0}
     assert verdict.report.endswith(f"/runs/{entry.run_id}/artifacts/gate/version-2-against-1.html")
     page = local_path(client.get_run(entry.run_id).info.artifact_uri) / "gate" / "version-2-against-1.html"
     assert "version 2" in page.read_text(encoding="utf-8")
@@ -66,9 +67,16 @@ def test_a_verdict_alone_leaves_the_champion_until_the_version_is_approved(two, 
 
 def test_where_approval_is_on_nothing_moves_without_it(two) -> None:  # noqa: ANN001
     asking = replace(two, params=overlay(two.params, {"promotion": {"approval": True}}))
-    assert not promote(asking, "en").promoted
+    for _ in range(2):
+        assert not promote(asking, "en").promoted
     assert champion(two, "en").version == "1"
     assert promote(asking, "en", approved="2").promoted
+    texts = [(notice.event, notice.text.splitlines()[0]) for notice in notices.read(notices.notices_file(two))]
+    assert sorted(texts) == [
+        ("promotion", "ner-en version 1 is champion"),
+        ("promotion", "ner-en version 2 is champion"),
+        ("promotion", "ner-en version 2 passed the gate and waits for approval"),
+    ]
 
 
 def test_another_challenger_in_between_is_refused(two, fill, empty_leg) -> None:  # noqa: ANN001
@@ -97,6 +105,8 @@ def test_a_verdict_on_another_champion_approves_nothing(two, fill, empty_leg) ->
 def test_what_did_not_pass_cannot_be_approved(two, monkeypatch) -> None:  # noqa: ANN001
     monkeypatch.setattr(gate, "judge", lambda *_, **__: GateVerdict(False, ["worse"]))
     assert not promote(two, "en", judge_only=True).passed
+    refusals = [notice for notice in notices.read(notices.notices_file(two)) if notice.event == "refusal"]
+    assert [notice.text.splitlines() for notice in refusals] == [["ner-en version 2 was refused by the gate", "worse"]]
     with pytest.raises(NerError, match="did not pass the gate"):
         promote(two, "en", approved="2")
 

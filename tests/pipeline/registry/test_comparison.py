@@ -129,6 +129,7 @@ def test_a_type_that_the_champion_does_not_know_makes_up_for_nothing(models: Mod
     )
     assert not verdict.passed
     assert verdict.details["comparison"]["types"] == ["PER"]
+    assert "champion" not in verdict.details["f1"], "it was not measured on all types"
 
 
 def predictions(found: list[Found], types: list[str] = NEWS) -> GatePredictions:
@@ -214,7 +215,7 @@ def test_training_documents_with_cross_fitting_decide_where_the_gate_half_is_sma
     worse = verdict(after)
     assert not worse.passed
     assert worse.details["comparison"]["documents"] == {"c": 100}
-    assert worse.details["f1"] == {"challenger": 100.0}, "the floor is of the model itself"
+    assert worse.details["f1"] == {"challenger": 100.0, "champion": 100.0}, "the floor is of the model itself"
     alone = verdict(GatePredictions(NEWS))
     assert alone.passed
     assert alone.details["comparison"]["documents"] == {"c": 50}, "documents that only one has predicted are left out"
