@@ -56,12 +56,13 @@ def held_out_spans(workspace: Workspace, language: str) -> list[tuple[Document, 
     best = cross_validate(candidates)
     spans: dict[str, tuple[Span, ...]] = {}
     for fold in range(FOLDS):
-        others = [each for each in candidates if fold_of(each.document, FOLDS) != fold]
+        part = [each for each in held_out if fold_of(each[0], FOLDS) == fold]
+        ids = {document.id for document, _, _ in part}
+        others = [each for each in candidates if each.document.id not in ids]
         if not is_learnable(others):  # a handful of documents, as in trial profiles
             return []
         classifier = fit_meta_classifier(others, names, ensemble.types, best, whole)
-        for document, rows, gazetteer in held_out:
-            if fold_of(document, FOLDS) == fold:
-                ensemble.meta_classifier = replace(classifier, gazetteer=gazetteer)
-                spans[document.id] = ensemble.combine(document, rows).spans
+        for document, rows, gazetteer in part:
+            ensemble.meta_classifier = replace(classifier, gazetteer=gazetteer)
+            spans[document.id] = ensemble.combine(document, rows).spans
     return [(document, spans[document.id]) for document in train]
