@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from airflow.sdk import DAG
 from wiring.assets import candidate, live
 from wiring.classes import LIGHT, SCORE, placement
-from wiring.tasks import CommandOperator, command_line, default_args, run_timeout, settings
+from wiring.tasks import CommandOperator, approval_time, command_line, default_args, run_timeout, settings
 from wiring.workspaces import promote_command
 
 DOC = """
@@ -28,35 +29,79 @@ Set off by the Asset `ner-candidate-{language}`.
 To go back by hand: `ner rollback {language}`.
 """
 
+APPROVAL_DOC = """
+A person approves (`promotion.approval`): **judge** writes the verdict, **passed** ends the matter if the candidate was
+refused, and **approve** waits for an answer, on Airflow's page *Required Actions*; the button *Gate report* of *judge*
+leads to the verdict. Without an answer within `promotion.approval_hours` the candidate is rejected. **promote** then
+refuses if another candidate was registered, or the champion changed, since the verdict.
+"""
+PASSED_VERSION = "{{ ti.xcom_pull(task_ids='judge').rpartition(' ')[2] }}"  # of the line "passed: version 3"
+
 
 def build(language: str) -> DAG:
     """The promotion DAG of a language."""
+    time = approval_time()
     with DAG(
         f"promote_{language}",
         schedule=[candidate(language)],
         start_date=datetime(2025, 1, 1, tzinfo=UTC),
         catchup=False,
         max_active_runs=1,
-        dagrun_timeout=run_timeout(),
+        dagrun_timeout=run_timeout() + (time or timedelta()),
         default_args=default_args(),
-        doc_md=DOC.format(language=language),
+        doc_md=DOC.format(language=language) + (APPROVAL_DOC if time else ""),
         tags=["ner", "promotion", language],
     ) as dag:
         promote = CommandOperator(
             task_id="promote",
-            command=promote_command(language),
-            **placement(SCORE),
-            weight_rule="absolute",
-            priority_weight=100,  # beyond what any stage has, by those that wait for it
+            command=promote_command(language, *(["--approved", PASSED_VERSION] if time else [])),
+            **gate_placement(),
         )
         deploy = CommandOperator(
             task_id="deploy",
             command=command_line("deploy", "--language", language, "--if-any"),
             outlets=[live(language)],
+            trigger_rule="none_failed",  # the champion of now is deployed where the candidate was refused, too
             **placement(LIGHT),
         )
         promote >> deploy
+        if time:
+            ask_first(promote, language, time)
     return dag
+
+
+def gate_placement() -> dict[str, Any]:
+    """The place of the tasks of the gate."""
+    return placement(SCORE) | {
+        "weight_rule": "absolute",
+        "priority_weight": 100,  # beyond what any stage has, by those that wait for it
+    }
+
+
+def ask_first(promote: CommandOperator, language: str, time: timedelta) -> None:
+    """Put the verdict and a person's approval of it, within ``time``, before the task ``promote``."""
+    from airflow.providers.standard.operators.hitl import ApprovalOperator
+    from airflow.providers.standard.operators.python import ShortCircuitOperator
+
+    judge = CommandOperator(task_id="judge", command=promote_command(language, "--judge-only"), **gate_placement())
+    passed = ShortCircuitOperator(
+        task_id="passed",
+        python_callable=lambda outcome: outcome.startswith("passed: version "),
+        op_args=["{{ ti.xcom_pull(task_ids='judge') }}"],
+        ignore_downstream_trigger_rules=False,  # deploy runs all the same
+        **placement(LIGHT),
+    )
+    approve = ApprovalOperator(
+        task_id="approve",
+        subject=f"{language}: {{{{ ti.xcom_pull(task_ids='judge') }}}}",
+        body="It becomes champion if you approve. "
+        "[Report of the gate]({{ ti.xcom_pull(task_ids='judge', key='gate_report') }})",
+        defaults=ApprovalOperator.REJECT,
+        response_timeout=time,
+        execution_timeout=None,
+        **placement(LIGHT),
+    )
+    judge >> passed >> approve >> promote
 
 
 for code in settings()["languages"]:

@@ -316,12 +316,18 @@ def register(language: str) -> None:
 @click.argument("version", required=False)
 @LANGUAGE
 @click.option("--reason", help="With VERSION: the reason, one line; the journal keeps it.")
-def promote(version: str | None, language: str, reason: str | None) -> None:
+@click.option("--judge-only", is_flag=True, help="Write the verdict, and leave the champion.")
+@click.option("--approved", metavar="VERSION", help="Promote this challenger, which passed and which you approve.")
+def promote(
+    version: str | None, language: str, reason: str | None, judge_only: bool, approved: str | None
+) -> None:  # fmt: skip
     """Make the challenger champion if it passes the gate; or VERSION, by your order.
 
     The challenger must load in a fresh process, answer in time, pass the behaviour suite, and be no worse than the
     champion. Otherwise the command says why not. Exit code 75: the gate could not judge, since a process failed, or the
     model was only too slow, perhaps on a busy machine.
+
+    If promotion.approval is on, the command only judges; --approved then makes the version champion.
 
     With VERSION and --reason that version becomes champion without the comparison: it must only load in a fresh process
     and answer the golden samples.
@@ -330,13 +336,17 @@ def promote(version: str | None, language: str, reason: str | None) -> None:
 
     if (version is None) != (reason is None):
         raise click.UsageError("VERSION and --reason go together")
+    if sum(map(bool, (version, judge_only, approved))) > 1:
+        raise click.UsageError("give VERSION, --judge-only or --approved, no two of them")
     if version is not None and reason is not None:
         target = promote_version(Workspace.load(), language, version, reason=reason)
         click.echo(f"{language}: version {target} is champion by order; to make it live at once: ner deploy")
         return
-    verdict = promote(Workspace.load(), language)
+    verdict = promote(Workspace.load(), language, judge_only=judge_only, approved=approved)
     for reason in verdict.reasons:
         click.echo(reason)
+    if verdict.report:
+        click.echo(f"report: {verdict.report}")
     stays = "the champion stays" if verdict.champion else "there is no champion yet"
     if not verdict.final:
         raise NerError(
@@ -345,6 +355,10 @@ def promote(version: str | None, language: str, reason: str | None) -> None:
             remedy="The lines above say why; docs/operations/faults.md says what to do. The next call judges again.",
             transient=True,
         )
+    if verdict.passed and not verdict.promoted:
+        click.echo(f"to promote it: ner promote --language {language} --approved {verdict.version}")
+        click.echo(f"passed: version {verdict.version}")  # the DAG reads this line
+        return
     click.echo("promoted to champion" if verdict.promoted else f"not promoted: {stays}")
 
 

@@ -85,6 +85,27 @@ def mlflow_run(lines: Sequence[str]) -> tuple[str, str] | None:
     return matches[-1] if matches else None
 
 
+def gate_report(lines: Sequence[str]) -> str | None:
+    """The page of the gate's report in a command's output, at MLflow; of several the last."""
+    matches = re.findall(r"experiments/\d+/runs/[0-9a-f]{32}/artifacts/gate/\S+\.html", "\n".join(lines))
+    return f"{mlflow_address()}/#/{matches[-1]}" if matches else None
+
+
+def mlflow_address() -> str:
+    """The address of MLflow's pages."""
+    return os.environ.get("NER_MLFLOW_URL", "http://127.0.0.1:5000")
+
+
+class GateReportLink(BaseOperatorLink):
+    """From a promotion to the report of the gate's verdict."""
+
+    name = "Gate report"
+
+    def get_link(self, operator: Any, *, ti_key: Any) -> str:
+        """The page's address; empty where the gate was not asked. Called in the worker, when the task has ended."""
+        return getattr(operator, "gate_report", None) or ""
+
+
 class MlflowRunLink(BaseOperatorLink):
     """From a task to the MLflow run that it logged; the other links are in the plugin ``ner_links``."""
 
@@ -93,15 +114,15 @@ class MlflowRunLink(BaseOperatorLink):
     def get_link(self, operator: Any, *, ti_key: Any) -> str:
         """The run's address; empty where the task logged none. Called in the worker, when the task has ended."""
         run = getattr(operator, "mlflow_run", None)
-        base = os.environ.get("NER_MLFLOW_URL", "http://127.0.0.1:5000")
-        return f"{base}/#/experiments/{run[0]}/runs/{run[1]}" if run else ""
+        return f"{mlflow_address()}/#/experiments/{run[0]}/runs/{run[1]}" if run else ""
 
 
 class CommandOperator(BaseOperator):
     """Run a command in the workspace, its output as the task's log.
 
-    The outcome (see :func:`outcome`) is the task's XCom. An error that a person has to mend is not tried again. The
-    command and all that it started end with the task, however the task ends.
+    The outcome (see :func:`outcome`) is the task's XCom, the address of the gate's report another, ``gate_report``. An
+    error that a person has to mend is not tried again. The command and all that it started end with the task, however
+    the task ends.
 
     Args:
         command: program and arguments; no shell reads them.
@@ -110,7 +131,7 @@ class CommandOperator(BaseOperator):
     """
 
     template_fields = ("command",)
-    operator_extra_links = (MlflowRunLink(),)
+    operator_extra_links = (MlflowRunLink(), GateReportLink())
     ui_color = "#eef4fb"
 
     def __init__(
@@ -121,6 +142,7 @@ class CommandOperator(BaseOperator):
         self.busy_minutes = busy_minutes
         self.shared_state = shared_state
         self.mlflow_run: tuple[str, str] | None = None
+        self.gate_report: str | None = None
         self._process: subprocess.Popen[str] | None = None
 
     def execute(self, context: Any) -> str:
@@ -137,7 +159,9 @@ class CommandOperator(BaseOperator):
             exit_code, lines = self._run_once_free(context)
             if again := self._damaged(exit_code, lines):
                 raise AirflowFailException(f"damaged in DVC's remote, too; delete it there: {', '.join(again)}")
-        self.mlflow_run = mlflow_run(lines)
+        self.mlflow_run, self.gate_report = mlflow_run(lines), gate_report(lines)
+        if self.gate_report:
+            context["ti"].xcom_push("gate_report", self.gate_report)
         if exit_code:
             kind = AirflowFailException if refused(exit_code, lines) else AirflowException
             raise kind(f"{shlex.join(self.command)} ended with exit code {exit_code}")
@@ -233,7 +257,7 @@ def settings() -> dict[str, Any]:
     """The groups of params.yaml that DAGs read; what they read of them no profile overlays."""
     file = workspace_root() / "params.yaml"
     params = _params(file, file.stat().st_mtime_ns)
-    groups = {name: params.get(name, {}) for name in ("airflow", "drift")}
+    groups = {name: params.get(name, {}) for name in ("airflow", "drift", "promotion")}
     return {"languages": list(params["languages"]), **groups}
 
 
@@ -259,3 +283,9 @@ def default_args() -> dict[str, Any]:
 def run_timeout() -> timedelta:
     """The time limit of a DAG run; waiting for a free slot counts."""
     return timedelta(minutes=settings()["airflow"].get("run_timeout_minutes", 1440))
+
+
+def approval_time() -> timedelta | None:
+    """The time that a person has to approve a challenger (``promotion.approval_hours``); None: nobody is asked."""
+    options = settings()["promotion"]
+    return timedelta(hours=options.get("approval_hours", 20)) if options.get("approval") else None

@@ -51,13 +51,13 @@ def register_command(language: str) -> list[str]:
     return command_line("workspace", "run", *options, "--", *register)
 
 
-def promote_command(language: str) -> list[str]:
-    """The command that judges the candidate."""
-    promote = ["promote", "--language", language]
+def promote_command(language: str, *options: str) -> list[str]:
+    """The command that judges the candidate, or with the option ``--approved`` promotes it."""
+    promote = ["promote", "--language", language, *options]
     if not own_workspaces():
         return command_line(*promote)
-    options = ["--needs", f"prepare@{language}", "--from", candidate_state(language)]
-    return command_line("workspace", "run", *options, "--", *promote)
+    place = ["--needs", f"prepare@{language}", "--from", candidate_state(language)]
+    return command_line("workspace", "run", *place, "--", *promote)
 
 
 def inputs_unchanged(root: Path, dag_run: Any) -> bool:

@@ -213,8 +213,8 @@ class EvaluateSection(Section):
 class PromotionSection(Section):
     """``promotion``."""
 
-    min_difference: Points
-    min_difference_corpus: Points
+    max_possible_loss: Annotated[float, Field(ge=0)] | None
+    max_certain_loss: Annotated[float, Field(ge=0)] | None
     bootstrap: Count
     min_f1: Percent
     max_below_best: Annotated[float, Field(ge=0)] | None
@@ -222,6 +222,8 @@ class PromotionSection(Section):
     golden_share: Share
     min_behaviour: Points | None
     behaviour_must: Percent | None
+    approval: bool
+    approval_hours: Positive
 
 
 class EndpointSection(Section):

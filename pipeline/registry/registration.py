@@ -18,6 +18,7 @@ from multiner.pipeline.core.files import read_json, sha256_of
 from multiner.pipeline.ensemble.identity import model_hash, read_description
 from multiner.pipeline.registry import journal, lineage, replay
 from multiner.pipeline.registry.failures import registry_errors
+from multiner.pipeline.registry.gate.predictions import GatePredictions, write_predictions
 from multiner.pipeline.registry.journal_entry import JournalEntry, actor, utc
 from multiner.pipeline.registry.packaging import log_model
 from multiner.pipeline.registry.runs import MISSING, if_exists, run_id_of, run_of
@@ -78,6 +79,7 @@ def register(workspace: Workspace, language: str) -> Registration:
             )
             run_id = run.info.run_id
             replay.log_run(client, run_id, workspace, language, metrics)
+            store_cross_fitted(client, run_id, workspace, language)
             with scratch(workspace.paths.mlruns / f".{name}.tmp"):
                 version = log_model(run_id, name, workspace, language)
         client.set_model_version_tag(name, version, FINGERPRINT, fingerprint)  # outlives the run
@@ -87,6 +89,17 @@ def register(workspace: Workspace, language: str) -> Registration:
         if version != alias_version(client, name, CHAMPION):
             client.set_registered_model_alias(name, CHALLENGER, version)
     return Registration(name, version, run_id, experiment, created=not registered)
+
+
+def store_cross_fitted(client: MlflowClient, run_id: str, workspace: Workspace, language: str) -> None:
+    """Store in a run what the gate compares beside the gate half: the training documents' spans by cross-fitting."""
+    from multiner.pipeline.ensemble.held_out import held_out_spans
+
+    predictions = GatePredictions(workspace.language(language)["types"])
+    for document, spans in held_out_spans(workspace, language):
+        predictions.add(document.corpus, [document], [spans])
+    if predictions.changed:
+        write_predictions(client, run_id, predictions)
 
 
 @contextmanager

@@ -76,6 +76,7 @@ def workspace_config(workspace: Workspace, token: str) -> GatewayConfig:
 
     types = {code: workspace.language(code)["types"] for code in workspace.languages}
     traffic = TrafficConfig(f"{workspace.profile}/", vocabulary, types, drift["weeks"])
+
     def roll_back(language: str, version: str, target: str, reason: str) -> str:
         return registry.rollback(
             workspace, language, target, expected=version, by="the gateway's canary", reason=reason

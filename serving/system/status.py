@@ -33,7 +33,7 @@ def parts(workspace: Workspace) -> list[dict[str, Any]]:
 def models(workspace: Workspace) -> list[dict[str, Any]]:
     """For each language the champion with its training and scores, the live version, the latest canary, and drift."""
     from multiner.pipeline.drift.report import last_summary
-    from multiner.pipeline.registry import champion
+    from multiner.pipeline.registry import champion, facts
 
     gateway = read_state(workspace)
     routes = routes_at(gateway.url) if gateway else {}
@@ -47,6 +47,13 @@ def models(workspace: Workspace) -> list[dict[str, Any]]:
         if readable and not problem:
             try:
                 best = champion(workspace, language)
+                if judged := facts.last_judged(workspace, language):
+                    entry["verdict"] = {
+                        "version": judged.version,
+                        "passed": judged.gate_passed,
+                        "reasons": judged.gate_reasons,
+                        "report": judged.gate_report,
+                    }
             except RegistryUnavailable as error:  # the rest is shown all the same
                 best, problem = None, str(error)
             except NerError as error:  # of this language alone
@@ -101,6 +108,8 @@ def show(workspace: Workspace, *, as_json: bool = False) -> None:
             console.print(f"    {model['drift']}", highlight=False, markup=False)
         if canary := model["canary"]:
             console.print(_canary_line(canary), highlight=False, markup=False)
+        if verdict := model.get("verdict"):
+            console.print(_verdict_line(verdict), highlight=False, markup=False)
     for problem in {model["problem"] for model in status["models"] if "problem" in model}:
         console.print(problem, highlight=False, markup=False)
 
@@ -108,6 +117,12 @@ def show(workspace: Workspace, *, as_json: bool = False) -> None:
 def _canary_line(canary: dict[str, Any]) -> str:
     share = f"{canary['share']:.0%} of the conversations" if canary["state"] == "running" else canary["state"]
     return f"    canary: version {canary['version']}: {share.replace('_', ' ')}; {canary['reason']}"
+
+
+def _verdict_line(verdict: dict[str, Any]) -> str:
+    word = "passed" if verdict["passed"] else "refused"
+    line = f"    last verdict: version {verdict['version']} {word}: {'; '.join(verdict['reasons'][:1])}"
+    return f"{line}\n    report: {verdict['report']}" if verdict["report"] else line
 
 
 def _model_line(model: dict[str, Any]) -> str:

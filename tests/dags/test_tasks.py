@@ -18,7 +18,7 @@ sys.path[len(sys.path) :] = [str(ROOT / "dags"), str(ROOT / "dags" / "plugins")]
 
 from airflow.sdk.exceptions import AirflowException, AirflowFailException  # noqa: E402
 from ner_links import address, language_of  # noqa: E402
-from wiring.tasks import CommandOperator, MlflowRunLink, mlflow_run, outcome, own_workspaces, refused  # noqa: E402
+from wiring.tasks import CommandOperator, GateReportLink, MlflowRunLink, mlflow_run, outcome, own_workspaces, refused  # noqa: E402
 
 CONTEXT = {"dag_run": SimpleNamespace(dag_id="retrain_en", run_id="run__1")}
 
@@ -146,6 +146,19 @@ def test_outcomes() -> None:
 def test_the_outcome_of_a_talkative_stage() -> None:
     talk = "print(\"Running stage 'train@en':\"); [print('batch', n) for n in range(5000)]; print('the end')"
     assert operator(talk).execute(CONTEXT) == "ran"
+
+
+def test_the_gates_report_is_a_button_and_an_xcom(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NER_MLFLOW_URL", "http://127.0.0.1:5001")
+    path = f"experiments/7/runs/{'0123456789abcdef' * 2}/artifacts/gate/version-3-against-none.html"
+    pushed: dict[str, str] = {}
+    task = operator(f"print('report: {path}')")
+    task.execute(CONTEXT | {"ti": SimpleNamespace(xcom_push=pushed.__setitem__)})
+    assert pushed == {"gate_report": f"http://127.0.0.1:5001/#/{path}"}
+    assert GateReportLink().get_link(task, ti_key=None) == pushed["gate_report"]
+    silent = operator("pass")
+    silent.execute(CONTEXT)
+    assert GateReportLink().get_link(silent, ti_key=None) == ""
 
 
 def test_the_mlflow_run_is_found_in_the_output(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -180,7 +180,7 @@ def test_a_gate_that_could_not_judge_is_no_regular_end(
     root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, final: bool, code: int
 ) -> None:
     monkeypatch.chdir(root)
-    monkeypatch.setattr("multiner.pipeline.registry.promote", lambda *_: promotion(final=final))
+    monkeypatch.setattr("multiner.pipeline.registry.promote", lambda *_, **__: promotion(final=final))
     monkeypatch.setattr(sys, "argv", ["ner", "promote", "--language", "en"])
     ended = 0
     try:
@@ -200,11 +200,35 @@ def test_a_refused_challenger_leaves_the_champion_if_there_is_one(
     monkeypatch: pytest.MonkeyPatch, root: Path, champion: str | None, printed_text: str
 ) -> None:
     refused = registry.Promotion("ner-en", "2", champion, False, ["too bad"])
-    monkeypatch.setattr(registry, "promote", lambda *_: refused)
+    monkeypatch.setattr(registry, "promote", lambda *_, **__: refused)
     monkeypatch.setenv("NER_ROOT", str(root))
     process = CliRunner().invoke(cli.promote, ["--language", "en"])
     assert process.output.splitlines()[0] == "too bad"
     assert printed_text in process.output.splitlines()[1]
+
+
+def test_a_challenger_that_passed_and_waits_is_named_in_the_last_line(
+    monkeypatch: pytest.MonkeyPatch, root: Path
+) -> None:
+    calls = []
+
+    def promote(_: object, language: str, **options: object) -> registry.Promotion:
+        calls.append(options)
+        return registry.Promotion("ner-en", "3", "2", False, ["no worse"], passed=True, report="experiments/1/x.html")
+
+    monkeypatch.setattr(registry, "promote", promote)
+    monkeypatch.setenv("NER_ROOT", str(root))
+    process = CliRunner().invoke(cli.promote, ["--language", "en", "--judge-only"])
+    assert process.output.splitlines() == [
+        "no worse",
+        "report: experiments/1/x.html",
+        "to promote it: ner promote --language en --approved 3",
+        "passed: version 3",
+    ]
+    CliRunner().invoke(cli.promote, ["--language", "en", "--approved", "3"])
+    assert calls == [{"judge_only": True, "approved": None}, {"judge_only": False, "approved": "3"}]
+    both = CliRunner().invoke(cli.promote, ["--language", "en", "--judge-only", "--approved", "3"])
+    assert both.exit_code == 2
 
 
 def test_a_broken_parameter_file(root: Path, tmp_path: Path) -> None:
@@ -221,13 +245,13 @@ def test_mistakes_in_parameters_stop_a_command_before_any_work(root: Path, tmp_p
     shutil.copytree(root / "params", tmp_path / "params")
     shutil.copyfile(root / "dvc.yaml", tmp_path / "dvc.yaml")
     text = (root / "params.yaml").read_text(encoding="utf-8").replace("weight_step: 0.1", "weight_step: 0")
-    text = text.replace("min_difference_corpus:", "min_difference_corpora:")
+    text = text.replace("max_certain_loss:", "max_certain_losses:")
     (tmp_path / "params.yaml").write_text(text, encoding="utf-8")
     process = ner("prepare", "--language", "en", cwd=tmp_path)
     assert process.returncode == 1
     assert "Traceback" not in process.stderr
     assert "ensemble.weight_step: 0 should be" in process.stderr
-    assert "did you mean min_difference_corpus?" in process.stderr
+    assert "did you mean max_certain_loss?" in process.stderr
     assert not (tmp_path / "data").exists()
 
 

@@ -72,10 +72,10 @@ def test_the_schema_names_what_params_yaml_holds_and_the_legs_there_are(root: Pa
         ("folds: 3}", "folds: 1}", "languages.ru.ensemble.folds", "one fold leaves nothing"),
         ("folds: 3}", "fold: 3}", "languages.ru.ensemble.fold", "did you mean folds?"),
         ("  bootstrap: 1000       #", "  bootstrap: 0 #", "evaluate.bootstrap", "0 should be greater"),
-        ("min_difference: -0.3", "min_difference: null", "promotion.min_difference", "null is not a number"),
+        ("min_f1: 30", "min_f1: null", "promotion.min_f1", "null is not a number"),
         (
-            *("min_difference_corpus:", "min_difference_corpora:", "promotion.min_difference_corpora"),
-            "unknown key; did you mean min_difference_corpus?",
+            *("max_certain_loss:", "max_certain_losses:", "promotion.max_certain_losses"),
+            "unknown key; did you mean max_certain_loss?",
         ),
         ("prepare:", "prepar:", "prepar", "unknown key; did you mean prepare?"),
         (

@@ -18,7 +18,7 @@ from multiner.pipeline.registry.gate.comparison import GateVerdict
 from multiner.pipeline.registry.registration import alias_version
 from multiner.pipeline.registry.store import local_path, open_store, tracking_uri
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("store")]
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("store", "no_predictions")]
 
 
 def log_model(run_id: str, name: str, workspace, language: str) -> str:  # noqa: ANN001

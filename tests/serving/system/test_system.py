@@ -415,6 +415,7 @@ def test_the_fault_of_one_language_is_shown_at_it_alone(
             raise NerError("registered without an MLflow run")
 
     monkeypatch.setattr("multiner.pipeline.registry.champion", champion)
+    monkeypatch.setattr("multiner.pipeline.registry.facts.last_judged", lambda *_: None)
     monkeypatch.setattr(overview, "registry_exists", lambda _: True)
     english, russian = overview.models(workspace)
     assert english["problem"] == "registered without an MLflow run"

@@ -133,6 +133,8 @@ def test_the_status_tells_champions_of_a_registry_elsewhere(
     assert not (workspace.paths.mlruns / "mlflow.db").exists()
     english, russian = overview.models(workspace)
     assert (english["champion"], russian["champion"]) == ("2", None)
+    assert (english["verdict"]["version"], english["verdict"]["passed"]) == ("2", True)
+    assert "verdict" not in russian
 
 
 @pytest.mark.slow
