@@ -10,6 +10,7 @@ import click
 
 from multiner.pipeline.config.settings import Workspace
 from multiner.serving.addresses import http_address
+from multiner.serving.housekeeping.commands import gc
 from multiner.serving.system.components import PARTS
 
 LANGUAGE = click.option("--language", "-l", default=None, help="Language code; by default all.")
@@ -196,3 +197,6 @@ def predict(
         else:
             results = predict.predict_here(workspace, lines, language)
     predict.write(results, sys.stdout, not sys.stdout.isatty() if json_lines is None else json_lines)
+
+
+commands.add_command(gc)

@@ -211,9 +211,9 @@ def lineage(context: Any) -> dict[str, str]:
     return {"AIRFLOW_CTX_DAG_ID": run.dag_id, "AIRFLOW_CTX_DAG_RUN_ID": run.run_id}
 
 
-def schedule() -> CronTriggerTimetable | None:
-    """The schedule of the pipeline (``airflow.schedule``, UTC); None: no schedule."""
-    cron = settings()["airflow"].get("schedule")
+def schedule(section: str = "airflow") -> CronTriggerTimetable | None:
+    """The schedule in a section of params.yaml (UTC), that of the pipeline by default; None: no schedule."""
+    cron = settings()[section].get("schedule")
     return CronTriggerTimetable(cron, timezone="UTC") if cron else None
 
 
@@ -223,10 +223,14 @@ def first_day() -> datetime:
 
 
 def settings() -> dict[str, Any]:
-    """The groups ``languages`` and ``airflow`` of params.yaml, which no profile overlays."""
+    """The groups ``languages`` and ``airflow`` of params.yaml, which no profile overlays, and ``keep``."""
     file = workspace_root() / "params.yaml"
     params = _params(file, file.stat().st_mtime_ns)
-    return {"languages": list(params["languages"]), "airflow": params.get("airflow", {})}
+    return {
+        "languages": list(params["languages"]),
+        "airflow": params.get("airflow", {}),
+        "keep": params.get("keep", {}),
+    }
 
 
 @lru_cache(maxsize=1)

@@ -264,6 +264,14 @@ class ServingSection(Section):
         return self
 
 
+class KeepSection(Section):
+    """``keep``."""
+
+    schedule: Annotated[Name, AfterValidator(cron)] | None
+    versions: Count
+    days: Annotated[float, Field(ge=0)]
+
+
 class KubernetesSection(Section):
     """``airflow.classes.<class>.kubernetes``: what a task's container asks for, in Kubernetes' units."""
 
@@ -305,6 +313,7 @@ NOT_IN_PROFILES = (
     "profile",
     "seed",
     "airflow",
+    "keep.schedule",
     "languages.*.types",
     "languages.*.train_on",
     "languages.*.report_on",
@@ -330,4 +339,5 @@ class Params(Section):
     evaluate: EvaluateSection
     promotion: PromotionSection
     serving: ServingSection
+    keep: KeepSection
     airflow: AirflowSection
