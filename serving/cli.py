@@ -10,7 +10,7 @@ import click
 
 from multiner.pipeline.config.settings import Workspace
 from multiner.serving.addresses import http_address
-from multiner.serving.housekeeping.commands import gc
+from multiner.serving.housekeeping.commands import commands as housekeeping
 from multiner.serving.system.components import PARTS
 
 LANGUAGE = click.option("--language", "-l", default=None, help="Language code; by default all.")
@@ -199,4 +199,4 @@ def predict(
     predict.write(results, sys.stdout, not sys.stdout.isatty() if json_lines is None else json_lines)
 
 
-commands.add_command(gc)
+commands.commands.update(housekeeping.commands)

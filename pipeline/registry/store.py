@@ -93,7 +93,7 @@ def open_store(workspace: Workspace) -> MlflowClient:
         client = _client(uri)
         if own:
             _use_write_ahead_log(database(workspace))
-            _follow_move(workspace)
+            follow_move(workspace)
     return client
 
 
@@ -163,7 +163,7 @@ LOCATIONS = {
 }
 
 
-def _follow_move(workspace: Workspace) -> None:
+def follow_move(workspace: Workspace) -> None:
     """Rewrite the artifact addresses, which MLflow stores as absolute ones, if the workspace was moved or copied."""
     here = (workspace.paths.mlruns / "artifacts").as_uri()
     with closing(sqlite3.connect(database(workspace), timeout=30)) as connection, connection:
