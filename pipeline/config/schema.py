@@ -251,6 +251,7 @@ class ServingSection(Section):
     review: bool
     review_megabytes: Positive
     keep_previous: Annotated[Any, AfterValidator(switch_or_auto)]
+    require_signature: bool
     reconcile_seconds: Annotated[float, Field(ge=0)]
     endpoints: dict[LanguageCode, EndpointSection]
     shadow: bool

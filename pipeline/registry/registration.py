@@ -20,6 +20,7 @@ from multiner.pipeline.registry import lineage, replay
 from multiner.pipeline.registry.failures import registry_errors
 from multiner.pipeline.registry.packaging import log_model
 from multiner.pipeline.registry.runs import MISSING, if_exists, run_id_of
+from multiner.pipeline.registry.signed_versions import sign_version
 from multiner.pipeline.registry.store import (
     CHALLENGER,
     CHAMPION,
@@ -78,6 +79,7 @@ def register(workspace: Workspace, language: str) -> Registration:
             replay.log_run(client, run_id, workspace, language, metrics)
             with scratch(workspace.paths.mlruns / f".{name}.tmp"):
                 version = log_model(run_id, name, workspace, language)
+                sign_version(client, workspace, name, version)
         client.set_model_version_tag(name, version, FINGERPRINT, fingerprint)  # outlives the run
         if not registered:  # before the alias: a version in use is never taken for a leftover
             client.set_tag(run_id, COMPLETE, "true")

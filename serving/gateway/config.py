@@ -25,6 +25,7 @@ SHADOW_NICE = 19  # a shadow only takes the processor time that nobody else want
 def workspace_config(workspace: Workspace, token: str) -> GatewayConfig:
     """The configuration of a workspace's gateway: limits from params.yaml, versions from its registry."""
     from multiner.pipeline import registry
+    from multiner.pipeline.registry.signed_versions import checked_source
 
     settings = workspace.params["serving"]
     host, _ = addresses.gateway_address(workspace)
@@ -60,6 +61,7 @@ def workspace_config(workspace: Workspace, token: str) -> GatewayConfig:
                 timeout=settings["timeout_seconds"],
                 nice=nice,
                 folders=state.work_folders(workspace),
+                source=partial(checked_source, workspace, model.name, model.version),
             )
         await backend.bring_up(settings["concurrency"])
         return backend

@@ -40,8 +40,6 @@ def unused_objects(workspace: Workspace, states: Iterable[str], *, delete: bool)
     if not (root / ".dvc" / "config").is_file():
         return [Removal(kind) for kind in kinds]
     from dvc.repo import Repo
-    from dvc_data.hashfile.gc import gc
-    from dvc_data.hashfile.hash_info import HashInfo
 
     with Repo(str(root), _wait_for_lock=True) as repo, repo.lock:
         cache = Path(repo.cache.local.path)
@@ -62,8 +60,8 @@ def unused_objects(workspace: Workspace, states: Iterable[str], *, delete: bool)
         ]
         if delete:
             remove(runs)  # first: a remembered run without its objects would be tried in vain
-            if objects:
-                gc(repo.cache.local, [HashInfo("md5", digest) for digest in used])
+            folders_first = sorted(objects, key=lambda digest: not digest.endswith(DIRECTORY))
+            remove(Path(repo.cache.local.oid_to_path(digest)) for digest in folders_first)
     return removals
 
 

@@ -75,3 +75,15 @@ def restore(file: Path, into: Path) -> None:
     click.echo(f"the code was at commit {manifest['commit'] or 'unknown'}")
     for name in manifest["elsewhere"]:
         click.echo(f"not restored: the database that {name} named")
+
+
+@commands.command()
+def upgrade() -> None:
+    """Bring the databases of an older release up to date, after a backup: MLflow's, Airflow's, the gateways' state.
+
+    The system must not run. Databases elsewhere (PostgreSQL) are upgraded with mlflow db upgrade, and by Airflow.
+    """
+    from multiner.serving.housekeeping.upgrade import upgrade
+
+    if upgrade(Workspace.load(), click.echo) is None:
+        click.echo("nothing to do: the databases are of this release")
