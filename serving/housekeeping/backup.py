@@ -25,6 +25,7 @@ from multiner.serving.housekeeping import archive
 from multiner.serving.housekeeping.removal import only_housekeeper
 
 FORMAT = 1
+MEGABYTE = 1_000_000
 PATTERNS = (
     "mlruns/**/*",
     "params.yaml",
@@ -118,8 +119,15 @@ def restore(file: Path, folder: Path) -> tuple[dict[str, Any], Path]:
 @contextmanager
 def _megabytes(total: int, description: str) -> Iterator[archive.Advance]:
     """A progress bar as a function of the bytes done since its last call."""
-    with bar(round(total / 1e6), description, unit="MB") as progress:
-        yield lambda count: progress.update(count / 1e6)
+    done = 0
+    with bar(total // MEGABYTE, description, unit="MB") as progress:
+
+        def advance(count: int) -> None:
+            nonlocal done
+            done += count
+            progress.update(done // MEGABYTE - progress.n)
+
+        yield advance
 
 
 def _members(root: Path) -> Iterator[tuple[str, Path]]:
