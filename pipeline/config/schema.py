@@ -340,5 +340,5 @@ class Params(Section):
     evaluate: EvaluateSection
     promotion: PromotionSection
     serving: ServingSection
-    keep: KeepSection
     airflow: AirflowSection
+    keep: KeepSection

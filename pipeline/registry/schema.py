@@ -61,13 +61,14 @@ def upgrade_schema(url: str) -> None:
     Raises:
         NerError: the database is of a later release.
     """
-    from alembic.util import CommandError
     from mlflow.store.db.utils import _upgrade_db, create_sqlalchemy_engine_with_retry
 
     engine = create_sqlalchemy_engine_with_retry(url)
     try:
         _upgrade_db(engine)
-    except CommandError as error:
+    except Exception as error:
+        if type(error).__name__ != "CommandError":  # alembic's, for a revision that it does not know
+            raise
         raise NerError(f"MLflow's database is of a later release: {error}", remedy="Install that release.") from None
     finally:
         engine.dispose()
