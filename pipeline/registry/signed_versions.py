@@ -36,7 +36,9 @@ def sign_version(client: MlflowClient, workspace: Workspace, name: str, version:
 
 @registry_errors()
 def checked_source(workspace: Workspace, name: str, version: str, scratch: Path) -> str:
-    """What to serve a version from, once its signature was checked: its folder, of a store elsewhere a copy.
+    """What `mlflow models serve` is to serve, once the version's signature was checked.
+
+    That is the version's address where its files are on this machine, else the folder of a copy.
 
     Args:
         workspace: whose registry.
@@ -54,4 +56,4 @@ def checked_source(workspace: Workspace, name: str, version: str, scratch: Path)
     folder = Path(download_artifacts(artifact_uri=uri, dst_path=None if place else str(scratch)))
     required = bool(workspace.params["serving"]["require_signature"])
     verify(folder, f"{name}/{version}", trusted_keys(workspace), required=required)
-    return str(folder)
+    return uri if place else str(folder)

@@ -38,7 +38,8 @@ PATTERNS = (
     "data/review/*",
     "metrics/**/*",
     "requirements.lock",
-    ".run/state.db",
+    ".run/*.db",
+    ".run/*.jsonl",
     ".run/airflow/airflow.db",
     ".run/airflow/airflow.cfg",  # has the key of Airflow's connections
     ".run/airflow/since",

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import shutil
-from pathlib import Path
 
 import pytest
 
 from multiner.pipeline.config.settings import Workspace
 from multiner.pipeline.inference import golden, isolated_process
 from multiner.pipeline.registry import champion, register
-from multiner.pipeline.registry.champions import set_champion
+from multiner.pipeline.registry.champions import model_folder, set_champion
 from multiner.pipeline.registry.signed_versions import checked_source
 from multiner.pipeline.registry.store import open_store
 from multiner.serving.housekeeping.backup import backup, restore
@@ -27,7 +26,8 @@ def test_a_restored_champion_answers(workspace, fill, good_leg, tmp_path) -> Non
 
     restored = Workspace(folder, workspace.params)
     version = champion(restored, "en")
-    source = Path(checked_source(restored, version.name, version.version, tmp_path))
+    assert checked_source(restored, version.name, version.version, tmp_path) == version.uri
+    source = model_folder(version)
     assert source.is_relative_to(folder)
     sample = next(each for each in golden.samples("en") if each.entities)
     (answer,) = isolated_process.ask(source, [sample.text], repeats=1).answers

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
+from mlflow.artifacts import download_artifacts
 
 from multiner.pipeline.config.settings import Workspace
 from multiner.pipeline.core.errors import NerError
@@ -158,7 +159,8 @@ def test_a_registry_elsewhere_is_not_signed_without_a_key(
 def test_a_registered_version_is_signed_and_a_flipped_byte_is_not_served(workspace, fill, empty_leg, tmp_path) -> None:  # noqa: ANN001
     fill(empty_leg)
     model = register(workspace, "en")
-    folder = Path(checked_source(workspace, model.name, model.version, tmp_path))
+    assert checked_source(workspace, model.name, model.version, tmp_path) == "models:/ner-en/1"
+    folder = Path(download_artifacts(artifact_uri="models:/ner-en/1"))
     assert (folder / SIGNATURE).is_file()
     assert verify(folder, "ner-en/1", trusted_keys(workspace), required=True)
     weights = next(folder.rglob("weights.bin"))
@@ -169,7 +171,7 @@ def test_a_registered_version_is_signed_and_a_flipped_byte_is_not_served(workspa
     with pytest.raises(BadSignature, match=r"weights\.bin was changed"):
         checked_source(workspace, model.name, model.version, tmp_path)
     (folder / SIGNATURE).unlink()
-    assert checked_source(workspace, model.name, model.version, tmp_path) == str(folder)
+    assert checked_source(workspace, model.name, model.version, tmp_path) == "models:/ner-en/1"
     workspace.params["serving"]["require_signature"] = True
     with pytest.raises(BadSignature, match="not signed"):
         checked_source(workspace, model.name, model.version, tmp_path)

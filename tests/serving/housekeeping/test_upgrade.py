@@ -6,7 +6,6 @@ import json
 import sqlite3
 import tarfile
 from contextlib import closing
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -15,6 +14,7 @@ from click.testing import CliRunner
 from multiner.pipeline.config.settings import Workspace
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.registry import champion
+from multiner.pipeline.registry.champions import model_folder
 from multiner.pipeline.registry.failures import RegistryUnavailable
 from multiner.pipeline.registry.schema import latest_schema, older_schema
 from multiner.pipeline.registry.signed_versions import checked_source
@@ -94,8 +94,8 @@ def test_a_version_of_an_older_release_loads_after_the_upgrade(old: Workspace, t
     version = champion(old, "en")
     assert version is not None
     assert (version.version, version.run_id) == ("1", RUN)
-    folder = Path(checked_source(old, "ner-en", "1", tmp_path))  # not signed, which the default accepts
-    assert (folder / "weights.bin").read_bytes() == b"old"
+    assert checked_source(old, "ner-en", "1", tmp_path) == version.uri  # not signed, which the default accepts
+    assert (model_folder(version) / "weights.bin").read_bytes() == b"old"
 
     with tarfile.open(file) as archive:
         archive.extract("mlruns/mlflow.db", tmp_path, filter="data")
