@@ -6,6 +6,7 @@ import json
 import sqlite3
 import tarfile
 from contextlib import closing
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -57,7 +58,8 @@ def old_registry(workspace: Workspace) -> None:
         "experiments": {"experiment_id": 1, "name": "ner-en", "artifact_location": artifacts.as_uri(),
                         "lifecycle_stage": "active"},
         "runs": {"run_uuid": RUN, "name": "en", "experiment_id": 1, "lifecycle_stage": "active", "status": "FINISHED",
-                 "artifact_uri": f"{artifacts.as_uri()}/{RUN}/artifacts", "source_type": "LOCAL", "user_id": "u", "start_time": 1},
+                 "artifact_uri": f"{artifacts.as_uri()}/{RUN}/artifacts", "source_type": "LOCAL", "user_id": "u",
+                 "start_time": 1},
         "logged_models": {"model_id": MODEL, "experiment_id": 1, "name": "model", "artifact_location": model.as_uri(),
                           "creation_timestamp_ms": 1, "last_updated_timestamp_ms": 1, "status": 2,
                           "lifecycle_stage": "active", "source_run_id": RUN},
