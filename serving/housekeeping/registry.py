@@ -36,7 +36,10 @@ def model_names(client: MlflowClient) -> list[str]:
 
 def versions_of(client: MlflowClient, name: str) -> dict[str, ModelVersion]:
     """All versions of a model."""
-    entries = client.search_model_versions(f"name = '{name}'", max_results=1000)
+    entries, token = [], None
+    while token != "":
+        page = client.search_model_versions(f"name = '{name}'", max_results=1000, page_token=token)
+        entries, token = [*entries, *page], page.token or ""
     return {str(entry.version): entry for entry in entries}
 
 
