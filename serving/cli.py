@@ -10,6 +10,7 @@ import click
 
 from multiner.pipeline.config.settings import Workspace
 from multiner.serving.addresses import http_address
+from multiner.serving.housekeeping.commands import commands as housekeeping
 from multiner.serving.operator.commands import operator
 from multiner.serving.system.components import PARTS
 from multiner.serving.system.drift import drift
@@ -202,3 +203,6 @@ def predict(
         else:
             results = predict.predict_here(workspace, lines, language)
     predict.write(results, sys.stdout, not sys.stdout.isatty() if json_lines is None else json_lines)
+
+
+commands.commands.update(housekeeping.commands)

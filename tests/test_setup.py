@@ -28,6 +28,7 @@ NOT_SERVED = (
     "multiner.pipeline.core.dvc_locks",
     "multiner.pipeline.evaluation",
     "multiner.pipeline.registry.gate",
+    "multiner.serving.housekeeping",
 )
 PIN = re.compile(r"^([A-Za-z0-9._-]+)==(\S+)( ; .+)?$")
 

@@ -242,9 +242,9 @@ def lineage(context: Any) -> dict[str, str]:
     return {"AIRFLOW_CTX_DAG_ID": run.dag_id, "AIRFLOW_CTX_DAG_RUN_ID": run.run_id}
 
 
-def schedule() -> CronTriggerTimetable | None:
-    """The schedule of the pipeline (``airflow.schedule``, UTC); None: no schedule."""
-    cron = settings()["airflow"].get("schedule")
+def schedule(section: str = "airflow") -> CronTriggerTimetable | None:
+    """The schedule in a section of params.yaml (UTC), that of the pipeline by default; None: no schedule."""
+    cron = settings()[section].get("schedule")
     return CronTriggerTimetable(cron, timezone="UTC") if cron else None
 
 
@@ -257,7 +257,7 @@ def settings() -> dict[str, Any]:
     """The groups of params.yaml that DAGs read; what they read of them no profile overlays."""
     file = workspace_root() / "params.yaml"
     params = _params(file, file.stat().st_mtime_ns)
-    groups = {name: params.get(name, {}) for name in ("airflow", "drift", "promotion")}
+    groups = {name: params.get(name, {}) for name in ("airflow", "drift", "keep", "promotion")}
     return {"languages": list(params["languages"]), **groups}
 
 

@@ -254,6 +254,7 @@ class ServingSection(Section):
     review: bool
     review_megabytes: Positive
     keep_previous: Annotated[Any, AfterValidator(switch_or_auto)]
+    require_signature: bool
     reconcile_seconds: Annotated[float, Field(ge=0)]
     endpoints: dict[LanguageCode, EndpointSection]
     shadow: bool
@@ -287,6 +288,14 @@ class DriftSection(Section):
     min_psi: Positive
     max_p: Annotated[float, Field(gt=0, lt=1)]
     retrain: bool
+
+
+class KeepSection(Section):
+    """``keep``."""
+
+    schedule: Annotated[Name, AfterValidator(cron)] | None
+    versions: Count
+    days: Annotated[float, Field(ge=0)]
 
 
 class KubernetesSection(Section):
@@ -340,6 +349,7 @@ NOT_IN_PROFILES = (
     "seed",
     "airflow",
     "drift.schedule",
+    "keep.schedule",
     "languages.*.types",
     "languages.*.train_on",
     "languages.*.report_on",
@@ -368,3 +378,4 @@ class Params(Section):
     drift: DriftSection
     airflow: AirflowSection
     notices: NoticesSection
+    keep: KeepSection

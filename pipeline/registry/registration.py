@@ -22,6 +22,7 @@ from multiner.pipeline.registry.gate.predictions import GatePredictions, write_p
 from multiner.pipeline.registry.journal_entry import JournalEntry, actor, utc
 from multiner.pipeline.registry.packaging import log_model
 from multiner.pipeline.registry.runs import MISSING, if_exists, run_id_of, run_of
+from multiner.pipeline.registry.signed_versions import sign_version
 from multiner.pipeline.registry.store import (
     CHALLENGER,
     CHAMPION,
@@ -82,6 +83,7 @@ def register(workspace: Workspace, language: str) -> Registration:
             store_cross_fitted(client, run_id, workspace, language)
             with scratch(workspace.paths.mlruns / f".{name}.tmp"):
                 version = log_model(run_id, name, workspace, language)
+                sign_version(client, workspace, name, version)
         client.set_model_version_tag(name, version, FINGERPRINT, fingerprint)  # outlives the run
         if not registered:  # before the alias: a version in use is never taken for a leftover
             client.set_tag(run_id, COMPLETE, "true")

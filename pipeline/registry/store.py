@@ -17,6 +17,7 @@ from multiner.pipeline.core.database_lock import lock_database
 from multiner.pipeline.core.environment import silence_telemetry
 from multiner.pipeline.core.locks import LOCK_FOLDER, LockKind
 from multiner.pipeline.registry.failures import RegistryUnavailable, is_refusal, reason_of, registry_errors
+from multiner.pipeline.registry.schema import require_schema
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -74,7 +75,8 @@ def open_store(workspace: Workspace) -> MlflowClient:
     Makes the database if there is none; MLflow's migrations are not safe beside each other, so they run under a lock.
 
     Raises:
-        RegistryUnavailable: there is no MLflow at ``MLFLOW_TRACKING_URI``, or the database cannot be read.
+        RegistryUnavailable: there is no MLflow at ``MLFLOW_TRACKING_URI``, or the database cannot be read, or is of an
+            older release.
     """
     silence_telemetry()
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
@@ -94,10 +96,11 @@ def open_store(workspace: Workspace) -> MlflowClient:
     with registry_lock(workspace, ".store.lock"):
         if own and database(workspace).exists():
             _use_write_ahead_log(database(workspace))  # fails at once, where MLflow would try for minutes
+            require_schema(database(workspace))
         client = _client(uri)
         if own:
             _use_write_ahead_log(database(workspace))
-            _follow_move(workspace)
+            follow_move(workspace)
     return client
 
 
@@ -167,7 +170,7 @@ LOCATIONS = {
 }
 
 
-def _follow_move(workspace: Workspace) -> None:
+def follow_move(workspace: Workspace) -> None:
     """Rewrite the artifact addresses, which MLflow stores as absolute ones, if the workspace was moved or copied."""
     here = (workspace.paths.mlruns / "artifacts").as_uri()
     with closing(sqlite3.connect(database(workspace), timeout=30)) as connection, connection:

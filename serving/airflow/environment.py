@@ -9,11 +9,13 @@ import secrets
 import shlex
 import sys
 from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from multiner.pipeline.config.settings import Workspace
 from multiner.pipeline.core.environment import no_proxy, quiet_environment, without_secrets
 from multiner.pipeline.core.errors import NerError
+from multiner.pipeline.core.files import write_atomically
 from multiner.pipeline.core.secret_files import secret_of
 from multiner.serving.addresses import netloc
 from multiner.serving.airflow import configuration
@@ -91,6 +93,36 @@ def own_database(workspace: Workspace) -> Path | None:
     """Airflow's SQLite database; None where the environment names another one."""
     names = (f"{configuration.PREFIX}DATABASE__SQL_ALCHEMY_CONN{variant}" for variant in configuration.VARIANTS)
     return None if any(name in os.environ for name in names) else home(workspace) / "airflow.db"
+
+
+def installed() -> str | None:
+    """The version of Airflow that is installed; None where there is none, as in the gateway's image."""
+    try:
+        return version("apache-airflow")
+    except PackageNotFoundError:
+        return None
+
+
+def _migrated(workspace: Workspace) -> Path:
+    return home(workspace) / "migrated"
+
+
+def note_migration(workspace: Workspace) -> None:
+    """Note that Airflow's own database has the schema of the installed release."""
+    with write_atomically(_migrated(workspace)) as file:
+        file.write(f"{installed()}\n")
+
+
+def migrated_by(workspace: Workspace) -> str | None:
+    """The release of Airflow that has made or last migrated its own database; None before that is done."""
+    file = _migrated(workspace)
+    return file.read_text(encoding="utf-8").strip() if file.is_file() else None
+
+
+def older_release(workspace: Workspace) -> str | None:
+    """The other release of Airflow that its own database is of; None where it is of the installed one, or not made."""
+    own, before = own_database(workspace), migrated_by(workspace)
+    return before if own and own.is_file() and before != installed() else None
 
 
 def token_seconds(workspace: Workspace) -> int:

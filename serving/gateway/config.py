@@ -30,6 +30,7 @@ def workspace_config(workspace: Workspace, token: str) -> GatewayConfig:
     """The configuration of a workspace's gateway: limits from params.yaml, versions from its registry."""
     from multiner.pipeline import registry
     from multiner.pipeline.registry.drift_reference import registered_reference
+    from multiner.pipeline.registry.signed_versions import checked_source
 
     settings, drift = workspace.params["serving"], workspace.params["drift"]
     host, _ = listening_address(workspace)
@@ -65,6 +66,7 @@ def workspace_config(workspace: Workspace, token: str) -> GatewayConfig:
                 timeout=settings["timeout_seconds"],
                 nice=nice,
                 folders=state.work_folders(workspace),
+                source=partial(checked_source, workspace, model.name, model.version),
             )
         await backend.bring_up(settings["concurrency"])
         return backend

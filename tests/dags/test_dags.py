@@ -39,18 +39,21 @@ def dags(loaded: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_all_dags_are_there(dags: dict[str, Any]) -> None:
-    assert sorted(dags) == ["data", "drift", "promote_en", "promote_ru", "reconcile", "retrain_en", "retrain_ru"]
+    assert sorted(dags) == [
+        "data", "drift", "housekeeping", "promote_en", "promote_ru", "reconcile", "retrain_en", "retrain_ru",
+    ]  # fmt: skip
 
 
 def test_without_a_schedule_the_data_alone_sets_retraining_off(dags: dict[str, Any], tmp_path: Path) -> None:
     text = (ROOT / "params.yaml").read_text(encoding="utf-8")
-    assert 'schedule: "@weekly"' in text
+    assert text.count('schedule: "@weekly"') == 2
     (tmp_path / "params.yaml").write_text(text.replace('schedule: "@weekly"', "schedule: null"), encoding="utf-8")
     for name in ("dvc.yaml", "params", "dags"):
         (tmp_path / name).symlink_to(ROOT / name)
     found = describe(tmp_path, tmp_path)["dags"]
     assert sorted(found) == sorted(dags)
     assert found["retrain_en"]["schedule"] == {"cron": None, "assets": ["ner-data"]}
+    assert (dags["housekeeping"]["schedule"]["cron"], found["housekeeping"]["schedule"]["cron"]) == ("0 0 * * 0", None)
 
 
 def test_parsing_is_light(loaded: dict[str, Any]) -> None:

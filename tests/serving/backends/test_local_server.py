@@ -132,6 +132,19 @@ def test_a_version_that_does_not_work_is_refused_with_the_reason(
     assert not psutil.pid_exists(pids[0])
 
 
+def test_a_version_that_must_not_be_served_starts_no_process(
+    models: Callable[[str], ServedModel], tmp_path: Path
+) -> None:
+    def refuse(folder: Path) -> str:
+        raise NerError("weights.bin was changed since the version was signed")
+
+    backend = LocalServer(models("1"), tmp_path / "model.log", folders=tmp_path / "work", source=refuse)
+    with pytest.raises(NerError, match="was changed"):
+        asyncio.run(backend.bring_up())
+    assert backend.pid is None
+    assert not list((tmp_path / "work").glob("ner-model-*"))
+
+
 @pytest.mark.slow
 def test_mlflows_shapes_and_errors_for_real(models: Callable[[str], ServedModel], tmp_path: Path) -> None:
     """What passes through the gateway means to MLflow what the gateway takes it for."""
