@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from airflow.sdk import DAG
 from wiring.assets import candidate, live
 from wiring.classes import LIGHT, SCORE, placement
+from wiring.notices import FailureNotice
 from wiring.tasks import CommandOperator, command_line, default_args, run_timeout, settings
 from wiring.workspaces import promote_command
 
@@ -38,6 +39,7 @@ def build(language: str) -> DAG:
         max_active_runs=1,
         dagrun_timeout=run_timeout(),
         default_args=default_args(),
+        on_failure_callback=FailureNotice(),
         doc_md=DOC.format(language=language),
         tags=["ner", "promotion", language],
     ) as dag:

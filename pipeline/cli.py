@@ -321,8 +321,11 @@ def promote(language: str) -> None:
     only too slow, perhaps on a busy machine.
     """
     from multiner.pipeline.registry import promote
+    from multiner.pipeline.registry.announcements import announce_verdict
 
-    verdict = promote(Workspace.load(), language)
+    workspace = Workspace.load()
+    verdict = promote(workspace, language)
+    announce_verdict(workspace, language, verdict)
     for reason in verdict.reasons:
         click.echo(reason)
     stays = "the champion stays" if verdict.champion else "there is no champion yet"

@@ -20,6 +20,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from multiner.pipeline.core import processes
 from wiring.graph import read_mapping, workspace_root
+from wiring.notices import FailureNotice
 
 TRAINING_POOL = "training"  # one slot: two trainings at once would only slow each other down
 KEPT_LINES = 200
@@ -236,7 +237,7 @@ def _params(file: Path, changed: int) -> dict[str, Any]:
 
 
 def default_args() -> dict[str, Any]:
-    """The retries and time limits of every task, from params.yaml."""
+    """The retries and time limits of every task, from params.yaml, and its notice when it has failed for good."""
     options = settings()["airflow"]
     return {
         "retries": options.get("retries", 2),
@@ -244,6 +245,7 @@ def default_args() -> dict[str, Any]:
         "retry_exponential_backoff": 2,  # each wait twice the one before, and up to as much again, by chance
         "execution_timeout": timedelta(minutes=options.get("task_timeout_minutes", 360)),
         "busy_minutes": options.get("busy_minutes", BUSY_MINUTES),
+        "on_failure_callback": FailureNotice(),
         "owner": "ner",
     }
 

@@ -298,6 +298,7 @@ class AirflowSection(Section):
     busy_minutes: Positive
     task_timeout_minutes: Positive
     run_timeout_minutes: Positive
+    late_minutes: Positive
     classes: TaskClasses
 
 
@@ -307,6 +308,7 @@ class NoticesSection(Section):
     events: list[Literal["failure", "promotion", "refusal", "drift", "canary", "rollback", "late"]]
     sender: Name
     recipients: list[Name]
+    connections: list[Name]
     timeout_seconds: Positive
 
 
@@ -314,6 +316,7 @@ NOT_IN_PROFILES = (
     "profile",
     "seed",
     "airflow",
+    "notices",
     "languages.*.types",
     "languages.*.train_on",
     "languages.*.report_on",

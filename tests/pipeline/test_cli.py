@@ -137,13 +137,25 @@ def test_a_full_standard_output_is_a_message(root: Path) -> None:
     assert "Traceback" not in process.stderr
 
 
+@pytest.fixture
+def own_notices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    file = tmp_path / "notices.jsonl"
+    monkeypatch.setenv("NER_NOTICES_FILE", str(file))
+    return file
+
+
 def promotion(**fields: object) -> registry.Promotion:
     return registry.Promotion("ner-en", "2", "1", False, ["latency: the slowest golden sample took 2500 ms"], **fields)
 
 
 @pytest.mark.parametrize(("final", "code"), [(True, 0), (False, 75)])
 def test_a_gate_that_could_not_judge_is_no_regular_end(
-    root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, final: bool, code: int
+    root: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture,
+    own_notices: Path,
+    final: bool,
+    code: int,
 ) -> None:
     monkeypatch.chdir(root)
     monkeypatch.setattr("multiner.pipeline.registry.promote", lambda *_: promotion(final=final))
@@ -157,13 +169,14 @@ def test_a_gate_that_could_not_judge_is_no_regular_end(
     printed_text = capsys.readouterr()
     assert "latency" in printed_text.out
     assert "the champion stays" in (printed_text.err if code else printed_text.out)
+    assert own_notices.exists() is final, "a refusal makes a notice; where it failed, Airflow does"
 
 
 @pytest.mark.parametrize(
     ("champion", "printed_text"), [(None, "there is no champion yet"), ("1", "the champion stays")]
 )
 def test_a_refused_challenger_leaves_the_champion_if_there_is_one(
-    monkeypatch: pytest.MonkeyPatch, root: Path, champion: str | None, printed_text: str
+    monkeypatch: pytest.MonkeyPatch, root: Path, own_notices: Path, champion: str | None, printed_text: str
 ) -> None:
     refused = registry.Promotion("ner-en", "2", champion, False, ["too bad"])
     monkeypatch.setattr(registry, "promote", lambda *_: refused)
