@@ -6,13 +6,14 @@ import errno
 import io
 import os
 import sys
+from contextlib import AbstractContextManager, nullcontext
 from importlib.metadata import entry_points
 from pathlib import Path
 
 import click
 from click.core import ParameterSource
 
-from multiner.pipeline.config.settings import Workspace, find_root
+from multiner.pipeline.config.settings import Paths, Workspace, find_root, read_yaml
 from multiner.pipeline.core.dvc_cache import inputs_of, require_whole
 from multiner.pipeline.core.environment import silence_telemetry, thread_count
 from multiner.pipeline.core.error_location import origin
@@ -401,6 +402,16 @@ def _check_inputs() -> None:
         require_whole(root, inputs_of(root, stage))
 
 
+def _usage_recorded() -> AbstractContextManager[None]:
+    """In a stage that DVC runs: record the resources that it uses."""
+    if not (stage := os.environ.get("DVC_STAGE")):
+        return nullcontext()
+    from multiner.pipeline.core import usage
+
+    root = Path(os.environ["DVC_ROOT"])
+    return usage.recorded(Paths(root, str(read_yaml(root / "params.yaml").get("profile"))).usage(stage))
+
+
 def main() -> None:
     """Entry point of ``ner``: gathers the command groups of all packages, and prints errors without a stack trace."""
     silence_telemetry()
@@ -413,7 +424,8 @@ def main() -> None:
     try:
         thread_count()
         _check_inputs()
-        ner(standalone_mode=False)
+        with _usage_recorded():
+            ner(standalone_mode=False)
     except NerError as error:
         click.secho(f"error: {error}", fg="red", err=True)
         sys.exit(error.exit_code)
