@@ -306,8 +306,11 @@ def register(language: str) -> None:
     Logs the outputs of the stages in one MLflow run. If the same model is registered already, nothing changes.
     """
     from multiner.pipeline.registry import register
+    from multiner.pipeline.registry.run_report import write_run_report
 
-    model = register(Workspace.load(), language)
+    workspace = Workspace.load()
+    model = register(workspace, language)
+    write_run_report(workspace, language, model.version, "register", anew=model.created)
     word = "registered" if model.created else "nothing to do: already registered as"
     click.echo(f"{word} version {model.version} (experiments/{model.experiment_id}/runs/{model.run_id})")
 
@@ -323,10 +326,14 @@ def promote(language: str) -> None:
     """
     from multiner.pipeline.registry import promote
     from multiner.pipeline.registry.announcements import announce_verdict
+    from multiner.pipeline.registry.run_report import write_run_report
 
     workspace = Workspace.load()
     verdict = promote(workspace, language)
     announce_verdict(workspace, language, verdict)
+    judged = verdict.promoted or verdict.champion != verdict.version
+    if judged and (address := write_run_report(workspace, language, verdict.version, "promote")):
+        click.echo(f"run report: {address}")
     for reason in verdict.reasons:
         click.echo(reason)
     stays = "the champion stays" if verdict.champion else "there is no champion yet"

@@ -24,6 +24,7 @@ from wiring.notices import FailureNotice
 
 TRAINING_POOL = "training"  # one slot: two trainings at once would only slow each other down
 KEPT_LINES = 200
+RUN_REPORT = "run-report.html"  # as multiner.pipeline.registry.run_report has it, which would import MLflow
 BUSY_SECONDS = 10
 BUSY_MINUTES = 180  # at most, without airflow.busy_minutes
 REFUSED = 1  # the exit code of an error that a person has to mend; 75 and all others are tried again
@@ -97,6 +98,17 @@ class MlflowRunLink(BaseOperatorLink):
         return f"{base}/#/experiments/{run[0]}/runs/{run[1]}" if run else ""
 
 
+class RunReportLink(BaseOperatorLink):
+    """From registration and promotion to the run report of the version, in MLflow."""
+
+    name = "Run report"
+
+    def get_link(self, operator: Any, *, ti_key: Any) -> str:
+        """The page's address; empty where the task logged no run."""
+        run = MlflowRunLink().get_link(operator, ti_key=ti_key)
+        return f"{run}/artifacts/{RUN_REPORT}" if run else ""
+
+
 class CommandOperator(BaseOperator):
     """Run a command in the workspace, its output as the task's log.
 
@@ -109,7 +121,7 @@ class CommandOperator(BaseOperator):
     """
 
     template_fields = ("command",)
-    operator_extra_links = (MlflowRunLink(),)
+    operator_extra_links = (MlflowRunLink(), RunReportLink())
     ui_color = "#eef4fb"
 
     def __init__(self, *, command: list[str], busy_minutes: float = BUSY_MINUTES, **more: Any) -> None:

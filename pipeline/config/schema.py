@@ -302,6 +302,13 @@ class AirflowSection(Section):
     classes: TaskClasses
 
 
+class UsageSection(Section):
+    """``usage``."""
+
+    core_watts: Annotated[float, Field(ge=0)]
+    machine_watts: Annotated[float, Field(ge=0)]
+
+
 class NoticesSection(Section):
     """``notices``."""
 
@@ -343,4 +350,5 @@ class Params(Section):
     promotion: PromotionSection
     serving: ServingSection
     airflow: AirflowSection
+    usage: UsageSection
     notices: NoticesSection

@@ -139,8 +139,10 @@ def test_a_full_standard_output_is_a_message(root: Path) -> None:
 
 @pytest.fixture
 def own_notices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The file of notices, in place of the workspace's; no run report is written."""
     file = tmp_path / "notices.jsonl"
     monkeypatch.setenv("NER_NOTICES_FILE", str(file))
+    monkeypatch.setattr("multiner.pipeline.registry.run_report.write_run_report", lambda *_: "runs/1")
     return file
 
 
