@@ -331,11 +331,11 @@ def promote(language: str) -> None:
     workspace = Workspace.load()
     verdict = promote(workspace, language)
     announce_verdict(workspace, language, verdict)
+    for reason in verdict.reasons:
+        click.echo(reason)
     judged = verdict.promoted or verdict.champion != verdict.version
     if judged and (address := write_run_report(workspace, language, verdict.version, "promote")):
         click.echo(f"run report: {address}")
-    for reason in verdict.reasons:
-        click.echo(reason)
     stays = "the champion stays" if verdict.champion else "there is no champion yet"
     if not verdict.final:
         raise NerError(

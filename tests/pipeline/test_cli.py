@@ -185,7 +185,8 @@ def test_a_refused_challenger_leaves_the_champion_if_there_is_one(
     monkeypatch.setenv("NER_ROOT", str(root))
     process = CliRunner().invoke(cli.promote, ["--language", "en"])
     assert process.output.splitlines()[0] == "too bad"
-    assert printed_text in process.output.splitlines()[1]
+    assert process.output.splitlines()[1] == "run report: runs/1"
+    assert printed_text in process.output.splitlines()[2]
 
 
 def test_a_broken_parameter_file(root: Path, tmp_path: Path) -> None:
