@@ -25,6 +25,9 @@ SERVE = [  # the gateway, `mlflow models serve`, and models in the caller's proc
     "navec",  # reads the Russian vectors
     "numpy",
     "onnxruntime",
+    "opentelemetry-api",
+    "opentelemetry-exporter-otlp-proto-http",
+    "opentelemetry-sdk",
     "pandas",
     "prometheus-client",
     "pyarrow",

@@ -10,6 +10,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 from wiring.assets import RAW_DATA, live
 from wiring.classes import LIGHT, placement
 from wiring.graph import parse_stages, read_mapping, stages_of, task_id, workspace_root
+from wiring.notices import FailureNotice
 from wiring.tasks import CommandOperator, default_args, first_day, run_timeout, schedule, settings
 from wiring.unchanged import live_since
 from wiring.workspaces import inputs_unchanged, published_version, pull_command, stage_task
@@ -53,6 +54,7 @@ with DAG(
     max_active_runs=1,
     dagrun_timeout=run_timeout(),
     default_args=default_args(),
+    on_failure_callback=FailureNotice(),
     doc_md=DOC,
     tags=["ner", "data"],
 ):

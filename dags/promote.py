@@ -8,6 +8,7 @@ from typing import Any
 from airflow.sdk import DAG
 from wiring.assets import candidate, live
 from wiring.classes import LIGHT, SCORE, placement
+from wiring.notices import FailureNotice
 from wiring.tasks import CommandOperator, approval_time, command_line, default_args, run_timeout, settings
 from wiring.workspaces import promote_command
 
@@ -49,6 +50,7 @@ def build(language: str) -> DAG:
         max_active_runs=1,
         dagrun_timeout=run_timeout() + (time or timedelta()),
         default_args=default_args(),
+        on_failure_callback=FailureNotice(),
         doc_md=DOC.format(language=language) + (APPROVAL_DOC if time else ""),
         tags=["ner", "promotion", language],
     ) as dag:

@@ -8,6 +8,7 @@ from airflow.sdk import DAG
 from wiring.assets import RAW_DATA, candidate
 from wiring.classes import LIGHT, placement
 from wiring.graph import parse_stages, read_mapping, stages_of, task_id, workspace_root
+from wiring.notices import FailureNotice
 from wiring.tasks import CommandOperator, default_args, run_timeout, settings
 from wiring.workspaces import first_task, register_command, stage_task
 
@@ -40,6 +41,7 @@ def build(language: str) -> DAG:
         max_active_runs=1,
         dagrun_timeout=run_timeout(),
         default_args=default_args(),
+        on_failure_callback=FailureNotice(),
         doc_md=DOC.format(language=language),
         tags=["ner", "retraining", language],
     ) as dag:

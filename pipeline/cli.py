@@ -6,6 +6,7 @@ import errno
 import io
 import os
 import sys
+from contextlib import AbstractContextManager, nullcontext
 from importlib.metadata import entry_points
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import click
 from click.core import ParameterSource
 
 from multiner.pipeline.audit.commands import compare, history, reproduce
-from multiner.pipeline.config.settings import Workspace, find_root
+from multiner.pipeline.config.settings import Paths, Workspace, find_root, read_yaml
 from multiner.pipeline.core.dvc_cache import inputs_of, require_whole
 from multiner.pipeline.core.environment import silence_telemetry, thread_count
 from multiner.pipeline.core.error_location import origin
@@ -306,8 +307,11 @@ def register(language: str) -> None:
     Logs the outputs of the stages in one MLflow run. If the same model is registered already, nothing changes.
     """
     from multiner.pipeline.registry import register
+    from multiner.pipeline.registry.run_report import write_run_report
 
-    model = register(Workspace.load(), language)
+    workspace = Workspace.load()
+    model = register(workspace, language)
+    write_run_report(workspace, language, model.version, "register", anew=model.created)
     word = "registered" if model.created else "nothing to do: already registered as"
     click.echo(f"{word} version {model.version} (experiments/{model.experiment_id}/runs/{model.run_id})")
 
@@ -333,18 +337,25 @@ def promote(
     and answer the golden samples.
     """
     from multiner.pipeline.registry import promote, promote_version
+    from multiner.pipeline.registry.announcements import announce_verdict
+    from multiner.pipeline.registry.run_report import write_run_report
 
     if (version is None) != (reason is None):
         raise click.UsageError("VERSION and --reason go together")
     if sum(map(bool, (version, judge_only, approved))) > 1:
         raise click.UsageError("give VERSION, --judge-only or --approved, no two of them")
+    workspace = Workspace.load()
     if version is not None and reason is not None:
-        target = promote_version(Workspace.load(), language, version, reason=reason)
+        target = promote_version(workspace, language, version, reason=reason)
         click.echo(f"{language}: version {target} is champion by order; to make it live at once: ner deploy")
         return
-    verdict = promote(Workspace.load(), language, judge_only=judge_only, approved=approved)
+    verdict = promote(workspace, language, judge_only=judge_only, approved=approved)
+    announce_verdict(workspace, language, verdict)
     for reason in verdict.reasons:
         click.echo(reason)
+    judged = verdict.promoted or verdict.champion != verdict.version
+    if judged and (address := write_run_report(workspace, language, verdict.version, "promote")):
+        click.echo(f"run report: {address}")
     if verdict.report:
         click.echo(f"report: {verdict.report}")
     stays = "the champion stays" if verdict.champion else "there is no champion yet"
@@ -425,6 +436,16 @@ def _check_inputs() -> None:
         require_whole(root, inputs_of(root, stage))
 
 
+def _usage_recorded() -> AbstractContextManager[None]:
+    """In a stage that DVC runs: record the resources that it uses."""
+    if not (stage := os.environ.get("DVC_STAGE")):
+        return nullcontext()
+    from multiner.pipeline.core import usage
+
+    root = Path(os.environ["DVC_ROOT"])
+    return usage.recorded(Paths(root, str(read_yaml(root / "params.yaml").get("profile"))).usage(stage))
+
+
 def main() -> None:
     """Entry point of ``ner``: gathers the command groups of all packages, and prints errors without a stack trace."""
     silence_telemetry()
@@ -437,7 +458,8 @@ def main() -> None:
     try:
         thread_count()
         _check_inputs()
-        ner(standalone_mode=False)
+        with _usage_recorded():
+            ner(standalone_mode=False)
     except NerError as error:
         click.secho(f"error: {error}", fg="red", err=True)
         sys.exit(error.exit_code)

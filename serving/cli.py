@@ -142,6 +142,7 @@ def rollback(language: str, version: str | None, reason: str | None) -> None:
     If no gateway runs, only the registry changes.
     """
     from multiner.pipeline import registry
+    from multiner.pipeline.registry.announcements import announce_rollback
     from multiner.serving.system import deployment
 
     workspace = Workspace.load()
@@ -149,6 +150,7 @@ def rollback(language: str, version: str | None, reason: str | None) -> None:
     gateway = http_address("NER_GATEWAY_URL")  # refused, if at all, before anything has changed
     target = registry.rollback(workspace, language, version, reason=reason)
     click.echo(f"{language}: version {target} is champion again")
+    announce_rollback(workspace, language, target, reason)
     if gateway:
         deployment.await_live(workspace, gateway, [language], if_running=True)
     else:

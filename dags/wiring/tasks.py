@@ -20,10 +20,12 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from multiner.pipeline.core import processes
 from wiring.graph import read_mapping, workspace_root
+from wiring.notices import FailureNotice
 
 TRAINING_POOL = "training"  # one slot: two trainings at once would only slow each other down
 SHARED_STATE = ("NER_STATE_URL", "NER_STATE_URL_FILE")  # the gateways' database, which may have a password
 KEPT_LINES = 200
+RUN_REPORT = "run-report.html"  # as multiner.pipeline.registry.run_report has it, which would import MLflow
 BUSY_SECONDS = 10
 BUSY_MINUTES = 180  # at most, without airflow.busy_minutes
 REFUSED = 1  # the exit code of an error that a person has to mend; 75 and all others are tried again
@@ -117,6 +119,17 @@ class MlflowRunLink(BaseOperatorLink):
         return f"{mlflow_address()}/#/experiments/{run[0]}/runs/{run[1]}" if run else ""
 
 
+class RunReportLink(BaseOperatorLink):
+    """From registration and promotion to the run report of the version, in MLflow."""
+
+    name = "Run report"
+
+    def get_link(self, operator: Any, *, ti_key: Any) -> str:
+        """The page's address; empty where the task logged no run."""
+        run = MlflowRunLink().get_link(operator, ti_key=ti_key)
+        return f"{run}/artifacts/{RUN_REPORT}" if run else ""
+
+
 class CommandOperator(BaseOperator):
     """Run a command in the workspace, its output as the task's log.
 
@@ -131,7 +144,7 @@ class CommandOperator(BaseOperator):
     """
 
     template_fields = ("command",)
-    operator_extra_links = (MlflowRunLink(), GateReportLink())
+    operator_extra_links = (MlflowRunLink(), GateReportLink(), RunReportLink())
     ui_color = "#eef4fb"
 
     def __init__(
@@ -268,7 +281,7 @@ def _params(file: Path, changed: int) -> dict[str, Any]:
 
 
 def default_args() -> dict[str, Any]:
-    """The retries and time limits of every task, from params.yaml."""
+    """The retries and time limits of every task, from params.yaml, and its notice when it has failed for good."""
     options = settings()["airflow"]
     return {
         "retries": options.get("retries", 2),
@@ -276,6 +289,7 @@ def default_args() -> dict[str, Any]:
         "retry_exponential_backoff": 2,  # each wait twice the one before, and up to as much again, by chance
         "execution_timeout": timedelta(minutes=options.get("task_timeout_minutes", 360)),
         "busy_minutes": options.get("busy_minutes", BUSY_MINUTES),
+        "on_failure_callback": FailureNotice(),
         "owner": "ner",
     }
 

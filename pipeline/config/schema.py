@@ -332,7 +332,15 @@ class AirflowSection(Section):
     busy_minutes: Positive
     task_timeout_minutes: Positive
     run_timeout_minutes: Positive
+    late_minutes: Positive
     classes: TaskClasses
+
+
+class UsageSection(Section):
+    """``usage``."""
+
+    core_watts: Annotated[float, Field(ge=0)]
+    machine_watts: Annotated[float, Field(ge=0)]
 
 
 class NoticesSection(Section):
@@ -341,6 +349,7 @@ class NoticesSection(Section):
     events: list[Literal["failure", "promotion", "refusal", "drift", "canary", "rollback", "late"]]
     sender: Name
     recipients: list[Name]
+    connections: list[Name]
     timeout_seconds: Positive
 
 
@@ -350,6 +359,7 @@ NOT_IN_PROFILES = (
     "airflow",
     "drift.schedule",
     "keep.schedule",
+    "notices",
     "languages.*.types",
     "languages.*.train_on",
     "languages.*.report_on",
@@ -377,5 +387,6 @@ class Params(Section):
     serving: ServingSection
     drift: DriftSection
     airflow: AirflowSection
+    usage: UsageSection
     notices: NoticesSection
     keep: KeepSection

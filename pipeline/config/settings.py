@@ -174,6 +174,10 @@ class Paths:
         """MLflow's database and artifacts."""
         return self.root / "mlruns"
 
+    def usage(self, stage: str) -> Path:
+        """The resources that a stage used when it last ran; not among DVC's outputs, whose bytes it must not change."""
+        return self.run / "usage" / self.profile / f"{stage}.json"
+
     @property
     def run(self) -> Path:
         """State of running services: process ids, ports, logs."""

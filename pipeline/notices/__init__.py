@@ -9,17 +9,18 @@ import logging
 import platform
 import time
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from multiner.pipeline.config.settings import Workspace
 from multiner.pipeline.notices import channels, local_file
 from multiner.pipeline.notices.channels import VARIABLES, without_addresses
-from multiner.pipeline.notices.local_file import FILE, Notice, notices_file, read
+from multiner.pipeline.notices.local_file import FILE, Notice, notices_file, read, was_sent
 
-__all__ = ["FILE", "VARIABLES", "Event", "Notice", "notices_file", "read", "send", "without_addresses"]
+__all__ = ["FILE", "VARIABLES", "Event", "Notice", "notices_file", "read", "send", "was_sent", "without_addresses"]
 
 log = logging.getLogger(__name__)
 Event = Literal["failure", "promotion", "refusal", "drift", "canary", "rollback", "late"]
+DEFAULTS = {"events": get_args(Event), "sender": "ner@localhost", "recipients": [], "timeout_seconds": 5}
 TEXT_LENGTH = 4000  # characters of a notice's text
 LOCK_SECONDS = 1.0  # of the timeout, for the local file's lock
 
@@ -37,7 +38,7 @@ def send(workspace: Workspace, event: Event, text: str, **facts: Any) -> None:
         facts: what programs may want, such as ``language``, ``model``, ``version``; no texts of users.
     """
     try:
-        options = workspace.params["notices"]
+        options = DEFAULTS | workspace.params.get("notices", {})
         deadline = time.monotonic() + options["timeout_seconds"]
         at = datetime.now(UTC).isoformat(timespec="seconds")
         facts = {"profile": workspace.profile, **facts}

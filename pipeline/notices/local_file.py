@@ -7,6 +7,7 @@ import logging
 import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
+from datetime import datetime
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import Any
@@ -79,3 +80,11 @@ def read(file: Path) -> Iterator[Notice]:
                 yield Notice(**json.loads(line))
             except (ValueError, TypeError):
                 continue
+
+
+def was_sent(workspace: Workspace, event: str, since: datetime, **facts: Any) -> bool:
+    """Whether the local file has a notice of an event, not older than ``since``, with these facts."""
+    return any(
+        notice.event == event and datetime.fromisoformat(notice.at) >= since and facts.items() <= notice.facts.items()
+        for notice in read(notices_file(workspace))
+    )

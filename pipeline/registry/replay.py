@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 PARAMS_A_BATCH, METRICS_A_BATCH = 100, 1000  # MLflow's limits
 PARAM_LENGTH = 6000
 ODD = re.compile(r"[^\w\-. :/]")  # characters that MLflow takes in no name
-RUNTIME = ("pull", "serving", "keep", "drift", "airflow", "notices")  # sections that do not concern a model
+RUNTIME = ("pull", "serving", "keep", "drift", "airflow", "usage", "notices")  # sections that do not concern a model
 
 
 def log_run(client: MlflowClient, run_id: str, workspace: Workspace, language: str, metrics: dict[str, Any]) -> None:

@@ -19,7 +19,7 @@ import multiner
 from multiner.pipeline.config.settings import Workspace
 from multiner.pipeline.core.environment import thread_count
 from multiner.pipeline.core.errors import NerError
-from multiner.serving import addresses, page
+from multiner.serving import addresses, page, tracing
 from multiner.serving.addresses import address_family
 from multiner.serving.backends.work_folders import remove_leftovers
 from multiner.serving.gateway import schemas, state
@@ -141,10 +141,12 @@ async def serve(workspace: Workspace) -> None:
     """Run the workspace's gateway until SIGTERM or SIGINT; its model servers end with it.
 
     Raises:
-        NerError: a gateway of the workspace runs already, the address cannot be listened on, the environment names
-            no number of threads or seconds, or no usable database, or it is exposed without a proxy or operators.
+        NerError: a gateway of the workspace runs already, the address cannot be listened on, the environment names no
+            number of threads or seconds, no usable database, or an unknown exporter of traces, or the gateway is
+            exposed without a proxy or operators.
     """
     thread_count()
+    tracing.start_if_wanted()
     drain = drain_seconds()
     with state.only_gateway(workspace):
         host, port = listening_address(workspace)

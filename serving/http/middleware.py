@@ -14,6 +14,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from multiner.pipeline.core.error_location import describe
+from multiner.serving import tracing
 from multiner.serving.http import conversation
 from multiner.serving.http.metrics import Metrics
 from multiner.serving.http.payload import to_json
@@ -43,6 +44,12 @@ class RequestEnvelope:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
+        with tracing.request_span(scope["method"], scope["headers"]) as span:
+            status = await self._answer(scope, receive, send)
+            tracing.end_request(span, scope["method"], _route(scope), status, scope["state"]["request_id"])
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> int:
+        """Answer a request; returns the status, 0 where the caller has gone."""
         headers = Headers(scope=scope)
         header = headers.get("x-request-id", "")
         request_id = header if REQUEST_ID.fullmatch(header) else uuid.uuid4().hex
@@ -74,12 +81,18 @@ class RequestEnvelope:
         finally:
             conversation.current.reset(belongs)
             seconds = time.monotonic() - started
-            route = getattr(scope.get("route"), "path", "other")  # the template: callers cannot invent label values
+            route = _route(scope)
             self.metrics.requests.labels(route, status).inc()
             self.metrics.seconds.labels(route).observe(seconds)
             milliseconds = round(1000 * seconds, 1)
             fields = {"method": scope["method"], "path": scope["path"][:200], "status": status, "ms": milliseconds}
             log.info("request", extra={"fields": {"request_id": request_id, **fields}})
+        return status
+
+
+def _route(scope: Scope) -> str:
+    """The template of the path, since callers could invent label values."""
+    return getattr(scope.get("route"), "path", "other")
 
 
 class HeadMethod:

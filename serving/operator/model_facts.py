@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 ENSEMBLE = "ensemble"
 PARTS = ("train", "dev", "test")
 CACHED_RUNS = 16
+REPORT_TAG = "ner.run_report"  # of a run, as multiner.pipeline.registry.run_report has it
 Runs = MutableMapping[tuple[str, str], "RunRecord"]  # by run and verdict: a run changes with nothing else
 
 
@@ -68,6 +69,8 @@ def links(
     if version and run:
         pages["version"] = f"{mlflow}/#/models/{name}/versions/{version.version}"
         pages["run"] = f"{mlflow}/#/experiments/{run.experiment_id}/runs/{run.run_id}"
+        if report := run.tags.get(REPORT_TAG):
+            pages["run_report"] = f"{pages['run']}/artifacts/{report}"
     return pages
 
 

@@ -132,7 +132,8 @@ def test_no_training_slows_what_the_gate_measures(dags: dict[str, Any]) -> None:
 
 def test_reconciling_stands_apart_from_the_pipeline(dags: dict[str, Any]) -> None:
     reconcile = dags["reconcile"]
-    (task,) = reconcile["tasks"].values()
+    assert reconcile["tasks"].keys() == {"deploy", "on_time"}
+    task = reconcile["tasks"]["deploy"]
     assert task["command"][-2:] == ["deploy", "--watch"], "it starts no gateway and leaves an operator's choice alone"
     assert (task["outlets"], task["pool"]) == ([], "default_pool")
     assert reconcile["schedule"] == {"cron": "*/15 * * * *", "assets": []}
@@ -146,6 +147,8 @@ def test_every_dag_is_documented_and_every_task_retried(dags: dict[str, Any]) ->
         assert dag["catchup"] is False
         assert {task["retries"] for task in dag["tasks"].values()} == {knobs["retries"]}
         assert {task["backoff"] for task in dag["tasks"].values()} == {2}
+        assert dag["on_failure"] == ["FailureNotice"]
+        assert all(task["on_failure"] == ["FailureNotice"] for task in dag["tasks"].values())
 
 
 def test_nothing_lasts_for_ever(dags: dict[str, Any]) -> None:

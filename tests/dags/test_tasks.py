@@ -18,7 +18,18 @@ sys.path[len(sys.path) :] = [str(ROOT / "dags"), str(ROOT / "dags" / "plugins")]
 
 from airflow.sdk.exceptions import AirflowException, AirflowFailException  # noqa: E402
 from ner_links import address, language_of  # noqa: E402
-from wiring.tasks import CommandOperator, GateReportLink, MlflowRunLink, mlflow_run, outcome, own_workspaces, refused  # noqa: E402
+from wiring.tasks import (  # noqa: E402
+    CommandOperator,
+    GateReportLink,
+    MlflowRunLink,
+    RunReportLink,
+    mlflow_run,
+    outcome,
+    own_workspaces,
+    refused,
+)
+
+from multiner.pipeline.registry.run_report import FILE  # noqa: E402
 
 CONTEXT = {"dag_run": SimpleNamespace(dag_id="retrain_en", run_id="run__1")}
 
@@ -243,3 +254,13 @@ def test_a_parse_reads_the_parameters_once_and_a_change_again(tmp_path: Path, mo
     file.write_text("languages: {en: {}, ru: {}}\n")
     os.utime(file, ns=(1, 1))
     assert tasks.settings()["languages"] == ["en", "ru"]
+
+
+def test_the_run_report_is_found_where_the_command_logged_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    run = "0123456789abcdef" * 2
+    monkeypatch.setenv("NER_MLFLOW_URL", "http://127.0.0.1:5001")
+    task = operator(f"print('run report: experiments/7/runs/{run}/artifacts/{FILE}')")
+    task.execute(CONTEXT)
+    page = RunReportLink().get_link(task, ti_key=None)
+    assert page == f"http://127.0.0.1:5001/#/experiments/7/runs/{run}/artifacts/{FILE}"
+    assert RunReportLink().get_link(operator("pass"), ti_key=None) == ""

@@ -171,13 +171,27 @@ def test_an_order_is_passed_on(root: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert orders == [("en", "3", "a better one")]
 
 
+@pytest.fixture
+def own_notices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The file of notices, in place of the workspace's; no run report is written."""
+    file = tmp_path / "notices.jsonl"
+    monkeypatch.setenv("NER_NOTICES_FILE", str(file))
+    monkeypatch.setattr("multiner.pipeline.registry.run_report.write_run_report", lambda *_: "runs/1")
+    return file
+
+
 def promotion(**fields: object) -> registry.Promotion:
     return registry.Promotion("ner-en", "2", "1", False, ["latency: the slowest golden sample took 2500 ms"], **fields)
 
 
 @pytest.mark.parametrize(("final", "code"), [(True, 0), (False, 75)])
 def test_a_gate_that_could_not_judge_is_no_regular_end(
-    root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, final: bool, code: int
+    root: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture,
+    own_notices: Path,
+    final: bool,
+    code: int,
 ) -> None:
     monkeypatch.chdir(root)
     monkeypatch.setattr("multiner.pipeline.registry.promote", lambda *_, **__: promotion(final=final))
@@ -191,20 +205,22 @@ def test_a_gate_that_could_not_judge_is_no_regular_end(
     printed_text = capsys.readouterr()
     assert "latency" in printed_text.out
     assert "the champion stays" in (printed_text.err if code else printed_text.out)
+    assert own_notices.exists() is final, "a refusal makes a notice; where it failed, Airflow does"
 
 
 @pytest.mark.parametrize(
     ("champion", "printed_text"), [(None, "there is no champion yet"), ("1", "the champion stays")]
 )
 def test_a_refused_challenger_leaves_the_champion_if_there_is_one(
-    monkeypatch: pytest.MonkeyPatch, root: Path, champion: str | None, printed_text: str
+    monkeypatch: pytest.MonkeyPatch, root: Path, own_notices: Path, champion: str | None, printed_text: str
 ) -> None:
     refused = registry.Promotion("ner-en", "2", champion, False, ["too bad"])
     monkeypatch.setattr(registry, "promote", lambda *_, **__: refused)
     monkeypatch.setenv("NER_ROOT", str(root))
     process = CliRunner().invoke(cli.promote, ["--language", "en"])
     assert process.output.splitlines()[0] == "too bad"
-    assert printed_text in process.output.splitlines()[1]
+    assert process.output.splitlines()[1] == "run report: runs/1"
+    assert printed_text in process.output.splitlines()[2]
 
 
 def test_a_challenger_that_passed_and_waits_is_named_in_the_last_line(

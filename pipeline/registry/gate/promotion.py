@@ -11,7 +11,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from multiner.pipeline import notices
 from multiner.pipeline.config.settings import Workspace
 from multiner.pipeline.core import locks
 from multiner.pipeline.core.document import Document
@@ -120,26 +119,12 @@ def promote(workspace: Workspace, language: str, *, judge_only: bool = False, ap
             with registry_lock(workspace, f".{name}.lock"):
                 promotion = settle(client, name, trial, verdict, moves=moves)
             if promotion:
-                tell(workspace, language, promotion, is_new=trial.verdict is None)
                 return promotion
     raise NerError(
         f"{name}: the champion changed {ATTEMPTS} times while a challenger was being judged",
         remedy=f"The page /models shows who switched. Run again: ner promote -l {language}",
         transient=True,
     )
-
-
-def tell(workspace: Workspace, language: str, promotion: Promotion, *, is_new: bool) -> None:
-    """Send a notice of a new champion, or of a new verdict (``is_new``) that leaves the champion."""
-    model = f"{promotion.name} version {promotion.version}"
-    facts = {"language": language, "model": promotion.name, "version": promotion.version, "report": promotion.report}
-    reasons = "\n".join(promotion.reasons)
-    if promotion.promoted:
-        notices.send(workspace, "promotion", f"{model} is champion\n{reasons}", **facts)
-    elif is_new and promotion.passed:
-        notices.send(workspace, "promotion", f"{model} passed the gate and waits for approval\n{reasons}", **facts)
-    elif is_new and promotion.final:
-        notices.send(workspace, "refusal", f"{model} was refused by the gate\n{reasons}", **facts)
 
 
 def require_approved(name: str, version: str, trial: Promotion | Trial) -> None:

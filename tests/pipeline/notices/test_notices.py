@@ -223,10 +223,10 @@ def test_a_mail(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     assert [notice.event for notice in kept(workspace)] == ["late"]
 
 
-@pytest.mark.parametrize("damage", ["a file in the folder's place", "no parameters"])
+@pytest.mark.parametrize("damage", ["a file in the folder's place", "parameters of another kind"])
 def test_nothing_is_raised(workspace: Workspace, caplog: pytest.LogCaptureFixture, damage: str) -> None:
-    if damage == "no parameters":
-        del workspace.params["notices"]
+    if damage == "parameters of another kind":
+        workspace.params["notices"] = 5
     else:
         workspace.paths.run.write_text("", encoding="utf-8")
     notices.send(workspace, "failure", "text")

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from multiner.pipeline.config.settings import Workspace
+from multiner.pipeline.registry import run_report
 from multiner.pipeline.registry.champions import rollback
 from multiner.pipeline.registry.store import database, model_name, open_store
 from multiner.serving.operator import facts_reader, model_facts
@@ -34,6 +35,17 @@ def answer(harness: Any, workspace: Workspace, path: str = "/v1/models", **setti
             return await client.get(path)
 
     return asyncio.run(main())
+
+
+def test_a_version_leads_to_its_run_report(harness: Any, workspace: Workspace) -> None:
+    before, _ = answer(harness, workspace).json()["models"]
+    assert "run_report" not in before["links"]
+    client = open_store(workspace)
+    run_id = client.get_model_version(model_name(workspace, "en"), "2").run_id
+    client.set_tag(run_id, run_report.TAG, run_report.FILE)
+    english, _ = answer(harness, workspace).json()["models"]
+    assert english["links"]["run_report"] == f"{english['links']['run']}/artifacts/{run_report.FILE}"
+    assert english["links"]["run_report"] in answer(harness, workspace, "/models").text
 
 
 def test_a_version_is_told_with_its_data_scores_and_history(harness: Any, workspace: Workspace) -> None:
