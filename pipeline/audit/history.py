@@ -44,7 +44,7 @@ def table(content: dict[str, Any]) -> str:
     """A line for each entry, the newest first, and below it the scores, the reasons and the gate's report."""
     champion, entries = content["champion"], content["entries"]
     standing = f"version {champion} is champion" if champion else "there is no champion"
-    lines = [f"{content['model']}: {standing}; {len(entries)} entries, the newest first"]
+    lines = [f"{content['model']}: {standing}; entries of the journal: {len(entries)}, the newest first"]
     if (latest := _latest_switch(entries)) and latest["version"] not in (champion, None):
         lines.append(
             f"The latest switch in the journal is to version {latest['version']}: the alias was moved by other means, "

@@ -34,9 +34,8 @@ def check(workspace: Workspace, language: str, version: str, announce: Announce,
     """
     origin = read_origin(workspace, language, version)
     with prepared(workspace, language, origin, announce, any_environment=any_environment) as copy:
-        planned = run_dvc(copy.root, "repro", "--dry", f"evaluate@{language}")
-        stages = planned.count("Running stage")
-    announce(f"everything is there: the training would run {stages} stages")
+        run_dvc(copy.root, "dag", "--dot", f"evaluate@{language}")  # a dry run would ask for outputs
+    announce("stages: DVC reads them\neverything is there")
 
 
 def reproduce(

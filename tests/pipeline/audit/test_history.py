@@ -51,7 +51,7 @@ def test_who_moved_the_alias_when_and_why(workspace, fill, empty_leg, monkeypatc
     assert refusal["report"] == f"runs:/{refusal['run_id']}/gate/version-3-against-2.json"
     text = CliRunner().invoke(commands, ["history", "en"]).output
     for line in (
-        "ner-en: version 1 is champion; 7 entries, the newest first",
+        "ner-en: version 1 is champion; entries of the journal: 7, the newest first",
         "2 -> 1      the desk",
         "    why: wrong in headlines",
         "    why: overall: -4.00 F1 points; a floor",
