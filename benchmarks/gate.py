@@ -3,11 +3,11 @@
     python benchmarks/gate.py --language ru
 
 Draws documents, as many as the gate has, from the development documents and (with cross-fitting) from the training
-documents. Two systems have predicted them: the ensemble and its transformer alone, which disagree at least as much as
-two trainings of the same job. In half of the documents, drawn by chance, they change places, so that both sides are
-equally good. Then right spans of the challenger are dropped or get another type, by chance, until it has lost the
-points asked for. Each pair is judged by the rule of the gate, and by the former one: on the gate half alone, all
-corpora together at most 0.3 points lower, each at most 1.0. Needs the whole graph's outputs: dvc repro
+documents. Two systems have predicted them: the ensemble and its transformer alone, in place of two trainings of the
+same job. In half of the documents, drawn by chance, they change places, so that both sides are equally good. Then right
+spans of the challenger are dropped or get another type, by chance, until it has lost the points asked for. Each pair is
+judged by the rule of the gate, and by the former one: on the gate half alone, all corpora together at most 0.3 points
+lower, each at most 1.0. Needs the whole graph's outputs: dvc repro
 """
 
 from __future__ import annotations
