@@ -60,9 +60,10 @@ class Registry:
     def notify(self, text: str, **facts: str) -> None:
         self.notices.append(f"{facts['verdict']} {text}")
 
-    def settings(self, rule: CanaryRule = RULE, share: float = 0.75) -> dict[str, Any]:
+    def settings(self, rule: CanaryRule = RULE, slowdown: float = 1e6) -> dict[str, Any]:
+        """A gateway's settings; the clock matters only to tests that set ``slowdown``."""
         return {
-            "canary": CanaryConfig(share, rule, 3.0, self.roll_back, self.notify),
+            "canary": CanaryConfig(0.75, rule, slowdown, self.roll_back, self.notify),
             "reconcile_seconds": TICK,
             "champions": self.champions,
             "limits": Limits(4, 1000, 60),
@@ -77,11 +78,11 @@ async def until(condition: Callable[[], Any]) -> None:
     await waiting.until(condition, 60)
 
 
-def run(harness: Any, use: Use, rule: CanaryRule = RULE, **settings: Any) -> Any:
+def run(harness: Any, use: Use, rule: CanaryRule = RULE, slowdown: float = 1e6, **settings: Any) -> Any:
     registry = Registry()
 
     async def main() -> Any:
-        gateway = harness(**registry.settings(rule) | settings)
+        gateway = harness(**registry.settings(rule, slowdown) | settings)
         async with gateway.client() as client:
             await until(lambda: gateway.service.canaries["en"].record.adopted == "1")
             return await use(client, gateway, registry)
@@ -216,7 +217,7 @@ def test_a_slow_version_is_rolled_back(harness: Any, monkeypatch: pytest.MonkeyP
         await ask_until(client, lambda: registry.champions["en"] == "1")
         return registry.reasons
 
-    (reason,) = run(harness, use, finders={"1": taking(1.0), "2": taking(4.0)})
+    (reason,) = run(harness, use, slowdown=3.0, finders={"1": taking(1.0), "2": taking(4.0)})
     assert "were slower" in reason
 
 
