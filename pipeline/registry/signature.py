@@ -1,7 +1,7 @@
 """The signatures of registered versions: a file ``model.sig`` among their files, in OpenSSF model-signing's format.
 
 That is a Sigstore bundle: an in-toto statement with the SHA-256 of every file, signed with a key on the curve P-256.
-``model_signing verify key`` checks it, too. The package itself brings twelve others, clients of public transparency
+``model_signing verify key`` checks it, too. The package itself brings eleven others, clients of public transparency
 logs, for which a key of our own has no use; ``cryptography``, which MLflow needs anyway, is enough.
 """
 
