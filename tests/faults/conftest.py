@@ -14,10 +14,10 @@ import pytest
 import yaml
 
 from multiner.pipeline.config.settings import Workspace, overlay
-from tests.pipeline.models.conftest import forgotten_precision, tiny_encoder
+from tests.pipeline.models.conftest import tiny_encoder
 from tests.pipeline.registry.conftest import empty_leg, fill, migrated, store
 
-__all__ = ["empty_leg", "fill", "forgotten_precision", "migrated", "store", "tiny_encoder"]
+__all__ = ["empty_leg", "fill", "migrated", "store", "tiny_encoder"]
 
 
 class Fault:

@@ -9,6 +9,7 @@ import sqlite3
 import subprocess
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import httpx
@@ -17,7 +18,8 @@ import pytest
 from multiner.pipeline.config.settings import Workspace
 from multiner.pipeline.core import locks
 from multiner.pipeline.core.environment import quiet_environment
-from multiner.pipeline.registry import challenger, champion
+from multiner.pipeline.registry import challenger, champion, journal
+from multiner.pipeline.registry.journal import SINCE
 from multiner.pipeline.registry.store import database, model_name, open_store
 from multiner.serving.backends.local_server import free_port
 from tests.faults.conftest import Fault
@@ -146,6 +148,26 @@ def test_a_killed_rollback_moves_nothing_and_can_be_repeated(
         done = run([NER, "rollback", "en"], workspace.root)
         assert done.returncode == 0, done.stdout
     assert champion(workspace, "en").version == "1"
+
+
+@pytest.mark.exhaustive
+@pytest.mark.faults("a clock moved back")
+def test_a_clock_that_was_moved_back_changes_no_order(fault: Fault, workspace: Workspace, tmp_path: Path) -> None:
+    two_versions.fill(workspace)
+    client, library, days = open_store(workspace), tmp_path / "clock.so", 2
+    source = Path(__file__).with_name("clock.c")
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", library, source, "-ldl"], check=True)
+    shift = {"LD_PRELOAD": str(library), "NER_CLOCK_SHIFT": str(-days * 86400)}
+    done = run([NER, "rollback", "en"], workspace.root, **shift)
+    assert done.returncode == 0, done.stdout
+    since = [client.get_model_version("ner-en", version).tags[SINCE] for version in ("1", "2")]
+    fault.happened(datetime.fromisoformat(since[1]) - datetime.fromisoformat(since[0]) > timedelta(days=days, hours=-1))
+    assert champion(workspace, "en").version == "1"
+    with fault.control():
+        done = run([NER, "rollback", "en", "--version", "2"], workspace.root)
+        assert done.returncode == 0, done.stdout
+    assert champion(workspace, "en").version == "2"
+    assert [each.after for each in journal.switches(client, "ner-en")] == ["2", "1", "2", "1"], "the newest first"
 
 
 @pytest.mark.faults("SQLite locked: MLflow's database")

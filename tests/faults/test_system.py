@@ -11,6 +11,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import cached_property
 from pathlib import Path
 
 import httpx
@@ -40,8 +41,9 @@ class System:
         self.job = job
         self.workspace = Workspace.load(root=job.root)
 
-    @property
+    @cached_property
     def client(self) -> AirflowClient:
+        """Airflow's API."""
         url = f"http://127.0.0.1:{self.job.ports['airflow_port']}"
         return AirflowClient(url, airflow.USER, airflow.password(self.workspace))
 

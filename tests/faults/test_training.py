@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import psutil
 import pytest
+import yaml
 
 from multiner.pipeline.config.settings import Workspace
 from multiner.pipeline.core.decoding import decode_spans, span_f1
@@ -25,13 +27,17 @@ TYPES = ["PER", "LOC", "ORG", "MISC"]
 
 def make(folder: Path, root: Path, encoder: Path, **changes: object) -> Workspace:
     """A workspace with prepared documents of people and places, and a tiny encoder."""
-    options = OPTIONS | {"encoder": str(encoder), "recase": {}, "epochs": 4} | changes
-    english = {"types": TYPES, "train_on": ["conll2003"], "report_on": ["conll2003"], "transformer": {"epochs": 4}}
-    english["transformer"] = {name: options[name] for name in ("epochs", "repeat", "recase")}
-    workspace = make_workspace(folder, root, {"languages": {"en": english}, "transformer": options})
+    workspace = make_workspace(
+        folder, root, {"transformer": OPTIONS | {"encoder": str(encoder), "recase": {}} | changes}
+    )
+    path = workspace.root / "params.yaml"
+    params = yaml.safe_load(path.read_text(encoding="utf-8"))
+    english = {"types": TYPES, "train_on": ["conll2003"], "report_on": ["conll2003"], "transformer": {}}
+    params["languages"]["en"] |= english
+    path.write_text(yaml.safe_dump(params, allow_unicode=True), encoding="utf-8")
     for split, documents in (("train", invented(0, 24)), ("dev", invented(24, 12))):
         write_jsonl(workspace.paths.documents("en") / f"conll2003.{split}.jsonl", documents)
-    return workspace
+    return Workspace.load(root=folder)
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +102,9 @@ def test_a_training_on_a_full_disk_goes_on_from_its_last_whole_checkpoint(
     with small_disk(places, 8) as disk:
         training = start([*disk.command, *TRAIN], workspace.root, log)
         until(lambda: [*disk.content.glob("transformer/*/last/progress.json")], training)
+        training.send_signal(signal.SIGSTOP)
         disk.fill(leave=0)
+        training.send_signal(signal.SIGCONT)
         training.wait()
         fault.happened("No space left on device" in log.read_text())
         assert training.returncode == 1, log.read_text()
