@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
@@ -44,14 +44,23 @@ class Fault:
         self.controlled = True
 
 
+    def check(self) -> None:
+        """Refuse a test that shows no evidence that its fault happened, or that has no control."""
+        assert self.fired, f"the test shows no evidence that the fault happened: {self.point}"
+        assert self.controlled, f"the test has no control without the fault: {self.point}"
+
+
 @pytest.fixture
-def fault(request: pytest.FixtureRequest) -> Iterator[Fault]:
-    """The fault of the test's marker; the test fails without evidence that it happened, and without a control."""
-    marker = request.node.get_closest_marker("faults")
-    fault = Fault(marker.args[0])
-    yield fault
-    assert fault.fired, f"the test shows no evidence that the fault happened: {fault.point}"
-    assert fault.controlled, f"the test has no control without the fault: {fault.point}"
+def fault(request: pytest.FixtureRequest) -> Fault:
+    """The fault of the test's marker."""
+    return Fault(request.node.get_closest_marker("faults").args[0])
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Function) -> Generator[None]:
+    """A test that passes has shown its fault and a control."""
+    yield
+    item.funcargs["fault"].check()
 
 
 def make_workspace(folder: Path, root: Path, changes: dict[str, object]) -> Workspace:

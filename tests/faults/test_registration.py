@@ -38,7 +38,7 @@ def assert_one_version(workspace: Workspace) -> None:
     (version,) = client.search_model_versions(f"name = '{name}'")
     (run,) = client.search_runs([client.get_experiment_by_name(name).experiment_id])
     assert (version.run_id, run.info.status) == (run.info.run_id, "FINISHED")
-    assert challenger(workspace, "en").version == version.version
+    assert challenger(workspace, "en").version == str(version.version)
     assert {path.name for path in (workspace.paths.mlruns / "artifacts" / name).iterdir()} == {version.run_id, "models"}
     assert len(list((workspace.paths.mlruns / "artifacts" / name / "models").iterdir())) == 1
     assert not list(workspace.paths.mlruns.glob(".*.tmp"))
