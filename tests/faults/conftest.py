@@ -43,7 +43,6 @@ class Fault:
         yield
         self.controlled = True
 
-
     def check(self) -> None:
         """Refuse a test that shows no evidence that its fault happened, or that has no control."""
         assert self.fired, f"the test shows no evidence that the fault happened: {self.point}"
