@@ -480,3 +480,9 @@ def main() -> None:
     except (click.Abort, KeyboardInterrupt):
         click.echo("stopped", err=True)
         sys.exit(130)
+    except Exception as error:
+        full = os.strerror(errno.ENOSPC)
+        if full not in str(error):
+            raise
+        click.secho(f"error: {full} ({origin(error)})", fg="red", err=True)  # of a library with errors of its own
+        sys.exit(PERMANENT)

@@ -29,6 +29,10 @@ RUN_REPORT = "run-report.html"  # as multiner.pipeline.registry.run_report has i
 BUSY_SECONDS = 10
 BUSY_MINUTES = 180  # at most, without airflow.busy_minutes
 REFUSED = 1  # the exit code of an error that a person has to mend; 75 and all others are tried again
+KILLED = (
+    "; a process was killed (SIGKILL), as the system does for want of memory: if it is so again, lower "
+    "transformer.batch_pieces or spacy.batch_words in params.yaml, or end other programs"
+)
 
 
 def command_line(*arguments: str) -> list[str]:
@@ -59,6 +63,11 @@ def refused(exit_code: int, lines: Sequence[str]) -> bool:
         return False  # the command broke, over a locked database for example
     final = re.compile(rf"'.+' is invalid|.* exited with {REFUSED}\s*$")
     return exit_code == REFUSED or any(final.match(line) for line in lines)
+
+
+def killed(exit_code: int, lines: Sequence[str]) -> bool:
+    """Whether SIGKILL ended the command, or the stage that DVC ran for it."""
+    return exit_code in (-9, 137) or any(re.search(r" exited with (-9|137)\s*$", line) for line in lines)
 
 
 def blocked(lines: Sequence[str]) -> bool:
@@ -177,7 +186,8 @@ class CommandOperator(BaseOperator):
             context["ti"].xcom_push("gate_report", self.gate_report)
         if exit_code:
             kind = AirflowFailException if refused(exit_code, lines) else AirflowException
-            raise kind(f"{shlex.join(self.command)} ended with exit code {exit_code}")
+            advice = KILLED if killed(exit_code, lines) else ""
+            raise kind(f"{shlex.join(self.command)} ended with exit code {exit_code}{advice}")
         return outcome(lines)
 
     def _damaged(self, exit_code: int, lines: Sequence[str]) -> list[str]:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 CHAMPION, CHALLENGER = "champion", "challenger"
 TRIAL_PROFILES = ("smoke", "demo")  # their models must never be compared with real ones
+HTTP_TIMEOUT = "MLFLOW_HTTP_REQUEST_TIMEOUT"
 
 
 def tracking_uri(workspace: Workspace) -> str:
@@ -110,8 +111,11 @@ def _client(uri: str) -> MlflowClient:
     from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
     try:
-        client = mlflow.MlflowClient(uri, uri)
-        client.search_experiments(max_results=1)
+        with _environment_kept(HTTP_TIMEOUT):
+            # seconds, three times: a server that hangs is named within a minute; MLflow's 120 are for uploads
+            os.environ.setdefault(HTTP_TIMEOUT, "15")
+            client = mlflow.MlflowClient(uri, uri)
+            client.search_experiments(max_results=1)
     except (mlflow.MlflowException, SQLAlchemyError, ValueError, ImportError) as error:
         wrong = isinstance(error, (ArgumentError, ValueError, ImportError)) or is_refusal(error)
         raise _unreadable(f"MLflow's registry cannot be read: {reason_of(error)}", transient=not wrong) from error
@@ -148,12 +152,14 @@ def _unreadable(message: str, *, transient: bool = False) -> RegistryUnavailable
 def _environment_kept(*names: str) -> Iterator[None]:
     """Restore these variables: MLflow's setters write them, and they would look like the user's choice."""
     before = {name: os.environ.get(name) for name in names}
-    yield
-    for name, value in before.items():
-        if value is None:
-            os.environ.pop(name, None)
-        else:
-            os.environ[name] = value
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
 
 
 def _use_write_ahead_log(path: Path) -> None:

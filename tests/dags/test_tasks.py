@@ -84,6 +84,21 @@ def test_other_failures_are_tried_again(code: str) -> None:
     assert not isinstance(caught.value, AirflowFailException)
 
 
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import os; os.kill(os.getpid(), 9)",
+        "print('ERROR: failed to run: ner train transformer, exited with -9'); raise SystemExit(255)",
+    ],
+)
+def test_a_killed_command_says_what_to_lower(code: str) -> None:
+    with pytest.raises(AirflowException, match=r"lower transformer\.batch_pieces"):
+        operator(code).execute(CONTEXT)
+    with pytest.raises(AirflowException) as caught:
+        operator("raise SystemExit(75)").execute(CONTEXT)
+    assert "batch_pieces" not in str(caught.value)
+
+
 def test_dvc_says_255_for_a_lock_and_for_a_refusal() -> None:
     failed = "ERROR: failed to reproduce 'validate@ru': failed to run: ner validate --language ru, exited with 1"
     assert refused(255, [failed])
@@ -127,6 +142,7 @@ def test_a_lock_whose_holder_is_gone_is_dropped_in_place_of_waiting(workspace: P
     assert CommandOperator(task_id="task", command=command, busy_minutes=0).execute(CONTEXT) == "ran"
 
 
+@pytest.mark.faults("a cached object cut off, in a task")
 def test_what_dvc_restores_from_a_cut_object_is_made_anew(workspace: Path) -> None:
     (workspace / ".dvc" / "tmp").mkdir(parents=True)
     (workspace / ".dvc" / "config").write_text("[core]\n    no_scm = true\n    analytics = false\n")
@@ -208,6 +224,7 @@ def test_killing_the_task_ends_all_that_it_started(workspace: Path) -> None:
             time.sleep(0.05)
 
 
+@pytest.mark.faults("kill -9 of an Airflow task")
 def test_the_command_ends_with_a_task_that_is_killed_at_once(workspace: Path) -> None:
     task = (
         "import sys; from types import SimpleNamespace; sys.path.append('dags'); "

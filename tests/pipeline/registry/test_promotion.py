@@ -29,6 +29,7 @@ def must_not_run(*_, **__) -> None:
     raise AssertionError("the gate was asked again")
 
 
+@pytest.mark.faults("an empty registry")
 def test_nothing_registered_is_an_error(workspace) -> None:  # noqa: ANN001
     with pytest.raises(NerError, match="nothing was registered"):
         promote(workspace, "en")
@@ -36,6 +37,7 @@ def test_nothing_registered_is_an_error(workspace) -> None:  # noqa: ANN001
         rollback(workspace, "en")
 
 
+@pytest.mark.faults("a worse challenger")
 @pytest.mark.usefixtures("in_process")
 def test_from_first_model_to_rollback(workspace, fill, good_leg, worse_leg, monkeypatch) -> None:  # noqa: ANN001
     fill(worse_leg)

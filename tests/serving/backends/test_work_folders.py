@@ -41,6 +41,7 @@ def test_a_folder_goes_with_its_server(tmp_path: Path) -> None:
     assert remove_leftovers(tmp_path / "none") == []
 
 
+@pytest.mark.faults("kill -9 of a gateway: its work folders")
 def test_what_a_killed_gateway_left_is_removed_once_its_server_has_ended(tmp_path: Path, root: Path) -> None:
     (tmp_path / "ner-model-a-file").touch()
     gateway = subprocess.Popen(
