@@ -19,12 +19,15 @@ from airflow.sdk import BaseOperator, BaseOperatorLink, CronTriggerTimetable
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from multiner.pipeline.core import processes
+from multiner.pipeline.core.dvc_command import dvc
 from wiring.graph import read_mapping, workspace_root
+from wiring.requests import request_of
 
 TRAINING_POOL = "training"  # one slot: two trainings at once would only slow each other down
 KEPT_LINES = 200
 BUSY_SECONDS = 10
 BUSY_MINUTES = 180  # at most, without airflow.busy_minutes
+STAGE = dvc("repro", "--single-item")  # how a stage's command begins, in the common working copy
 REFUSED = 1  # the exit code of an error that a person has to mend; 75 and all others are tried again
 
 
@@ -126,6 +129,8 @@ class CommandOperator(BaseOperator):
                 the files in DVC's remote are damaged.
             AirflowException: it failed otherwise; the task is tried again.
         """
+        if self.command[:-1] == STAGE and request_of(context).force:
+            self.command = [*STAGE, "--force", self.command[-1]]
         self.log.info("$ %s", shlex.join(self.command))
         exit_code, lines = self._run_once_free(context)
         if self._damaged(exit_code, lines):

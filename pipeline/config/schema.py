@@ -263,6 +263,7 @@ class ServingSection(Section):
     connections: Annotated[int, Field(ge=16)]
     review: bool
     review_megabytes: Positive
+    review_uncertain: Annotated[int, Field(ge=0, le=10_000)]
     keep_previous: Annotated[Any, AfterValidator(switch_or_auto)]
     reconcile_seconds: Annotated[float, Field(ge=0)]
     endpoints: dict[LanguageCode, EndpointSection]

@@ -46,7 +46,7 @@ class Batch:
         return f"{len(self.documents) - self.changed:,} new and {self.changed:,} changed texts{held}"
 
 
-def take_in(workspace: Workspace, *, accept: str | None = None) -> bool:
+def take_in(workspace: Workspace, *, accept: str | None = None, dry_run: bool = False) -> bool:
     """Take what the declared sources have that is new; print what was done. Returns whether anything was.
 
     A corpus whose source is refused stays as it is, and the others are taken in all the same.
@@ -54,6 +54,7 @@ def take_in(workspace: Workspace, *, accept: str | None = None) -> bool:
     Args:
         workspace: the workspace.
         accept: a growing corpus whose batch is taken although it breaks bounds.
+        dry_run: only print what is new.
 
     Raises:
         NerError: a source cannot be read, or a batch breaks bounds (names the rows).
@@ -64,10 +65,14 @@ def take_in(workspace: Workspace, *, accept: str | None = None) -> bool:
             corpus = growing_corpus(workspace, name)
             try:
                 documents = read_source(workspace, corpus)
-                anything |= add(workspace, corpus, documents, beyond_bounds=name == accept)
+                if dry_run:
+                    print(f"{name}: would take in {find_batch(workspace, corpus, documents)}")
+                else:
+                    anything |= add(workspace, corpus, documents, beyond_bounds=name == accept)
             except NerError as error:
                 errors.append(NerError(f"{name}: {error.message}", where=error.where, remedy=error.remedy))
-        anything |= _version(workspace)
+        if not dry_run:
+            anything |= _version(workspace)
     if errors:
         raise joined(errors)
     return anything

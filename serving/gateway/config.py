@@ -7,6 +7,7 @@ from functools import partial
 from multiner.pipeline.config.settings import Workspace
 from multiner.pipeline.core.environment import thread_count
 from multiner.pipeline.corpora.review_queue import ReviewQueue
+from multiner.pipeline.corpora.uncertain_texts import UncertainTexts
 from multiner.serving import addresses
 from multiner.serving.backends.backend import Backend, ServedModel
 from multiner.serving.backends.local_server import LocalServer
@@ -87,6 +88,9 @@ def workspace_config(workspace: Workspace, token: str) -> GatewayConfig:
         state=StateStore(state.store_url(workspace)),
         review=ReviewQueue(workspace.paths.review, 1_000_000 * settings["review_megabytes"])
         if settings["review"]
+        else None,
+        uncertain=UncertainTexts(workspace.paths.review, count, 1_000_000 * settings["review_megabytes"])
+        if (count := settings["review_uncertain"])
         else None,
         hosts=allowed_hosts(host, settings["hosts"]),
         connections=settings["connections"],

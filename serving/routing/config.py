@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from multiner.pipeline.config.settings import Workspace
 from multiner.pipeline.corpora.review_queue import ReviewQueue
+from multiner.pipeline.corpora.uncertain_texts import UncertainTexts
 from multiner.serving.backends.backend import ServedModel
 from multiner.serving.http.entity_requests import Offer
 from multiner.serving.http.payload import Limits
@@ -38,9 +39,10 @@ class GatewayConfig:
     which ``folder_bytes`` helps to estimate (see :class:`.MemoryBudget`). The registry is looked at every
     ``reconcile_seconds`` (0: at start alone), and its challengers are shadowed if ``shadow`` says how. ``workspace``
     has the reports, and the Airflow that operators order at. ``state`` is what all gateways share. Corrections go to
-    ``review``; None: none are taken. ``hosts`` are the names that the gateway answers to (see ``allowed_hosts``).
-    ``connections`` may be open at once. ``proxies`` are the addresses whose forwarding headers are believed.
-    ``open_reports``: whoever can connect may read the reports, not the operator alone.
+    ``review``; None: none are taken. Texts whose answers are in doubt go to ``uncertain``; None: none are kept.
+    ``hosts`` are the names that the gateway answers to (see ``allowed_hosts``). ``connections`` may be open at once.
+    ``proxies`` are the addresses whose forwarding headers are believed. ``open_reports``: whoever can connect may read
+    the reports, not the operator alone.
     """
 
     languages: Sequence[str]
@@ -62,6 +64,7 @@ class GatewayConfig:
     workspace: Workspace
     state: StateStore
     review: ReviewQueue | None
+    uncertain: UncertainTexts | None
     hosts: frozenset[str] | None
     connections: int
     proxies: Sequence[str]

@@ -31,6 +31,7 @@ from multiner.serving.routing.queue import CallQueue, CallsFull, Cores
 from multiner.serving.routing.reconciler import Reconciler
 from multiner.serving.routing.segmentation import ModelText, merge_answers, split_by_language
 from multiner.serving.routing.shadow import Shadow
+from multiner.serving.routing.uncertain_answers import UncertainAnswers
 
 log = logging.getLogger("serving")
 T = TypeVar("T")
@@ -55,6 +56,7 @@ class InferenceService:
             for code in config.languages
         }
         budget.routes = self.routes.values()
+        self._uncertain = UncertainAnswers(config.uncertain) if config.uncertain else None
         self.shadows: dict[str, Shadow] = {}
         if shadow := config.shadow:
             counts = ShadowMetrics(self.metrics.registry)
@@ -194,6 +196,8 @@ class InferenceService:
         entities = [answer["entities"] for answer in answers]
         if language in self.shadows:
             self.shadows[language].offer(safe, entities, model.version, seconds)
+        if self._uncertain:
+            self._uncertain.offer(model, safe, entities)
         self.metrics.answered(language, entities)
         return [(model, answer) for answer in answers]
 

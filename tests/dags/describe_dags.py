@@ -50,6 +50,7 @@ print(
                     "max_active_runs": dag.max_active_runs,
                     "timeout_minutes": dag.dagrun_timeout and dag.dagrun_timeout.total_seconds() / 60,
                     "schedule": schedule(dag),
+                    "params": dag.params.dump(),
                     "tasks": {
                         task.task_id: {
                             "upstream": sorted(task.upstream_task_ids),

@@ -54,6 +54,7 @@ def gateway_config(**settings: Any) -> GatewayConfig:
         "workspace": empty_workspace(),
         "state": StateStore(f"sqlite:///{database}"),
         "review": None,
+        "uncertain": None,
         "hosts": None,
         "connections": 512,
         "proxies": (),
