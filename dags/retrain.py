@@ -36,11 +36,11 @@ state of the workspace at its start, which may be newer than the event that set 
 """
 
 
-@task(**placement(LIGHT))
+@task(inlets=[RAW_DATA], **placement(LIGHT))
 def plan(language: str, **context: Any) -> str:
     """End a dry run, and a run that is for other languages alone."""
     stages = parse_stages(read_mapping(workspace_root() / "dvc.yaml"))
-    return check_request(request_of(context), stages, [language])
+    return check_request(request_of(context, context["inlet_events"][RAW_DATA]), stages, [language])
 
 
 def build(language: str) -> DAG:

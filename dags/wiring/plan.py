@@ -11,7 +11,7 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from multiner.pipeline.core.dvc_command import dvc
 from wiring.graph import Stage, stages_of, workspace_root
-from wiring.requests import Request
+from wiring.requests import FORCED, Request
 from wiring.tasks import command_line, own_workspaces
 
 
@@ -34,7 +34,7 @@ def check_request(request: Request, stages: Mapping[str, Stage], languages: Iter
         raise AirflowSkipException("\n".join(["dry run, nothing was changed:", *plan(workspace_root(), stages, asked)]))
     if not asked:
         raise AirflowSkipException("nothing to do: the event is for other languages alone")
-    return "goes on"
+    return FORCED if request.force else "goes on"
 
 
 def plan(root: Path, stages: Mapping[str, Stage], languages: Iterable[str]) -> list[str]:

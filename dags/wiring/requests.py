@@ -9,6 +9,8 @@ from typing import Any
 from airflow.sdk import Param
 
 ALL = "all"
+PLAN = "plan"  # the first task of a run
+FORCED = "goes on: every stage runs"  # what it returns where force is asked for
 
 
 @dataclass(frozen=True)
@@ -58,11 +60,16 @@ def parameters(languages: Iterable[str] = ()) -> dict[str, Param]:
     return ({"language": language} if languages else {}) | own
 
 
-def request_of(context: Mapping[str, Any]) -> Request:
-    """What the run of a task's context is asked for: all together that the events want which it takes up."""
-    triggers = context.get("triggering_asset_events") or {}
-    extras = [event.extra or {} for events in triggers.values() for event in events]
-    if extras:
+def request_of(context: Mapping[str, Any], events: Iterable[Any] = ()) -> Request:
+    """What the run of a task's context is asked for.
+
+    A run that events set off does what they want all together. Airflow lists the first of events that come at once
+    (and the run is the only one for all of them), so ``events``, those of the Asset, count from the first one on.
+    """
+    listed = [event for each in (context.get("triggering_asset_events") or {}).values() for event in each]
+    if listed:
+        first = min(event.timestamp for event in listed)
+        extras = [event.extra or {} for event in [*listed, *(each for each in events if each.timestamp >= first)]]
         limited = all("languages" in extra for extra in extras)
         languages = frozenset(code for extra in extras for code in extra.get("languages", ()))
         return Request(languages if limited else None, any(extra.get("force") for extra in extras))

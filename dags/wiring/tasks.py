@@ -21,7 +21,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from multiner.pipeline.core import processes
 from multiner.pipeline.core.dvc_command import dvc
 from wiring.graph import read_mapping, workspace_root
-from wiring.requests import request_of
+from wiring.requests import FORCED, PLAN
 
 TRAINING_POOL = "training"  # one slot: two trainings at once would only slow each other down
 KEPT_LINES = 200
@@ -129,7 +129,7 @@ class CommandOperator(BaseOperator):
                 the files in DVC's remote are damaged.
             AirflowException: it failed otherwise; the task is tried again.
         """
-        if self.command[:-1] == STAGE and request_of(context).force:
+        if self.command[:-1] == STAGE and "ti" in context and context["ti"].xcom_pull(task_ids=PLAN) == FORCED:
             self.command = [*STAGE, "--force", self.command[-1]]
         self.log.info("$ %s", shlex.join(self.command))
         exit_code, lines = self._run_once_free(context)

@@ -39,7 +39,7 @@ def emit(*numbers: int) -> None:
 
 
 def schedule() -> list[list[str]]:
-    """The events of each run that the scheduler creates now, by what they say of the data."""
+    """The events that each run lists which the scheduler creates now, by what they say of the data."""
     with create_session() as session:
         before = set(session.scalars(select(DagRun.id)))
     with create_session() as session, prohibit_commit(session) as guard:

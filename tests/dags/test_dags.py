@@ -15,6 +15,7 @@ from multiner.pipeline.core.dvc_command import dvc
 
 ROOT = Path(__file__).resolve().parents[2]
 LANGUAGES = ("en", "ru")
+NO_STAGES = ("plan", "register")
 
 
 def describe(root: Path, home: Path, **more: str) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from wiring import plan as module  # noqa: E402
 from wiring.graph import parse_stages  # noqa: E402
 from wiring.plan import check_request, plan  # noqa: E402
 from wiring.requests import Request, request_of  # noqa: E402
-from wiring.tasks import CommandOperator, command_line  # noqa: E402
+from wiring.tasks import STAGE, CommandOperator, command_line  # noqa: E402
 from wiring.waiting import WaitingOperator  # noqa: E402
 
 STAGES = parse_stages(
@@ -29,8 +29,12 @@ STAGES = parse_stages(
 )
 
 
+def event(second: int, **extra: Any) -> SimpleNamespace:
+    return SimpleNamespace(extra=extra, timestamp=second)
+
+
 def events(*extras: dict[str, Any]) -> dict[str, Any]:
-    return {"triggering_asset_events": {"ner-data": [SimpleNamespace(extra=extra) for extra in extras]}}
+    return {"triggering_asset_events": {"ner-data": [event(n, **extra) for n, extra in enumerate(extras)]}}
 
 
 @pytest.mark.parametrize(
@@ -54,6 +58,15 @@ def test_what_is_asked_for_by_hand_goes_on_with_the_event() -> None:
     asked = Request(frozenset({"ru"}), force=True)
     assert request_of(events({"data": "1"} | asked.extra)) == asked
     assert Request().extra == {}
+
+
+def test_events_that_airflow_does_not_list_count_too() -> None:
+    """The scheduler lists the first of those that come at once; the others set off no run of their own."""
+    context = {"triggering_asset_events": {"ner-data": [event(5, languages=["en"])]}}
+    earlier, later, last = event(4, force=True), event(6, languages=["ru"]), event(7)
+    assert request_of(context, [earlier, event(5, languages=["en"])]) == Request(frozenset({"en"}))
+    assert request_of(context, [earlier, later]) == Request(frozenset({"en", "ru"}))
+    assert request_of(context, [earlier, later, last]) == Request()
 
 
 def test_a_run_for_another_language_says_so_and_ends() -> None:
@@ -97,11 +110,10 @@ def test_force_needs_the_common_working_copy(monkeypatch: pytest.MonkeyPatch) ->
 
 @pytest.mark.parametrize(("force", "options"), [(False, []), (True, ["--force"])])
 def test_force_reaches_the_stage_s_command(monkeypatch: pytest.MonkeyPatch, force: bool, options: list[str]) -> None:
-    from wiring.tasks import STAGE
-
+    planned = SimpleNamespace(xcom_pull=lambda task_ids: check_request(Request(force=force), STAGES, ["en"]))
     task = CommandOperator(task_id="task", command=[*STAGE, "train@en"])
     monkeypatch.setattr(task, "_run_once_free", lambda context: (0, ["Running stage 'train@en':"]))
-    assert task.execute({"params": {"force": force}}) == "ran"
+    assert task.execute({"ti": planned}) == "ran"
     assert task.command == [*STAGE, *options, "train@en"]
 
 
