@@ -175,7 +175,7 @@ class GrowingCorpusSection(Section):
 
     language: ConfiguredLanguage
     source: Name | None = None
-    types: dict[Name, Label] = {}
+    types: dict[Name, Label | None] = {}
     heldout: Annotated[float, Field(ge=0, le=0.5)] = 0.0
 
 
@@ -346,3 +346,11 @@ class Params(Section):
     promotion: PromotionSection
     serving: ServingSection
     airflow: AirflowSection
+
+    @model_validator(mode="after")
+    def _languages_of_growing_corpora(self) -> Params:
+        for code, language in self.languages.items():
+            for name in language.train_on:
+                if name in self.growing and (own := self.growing[name].language) != code:
+                    raise ValueError(f"languages.{code}.train_on names {name}, a growing corpus of {own}")
+        return self

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+from multiner.pipeline.cli import commands
 from multiner.pipeline.config.settings import Workspace
 from multiner.pipeline.core.document import Document, Span, read_jsonl
 from multiner.pipeline.core.environment import quiet_environment
@@ -19,8 +21,10 @@ from multiner.pipeline.core.files import read_json
 from multiner.pipeline.corpora import prepare, read_corpus
 from multiner.pipeline.corpora.growing import read_growing
 from multiner.pipeline.corpora.review_queue import CorrectedSentence, ReviewQueue
+from multiner.pipeline.corpora.uncertain_texts import UncertainTexts
 from multiner.pipeline.growing.declaration import growing_corpus
 from multiner.pipeline.growing.intake import import_file, take_in
+from multiner.pipeline.models.training_documents import read_training
 from multiner.pipeline.validation import stage
 
 Declare = Callable[..., Workspace]
@@ -251,6 +255,48 @@ def test_dvc_versions_each_batch(declare: Declare, capsys: pytest.CaptureFixture
     checkout = [*dvc, "checkout", "--force", "data/raw/tickets.dvc"]
     subprocess.run(checkout, cwd=workspace.root, env=quiet_environment(), check=True, capture_output=True)
     assert [one.text for one in accepted(workspace)] == [OSLO["text"]]
+
+
+def test_from_a_doubtful_answer_by_label_studio_to_the_training(
+    declare: Declare, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace = declare(studio={})
+    monkeypatch.setattr("multiner.pipeline.config.settings.Workspace.load", lambda: workspace)
+    workspace.params["serving"]["review_uncertain"] = 5
+    answer = [{"start": 0, "end": 6, "label": "ORG", "score": 0.4}]
+    UncertainTexts(workspace.paths.review, 5, 10_000).offer("en", [("Tromsø was far away 🚒.", answer)], "ner-en/3")
+    tasks, export = workspace.root / "tasks.json", workspace.root / "export.json"
+    run = CliRunner().invoke
+    done = run(commands, ["review", "-l", "en", "--export", "label-studio", "-o", str(tasks), "--clear"])
+    assert done.exit_code == 0, done.output
+
+    (task,) = read_json(tasks)
+    (region,) = task["predictions"][0]["result"]
+    region["value"]["labels"] = ["LOC"]
+    export.write_text(json.dumps([task | {"id": 12, "annotations": [{"id": 1, "result": [region]}]}]))
+    done = run(commands, ["corpus", "import", str(export), "-l", "en", "--corpus", "studio", "--accept"])
+    assert done.exit_code == 0, done.output
+    prepare.run(workspace, "en")
+    train, tune = read_training(workspace, "en")
+    (document,) = [one for one in train if one.corpus == "studio"]
+    assert [(document.span_text(span), span.label) for span in document.spans] == [("Tromsø", "LOC")]
+    assert document.source == "export.json: task 12"
+    assert tune
+
+    region["value"]["end"] = 4
+    region["value"]["text"] = "Trom"
+    export.write_text(json.dumps([task | {"id": 12, "annotations": [{"id": 1, "result": [region]}]}]))
+    refused = run(commands, ["corpus", "import", str(export), "-l", "en", "--corpus", "studio", "--accept"])
+    assert refused.exception.where == "export.json: task 12"
+    assert "cuts a word" in refused.exception.message
+
+
+def test_a_dry_run_says_what_is_new_and_takes_nothing_in(declare: Declare, capsys: pytest.CaptureFixture[str]) -> None:
+    workspace = declare(tickets={"source": INBOX})
+    write_lines(workspace.root / INBOX, OSLO)
+    assert not take_in(workspace, dry_run=True)
+    assert capsys.readouterr().out == "tickets: would take in 1 new and 0 changed texts\n"
+    assert accepted(workspace) == []
 
 
 def test_undeclared_corpora_are_refused_with_what_to_write(declare: Declare) -> None:
