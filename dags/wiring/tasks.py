@@ -19,8 +19,10 @@ from airflow.sdk import BaseOperator, BaseOperatorLink, CronTriggerTimetable
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from multiner.pipeline.core import processes
+from multiner.pipeline.core.dvc_command import dvc
 from wiring.graph import read_mapping, workspace_root
 from wiring.notices import FailureNotice
+from wiring.requests import FORCED, PLAN
 
 TRAINING_POOL = "training"  # one slot: two trainings at once would only slow each other down
 SHARED_STATE = ("NER_STATE_URL", "NER_STATE_URL_FILE")  # the gateways' database, which may have a password
@@ -28,6 +30,7 @@ KEPT_LINES = 200
 RUN_REPORT = "run-report.html"  # as multiner.pipeline.registry.run_report has it, which would import MLflow
 BUSY_SECONDS = 10
 BUSY_MINUTES = 180  # at most, without airflow.busy_minutes
+STAGE = dvc("repro", "--single-item")  # how a stage's command begins, in the common working copy
 REFUSED = 1  # the exit code of an error that a person has to mend; 75 and all others are tried again
 KILLED = (
     "; a process was killed (SIGKILL), as the system does for want of memory: if it is so again, lower "
@@ -175,6 +178,8 @@ class CommandOperator(BaseOperator):
                 the files in DVC's remote are damaged.
             AirflowException: it failed otherwise; the task is tried again.
         """
+        if self.command[:-1] == STAGE and "ti" in context and context["ti"].xcom_pull(task_ids=PLAN) == FORCED:
+            self.command = [*STAGE, "--force", self.command[-1]]
         self.log.info("$ %s", shlex.join(self.command))
         exit_code, lines = self._run_once_free(context)
         if self._damaged(exit_code, lines):

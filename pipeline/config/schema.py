@@ -11,11 +11,13 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, model_validator
 
 from multiner.pipeline.config.schema_kinds import (
+    ConfiguredLanguage,
     Corpora,
-    CorpusName,
     Count,
     Dropout,
     Folds,
+    GrowingCorpusName,
+    Label,
     LanguageCode,
     LegName,
     Name,
@@ -26,6 +28,8 @@ from multiner.pipeline.config.schema_kinds import (
     Positive,
     Quantity,
     Share,
+    TrainingCorpora,
+    TrainingCorpusName,
     Types,
     Url,
     count_or_auto,
@@ -62,7 +66,7 @@ class PrepareSection(Section):
 
     raw: Name
     heldout: Annotated[float, Field(gt=0, lt=1)]
-    limit: dict[CorpusName, Limit]
+    limit: dict[TrainingCorpusName, Limit]
 
 
 class LauncherSection(Section):
@@ -81,8 +85,8 @@ class TransformerSection(Section):
     accumulate: Count
     start: LanguageCode | None
     epochs: Count
-    repeat: dict[CorpusName, Count]
-    recase: dict[CorpusName, Annotated[float, Field(ge=0, le=0.5)]]
+    repeat: dict[TrainingCorpusName, Count]
+    recase: dict[TrainingCorpusName, Annotated[float, Field(ge=0, le=0.5)]]
     patience: Annotated[int, Field(ge=0)]
     learning_rate: Positive
     head_learning_rate: Positive
@@ -158,12 +162,21 @@ class Language(Section):
     """``languages.<code>``."""
 
     types: Types
-    train_on: Corpora
+    train_on: TrainingCorpora
     report_on: Corpora
     transformer: OwnTransformer
     spacy: OwnSpacy
     shipped: OwnShipped
     ensemble: OwnEnsemble
+
+
+class GrowingCorpusSection(Section):
+    """``growing.<corpus>``: a corpus that `ner pull` takes new texts into."""
+
+    language: ConfiguredLanguage
+    source: Name | None = None
+    types: dict[Name, Label | None] = {}
+    heldout: Annotated[float, Field(ge=0, le=0.5)] = 0.0
 
 
 class SearchRange(Section):
@@ -253,6 +266,7 @@ class ServingSection(Section):
     connections: Annotated[int, Field(ge=16)]
     review: bool
     review_megabytes: Positive
+    review_uncertain: Annotated[int, Field(ge=0, le=10_000)]
     keep_previous: Annotated[Any, AfterValidator(switch_or_auto)]
     require_signature: bool
     reconcile_seconds: Annotated[float, Field(ge=0)]
@@ -376,6 +390,7 @@ class Params(Section):
     seed: Annotated[int, Field(ge=0, lt=2**32)]
     pull: PullSection
     languages: Annotated[dict[Annotated[str, Field(pattern="^[a-z]{2,3}$")], Language], Field(min_length=1)]
+    growing: dict[GrowingCorpusName, GrowingCorpusSection]
     prepare: PrepareSection
     transformer: TransformerSection
     spacy: SpacySection
@@ -390,3 +405,11 @@ class Params(Section):
     usage: UsageSection
     notices: NoticesSection
     keep: KeepSection
+
+    @model_validator(mode="after")
+    def _languages_of_growing_corpora(self) -> Params:
+        for code, language in self.languages.items():
+            for name in language.train_on:
+                if name in self.growing and (own := self.growing[name].language) != code:
+                    raise ValueError(f"languages.{code}.train_on names {name}, a growing corpus of {own}")
+        return self

@@ -216,6 +216,11 @@ class Workspace:
         """Language codes, in the order of params.yaml."""
         return list(self.params["languages"])
 
+    @property
+    def growing(self) -> dict[str, Any]:
+        """The growing corpora by name: those that `ner pull` takes new texts into."""
+        return dict(self.params.get("growing", {}))
+
     def language(self, code: str) -> dict[str, Any]:
         """The parameters under ``languages.<code>``.
 

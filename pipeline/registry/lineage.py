@@ -51,10 +51,15 @@ def git_diff(root: Path) -> str:
     return diff[:DIFF_LIMIT] + f"\n{CUT}{len(diff) - DIFF_LIMIT:,} more characters]\n"
 
 
-def raw_folders(workspace: Workspace, language: str) -> list[str]:
+def raw_folder(workspace: Workspace, corpus: str) -> Path:
+    """The folder of a corpus's raw data."""
+    return workspace.paths.raw / corpus if corpus in workspace.growing else workspace.raw / corpus_entry(corpus).folder
+
+
+def raw_folders(workspace: Workspace, language: str) -> list[Path]:
     """The folders of raw data of a language's corpora."""
     corpora = corpora_of(workspace.language(language))
-    return list(dict.fromkeys(corpus_entry(corpus).folder for corpus in corpora))
+    return list(dict.fromkeys(raw_folder(workspace, corpus) for corpus in corpora))
 
 
 def dvc_hash(file: Path) -> str:

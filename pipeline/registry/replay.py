@@ -61,9 +61,8 @@ def datasets(workspace: Workspace, language: str) -> Iterator[DatasetInput]:
     """The raw corpora of a language as MLflow inputs, with DVC's hash as digest where DVC tracks them."""
     from mlflow.entities import Dataset, DatasetInput, InputTag
 
-    for folder in lineage.raw_folders(workspace, language):
-        place = workspace.raw / folder
-        tracked = place.with_name(f"{folder}.dvc")
+    for place in lineage.raw_folders(workspace, language):
+        tracked = place.with_name(f"{place.name}.dvc")
         if tracked.is_file():
             digest = lineage.dvc_hash(tracked)
         elif place.is_dir():
@@ -71,7 +70,7 @@ def datasets(workspace: Workspace, language: str) -> Iterator[DatasetInput]:
         else:
             continue
         source = json.dumps({"uri": place.relative_to(workspace.root).as_posix()})
-        yield DatasetInput(Dataset(folder, digest, "local", source), [InputTag("mlflow.data.context", "training")])
+        yield DatasetInput(Dataset(place.name, digest, "local", source), [InputTag("mlflow.data.context", "training")])
 
 
 def _log_artifacts(

@@ -8,6 +8,7 @@ from multiner.pipeline import notices
 from multiner.pipeline.config.settings import Workspace
 from multiner.pipeline.core.environment import thread_count
 from multiner.pipeline.corpora.review_queue import ReviewQueue
+from multiner.pipeline.corpora.uncertain_texts import UncertainTexts
 from multiner.serving.backends.backend import Backend, ServedModel
 from multiner.serving.backends.local_server import LocalServer
 from multiner.serving.backends.remote_server import RemoteServer
@@ -112,6 +113,9 @@ def workspace_config(workspace: Workspace, token: str) -> GatewayConfig:
         traffic=traffic if drift["weeks"] else None,
         review=ReviewQueue(workspace.paths.review, 1_000_000 * settings["review_megabytes"])
         if settings["review"]
+        else None,
+        uncertain=UncertainTexts(workspace.paths.review, count, 1_000_000 * settings["review_megabytes"])
+        if (count := settings["review_uncertain"])
         else None,
         hosts=allowed_hosts(host, filter(None, [*settings["hosts"], settings["expose"]])),
         connections=settings["connections"],

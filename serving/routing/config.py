@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from multiner.pipeline.config.settings import Workspace
 from multiner.pipeline.corpora.review_queue import ReviewQueue
+from multiner.pipeline.corpora.uncertain_texts import UncertainTexts
 from multiner.serving.backends.backend import ServedModel
 from multiner.serving.http.entity_requests import Offer
 from multiner.serving.http.payload import Limits
@@ -41,10 +42,10 @@ class GatewayConfig:
     ``reconcile_seconds`` (0: at start alone), and its challengers are shadowed if ``shadow`` says how; new champions
     are tried out first if ``canary`` says how. ``workspace`` has the reports, and the Airflow that operators order at.
     ``state`` is what all gateways share. Live traffic is counted as ``traffic`` says; None: not at all. Corrections go
-    to ``review``; None: none are taken. ``hosts`` are the names that the gateway answers to (see ``allowed_hosts``).
-    ``connections`` may be open at once. ``proxies`` are the addresses whose forwarding headers are believed.
-    ``exposed``: operators need tokens of their own, and TLS.
-    ``open_reports``: whoever can connect may read the reports, not the operator alone.
+    to ``review``; None: none are taken. Texts whose answers are in doubt go to ``uncertain``; None: none are kept.
+    ``hosts`` are the names that the gateway answers to (see ``allowed_hosts``). ``connections`` may be open at once.
+    ``proxies`` are the addresses whose forwarding headers are believed. ``exposed``: operators need tokens of their
+    own, and TLS. ``open_reports``: whoever can connect may read the reports, not the operator alone.
     """
 
     languages: Sequence[str]
@@ -68,6 +69,7 @@ class GatewayConfig:
     state: StateStore
     traffic: TrafficConfig | None
     review: ReviewQueue | None
+    uncertain: UncertainTexts | None
     hosts: frozenset[str] | None
     connections: int
     proxies: Sequence[str]

@@ -36,6 +36,7 @@ from multiner.serving.routing.segmentation import ModelText, merge_answers, spli
 from multiner.serving.routing.shadow import Shadow
 from multiner.serving.routing.state_store import StateUnavailable
 from multiner.serving.routing.traffic import Traffic
+from multiner.serving.routing.uncertain_answers import UncertainAnswers
 
 log = logging.getLogger("serving")
 T = TypeVar("T")
@@ -60,6 +61,7 @@ class InferenceService:
             for code in config.languages
         }
         budget.routes = self.routes.values()
+        self._uncertain = UncertainAnswers(config.uncertain) if config.uncertain else None
         self.shadows: dict[str, Shadow] = {}
         if shadow := config.shadow:
             counts = ShadowMetrics(self.metrics.registry)
@@ -248,6 +250,8 @@ class InferenceService:
             self.shadows[language].offer(safe, entities, model.version, seconds)
         if self.traffic:
             self.traffic.add(model, safe, entities)
+        if self._uncertain:
+            self._uncertain.offer(model, safe, entities)
         self.metrics.answered(language, entities)
         return [(model, answer) for answer in answers]
 

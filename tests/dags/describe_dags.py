@@ -57,6 +57,7 @@ print(
                     "timeout_minutes": dag.dagrun_timeout and dag.dagrun_timeout.total_seconds() / 60,
                     "schedule": schedule(dag),
                     "on_failure": callbacks(dag),
+                    "params": dag.params.dump(),
                     "tasks": {
                         task.task_id: {
                             "upstream": sorted(task.upstream_task_ids),

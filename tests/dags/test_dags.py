@@ -15,6 +15,7 @@ from multiner.pipeline.core.dvc_command import dvc
 
 ROOT = Path(__file__).resolve().parents[2]
 LANGUAGES = ("en", "ru")
+NO_STAGES = ("plan", "register")
 
 
 def describe(root: Path, home: Path, **more: str) -> dict[str, Any]:
@@ -69,7 +70,9 @@ def test_a_task_for_each_stage_of_dvc_yaml(dags: dict[str, Any], language: str) 
         if "foreach" not in body or language in body["foreach"]
     }
     tasks = dags[f"retrain_{language}"]["tasks"]
-    commands = {task["command"][-1]: task["command"] for name, task in tasks.items() if name != "register"}
+    commands = {
+        task["command"][-1]: task["command"] for name, task in tasks.items() if name not in ("plan", "register")
+    }
     assert expected <= commands.keys()
     for command in commands.values():
         assert command[1:-1] == [*dvc("repro", "--single-item")[1:]]
@@ -102,14 +105,34 @@ def test_assets_chain_the_dags(dags: dict[str, Any]) -> None:
         retrain, promote = dags[f"retrain_{language}"], dags[f"promote_{language}"]
         assert retrain["schedule"] == {"cron": None, "assets": ["ner-data"]}
         assert retrain["tasks"]["register"]["outlets"] == promote["schedule"]["assets"] == [f"ner-candidate-{language}"]
+        assert promote["tasks"]["promote"]["upstream"] == ["waiting"]
         assert promote["tasks"]["deploy"]["upstream"] == ["promote"]
         assert promote["tasks"]["deploy"]["command"][-1] == "--if-any", "a first model refused is a regular end, too"
 
 
 def test_the_schedule_sets_off_the_data_and_nothing_else_of_the_pipeline(dags: dict[str, Any]) -> None:
     assert dags["data"]["schedule"] == {"cron": "0 0 * * 0", "assets": []}
-    others = {name: dag["schedule"]["cron"] for name, dag in dags.items() if name not in ("data", "drift", "reconcile")}
-    assert set(others.values()) == {None}
+    assert {dags[f"retrain_{language}"]["schedule"]["cron"] for language in LANGUAGES} == {None}
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_challenger_that_could_not_be_judged_is_judged_again_within_the_hour(
+    dags: dict[str, Any], language: str
+) -> None:
+    promote = dags[f"promote_{language}"]
+    assert promote["schedule"] == {"cron": "30 * * * *", "assets": [f"ner-candidate-{language}"]}
+    assert promote["tasks"]["waiting"]["command"][1:] == ["waiting", "--language", language]
+    assert promote["tasks"]["waiting"]["pool"] == "default_pool", "a run without work waits for no training"
+
+
+def test_runs_by_hand_ask_for_language_force_and_dry_run(dags: dict[str, Any]) -> None:
+    usual = {"force": False, "dry_run": False}
+    assert dags["data"]["params"] == usual | {"language": "all"}
+    for language in LANGUAGES:
+        assert dags[f"retrain_{language}"]["params"] == usual
+    for name in ("data", "retrain_en", "retrain_ru"):
+        tasks = dags[name]["tasks"]
+        assert all(name == "plan" or "plan" in ancestors(tasks, name) for name in tasks), "a dry run ends before all"
 
 
 def test_without_a_schedule_the_pipeline_runs_by_hand_alone(tmp_path: Path) -> None:
@@ -229,7 +252,7 @@ def test_in_working_copies_of_their_own_the_tasks_hand_on_the_runs_state(own: di
     for language in LANGUAGES:
         retrain = own[f"retrain_{language}"]["tasks"]
         assert command(f"retrain_{language}", "begin") == ["workspace", "begin", "--from", "data"]
-        for name in retrain.keys() - {"begin", "register"}:
+        for name in retrain.keys() - {"plan", "begin", "register"}:
             assert command(f"retrain_{language}", name)[:2] == ["workspace", "stage"]
             assert "begin" in ancestors(retrain, name)
         state = f"candidate-{language}"

@@ -56,6 +56,7 @@ def gateway_config(**settings: Any) -> GatewayConfig:
         "state": StateStore(f"sqlite:///{database}"),
         "traffic": None,
         "review": None,
+        "uncertain": None,
         "hosts": None,
         "connections": 512,
         "proxies": (),

@@ -60,10 +60,11 @@ class JudgedModel:
 
 def gate_documents(workspace: Workspace, language: str) -> dict[str, list[Document]]:
     """The gate half of the development documents, by corpus. Raises NerError if there are none."""
-    documents = {
+    halves = {
         corpus: [document for document in part if document.half() == "gate"]
         for corpus, part in _prepared(workspace, language, "dev").items()
-    }
+    }  # a growing corpus may only train
+    documents = {corpus: half for corpus, half in halves.items() if half or corpus not in workspace.growing}
     if not any(documents.values()):
         raise NerError("no development documents to gate on", where=str(workspace.paths.documents(language)))
     return documents

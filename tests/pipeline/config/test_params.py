@@ -233,6 +233,43 @@ def test_every_corpus_can_be_named(home: Path) -> None:
     assert len(load_params(home)["prepare"]["limit"]) == len(CORPORA)
 
 
+GROWING = "growing: {}"
+
+
+def test_growing_corpora_can_be_named_where_training_names_corpora(home: Path) -> None:
+    change(
+        home, GROWING, "growing: {tickets: {language: en, source: inbox, types: {city: LOC, x: null}, heldout: 0.1}}"
+    )
+    change(home, "train_on: [conll2003, wnut17]", "train_on: [conll2003, wnut17, tickets]")
+    change(home, "repeat: {wnut17: 2}", "repeat: {wnut17: 2, tickets: 3}")
+    assert load_params(home)["languages"]["en"]["train_on"][-1] == "tickets"
+
+
+@pytest.mark.parametrize(
+    ("declared", "message"),
+    [
+        ("{packages: {language: en}}", "data/raw has something else of this name"),
+        ("{wnut17: {language: en}}", "data/raw has something else of this name"),
+        ("{tickets: {language: de}}", "unknown language 'de'"),
+        ("{tickets: {language: en, types: {city: TOWN}}}", "unknown entity type 'TOWN'"),
+        ("{../tickets: {language: en}}", "growing"),
+        ("{tickets: {language: en, heldout: 1.5}}", "growing.tickets.heldout"),
+    ],
+)
+def test_growing_corpora_that_cannot_be(home: Path, declared: str, message: str) -> None:
+    change(home, GROWING, f"growing: {declared}")
+    assert message in refusal(home)
+
+
+def test_a_language_trains_on_its_own_growing_corpora_alone(home: Path) -> None:
+    change(home, "train_on: [conll2003, wnut17]", "train_on: [conll2003, wnut17, tickets]")
+    assert "unknown corpus 'tickets'" in refusal(home)
+    change(home, GROWING, "growing: {tickets: {language: ru}}")
+    assert "languages.en.train_on names tickets, a growing corpus of ru" in refusal(home)
+    change(home, "report_on: [conll2003, wnut17]", "report_on: [conll2003, tickets]")
+    assert "languages.en.report_on" in refusal(home), "it has no test part"
+
+
 @pytest.mark.parametrize(
     ("text", "key"),
     [
