@@ -8,6 +8,7 @@ from typing import Any
 from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
 from airflow.sdk import DAG, CronTriggerTimetable, task
 from wiring.classes import LIGHT, placement
+from wiring.notices import FailureNotice
 from wiring.tasks import CommandOperator, command_line, default_args, first_day, run_timeout, settings
 
 SCHEDULE = settings()["drift"].get("schedule")
@@ -40,6 +41,7 @@ with DAG(
     max_active_runs=1,
     dagrun_timeout=run_timeout(),
     default_args=default_args(),
+    on_failure_callback=FailureNotice(),
     doc_md=DOC,
     tags=["ner", "drift"],
 ) as dag:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from airflow.sdk import DAG
 from wiring.classes import LIGHT, placement
+from wiring.notices import FailureNotice
 from wiring.tasks import CommandOperator, command_line, default_args, first_day, run_timeout, schedule, settings
 
 DOC = f"""
@@ -25,6 +26,7 @@ with DAG(
     max_active_runs=1,
     dagrun_timeout=run_timeout(),
     default_args=default_args(),
+    on_failure_callback=FailureNotice(),
     doc_md=DOC,
     tags=["ner", "housekeeping"],
 ) as dag:

@@ -21,7 +21,6 @@ from multiner.pipeline.core.error_location import origin
 from multiner.pipeline.core.errors import PERMANENT, TRANSIENT, NerError
 from multiner.pipeline.core.processes import end_with_dvc
 from multiner.pipeline.growing.commands import corpus, review
-from multiner.pipeline.registry.waiting import waiting
 from multiner.pipeline.workspaces.commands import workspace
 from multiner.pipeline.workspaces.state import OWN_STAGE
 
@@ -388,6 +387,21 @@ def promote(
 
 
 @commands.command()
+@LANGUAGE
+def waiting(language: str) -> None:
+    """Say whether a challenger waits to be judged by `ner promote`.
+
+    The DAG promote_LANG asks this every hour, so that a challenger that the gate could not judge is judged again.
+    """
+    from multiner.pipeline.registry.waiting import waiting_challenger
+
+    if version := waiting_challenger(Workspace.load(), language):
+        click.echo(f"version {version} waits to be judged")
+    else:
+        click.echo("nothing to do: no challenger waits to be judged")
+
+
+@commands.command()
 @click.option("--check", is_flag=True, help="Change nothing; fail if the table is out of date.")
 def readme(check: bool) -> None:
     """Write the results table of README.md from metrics/cpu."""
@@ -400,7 +414,7 @@ def readme(check: bool) -> None:
     click.echo("rewritten" if stale else "up to date")
 
 
-for command in (workspace, history, compare, reproduce, corpus, review, waiting):
+for command in (workspace, history, compare, reproduce, corpus, review):
     commands.add_command(command)
 
 

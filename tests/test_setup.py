@@ -27,6 +27,7 @@ NOT_SERVED = (
     "multiner.pipeline.core.dvc_command",
     "multiner.pipeline.core.dvc_locks",
     "multiner.pipeline.evaluation",
+    "multiner.pipeline.models.training_documents",
     "multiner.pipeline.registry.gate",
     "multiner.serving.housekeeping",
 )

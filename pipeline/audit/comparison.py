@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -14,8 +14,9 @@ from multiner.pipeline.core.document import Document, Sentence, Span, read_jsonl
 from multiner.pipeline.core.dvc_cache import require_whole
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.core.span_differences import SentenceErrors, worst_sentences
+from multiner.pipeline.evaluation.scores import span_counts
 from multiner.pipeline.evaluation.significance import Interval, micro_f1, paired_bootstrap
-from multiner.pipeline.registry.gate.comparison import counts, gate_documents, of_types
+from multiner.pipeline.registry.gate.comparison import gate_documents, of_types
 from multiner.pipeline.registry.gate.judgement import types_of
 
 ALL = "all"
@@ -128,7 +129,7 @@ def paired_scores(
     the documents of all corpora in turn.
     """
     tables = {
-        type_: (counts(corpora, first, chosen), counts(corpora, second, chosen))
+        type_: (_counts(corpora, first, chosen), _counts(corpora, second, chosen))
         for type_, chosen in ((ALL, types), *((type_, [type_]) for type_ in types))
     }
 
@@ -149,6 +150,15 @@ def paired_scores(
             if before.any() or after.any():
                 rows.append(row(corpus, type_, before, after))
     return rows
+
+
+def _counts(corpora: Mapping[str, Sequence[Document]], spans: Spans, types: Collection[str]) -> dict[str, np.ndarray]:
+    """Counts ``[documents, 3]`` by corpus; gold and predicted spans of other types than ``types`` are left out."""
+    rest, result = iter(spans), {}
+    for corpus, part in corpora.items():
+        gold = [document.with_spans(of_types(document.spans, types)) for document in part]
+        result[corpus] = span_counts(gold, [of_types(next(rest), types) for _ in part])
+    return result
 
 
 def different_sentences(

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 
 from multiner.pipeline.config.settings import Workspace
-from multiner.serving.operator.operators import Operators
-from multiner.serving.routing.state_store import StateStore
+
+if TYPE_CHECKING:
+    from multiner.serving.operator.operators import Operators
 
 T = TypeVar("T")
 
@@ -53,6 +54,8 @@ def remove(name: str) -> None:
 def _ask(question: Callable[[Operators], Awaitable[T]]) -> T:
     """The answer of the store that the workspace's gateways share."""
     from multiner.serving.gateway.state import store_url
+    from multiner.serving.operator.operators import Operators
+    from multiner.serving.routing.state_store import StateStore
 
     store = StateStore(store_url(Workspace.load()))
 

@@ -17,7 +17,7 @@ from functools import partial
 from typing import Any
 
 from multiner.pipeline.core.errors import NerError
-from multiner.pipeline.registry.journal import REASON_LENGTH
+from multiner.pipeline.registry.journal_entry import REASON_LENGTH
 from multiner.serving import executors
 from multiner.serving.backends.backend import ServedModel
 from multiner.serving.routing.canary_calls import CanaryCalls, CanaryMetrics

@@ -19,7 +19,7 @@ from multiner.pipeline.config.settings import Workspace
 from multiner.pipeline.core import locks
 from multiner.pipeline.core.environment import quiet_environment
 from multiner.pipeline.registry import challenger, champion, journal
-from multiner.pipeline.registry.journal import SINCE
+from multiner.pipeline.registry.former_switches import SINCE
 from multiner.pipeline.registry.store import database, model_name, open_store
 from multiner.serving.backends.local_server import free_port
 from tests.faults.conftest import Fault
@@ -167,7 +167,7 @@ def test_a_clock_that_was_moved_back_changes_no_order(fault: Fault, workspace: W
         done = run([NER, "rollback", "en", "--version", "2"], workspace.root)
         assert done.returncode == 0, done.stdout
     assert champion(workspace, "en").version == "2"
-    assert [each.after for each in journal.switches(client, "ner-en")] == ["2", "1", "2", "1"], "the newest first"
+    assert [each.version for each in journal.switches(client, "ner-en")] == ["2", "1", "2", "1"], "the newest first"
 
 
 @pytest.mark.faults("SQLite locked: MLflow's database")

@@ -224,7 +224,7 @@ def test_a_refused_challenger_leaves_the_champion_if_there_is_one(
 
 
 def test_a_challenger_that_passed_and_waits_is_named_in_the_last_line(
-    monkeypatch: pytest.MonkeyPatch, root: Path
+    monkeypatch: pytest.MonkeyPatch, root: Path, own_notices: Path
 ) -> None:
     calls = []
 
@@ -237,6 +237,7 @@ def test_a_challenger_that_passed_and_waits_is_named_in_the_last_line(
     process = CliRunner().invoke(cli.promote, ["--language", "en", "--judge-only"])
     assert process.output.splitlines() == [
         "no worse",
+        "run report: runs/1",
         "report: experiments/1/x.html",
         "to promote it: ner promote --language en --approved 3",
         "passed: version 3",

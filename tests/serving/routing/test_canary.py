@@ -17,7 +17,7 @@ import pytest
 from multiner.pipeline.config.settings import Workspace, overlay
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.registry.failures import RegistryUnavailable
-from multiner.pipeline.registry.journal import ROLLED_BACK, switches
+from multiner.pipeline.registry.former_switches import ROLLED_BACK
 from multiner.pipeline.registry.store import open_store
 from multiner.serving.backends.backend import ServedModel
 from multiner.serving.gateway.config import workspace_config
@@ -551,6 +551,6 @@ def test_the_registry_goes_back_and_its_journal_says_why(stocked: Workspace) -> 
     config.canary.roll_back("en", "2", "1", "canary: 6 of 40 calls failed")
     client = open_store(workspace)
     latest = switches(client, "ner-en")[0]
-    assert (latest.kind, latest.before, latest.after) == ("rollback", "2", "1")
+    assert (latest.kind, latest.before, latest.version) == ("rollback", "2", "1")
     assert (latest.by, latest.reason) == ("the gateway's canary", "canary: 6 of 40 calls failed")
     assert ROLLED_BACK in client.get_model_version("ner-en", "2").tags, "the gate does not promote it again by itself"
