@@ -28,7 +28,7 @@ CUT = "[cut: "  # begins the last line of a diff that was cut
 REFERENCE = re.compile(r"multiner(\.\w+)+(:\w+)?")
 
 
-def _output(root: Path, *arguments: str) -> str:
+def git(root: Path, *arguments: str) -> str:
     """The output of ``git``, byte by byte; empty where there is no repository, or no git."""
     try:
         output = subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, check=True).stdout
@@ -39,13 +39,13 @@ def _output(root: Path, *arguments: str) -> str:
 
 def commit(root: Path) -> str:
     """The commit that is checked out; without a repository that of ``NER_COMMIT``, which images are built with."""
-    return _output(root, "rev-parse", "HEAD").strip() or os.environ.get("NER_COMMIT", "")
+    return git(root, "rev-parse", "HEAD").strip() or os.environ.get("NER_COMMIT", "")
 
 
 def git_diff(root: Path) -> str:
     """The changes of tracked files since the commit, as ``git apply`` takes them; a longer diff is cut, and says so."""
     options = ("--binary", "--no-color", "--no-ext-diff", "--src-prefix=a/", "--dst-prefix=b/")
-    diff = _output(root, "diff", *options, "HEAD")
+    diff = git(root, "diff", *options, "HEAD")
     if len(diff) <= DIFF_LIMIT:
         return diff
     return diff[:DIFF_LIMIT] + f"\n{CUT}{len(diff) - DIFF_LIMIT:,} more characters]\n"

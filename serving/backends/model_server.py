@@ -167,9 +167,9 @@ class ModelServer(Backend):
     async def call(self, body: bytes, params: Mapping[str, Any] | None = None) -> httpx.Response:
         """As :meth:`.Backend.call`."""
         with tracing.span("model", client=True, model=self.model.name, version=self.model.version):
-            return await self._call(body, params)
+            return await self._traced_call(body, params)
 
-    async def _call(self, body: bytes, params: Mapping[str, Any] | None) -> httpx.Response:
+    async def _traced_call(self, body: bytes, params: Mapping[str, Any] | None) -> httpx.Response:
         call = secrets.token_hex(16) if self._cancellable else None
         if self._takes_params:
             body = with_params(body, {**(params or {}), **({CALL: call} if call else {})})

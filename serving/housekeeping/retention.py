@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from multiner.pipeline.registry.gate.promotion import F1
-from multiner.pipeline.registry.journal import PREVIOUS, ROLLED_BACK, SINCE
+from multiner.pipeline.registry.former_switches import PREVIOUS, ROLLED_BACK, SINCE
+from multiner.pipeline.registry.gate.promotion import FORMER_CHAMPIONS
 from multiner.pipeline.registry.store import CHAMPION
 
 
@@ -37,21 +37,20 @@ def kept_versions(versions: Sequence[RegisteredVersion], newest: int, in_use: Co
             reasons.setdefault(target, f"rollback target of version {each.version}")
     for version in in_use:
         reasons.setdefault(version, "in use at the gateway")
-    for version in _best_champions(versions):
-        reasons.setdefault(version, "best former champion, which the gate compares with")
+    for version in _former_champions(versions):
+        reasons.setdefault(version, "former champion, which the gate compares with")
     for each in by_age[:newest]:
         reasons.setdefault(each.version, f"one of the newest {newest}")
     present = {each.version for each in versions}
     return {version: reason for version, reason in reasons.items() if version in present}
 
 
-def _best_champions(versions: Sequence[RegisteredVersion]) -> list[str]:
-    """For each set of gate documents, the champion before this one with the best F1 that was not rolled back."""
-    best: dict[str, tuple[float, str]] = {}
-    for each in versions:
-        if SINCE not in each.tags or ROLLED_BACK in each.tags or CHAMPION in each.aliases:
-            continue
-        for tag, value in each.tags.items():
-            if tag.startswith(f"{F1}."):
-                best[tag] = max(best.get(tag, (float("-inf"), "")), (float(value), each.version))
-    return list(dict.fromkeys(version for _, version in best.values()))
+def _former_champions(versions: Sequence[RegisteredVersion]) -> list[str]:
+    """The latest champions before this one that were not rolled back: as many as the gate compares with."""
+    former = [
+        each
+        for each in versions
+        if SINCE in each.tags and ROLLED_BACK not in each.tags and CHAMPION not in each.aliases
+    ]
+    former.sort(key=lambda each: each.tags[SINCE], reverse=True)
+    return [each.version for each in former[:FORMER_CHAMPIONS]]

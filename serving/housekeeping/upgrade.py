@@ -37,7 +37,7 @@ def upgrade(workspace: Workspace, say: Say = print) -> Path | None:
     work = list(_outdated(workspace))
     if not work:
         return None
-    file = workspace.paths.run / "backups" / f"before-upgrade-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.tar"
+    file = workspace.paths.run / "backups" / f"before-upgrade-{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}.tar"
     backup(workspace, file, artifacts=False)
     say(f"the databases as they were: {file}")
     for name, step in work:

@@ -18,6 +18,7 @@ from multiner.pipeline.config.settings import Workspace, overlay
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.registry.failures import RegistryUnavailable
 from multiner.pipeline.registry.former_switches import ROLLED_BACK
+from multiner.pipeline.registry.journal import switches
 from multiner.pipeline.registry.store import open_store
 from multiner.serving.backends.backend import ServedModel
 from multiner.serving.gateway.config import workspace_config
