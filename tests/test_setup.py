@@ -26,6 +26,7 @@ NOT_SERVED = (
     "multiner.pipeline.core.dvc_cache",
     "multiner.pipeline.core.dvc_command",
     "multiner.pipeline.core.dvc_locks",
+    "multiner.pipeline.drift.report",
     "multiner.pipeline.ensemble.held_out",
     "multiner.pipeline.evaluation",
     "multiner.pipeline.models.training_documents",

@@ -11,7 +11,7 @@ from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
-from multiner.pipeline.core.document import Document, Sentence, Span, read_jsonl
+from multiner.pipeline.core.document import Document, Sentence, Span, Token, read_jsonl
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.corpora import rank
 
@@ -72,7 +72,9 @@ def _with_sentences(document: Document, sentences: Sequence[Sentence]) -> Docume
     """The document with these of its sentences alone; its text and the offsets into it stay."""
     if len(sentences) == len(document.sentences):
         return document
-    tokens, kept, spans = [], [], []
+    tokens: list[Token] = []
+    kept: list[Sentence] = []
+    spans: list[Span] = []
     for each in sentences:
         shift = len(tokens) - each.start
         kept.append(Sentence(each.start + shift, each.end + shift, each.line))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from typing import Any
 from xml.sax.saxutils import quoteattr
 
@@ -74,7 +75,7 @@ def annotated_tasks(content: str, name: str) -> Iterator[tuple[str, Callable[[],
         annotations = [each for each in task.get("annotations") or [] if not each.get("was_cancelled")]
         if annotations:
             latest = max(annotations, key=lambda each: (str(each.get("updated_at") or ""), str(each.get("id") or "")))
-            yield f"{name}: task {task.get('id', '?')}", lambda task=task, latest=latest: _record(task, latest)
+            yield f"{name}: task {task.get('id', '?')}", partial(_record, task, latest)
 
 
 def _record(task: dict[str, Any], annotation: dict[str, Any]) -> dict[str, Any]:

@@ -16,6 +16,7 @@ import io
 import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -107,8 +108,8 @@ def _column_file(path: Path, corpus: GrowingCorpus, name: str) -> list[Document]
     form = ColumnFormat(2, "tab", "IOB2", "block")
     rows = (split_columns(line, form) for line in read_lines(path) if line.strip() and not line.startswith("-DOC"))
     width = len(next(rows, ["", ""]))
-    separator = "tab" if any("\t" in line for line in read_lines(path)) else "blank"
-    return _columns(path, ColumnFormat(width, separator, "IOB2", "block"), corpus, name)
+    tabs = any("\t" in line for line in read_lines(path))
+    return _columns(path, ColumnFormat(width, "tab" if tabs else "blank", "IOB2", "block"), corpus, name)
 
 
 def _with_advice(error: NerError, corpus: GrowingCorpus) -> NerError:
@@ -146,8 +147,7 @@ def _json_lines(path: Path, corpus: GrowingCorpus, name: str) -> list[Document]:
 
     lines = enumerate(read_lines(path), 1)
     return _read_all(
-        ((f"{name}:{n}", lambda n=n, line=line: record(line, f"{name}:{n}")) for n, line in lines if line.strip()),
-        corpus,
+        ((f"{name}:{n}", partial(record, line, f"{name}:{n}")) for n, line in lines if line.strip()), corpus
     )
 
 
@@ -168,7 +168,7 @@ def _csv(path: Path, corpus: GrowingCorpus, name: str) -> list[Document]:
         try:
             for row in reader:
                 where, line = f"{name}:{line}", reader.line_num + 1
-                yield where, lambda row=row, where=where: record(row, where)
+                yield where, partial(record, row, where)
         except csv.Error as error:
             raise NerError(f"no valid CSV: {error}", where=f"{name}:{line}") from None
 
@@ -176,10 +176,11 @@ def _csv(path: Path, corpus: GrowingCorpus, name: str) -> list[Document]:
 
 
 def _label_studio(path: Path, corpus: GrowingCorpus, name: str) -> list[Document]:
+    def record(task: Callable[[], dict[str, Any]], where: str) -> Document:
+        return document_of(task(), corpus, where)
+
     tasks = annotated_tasks(read_text(path), name)
-    return _read_all(
-        ((where, lambda task=task, where=where: document_of(task(), corpus, where)) for where, task in tasks), corpus
-    )
+    return _read_all(((where, partial(record, task, where)) for where, task in tasks), corpus)
 
 
 READERS = {
@@ -201,7 +202,9 @@ def document_of(value: Any, corpus: GrowingCorpus, where: str) -> Document:
     """
     if isinstance(value, dict) and isinstance(value.get("text"), str) and isinstance(value.get("entities"), list):
         return annotated_document(value["text"], value["entities"], corpus, where)
-    tokens, tags = (value.get("tokens"), value.get("tags")) if isinstance(value, dict) else (None, None)
+    fields = value if isinstance(value, dict) else {}
+    tokens: Any = fields.get("tokens")
+    tags: Any = fields.get("tags")
     if not (_is_texts(tokens) and _is_texts(tags)):
         raise NerError("a record has text and entities, or tokens and tags")
     if not tokens or len(tokens) != len(tags) or any(not token.strip() for token in tokens):

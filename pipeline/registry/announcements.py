@@ -23,7 +23,7 @@ def announce_verdict(workspace: Workspace, language: str, promotion: Promotion) 
         return
     stays = f"version {champion} stays champion" if champion else "there is no champion yet"
     facts |= {"champion": champion or ""}
-    event = "promotion" if promotion.passed else "refusal"
+    event: notices.Event = "promotion" if promotion.passed else "refusal"
     outcome = "passed the gate and waits for approval" if promotion.passed else "was not promoted"
     if not notices.was_sent(workspace, event, EVER, **facts):
         text = "\n".join([f"{name} version {version} {outcome}: {stays}", *promotion.reasons])

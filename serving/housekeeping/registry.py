@@ -36,10 +36,12 @@ def model_names(client: MlflowClient) -> list[str]:
 
 def versions_of(client: MlflowClient, name: str) -> dict[str, ModelVersion]:
     """All versions of a model."""
-    entries, token = [], None
+    entries: list[ModelVersion] = []
+    token: str | None = None
     while token != "":
         page = client.search_model_versions(f"name = '{name}'", max_results=1000, page_token=token)
-        entries, token = [*entries, *page], page.token or ""
+        entries += page
+        token = page.token or ""
     return {str(entry.version): entry for entry in entries}
 
 

@@ -193,7 +193,7 @@ class Canary:
         await executors.run(
             executors.REGISTRY, self._config.roll_back, self._route.language, record.version, record.against, reason
         )
-        await self._records.end(record, "rolled_back", record.reason)
+        await self._records.end(record, "rolled_back", record.reason or "")
         await self.read()
         return "rolled back"
 

@@ -207,14 +207,14 @@ class CanaryCalls:
         canary = self._route.canary
         if canary is None or model.version == canary.model.version:  # it stands in for the version before
             return CanaryCounts()
-        means = [_mean_score(each) for each in (call.answers, answers)]
-        scored = None not in means
+        tried, live = _mean_score(call.answers), _mean_score(answers)
+        shift = None if tried is None or live is None else abs(tried - live)
         return CanaryCounts(
             compared=1,
             slower=call.seconds > self._slowdown * seconds + FLOOR,
             different=agreement(call.answers, answers) < AGREEMENT,
-            scored=scored,
-            shifted=scored and abs(means[0] - means[1]) > SCORES,
+            scored=shift is not None,
+            shifted=shift is not None and shift > SCORES,
         )
 
 

@@ -137,9 +137,9 @@ class InferenceService:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         if self.traffic:
             await self.traffic.write()
-        await asyncio.gather(
-            *(each.close() for each in (*self.shadows.values(), *self.canaries.values(), *self.routes.values()))
-        )
+        shadows, canaries, routes = self.shadows.values(), self.canaries.values(), self.routes.values()
+        closing = [*(each.close() for each in shadows), *(each.close() for each in canaries)]
+        await asyncio.gather(*closing, *(each.close() for each in routes))
 
     async def deploy(self, language: str, version: str) -> str:
         """Bring a version live until the registry has another champion; returns as :meth:`ModelRouter.switch`.
