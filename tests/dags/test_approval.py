@@ -29,6 +29,7 @@ def run(folder: Path, answer: str) -> dict[str, Any]:
     return json.loads(process.stdout.splitlines()[-1])
 
 
+@pytest.mark.faults("an approval that never comes")
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("answer", "promote", "commands"),

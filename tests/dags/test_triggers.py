@@ -11,6 +11,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 
 
+@pytest.mark.faults("four data events at once")
 @pytest.mark.slow
 def test_four_quick_events_are_one_run_and_none_is_lost(tmp_path: Path) -> None:
     settings = {

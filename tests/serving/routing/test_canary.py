@@ -171,6 +171,7 @@ def unsure(text: str) -> list[dict[str, Any]]:
     return [each | {"score": 0.5} for each in find(text)]
 
 
+@pytest.mark.faults("a canary that fails")
 @pytest.mark.parametrize(
     ("finder", "reason"), [(wrong, "calls failed"), (other, "had other entities"), (unsure, "had other scores")]
 )
