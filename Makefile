@@ -11,7 +11,7 @@ UPGRADE ?= --upgrade
 RESOLVE = uv pip compile --universal --python-version 3.11 setup.py --no-header --no-annotate $(UPGRADE)
 PYTEST := pytest -ra --durations=15
 PARALLEL := -n logical --maxprocesses 4 --dist loadfile
-.PHONY: help setup run demo test test-fast test-spark integration lint lock clean
+.PHONY: help setup run demo test test-fast test-spark faults integration lint lock audit clean
 
 help:  ## Show what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -38,16 +38,20 @@ lint: setup  ## Check style, the direction of imports, and types
 	mypy
 
 test: lint  ## Set up, then run all the tests, fast ones first
-	$(PYTEST) $(PARALLEL) -m "not slow and not e2e and not integration"
-	$(PYTEST) $(PARALLEL) -m "slow and not e2e and not integration"
-	$(PYTEST) -m e2e
+	$(PYTEST) $(PARALLEL) -m "not slow and not e2e and not integration and not exhaustive"
+	$(PYTEST) $(PARALLEL) -m "slow and not e2e and not integration and not exhaustive"
+	$(PYTEST) -m "e2e and not exhaustive"
 
 test-fast: lint  ## Set up, then run the tests that take seconds each at most
-	$(PYTEST) $(PARALLEL) -m "not slow and not e2e and not integration"
+	$(PYTEST) $(PARALLEL) -m "not slow and not e2e and not integration and not exhaustive"
 
 test-spark: setup  ## Add PySpark (450 MB; wants Java 17 or 21), and compare Spark with processes
 	$(BIN)/python -m pip install --quiet --no-build-isolation --editable '.[spark]'
 	$(PYTEST) tests/pipeline/bulk/test_spark.py
+
+faults: setup  ## Kill processes, fill disks, lock databases: every fault in docs/reliability.md (an hour or so)
+	$(PYTEST) -m "faults and not e2e"
+	$(PYTEST) -m "faults and e2e"
 
 integration: setup  ## Run the pipeline in a cluster of processes: PostgreSQL, Redis, S3, Celery (PROFILE=smoke: on slices)
 	tests/integration/servers.sh
@@ -59,6 +63,9 @@ lock: setup  ## Resolve the dependencies anew and rewrite both locks (needs uv);
 	$(RESOLVE) --extra test --constraint requirements-all.lock --output-file requirements.lock
 	sed -i '1i # Pinned for Python 3.11-3.13 by `make lock`; torch without its CUDA libraries: pip brings what the index offers.' requirements.lock
 	sed -i '1i # As requirements.lock, with the packages of every extra of setup.py: images are built with these versions.' requirements-all.lock
+
+audit: setup  ## Look for known vulnerabilities, write SBOM and licences to build/audit (DATABASE=all.zip: OSV's export, offline)
+	$(BIN)/python tools/audit.py $(if $(DATABASE),--database $(DATABASE))
 
 clean:  ## Remove the environment and run state; data, models and the registry stay
 	rm -rf $(VENV) .run build *.egg-info .pytest_cache .ruff_cache .mypy_cache .import_linter_cache

@@ -16,6 +16,7 @@ REQUIRED = [  # the command `ner`, and the client
 SERVE = [  # the gateway, `mlflow models serve`, and models in the caller's process
     "babel",  # names of territories and cities in both languages
     "cachetools",
+    "cryptography",  # signatures of versions
     "croniter",  # Airflow's reader of schedules
     "fastapi",
     "h11",  # by which uvicorn reads requests
@@ -24,6 +25,9 @@ SERVE = [  # the gateway, `mlflow models serve`, and models in the caller's proc
     "navec",  # reads the Russian vectors
     "numpy",
     "onnxruntime",
+    "opentelemetry-api",
+    "opentelemetry-exporter-otlp-proto-http",
+    "opentelemetry-sdk",
     "pandas",
     "prometheus-client",
     "pyarrow",

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 
-from airflow.sdk import DAG
+from airflow.sdk import DAG, task
 from wiring.assets import RAW_DATA, candidate
 from wiring.classes import LIGHT, placement
 from wiring.graph import parse_stages, read_mapping, stages_of, task_id, workspace_root
+from wiring.notices import FailureNotice
+from wiring.plan import check_request
+from wiring.requests import parameters, request_of
 from wiring.tasks import CommandOperator, default_args, run_timeout, settings
 from wiring.workspaces import first_task, register_command, stage_task
 
@@ -24,9 +28,20 @@ pod's resources of their own.
 `ner-{language}`; doing it again changes nothing. It emits the Asset `ner-candidate-{language}`, which sets off
 `promote_{language}`.
 
+Started by hand, its form asks whether stages run although nothing has changed, and whether only to say what would run:
+then the log of **plan**, the first task, says it, and the others are skipped. So are they where the data was published
+for another language alone.
+
 Tasks are retried, except where a person has to mend something (exit code 1), and end at a time limit. A run reads the
 state of the workspace at its start, which may be newer than the event that set it off.
 """
+
+
+@task(inlets=[RAW_DATA], **placement(LIGHT))
+def plan(language: str, **context: Any) -> str:
+    """End a dry run, and a run that is for other languages alone."""
+    stages = parse_stages(read_mapping(workspace_root() / "dvc.yaml"))
+    return check_request(request_of(context, context["inlet_events"][RAW_DATA]), stages, [language])
 
 
 def build(language: str) -> DAG:
@@ -40,10 +55,12 @@ def build(language: str) -> DAG:
         max_active_runs=1,
         dagrun_timeout=run_timeout(),
         default_args=default_args(),
+        on_failure_callback=FailureNotice(),
         doc_md=DOC.format(language=language),
         tags=["ner", "retraining", language],
+        params=parameters(),
     ) as dag:
-        first = first_task()
+        first = first_task(plan(language))
         tasks: dict[str, CommandOperator] = {}
         for address, before in stages_of(stages, language).items():
             stage = stages[address]
@@ -52,7 +69,7 @@ def build(language: str) -> DAG:
         register = CommandOperator(
             task_id="register", command=register_command(language), outlets=[candidate(language)], **placement(LIGHT)
         )
-        register.set_upstream([task for task in tasks.values() if not task.downstream_task_ids])
+        register.set_upstream([each for each in tasks.values() if not each.downstream_task_ids])
     return dag
 
 

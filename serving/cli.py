@@ -10,7 +10,10 @@ import click
 
 from multiner.pipeline.config.settings import Workspace
 from multiner.serving.addresses import http_address
+from multiner.serving.housekeeping.commands import commands as housekeeping
+from multiner.serving.operator.commands import operator
 from multiner.serving.system.components import PARTS
+from multiner.serving.system.drift import drift
 
 LANGUAGE = click.option("--language", "-l", default=None, help="Language code; by default all.")
 
@@ -18,6 +21,10 @@ LANGUAGE = click.option("--language", "-l", default=None, help="Language code; b
 @click.group()
 def commands() -> None:
     """Serving and the whole system."""
+
+
+commands.add_command(drift)
+commands.add_command(operator)
 
 
 @commands.command()
@@ -135,6 +142,7 @@ def rollback(language: str, version: str | None, reason: str | None) -> None:
     If no gateway runs, only the registry changes.
     """
     from multiner.pipeline import registry
+    from multiner.pipeline.registry.announcements import announce_rollback
     from multiner.serving.system import deployment
 
     workspace = Workspace.load()
@@ -142,6 +150,7 @@ def rollback(language: str, version: str | None, reason: str | None) -> None:
     gateway = http_address("NER_GATEWAY_URL")  # refused, if at all, before anything has changed
     target = registry.rollback(workspace, language, version, reason=reason)
     click.echo(f"{language}: version {target} is champion again")
+    announce_rollback(workspace, language, target, reason)
     if gateway:
         deployment.await_live(workspace, gateway, [language], if_running=True)
     else:
@@ -196,3 +205,6 @@ def predict(
         else:
             results = predict.predict_here(workspace, lines, language)
     predict.write(results, sys.stdout, not sys.stdout.isatty() if json_lines is None else json_lines)
+
+
+commands.commands.update(housekeeping.commands)

@@ -20,6 +20,7 @@ REGISTRY = ThreadPoolExecutor(4, "registry")  # aliases and versions: reconciler
 FACTS = ThreadPoolExecutor(2, "facts")
 AIRFLOW = ThreadPoolExecutor(1, "airflow")
 STATE = ThreadPoolExecutor(4, "state")  # the database that gateways share
+NOTICES = ThreadPoolExecutor(1, "notices")  # sent without waiting for their end
 FILES = ThreadPoolExecutor(2, "files")  # the review queue, logs
 
 

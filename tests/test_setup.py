@@ -21,13 +21,17 @@ from multiner.pipeline.registry import lineage
 from multiner.pipeline.registry.packaging import SERVED_WITH
 
 PART_OF = {"pydantic-core": "pydantic"}
-# DVC and the gate are reached through functions that the commands of the pipeline's image call
+# DVC, the gate and what it judges by are reached through functions that the commands of the pipeline's image call
 NOT_SERVED = (
     "multiner.pipeline.core.dvc_cache",
     "multiner.pipeline.core.dvc_command",
     "multiner.pipeline.core.dvc_locks",
+    "multiner.pipeline.drift.report",
+    "multiner.pipeline.ensemble.held_out",
     "multiner.pipeline.evaluation",
+    "multiner.pipeline.models.training_documents",
     "multiner.pipeline.registry.gate",
+    "multiner.serving.housekeeping",
 )
 PIN = re.compile(r"^([A-Za-z0-9._-]+)==(\S+)( ; .+)?$")
 

@@ -39,7 +39,8 @@ def address(kind: str, dag_id: str, task_id: str) -> str:
         return f"{documents}/{language}/validation/" if task_id.startswith("validate") else ""
     if kind == "report":
         return f"{documents}/{language}/report/" if task_id == "evaluate" else ""
-    return f"{mlflow}/#/models/ner-{language}{trial_suffix()}" if task_id in ("register", "promote", "deploy") else ""
+    tasks = ("register", "judge", "approve", "promote", "deploy")
+    return f"{mlflow}/#/models/ner-{language}{trial_suffix()}" if task_id in tasks else ""
 
 
 class DataDocsLink(BaseOperatorLink):

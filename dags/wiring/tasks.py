@@ -19,13 +19,23 @@ from airflow.sdk import BaseOperator, BaseOperatorLink, CronTriggerTimetable
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from multiner.pipeline.core import processes
+from multiner.pipeline.core.dvc_command import dvc
 from wiring.graph import read_mapping, workspace_root
+from wiring.notices import FailureNotice
+from wiring.requests import FORCED, PLAN
 
 TRAINING_POOL = "training"  # one slot: two trainings at once would only slow each other down
+SHARED_STATE = ("NER_STATE_URL", "NER_STATE_URL_FILE")  # the gateways' database, which may have a password
 KEPT_LINES = 200
+RUN_REPORT = "run-report.html"  # as multiner.pipeline.registry.run_report has it, which would import MLflow
 BUSY_SECONDS = 10
 BUSY_MINUTES = 180  # at most, without airflow.busy_minutes
+STAGE = dvc("repro", "--single-item")  # how a stage's command begins, in the common working copy
 REFUSED = 1  # the exit code of an error that a person has to mend; 75 and all others are tried again
+KILLED = (
+    "; a process was killed (SIGKILL), as the system does for want of memory: if it is so again, lower "
+    "transformer.batch_pieces or spacy.batch_words in params.yaml, or end other programs"
+)
 
 
 def command_line(*arguments: str) -> list[str]:
@@ -58,6 +68,11 @@ def refused(exit_code: int, lines: Sequence[str]) -> bool:
     return exit_code == REFUSED or any(final.match(line) for line in lines)
 
 
+def killed(exit_code: int, lines: Sequence[str]) -> bool:
+    """Whether SIGKILL ended the command, or the stage that DVC ran for it."""
+    return exit_code in (-9, 137) or any(re.search(r" exited with (-9|137)\s*$", line) for line in lines)
+
+
 def blocked(lines: Sequence[str]) -> bool:
     """Whether DVC gave up because another stage reads or writes the same files.
 
@@ -84,6 +99,27 @@ def mlflow_run(lines: Sequence[str]) -> tuple[str, str] | None:
     return matches[-1] if matches else None
 
 
+def gate_report(lines: Sequence[str]) -> str | None:
+    """The page of the gate's report in a command's output, at MLflow; of several the last."""
+    matches = re.findall(r"experiments/\d+/runs/[0-9a-f]{32}/artifacts/gate/\S+\.html", "\n".join(lines))
+    return f"{mlflow_address()}/#/{matches[-1]}" if matches else None
+
+
+def mlflow_address() -> str:
+    """The address of MLflow's pages."""
+    return os.environ.get("NER_MLFLOW_URL", "http://127.0.0.1:5000")
+
+
+class GateReportLink(BaseOperatorLink):
+    """From a promotion to the report of the gate's verdict."""
+
+    name = "Gate report"
+
+    def get_link(self, operator: Any, *, ti_key: Any) -> str:
+        """The page's address; empty where the gate was not asked. Called in the worker, when the task has ended."""
+        return getattr(operator, "gate_report", None) or ""
+
+
 class MlflowRunLink(BaseOperatorLink):
     """From a task to the MLflow run that it logged; the other links are in the plugin ``ner_links``."""
 
@@ -92,30 +128,46 @@ class MlflowRunLink(BaseOperatorLink):
     def get_link(self, operator: Any, *, ti_key: Any) -> str:
         """The run's address; empty where the task logged none. Called in the worker, when the task has ended."""
         run = getattr(operator, "mlflow_run", None)
-        base = os.environ.get("NER_MLFLOW_URL", "http://127.0.0.1:5000")
-        return f"{base}/#/experiments/{run[0]}/runs/{run[1]}" if run else ""
+        return f"{mlflow_address()}/#/experiments/{run[0]}/runs/{run[1]}" if run else ""
+
+
+class RunReportLink(BaseOperatorLink):
+    """From registration and promotion to the run report of the version, in MLflow."""
+
+    name = "Run report"
+
+    def get_link(self, operator: Any, *, ti_key: Any) -> str:
+        """The page's address; empty where the task logged no run."""
+        run = MlflowRunLink().get_link(operator, ti_key=ti_key)
+        return f"{run}/artifacts/{RUN_REPORT}" if run else ""
 
 
 class CommandOperator(BaseOperator):
     """Run a command in the workspace, its output as the task's log.
 
-    The outcome (see :func:`outcome`) is the task's XCom. An error that a person has to mend is not tried again. The
-    command and all that it started end with the task, however the task ends.
+    The outcome (see :func:`outcome`) is the task's XCom, the address of the gate's report another, ``gate_report``. An
+    error that a person has to mend is not tried again. The command and all that it started end with the task, however
+    the task ends.
 
     Args:
         command: program and arguments; no shell reads them.
         busy_minutes: how long to wait for DVC's files at most, while another stage has them.
+        shared_state: whether the command gets the address of the gateways' database.
     """
 
     template_fields = ("command",)
-    operator_extra_links = (MlflowRunLink(),)
+    operator_extra_links = (MlflowRunLink(), GateReportLink(), RunReportLink())
     ui_color = "#eef4fb"
 
-    def __init__(self, *, command: list[str], busy_minutes: float = BUSY_MINUTES, **more: Any) -> None:
+    def __init__(
+        self, *, command: list[str], busy_minutes: float = BUSY_MINUTES, shared_state: bool = False, **more: Any
+    ) -> None:
         super().__init__(**more)
         self.command = command
         self.busy_minutes = busy_minutes
+        self.shared_state = shared_state
         self.mlflow_run: tuple[str, str] | None = None
+        self.gate_report: str | None = None
         self._process: subprocess.Popen[str] | None = None
 
     def execute(self, context: Any) -> str:
@@ -126,16 +178,21 @@ class CommandOperator(BaseOperator):
                 the files in DVC's remote are damaged.
             AirflowException: it failed otherwise; the task is tried again.
         """
+        if self.command[:-1] == STAGE and "ti" in context and context["ti"].xcom_pull(task_ids=PLAN) == FORCED:
+            self.command = [*STAGE, "--force", self.command[-1]]
         self.log.info("$ %s", shlex.join(self.command))
         exit_code, lines = self._run_once_free(context)
         if self._damaged(exit_code, lines):
             exit_code, lines = self._run_once_free(context)
             if again := self._damaged(exit_code, lines):
                 raise AirflowFailException(f"damaged in DVC's remote, too; delete it there: {', '.join(again)}")
-        self.mlflow_run = mlflow_run(lines)
+        self.mlflow_run, self.gate_report = mlflow_run(lines), gate_report(lines)
+        if self.gate_report:
+            context["ti"].xcom_push("gate_report", self.gate_report)
         if exit_code:
             kind = AirflowFailException if refused(exit_code, lines) else AirflowException
-            raise kind(f"{shlex.join(self.command)} ended with exit code {exit_code}")
+            advice = KILLED if killed(exit_code, lines) else ""
+            raise kind(f"{shlex.join(self.command)} ended with exit code {exit_code}{advice}")
         return outcome(lines)
 
     def _damaged(self, exit_code: int, lines: Sequence[str]) -> list[str]:
@@ -182,10 +239,12 @@ class CommandOperator(BaseOperator):
         """Run the command once: its exit code, and the first and last lines of its output."""
         first: list[str] = []  # DVC says first what it does; a training fills the rest
         last: deque[str] = deque(maxlen=KEPT_LINES)
+        secret = () if self.shared_state else SHARED_STATE
+        environment = {name: value for name, value in os.environ.items() if name not in secret}
         self._process = subprocess.Popen(
             processes.tied(self.command),
             cwd=workspace_root(),
-            env={**os.environ, "PYTHONUNBUFFERED": "1", **lineage(context)},
+            env=environment | {"PYTHONUNBUFFERED": "1", **lineage(context)},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -211,9 +270,9 @@ def lineage(context: Any) -> dict[str, str]:
     return {"AIRFLOW_CTX_DAG_ID": run.dag_id, "AIRFLOW_CTX_DAG_RUN_ID": run.run_id}
 
 
-def schedule() -> CronTriggerTimetable | None:
-    """The schedule of the pipeline (``airflow.schedule``, UTC); None: no schedule."""
-    cron = settings()["airflow"].get("schedule")
+def schedule(section: str = "airflow") -> CronTriggerTimetable | None:
+    """The schedule in a section of params.yaml (UTC), that of the pipeline by default; None: no schedule."""
+    cron = settings()[section].get("schedule")
     return CronTriggerTimetable(cron, timezone="UTC") if cron else None
 
 
@@ -223,10 +282,11 @@ def first_day() -> datetime:
 
 
 def settings() -> dict[str, Any]:
-    """The groups ``languages`` and ``airflow`` of params.yaml, which no profile overlays."""
+    """The groups of params.yaml that DAGs read; what they read of them no profile overlays."""
     file = workspace_root() / "params.yaml"
     params = _params(file, file.stat().st_mtime_ns)
-    return {"languages": list(params["languages"]), "airflow": params.get("airflow", {})}
+    groups = {name: params.get(name, {}) for name in ("airflow", "drift", "keep", "promotion")}
+    return {"languages": list(params["languages"]), **groups}
 
 
 @lru_cache(maxsize=1)
@@ -236,7 +296,7 @@ def _params(file: Path, changed: int) -> dict[str, Any]:
 
 
 def default_args() -> dict[str, Any]:
-    """The retries and time limits of every task, from params.yaml."""
+    """The retries and time limits of every task, from params.yaml, and its notice when it has failed for good."""
     options = settings()["airflow"]
     return {
         "retries": options.get("retries", 2),
@@ -244,6 +304,7 @@ def default_args() -> dict[str, Any]:
         "retry_exponential_backoff": 2,  # each wait twice the one before, and up to as much again, by chance
         "execution_timeout": timedelta(minutes=options.get("task_timeout_minutes", 360)),
         "busy_minutes": options.get("busy_minutes", BUSY_MINUTES),
+        "on_failure_callback": FailureNotice(),
         "owner": "ner",
     }
 
@@ -251,3 +312,9 @@ def default_args() -> dict[str, Any]:
 def run_timeout() -> timedelta:
     """The time limit of a DAG run; waiting for a free slot counts."""
     return timedelta(minutes=settings()["airflow"].get("run_timeout_minutes", 1440))
+
+
+def approval_time() -> timedelta | None:
+    """The time that a person has to approve a challenger (``promotion.approval_hours``); None: nobody is asked."""
+    options = settings()["promotion"]
+    return timedelta(hours=options.get("approval_hours", 20)) if options.get("approval") else None

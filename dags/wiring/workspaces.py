@@ -8,10 +8,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from multiner.pipeline.core.dvc_command import dvc
 from wiring.classes import LIGHT, class_of, placement
 from wiring.graph import Stage, data_version, pointers_of
-from wiring.tasks import CommandOperator, command_line, own_workspaces
+from wiring.tasks import STAGE, CommandOperator, command_line, own_workspaces
 from wiring.unchanged import stages_up_to_date
 
 DATA = "data"  # the published state of the DAG ``data``
@@ -30,16 +29,23 @@ def pull_command() -> list[str]:
 def stage_task(stage: Stage, task_id: str) -> CommandOperator:
     """The task of a stage of dvc.yaml."""
     own = command_line("workspace", "stage", stage.address)
-    command = own if own_workspaces() else dvc("repro", "--single-item", stage.address)
+    command = own if own_workspaces() else [*STAGE, stage.address]
     return CommandOperator(task_id=task_id, command=command, **placement(class_of(stage.name)))
 
 
-def first_task() -> list[CommandOperator]:
-    """With working copies of their own: the task that takes over the state that the DAG ``data`` has published."""
+def first_task(plan: Any) -> Any:
+    """The last task before the stages: ``plan``.
+
+    With working copies of their own, it is followed by one that takes over the state that the DAG ``data`` has
+    published.
+    """
     if not own_workspaces():
-        return []
-    command = command_line("workspace", "begin", "--from", DATA)
-    return [CommandOperator(task_id="begin", command=command, **placement(LIGHT))]
+        return plan
+    begin = CommandOperator(
+        task_id="begin", command=command_line("workspace", "begin", "--from", DATA), **placement(LIGHT)
+    )
+    plan >> begin
+    return begin
 
 
 def register_command(language: str) -> list[str]:
@@ -51,13 +57,13 @@ def register_command(language: str) -> list[str]:
     return command_line("workspace", "run", *options, "--", *register)
 
 
-def promote_command(language: str) -> list[str]:
-    """The command that judges the candidate."""
-    promote = ["promote", "--language", language]
+def promote_command(language: str, *options: str) -> list[str]:
+    """The command that judges the candidate, or with the option ``--approved`` promotes it."""
+    promote = ["promote", "--language", language, *options]
     if not own_workspaces():
         return command_line(*promote)
-    options = ["--needs", f"prepare@{language}", "--from", candidate_state(language)]
-    return command_line("workspace", "run", *options, "--", *promote)
+    place = ["--needs", f"prepare@{language}", "--from", candidate_state(language)]
+    return command_line("workspace", "run", *place, "--", *promote)
 
 
 def inputs_unchanged(root: Path, dag_run: Any) -> bool:

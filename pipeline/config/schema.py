@@ -11,11 +11,13 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, model_validator
 
 from multiner.pipeline.config.schema_kinds import (
+    ConfiguredLanguage,
     Corpora,
-    CorpusName,
     Count,
     Dropout,
     Folds,
+    GrowingCorpusName,
+    Label,
     LanguageCode,
     LegName,
     Name,
@@ -26,6 +28,8 @@ from multiner.pipeline.config.schema_kinds import (
     Positive,
     Quantity,
     Share,
+    TrainingCorpora,
+    TrainingCorpusName,
     Types,
     Url,
     count_or_auto,
@@ -62,7 +66,7 @@ class PrepareSection(Section):
 
     raw: Name
     heldout: Annotated[float, Field(gt=0, lt=1)]
-    limit: dict[CorpusName, Limit]
+    limit: dict[TrainingCorpusName, Limit]
 
 
 class LauncherSection(Section):
@@ -81,8 +85,8 @@ class TransformerSection(Section):
     accumulate: Count
     start: LanguageCode | None
     epochs: Count
-    repeat: dict[CorpusName, Count]
-    recase: dict[CorpusName, Annotated[float, Field(ge=0, le=0.5)]]
+    repeat: dict[TrainingCorpusName, Count]
+    recase: dict[TrainingCorpusName, Annotated[float, Field(ge=0, le=0.5)]]
     patience: Annotated[int, Field(ge=0)]
     learning_rate: Positive
     head_learning_rate: Positive
@@ -158,12 +162,21 @@ class Language(Section):
     """``languages.<code>``."""
 
     types: Types
-    train_on: Corpora
+    train_on: TrainingCorpora
     report_on: Corpora
     transformer: OwnTransformer
     spacy: OwnSpacy
     shipped: OwnShipped
     ensemble: OwnEnsemble
+
+
+class GrowingCorpusSection(Section):
+    """``growing.<corpus>``: a corpus that `ner pull` takes new texts into."""
+
+    language: ConfiguredLanguage
+    source: Name | None = None
+    types: dict[Name, Label | None] = {}
+    heldout: Annotated[float, Field(ge=0, le=0.5)] = 0.0
 
 
 class SearchRange(Section):
@@ -213,8 +226,8 @@ class EvaluateSection(Section):
 class PromotionSection(Section):
     """``promotion``."""
 
-    min_difference: Points
-    min_difference_corpus: Points
+    max_possible_loss: Annotated[float, Field(ge=0)] | None
+    max_certain_loss: Annotated[float, Field(ge=0)] | None
     bootstrap: Count
     min_f1: Percent
     max_below_best: Annotated[float, Field(ge=0)] | None
@@ -222,6 +235,8 @@ class PromotionSection(Section):
     golden_share: Share
     min_behaviour: Points | None
     behaviour_must: Percent | None
+    approval: bool
+    approval_hours: Positive
 
 
 class EndpointSection(Section):
@@ -238,6 +253,7 @@ class ServingSection(Section):
     port: Port
     hosts: list[Name]
     trusted_proxies: list[Network]
+    expose: Name | None
     mlflow_port: Port
     airflow_port: Port
     max_texts: Count
@@ -250,11 +266,18 @@ class ServingSection(Section):
     connections: Annotated[int, Field(ge=16)]
     review: bool
     review_megabytes: Positive
+    review_uncertain: Annotated[int, Field(ge=0, le=10_000)]
     keep_previous: Annotated[Any, AfterValidator(switch_or_auto)]
+    require_signature: bool
     reconcile_seconds: Annotated[float, Field(ge=0)]
     endpoints: dict[LanguageCode, EndpointSection]
     shadow: bool
     shadow_share: Annotated[float, Field(gt=0, le=1)]
+    canary_share: Annotated[float, Field(ge=0, le=0.5)]
+    canary_calls: Count
+    canary_hours: Positive
+    canary_different: Annotated[float, Field(gt=0, le=0.8)]
+    canary_slowdown: Annotated[float, Field(ge=1)]
 
     @model_validator(mode="after")
     def _ports_differ(self) -> ServingSection:
@@ -262,6 +285,31 @@ class ServingSection(Section):
         if shared := [port for port in ports if ports.count(port) > 1]:
             raise ValueError(f"port {shared[0]} is given to two parts")
         return self
+
+    @model_validator(mode="after")
+    def _canaries_end(self) -> ServingSection:
+        if self.canary_share and not self.reconcile_seconds:
+            raise ValueError("canary_share needs reconcile_seconds above 0: a canary ends when the registry is read")
+        return self
+
+
+class DriftSection(Section):
+    """``drift``."""
+
+    weeks: Annotated[int, Field(ge=0)]
+    schedule: Annotated[Name, AfterValidator(cron)] | None
+    min_texts: Annotated[int, Field(ge=10)]
+    min_psi: Positive
+    max_p: Annotated[float, Field(gt=0, lt=1)]
+    retrain: bool
+
+
+class KeepSection(Section):
+    """``keep``."""
+
+    schedule: Annotated[Name, AfterValidator(cron)] | None
+    versions: Count
+    days: Annotated[float, Field(ge=0)]
 
 
 class KubernetesSection(Section):
@@ -298,13 +346,34 @@ class AirflowSection(Section):
     busy_minutes: Positive
     task_timeout_minutes: Positive
     run_timeout_minutes: Positive
+    late_minutes: Positive
     classes: TaskClasses
+
+
+class UsageSection(Section):
+    """``usage``."""
+
+    core_watts: Annotated[float, Field(ge=0)]
+    machine_watts: Annotated[float, Field(ge=0)]
+
+
+class NoticesSection(Section):
+    """``notices``."""
+
+    events: list[Literal["failure", "promotion", "refusal", "drift", "canary", "rollback", "late"]]
+    sender: Name
+    recipients: list[Name]
+    connections: list[Name]
+    timeout_seconds: Positive
 
 
 NOT_IN_PROFILES = (
     "profile",
     "seed",
     "airflow",
+    "drift.schedule",
+    "keep.schedule",
+    "notices",
     "languages.*.types",
     "languages.*.train_on",
     "languages.*.report_on",
@@ -321,6 +390,7 @@ class Params(Section):
     seed: Annotated[int, Field(ge=0, lt=2**32)]
     pull: PullSection
     languages: Annotated[dict[Annotated[str, Field(pattern="^[a-z]{2,3}$")], Language], Field(min_length=1)]
+    growing: dict[GrowingCorpusName, GrowingCorpusSection]
     prepare: PrepareSection
     transformer: TransformerSection
     spacy: SpacySection
@@ -330,4 +400,16 @@ class Params(Section):
     evaluate: EvaluateSection
     promotion: PromotionSection
     serving: ServingSection
+    drift: DriftSection
     airflow: AirflowSection
+    usage: UsageSection
+    notices: NoticesSection
+    keep: KeepSection
+
+    @model_validator(mode="after")
+    def _languages_of_growing_corpora(self) -> Params:
+        for code, language in self.languages.items():
+            for name in language.train_on:
+                if name in self.growing and (own := self.growing[name].language) != code:
+                    raise ValueError(f"languages.{code}.train_on names {name}, a growing corpus of {own}")
+        return self

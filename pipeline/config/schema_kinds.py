@@ -50,6 +50,19 @@ def _languages(params: Any) -> set[str]:
     return {*_configured(params), *(corpus.language for corpus in CORPORA.values())}
 
 
+def _training_corpora(params: Any) -> set[str]:
+    """The corpora that training may use: the published ones and the growing ones."""
+    growing = params.get("growing")
+    return {*CORPORA, *(str(name) for name in growing)} if isinstance(growing, dict) else set(CORPORA)
+
+
+def unlike_published(value: str) -> str:
+    """Accepts names that no published corpus, and no other folder of data/raw, has."""
+    if value in {*CORPORA, *(corpus.folder for corpus in CORPORA.values()), "packages"}:
+        raise ValueError("data/raw has something else of this name; choose another one")
+    return value
+
+
 def optional(section: type[M]) -> type[M]:
     """A class decorator: makes the inherited keys of a section optional."""
     for base in section.__bases__:
@@ -145,6 +158,9 @@ Name = Annotated[str, Field(min_length=1)]
 Network = Annotated[str, AfterValidator(network)]
 LanguageCode = Annotated[str, _one_of("language", _languages)]
 CorpusName = Annotated[str, _one_of("corpus", lambda _: CORPORA)]
+TrainingCorpusName = Annotated[str, _one_of("corpus", _training_corpora)]
+GrowingCorpusName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{1,39}$"), AfterValidator(unlike_published)]
+ConfiguredLanguage = Annotated[str, _one_of("language", _configured)]
 LegName = Annotated[str, _one_of("leg", lambda _: LEGS)]
 Label = Annotated[str, _one_of("entity type", lambda _: LABELS)]
 TypeSet = Annotated[str, _one_of("set of types", lambda _: TYPE_SETS)]
@@ -154,4 +170,5 @@ Types = Annotated[
     Discriminator(lambda value: "<set>" if isinstance(value, str) else "<list>"),
 ]
 Corpora = Annotated[list[CorpusName], Field(min_length=1), AfterValidator(once)]
+TrainingCorpora = Annotated[list[TrainingCorpusName], Field(min_length=1), AfterValidator(once)]
 Url = Annotated[HttpUrl, AfterValidator(bare)]

@@ -165,10 +165,18 @@ class Paths:
         """Sentences that users have corrected, one CoNLL file per language; the same for all profiles."""
         return self.root / "data" / "review"
 
+    def drift(self, language: str) -> Path:
+        """The last check of live traffic for drift: its page and its figures."""
+        return self.out(language) / "drift"
+
     @property
     def mlruns(self) -> Path:
         """MLflow's database and artifacts."""
         return self.root / "mlruns"
+
+    def usage(self, stage: str) -> Path:
+        """The resources that a stage used when it last ran; not among DVC's outputs, whose bytes it must not change."""
+        return self.run / "usage" / self.profile / f"{stage}.json"
 
     @property
     def run(self) -> Path:
@@ -207,6 +215,11 @@ class Workspace:
     def languages(self) -> list[str]:
         """Language codes, in the order of params.yaml."""
         return list(self.params["languages"])
+
+    @property
+    def growing(self) -> dict[str, Any]:
+        """The growing corpora by name: those that `ner pull` takes new texts into."""
+        return dict(self.params.get("growing", {}))
 
     def language(self, code: str) -> dict[str, Any]:
         """The parameters under ``languages.<code>``.

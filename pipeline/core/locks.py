@@ -37,6 +37,7 @@ DVC_REMOTE = LockKind("the choice of DVC's remote", 30)  # held for milliseconds
 REGISTRY = LockKind("the model registry", 300)  # longest while a registration copies a model
 GATE = LockKind("the gate", 7200)  # the gate itself takes minutes
 SEARCH = LockKind("the search's database", 300)  # only while it is made
+GROWING = LockKind("the growing corpora", 600)
 REVIEW_QUEUE = LockKind("the review queue", math.inf)  # held for milliseconds
 
 

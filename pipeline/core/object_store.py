@@ -5,11 +5,22 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
 from typing import IO, Any
 
 from multiner.pipeline.core.errors import NerError
 
 STORE = "NER_STORE"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredObject:
+    """An object's name, its size in bytes, and when it was written, in seconds since 1970."""
+
+    name: str
+    size: int
+    changed: float
 
 
 class ObjectStore:
@@ -78,6 +89,17 @@ class ObjectStore:
                 return []
         return sorted(entry["name"].rpartition("/")[2] for entry in found if entry["type"] == "file")
 
+    def listing(self, folder: str) -> list[StoredObject]:
+        """The objects in a folder and below it, by name; an object whose age the store does not tell counts as new."""
+        with self._answers():
+            self._files.invalidate_cache()
+            try:
+                entries: dict[str, dict[str, Any]] = self._files.find(f"{self._root}/{folder}", detail=True)
+            except FileNotFoundError:
+                return []
+        start = len(self._root) + 1
+        return [StoredObject(path[start:], info["size"] or 0, _changed(info)) for path, info in sorted(entries.items())]
+
     def remove(self, name: str) -> None:
         """Remove an object, if it is there."""
         with self._answers():
@@ -99,6 +121,11 @@ class ObjectStore:
                 remedy=f"Check {STORE} and that the store can be reached from this machine.",
                 transient=True,
             ) from error
+
+
+def _changed(info: dict[str, Any]) -> float:
+    moment = info.get("mtime", info.get("LastModified", float("inf")))
+    return moment.timestamp() if isinstance(moment, datetime) else float(moment)
 
 
 def object_store() -> ObjectStore | None:

@@ -13,6 +13,8 @@ from multiner.pipeline.core.document import Document, write_jsonl
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.core.files import replace_folder, write_json
 from multiner.pipeline.corpora import SPLITS, CorpusSplit, rank, read_split
+from multiner.pipeline.corpora.growing import SPLITS as GROWING_SPLITS
+from multiner.pipeline.corpora.growing import held_sentences, read_growing, without_held
 
 
 def limited(documents: Sequence[Document], limit: int | None) -> list[Document]:
@@ -71,7 +73,8 @@ def run(workspace: Workspace, language: str) -> None:
     """Write the prepared documents of a language, and ``summary.json`` (corpus → split → counts) beside them.
 
     This covers every split of each corpus that the language trains on or reports on. Entities of types that the
-    language lacks are dropped and counted.
+    language lacks are dropped and counted. A growing corpus has no test part, and may have no documents yet; its
+    sentences that a development or test part of the other corpora has are left out and counted.
 
     Raises:
         NerError: an unknown language or corpus, a missing or malformed file, a split without documents, or two
@@ -81,13 +84,17 @@ def run(workspace: Workspace, language: str) -> None:
     settings = workspace.params["prepare"]
     raw = workspace.raw
     summaries: dict[str, dict[str, dict[str, Any]]] = {}
+    corpora = corpora_of(params)
+    held: set[str] = set()
     with replace_folder(workspace.paths.documents(language)) as folder:
-        for corpus in corpora_of(params):
+        for corpus in [each for each in corpora if each not in workspace.growing]:
             limits = settings["limit"].get(corpus, {})
             ids: set[str] = set()
             for split in SPLITS:
                 part = read_split(raw, corpus, split, heldout=settings["heldout"], type_set=params["type_set"])
                 documents, dropped = of_types(limited(part.documents, limits.get(split)), params["types"])
+                if split != "train":
+                    held |= held_sentences(part.documents)
                 if not documents:
                     remedy = "Give the corpus more documents, or raise prepare.limit."
                     raise NerError(f"no document for {split}", where=corpus, remedy=remedy)
@@ -96,5 +103,17 @@ def run(workspace: Workspace, language: str) -> None:
                 ids.update(document.id for document in documents)
                 write_jsonl(folder / f"{corpus}.{split}.jsonl", documents)
                 summaries.setdefault(corpus, {})[split] = summary(documents, dropped, part)
+        for corpus in [each for each in corpora if each in workspace.growing]:
+            accepted = list(read_growing(workspace.paths.raw / corpus).values())
+            limits = settings["limit"].get(corpus, {})
+            for split in GROWING_SPLITS:
+                clean, left_out = without_held([one for one in accepted if one.split == split], held)
+                documents, dropped = of_types(limited(clean, limits.get(split)), params["types"])
+                write_jsonl(folder / f"{corpus}.{split}.jsonl", documents)
+                counts = summary(documents, dropped, CorpusSplit(tuple(clean)))
+                summaries.setdefault(corpus, {})[split] = counts | {"left_out": left_out}
         write_json(folder / "summary.json", summaries)
     print(table(summaries))
+    for corpus, splits in summaries.items():
+        if left_out := sum(counts.get("left_out", 0) for counts in splits.values()):
+            print(f"{corpus}: left out {left_out:,} sentences that a development or test part has")

@@ -83,7 +83,8 @@ class ReviewQueue:
         """The file of a language."""
         return self.folder / f"{language}.conll"
 
-    def _lock(self, language: str) -> AbstractContextManager[None]:
+    def hold(self, language: str) -> AbstractContextManager[None]:
+        """Hold the lock of a language's file: meanwhile no other process adds to it or empties it."""
         return locks.hold(self.folder / f".{language}.lock", locks.REVIEW_QUEUE)
 
     def add(self, language: str, corrected: Sequence[CorrectedSentence], model: str) -> int:
@@ -98,7 +99,7 @@ class ReviewQueue:
         """
         now = datetime.now(UTC).isoformat(timespec="seconds")
         path = self.path(language)
-        with self._lock(language):
+        with self.hold(language):
             content = path.read_bytes() if path.is_file() else b""
             old = {each.words: each.tags for each in _parse(content, path)}
             new = {each.words: each for each in corrected if old.get(each.words) != each.tags}
@@ -130,7 +131,7 @@ class ReviewQueue:
         Raises:
             NerError: the queue is empty, or its file is malformed.
         """
-        with self._lock(language):
+        with self.hold(language):
             corrected = self.read(language)
             if not corrected:
                 raise NerError(f"no corrections for {language!r} are in the queue", where=str(self.path(language)))

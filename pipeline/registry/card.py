@@ -8,7 +8,6 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from multiner.pipeline.config.corpora import corpus_entry
 from multiner.pipeline.config.settings import Workspace, for_language
 from multiner.pipeline.registry import lineage
 from multiner.pipeline.registry.store import is_trial, model_name
@@ -108,10 +107,12 @@ def data_list(workspace: Workspace, language: str) -> str:
     for corpus in dict.fromkeys([*settings["train_on"], *settings["report_on"]]):
         title, licence = CORPORA.get(corpus, (corpus, "as its publisher states"))
         role = "trained on" if corpus in settings["train_on"] else "reported on"
-        folder = corpus_entry(corpus).folder
-        tracked = workspace.raw / f"{folder}.dvc"
-        if workspace.bundled:
-            title, licence = f"invented samples in the form of {folder}", "MIT"
+        folder = lineage.raw_folder(workspace, corpus)
+        tracked = folder.with_name(f"{folder.name}.dvc")
+        if corpus in workspace.growing:
+            title, licence = "texts taken in by `ner pull` and `ner corpus import`", "as their owner states"
+        elif workspace.bundled:
+            title, licence = f"invented samples in the form of {folder.name}", "MIT"
         digest = f", DVC hash `{lineage.dvc_hash(tracked)}`" if tracked.is_file() else ""
         lines.append(f"- `{corpus}` ({role}): {title}; licence: {licence}{digest}")
     return "\n".join(lines)

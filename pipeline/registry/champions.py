@@ -11,7 +11,8 @@ from multiner.pipeline.config.settings import Workspace
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.registry import journal
 from multiner.pipeline.registry.failures import registry_errors
-from multiner.pipeline.registry.journal import PREVIOUS, ROLLED_BACK, SINCE, Switch
+from multiner.pipeline.registry.former_switches import PREVIOUS, ROLLED_BACK, SINCE
+from multiner.pipeline.registry.journal_entry import JournalEntry, checked_reason, now
 from multiner.pipeline.registry.registration import alias_version, known_version
 from multiner.pipeline.registry.runs import deleted_run, require_files, run_id_of, run_of
 from multiner.pipeline.registry.store import CHALLENGER, CHAMPION, model_name, open_store, registry_lock
@@ -44,17 +45,12 @@ class ModelVersionInfo:
         return f"models:/{self.name}/{self.version}"
 
 
-def now() -> str:
-    """The time, UTC, to the second."""
-    return datetime.now(UTC).isoformat(timespec="seconds")
-
-
 def version_info(client: MlflowClient, name: str, version: str) -> ModelVersionInfo:
     """The facts that the registry holds about a version."""
     entry = client.get_model_version(name, version)
     run_id = run_id_of(entry)
-    run, ending = run_of(client, run_id), "/test/ensemble/f1"
-    tags, metrics = (run.data.tags, run.data.metrics) if run else ({}, {})
+    run = run_of(client, run_id)
+    tags = run.data.tags if run else {}
     return ModelVersionInfo(
         name=name,
         version=str(version),
@@ -65,7 +61,7 @@ def version_info(client: MlflowClient, name: str, version: str) -> ModelVersionI
         profile=tags.get("profile", ""),
         data_hash=tags.get("data_hash", ""),
         git_commit=tags.get("git_commit", ""),
-        scores={metric.removesuffix(ending): value for metric, value in metrics.items() if metric.endswith(ending)},
+        scores=journal.f1_on_test(run),
     )
 
 
@@ -111,13 +107,18 @@ def model_bytes(uri: str) -> int:
     return Model.load(uri).model_size_bytes or 0
 
 
-def set_champion(client: MlflowClient, name: str, version: str) -> None:
-    """Make a version champion, and note when, by whom, and the champion before; a killed call can be repeated."""
+def set_champion(client: MlflowClient, name: str, version: str, entry: JournalEntry | None = None) -> None:
+    """Make a version champion, and note the champion before; a killed call can be repeated.
+
+    Args:
+        entry: of the journal; by default a promotion.
+    """
     before = alias_version(client, name, CHAMPION)
     if before != version:
-        at = now()
-        journal.note(client, name, Switch(at, "promotion", before, version, journal.actor()))
-        client.set_model_version_tag(name, version, SINCE, at)
+        entry = journal.note(client, name, entry or JournalEntry(now(), "promotion", before, version))
+        if ROLLED_BACK in client.get_model_version(name, version).tags:
+            client.delete_model_version_tag(name, version, ROLLED_BACK)
+        client.set_model_version_tag(name, version, SINCE, entry.at)
         if before:
             client.set_model_version_tag(name, version, PREVIOUS, before)
         client.set_registered_model_alias(name, CHAMPION, version)
@@ -148,7 +149,7 @@ def rollback(
         NerError: there is no champion, another than expected, none before it, or no such version; that version is
             champion already, or its files were deleted; or the reason is too long. Nothing has changed then.
     """
-    reason = journal.checked_reason(reason)
+    reason = checked_reason(reason)
     name = model_name(workspace, language)
     with registry_lock(workspace, f".{name}.lock"):
         client = open_store(workspace)
@@ -174,8 +175,7 @@ def rollback(
                 remedy="Name the version to go back to.",
             )
         require_files(name, target)
-        at = now()
-        journal.note(client, name, Switch(at, "rollback", current, target, by or journal.actor(), reason))
+        at = journal.note(client, name, JournalEntry(now(), "rollback", current, target, by, reason)).at
         if ROLLED_BACK in tags:
             client.delete_model_version_tag(name, target, ROLLED_BACK)
         client.set_model_version_tag(name, current, ROLLED_BACK, at)

@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
-from multiner.pipeline.registry.champions import PREVIOUS, ROLLED_BACK, SINCE
-from multiner.pipeline.registry.gate.promotion import KEY, PASSED, REASONS
+from multiner.pipeline.config.settings import Workspace
+from multiner.pipeline.registry.failures import registry_errors
+from multiner.pipeline.registry.former_switches import PREVIOUS, ROLLED_BACK, SINCE
+from multiner.pipeline.registry.gate.promotion import KEY, PASSED, REASONS, REPORT
 from multiner.pipeline.registry.runs import if_exists, run_of
+from multiner.pipeline.registry.store import model_name, open_store
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -21,7 +25,8 @@ class VersionRecord:
     """A registered version as the registry has it.
 
     ``champion_since``, ``rolled_back`` and ``previous`` (the champion before it) are None if that never happened;
-    ``gate_passed`` is None before a verdict, ``gate_reasons`` are its reasons, ``gate_key`` identifies it.
+    ``gate_passed`` is None before a verdict, ``gate_reasons`` are its reasons, ``gate_key`` identifies it, and
+    ``gate_report`` is the address of its report among MLflow's artifacts ("": there is none).
     """
 
     name: str
@@ -35,6 +40,7 @@ class VersionRecord:
     gate_passed: bool | None
     gate_reasons: tuple[str, ...]
     gate_key: str
+    gate_report: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +72,13 @@ def history(client: MlflowClient, name: str) -> list[VersionRecord]:
     return [_version_record(version, model.aliases) for version in newest_first]  # a search may leave aliases out
 
 
+@registry_errors()
+def last_judged(workspace: Workspace, language: str) -> VersionRecord | None:
+    """The newest version of a language that the gate has judged; None where there is none."""
+    versions = history(open_store(workspace), model_name(workspace, language))
+    return next((version for version in versions if version.gate_passed is not None), None)
+
+
 def _version_record(entry: ModelVersion, aliases: dict[str, str]) -> VersionRecord:
     tags, version = entry.tags, str(entry.version)
     passed = tags.get(PASSED)
@@ -81,6 +94,7 @@ def _version_record(entry: ModelVersion, aliases: dict[str, str]) -> VersionReco
         gate_passed=None if passed is None else passed == "true",
         gate_reasons=tuple(json.loads(tags.get(REASONS, "[]"))),
         gate_key=tags.get(KEY, ""),
+        gate_report=tags.get(REPORT, ""),
     )
 
 
@@ -102,7 +116,8 @@ def run_record(client: MlflowClient, version: VersionRecord) -> RunRecord | None
 
         return load_dict(f"{run.info.artifact_uri}/{path}") if path in paths else {}
 
-    verdicts = [load(path) for path in paths if path.startswith(f"gate/version-{version.version}-against-")]
+    verdict = f"gate/version-{version.version}-against-*.json"
+    verdicts = [load(path) for path in paths if fnmatchcase(path, verdict)]
     inputs = run.inputs.dataset_inputs if run.inputs else []
     return RunRecord(
         run_id=run.info.run_id,

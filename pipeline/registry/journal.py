@@ -1,152 +1,105 @@
-"""The journal of a model: every switch of its champion, the newest first, as a tag of the registered model.
+"""The journal of a model: registrations, verdicts of the gate, and every switch of the champion.
 
-An entry is written before the alias moves, so that no switch is missing; if the call is killed in between, its
-repetition replaces the entry. The tag holds as many of the newest entries as fit. In a registry without a journal it
-begins with the switches that the versions' tags show, the last one to each version.
+Each entry is a numbered tag of the registered model, so the journal is where the registry is: in its database, which
+all hosts share and a backup holds. Entries are added and never changed; the key of the tag ends with the hash of its
+value, so that a change by other means shows. A switch is entered before the alias moves, so that none is missing; the
+repetition of a killed call adds no second entry.
 """
 
 from __future__ import annotations
 
-import getpass
-import json
 import logging
-import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Literal, get_args
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any
 
-from multiner.pipeline.core.errors import NerError
+from multiner.pipeline.registry import former_switches
+from multiner.pipeline.registry.journal_entry import SWITCHES, JournalEntry, actor, dumps, loads
+from multiner.pipeline.registry.runs import if_exists, run_of
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import Run
 
 log = logging.getLogger(__name__)
-TAG = "ner.champion_switches"
-UNREADABLE = f"{TAG}.unreadable"  # gets the content of TAG that is no journal
-TAG_LENGTH = 5000  # characters of a tag's value that every database of MLflow's holds
-REASON_LENGTH = 200
-PREVIOUS, SINCE, ROLLED_BACK = "ner.previous_champion", "ner.champion_since", "ner.rolled_back"  # tags of versions
-ROLLBACK_TAKES = timedelta(minutes=1)  # between the tags of the two versions, at most
-Kind = Literal["promotion", "rollback"]
+KEY = re.compile(r"ner\.journal\.(\d{6,})\.([0-9a-f]{12})")
+TEST = re.compile(r"(.+)/test/ensemble/f1")
 
 
-@dataclass(frozen=True, slots=True)
-class Switch:
-    """The champion changed from version ``before`` (None: there was none) to ``after`` at ``at`` (ISO 8601, UTC).
+def entries(client: MlflowClient, name: str) -> list[JournalEntry]:
+    """The whole journal of a model, the newest entry first."""
+    return _entries(client, name, client.get_registered_model(name).tags)
 
-    ``after`` is None where the tags do not show it, ``by`` (who switched) and ``reason`` where they were not noted.
+
+def switches(client: MlflowClient, name: str) -> list[JournalEntry]:
+    """The switches of a model's champion, the newest first."""
+    return [entry for entry in entries(client, name) if entry.kind in SWITCHES]
+
+
+def note(client: MlflowClient, name: str, entry: JournalEntry) -> JournalEntry:
+    """Add an entry to a model's journal, with who works here, and the run and the test scores of its version.
+
+    The caller holds the lock of the registry, and adds a switch before a tag or alias of the versions changes.
+
+    Returns:
+        the entry as it stands in the journal: an earlier one if this is the repetition of a killed call.
     """
-
-    at: str
-    kind: Kind
-    before: str | None
-    after: str | None
-    by: str | None = None
-    reason: str | None = None
-
-
-def actor() -> str:
-    """The DAG run that this command belongs to, else the user of this process."""
-    if dag := os.environ.get("AIRFLOW_CTX_DAG_ID"):
-        return f"DAG {dag}, run {os.environ.get('AIRFLOW_CTX_DAG_RUN_ID', 'unknown')}"
-    try:
-        return f"user {getpass.getuser()}"
-    except (OSError, KeyError):  # a user without a name, as in some containers
-        return f"user {os.getuid()}"
-
-
-def checked_reason(text: str | None) -> str | None:
-    """A reason as one line of printable characters; None if it is empty. Raises NerError if it is too long."""
-    line = " ".join("".join(each if each.isprintable() else " " for each in text or "").split())
-    if len(line) > REASON_LENGTH:
-        raise NerError(f"the reason has {len(line)} characters, {REASON_LENGTH} at most are kept")
-    return line or None
-
-
-def dumps(switches: Sequence[Switch]) -> str:
-    """The tag's value: the first switches, as many as fit."""
-    entries: list[str] = []
-    room = TAG_LENGTH - len("[]")
-    for each in switches:
-        fields = {"at": each.at, "kind": each.kind, "from": each.before, "to": each.after}
-        fields |= {"by": each.by and each.by[:REASON_LENGTH], "reason": each.reason}
-        present = {name: value for name, value in fields.items() if value is not None}
-        entry = json.dumps(present, ensure_ascii=False, separators=(",", ":"))
-        room -= len(entry) + len(",")
-        if room < 0:
-            break
-        entries.append(entry)
-    return f"[{','.join(entries)}]"
-
-
-def loads(value: str | None) -> list[Switch]:
-    """The switches in a tag's value; none where there is no tag yet. Raises ValueError if it is no journal."""
-    entries = json.loads(value or "[]")
-    if not isinstance(entries, list):
-        raise ValueError("not a list")
-    return [_switch(entry) for entry in entries]
-
-
-def _switch(entry: Any) -> Switch:
-    if not isinstance(entry, dict):
-        raise ValueError(f"not a switch: {entry!r}")
-    fields: list[Any] = [entry.get(name) for name in ("at", "kind", "from", "to", "by", "reason")]
-    if fields[1] not in get_args(Kind) or not all(value is None or isinstance(value, str) for value in fields):
-        raise ValueError(f"not a switch: {entry!r}")
-    datetime.fromisoformat(fields[0] or "")
-    return Switch(*fields)
-
-
-def switches(client: MlflowClient, name: str) -> list[Switch]:
-    """The switches of a model, the newest first."""
-    return _switches(client, name, client.get_registered_model(name).tags)
-
-
-def note(client: MlflowClient, name: str, switch: Switch) -> None:
-    """Put a switch at the head of a model's journal; call it before a tag or alias of the versions changes."""
     tags = client.get_registered_model(name).tags
-    before = _switches(client, name, tags)
-    if tags.get(TAG) and not read(tags):
-        client.set_registered_model_tag(name, UNREADABLE, tags[TAG])
-    if before and (before[0].kind, before[0].before, before[0].after) == (switch.kind, switch.before, switch.after):
-        before = before[1:]  # the call before was killed before the alias moved
-    client.set_registered_model_tag(name, TAG, dumps([switch, *before]))
+    journal = _entries(client, name, tags)
+    earlier = [each for each in journal if each.kind in SWITCHES][:1] if entry.kind in SWITCHES else journal
+    if repetition := next((each for each in earlier if entry.repeats(each)), None):
+        return repetition
+    numbers = _numbered(tags)
+    if not numbers:
+        former_switches.fix(client, name, tags)
+    entry = _completed(client, name, entry)
+    value = dumps(entry)
+    number = 1 + max((number for number, _ in numbers), default=0)
+    client.set_registered_model_tag(name, f"ner.journal.{number:06d}.{_digest(value)}", value)
+    return entry
 
 
-def _switches(client: MlflowClient, name: str, tags: Mapping[str, str]) -> list[Switch]:
-    if journal := read(tags):
-        return journal
-    versions = client.search_model_versions(f"name = '{name}'", max_results=1000)
-    return by_tags({str(version.version): version.tags for version in versions})
+def f1_on_test(run: Run | None) -> dict[str, float]:
+    """The ensemble's F1 on the test parts, in percent, by corpus; empty without a run."""
+    metrics: Mapping[str, Any] = run.data.metrics if run else {}
+    return {match[1]: value for metric, value in metrics.items() if (match := TEST.fullmatch(metric))}
 
 
-def read(tags: Mapping[str, str]) -> list[Switch]:
-    """The journal among a registered model's tags; one that cannot be read counts as none, with a warning."""
+def _entries(client: MlflowClient, name: str, tags: Mapping[str, str]) -> list[JournalEntry]:
+    numbers = _numbered(tags)
+    missing = set(range(1, max(numbers, default=(0, ""))[0])) - {number for number, _ in numbers}
+    if missing:
+        log.warning("%s: entries of the journal were removed by other means: %s", name, sorted(missing))
+    former = (former_switches.read(tags) or []) if numbers else former_switches.of_model(client, name, tags)
+    present = (_entry(name, key, tags[key]) for _, key in sorted(numbers, reverse=True))
+    return [entry for entry in present if entry] + former
+
+
+def _numbered(tags: Mapping[str, str]) -> list[tuple[int, str]]:
+    """The number and the key of each entry's tag."""
+    return [(int(match[1]), key) for key in tags if (match := KEY.fullmatch(key))]
+
+
+def _entry(name: str, key: str, value: str) -> JournalEntry | None:
+    """The entry of a tag; None, with a warning, if it cannot be read."""
+    if not key.endswith(_digest(value)):
+        log.warning("%s: the entry %s of the journal was changed by other means", name, key)
     try:
-        return loads(tags.get(TAG))
+        return loads(value)
     except ValueError as error:
-        log.warning("the tag %s holds no journal: %s", TAG, error)
-        return []
+        log.warning("%s: the entry %s of the journal cannot be read: %s", name, key, error)
+        return None
 
 
-def by_tags(versions: Mapping[str, Mapping[str, str]]) -> list[Switch]:
-    """The switches that the tags of versions show, the newest first, without who switched."""
-    result: list[Switch] = []
-    rolled_back = {version: tags[ROLLED_BACK] for version, tags in versions.items() if ROLLED_BACK in tags}
-    for version, tags in versions.items():
-        if (since := tags.get(SINCE)) is None:
-            continue
-        back = next((other for other, at in rolled_back.items() if other != version and _together(at, since)), None)
-        if back:
-            del rolled_back[back]
-            result.append(Switch(since, "rollback", back, version))
-        else:
-            result.append(Switch(since, "promotion", tags.get(PREVIOUS), version))
-    result += [Switch(at, "rollback", version, None) for version, at in rolled_back.items()]
-    return sorted(result, key=lambda switch: switch.at, reverse=True)
+def _digest(value: str) -> str:
+    return sha256(value.encode()).hexdigest()[:12]
 
 
-def _together(rolled_back: str, since: str) -> bool:
-    """Whether the same rollback has written both tags."""
-    return timedelta() <= datetime.fromisoformat(since) - datetime.fromisoformat(rolled_back) <= ROLLBACK_TAKES
+def _completed(client: MlflowClient, name: str, entry: JournalEntry) -> JournalEntry:
+    """The entry with who works here, the run of its version, and the F1 that the run has on the test parts."""
+    version = if_exists(client.get_model_version, name, entry.version) if entry.version else None
+    run_id = version.run_id if version else None
+    tested = {f"{corpus} test": round(f1, 2) for corpus, f1 in f1_on_test(run_of(client, run_id)).items()}
+    return replace(entry, by=entry.by or actor(), run_id=run_id or None, scores=tested | entry.scores)

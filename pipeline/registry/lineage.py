@@ -24,35 +24,42 @@ PACKAGE = Path(multiner.__file__).parent
 MODEL_CODE = PACKAGE / "pipeline" / "inference" / "pyfunc.py"
 ENTRY_POINTS = (MODEL_CODE, PACKAGE / "pipeline" / "inference" / "documents.py")
 DIFF_LIMIT = 2_000_000  # characters
+CUT = "[cut: "  # begins the last line of a diff that was cut
 REFERENCE = re.compile(r"multiner(\.\w+)+(:\w+)?")
 
 
 def git(root: Path, *arguments: str) -> str:
-    """The output of ``git``; empty where there is no repository, or no git."""
+    """The output of ``git``, byte by byte; empty where there is no repository, or no git."""
     try:
-        command = ["git", "-C", str(root), *arguments]
-        return subprocess.run(command, capture_output=True, text=True, errors="replace", check=True).stdout.strip()
+        output = subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, check=True).stdout
     except (OSError, subprocess.CalledProcessError):
         return ""
+    return output.decode(errors="replace")
 
 
 def commit(root: Path) -> str:
     """The commit that is checked out; without a repository that of ``NER_COMMIT``, which images are built with."""
-    return git(root, "rev-parse", "HEAD") or os.environ.get("NER_COMMIT", "")
+    return git(root, "rev-parse", "HEAD").strip() or os.environ.get("NER_COMMIT", "")
 
 
 def git_diff(root: Path) -> str:
-    """The changes of tracked files since the commit; a longer diff is cut, and says so."""
-    diff = git(root, "diff", "HEAD")
+    """The changes of tracked files since the commit, as ``git apply`` takes them; a longer diff is cut, and says so."""
+    options = ("--binary", "--no-color", "--no-ext-diff", "--src-prefix=a/", "--dst-prefix=b/")
+    diff = git(root, "diff", *options, "HEAD")
     if len(diff) <= DIFF_LIMIT:
         return diff
-    return diff[:DIFF_LIMIT] + f"\n[cut: {len(diff) - DIFF_LIMIT:,} more characters]\n"
+    return diff[:DIFF_LIMIT] + f"\n{CUT}{len(diff) - DIFF_LIMIT:,} more characters]\n"
 
 
-def raw_folders(workspace: Workspace, language: str) -> list[str]:
+def raw_folder(workspace: Workspace, corpus: str) -> Path:
+    """The folder of a corpus's raw data."""
+    return workspace.paths.raw / corpus if corpus in workspace.growing else workspace.raw / corpus_entry(corpus).folder
+
+
+def raw_folders(workspace: Workspace, language: str) -> list[Path]:
     """The folders of raw data of a language's corpora."""
     corpora = corpora_of(workspace.language(language))
-    return list(dict.fromkeys(corpus_entry(corpus).folder for corpus in corpora))
+    return list(dict.fromkeys(raw_folder(workspace, corpus) for corpus in corpora))
 
 
 def dvc_hash(file: Path) -> str:

@@ -16,10 +16,13 @@ from multiner.pipeline.core.dvc_cache import require_whole
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.core.files import read_json, sha256_of
 from multiner.pipeline.ensemble.identity import model_hash, read_description
-from multiner.pipeline.registry import lineage, replay
+from multiner.pipeline.registry import journal, lineage, replay
 from multiner.pipeline.registry.failures import registry_errors
+from multiner.pipeline.registry.gate.predictions import GatePredictions, write_predictions
+from multiner.pipeline.registry.journal_entry import JournalEntry, actor, utc
 from multiner.pipeline.registry.packaging import log_model
-from multiner.pipeline.registry.runs import MISSING, if_exists, run_id_of
+from multiner.pipeline.registry.runs import MISSING, if_exists, run_id_of, run_of
+from multiner.pipeline.registry.signed_versions import sign_version
 from multiner.pipeline.registry.store import (
     CHALLENGER,
     CHAMPION,
@@ -34,6 +37,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 FINGERPRINT, COMPLETE = "ner.fingerprint", "ner.complete"
+REGISTERED_BY = "ner.registered_by"  # of runs
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,14 +80,28 @@ def register(workspace: Workspace, language: str) -> Registration:
             )
             run_id = run.info.run_id
             replay.log_run(client, run_id, workspace, language, metrics)
+            store_cross_fitted(client, run_id, workspace, language)
             with scratch(workspace.paths.mlruns / f".{name}.tmp"):
                 version = log_model(run_id, name, workspace, language)
+                sign_version(client, workspace, name, version)
         client.set_model_version_tag(name, version, FINGERPRINT, fingerprint)  # outlives the run
         if not registered:  # before the alias: a version in use is never taken for a leftover
             client.set_tag(run_id, COMPLETE, "true")
+        _note(client, name, version, run_id)
         if version != alias_version(client, name, CHAMPION):
             client.set_registered_model_alias(name, CHALLENGER, version)
     return Registration(name, version, run_id, experiment, created=not registered)
+
+
+def store_cross_fitted(client: MlflowClient, run_id: str, workspace: Workspace, language: str) -> None:
+    """Store in a run what the gate compares beside the gate half: the training documents' spans by cross-fitting."""
+    from multiner.pipeline.ensemble.held_out import held_out_spans
+
+    predictions = GatePredictions(workspace.language(language)["types"])
+    for document, spans in held_out_spans(workspace, language):
+        predictions.add(document.corpus, [document], [spans])
+    if predictions.changed:
+        write_predictions(client, run_id, predictions)
 
 
 @contextmanager
@@ -143,6 +161,15 @@ def remove_incomplete(client: MlflowClient, experiment: str) -> list[str]:
     return removed
 
 
+def _note(client: MlflowClient, name: str, version: str, run_id: str) -> None:
+    """Enter a registration in the journal, once; one of an older release, whose run does not say by whom, never."""
+    run = run_of(client, run_id)
+    if run and (by := run.data.tags.get(REGISTERED_BY)):
+        created = utc(client.get_model_version(name, version).creation_timestamp)
+        champion = alias_version(client, name, CHAMPION)
+        journal.note(client, name, JournalEntry(created, "registration", champion, version, by))
+
+
 def _registered(client: MlflowClient, name: str, experiment: str, fingerprint: str) -> tuple[str, str] | None:
     """Version and run id of the registration with this fingerprint, even if its run was deleted."""
     from mlflow.entities import ViewType
@@ -199,6 +226,7 @@ def _tags(workspace: Workspace, language: str, metrics: dict[str, Any]) -> dict[
         "mlflow.source.name": "ner register",
         "data_hash": metrics["data_hash"],
         "lock_hash": sha256_of(lock) if lock.is_file() else "",
+        REGISTERED_BY: actor(),
         "airflow_dag_id": os.environ.get("AIRFLOW_CTX_DAG_ID", ""),
         "airflow_run_id": os.environ.get("AIRFLOW_CTX_DAG_RUN_ID", ""),
     }

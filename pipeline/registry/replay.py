@@ -17,6 +17,7 @@ from multiner.pipeline.config.settings import Workspace, for_language
 from multiner.pipeline.core.files import folder_hash, read_json
 from multiner.pipeline.registry import lineage
 from multiner.pipeline.registry.card import CARD, model_card
+from multiner.pipeline.registry.drift_reference import log_reference
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 PARAMS_A_BATCH, METRICS_A_BATCH = 100, 1000  # MLflow's limits
 PARAM_LENGTH = 6000
 ODD = re.compile(r"[^\w\-. :/]")  # characters that MLflow takes in no name
-RUNTIME = ("pull", "serving", "airflow")  # sections that do not concern a model
+RUNTIME = ("pull", "serving", "keep", "drift", "airflow", "usage", "notices")  # sections that do not concern a model
 
 
 def log_run(client: MlflowClient, run_id: str, workspace: Workspace, language: str, metrics: dict[str, Any]) -> None:
@@ -33,6 +34,7 @@ def log_run(client: MlflowClient, run_id: str, workspace: Workspace, language: s
     _log_figures(client, run_id, workspace, language, metrics)
     client.log_inputs(run_id, list(datasets(workspace, language)))
     _log_artifacts(client, run_id, workspace, language, metrics)
+    log_reference(client, run_id, workspace, language)
 
 
 def _log_figures(
@@ -59,9 +61,8 @@ def datasets(workspace: Workspace, language: str) -> Iterator[DatasetInput]:
     """The raw corpora of a language as MLflow inputs, with DVC's hash as digest where DVC tracks them."""
     from mlflow.entities import Dataset, DatasetInput, InputTag
 
-    for folder in lineage.raw_folders(workspace, language):
-        place = workspace.raw / folder
-        tracked = place.with_name(f"{folder}.dvc")
+    for place in lineage.raw_folders(workspace, language):
+        tracked = place.with_name(f"{place.name}.dvc")
         if tracked.is_file():
             digest = lineage.dvc_hash(tracked)
         elif place.is_dir():
@@ -69,7 +70,7 @@ def datasets(workspace: Workspace, language: str) -> Iterator[DatasetInput]:
         else:
             continue
         source = json.dumps({"uri": place.relative_to(workspace.root).as_posix()})
-        yield DatasetInput(Dataset(folder, digest, "local", source), [InputTag("mlflow.data.context", "training")])
+        yield DatasetInput(Dataset(place.name, digest, "local", source), [InputTag("mlflow.data.context", "training")])
 
 
 def _log_artifacts(
@@ -100,7 +101,7 @@ def _log_artifacts(
         resolved.write_text(yaml.safe_dump(workspace.params, sort_keys=False, allow_unicode=True), encoding="utf-8")
         client.log_artifact(run_id, str(resolved), "lineage")
     if diff := lineage.git_diff(workspace.root):
-        client.log_text(run_id, diff + "\n", "lineage/changes.diff")
+        client.log_text(run_id, diff, "lineage/changes.diff")
 
 
 def flatten(value: Any, separator: str = ".", prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -17,12 +17,14 @@ from multiner.pipeline.core.database_lock import lock_database
 from multiner.pipeline.core.environment import silence_telemetry
 from multiner.pipeline.core.locks import LOCK_FOLDER, LockKind
 from multiner.pipeline.registry.failures import RegistryUnavailable, is_refusal, reason_of, registry_errors
+from multiner.pipeline.registry.schema import require_schema
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 CHAMPION, CHALLENGER = "champion", "challenger"
 TRIAL_PROFILES = ("smoke", "demo")  # their models must never be compared with real ones
+HTTP_TIMEOUT = "MLFLOW_HTTP_REQUEST_TIMEOUT"
 
 
 def tracking_uri(workspace: Workspace) -> str:
@@ -74,7 +76,8 @@ def open_store(workspace: Workspace) -> MlflowClient:
     Makes the database if there is none; MLflow's migrations are not safe beside each other, so they run under a lock.
 
     Raises:
-        RegistryUnavailable: there is no MLflow at ``MLFLOW_TRACKING_URI``, or the database cannot be read.
+        RegistryUnavailable: there is no MLflow at ``MLFLOW_TRACKING_URI``, or the database cannot be read, or is of an
+            older release.
     """
     silence_telemetry()
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
@@ -94,10 +97,11 @@ def open_store(workspace: Workspace) -> MlflowClient:
     with registry_lock(workspace, ".store.lock"):
         if own and database(workspace).exists():
             _use_write_ahead_log(database(workspace))  # fails at once, where MLflow would try for minutes
+            require_schema(database(workspace))
         client = _client(uri)
         if own:
             _use_write_ahead_log(database(workspace))
-            _follow_move(workspace)
+            follow_move(workspace)
     return client
 
 
@@ -107,8 +111,11 @@ def _client(uri: str) -> MlflowClient:
     from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
     try:
-        client = mlflow.MlflowClient(uri, uri)
-        client.search_experiments(max_results=1)
+        with _environment_kept(HTTP_TIMEOUT):
+            # seconds, three times: a server that hangs is named within a minute; MLflow's 120 are for uploads
+            os.environ.setdefault(HTTP_TIMEOUT, "15")
+            client = mlflow.MlflowClient(uri, uri)
+            client.search_experiments(max_results=1)
     except (mlflow.MlflowException, SQLAlchemyError, ValueError, ImportError) as error:
         wrong = isinstance(error, (ArgumentError, ValueError, ImportError)) or is_refusal(error)
         raise _unreadable(f"MLflow's registry cannot be read: {reason_of(error)}", transient=not wrong) from error
@@ -145,12 +152,14 @@ def _unreadable(message: str, *, transient: bool = False) -> RegistryUnavailable
 def _environment_kept(*names: str) -> Iterator[None]:
     """Restore these variables: MLflow's setters write them, and they would look like the user's choice."""
     before = {name: os.environ.get(name) for name in names}
-    yield
-    for name, value in before.items():
-        if value is None:
-            os.environ.pop(name, None)
-        else:
-            os.environ[name] = value
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
 
 
 def _use_write_ahead_log(path: Path) -> None:
@@ -167,7 +176,7 @@ LOCATIONS = {
 }
 
 
-def _follow_move(workspace: Workspace) -> None:
+def follow_move(workspace: Workspace) -> None:
     """Rewrite the artifact addresses, which MLflow stores as absolute ones, if the workspace was moved or copied."""
     here = (workspace.paths.mlruns / "artifacts").as_uri()
     with closing(sqlite3.connect(database(workspace), timeout=30)) as connection, connection:

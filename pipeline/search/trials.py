@@ -16,6 +16,7 @@ from multiner.pipeline.config.settings import Workspace, load_params, overlay, r
 from multiner.pipeline.core.document import Document
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.core.files import read_json, write_atomically
+from multiner.pipeline.core.training_failures import Diverged
 from multiner.pipeline.models.training_documents import read_training
 from multiner.pipeline.registry.failures import registry_errors
 from multiner.pipeline.registry.store import open_experiment, open_store
@@ -132,7 +133,7 @@ def _score(
     The training runs in one process, whatever the launcher says, with batches accumulated in place of the others'.
 
     Raises:
-        TrialPruned: after an epoch the trial is worse than the median of the others.
+        TrialPruned: after an epoch the trial is worse than the median of the others, or its loss is no finite number.
     """
     from optuna import TrialPruned
 
@@ -163,11 +164,11 @@ def _score(
                     after_epoch=after_epoch)  # fmt: skip
         status = "FINISHED"
         return max(float(epoch["dev_f1"]) for epoch in read_json(folder / "history.json"))
-    except TrialPruned:
+    except (TrialPruned, Diverged) as error:
         status = "FINISHED"
         client.set_tag(run, "ner.pruned", "true")
         shutil.rmtree(workspace.paths.checkpoints(language, name), ignore_errors=True)
-        raise
+        raise TrialPruned(str(error)) from error
     except KeyboardInterrupt:
         trial.study.enqueue_trial(trial.params)  # the next call goes on from its checkpoint
         raise

@@ -30,8 +30,8 @@ class LanguageCorpora:
 
     Attributes:
         language: the language's parameters (types, train_on, report_on).
-        labels: the labels that each corpus may have.
-        layouts: the published parts of each corpus, and the splits that each part contains.
+        labels: the labels that each published corpus may have.
+        layouts: the published parts of each corpus, and the splits that each part contains; of a growing corpus one.
         splits: the documents by corpus and split.
         refused: the reader's error by corpus and split.
     """
@@ -102,6 +102,31 @@ def part_checks(
     return checks
 
 
+def growing_checks(corpora: LanguageCorpora, corpus: str, bounds: Mapping[str, Any]) -> list[SuiteInput]:
+    """Two suites (sentences, entities) for a growing corpus, as far as it has sentences and entities."""
+    documents = corpora.merged([corpus], *corpora.layouts[corpus]["accepted"])
+    types = corpora.language["types"]
+    checks = document_checks(corpus, documents or [], types, dict.fromkeys(types, (0, 1)), bounds)
+    return [check for check in checks if len(check.frame)]
+
+
+def document_checks(
+    name: str,
+    documents: Sequence[Document],
+    types: Sequence[str],
+    shares: Mapping[str, Sequence[float]],
+    bounds: Mapping[str, Any],
+) -> list[SuiteInput]:
+    """Two suites (sentences, entities) without expected counts; ``shares`` are the bounds of each type's share."""
+    sources = sources_of(documents)
+    sentences = sentence_expectations(bounds["tokens"])
+    entities = entity_expectations(types, bounds["entity_tokens"], shares)
+    return [
+        SuiteInput(f"{name}-sentences", sentence_frame(documents), sentences, sources),
+        SuiteInput(f"{name}-entities", entity_frame(documents, types), entities, sources),
+    ]
+
+
 def merged_checks(
     corpora: LanguageCorpora, code: str, expected: Expected, bounds: Mapping[str, Any]
 ) -> list[SuiteInput]:
@@ -114,13 +139,8 @@ def merged_checks(
     checks: list[SuiteInput] = []
     for split in ("train", "dev"):
         documents = corpora.merged(train_on, split)
-        if documents is None:
-            continue
-        sources = sources_of(documents)
-        expectations = sentence_expectations(bounds["tokens"])
-        checks.append(SuiteInput(f"{code}-{split}-sentences", sentence_frame(documents), expectations, sources))
-        expectations = entity_expectations(types, bounds["entity_tokens"], shares)
-        checks.append(SuiteInput(f"{code}-{split}-entities", entity_frame(documents, types), expectations, sources))
+        if documents is not None:
+            checks += document_checks(f"{code}-{split}", documents, types, shares, bounds)
     training, test = corpora.merged(train_on, "train", "dev"), corpora.merged(report_on, "test")
     if training is not None and test is not None and (most := expected.test_in_training.get(code)) is not None:
         frame = sentence_frame(test, {"training": training})
@@ -135,4 +155,6 @@ def all_checks(corpora: LanguageCorpora, code: str, expected: Expected, bounds: 
     checks = [file_check(corpora)]
     for corpus in corpora.labels:
         checks += part_checks(corpora, corpus, expected, bounds)
+    for corpus in [each for each in corpora.layouts if each not in corpora.labels]:
+        checks += growing_checks(corpora, corpus, bounds)
     return checks + merged_checks(corpora, code, expected, bounds)

@@ -16,6 +16,8 @@ from multiner.pipeline.config.type_maps import map_of_set
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.core.files import replace_folder, write_json
 from multiner.pipeline.corpora import SPLITS, read_corpus
+from multiner.pipeline.corpora.growing import SPLITS as GROWING_SPLITS
+from multiner.pipeline.corpora.growing import held_sentences, read_growing, without_held
 from multiner.pipeline.validation import expected as counts
 from multiner.pipeline.validation.checks import LanguageCorpora, all_checks
 from multiner.pipeline.validation.docs import finish
@@ -34,11 +36,15 @@ def layout_of(corpus: str) -> dict[str, list[str]]:
 
 
 def read(workspace: Workspace, language: str) -> LanguageCorpora:
-    """Every corpus and split of a language; a reader's errors are collected, not raised."""
+    """Every corpus and split of a language; a reader's errors are collected, not raised.
+
+    A growing corpus comes without the sentences that a development or test part of the others has, as it trains.
+    """
     raw = workspace.raw
     params = workspace.language(language)
     type_set = params["type_set"]
-    maps = {corpus: map_of_set(type_set, corpus, corpus_entry(corpus).types) for corpus in corpora_of(params)}
+    corpora = [corpus for corpus in corpora_of(params) if corpus not in workspace.growing]
+    maps = {corpus: map_of_set(type_set, corpus, corpus_entry(corpus).types) for corpus in corpora}
     labels = {corpus: list(dict.fromkeys(label for label in types.values() if label)) for corpus, types in maps.items()}
     heldout = workspace.params["prepare"]["heldout"]
     splits, refused = {}, {}
@@ -49,7 +55,16 @@ def read(workspace: Workspace, language: str) -> LanguageCorpora:
             except NerError as error:
                 where = (error.where or corpus).removeprefix(f"{raw}/")
                 refused[corpus, split] = NerError(error.message, where=where, remedy=error.remedy)
-    return LanguageCorpora(params, labels, {corpus: layout_of(corpus) for corpus in labels}, splits, refused)
+    layouts = {corpus: layout_of(corpus) for corpus in labels}
+    held = held_sentences(one for (_, split), part in splits.items() if split != "train" for one in part)
+    for corpus in [each for each in corpora_of(params) if each in workspace.growing]:
+        layouts[corpus] = {"accepted": list(GROWING_SPLITS)}
+        try:
+            accepted, _ = without_held(list(read_growing(workspace.paths.raw / corpus).values()), held)
+            splits |= {(corpus, split): [one for one in accepted if one.split == split] for split in GROWING_SPLITS}
+        except NerError as error:
+            refused |= {(corpus, split): error for split in GROWING_SPLITS}
+    return LanguageCorpora(params, labels, layouts, splits, refused)
 
 
 def run(workspace: Workspace, language: str, *, folder: Path = counts.FOLDER) -> None:
@@ -116,7 +131,7 @@ def report(language: str, corpora: LanguageCorpora, results: Sequence[SuiteResul
         "breaches": [asdict(breach) for breach in breaches],
         "counts": {
             corpus: {name: asdict(part) for name, part in counts.measure_corpus(corpora.parts(corpus))[0].items()}
-            for corpus in corpora.labels
+            for corpus in corpora.layouts
         },
     }
 

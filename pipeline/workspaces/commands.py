@@ -11,6 +11,7 @@ import click
 from multiner.pipeline.config.settings import find_root
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.core.object_store import required_store
+from multiner.pipeline.notices.local_file import FILE, default_file
 
 NER = str(Path(sys.executable).parent / "ner")
 
@@ -90,7 +91,9 @@ def run(needs: tuple[str, ...], origin: str | None, name: str | None, arguments:
 
     if not os.environ.get("MLFLOW_TRACKING_URI"):
         raise NerError("not set", where="MLFLOW_TRACKING_URI", remedy="Name the MLflow server of all machines.")
-    store, locks = required_store(), find_root() / "mlruns"
+    store, root = required_store(), find_root()
+    os.environ.setdefault(FILE, str(default_file(root)))  # the copy's own would go with it
+    locks = root / "mlruns"
     code = tasks.run_command(store, [NER, *arguments], needs=needs, run=run, origin=origin, locks=locks)
     if name and not code:
         Runs(store).publish(name, run)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 from urllib.parse import quote
@@ -116,6 +117,12 @@ class Runs:
             where=self.store.url,
             remedy="Run the DAG before this one: data, then retrain_LANG, then promote_LANG.",
         )
+
+    def repositories(self, runs: Iterable[str]) -> set[str]:
+        """The addresses and bundles that these runs (by their folders' names) and all published states clone."""
+        names = [f"runs/{run}/state.json" for run in runs]
+        names += [f"published/{name}" for name in self.store.names("published")]
+        return {state.repository for name in names if (state := self._read(name))}
 
     def _read(self, name: str) -> RunState | None:
         text = self.store.read(name)

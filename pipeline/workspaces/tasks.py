@@ -76,7 +76,8 @@ def run_stage(store: ObjectStore, run: str, address: str) -> int:
         if damaged := discard_damaged(copy.root, outputs_of(copy.root, address)):
             raise NerError("damaged in DVC's remote", where=", ".join(damaged), remedy="Delete it there, by its hash.")
         run_dvc(copy.root, "push", "--run-cache", address)
-        files = [file.relative_to(copy.root) for file in uncached_outputs_of(copy.root, address)]
+        usage = (copy.root / ".run" / "usage").glob(f"*/{address}.json")
+        files = [file.relative_to(copy.root) for file in [*uncached_outputs_of(copy.root, address), *usage]]
         texts = {file.as_posix(): (copy.root / file).read_text(encoding="utf-8") for file in files}
         runs.add(run, address, StageResult(copy.lock[address], texts))
     return 0

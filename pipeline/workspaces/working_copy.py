@@ -78,10 +78,10 @@ def read_lock(root: Path) -> Lock:
 
 
 @contextmanager
-def working_copy(state: RunState, store: ObjectStore) -> Iterator[WorkingCopy]:
+def working_copy(state: RunState, store: ObjectStore | None) -> Iterator[WorkingCopy]:
     """A working copy at a run's state, which is removed in the end, however this process ends.
 
-    One that was left by a killed process is removed by the next.
+    One that was left by a killed process is removed by the next. Without a store the copy has the committed remote.
 
     Raises:
         NerError: the repository cannot be cloned, or lacks the commit.
@@ -100,7 +100,8 @@ def working_copy(state: RunState, store: ObjectStore) -> Iterator[WorkingCopy]:
         copy.write_lock(state.lock)
         if (copy.root / PACKAGE).is_dir():
             (copy.code / PACKAGE).symlink_to(copy.root / PACKAGE)
-        _set_remote(copy.root, store)
+        if store:
+            _set_remote(copy.root, store)
         yield copy
 
 
@@ -130,6 +131,29 @@ def capture(root: Path, store: ObjectStore) -> RunState:
     return RunState(commit, address or _bundle(root, commit, store), pointers, files, read_lock(root))
 
 
+def repository_of(root: Path, commit: str, store: ObjectStore | None) -> str:
+    """Where a commit can be cloned from: the working copy at ``root``, ``NER_REPOSITORY``, or a bundle in the store.
+
+    Raises:
+        NerError: from nowhere.
+    """
+    if (root / ".git").exists():
+        try:
+            _git(root, "cat-file", "-e", f"{commit}^{{commit}}")
+            return str(root)
+        except NerError:
+            pass
+    if address := os.environ.get(REPOSITORY):
+        return address
+    if store and f"{commit}.bundle" in store.names("bundles"):
+        return f"bundles/{commit}.bundle"
+    raise NerError(
+        f"the commit {commit} is not in this repository",
+        where=str(root),
+        remedy=f"Fetch it: git fetch; or set {REPOSITORY} to the address of a repository that has it.",
+    )
+
+
 def _text(file: Path) -> str | None:
     if not file.is_file():
         return None
@@ -151,9 +175,9 @@ def _bundle(root: Path, commit: str, store: ObjectStore) -> str:
     return f"bundles/{name}"
 
 
-def _clone(state: RunState, store: ObjectStore, folder: Path, root: Path) -> None:
+def _clone(state: RunState, store: ObjectStore | None, folder: Path, root: Path) -> None:
     source = state.repository
-    if source.startswith("bundles/"):
+    if store and source.startswith("bundles/"):
         bundle = folder / "repository.bundle"
         with store.reading(source) as file:
             bundle.write_bytes(file.read())

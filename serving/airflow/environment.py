@@ -9,16 +9,19 @@ import secrets
 import shlex
 import sys
 from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from multiner.pipeline.config.settings import Workspace
 from multiner.pipeline.core.environment import no_proxy, quiet_environment, without_secrets
 from multiner.pipeline.core.errors import NerError
+from multiner.pipeline.core.files import write_atomically
 from multiner.pipeline.core.secret_files import secret_of
 from multiner.serving.addresses import netloc
 from multiner.serving.airflow import configuration
 
 USER = "admin"
+SHARED_STATE = ("NER_STATE_URL", "NER_STATE_URL_FILE")  # for the tasks of the DAG drift
 TOKEN_SPARE_SECONDS = 3600  # by which a task's token outlives the task's time limit: start, end, a slow machine
 DAY = 86400  # seconds; Airflow's own default for Redis' visibility timeout
 
@@ -92,6 +95,36 @@ def own_database(workspace: Workspace) -> Path | None:
     return None if any(name in os.environ for name in names) else home(workspace) / "airflow.db"
 
 
+def installed() -> str | None:
+    """The version of Airflow that is installed; None where there is none, as in the gateway's image."""
+    try:
+        return version("apache-airflow")
+    except PackageNotFoundError:
+        return None
+
+
+def _migrated(workspace: Workspace) -> Path:
+    return home(workspace) / "migrated"
+
+
+def note_migration(workspace: Workspace) -> None:
+    """Note that Airflow's own database has the schema of the installed release."""
+    with write_atomically(_migrated(workspace)) as file:
+        file.write(f"{installed()}\n")
+
+
+def migrated_by(workspace: Workspace) -> str | None:
+    """The release of Airflow that has made or last migrated its own database; None before that is done."""
+    file = _migrated(workspace)
+    return file.read_text(encoding="utf-8").strip() if file.is_file() else None
+
+
+def older_release(workspace: Workspace) -> str | None:
+    """The other release of Airflow that its own database is of; None where it is of the installed one, or not made."""
+    own, before = own_database(workspace), migrated_by(workspace)
+    return before if own and own.is_file() and before != installed() else None
+
+
 def token_seconds(workspace: Workspace) -> int:
     """The lifetime of a task's token: longer than any task may run (``airflow.task_timeout_minutes``)."""
     return math.ceil(60 * workspace.params["airflow"]["task_timeout_minutes"]) + TOKEN_SPARE_SECONDS
@@ -148,6 +181,7 @@ def environment(
     }
     return {
         **without_secrets(quiet_environment()),
+        **{name: os.environ[name] for name in SHARED_STATE if name in os.environ},
         **no_proxy(host),
         **configuration.options(airflow, os.environ),
         "AIRFLOW_HOME": str(folder),

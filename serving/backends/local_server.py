@@ -10,6 +10,7 @@ import signal
 import socket
 import sys
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -18,6 +19,8 @@ import psutil
 from multiner.pipeline.core.environment import quiet_environment, without_secrets
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.core.processes import is_running, tied, tree
+from multiner.pipeline.notices import without_addresses
+from multiner.serving import executors
 from multiner.serving.backends.backend import ServedModel
 from multiner.serving.backends.health import STOPPING_SECONDS
 from multiner.serving.backends.model_server import ModelServer
@@ -41,6 +44,8 @@ class LocalServer(ModelServer):
         timeout: seconds that a call may take.
         nice: niceness of the process, 0 to 19.
         folders: where the work folder is made; None: in the system's temporary folder.
+        source: checks the version before each start, and returns what to serve it from; it may put a copy into the
+            empty folder that it is given.
     """
 
     def __init__(
@@ -52,12 +57,14 @@ class LocalServer(ModelServer):
         timeout: float = 60,
         nice: int = 0,
         folders: Path | None = None,
+        source: Callable[[Path], str] | None = None,
     ) -> None:
         super().__init__(model, timeout)
         self.log = log
         self.tracking_uri = tracking_uri
         self.nice = nice
         self.folders = folders
+        self.source = source
         self.port = 0
         self._process: asyncio.subprocess.Process | None = None
         self._folder: WorkFolder | None = None
@@ -104,14 +111,19 @@ class LocalServer(ModelServer):
             await asyncio.sleep(0.2)
 
     async def launch(self) -> asyncio.subprocess.Process:
-        """Start the process on a free port; it does not answer yet."""
+        """Start the process on a free port; it does not answer yet.
+
+        Raises:
+            NerError: the version must not be served.
+        """
         self.port = free_port()
         self._folder = work_folder(self.folders)
         # an empty folder to start in (nothing to import by chance), one for what MLflow downloads
-        cwd, tmp = (self._folder.path / name for name in ("cwd", "tmp"))
-        for folder in (cwd, tmp):
+        cwd, tmp, copy = (self._folder.path / name for name in ("cwd", "tmp", "model"))
+        for folder in (cwd, tmp, copy):
             folder.mkdir()
-        serve = ["-m", "mlflow", "models", "serve", "-m", self.model.uri, "--env-manager", "local"]
+        uri = await executors.run(executors.REGISTRY, self.source, copy) if self.source else self.model.uri
+        serve = ["-m", "mlflow", "models", "serve", "-m", uri, "--env-manager", "local"]
         serve += ["-h", "127.0.0.1", "-p", str(self.port), "-w", "1", "-t", mlflow_timeout(self.timeout)]
         with open_log(self.log) as output:
             now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
@@ -207,8 +219,9 @@ def serve_environment(tracking_uri: str | None, timeout: float) -> dict[str, str
     extra["UVICORN_ACCESS_LOG"] = "false"  # requests are in the gateway's log; pings would fill this one
     if tracking_uri:
         extra["MLFLOW_TRACKING_URI"] = tracking_uri
-    environment = without_secrets(quiet_environment(**extra))
+    environment = without_addresses(without_secrets(quiet_environment(**extra)))
     environment.pop("PYTHONPATH", None)  # a served model runs the code frozen with it
+    environment["PYTHONDONTWRITEBYTECODE"] = "1"  # its folder stays as it was signed
     return environment
 
 

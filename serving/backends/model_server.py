@@ -19,6 +19,7 @@ import httpx
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.inference.cancelled_calls import CALL, CANCEL
 from multiner.pipeline.inference.golden import samples
+from multiner.serving import tracing
 from multiner.serving.answers import ModelFailed, NoTokens, check_predictions, failure
 from multiner.serving.backends.backend import Backend, BackendGone, BackendTimeout, ServedModel
 from multiner.serving.backends.health import PING_SECONDS, STOPPING_SECONDS, Health
@@ -165,6 +166,10 @@ class ModelServer(Backend):
 
     async def call(self, body: bytes, params: Mapping[str, Any] | None = None) -> httpx.Response:
         """As :meth:`.Backend.call`."""
+        with tracing.span("model", client=True, model=self.model.name, version=self.model.version):
+            return await self._traced_call(body, params)
+
+    async def _traced_call(self, body: bytes, params: Mapping[str, Any] | None) -> httpx.Response:
         call = secrets.token_hex(16) if self._cancellable else None
         if self._takes_params:
             body = with_params(body, {**(params or {}), **({CALL: call} if call else {})})
@@ -192,7 +197,7 @@ class ModelServer(Backend):
 
     async def _post(self, body: bytes, *, cancellable: bool) -> httpx.Response:
         for attempt in (1, 2):
-            post = self._connected().post("/invocations", content=body, headers=HEADERS)
+            post = self._connected().post("/invocations", content=body, headers=tracing.with_context(HEADERS))
             try:
                 return await self._health.hear(post, cancellable=cancellable)
             except httpx.TimeoutException:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, cast
 
-from multiner.pipeline.core.document import Document, Sentence, Span, Token
+from multiner.pipeline.core.document import Document, Token
 from multiner.pipeline.core.iob2 import encode
+from multiner.pipeline.text.alignment import aligned
 from multiner.pipeline.text.surrogates import without_surrogates
-from multiner.pipeline.text.tokenizer import document_from_text
 from multiner.serving.client.results import Result
 
 if TYPE_CHECKING:
@@ -26,23 +25,9 @@ _COLUMNS = {"result": "int64", "start": "int64", "end": "int64", "score": "float
 
 def to_document(result: Result) -> Document:
     """As :meth:`Result.to_document`."""
-    plain = document_from_text(result.text, result.language)
-    borders = sorted({place for entity in result.entities for place in (entity.start, entity.end)})
-    tokens: list[Token] = []
-    firsts = []  # of each token as it was: the index of its first piece
-    for token in plain.tokens:
-        firsts.append(len(tokens))
-        inner = borders[bisect_right(borders, token.start) : bisect_left(borders, token.end)]
-        tokens += map(Token, [token.start, *inner], [*inner, token.end])
-    firsts.append(len(tokens))
-    sentences = tuple(Sentence(firsts[sentence.start], firsts[sentence.end]) for sentence in plain.sentences)
-    starts = [token.start for token in tokens]
-    spans = (
-        Span(bisect_left(starts, entity.start), bisect_left(starts, entity.end), entity.label, entity.score)
-        for entity in result.entities
+    return aligned(
+        result.text, result.language, [(each.start, each.end, each.label, each.score) for each in result.entities]
     )
-    document = Document("", result.text, tuple(tokens), sentences)
-    return document.with_spans(span for span in spans if span.start < span.end)
 
 
 def to_conll(result: Result) -> list[str]:

@@ -19,11 +19,12 @@ import multiner
 from multiner.pipeline.config.settings import Workspace
 from multiner.pipeline.core.environment import thread_count
 from multiner.pipeline.core.errors import NerError
-from multiner.serving import addresses, page
+from multiner.serving import addresses, page, tracing
 from multiner.serving.addresses import address_family
 from multiner.serving.backends.work_folders import remove_leftovers
 from multiner.serving.gateway import schemas, state
 from multiner.serving.gateway.config import workspace_config
+from multiner.serving.gateway.exposure import listening_address, require_safe
 from multiner.serving.gateway.routes import corrections
 from multiner.serving.gateway.routes.entities import entities_router
 from multiner.serving.gateway.routes.inference_protocol import inference_protocol_router
@@ -54,7 +55,7 @@ STALL_SECONDS = 60  # after which a caller that takes nothing of its answer is c
 def create_app(config: GatewayConfig, facts: FactsReader) -> FastAPI:
     """The gateway as an ASGI application; the models start in the background."""
     service = InferenceService(config)
-    guard, desk = Guard(config.token, config.state), Desk(service, facts, config.state)
+    guard, desk = Guard(config.token, config.state, exposed=config.exposed), Desk(service, facts, config.state)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -140,16 +141,19 @@ async def serve(workspace: Workspace) -> None:
     """Run the workspace's gateway until SIGTERM or SIGINT; its model servers end with it.
 
     Raises:
-        NerError: a gateway of the workspace runs already, the address cannot be listened on, or the environment names
-            no number of threads or seconds, or no usable database.
+        NerError: a gateway of the workspace runs already, the address cannot be listened on, the environment names no
+            number of threads or seconds, no usable database, or an unknown exporter of traces, or the gateway is
+            exposed without a proxy or operators.
     """
     thread_count()
+    tracing.start_if_wanted()
     drain = drain_seconds()
     with state.only_gateway(workspace):
-        host, port = addresses.gateway_address(workspace)
+        host, port = listening_address(workspace)
         listener = listen(host, port)
         remove_leftovers(state.work_folders(workspace))
         config = workspace_config(workspace, state.new_token(workspace))
+        await require_safe(workspace, config.state)
         allow_descriptors(config.connections)
         app = create_app(config, FactsReader(workspace))
         server = make_server(app, config.connections, config.proxies, app.state.service.leave, drain)

@@ -96,6 +96,22 @@ class StreamProblemSchema(ProblemSchema):
     id: str | int | None = None
 
 
+class CanarySchema(BaseModel):
+    """The latest new champion that got a share of the calls before it took over, or was rolled back."""
+
+    version: str
+    against: str = Field(description="The version before.")
+    state: Literal["running", "passed", "failed", "rolled_back", "ended"] = Field(
+        description="`failed`: the registry's alias is to be moved back; `ended`: by an order or another champion."
+    )
+    share: float = Field(description="Of the conversations, while it runs.")
+    since: str
+    ended: str | None
+    reason: str | None = Field(description="Why it ended; while it runs, how far it is.")
+    measures: list[str] = Field(description="What its calls have shown, each measure in words.")
+    counts: dict[str, int]
+
+
 class RouteSchema(BaseModel):
     """The state of a language's model."""
 
@@ -106,6 +122,7 @@ class RouteSchema(BaseModel):
     since: str | None
     previous: str | None
     detail: str | None
+    canary: CanarySchema | None = Field(description="null: canaries are off, or there was none yet.")
 
 
 class ShadowMeansSchema(BaseModel):

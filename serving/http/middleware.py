@@ -14,6 +14,8 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from multiner.pipeline.core.error_location import describe
+from multiner.serving import tracing
+from multiner.serving.http import conversation
 from multiner.serving.http.metrics import Metrics
 from multiner.serving.http.payload import to_json
 from multiner.serving.http.problems import Problem
@@ -42,18 +44,26 @@ class RequestEnvelope:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        header = Headers(scope=scope).get("x-request-id", "")
+        with tracing.request_span(scope["method"], scope["headers"]) as span:
+            status = await self._answer(scope, receive, send)
+            tracing.end_request(span, scope["method"], _route(scope), status, scope["state"]["request_id"])
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> int:
+        """Answer a request; returns the status, 0 where the caller has gone."""
+        headers = Headers(scope=scope)
+        header = headers.get("x-request-id", "")
         request_id = header if REQUEST_ID.fullmatch(header) else uuid.uuid4().hex
         scope.setdefault("state", {})["request_id"] = request_id
+        belongs = conversation.current.set(conversation.conversation_of(headers, request_id))
         status = 0
 
         async def send_with_headers(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                headers = MutableHeaders(scope=message)
+                answered = MutableHeaders(scope=message)
                 for name, value in (HEADERS | {"X-Request-ID": request_id}).items():
-                    headers.setdefault(name, value)  # a route's own policy stands
+                    answered.setdefault(name, value)  # a route's own policy stands
             await send(message)
 
         started = time.monotonic()
@@ -69,13 +79,20 @@ class RequestEnvelope:
             problem = Problem(500, "internal", "Unexpected error", "This is a fault of the server; its log has more.")
             await problem.response(scope)(scope, receive, send_with_headers)
         finally:
+            conversation.current.reset(belongs)
             seconds = time.monotonic() - started
-            route = getattr(scope.get("route"), "path", "other")  # the template: callers cannot invent label values
+            route = _route(scope)
             self.metrics.requests.labels(route, status).inc()
             self.metrics.seconds.labels(route).observe(seconds)
             milliseconds = round(1000 * seconds, 1)
             fields = {"method": scope["method"], "path": scope["path"][:200], "status": status, "ms": milliseconds}
             log.info("request", extra={"fields": {"request_id": request_id, **fields}})
+        return status
+
+
+def _route(scope: Scope) -> str:
+    """The template of the path, since callers could invent label values."""
+    return getattr(scope.get("route"), "path", "other")
 
 
 class HeadMethod:

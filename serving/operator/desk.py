@@ -211,10 +211,12 @@ class Desk:
     async def _rollback(self, action: Action, language: str, champion: str | None) -> str:
         """Make the previous champion champion again in the registry, then bring it live, as ``ner rollback`` does."""
         from multiner.pipeline import registry
+        from multiner.pipeline.registry.announcements import announce_rollback
 
         by = f"operator's desk ({action.who}), request {action.request_id}"
         rollback = partial(registry.rollback, self._workspace, language, expected=champion, by=by, reason=action.reason)
         version = await executors.run(executors.REGISTRY, rollback)
+        executors.NOTICES.submit(announce_rollback, self._workspace, language, version, action.reason)
         try:
             return f"Version {version} is champion again. {await self._deploy(language)}"
         except NerError as error:

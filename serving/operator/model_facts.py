@@ -15,11 +15,12 @@ from multiner.serving.operator.model_schemas import ModelFacts
 if TYPE_CHECKING:
     from multiner.pipeline.config.settings import Workspace
     from multiner.pipeline.registry.facts import RunRecord, VersionRecord
-    from multiner.pipeline.registry.journal import Switch
+    from multiner.pipeline.registry.journal_entry import JournalEntry
 
 ENSEMBLE = "ensemble"
 PARTS = ("train", "dev", "test")
 CACHED_RUNS = 16
+REPORT_TAG = "ner.run_report"  # of a run, as multiner.pipeline.registry.run_report has it
 Runs = MutableMapping[tuple[str, str], "RunRecord"]  # by run and verdict: a run changes with nothing else
 
 
@@ -68,6 +69,8 @@ def links(
     if version and run:
         pages["version"] = f"{mlflow}/#/models/{name}/versions/{version.version}"
         pages["run"] = f"{mlflow}/#/experiments/{run.experiment_id}/runs/{run.run_id}"
+        if report := run.tags.get(REPORT_TAG):
+            pages["run_report"] = f"{pages['run']}/artifacts/{report}"
     return pages
 
 
@@ -77,8 +80,8 @@ def _version(record: VersionRecord) -> dict[str, Any]:
     return asdict(record) | {"created": record.created.isoformat(timespec="seconds"), "gate": gate}
 
 
-def _switch(switch: Switch) -> dict[str, Any]:
-    return asdict(switch) | {"from_version": switch.before, "to_version": switch.after}
+def _switch(switch: JournalEntry) -> dict[str, Any]:
+    return asdict(switch) | {"from_version": switch.before, "to_version": switch.version}
 
 
 def _description(version: VersionRecord, run: RunRecord) -> dict[str, Any]:

@@ -122,7 +122,9 @@ class SwitchFacts(BaseModel):
     """A switch of the champion."""
 
     at: str
-    kind: Literal["promotion", "rollback"]
+    kind: Literal["promotion", "order", "rollback"] = Field(
+        description="order: an operator made the version champion, without the gate's comparison."
+    )
     from_version: str | None = Field(description="Null: there was no champion before.")
     to_version: str | None = Field(description="Null: not known; of a rollback before the journal began.")
     by: str | None = Field(description="Who or what switched; null: before the journal began.")

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import Response
 
 from multiner.pipeline.core.errors import NerError
-from multiner.pipeline.registry.journal import checked_reason
+from multiner.pipeline.registry.journal_entry import checked_reason
 from multiner.serving.http.payload import RequestModel, json_response, read_model
 from multiner.serving.http.problems import invalid
 from multiner.serving.operator.actions import find
@@ -21,7 +21,7 @@ FOR_ALL = ("validate",)  # kinds that concern no language of their own
 
 
 class SessionRequest(RequestModel, frozen=True):
-    """The gateway's token."""
+    """An operator's token, or the gateway's."""
 
     token: str
 
@@ -33,7 +33,7 @@ def desk_router(config: GatewayConfig, desk: Desk, guard: Guard) -> APIRouter:
 
     @router.post("/session")
     async def sign_in(request: Request) -> Response:
-        """Open a session with the token; its cookie is for this page alone."""
+        """Open a session with a token; its cookie is for this page alone."""
         secret = await read_model(request, SessionRequest, config.limits)
         response = Response(status_code=204, headers=NO_STORE)
         await guard.sign_in(request, secret.token.strip(), response)
@@ -55,8 +55,9 @@ def desk_router(config: GatewayConfig, desk: Desk, guard: Guard) -> APIRouter:
     async def start(request: Request) -> Response:
         """Start an action; ``Location`` is the address of its state."""
         order = checked(await read_model(request, Order, config.limits), config.languages)
-        via = "token" if request.headers.get("authorization") else "token, by the page"
-        action = await desk.start(order, who=via, request_id=request.state.request_id)
+        via = "" if request.headers.get("authorization") else ", by the page"
+        who = f"{request.state.operator}{via}"
+        action = await desk.start(order, who=who, request_id=request.state.request_id)
         return json_response(action.model_dump(), 202, NO_STORE | {"Location": f"/admin/actions/{action.id}"})
 
     @router.get("/actions/{id}", dependencies=operator)

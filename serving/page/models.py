@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from fastapi import Depends, FastAPI, Request
 from fastapi.responses import HTMLResponse
 
-from multiner.serving.gateway.schemas import ShadowSchema
+from multiner.serving.gateway.schemas import CanarySchema, ShadowSchema
 from multiner.serving.operator.facts_reader import LATE
 from multiner.serving.operator.model_schemas import Bin, ModelFacts, VersionFacts
 from multiner.serving.page.rendering import TEMPLATES, render, render_page
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from multiner.serving.operator.authorization import Guard
     from multiner.serving.operator.desk import Desk
     from multiner.serving.operator.facts_reader import FactsReader
+    from multiner.serving.routing.canary import Canary
     from multiner.serving.routing.inference_service import InferenceService
     from multiner.serving.routing.model_router import ModelRouter
     from multiner.serving.routing.shadow import Shadow
@@ -87,9 +88,10 @@ def way_back(history: Sequence[VersionFacts]) -> tuple[VersionFacts | None, str 
     return champion, target.version, None
 
 
-def card(route: ModelRouter, facts: ModelFacts, shadow: Shadow | None) -> dict[str, Any]:
-    """A language's card for the template; ``shadow`` is None where challengers are not shadowed."""
+def card(route: ModelRouter, facts: ModelFacts, shadow: Shadow | None, canary: Canary | None) -> dict[str, Any]:
+    """A language's card for the template; no ``shadow`` or ``canary`` where challengers or champions have none."""
     comparison = shadow.describe() if shadow else None
+    trial = canary.describe() if canary else None
     champion, back_to, why_not = way_back(facts.history)
     eces = {row.corpus: row.systems["ensemble"].ece for row in facts.scores if row.split == "test"}
     state = route.describe()
@@ -108,6 +110,8 @@ def card(route: ModelRouter, facts: ModelFacts, shadow: Shadow | None) -> dict[s
         "systems": list(dict.fromkeys(name for row in facts.scores for name in row.systems)),
         "shadowing": shadow is not None,
         "shadow": ShadowSchema.model_validate(comparison) if comparison else None,
+        "trying_out": canary is not None,
+        "canary": CanarySchema.model_validate(trial) if trial else None,
         "late": (facts.registry or "").startswith(LATE),
         "behind": bool(champion and state["state"] in ("live", "unloaded") and state["version"] != champion.version),
         "moved_elsewhere": bool(champion and latest and latest != champion.version),
@@ -141,13 +145,14 @@ def add_models_page(app: FastAPI, service: InferenceService, *, facts: FactsRead
         pairs = zip(routes, versions, strict=True)
         rows = await asyncio.gather(*(facts.of(route.language, version) for route, version in pairs))
         shadows = [service.shadows.get(route.language) for route in routes]
+        canaries = [service.canaries.get(route.language) for route in routes]
         signed_in = await guard.signed_in(request)
         return render_page(
             request,
             service,
             "models.html",
             headers=NO_STORE,
-            cards=list(map(card, routes, rows, shadows)),
+            cards=list(map(card, routes, rows, shadows, canaries)),
             signed_in=signed_in,
             actions=await desk.actions() if signed_in else [],
             without_airflow=desk.without_airflow if signed_in else None,

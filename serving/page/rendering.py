@@ -77,6 +77,7 @@ def render_page(
         "health": service.health(),
         "languages": service.config.languages,
         "review": service.config.review is not None,
+        "uncertain": service.config.uncertain is not None,
         "limits": service.config.limits,
     }
     return HTMLResponse(render(template, **frame, **context), status, headers)

@@ -1,7 +1,7 @@
-"""The Data Docs and error reports at ``/reports``, since a page served over http cannot link to a file.
+"""The Data Docs and the reports of errors and drift at ``/reports``: a page served over http cannot link to a file.
 
-Only the files that the validation and the evaluation of the current profile wrote can be read. Error reports quote the
-corpora: where other machines can connect, only the operator can read reports.
+Only the files that the validation, the evaluation and `ner drift` wrote under the current profile can be read. Error
+reports quote the corpora: where other machines can connect, only the operator can read reports.
 """
 
 from __future__ import annotations
@@ -21,13 +21,14 @@ if TYPE_CHECKING:
     from multiner.serving.operator.authorization import Guard
     from multiner.serving.routing.inference_service import InferenceService
 
-KINDS = {"validation": "Data Docs", "report": "Error report"}
+KINDS = {"validation": "Data Docs", "report": "Error report", "drift": "Drift of live traffic"}
 REVALIDATED = {"Cache-Control": "no-cache"}  # a browser asks whether it has changed
 # The pages have their styles inline. The error report also has a script; the sandbox gives it no origin, so that it can
 # do nothing at the gateway in the operator's name.
 _STYLES = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'; "
 POLICIES = {
     "validation": _STYLES + "frame-ancestors 'none'",
+    "drift": _STYLES + "frame-ancestors 'none'",
     "report": _STYLES + "frame-ancestors 'none'; script-src 'unsafe-inline'; sandbox allow-scripts",
 }
 
@@ -35,7 +36,8 @@ POLICIES = {
 def folder(workspace: Workspace, language: str, kind: str) -> Path:
     """Where a stage writes its pages, ``index.html`` among them."""
     paths = workspace.paths
-    return paths.validation(language) / "docs" if kind == "validation" else paths.report(language)
+    folders = {"validation": paths.validation(language) / "docs", "drift": paths.drift(language)}
+    return folders.get(kind) or paths.report(language)
 
 
 def add_reports(app: FastAPI, service: InferenceService, guard: Guard) -> None:

@@ -7,12 +7,15 @@ from dataclasses import dataclass
 
 from multiner.pipeline.config.settings import Workspace
 from multiner.pipeline.corpora.review_queue import ReviewQueue
+from multiner.pipeline.corpora.uncertain_texts import UncertainTexts
 from multiner.serving.backends.backend import ServedModel
 from multiner.serving.http.entity_requests import Offer
 from multiner.serving.http.payload import Limits
+from multiner.serving.routing.canary import CanaryConfig
 from multiner.serving.routing.memory_budget import Keep
 from multiner.serving.routing.model_router import Launch
 from multiner.serving.routing.state_store import StateStore
+from multiner.serving.routing.traffic import TrafficConfig
 
 Resolve = Callable[[str, str | None], ServedModel | None]  # (language, version or None: the champion); blocking
 
@@ -31,16 +34,18 @@ class GatewayConfig:
     """What a gateway needs to know.
 
     ``launch`` brings up a version, ``resolve`` finds one in the registry, or at its endpoint (None where there is no
-    such version, or no champion). ``types`` are the labels of each language; of a language that is not named there,
-    any may be asked for. ``model_name`` gives a language's registered model. ``queue`` requests may wait for each
-    model, which works on ``concurrency`` at once, and all models of this host on ``cores``; those of the languages in
+    such version, or no champion). ``types`` are the labels of each language; of a language that is not named there, any
+    may be asked for. ``model_name`` gives a language's registered model. ``queue`` requests may wait for each model,
+    which works on ``concurrency`` at once, and all models of this host on ``cores``; those of the languages in
     ``endpoints`` are elsewhere. The models of this host may take ``memory`` bytes together (None: what is available),
     which ``folder_bytes`` helps to estimate (see :class:`.MemoryBudget`). The registry is looked at every
-    ``reconcile_seconds`` (0: at start alone), and its challengers are shadowed if ``shadow`` says how. ``workspace``
-    has the reports, and the Airflow that operators order at. ``state`` is what all gateways share. Corrections go to
-    ``review``; None: none are taken. ``hosts`` are the names that the gateway answers to (see ``allowed_hosts``).
-    ``connections`` may be open at once. ``proxies`` are the addresses whose forwarding headers are believed.
-    ``open_reports``: whoever can connect may read the reports, not the operator alone.
+    ``reconcile_seconds`` (0: at start alone), and its challengers are shadowed if ``shadow`` says how; new champions
+    are tried out first if ``canary`` says how. ``workspace`` has the reports, and the Airflow that operators order at.
+    ``state`` is what all gateways share. Live traffic is counted as ``traffic`` says; None: not at all. Corrections go
+    to ``review``; None: none are taken. Texts whose answers are in doubt go to ``uncertain``; None: none are kept.
+    ``hosts`` are the names that the gateway answers to (see ``allowed_hosts``). ``connections`` may be open at once.
+    ``proxies`` are the addresses whose forwarding headers are believed. ``exposed``: operators need tokens of their
+    own, and TLS. ``open_reports``: whoever can connect may read the reports, not the operator alone.
     """
 
     languages: Sequence[str]
@@ -59,12 +64,16 @@ class GatewayConfig:
     folder_bytes: Callable[[ServedModel], int]
     reconcile_seconds: float
     shadow: ShadowConfig | None
+    canary: CanaryConfig | None
     workspace: Workspace
     state: StateStore
+    traffic: TrafficConfig | None
     review: ReviewQueue | None
+    uncertain: UncertainTexts | None
     hosts: frozenset[str] | None
     connections: int
     proxies: Sequence[str]
+    exposed: bool
     open_reports: bool
 
     @property

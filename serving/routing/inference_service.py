@@ -22,15 +22,21 @@ from multiner.serving.http.entity_requests import Item
 from multiner.serving.http.metrics import Metrics
 from multiner.serving.http.problems import Problem, busy, no_tokens, unavailable
 from multiner.serving.routing.answer_comparison import ShadowMetrics
+from multiner.serving.routing.canary import Canary, CanaryConfig
+from multiner.serving.routing.canary_calls import CanaryCalls, CanaryMetrics
+from multiner.serving.routing.canary_records import CanaryRecords
 from multiner.serving.routing.config import GatewayConfig
 from multiner.serving.routing.holds import Holds
 from multiner.serving.routing.memory_budget import MemoryBudget
 from multiner.serving.routing.micro_batching import MicroBatcher
-from multiner.serving.routing.model_router import ModelRouter, NoModel
+from multiner.serving.routing.model_router import Launch, ModelRouter, NoModel
 from multiner.serving.routing.queue import CallQueue, CallsFull, Cores
 from multiner.serving.routing.reconciler import Reconciler
 from multiner.serving.routing.segmentation import ModelText, merge_answers, split_by_language
 from multiner.serving.routing.shadow import Shadow
+from multiner.serving.routing.state_store import StateUnavailable
+from multiner.serving.routing.traffic import Traffic
+from multiner.serving.routing.uncertain_answers import UncertainAnswers
 
 log = logging.getLogger("serving")
 T = TypeVar("T")
@@ -38,7 +44,7 @@ LONG = 10_000  # characters; a longer call is large
 
 
 class InferenceService:
-    """The models of all languages, with their queues, batches, shadows and reconcilers."""
+    """The models of all languages, with their queues, batches, shadows, canaries and reconcilers."""
 
     def __init__(self, config: GatewayConfig) -> None:
         self.config = config
@@ -55,27 +61,55 @@ class InferenceService:
             for code in config.languages
         }
         budget.routes = self.routes.values()
+        self._uncertain = UncertainAnswers(config.uncertain) if config.uncertain else None
         self.shadows: dict[str, Shadow] = {}
         if shadow := config.shadow:
             counts = ShadowMetrics(self.metrics.registry)
             launch = partial(budget.launch, shadow.launch, spare=True)
             self.shadows = {code: Shadow(code, launch, shadow.share, counts) for code in self.routes}
+        self._records = {code: CanaryRecords(config.state, self._key(code)) for code in self.routes}
+        self.canaries: dict[str, Canary] = {}
+        if config.canary:
+            self.canaries = self._make_canaries(config.canary, partial(budget.launch, config.launch, spare=True))
         self.reconcilers = {
             code: Reconciler(
                 route,
                 partial(config.resolve, code),
-                Holds(config.state, f"{config.workspace.profile}/{code}"),
+                Holds(config.state, self._key(code)),
                 self.shadows.get(code),
                 partial(shadow.challenger, code) if shadow else None,
+                self.canaries.get(code),
             )
             for code, route in self.routes.items()
         }
         self._batchers = {
             code: MicroBatcher(route.ask, partial(self.metrics.called, code)) for code, route in self.routes.items()
         }
+        self.traffic = Traffic(config.traffic, config.state) if config.traffic else None
         self._tasks: list[asyncio.Task] = []
         self.metrics.registry.register(self)
         self.leaving = False  # the gateway is about to end: proxies are to send it nothing more
+
+    def _key(self, language: str) -> str:
+        """The key of a language in the shared store."""
+        return f"{self.config.workspace.profile}/{language}"
+
+    def _make_canaries(self, canary: CanaryConfig, launch: Launch) -> dict[str, Canary]:
+        config, metrics, canaries = self.config, CanaryMetrics(self.metrics.registry), {}
+        for code, route in self.routes.items():
+            calls = CanaryCalls(
+                route,
+                canary.share,
+                slowdown=canary.slowdown,
+                patience=config.limits.seconds / 2,  # the version before can still answer in time
+                queue=CallQueue(
+                    config.concurrency, config.queue
+                ),  # so that one that hangs holds no place of the others
+                metrics=metrics,
+            )
+            resolve = partial(config.resolve, code)
+            canaries[code] = Canary(route, canary, resolve, launch, self._records[code], calls, metrics)
+        return canaries
 
     def leave(self) -> None:
         """Be no longer ready; requests that still come are answered."""
@@ -85,15 +119,27 @@ class InferenceService:
         """Start to follow the registry for all languages, in the background."""
         seconds = self.config.reconcile_seconds
         self._tasks = [asyncio.create_task(each.follow(seconds)) for each in self.reconcilers.values()]
+        if self.traffic:
+            self._tasks.append(asyncio.create_task(self.traffic.follow()))
+        if not self.canaries:
+            self._tasks.append(asyncio.create_task(self._forget_canaries()))
+
+    async def _forget_canaries(self) -> None:
+        """Remove the records of canaries: from now on they do not follow what is live."""
+        with contextlib.suppress(StateUnavailable):
+            for records in self._records.values():
+                await records.forget()
 
     async def close(self) -> None:
         """End the reconcilers, shadows and routes."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await asyncio.gather(
-            *(shadow.close() for shadow in self.shadows.values()), *(route.close() for route in self.routes.values())
-        )
+        if self.traffic:
+            await self.traffic.write()
+        shadows, canaries, routes = self.shadows.values(), self.canaries.values(), self.routes.values()
+        closing = [*(each.close() for each in shadows), *(each.close() for each in canaries)]
+        await asyncio.gather(*closing, *(each.close() for each in routes))
 
     async def deploy(self, language: str, version: str) -> str:
         """Bring a version live until the registry has another champion; returns as :meth:`ModelRouter.switch`.
@@ -180,20 +226,32 @@ class InferenceService:
             start = time.perf_counter()
             return await backend.answer(safe, tokens=tokens), time.perf_counter() - start
 
-        try:
-            large = sum(map(len, safe)) > LONG
+        large, route = sum(map(len, safe)) > LONG, self.routes[language]
+
+        async def by_live() -> tuple[ServedModel, tuple[list[dict[str, Any]], float]]:
             if patient or tokens or large:  # a stream's texts come in batches; the others fit no batch
-                model, (answers, seconds) = await self.call(
-                    language, answer, patient=patient, large=large, deadline=deadline
-                )
+                model, (answers, seconds) = await route.ask(answer, patient=patient, large=large)
                 self.metrics.called(language, len(answers))
             else:
-                model, answers, seconds = await self._in_time(language, self._batchers[language].answer(safe), deadline)
+                model, answers, seconds = await self._batchers[language].answer(safe)
+            return model, (answers, seconds)
+
+        canary = self.canaries.get(language)
+        work = canary.calls.call(answer, by_live, large=large) if canary else by_live()
+        try:
+            model, (answers, seconds) = await self._in_time(language, work, deadline)
         except Problem as problem:
             return [problem] * len(texts)
         entities = [answer["entities"] for answer in answers]
-        if language in self.shadows:
+        if canary and route.canary and model == route.canary.model:
+            self.metrics.called(language, len(answers))
+            canary.calls.compare(safe, entities, seconds)
+        elif language in self.shadows:
             self.shadows[language].offer(safe, entities, model.version, seconds)
+        if self.traffic:
+            self.traffic.add(model, safe, entities)
+        if self._uncertain:
+            self._uncertain.offer(model, safe, entities)
         self.metrics.answered(language, entities)
         return [(model, answer) for answer in answers]
 
@@ -220,27 +278,21 @@ class InferenceService:
         return result | ({"flags": doubts} if doubts else {})
 
     async def call(
-        self,
-        language: str,
-        call: Callable[[Backend], Coroutine[Any, Any, T]],
-        *,
-        patient: bool = False,
-        large: bool = False,
-        deadline: float | None = None,
+        self, language: str, call: Callable[[Backend], Coroutine[Any, Any, T]], *, large: bool
     ) -> tuple[ServedModel, T]:
-        """The live version of a language and its answer to ``call``; the time limit includes waiting.
+        """The version of a language that answers, and its answer to ``call``; the time limit includes waiting.
 
         Args:
             language: its code.
             call: calls a backend.
-            patient, large: as in :meth:`multiner.serving.routing.queue.CallQueue.run`.
-            deadline: on the event loop's clock, if the request began before.
+            large: as in :meth:`multiner.serving.routing.queue.CallQueue.run`.
 
         Raises:
             Problem: 429, 502, 503 or 504.
         """
-        work = self.routes[language].ask(call, patient=patient, large=large)
-        return await self._in_time(language, work, deadline or self._deadline(patient))
+        canary, by_live = self.canaries.get(language), partial(self.routes[language].ask, call, large=large)
+        work = canary.calls.call(call, by_live, large=large) if canary else by_live()
+        return await self._in_time(language, work, self._deadline(patient=False))
 
     async def _in_time(self, language: str, work: Awaitable[T], deadline: float | None) -> T:
         with _as_problems(language):
@@ -248,9 +300,14 @@ class InferenceService:
                 return await work
 
     def models(self) -> list[dict[str, Any]]:
-        """The model and the shadow of each language."""
+        """The model, the canary and the shadow of each language."""
         shadows = {code: shadow.describe() for code, shadow in self.shadows.items()}
-        return [route.describe() | {"shadow": shadows.get(code)} for code, route in self.routes.items()]
+        return [self.state_of(code) | {"shadow": shadows.get(code)} for code in self.routes]
+
+    def state_of(self, language: str) -> dict[str, Any]:
+        """The state of a language's model and of its latest canary."""
+        canary = self.canaries.get(language)
+        return self.routes[language].describe() | {"canary": canary.describe() if canary else None}
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         """The gauges of this moment; the metrics' registry calls this."""
@@ -271,6 +328,12 @@ class InferenceService:
                 if shadow.model and shadow.state == "live":
                     running.add_metric([code, shadow.model.name, shadow.model.version], 1)
             yield running
+        if self.canaries:
+            tried = GaugeMetricFamily("ner_canary_info", "The running canaries.", labels=version)
+            for code, route in self.routes.items():
+                if route.canary:
+                    tried.add_metric([code, route.canary.model.name, route.canary.model.version], 1)
+            yield tried
 
     def health(self) -> dict[str, Any]:
         """The overall status (``ok``, ``starting``, ``degraded``, ``down``) and that of each language."""
@@ -281,7 +344,7 @@ class InferenceService:
             status = "starting"
         else:
             status = "degraded" if any(route.ready for route in self.routes.values()) else "down"
-        return {"status": status, "languages": {code: route.describe() for code, route in self.routes.items()}}
+        return {"status": status, "languages": {code: self.state_of(code) for code in self.routes}}
 
 
 @contextlib.contextmanager

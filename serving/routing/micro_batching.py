@@ -10,10 +10,14 @@ import asyncio
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from multiner.serving import tracing
 from multiner.serving.answers import ModelFailed
 from multiner.serving.backends.backend import Backend, ServedModel
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import Link
 
 TEXTS, CHARACTERS = 16, 4000  # of a batch, at most
 Answer = tuple[ServedModel, list[dict[str, Any]], float]  # the last: seconds of the model's call
@@ -22,11 +26,12 @@ Ask = Callable[[Callable[[Backend], Coroutine[Any, Any, None]]], Coroutine[Any, 
 
 @dataclass(eq=False, slots=True)
 class Job:
-    """A request's texts, its future answer, and the turn whose batch it has joined."""
+    """A request's texts, its future answer, the turn whose batch it has joined, and its span, if it is traced."""
 
     texts: Sequence[str]
     answer: asyncio.Future[Answer]
     turn: Turn | None = None
+    request: Link | None = field(default_factory=tracing.link)
 
 
 @dataclass(eq=False, slots=True)
@@ -114,7 +119,9 @@ class MicroBatcher:
 
     async def _call(self, backend: Backend, jobs: Sequence[Job]) -> None:
         start = time.perf_counter()
-        answers = await backend.answer([text for job in jobs for text in job.texts])
+        texts = [text for job in jobs for text in job.texts]
+        with tracing.span("batch", links=[job.request for job in jobs], texts=len(texts), requests=len(jobs)):
+            answers = await backend.answer(texts)
         self._count(len(answers))
         at, seconds = 0, time.perf_counter() - start
         for job in jobs:

@@ -49,6 +49,7 @@ class ModelRouter:
         self.queue = queue
         self.live: Backend | None = None
         self.previous: Backend | None = None
+        self.canary: Backend | None = None  # tried out beside the live version
         self.since: datetime | None = None
         self.state = (
             "starting"  # starting, live, restarting, unloaded (for lack of memory), absent (no champion), failed
@@ -67,11 +68,12 @@ class ModelRouter:
         self._sleepers = 0  # calls that wait for the unloaded version
         self._tasks: set[asyncio.Task] = set()
         self._backends: set[Backend] = set()  # all that are not closed yet
+        self._canary_losses = 0  # processes of canaries that were lost
         self._closing = False
 
     @property
     def answering(self) -> Backend | None:
-        """The backend that answers: the live one or, while that is started again, the warm previous one."""
+        """The backend that answers: the live one or, while that is started again, the previous one or the canary."""
         return self._candidate(())
 
     @property
@@ -85,7 +87,7 @@ class ModelRouter:
         return self.live is not None or self.state == "restarting" or self._sleepers > 0
 
     def _candidate(self, tried: tuple[Backend, ...]) -> Backend | None:
-        for backend in (self.live, self.previous):
+        for backend in (self.live, self.previous, self.canary):
             if backend is not None and backend.alive and backend not in tried:
                 return backend
         return None
@@ -164,22 +166,25 @@ class ModelRouter:
         Nothing happens while a request uses them or waits.
         """
         live = self.live
-        busy = self._sleepers or self.queue.in_flight or self.queue.waiting
+        busy = self._sleepers or self.queue.in_flight or self.queue.waiting or (self.canary and self.canary.in_flight)
         if live is None or not live.alive or live.model.is_endpoint or busy or live.in_flight:
             return False
-        stopped = [backend for backend in (live, self.previous) if backend is not None]
-        self.live, self.previous, self.since = None, None, None
+        stopped = [backend for backend in (live, self.previous, self.canary) if backend is not None]
+        self.live, self.previous, self.canary, self.since = None, None, None, None
         self.state, self.unloaded = "unloaded", live.model
         log.info("unloaded", extra=self._fields(live))
         await asyncio.gather(*(self._retire(backend) for backend in stopped))
         return True
 
     async def drop_warm(self) -> bool:
-        """Stop the warm version, and return whether that freed memory; not while a request uses it."""
-        warm = self.previous
+        """Stop the warm version or the canary; whether that freed memory. Not while a request uses it."""
+        warm = self.previous or self.canary
         if warm is None or warm.model.is_endpoint or warm.in_flight or self.live is None or not self.live.alive:
             return False
-        self.previous = None
+        if warm is self.canary:
+            self.canary = None
+        else:
+            self.previous = None
         log.info("warm version stopped", extra=self._fields(warm))
         await self._retire(warm)
         return True
@@ -237,10 +242,41 @@ class ModelRouter:
             self._add(backend)
             return "switched"
 
-    async def _start(self, model: ServedModel) -> Backend:
+    async def try_out(self, model: ServedModel, launch: Launch) -> str:
+        """Start ``model`` beside the live version, unless it runs already; it answers what is sent to :attr:`canary`.
+
+        Raises:
+            OutOfMemory: it does not fit beside the models in use.
+            NerError: it does not come up; nothing has changed then.
+        """
+        async with self._lock:
+            if self.canary is not None and self.canary.alive and self.canary.model.version == model.version:
+                return "nothing to do"
+            backend = await self._start(model, launch)
+            if self._closing:
+                await backend.close()
+                return "overtaken"
+            self.end_canary()
+            self._watch_over(backend)
+            self.canary = backend
+            log.info("canary", extra=self._fields(backend))
+            return "canary"
+
+    def end_canary(self) -> None:
+        """Stop the canary after its requests in flight, if there is one."""
+        backend, self.canary = self.canary, None
+        if backend is not None:
+            self._spawn(self._retire(backend))
+
+    def take_canary_losses(self) -> int:
+        """The number of canaries' processes that were lost since this was last called."""
+        losses, self._canary_losses = self._canary_losses, 0
+        return losses
+
+    async def _start(self, model: ServedModel, launch: Launch | None = None) -> Backend:
         """A backend for ``model``; any failure is raised as NerError."""
         try:
-            return await self._launch(model)
+            return await (launch or self._launch)(model)
         except NerError:
             raise
         except Exception as error:  # a full disk, too many open files or processes
@@ -252,7 +288,8 @@ class ModelRouter:
         """Carry out an order that needs no launch, and return the action; None if it needs one."""
         if order < self._latest_done:
             return "overtaken"
-        for backend, action in ((self.live, "nothing to do"), (self.previous, "rolled back")):
+        ready = (self.live, "nothing to do"), (self.previous, "rolled back"), (self.canary, "switched")
+        for backend, action in ready:
             if backend is not None and backend.alive and backend.model.version == model.version:
                 self._latest_done = order
                 if backend is not self.live:
@@ -292,11 +329,16 @@ class ModelRouter:
             self._spawn(self._retire(warm))
 
     def _add(self, backend: Backend) -> None:
-        self._backends.add(backend)
-        self._spawn(self._watch(backend))
+        self._watch_over(backend)
         self._go_live(backend)
 
+    def _watch_over(self, backend: Backend) -> None:
+        self._backends.add(backend)
+        self._spawn(self._watch(backend))
+
     def _go_live(self, backend: Backend) -> None:
+        if backend is self.canary:
+            self.canary = None
         others = [other for other in (self.live, self.previous) if other is not None and other is not backend]
         warm = next((other for other in others if other.alive), None)
         self.live, self.previous = backend, warm if warm is not None and self._may_stay(warm) else None
@@ -320,13 +362,16 @@ class ModelRouter:
         self._backends.discard(backend)
 
     async def _watch(self, backend: Backend) -> None:
-        """Wait until ``backend`` is lost; then drop it if it was warm, or start its version again if it was live."""
+        """Wait until ``backend`` is lost; then start its version again if it was live, else drop it."""
         await backend.lost()
-        if self._closing or backend not in (self.live, self.previous):
+        if self._closing or backend not in (self.live, self.previous, self.canary):
             return
         log.warning("backend lost", extra=self._fields(backend))
         if backend is self.previous:
             self.previous = None
+        elif backend is self.canary:
+            self.canary = None
+            self._canary_losses += 1
         else:
             self.live, self.state, self.restarting = None, "restarting", backend.model.version
             self._spawn(self._restart(backend.model))
@@ -371,15 +416,15 @@ class ModelRouter:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        self.live = self.previous = None
+        self.live = self.previous = self.canary = None
         await asyncio.gather(*(self._retire(backend) for backend in list(self._backends)), return_exceptions=True)
 
     def describe(self) -> dict[str, Any]:
         """The language's entry in ``/health`` and ``/v1/models``."""
         backend, warm = self.answering, self.previous
         model = backend.model if backend else self.unloaded
-        stands_in = backend is not None and backend is warm
-        detail = "the version before stands in" if stands_in else None
+        stands_in = backend is not None and backend is not self.live
+        detail = f"the {'version before' if backend is warm else 'canary'} stands in" if stands_in else None
         return {
             "language": self.language,
             "state": self.state,

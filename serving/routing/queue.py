@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from itertools import count
 from typing import Any, TypeVar
 
+from multiner.serving import tracing
+
 T = TypeVar("T")
 
 
@@ -116,7 +118,8 @@ class CallQueue:
         Raises:
             CallsFull: every place is taken.
         """
-        bulk = await self._turn(patient, large)
+        with tracing.span("queue"):
+            bulk = await self._turn(patient, large)
         task = asyncio.create_task(call())
         task.add_done_callback(lambda task: self._ended(task, bulk))
         try:

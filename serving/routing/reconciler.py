@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
@@ -15,6 +15,8 @@ from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.registry.failures import RegistryUnavailable
 from multiner.serving import executors
 from multiner.serving.backends.backend import ServedModel
+from multiner.serving.routing.canary import Canary
+from multiner.serving.routing.canary_records import CanaryRecord
 from multiner.serving.routing.holds import Hold, Holds
 from multiner.serving.routing.model_router import ModelRouter
 from multiner.serving.routing.shadow import Shadow
@@ -45,6 +47,7 @@ class Reconciler:
         holds: the orders of operators at all gateways.
         shadow: the shadow of the language, if it has one.
         challenger: reads the challenger, if any; blocking. None without a shadow.
+        canary: the course of the language's canaries; None: a new champion gets all calls at once.
     """
 
     def __init__(
@@ -54,10 +57,12 @@ class Reconciler:
         holds: Holds,
         shadow: Shadow | None,
         challenger: Callable[[], ServedModel | None] | None,
+        canary: Canary | None = None,
     ) -> None:
         self.route = route
         self.shadow = shadow
         self.holds = holds
+        self.canary = canary
         self._resolve = resolve
         self._challenger = challenger
         self._champion_version: str | None = UNREAD  # at the latest reading
@@ -72,10 +77,11 @@ class Reconciler:
 
         An operator's order stands until the champion changes (see :meth:`deploy`). Without ``insist`` it is followed,
         at whichever gateway it was given, and nothing happens while the route restarts the version, and during the
-        pause after it has not come up. With ``insist`` the champion goes live, and the order ends.
+        pause after it has not come up. A new champion is tried out first (see :class:`.Canary`). With ``insist`` the
+        champion goes live, and the order and the canary end.
 
         Returns:
-            as :meth:`ModelRouter.switch`, or ``no champion``, ``held``, ``restarting``.
+            as :meth:`ModelRouter.switch`, or ``no champion``, ``held``, ``restarting``; ``canary`` while one runs.
 
         Raises:
             RegistryUnavailable: the registry cannot be read.
@@ -86,14 +92,17 @@ class Reconciler:
         with self._override(order) if insist else contextlib.nullcontext():
             number, own = await self.holds.begin() if insist else 0, self.holds.own
             hold = await self.holds.latest()  # before the registry: the champion is then never older than the order's
+            record = await self.canary.read() if self.canary else CanaryRecord()
             champion, challenger = await self._read(self._aliases)
             self._champion_version = champion.version if champion else None
             try:
                 if not insist:
-                    return await self._follow(champion, hold if self.holds.own is own else self.holds.own, order)
+                    hold = hold if self.holds.own is own else self.holds.own
+                    return await self._follow(champion, hold, record, order)
                 if champion is None:
-                    return self._absent()
-                return await self._carry_out(await self._switch(champion, order), Hold(number))
+                    return await self._absent()
+                action = await self._carry_out(await self._switch(champion, order), Hold(number))
+                return await self._adopt(action, champion)
             finally:
                 self._shadow_challenger(challenger)
 
@@ -117,19 +126,27 @@ class Reconciler:
         self._unread = 0
         return result
 
-    async def _follow(self, champion: ServedModel | None, hold: Hold, order: int) -> str:
+    async def _follow(self, champion: ServedModel | None, hold: Hold, record: CanaryRecord, order: int) -> str:
         if self._overrides and self._overrides[max(self._overrides)] in (UNREAD, self._champion_version):
             return "held"
         target = await self._target(champion, hold)
         if target is None:
-            return self._absent()
+            return await self._absent()
         if self.route.restarting == target.version:
             return "restarting"
         refusal = self._refusal
         if refusal and refusal.version == target.version and time.monotonic() < refusal.until:
             raise refusal.error.with_traceback(None)
-        action = await self._switch(target, order)
+        if self.canary and target is champion:
+            return await self.canary.follow(target, record, order, self._attempt)
+        action = await self._adopt(await self._switch(target, order), target)
         return "held" if action == "nothing to do" and target is not champion else action
+
+    async def _adopt(self, action: str, target: ServedModel) -> str:
+        """End the canary, if one runs: an operator has ordered ``target``."""
+        if self.canary and action != "overtaken" and not target.is_endpoint:
+            await self.canary.adopt(target.version, f"an operator ordered version {target.version}")
+        return action
 
     async def _target(self, champion: ServedModel | None, hold: Hold) -> ServedModel | None:
         """The version that an order holds, else the champion."""
@@ -148,21 +165,27 @@ class Reconciler:
             raise NerError(f"the registry has no version {hold.version} for {self.route.language!r}, which was ordered")
         return target
 
-    def _absent(self) -> str:
+    async def _absent(self) -> str:
         self.route.mark("absent", "the registry has no champion")
+        if self.canary and self.route.canary and self.route.live:
+            await self.canary.adopt(self.route.live.model.version, "the registry has no champion any more")
         return "no champion"
 
     async def _switch(self, target: ServedModel, order: int) -> str:
-        """As :meth:`ModelRouter.switch`; the timer leaves a version alone for a while that does not come up."""
+        """As :meth:`ModelRouter.switch`, and as :meth:`_attempt`."""
+        return await self._attempt(target.version, self.route.switch(target, order))
+
+    async def _attempt(self, version: str, start: Awaitable[str]) -> str:
+        """Wait for a start; the timer leaves a version alone for a while that does not come up."""
         try:
-            action = await self.route.switch(target, order)
+            action = await start
         except NerError as error:
             if error.transient:  # the next attempt costs little and needs no pause
                 raise
             before = self._refusal
-            times = before.times if before and before.version == target.version else 0
+            times = before.times if before and before.version == version else 0
             until = time.monotonic() + REFUSED_PAUSES[min(times, len(REFUSED_PAUSES) - 1)]
-            self._refusal = Refusal(target.version, error, times + 1, until)
+            self._refusal = Refusal(version, error, times + 1, until)
             raise
         self._refusal = None
         return action
@@ -182,19 +205,24 @@ class Reconciler:
         with self._override(order):
             number = await self.holds.begin()
             action = await self.route.switch(version, order)
-            return await self._carry_out(action, Hold(number, version.version, await self._overridden(order)))
+            hold = Hold(number, version.version, await self._overridden(order))
+            return await self._adopt(await self._carry_out(action, hold), version)
 
     async def rollback(self) -> ServedModel:
         """As :meth:`ModelRouter.rollback`, at all gateways, until the registry's champion changes.
 
+        While a canary runs, the live version is the one before: the canary ends, and the live version stays.
+
         Raises:
             NerError: no previous version is warm, or as :meth:`deploy`.
         """
-        model = self.route.rollback()
+        live = self.route.live
+        model = live.model if live and self.route.canary else self.route.rollback()
         order = self.route.order()
         with self._override(order):
             number = await self.holds.begin()
-            await self._carry_out("rolled back", Hold(number, model.version, await self._overridden(order)))
+            hold = Hold(number, model.version, await self._overridden(order))
+            await self._adopt(await self._carry_out("rolled back", hold), model)
         return model
 
     @contextlib.contextmanager

@@ -13,6 +13,7 @@ from multiner.pipeline.config.settings import Workspace
 from multiner.pipeline.core.environment import quiet_environment, without_secrets
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.core.processes import mark, tied
+from multiner.pipeline.notices import without_addresses
 from multiner.serving.addresses import Addresses, netloc, reachable
 from multiner.serving.airflow import environment as airflow_setup
 from multiner.serving.logs import open_log
@@ -92,7 +93,8 @@ def components(workspace: Workspace, addresses: Addresses, parts: list[str]) -> 
             serve += ["--allowed-hosts", netloc(addresses.host, addresses.mlflow_port)]
             serve += ["--cors-allowed-origins", addresses.mlflow]
         serve += ["--backend-store-uri", store, "--default-artifact-root", str(workspace.paths.mlruns / "artifacts")]
-        environment = without_secrets(quiet_environment(**mark(root), MLFLOW_SERVER_ENABLE_JOB_EXECUTION="false"))
+        own = quiet_environment(**mark(root), MLFLOW_SERVER_ENABLE_JOB_EXECUTION="false")
+        environment = without_addresses(without_secrets(own))
         environment.pop("MLFLOW_TRACKING_URI", None)
         processes.append(
             Component("mlflow", [airflow_setup.script("mlflow"), *serve], environment, root, logs / "mlflow.log")

@@ -34,6 +34,7 @@ class Deployment:
     """The outcome for a language: ``action`` is ``started``, or as in :meth:`Reconciler.reconcile`.
 
     ``name`` and ``version`` are of the model that answers, None while it restarts; ``before`` answered before it.
+    ``canary`` is the version that is tried out.
     """
 
     language: str
@@ -42,12 +43,16 @@ class Deployment:
     action: str
     endpoint: str
     before: str | None = None
+    canary: str | None = None
 
     def __str__(self) -> str:
         if self.version is None:
             return f"{self.language}: no version is live at {self.endpoint}: {self.action}"
         if self.action == "unloaded":
             return f"{self.language}: memory is short; the next request loads {self.name} version {self.version}"
+        if self.canary:
+            trial = f"version {self.canary} is tried out before it takes over"
+            return f"{self.language}: {self.name} version {self.version} is live at {self.endpoint}; {trial}"
         before = f" (version {self.before} before)" if self.before and self.before != self.version else ""
         return f"{self.language}: {self.name} version {self.version} is live at {self.endpoint}: {self.action}{before}"
 
@@ -125,7 +130,7 @@ def await_live(
     if_running: bool = False,
     announce: Callable[[str], None] = print,
 ) -> None:
-    """Wait until a gateway elsewhere, which follows the registry by itself, serves the champions.
+    """Wait until a gateway elsewhere, which follows the registry by itself, serves the champions or tries them out.
 
     Args:
         workspace: its registry.
@@ -139,7 +144,7 @@ def await_live(
         RegistryUnavailable: the registry cannot be read.
         NerError: a champion is not live in time.
     """
-    running = bool(client.live_versions(gateway))
+    running = bool(client.served_versions(gateway))
     if if_running and not running:
         announce(f"no gateway answers at {gateway}: nothing to do; it starts with the registry's champions")
         return
@@ -151,8 +156,8 @@ def await_live(
     if not running:
         announce(f"{gateway} does not answer, or no version is live there: waiting up to {patience:.0f} s")
     while True:
-        live = client.live_versions(gateway)
-        late = sorted(code for code, version in versions.items() if live.get(code) != version)
+        served = client.served_versions(gateway)
+        late = sorted(code for code, version in versions.items() if version not in served.get(code, ()))
         if not late:
             break
         if time.monotonic() > deadline:
@@ -160,7 +165,7 @@ def await_live(
             raise NerError(message, where=gateway, transient=True)
         time.sleep(2)
     for code, version in versions.items():
-        announce(f"{code}: version {version} is live at {gateway}")
+        announce(f"{code}: version {version} is {served[code][version]} at {gateway}")
     if failures:
         raise joined(failures)
 
@@ -232,7 +237,8 @@ def _bring_live(gateway: state.GatewayState, language: str, *, new: bool, insist
     live = route["version"] if route["state"] in ("live", "unloaded") else None
     answer = client.post(gateway, "/admin/reconcile", {"language": language, "insist": insist})
     action = "started" if new and answer["action"] == "nothing to do" else answer["action"]
-    return Deployment(language, answer["name"], answer["version"], action, gateway.url, live)
+    canary = client.running_canary(answer)
+    return Deployment(language, answer["name"], answer["version"], action, gateway.url, live, canary)
 
 
 def _require_profile(workspace: Workspace, gateway: state.GatewayState) -> None:

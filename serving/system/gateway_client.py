@@ -58,9 +58,22 @@ def routes_at(url: str) -> dict[str, dict[str, Any]]:
         return {}
 
 
-def live_versions(url: str) -> dict[str, str | None]:
-    """The version that answers for each language; empty if the gateway does not answer."""
-    return {code: entry.get("version") for code, entry in routes_at(url).items()}
+def served_versions(url: str) -> dict[str, dict[str, str]]:
+    """What each version of a language is: ``live`` or ``a canary``; empty if the gateway does not answer."""
+    return {
+        code: {
+            version: role
+            for version, role in ((running_canary(entry), "a canary"), (entry.get("version"), "live"))
+            if version
+        }
+        for code, entry in routes_at(url).items()
+    }
+
+
+def running_canary(route: dict[str, Any]) -> str | None:
+    """The version that is tried out on a share of a language's calls."""
+    canary = route.get("canary") or {}
+    return canary.get("version") if canary.get("state") == "running" else None
 
 
 def post(gateway: state.GatewayState, path: str, value: dict[str, Any]) -> dict[str, Any]:

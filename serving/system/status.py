@@ -15,7 +15,7 @@ from multiner.pipeline.registry.store import registry_exists
 from multiner.serving.addresses import Addresses, listening
 from multiner.serving.gateway.state import read_state
 from multiner.serving.system.components import PARTS
-from multiner.serving.system.gateway_client import live_versions
+from multiner.serving.system.gateway_client import routes_at
 from multiner.serving.system.instance_lock import read_system
 
 
@@ -31,18 +31,29 @@ def parts(workspace: Workspace) -> list[dict[str, Any]]:
 
 
 def models(workspace: Workspace) -> list[dict[str, Any]]:
-    """For each language the champion with its training and scores, and the live version."""
-    from multiner.pipeline.registry import champion
+    """For each language the champion with its training and scores, the live version, the latest canary, and drift."""
+    from multiner.pipeline.drift.report import last_summary
+    from multiner.pipeline.registry import champion, facts
 
     gateway = read_state(workspace)
-    live = live_versions(gateway.url) if gateway else {}
+    routes = routes_at(gateway.url) if gateway else {}
     entries = []
     readable, problem = registry_exists(workspace), None
     for language in workspace.languages:
-        entry: dict[str, Any] = {"language": language, "live": live.get(language), "champion": None}
+        route = routes.get(language, {})
+        entry: dict[str, Any] = {"language": language, "live": route.get("version"), "champion": None}
+        entry["canary"] = route.get("canary")
+        entry["drift"] = last_summary(workspace.paths.drift(language))
         if readable and not problem:
             try:
                 best = champion(workspace, language)
+                if judged := facts.last_judged(workspace, language):
+                    entry["verdict"] = {
+                        "version": judged.version,
+                        "passed": judged.gate_passed,
+                        "reasons": judged.gate_reasons,
+                        "report": judged.gate_report,
+                    }
             except RegistryUnavailable as error:  # the rest is shown all the same
                 best, problem = None, str(error)
             except NerError as error:  # of this language alone
@@ -93,8 +104,25 @@ def show(workspace: Workspace, *, as_json: bool = False) -> None:
     console.print(table)
     for model in status["models"]:
         console.print(_model_line(model), highlight=False)
+        if model["drift"]:
+            console.print(f"    {model['drift']}", highlight=False, markup=False)
+        if canary := model["canary"]:
+            console.print(_canary_line(canary), highlight=False, markup=False)
+        if verdict := model.get("verdict"):
+            console.print(_verdict_line(verdict), highlight=False, markup=False)
     for problem in {model["problem"] for model in status["models"] if "problem" in model}:
         console.print(problem, highlight=False, markup=False)
+
+
+def _canary_line(canary: dict[str, Any]) -> str:
+    share = f"{canary['share']:.0%} of the conversations" if canary["state"] == "running" else canary["state"]
+    return f"    canary: version {canary['version']}: {share.replace('_', ' ')}; {canary['reason']}"
+
+
+def _verdict_line(verdict: dict[str, Any]) -> str:
+    word = "passed" if verdict["passed"] else "refused"
+    line = f"    last verdict: version {verdict['version']} {word}: {'; '.join(verdict['reasons'][:1])}"
+    return f"{line}\n    report: {verdict['report']}" if verdict["report"] else line
 
 
 def _model_line(model: dict[str, Any]) -> str:

@@ -11,7 +11,6 @@ from collections.abc import Callable
 from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import partial
-from importlib.metadata import version
 from subprocess import Popen
 from typing import IO
 
@@ -20,12 +19,12 @@ from multiner.pipeline.core import processes
 from multiner.pipeline.core.dvc_locks import release
 from multiner.pipeline.core.environment import quiet_environment
 from multiner.pipeline.core.errors import TRANSIENT, NerError
-from multiner.pipeline.core.files import write_atomically
 from multiner.serving import logs
 from multiner.serving.addresses import Addresses, listening, require_free
 from multiner.serving.airflow import environment as airflow_setup
 from multiner.serving.airflow.api import AirflowClient
 from multiner.serving.gateway import state
+from multiner.serving.operator.state_schema import missing_columns
 from multiner.serving.system import deployment
 from multiner.serving.system.components import PARTS, Component, airflow_environment, components, launch, tail
 from multiner.serving.system.instance_lock import write_system
@@ -118,17 +117,35 @@ class System:
         )
 
     def _prepare(self) -> None:
-        """Create or migrate the databases of Airflow and MLflow at the same time, where necessary."""
+        """Create the databases of Airflow and MLflow at the same time; one of an older release is not touched.
+
+        A database of Airflow elsewhere is migrated: nothing here knows its state, and its backup is others' concern.
+
+        Raises:
+            NerError: a database could not be made, or is of an older release.
+        """
         log, work = self.workspace.paths.run / "logs" / "prepare.log", []
-        migrated = airflow_setup.home(self.workspace) / "migrated"
-        airflow = version("apache-airflow") if "airflow" in self.parts else None  # the gateway's image has none
-        current = migrated.is_file() and migrated.read_text().strip() == airflow
-        migrate = airflow is not None and not (current and airflow_setup.own_database(self.workspace))
+        migrate = "airflow" in self.parts
+        if migrate and airflow_setup.own_database(self.workspace):
+            if before := airflow_setup.older_release(self.workspace):
+                raise NerError(
+                    f"Airflow's database is of Airflow {before}, and {airflow_setup.installed()} is installed",
+                    where=str(airflow_setup.own_database(self.workspace)),
+                    remedy="Run: ner upgrade. It makes a backup first.",
+                )
+            migrate = airflow_setup.migrated_by(self.workspace) != airflow_setup.installed()
+        url = state.store_url(self.workspace)  # one elsewhere may be away for now
+        if url.startswith("sqlite") and (columns := missing_columns(url)):
+            raise NerError(
+                f"the gateways' state is of an older release: it lacks {', '.join(columns)}",
+                where=url,
+                remedy="Run: ner upgrade. It makes a backup first.",
+            )
         with logs.open_log(log) as file:
             if "mlflow" in self.parts:
                 work.append(self._run([sys.executable, "-c", PREPARE_STORE], file))
             if migrate:
-                self.say("Bringing Airflow's database up to date")
+                self.say("Making Airflow's database")
                 command = [airflow_setup.script("airflow"), "db", "migrate"]
                 work.append(self._run(command, file, airflow_environment(self.workspace, self.addresses)))
             codes = [process.wait() for process in work]
@@ -138,8 +155,7 @@ class System:
                     f"a database could not be created or updated\n{tail(log)}", where=str(log), transient=transient
                 )
         if migrate:
-            with write_atomically(migrated) as file:
-                file.write(f"{airflow}\n")
+            airflow_setup.note_migration(self.workspace)
 
     def _run(self, command: list[str], log: IO[bytes], environment: dict[str, str] | None = None) -> Popen[bytes]:
         root = self.workspace.root

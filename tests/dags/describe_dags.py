@@ -33,6 +33,12 @@ def schedule(dag: airflow.sdk.DAG) -> dict:
     return {"cron": cron, "assets": assets}
 
 
+def callbacks(place: airflow.sdk.DAG | airflow.sdk.BaseOperator) -> list[str]:
+    """The kinds of what is called when it has failed."""
+    found = place.on_failure_callback or []
+    return [type(each).__name__ for each in (found if isinstance(found, list | tuple) else [found])]
+
+
 def pod(config: dict) -> dict | None:
     """The resources that a pod's container asks for."""
     override = config.get("pod_override")
@@ -50,6 +56,8 @@ print(
                     "max_active_runs": dag.max_active_runs,
                     "timeout_minutes": dag.dagrun_timeout and dag.dagrun_timeout.total_seconds() / 60,
                     "schedule": schedule(dag),
+                    "on_failure": callbacks(dag),
+                    "params": dag.params.dump(),
                     "tasks": {
                         task.task_id: {
                             "upstream": sorted(task.upstream_task_ids),
@@ -61,6 +69,7 @@ print(
                             "retries": task.retries,
                             "backoff": task.retry_exponential_backoff,
                             "timeout_minutes": task.execution_timeout and task.execution_timeout.total_seconds() / 60,
+                            "on_failure": callbacks(task),
                             "busy_minutes": getattr(task, "busy_minutes", None),
                             "outlets": [asset.name for asset in task.outlets],
                             "command": getattr(task, "command", None),

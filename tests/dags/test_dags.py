@@ -15,6 +15,7 @@ from multiner.pipeline.core.dvc_command import dvc
 
 ROOT = Path(__file__).resolve().parents[2]
 LANGUAGES = ("en", "ru")
+NO_STAGES = ("plan", "register")
 
 
 def describe(root: Path, home: Path, **more: str) -> dict[str, Any]:
@@ -39,18 +40,21 @@ def dags(loaded: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_all_dags_are_there(dags: dict[str, Any]) -> None:
-    assert sorted(dags) == ["data", "promote_en", "promote_ru", "reconcile", "retrain_en", "retrain_ru"]
+    assert sorted(dags) == [
+        "data", "drift", "housekeeping", "promote_en", "promote_ru", "reconcile", "retrain_en", "retrain_ru",
+    ]  # fmt: skip
 
 
 def test_without_a_schedule_the_data_alone_sets_retraining_off(dags: dict[str, Any], tmp_path: Path) -> None:
     text = (ROOT / "params.yaml").read_text(encoding="utf-8")
-    assert 'schedule: "@weekly"' in text
+    assert text.count('schedule: "@weekly"') == 2
     (tmp_path / "params.yaml").write_text(text.replace('schedule: "@weekly"', "schedule: null"), encoding="utf-8")
     for name in ("dvc.yaml", "params", "dags"):
         (tmp_path / name).symlink_to(ROOT / name)
     found = describe(tmp_path, tmp_path)["dags"]
     assert sorted(found) == sorted(dags)
     assert found["retrain_en"]["schedule"] == {"cron": None, "assets": ["ner-data"]}
+    assert (dags["housekeeping"]["schedule"]["cron"], found["housekeeping"]["schedule"]["cron"]) == ("0 0 * * 0", None)
 
 
 def test_parsing_is_light(loaded: dict[str, Any]) -> None:
@@ -66,7 +70,9 @@ def test_a_task_for_each_stage_of_dvc_yaml(dags: dict[str, Any], language: str) 
         if "foreach" not in body or language in body["foreach"]
     }
     tasks = dags[f"retrain_{language}"]["tasks"]
-    commands = {task["command"][-1]: task["command"] for name, task in tasks.items() if name != "register"}
+    commands = {
+        task["command"][-1]: task["command"] for name, task in tasks.items() if name not in ("plan", "register")
+    }
     assert expected <= commands.keys()
     for command in commands.values():
         assert command[1:-1] == [*dvc("repro", "--single-item")[1:]]
@@ -99,14 +105,34 @@ def test_assets_chain_the_dags(dags: dict[str, Any]) -> None:
         retrain, promote = dags[f"retrain_{language}"], dags[f"promote_{language}"]
         assert retrain["schedule"] == {"cron": None, "assets": ["ner-data"]}
         assert retrain["tasks"]["register"]["outlets"] == promote["schedule"]["assets"] == [f"ner-candidate-{language}"]
-        assert promote["tasks"]["deploy"]["upstream"] == ["promote"]
+        assert promote["tasks"]["promote"]["upstream"] == ["waiting"]
+        assert promote["tasks"]["deploy"]["upstream"] == ["promote", "waiting"]
         assert promote["tasks"]["deploy"]["command"][-1] == "--if-any", "a first model refused is a regular end, too"
 
 
 def test_the_schedule_sets_off_the_data_and_nothing_else_of_the_pipeline(dags: dict[str, Any]) -> None:
     assert dags["data"]["schedule"] == {"cron": "0 0 * * 0", "assets": []}
-    others = {name: dag["schedule"]["cron"] for name, dag in dags.items() if name not in ("data", "reconcile")}
-    assert set(others.values()) == {None}
+    assert {dags[f"retrain_{language}"]["schedule"]["cron"] for language in LANGUAGES} == {None}
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_challenger_that_could_not_be_judged_is_judged_again_within_the_hour(
+    dags: dict[str, Any], language: str
+) -> None:
+    promote = dags[f"promote_{language}"]
+    assert promote["schedule"] == {"cron": "30 * * * *", "assets": [f"ner-candidate-{language}"]}
+    assert promote["tasks"]["waiting"]["command"][1:] == ["waiting", "--language", language]
+    assert promote["tasks"]["waiting"]["pool"] == "default_pool", "a run without work waits for no training"
+
+
+def test_runs_by_hand_ask_for_language_force_and_dry_run(dags: dict[str, Any]) -> None:
+    usual = {"force": False, "dry_run": False}
+    assert dags["data"]["params"] == usual | {"language": "all"}
+    for language in LANGUAGES:
+        assert dags[f"retrain_{language}"]["params"] == usual
+    for name in ("data", "retrain_en", "retrain_ru"):
+        tasks = dags[name]["tasks"]
+        assert all(name == "plan" or "plan" in ancestors(tasks, name) for name in tasks), "a dry run ends before all"
 
 
 def test_without_a_schedule_the_pipeline_runs_by_hand_alone(tmp_path: Path) -> None:
@@ -129,7 +155,8 @@ def test_no_training_slows_what_the_gate_measures(dags: dict[str, Any]) -> None:
 
 def test_reconciling_stands_apart_from_the_pipeline(dags: dict[str, Any]) -> None:
     reconcile = dags["reconcile"]
-    (task,) = reconcile["tasks"].values()
+    assert reconcile["tasks"].keys() == {"deploy", "on_time"}
+    task = reconcile["tasks"]["deploy"]
     assert task["command"][-2:] == ["deploy", "--watch"], "it starts no gateway and leaves an operator's choice alone"
     assert (task["outlets"], task["pool"]) == ([], "default_pool")
     assert reconcile["schedule"] == {"cron": "*/15 * * * *", "assets": []}
@@ -143,6 +170,8 @@ def test_every_dag_is_documented_and_every_task_retried(dags: dict[str, Any]) ->
         assert dag["catchup"] is False
         assert {task["retries"] for task in dag["tasks"].values()} == {knobs["retries"]}
         assert {task["backoff"] for task in dag["tasks"].values()} == {2}
+        assert dag["on_failure"] == ["FailureNotice"]
+        assert all(task["on_failure"] == ["FailureNotice"] for task in dag["tasks"].values())
 
 
 def test_nothing_lasts_for_ever(dags: dict[str, Any]) -> None:
@@ -223,7 +252,7 @@ def test_in_working_copies_of_their_own_the_tasks_hand_on_the_runs_state(own: di
     for language in LANGUAGES:
         retrain = own[f"retrain_{language}"]["tasks"]
         assert command(f"retrain_{language}", "begin") == ["workspace", "begin", "--from", "data"]
-        for name in retrain.keys() - {"begin", "register"}:
+        for name in retrain.keys() - {"plan", "begin", "register"}:
             assert command(f"retrain_{language}", name)[:2] == ["workspace", "stage"]
             assert "begin" in ancestors(retrain, name)
         state = f"candidate-{language}"
@@ -235,3 +264,14 @@ def test_in_working_copies_of_their_own_the_tasks_hand_on_the_runs_state(own: di
             *("workspace", "run", "--needs", f"prepare@{language}", "--from", state),
             *("--", "promote", "--language", language),
         ]
+
+
+def test_a_drift_of_live_traffic_asks_for_retraining(dags: dict[str, Any]) -> None:
+    drift = dags["drift"]
+    assert drift["schedule"] == {"cron": "0 5 * * 1", "assets": []}
+    checks = {name for name in drift["tasks"] if name.startswith("check_")}
+    assert checks == {f"check_{language}" for language in LANGUAGES}
+    for language in LANGUAGES:
+        assert drift["tasks"][f"check_{language}"]["command"][1:] == ["drift", language, "--report", "--json"]
+    assert drift["tasks"]["asked"]["upstream"] == sorted(checks)
+    assert drift["tasks"]["retrain"]["upstream"] == ["asked"]

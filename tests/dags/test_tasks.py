@@ -18,7 +18,18 @@ sys.path[len(sys.path) :] = [str(ROOT / "dags"), str(ROOT / "dags" / "plugins")]
 
 from airflow.sdk.exceptions import AirflowException, AirflowFailException  # noqa: E402
 from ner_links import address, language_of  # noqa: E402
-from wiring.tasks import CommandOperator, MlflowRunLink, mlflow_run, outcome, own_workspaces, refused  # noqa: E402
+from wiring.tasks import (  # noqa: E402
+    CommandOperator,
+    GateReportLink,
+    MlflowRunLink,
+    RunReportLink,
+    mlflow_run,
+    outcome,
+    own_workspaces,
+    refused,
+)
+
+from multiner.pipeline.registry.run_report import FILE  # noqa: E402
 
 CONTEXT = {"dag_run": SimpleNamespace(dag_id="retrain_en", run_id="run__1")}
 
@@ -36,6 +47,14 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_runs_in_the_workspace_with_the_run_named(workspace: Path) -> None:
     code = "import os; print(os.getcwd(), os.environ['AIRFLOW_CTX_DAG_RUN_ID'])"
     assert operator(code).execute(CONTEXT) == f"{workspace} run__1"
+
+
+def test_only_a_command_that_needs_it_gets_the_gateways_database(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("NER_STATE_URL", "NER_STATE_URL_FILE"):
+        monkeypatch.setenv(name, "secret")
+    code = "import os; print(sum(name.startswith('NER_STATE_URL') for name in os.environ))"
+    assert operator(code).execute(CONTEXT) == "0"
+    assert operator(code, shared_state=True).execute(CONTEXT) == "2"
 
 
 def test_where_tasks_work_is_said_plainly(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -63,6 +82,21 @@ def test_other_failures_are_tried_again(code: str) -> None:
     with pytest.raises(AirflowException) as caught:
         operator(code).execute(CONTEXT)
     assert not isinstance(caught.value, AirflowFailException)
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import os; os.kill(os.getpid(), 9)",
+        "print('ERROR: failed to run: ner train transformer, exited with -9'); raise SystemExit(255)",
+    ],
+)
+def test_a_killed_command_says_what_to_lower(code: str) -> None:
+    with pytest.raises(AirflowException, match=r"lower transformer\.batch_pieces"):
+        operator(code).execute(CONTEXT)
+    with pytest.raises(AirflowException) as caught:
+        operator("raise SystemExit(75)").execute(CONTEXT)
+    assert "batch_pieces" not in str(caught.value)
 
 
 def test_dvc_says_255_for_a_lock_and_for_a_refusal() -> None:
@@ -108,6 +142,7 @@ def test_a_lock_whose_holder_is_gone_is_dropped_in_place_of_waiting(workspace: P
     assert CommandOperator(task_id="task", command=command, busy_minutes=0).execute(CONTEXT) == "ran"
 
 
+@pytest.mark.faults("a cached object cut off, in a task")
 def test_what_dvc_restores_from_a_cut_object_is_made_anew(workspace: Path) -> None:
     (workspace / ".dvc" / "tmp").mkdir(parents=True)
     (workspace / ".dvc" / "config").write_text("[core]\n    no_scm = true\n    analytics = false\n")
@@ -138,6 +173,19 @@ def test_outcomes() -> None:
 def test_the_outcome_of_a_talkative_stage() -> None:
     talk = "print(\"Running stage 'train@en':\"); [print('batch', n) for n in range(5000)]; print('the end')"
     assert operator(talk).execute(CONTEXT) == "ran"
+
+
+def test_the_gates_report_is_a_button_and_an_xcom(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NER_MLFLOW_URL", "http://127.0.0.1:5001")
+    path = f"experiments/7/runs/{'0123456789abcdef' * 2}/artifacts/gate/version-3-against-none.html"
+    pushed: dict[str, str] = {}
+    task = operator(f"print('report: {path}')")
+    task.execute(CONTEXT | {"ti": SimpleNamespace(xcom_push=pushed.__setitem__)})
+    assert pushed == {"gate_report": f"http://127.0.0.1:5001/#/{path}"}
+    assert GateReportLink().get_link(task, ti_key=None) == pushed["gate_report"]
+    silent = operator("pass")
+    silent.execute(CONTEXT)
+    assert GateReportLink().get_link(silent, ti_key=None) == ""
 
 
 def test_the_mlflow_run_is_found_in_the_output(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -176,6 +224,7 @@ def test_killing_the_task_ends_all_that_it_started(workspace: Path) -> None:
             time.sleep(0.05)
 
 
+@pytest.mark.faults("kill -9 of an Airflow task")
 def test_the_command_ends_with_a_task_that_is_killed_at_once(workspace: Path) -> None:
     task = (
         "import sys; from types import SimpleNamespace; sys.path.append('dags'); "
@@ -222,3 +271,13 @@ def test_a_parse_reads_the_parameters_once_and_a_change_again(tmp_path: Path, mo
     file.write_text("languages: {en: {}, ru: {}}\n")
     os.utime(file, ns=(1, 1))
     assert tasks.settings()["languages"] == ["en", "ru"]
+
+
+def test_the_run_report_is_found_where_the_command_logged_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    run = "0123456789abcdef" * 2
+    monkeypatch.setenv("NER_MLFLOW_URL", "http://127.0.0.1:5001")
+    task = operator(f"print('run report: experiments/7/runs/{run}/artifacts/{FILE}')")
+    task.execute(CONTEXT)
+    page = RunReportLink().get_link(task, ti_key=None)
+    assert page == f"http://127.0.0.1:5001/#/experiments/7/runs/{run}/artifacts/{FILE}"
+    assert RunReportLink().get_link(operator("pass"), ti_key=None) == ""

@@ -188,6 +188,7 @@ def test_again_with_nothing_changed(job: Job, first_run: str, tmp_path: Path) ->
         httpx.get(f"{job.gateway}/health", timeout=5)
 
 
+@pytest.mark.faults("a worse challenger in the whole system")
 def test_a_worse_challenger_is_refused_by_the_dag_while_the_champion_serves(job: Job, first_run: str) -> None:
     """With `ner up`: what was changed is trained in the background, judged, and left aside; `ner down` ends it all."""
     worse = spacy.blank("ru")
@@ -244,6 +245,7 @@ def pipeline_end(job: Job) -> dict[str, DagTask]:
     return {task.name: task for task in promotion.tasks}
 
 
+@pytest.mark.faults("a changed byte, and an illegal tag in the whole system")
 def test_a_changed_byte_stops_the_pull_and_an_illegal_tag_the_validation(job: Job, first_run: str) -> None:
     source, own = job.mirror / "conll2003", job.mirror / "changed"
     shutil.copytree(source, own)
@@ -272,6 +274,7 @@ def test_a_changed_byte_stops_the_pull_and_an_illegal_tag_the_validation(job: Jo
     assert [model["champion"] for model in job.status()["models"]] == ["1", "1"]
 
 
+@pytest.mark.faults("kill -9 of dvc in mid-training")
 def test_a_killed_dvc_takes_its_training_along_and_the_next_run_goes_on(job: Job, first_run: str) -> None:
     params = job.root / "params.yaml"
     text = params.read_text(encoding="utf-8").replace("seed: 13", "seed: 14")
@@ -304,6 +307,7 @@ def test_a_killed_dvc_takes_its_training_along_and_the_next_run_goes_on(job: Job
     assert digest() == resumed
 
 
+@pytest.mark.faults("an occupied port")
 def test_an_occupied_port_is_a_named_error(job: Job) -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", job.ports["mlflow_port"]))

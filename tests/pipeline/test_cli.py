@@ -35,7 +35,20 @@ STAGES = [
     "register",
     "promote",
 ]
-SYSTEM = ["run", "up", "down", "status", "deploy", "rollback", "predict", "readme", "behave"]
+SYSTEM = [
+    "run",
+    "up",
+    "down",
+    "status",
+    "deploy",
+    "rollback",
+    "predict",
+    "readme",
+    "behave",
+    "history",
+    "compare",
+    "reproduce",
+]
 
 
 def ner(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -137,16 +150,51 @@ def test_a_full_standard_output_is_a_message(root: Path) -> None:
     assert "Traceback" not in process.stderr
 
 
+@pytest.mark.parametrize("arguments", [["3"], ["--reason", "a better one"]])
+def test_an_order_needs_a_version_and_a_reason(arguments: list[str]) -> None:
+    result = CliRunner().invoke(cli.commands, ["promote", "--language", "en", *arguments])
+    assert result.exit_code == 2
+    assert "VERSION and --reason go together" in result.output
+
+
+def test_an_order_is_passed_on(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    orders: list[tuple[object, ...]] = []
+
+    def promote_version(workspace: object, language: str, version: str, *, reason: str) -> str:
+        orders.append((language, version, reason))
+        return version
+
+    monkeypatch.chdir(root)
+    monkeypatch.setattr("multiner.pipeline.registry.promote_version", promote_version)
+    result = CliRunner().invoke(cli.commands, ["promote", "3", "-l", "en", "--reason", "a better one"])
+    assert result.exit_code == 0
+    assert orders == [("en", "3", "a better one")]
+
+
+@pytest.fixture
+def own_notices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The file of notices, in place of the workspace's; no run report is written."""
+    file = tmp_path / "notices.jsonl"
+    monkeypatch.setenv("NER_NOTICES_FILE", str(file))
+    monkeypatch.setattr("multiner.pipeline.registry.run_report.write_run_report", lambda *_: "runs/1")
+    return file
+
+
 def promotion(**fields: object) -> registry.Promotion:
     return registry.Promotion("ner-en", "2", "1", False, ["latency: the slowest golden sample took 2500 ms"], **fields)
 
 
 @pytest.mark.parametrize(("final", "code"), [(True, 0), (False, 75)])
 def test_a_gate_that_could_not_judge_is_no_regular_end(
-    root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, final: bool, code: int
+    root: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture,
+    own_notices: Path,
+    final: bool,
+    code: int,
 ) -> None:
     monkeypatch.chdir(root)
-    monkeypatch.setattr("multiner.pipeline.registry.promote", lambda *_: promotion(final=final))
+    monkeypatch.setattr("multiner.pipeline.registry.promote", lambda *_, **__: promotion(final=final))
     monkeypatch.setattr(sys, "argv", ["ner", "promote", "--language", "en"])
     ended = 0
     try:
@@ -157,20 +205,47 @@ def test_a_gate_that_could_not_judge_is_no_regular_end(
     printed_text = capsys.readouterr()
     assert "latency" in printed_text.out
     assert "the champion stays" in (printed_text.err if code else printed_text.out)
+    assert own_notices.exists() is final, "a refusal makes a notice; where it failed, Airflow does"
 
 
 @pytest.mark.parametrize(
     ("champion", "printed_text"), [(None, "there is no champion yet"), ("1", "the champion stays")]
 )
 def test_a_refused_challenger_leaves_the_champion_if_there_is_one(
-    monkeypatch: pytest.MonkeyPatch, root: Path, champion: str | None, printed_text: str
+    monkeypatch: pytest.MonkeyPatch, root: Path, own_notices: Path, champion: str | None, printed_text: str
 ) -> None:
     refused = registry.Promotion("ner-en", "2", champion, False, ["too bad"])
-    monkeypatch.setattr(registry, "promote", lambda *_: refused)
+    monkeypatch.setattr(registry, "promote", lambda *_, **__: refused)
     monkeypatch.setenv("NER_ROOT", str(root))
     process = CliRunner().invoke(cli.promote, ["--language", "en"])
     assert process.output.splitlines()[0] == "too bad"
-    assert printed_text in process.output.splitlines()[1]
+    assert process.output.splitlines()[1] == "run report: runs/1"
+    assert printed_text in process.output.splitlines()[2]
+
+
+def test_a_challenger_that_passed_and_waits_is_named_in_the_last_line(
+    monkeypatch: pytest.MonkeyPatch, root: Path, own_notices: Path
+) -> None:
+    calls = []
+
+    def promote(_: object, language: str, **options: object) -> registry.Promotion:
+        calls.append(options)
+        return registry.Promotion("ner-en", "3", "2", False, ["no worse"], passed=True, report="experiments/1/x.html")
+
+    monkeypatch.setattr(registry, "promote", promote)
+    monkeypatch.setenv("NER_ROOT", str(root))
+    process = CliRunner().invoke(cli.promote, ["--language", "en", "--judge-only"])
+    assert process.output.splitlines() == [
+        "no worse",
+        "run report: runs/1",
+        "report: experiments/1/x.html",
+        "to promote it: ner promote --language en --approved 3",
+        "passed: version 3",
+    ]
+    CliRunner().invoke(cli.promote, ["--language", "en", "--approved", "3"])
+    assert calls == [{"judge_only": True, "approved": None}, {"judge_only": False, "approved": "3"}]
+    both = CliRunner().invoke(cli.promote, ["--language", "en", "--judge-only", "--approved", "3"])
+    assert both.exit_code == 2
 
 
 def test_a_broken_parameter_file(root: Path, tmp_path: Path) -> None:
@@ -187,13 +262,13 @@ def test_mistakes_in_parameters_stop_a_command_before_any_work(root: Path, tmp_p
     shutil.copytree(root / "params", tmp_path / "params")
     shutil.copyfile(root / "dvc.yaml", tmp_path / "dvc.yaml")
     text = (root / "params.yaml").read_text(encoding="utf-8").replace("weight_step: 0.1", "weight_step: 0")
-    text = text.replace("min_difference_corpus:", "min_difference_corpora:")
+    text = text.replace("max_certain_loss:", "max_certain_losses:")
     (tmp_path / "params.yaml").write_text(text, encoding="utf-8")
     process = ner("prepare", "--language", "en", cwd=tmp_path)
     assert process.returncode == 1
     assert "Traceback" not in process.stderr
     assert "ensemble.weight_step: 0 should be" in process.stderr
-    assert "did you mean min_difference_corpus?" in process.stderr
+    assert "did you mean max_certain_loss?" in process.stderr
     assert not (tmp_path / "data").exists()
 
 
@@ -211,7 +286,7 @@ def test_every_stage_of_the_graph_is_a_command(root: Path) -> None:
 
 
 ASIDE = re.compile(  # parameters are tracked by their values; the others change no result
-    r"pipeline/(config/.*|corpora/.*|cli\.py|core/(cancellation|errors|files|progress|locks|processes|environment|dvc_locks|object_store)\.py"
+    r"pipeline/(config/.*|corpora/.*|cli\.py|core/(cancellation|errors|files|progress|locks|processes|environment|dvc_locks|object_store|training_failures)\.py"
     r"|models/base\.py)|(.*/)?__init__\.py"
 )
 TRAINING = re.compile(

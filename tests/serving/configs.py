@@ -51,12 +51,16 @@ def gateway_config(**settings: Any) -> GatewayConfig:
         "folder_bytes": lambda model: 0,
         "reconcile_seconds": 30,
         "shadow": None,
+        "canary": None,
         "workspace": empty_workspace(),
         "state": StateStore(f"sqlite:///{database}"),
+        "traffic": None,
         "review": None,
+        "uncertain": None,
         "hosts": None,
         "connections": 512,
         "proxies": (),
+        "exposed": False,
         "open_reports": False,
     }
     return GatewayConfig(**usual | settings)

@@ -155,6 +155,7 @@ class Harness:
         self.launched: list[StandIn] = []
         self.champions: dict[str, str | None] = settings.pop("champions", {"en": "1", "ru": "1"})
         self.find = settings.pop("find", find)
+        self.finders: dict[str, Callable[[str], list[dict[str, Any]]]] = settings.pop("finders", {})  # by version
         self.refuse: Callable[[ServedModel], Exception | None] = settings.pop("refuse", lambda model: None)
         self.old_versions: set[str] = settings.pop("old_versions", set())
         self.config = gateway_config(
@@ -174,7 +175,7 @@ class Harness:
         await asyncio.sleep(0.01)
         if error := self.refuse(model):
             raise error
-        backend = StandIn(model, self.find)
+        backend = StandIn(model, self.finders.get(model.version, self.find))
         backend.knows_params = model.version not in self.old_versions
         await backend.start()
         await backend.probe()

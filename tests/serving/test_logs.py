@@ -154,7 +154,7 @@ def test_the_gateway_rotates_where_no_supervisor_does(
             while path.stat().st_size:
                 await asyncio.sleep(0.005)
 
-    monkeypatch.setattr(gateway, "workspace_config", lambda *_: SimpleNamespace(connections=8, proxies=()))
+    monkeypatch.setattr(gateway, "workspace_config", lambda *_: SimpleNamespace(connections=8, proxies=(), state=None))
     monkeypatch.setattr(
         gateway,
         "create_app",

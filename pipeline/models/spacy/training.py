@@ -14,6 +14,7 @@ from multiner.pipeline.core.document import Document
 from multiner.pipeline.core.files import replace_folder, write_json
 from multiner.pipeline.core.iob2 import bio_labels
 from multiner.pipeline.core.progress import bar
+from multiner.pipeline.core.training_failures import memory_advice, require_finite
 from multiner.pipeline.models.pretrained.installation import install
 from multiner.pipeline.models.training_documents import read_training
 
@@ -88,6 +89,9 @@ def fit(
         params: the section ``spacy`` of params.yaml for the language.
         seed: seed of all random choices.
         folder: the folder of the pipeline.
+
+    Raises:
+        Diverged: the loss is no finite number.
     """
     from spacy.util import fix_random_seed, load_config, load_model_from_config
 
@@ -135,6 +139,8 @@ def _optimise(nlp: Language, training: list[Example], dev: list[Example]) -> tup
                 step += 1
                 progress.update(sum(len(example.reference) for example in batch))
             loss = losses.get(NAME, 0.0) / max(words, 1)
+            remedy = f"Perhaps the static vectors hold such numbers: dvc repro --force vectors@{nlp.lang}"
+            require_finite(loss, f"epoch {epoch}", where="params.yaml: spacy", remedy=remedy)
             with nlp.use_params(optimizer.averages):
                 score = _f1(nlp, dev)
                 if score >= best:  # of epochs with equal F1 the later one
@@ -181,9 +187,13 @@ def train_model(
         dev: documents with gold spans; the epoch with the best F1 on them is written.
         folder: the folder of the pipeline, which is replaced as a whole.
         name: name of the lock, which one training holds at a time.
+
+    Raises:
+        NerError: the memory does not suffice, the loss is no finite number, or another training holds the lock.
     """
     types = workspace.language(language)["types"]
-    with locks.hold(workspace.paths.checkpoints(language, name).with_suffix(".lock"), locks.TRAINING):
+    lock = workspace.paths.checkpoints(language, name).with_suffix(".lock")
+    with locks.hold(lock, locks.TRAINING), memory_advice("batch_words, width or depth", "spacy.batch_words"):
         fit(
             train,
             dev,

@@ -23,6 +23,7 @@ from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.core.files import replace_folder, write_json
 from multiner.pipeline.core.iob2 import bio_labels
 from multiner.pipeline.core.progress import bar
+from multiner.pipeline.core.training_failures import memory_advice, require_finite
 from multiner.pipeline.models.base import SETTINGS
 from multiner.pipeline.models.transformer.checkpoint import Checkpoint, Checkpoints, TrainingState
 from multiner.pipeline.models.transformer.encoders import not_loadable
@@ -58,11 +59,15 @@ def fit(
         folder: the folder of the model, which is replaced as a whole.
         title: text on the progress bar.
         after_epoch: called with the number of finished epochs and the last one's development F1; it may raise.
+
+    Raises:
+        NerError: the memory does not suffice, or the loss is no finite number (:class:`Diverged`).
     """
-    training = FineTuning(train, dev, types, encoder=encoder, options=options, seed=seed, checkpoints=checkpoints)
-    training.run(title, after_epoch)
-    if training.accelerator.is_main_process:
-        training.write(folder)
+    with memory_advice(f"batch_pieces (now {options['batch_pieces']}) or max_pieces", "transformer.batch_pieces"):
+        training = FineTuning(train, dev, types, encoder=encoder, options=options, seed=seed, checkpoints=checkpoints)
+        training.run(title, after_epoch)
+        if training.accelerator.is_main_process:
+            training.write(folder)
 
 
 class FineTuning:
@@ -156,7 +161,14 @@ class FineTuning:
                 optimizer.step()
                 optimizer.zero_grad()
             losses.append(loss.detach())
-        progress.loss += accelerator.reduce(torch.stack(losses).mean(), "mean").item()
+        loss = accelerator.reduce(torch.stack(losses).mean(), "mean").item()
+        require_finite(
+            loss,
+            f"step {progress.step + 1} of {self.total_steps}",
+            where="params.yaml: transformer.learning_rate",
+            remedy="Lower learning_rate or head_learning_rate, raise warmup, or choose another precision.",
+        )
+        progress.loss += loss
         progress.batch += 1
         progress.step += 1
         progress.seconds = self.earlier_seconds + time.monotonic() - self.start_time

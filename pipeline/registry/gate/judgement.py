@@ -13,7 +13,8 @@ from multiner.pipeline.ensemble.identity import read_description
 from multiner.pipeline.evaluation.behaviour import BehaviourCase, BehaviourReport, load_cases
 from multiner.pipeline.evaluation.behaviour.suite import judge_all, texts_of
 from multiner.pipeline.inference import golden, isolated_process
-from multiner.pipeline.registry.gate.comparison import FormerBest, GateVerdict, check_scores, together
+from multiner.pipeline.registry.gate.comparison import GateVerdict, JudgedModel, check_scores, together
+from multiner.pipeline.registry.gate.predictions import GatePredictions
 
 
 def check_golden(model: Path, language: str, types: Sequence[str], options: Mapping[str, Any]) -> GateVerdict:
@@ -110,41 +111,46 @@ def types_of(model: Path) -> list[str]:
 
 
 def judge(
-    challenger: Path,
-    champion: Path | None,
+    challenger: JudgedModel,
+    champion: JudgedModel | None,
     documents: Mapping[str, Sequence[Document]],
     *,
     language: str,
     types: Sequence[str],
     options: Mapping[str, Any],
     seed: int,
-    best: FormerBest | None = None,
+    training: Mapping[str, Sequence[Document]] | None = None,
+    former: Mapping[str, GatePredictions] | None = None,
 ) -> GateVerdict:
     """The whole gate; if the golden samples fail, the checks that take longer are left out.
 
     The two models are compared on the types that both know. If they share none, or there is no champion, the challenger
-    is judged as a first model.
+    is judged as a first model. New spans are added to the predictions of the models.
 
     Args:
-        challenger, champion: folders of the models.
+        challenger, champion: the models.
         documents: the gate half by corpus.
         language, types: of the challenger.
         options: the section ``promotion`` of the parameters.
         seed: of the bootstrap.
-        best: of the former champions, on the same documents.
+        training: the training documents of a language with cross-fitting, by corpus.
+        former: predictions of former champions by version.
     """
-    first = check_golden(challenger, language, types, options)
+    first = check_golden(challenger.folder, language, types, options)
     if not first.passed:
         return first
     try:
-        champion_types = types_of(champion) if champion else []
+        champion_types = types_of(champion.folder) if champion else []
     except NerError as error:
         return together([first, GateVerdict(False, [f"the champion does not load: {error.message}"], final=False)])
     shared = [type_ for type_ in types if type_ in champion_types]
     rival = champion if shared else None
     against = GateVerdict(True, [basis_of_comparison(types, champion_types, shared, first=champion is None)])
-    behaves = check_behaviour(rival, challenger, language, types, options, shared=shared)
-    scores = check_scores(rival, challenger, documents, types, options, seed, shared=shared, best=best)
+    folder = rival.folder if rival else None
+    behaves = check_behaviour(folder, challenger.folder, language, types, options, shared=shared)
+    scores = check_scores(
+        rival, challenger, documents, types, options, seed, shared=shared, training=training, former=former
+    )
     return together([first, behaves, against, scores])
 
 

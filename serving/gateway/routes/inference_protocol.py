@@ -17,6 +17,7 @@ from pydantic import Field
 import multiner
 from multiner.pipeline.text.languages import AUTO
 from multiner.serving.gateway import schemas
+from multiner.serving.http import conversation
 from multiner.serving.http.entity_requests import EntitiesRequest, Item, Offer
 from multiner.serving.http.payload import RequestModel, json_response, read_model, to_json, unless_gone, validate
 from multiner.serving.http.problems import Problem, invalid, wrong_media_type
@@ -140,6 +141,8 @@ def inference_protocol_router(service: InferenceService) -> APIRouter:
         if "inference-header-content-length" in request.headers:
             raise wrong_media_type("Tensors in binary form are not taken here: send data as JSON (binary_data=False).")
         body = await read_model(request, InferenceRequest, config.limits, MEDIA_TYPES)
+        if version is not None:
+            conversation.current.set(None)  # the live version is asked for, not a canary
         results = await unless_gone(request, service.answer(body.items(language, config.offer)))
         answer = {"model_name": name} | ({"id": body.id} if body.id is not None else {})
         if language != AUTO and results:

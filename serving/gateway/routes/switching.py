@@ -43,12 +43,14 @@ class ReconcileRequest(SwitchRequest, frozen=True):
 
 
 def switching_router(service: InferenceService, guard: Guard) -> APIRouter:
-    """The endpoints that switch versions; they ask for the gateway's token."""
+    """The endpoints that switch versions; they are for operators."""
     limits = service.config.limits
 
     async def read(request: Request, model: type[Switch]) -> Switch:
         order = await read_model(request, model, limits)
         service.config.offer.check_language(order.language)
+        fields = order.model_dump() | {"path": request.url.path, "who": request.state.operator}
+        log.info("order", extra={"fields": fields | {"request_id": request.state.request_id}})
         return order
 
     async def switched(language: str, switch: Awaitable[str]) -> Response:
@@ -63,7 +65,7 @@ def switching_router(service: InferenceService, guard: Guard) -> APIRouter:
                 raise Problem(503, "no-registry", title, headline(error), retry_after=30) from error
             problem = Problem(409, "switch-failed", "The switch failed; nothing has changed", headline(error))
             raise problem from error
-        return json_response({"action": action, **service.routes[language].describe()})
+        return json_response({"action": action, **service.state_of(language)})
 
     router = APIRouter(prefix="/admin", include_in_schema=False, dependencies=[Depends(guard)])
 

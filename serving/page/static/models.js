@@ -6,7 +6,7 @@ const said = document.getElementById("desk-status");
 const dialog = document.getElementById("confirm");
 const reason = document.getElementById("confirm-reason");
 const LOOK = 1500; // milliseconds between looks at what runs
-const SHADOWS = 5000; // and at what shadows have counted
+const SHADOWS = 5000; // and at what shadows and canaries have counted
 
 function tell(text, bad = false) {
   said.textContent = text;
@@ -58,9 +58,9 @@ async function renewParts(ids) {
 
 const renewLanguages = () => renewParts(["languages", "models"]);
 
-/** What shadows count goes on being counted. */
+/** What shadows and canaries count goes on being counted. */
 async function renewShadows() {
-  const ids = [...document.querySelectorAll(".shadow")].map((each) => each.id);
+  const ids = [...document.querySelectorAll(".counting")].map((each) => each.id);
   if (ids.length && !document.hidden) await renewParts(ids).catch(() => {}); // the next time may do
   setTimeout(renewShadows, SHADOWS);
 }

@@ -7,7 +7,7 @@ import pytest
 from multiner.pipeline.config.settings import Workspace, load_params
 from multiner.pipeline.registry import champion
 from multiner.pipeline.registry.champions import model_folder
-from multiner.pipeline.registry.gate.comparison import gate_documents
+from multiner.pipeline.registry.gate.comparison import JudgedModel, gate_documents
 from multiner.pipeline.registry.gate.judgement import judge
 from tests.e2e.conftest import Job
 
@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 def test_the_shipped_rules_judge_a_trained_model(job: Job, first_run: str, language: str) -> None:
     smoke, shipped = Workspace.load("smoke", job.root), load_params(job.root, "cpu")
     verdict = judge(
-        model_folder(champion(smoke, language)),
+        JudgedModel(model_folder(champion(smoke, language))),
         None,
         gate_documents(smoke, language),
         language=language,

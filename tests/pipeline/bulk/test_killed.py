@@ -30,6 +30,7 @@ def written(output: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in output.glob("[!.]*")}
 
 
+@pytest.mark.faults("kill -9 of ner annotate --to")
 @pytest.mark.slow
 def test_killed_halfway_and_run_again(root: Path, tmp_path: Path) -> None:
     mark, output, undisturbed = tmp_path / "killed", tmp_path / "out", tmp_path / "undisturbed"

@@ -72,10 +72,10 @@ def test_the_schema_names_what_params_yaml_holds_and_the_legs_there_are(root: Pa
         ("folds: 3}", "folds: 1}", "languages.ru.ensemble.folds", "one fold leaves nothing"),
         ("folds: 3}", "fold: 3}", "languages.ru.ensemble.fold", "did you mean folds?"),
         ("  bootstrap: 1000       #", "  bootstrap: 0 #", "evaluate.bootstrap", "0 should be greater"),
-        ("min_difference: -0.3", "min_difference: null", "promotion.min_difference", "null is not a number"),
+        ("min_f1: 30", "min_f1: null", "promotion.min_f1", "null is not a number"),
         (
-            *("min_difference_corpus:", "min_difference_corpora:", "promotion.min_difference_corpora"),
-            "unknown key; did you mean min_difference_corpus?",
+            *("max_certain_loss:", "max_certain_losses:", "promotion.max_certain_losses"),
+            "unknown key; did you mean max_certain_loss?",
         ),
         ("prepare:", "prepar:", "prepar", "unknown key; did you mean prepare?"),
         (
@@ -132,6 +132,7 @@ def test_the_schema_names_what_params_yaml_holds_and_the_legs_there_are(root: Pa
         (" dropout: {low: 0.0, high: 0.3}", " dropuot: {low: 0.0, high: 0.3}", "search", "no parameter dropuot"),
         ("shadow: off", "shadow: maybe", "serving.shadow", "is neither true nor false"),
         ("shadow_share: 0.1", "shadow_share: 0", "serving.shadow_share", "0 should be greater than 0"),
+        ("canary_share: 0 ", "canary_share: 0.6 ", "serving.canary_share", "0.6 should be less than"),
         ("shadow_share: 0.1", "shadow_share: 1.5", "serving.shadow_share", "1.5 should be less than"),
         (
             *("train: {}", "train: {kubernetes: {memory: 8GB}}", "airflow.classes.train.kubernetes.memory"),
@@ -230,6 +231,43 @@ def test_what_the_documentation_offers_is_allowed(home: Path, parts: dict[str, A
 def test_every_corpus_can_be_named(home: Path) -> None:
     change(home, "limit: {}", f"limit: {{{', '.join(f'{corpus}: {{dev: 1}}' for corpus in CORPORA)}}}")
     assert len(load_params(home)["prepare"]["limit"]) == len(CORPORA)
+
+
+GROWING = "growing: {}"
+
+
+def test_growing_corpora_can_be_named_where_training_names_corpora(home: Path) -> None:
+    change(
+        home, GROWING, "growing: {tickets: {language: en, source: inbox, types: {city: LOC, x: null}, heldout: 0.1}}"
+    )
+    change(home, "train_on: [conll2003, wnut17]", "train_on: [conll2003, wnut17, tickets]")
+    change(home, "repeat: {wnut17: 2}", "repeat: {wnut17: 2, tickets: 3}")
+    assert load_params(home)["languages"]["en"]["train_on"][-1] == "tickets"
+
+
+@pytest.mark.parametrize(
+    ("declared", "message"),
+    [
+        ("{packages: {language: en}}", "data/raw has something else of this name"),
+        ("{wnut17: {language: en}}", "data/raw has something else of this name"),
+        ("{tickets: {language: de}}", "unknown language 'de'"),
+        ("{tickets: {language: en, types: {city: TOWN}}}", "unknown entity type 'TOWN'"),
+        ("{../tickets: {language: en}}", "growing"),
+        ("{tickets: {language: en, heldout: 1.5}}", "growing.tickets.heldout"),
+    ],
+)
+def test_growing_corpora_that_cannot_be(home: Path, declared: str, message: str) -> None:
+    change(home, GROWING, f"growing: {declared}")
+    assert message in refusal(home)
+
+
+def test_a_language_trains_on_its_own_growing_corpora_alone(home: Path) -> None:
+    change(home, "train_on: [conll2003, wnut17]", "train_on: [conll2003, wnut17, tickets]")
+    assert "unknown corpus 'tickets'" in refusal(home)
+    change(home, GROWING, "growing: {tickets: {language: ru}}")
+    assert "languages.en.train_on names tickets, a growing corpus of ru" in refusal(home)
+    change(home, "report_on: [conll2003, wnut17]", "report_on: [conll2003, tickets]")
+    assert "languages.en.report_on" in refusal(home), "it has no test part"
 
 
 @pytest.mark.parametrize(

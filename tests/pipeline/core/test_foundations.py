@@ -213,6 +213,7 @@ def test_a_folder_that_another_machine_writes_is_left_alone(tmp_path: Path) -> N
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
+@pytest.mark.faults("kill -9 while an output is written")
 def test_a_folder_is_replaced_as_a_whole_and_leftovers_of_the_killed_are_removed(tmp_path: Path) -> None:
     place = tmp_path / "out"
     killed = "import os, sys; from pathlib import Path; from multiner.pipeline.core.files import replace_folder\n"

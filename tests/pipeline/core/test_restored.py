@@ -72,6 +72,7 @@ def restored(root: Path) -> Path:
     return root
 
 
+@pytest.mark.faults("a cached object cut off")
 def test_no_stage_reads_what_was_restored_from_a_cut_object(restored: Path) -> None:
     refused = dvc(restored, "repro", "train")
     assert refused.returncode

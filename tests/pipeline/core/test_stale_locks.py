@@ -108,6 +108,7 @@ def test_a_holder_on_another_machine_is_left_alone_while_it_lives(workspace: Pat
     assert not list((workspace / ".dvc" / "tmp").glob("holder-*"))
 
 
+@pytest.mark.faults("a lock of DVC's whose holder was killed")
 def test_a_stranger_with_the_id_of_a_dead_writer_blocks_no_stage(workspace: Path, start) -> None:  # noqa: ANN001
     (workspace / "dvc.yaml").write_text("stages: {copy: {cmd: echo done > out, outs: [out]}}\n")
     stranger = start("sleep", "600")
@@ -162,6 +163,7 @@ def test_live_holders_stay(workspace: Path, start) -> None:  # noqa: ANN001
     assert release(workspace) == []
 
 
+@pytest.mark.faults("DVC's file of locks cut off")
 def test_a_file_that_was_cut_off_is_removed(workspace: Path) -> None:
     (workspace / "dvc.yaml").write_text("stages: {copy: {cmd: echo done > out, outs: [out]}}\n")
     (workspace / ".dvc" / "tmp" / "rwlock").write_text('{"read": {"a": [{"pid": 1')

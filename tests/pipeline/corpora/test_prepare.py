@@ -165,6 +165,7 @@ def test_a_malformed_file_leaves_what_was_there(workspace: Workspace) -> None:
     assert [file.name for file in folder.parent.iterdir()] == ["documents"]
 
 
+@pytest.mark.faults("an empty part of a corpus")
 def test_a_split_without_a_document_is_refused(workspace: Workspace) -> None:
     prepare.run(workspace, "en")
     before = written(workspace, "en", "wnut17", "train")

@@ -68,6 +68,7 @@ def accumulated(tiny_encoder: Path, tmp_path_factory: pytest.TempPathFactory) ->
     return folder
 
 
+@pytest.mark.faults("kill -9 of one of two trainers")
 @pytest.mark.slow
 def test_two_processes_train_what_one_does_and_a_killed_one_ends_both(
     tiny_encoder: Path, accumulated: Path, tmp_path: Path

@@ -161,6 +161,7 @@ fit(Path(sys.argv[1]), Path(sys.argv[2]) / "leg", Path(sys.argv[2]) / "checkpoin
 """
 
 
+@pytest.mark.faults("kill -9 of a trainer in mid-epoch")
 @pytest.mark.slow
 def test_kill_nine_in_mid_epoch(trained: Path, tiny_encoder: Path, tmp_path: Path, root: Path) -> None:
     """The process is killed for real, between two checkpoints; the same command then reaches the same weights."""

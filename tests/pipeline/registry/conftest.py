@@ -199,6 +199,16 @@ def store(workspace: Workspace, migrated: Path) -> None:
 
 
 @pytest.fixture
+def no_predictions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No model predicts, and no process is started to try it."""
+
+    def predict(*_: object) -> None:
+        raise isolated_process.ProcessFailed("exit status 1")
+
+    monkeypatch.setattr(isolated_process, "predict", predict)
+
+
+@pytest.fixture
 def in_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """What the gate runs in fresh processes runs in this one, which is much quicker."""
 

@@ -10,6 +10,7 @@ from multiner.pipeline.evaluation.behaviour import load_cases
 from multiner.pipeline.inference import isolated_process
 from multiner.pipeline.registry import promote, register
 from multiner.pipeline.registry.gate import judgement as gate
+from multiner.pipeline.registry.gate.comparison import JudgedModel
 from multiner.pipeline.registry.gate.promotion import note_behaviour, verdict_key
 from multiner.pipeline.registry.registration import alias_version
 from multiner.pipeline.registry.store import open_store
@@ -141,7 +142,7 @@ def test_all_parts_of_the_gate_say_why(questions, monkeypatch) -> None:  # noqa:
     monkeypatch.setattr(gate, "check_golden", lambda *_: golden_good)
     monkeypatch.setattr(gate, "check_scores", lambda *_, **__: worse)
     monkeypatch.setattr(gate, "types_of", lambda _: TYPES)
-    verdict = gate.judge(BAD, GOOD, {}, language="en", types=TYPES, options=RULES, seed=1)
+    verdict = gate.judge(JudgedModel(BAD), JudgedModel(GOOD), {}, language="en", types=TYPES, options=RULES, seed=1)
     assert not verdict.passed
     assert verdict.reasons[0] == "worse by 2 F1 points"
     assert "behaviour" in verdict.reasons[1]

@@ -18,7 +18,7 @@ from multiner.pipeline.registry.gate.comparison import GateVerdict
 from multiner.pipeline.registry.registration import alias_version
 from multiner.pipeline.registry.store import local_path, open_store, tracking_uri
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("store")]
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("store", "no_predictions")]
 
 
 def log_model(run_id: str, name: str, workspace, language: str) -> str:  # noqa: ANN001
@@ -63,6 +63,7 @@ def delete_model(workspace, version: str) -> None:  # noqa: ANN001
     shutil.rmtree(local_path(open_store(workspace).get_model_version_download_uri("ner-en", version)))
 
 
+@pytest.mark.faults("a deleted run")
 @pytest.mark.parametrize("purge", [False, True])
 def test_a_rollback_goes_through_whosever_run_was_deleted(two, purge: bool) -> None:  # noqa: ANN001
     for version in ("1", "2"):

@@ -8,7 +8,7 @@ import pytest
 
 from multiner.pipeline.inference import golden, isolated_process
 from multiner.pipeline.registry.gate import judgement as gate
-from multiner.pipeline.registry.gate.comparison import GateVerdict, together
+from multiner.pipeline.registry.gate.comparison import GateVerdict, JudgedModel, together
 
 MODEL, TYPES = Path("model"), ["PER", "LOC", "ORG", "MISC"]
 
@@ -53,7 +53,7 @@ def test_a_process_that_fails_is_not_final_in_the_whole_verdict(monkeypatch: pyt
 
     monkeypatch.setattr(isolated_process, "ask", killed)
     options = {"max_latency_ms": 2000, "golden_share": 0.8}
-    verdict = gate.judge(MODEL, None, {}, language="en", types=TYPES, options=options, seed=13)
+    verdict = gate.judge(JudgedModel(MODEL), None, {}, language="en", types=TYPES, options=options, seed=13)
     assert (verdict.passed, verdict.final) == (False, False)
 
 

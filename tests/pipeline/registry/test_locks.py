@@ -11,8 +11,9 @@ from multiner.pipeline.core import locks
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.registry import champion, promote, register, rollback
 from multiner.pipeline.registry.gate import judgement as gate
-from multiner.pipeline.registry.gate.comparison import FormerBest, GateVerdict
-from multiner.pipeline.registry.gate.promotion import best_before, f1_tag
+from multiner.pipeline.registry.gate.comparison import GateVerdict
+from multiner.pipeline.registry.gate.predictions import GatePredictions, write_predictions
+from multiner.pipeline.registry.gate.promotion import former_champions
 from multiner.pipeline.registry.store import open_store
 
 
@@ -26,7 +27,7 @@ def test_an_unknown_language_is_named(workspace) -> None:  # noqa: ANN001
 
 
 @pytest.fixture
-def three(workspace, store, fill, empty_leg):  # noqa: ANN001, ANN201
+def three(workspace, store, fill, empty_leg, no_predictions):  # noqa: ANN001, ANN201
     """Versions 1 and 2 were champions in turn, 3 is challenger; nothing is loaded."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(gate, "judge", lambda *_, **__: passed())
@@ -44,8 +45,8 @@ def test_a_rollback_goes_through_while_the_gate_works_and_the_challenger_is_judg
     monkeypatch.setattr(locks, "REGISTRY", replace(locks.REGISTRY, seconds=0))
     judged_against = []
 
-    def judge(_, champion_folder, *__, **___):  # noqa: ANN001, ANN202
-        judged_against.append(champion_folder)
+    def judge(_, judged_champion, *__, **___):  # noqa: ANN001, ANN202
+        judged_against.append(judged_champion.folder)
         if len(judged_against) == 1:
             assert rollback(three, "en") == "1"
         return GateVerdict(len(judged_against) == 1, ["better than version 2, worse than version 1"])
@@ -57,7 +58,8 @@ def test_a_rollback_goes_through_while_the_gate_works_and_the_challenger_is_judg
     assert len(set(judged_against)) == 2
     client = open_store(three)
     run_id = client.get_model_version("ner-en", "3").run_id
-    assert [item.path for item in client.list_artifacts(run_id, "gate")] == ["gate/version-3-against-1.json"]
+    stem = "gate/version-3-against-1"
+    assert [item.path for item in client.list_artifacts(run_id, "gate")] == [f"{stem}.html", f"{stem}.json"]
 
 
 @pytest.mark.slow
@@ -89,29 +91,26 @@ def test_a_second_promotion_waits_for_the_first_ones_gate(three, monkeypatch) ->
 
 
 @pytest.mark.slow
-def test_the_best_champion_before_is_found_by_the_versions_tags(three, monkeypatch) -> None:  # noqa: ANN001
-    owners = []
+def test_former_champions_are_compared_by_their_stored_predictions(three, monkeypatch) -> None:  # noqa: ANN001
+    client = open_store(three)
+    stored = GatePredictions(["PER"])
+    stored.add("conll2003", [], [])
+    write_predictions(client, client.get_model_version("ner-en", "1").run_id, stored)
+    asked = []
 
-    def judge(*_, best: FormerBest | None, **__) -> GateVerdict:
-        owners.append(best)
-        return replace(passed(88.0, champion=89.0), passed=False)
+    def judge(*_, former: dict[str, GatePredictions], **__) -> GateVerdict:
+        asked.append({version: predictions.types for version, predictions in former.items()})
+        return replace(passed(), passed=False)
 
     monkeypatch.setattr(gate, "judge", judge)
     promote(three, "en")
-    assert owners == [FormerBest("1", 90.0)], "of those before the champion"
-    client = open_store(three)
-    basis = next(tag for tag in client.get_model_version("ner-en", "3").tags if tag.startswith("gate.f1."))
-    assert client.get_model_version("ner-en", "3").tags[basis] == "88.0"
-    assert client.get_model_version("ner-en", "2").tags[basis] == "89.0", "measured again, beside the challenger"
+    assert asked == [{"1": ["PER"]}], "those before the champion"
     promote(three, "en")
-    assert len(owners) == 1, "the verdict stands"
+    assert len(asked) == 1, "the verdict stands"
     rules = overlay(three.params, {"promotion": {"max_below_best": 5}})
     promote(replace(three, params=rules), "en")
-    assert len(owners) == 2
+    assert len(asked) == 2
 
+    assert former_champions(client, "ner-en", {"3"}) == ["2", "1"]
     client.set_model_version_tag("ner-en", "1", "ner.rolled_back", "2026-01-01T00:00:00+00:00")
-    digest = basis.removeprefix("gate.f1.")
-    assert f1_tag(digest) == basis
-    assert best_before(client, "ner-en", digest, "2") is None, "a version rolled back is no yardstick"
-    assert best_before(client, "ner-en", digest, "1") == FormerBest("2", 89.0)
-    assert best_before(client, "ner-en", "0" * 64, None) is None, "other documents, other figures"
+    assert former_champions(client, "ner-en", {"2", "3"}) == [], "a version rolled back is no yardstick"

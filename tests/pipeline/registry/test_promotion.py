@@ -29,6 +29,7 @@ def must_not_run(*_, **__) -> None:
     raise AssertionError("the gate was asked again")
 
 
+@pytest.mark.faults("an empty registry")
 def test_nothing_registered_is_an_error(workspace) -> None:  # noqa: ANN001
     with pytest.raises(NerError, match="nothing was registered"):
         promote(workspace, "en")
@@ -36,6 +37,7 @@ def test_nothing_registered_is_an_error(workspace) -> None:  # noqa: ANN001
         rollback(workspace, "en")
 
 
+@pytest.mark.faults("a worse challenger")
 @pytest.mark.usefixtures("in_process")
 def test_from_first_model_to_rollback(workspace, fill, good_leg, worse_leg, monkeypatch) -> None:  # noqa: ANN001
     fill(worse_leg)
@@ -74,8 +76,21 @@ def test_from_first_model_to_rollback(workspace, fill, good_leg, worse_leg, monk
 
     assert rollback(workspace, "en") == "1"
     assert champion(workspace, "en").version == "1"
-    switches = [(each.kind, each.before, each.after) for each in journal.switches(client, "ner-en")]
-    assert switches == [("rollback", "2", "1"), ("promotion", "1", "2"), ("promotion", None, "1")], "none to version 3"
+    entries = journal.entries(client, "ner-en")
+    assert [(each.kind, each.before, each.version) for each in entries] == [
+        ("rollback", "2", "1"),
+        ("refusal", "2", "3"),
+        ("registration", "2", "3"),
+        ("promotion", "1", "2"),
+        ("registration", "1", "2"),
+        ("promotion", None, "1"),
+        ("registration", None, "1"),
+    ], "the second judgement of version 3 is the first one's"
+    refusal = entries[1]
+    assert "F1 points" in refusal.reason
+    assert refusal.report in [item.path for item in client.list_artifacts(refusal.run_id, "gate")]
+    assert refusal.scores.keys() == {"conll2003 test", "wnut17 test", "gate half", "gate half, champion"}
+    assert refusal.scores["gate half"] < refusal.scores["gate half, champion"]
     fill(good_leg)
     assert register(workspace, "en").version == "2"
     held = promote(workspace, "en")
@@ -95,6 +110,8 @@ def test_golden_samples_and_latency_hold_a_first_model_back(workspace, fill, goo
     assert not slow.promoted
     assert "latency" in slow.reasons[0]
     assert not slow.final, "it may be the machine that is busy"
+    latest = journal.entries(open_store(workspace), "ner-en")[0]
+    assert (latest.kind, latest.version) == ("undecided", "1")
     member = with_rules(workspace, golden_share=1.1)
     missed = promote(member, "en")
     assert not missed.promoted

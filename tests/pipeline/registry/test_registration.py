@@ -10,7 +10,7 @@ import pytest
 from multiner.pipeline import annotate
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.core.files import read_json, write_json
-from multiner.pipeline.registry import champion, register, registration
+from multiner.pipeline.registry import champion, journal, register, registration
 from multiner.pipeline.registry.champions import model_folder, version_info
 from multiner.pipeline.registry.lineage import ENTRY_POINTS, PACKAGE
 from multiner.pipeline.registry.packaging import freeze_code
@@ -133,7 +133,10 @@ def test_a_call_killed_at_the_alias_is_completed_by_the_next(workspace, fill, em
             register(workspace, "en")
     again = register(workspace, "en")
     assert (again.version, again.created) == ("1", False), "the model was whole"
-    assert alias_version(open_store(workspace), "ner-en", "challenger") == "1"
+    client = open_store(workspace)
+    assert alias_version(client, "ner-en", "challenger") == "1"
+    entries = [(each.kind, each.version, each.run_id) for each in journal.entries(client, "ner-en")]
+    assert entries == [("registration", "1", again.run_id)], "once"
 
 
 @pytest.mark.parametrize("alias", ["champion", "challenger", "somebodys"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from dataclasses import replace
 from pathlib import Path
@@ -36,6 +37,27 @@ def test_the_environment_names_another_store(workspace, monkeypatch) -> None:  #
 def test_local_path() -> None:
     assert store.local_path("file:///a%20b/c") == Path("/a b/c")
     assert store.local_path("s3://bucket/c") is None
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("setting", "timeout"), [(None, "15"), ("3", "3")])
+def test_a_server_that_hangs_is_not_waited_for_as_long_as_an_upload(
+    workspace,  # noqa: ANN001
+    monkeypatch: pytest.MonkeyPatch,
+    setting: str | None,
+    timeout: str,
+) -> None:
+    timeouts: list[str | None] = []
+    monkeypatch.delenv(store.HTTP_TIMEOUT, raising=False)
+    if setting:
+        monkeypatch.setenv(store.HTTP_TIMEOUT, setting)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:1")
+    monkeypatch.setattr(
+        "mlflow.MlflowClient.search_experiments", lambda *_, **__: timeouts.append(os.environ.get(store.HTTP_TIMEOUT))
+    )
+    open_store(workspace)
+    assert timeouts == [timeout]
+    assert os.environ.get(store.HTTP_TIMEOUT) == setting
 
 
 @pytest.mark.slow

@@ -94,6 +94,15 @@ def test_a_trial_below_the_median_ends_early(workspace: Workspace, monkeypatch: 
     assert not list(workspace.paths.checkpoints("en", "any").parent.glob("*/"))
 
 
+def test_a_trial_that_diverges_ends_early_and_the_search_goes_on(workspace: Workspace) -> None:
+    workspace.params["search"]["transformer"]["learning_rate"] = {"low": 1e-3, "high": 1e30, "log": True}
+    study = open_study(workspace)
+    study.enqueue_trial({"learning_rate": 1e30, "batch_pieces": 512})
+    result = trials.run(workspace, "en", trials=2)
+    assert (result.trials, result.pruned) == (2, 1)
+    assert study.trials[0].state.name == "COMPLETE", "that with the current parameters"
+
+
 def test_a_stopped_trial_goes_on_from_its_checkpoint(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     fit = training.fit
 

@@ -94,6 +94,7 @@ def test_what_was_accepted_passes_and_the_report_is_the_same_each_time(workspace
     assert (workspace.paths.validation("en") / "report.json").read_bytes() == written
 
 
+@pytest.mark.faults("an illegal tag")
 def test_an_illegal_tag_is_named_by_file_and_line(workspace: Workspace) -> None:
     edit(workspace, "conll2003/valid.txt", lambda text: text.replace("Torrent X Y I-PER", "Torrent X Y I-LOC", 1))
     with pytest.raises(NerError, match=r"^conll2003/valid\.txt:4: ") as raised:
@@ -152,6 +153,7 @@ def test_a_new_duplicate_is_named(workspace: Workspace) -> None:
     assert ("wnut17-train-sentences", "repeated") in breaches
 
 
+@pytest.mark.faults("test sentences in the training data")
 def test_leakage_into_the_training_set_is_named(workspace: Workspace) -> None:
     edit(workspace, "conll2003/train.txt", lambda text: text.replace("left", "met", 1))
     breaches = broken(validate(workspace))

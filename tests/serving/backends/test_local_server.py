@@ -132,6 +132,19 @@ def test_a_version_that_does_not_work_is_refused_with_the_reason(
     assert not psutil.pid_exists(pids[0])
 
 
+def test_a_version_that_must_not_be_served_starts_no_process(
+    models: Callable[[str], ServedModel], tmp_path: Path
+) -> None:
+    def refuse(folder: Path) -> str:
+        raise NerError("weights.bin was changed since the version was signed")
+
+    backend = LocalServer(models("1"), tmp_path / "model.log", folders=tmp_path / "work", source=refuse)
+    with pytest.raises(NerError, match="was changed"):
+        asyncio.run(backend.bring_up())
+    assert backend.pid is None
+    assert not list((tmp_path / "work").glob("ner-model-*"))
+
+
 @pytest.mark.slow
 def test_mlflows_shapes_and_errors_for_real(models: Callable[[str], ServedModel], tmp_path: Path) -> None:
     """What passes through the gateway means to MLflow what the gateway takes it for."""
@@ -174,6 +187,7 @@ def test_mlflows_shapes_and_errors_for_real(models: Callable[[str], ServedModel]
     assert not any("secret" in problem.detail for problem in refused)
 
 
+@pytest.mark.faults("kill -9 of a model server under load")
 @pytest.mark.slow
 def test_switches_and_kills_under_load(models: Callable[[str], ServedModel], tmp_path: Path) -> None:
     """Clients ask without pause while versions are switched: nothing is lost; a killed process is started again."""
@@ -242,6 +256,7 @@ def test_switches_and_kills_under_load(models: Callable[[str], ServedModel], tmp
     assert not any(psutil.pid_exists(backend.pid) for backend in backends)
 
 
+@pytest.mark.faults("a model server that hangs, or dies behind its parent")
 @pytest.mark.slow
 @pytest.mark.parametrize(("number", "reason"), [(signal.SIGSTOP, "3 pings"), (signal.SIGKILL, "nobody listens")])
 def test_a_server_that_hangs_or_dies_behind_its_parent_is_found_out(
@@ -289,6 +304,7 @@ asyncio.run(main())
 """
 
 
+@pytest.mark.faults("kill -9 of a gateway with a model")
 @pytest.mark.slow
 def test_model_servers_die_with_their_parent(models: Callable[[str], ServedModel], tmp_path: Path, root: Path) -> None:
     command = [sys.executable, "-c", PARENT, models("1").uri, str(tmp_path / "model.log")]

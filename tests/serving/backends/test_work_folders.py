@@ -41,6 +41,7 @@ def test_a_folder_goes_with_its_server(tmp_path: Path) -> None:
     assert remove_leftovers(tmp_path / "none") == []
 
 
+@pytest.mark.faults("kill -9 of a gateway: its work folders")
 def test_what_a_killed_gateway_left_is_removed_once_its_server_has_ended(tmp_path: Path, root: Path) -> None:
     (tmp_path / "ner-model-a-file").touch()
     gateway = subprocess.Popen(
@@ -74,6 +75,7 @@ def test_model_servers_of_a_workspace_work_under_its_run_folder(tmp_path: Path, 
     workspace = Workspace(tmp_path, load_params(root, "cpu"))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("multiner.serving.gateway.config.LocalServer", Watched)
+        patch.setattr("multiner.pipeline.registry.signed_versions.checked_source", lambda *_: "/nowhere")
         with pytest.raises(NerError, match="enough"):
             asyncio.run(workspace_config(workspace, "token").launch(ServedModel("en", "ner-en", "1", "/nowhere")))
     assert made[0].parent == state.work_folders(workspace) == tmp_path / ".run" / "work"

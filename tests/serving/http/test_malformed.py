@@ -139,6 +139,7 @@ def logged() -> Iterator[io.StringIO]:
     root.setLevel(level)
 
 
+@pytest.mark.faults("malformed requests, and clients that break off")
 @pytest.mark.slow
 def test_a_thousand_malformed_requests_disturb_nobody(harness: Any, behind_server: Any, logged: io.StringIO) -> None:
     numbers = [int(os.environ["NER_MALFORMED"])] if "NER_MALFORMED" in os.environ else range(NUMBER)

@@ -16,11 +16,13 @@ import httpx
 import pytest
 from click.testing import CliRunner
 
+from multiner.pipeline import notices
 from multiner.pipeline.config.settings import Workspace, overlay
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.registry import champion, journal, rollback
 from multiner.pipeline.registry.champions import ROLLED_BACK, set_champion
 from multiner.pipeline.registry.store import open_store
+from multiner.serving import executors
 from multiner.serving.airflow import environment as airflow_setup
 from multiner.serving.airflow import run_tracker
 from multiner.serving.airflow.run_tracker import DagRun, RunTracker
@@ -41,6 +43,10 @@ OPERATOR = {"authorization": "Bearer a-token-for-tests"}
 @pytest.fixture
 def workspace(stocked: Workspace) -> Workspace:
     return stocked
+
+
+def announced(workspace: Workspace) -> list[notices.Notice]:
+    return list(notices.read(notices.notices_file(workspace)))
 
 
 @asynccontextmanager
@@ -107,6 +113,10 @@ def test_a_rollback_does_what_the_command_does(
 
     with caplog.at_level(logging.INFO, "serving"):
         run(harness, workspace, use)
+    executors.NOTICES.submit(int).result()  # what was submitted before has ended
+    assert [notice.text for notice in announced(workspace)] == [
+        "ner-en version 1 is champion again: wrong in headlines"
+    ]
     logged = [record.fields for record in caplog.records if record.message == "action"]
     assert [(each["state"], each["request_id"], each["who"]) for each in logged] == [
         ("running", "night-1", "token"),
@@ -123,7 +133,8 @@ def test_the_command_takes_a_reason_too(workspace: Workspace, monkeypatch: pytes
     result = CliRunner().invoke(commands, ["rollback", "en", "--reason", "wrong in headlines"])
     assert result.exit_code == 0, result.output
     latest = journal.switches(open_store(workspace), "ner-en")[0]
-    assert (latest.kind, latest.after, latest.reason) == ("rollback", "1", "wrong in headlines")
+    assert (latest.kind, latest.version, latest.reason) == ("rollback", "1", "wrong in headlines")
+    assert [notice.event for notice in announced(workspace)] == ["rollback"]
 
 
 def test_an_order_from_a_page_that_is_out_of_date_rolls_nothing_back(harness: Any, workspace: Workspace) -> None:

@@ -22,6 +22,7 @@ from multiner.serving.gateway import state
 from multiner.serving.http.problems import Problem
 from multiner.serving.operator import actions as action_log
 from multiner.serving.operator.actions import LAPSED, LISTED, ActionLog
+from multiner.serving.operator.operators import SHARED
 from multiner.serving.operator.sessions import SESSIONS, Sessions
 from multiner.serving.routing import state_store
 from multiner.serving.routing.holds import Hold, Holds
@@ -271,10 +272,10 @@ def test_sessions_of_another_token_are_void_and_the_oldest_ends(url: str) -> Non
     async def main() -> None:
         sessions = Sessions(StateStore(url), b"token")
         secret = await sessions.open()
-        assert await sessions.is_open(secret)
-        assert not await Sessions(StateStore(url), b"a new token").is_open(secret)
+        assert await sessions.holder(secret) == SHARED
+        assert await Sessions(StateStore(url), b"a new token").holder(secret) is None
         newest = [await sessions.open() for _ in range(SESSIONS)][-1]
-        assert (await sessions.is_open(secret), await sessions.is_open(newest)) == (False, True)
+        assert (await sessions.holder(secret), await sessions.holder(newest)) == (None, SHARED)
 
     asyncio.run(main())
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from multiner.pipeline.config.settings import Workspace
-from multiner.pipeline.registry import journal
+from multiner.pipeline.registry import run_report
 from multiner.pipeline.registry.champions import rollback
 from multiner.pipeline.registry.store import database, model_name, open_store
 from multiner.serving.operator import facts_reader, model_facts
@@ -35,6 +35,17 @@ def answer(harness: Any, workspace: Workspace, path: str = "/v1/models", **setti
             return await client.get(path)
 
     return asyncio.run(main())
+
+
+def test_a_version_leads_to_its_run_report(harness: Any, workspace: Workspace) -> None:
+    before, _ = answer(harness, workspace).json()["models"]
+    assert "run_report" not in before["links"]
+    client = open_store(workspace)
+    run_id = client.get_model_version(model_name(workspace, "en"), "2").run_id
+    client.set_tag(run_id, run_report.TAG, run_report.FILE)
+    english, _ = answer(harness, workspace).json()["models"]
+    assert english["links"]["run_report"] == f"{english['links']['run']}/artifacts/{run_report.FILE}"
+    assert english["links"]["run_report"] in answer(harness, workspace, "/models").text
 
 
 def test_a_version_is_told_with_its_data_scores_and_history(harness: Any, workspace: Workspace) -> None:
@@ -120,7 +131,9 @@ def test_every_switch_of_the_champion_is_told(harness: Any, workspace: Workspace
 
 
 def test_a_registry_without_a_journal_tells_what_its_tags_say(harness: Any, workspace: Workspace) -> None:
-    open_store(workspace).delete_registered_model_tag("ner-en", journal.TAG)
+    client = open_store(workspace)
+    for tag in client.get_registered_model("ner-en").tags:
+        client.delete_registered_model_tag("ner-en", tag)
     english = answer(harness, workspace).json()["models"][0]
     assert [(each["to_version"], each["by"]) for each in english["switches"]] == [("2", None), ("1", None)]
     assert "Champion switches" in answer(harness, workspace, "/models").text
@@ -131,7 +144,7 @@ def test_switches_are_typed(harness: Any, workspace: Workspace) -> None:
     assert schemas["ModelStateSchema"]["properties"]["switches"]["items"] == {
         "$ref": "#/components/schemas/SwitchFacts"
     }
-    assert schemas["SwitchFacts"]["properties"]["kind"]["enum"] == ["promotion", "rollback"]
+    assert schemas["SwitchFacts"]["properties"]["kind"]["enum"] == ["promotion", "order", "rollback"]
 
 
 def test_where_the_registry_is_broken_the_live_part_is_still_told(harness: Any, workspace: Workspace) -> None:

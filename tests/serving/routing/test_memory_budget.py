@@ -104,7 +104,7 @@ class Host:
 
     async def ask(self, language: str) -> str:
         """Send a request, and return the version that answers."""
-        model, _ = await self.service.call(language, lambda backend: backend.predict(["Anna"]))
+        model, _ = await self.service.call(language, lambda backend: backend.predict(["Anna"]), large=False)
         return model.version
 
 

@@ -373,6 +373,7 @@ def test_what_waits_too_long_is_told_so_and_never_reaches_the_model(harness: Any
     assert seen == [["WAIT"]]
 
 
+@pytest.mark.faults("clients that hang up while they wait")
 def test_over_a_real_connection_who_hangs_up_is_dropped(served: tuple[Any, tuple[str, int]]) -> None:
     made, (host, port) = served
     backend = made.backend("en")

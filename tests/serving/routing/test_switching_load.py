@@ -45,6 +45,7 @@ def test_the_clients_notice_every_fault(switching: ModuleType) -> None:
     assert switching.check(["Anna"], answer(("1", [(1, 4, "nna", "1")]))) == "entities wrong"
 
 
+@pytest.mark.faults("switches and kills under load")
 @pytest.mark.slow
 def test_twenty_switches_and_five_kills_lose_nothing(
     switching: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -149,7 +149,7 @@ def test_a_language_at_an_endpoint_is_deployed_without_a_champion(workspace: Wor
 def test_nobody_waits_for_a_champion_where_an_endpoint_is_served(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(deploy.client, "live_versions", lambda _: {"en": "unknown"})
+    monkeypatch.setattr(deploy.client, "served_versions", lambda _: {"en": {"unknown": "live"}})
     monkeypatch.setattr(registry, "champion", lambda *_: SimpleNamespace(version="3"))
     with pytest.raises(NerError, match="en: the champion is not live"):
         deploy.await_live(workspace, "http://gateway", ["en"], patience=0)
@@ -265,7 +265,7 @@ def test_what_is_served_follows_the_registry(workspace: Workspace) -> None:
     rolled_back = open_store(workspace).get_model_version(model_name(workspace, "en"), "2").tags
     assert ROLLED_BACK in rolled_back, "the registry has it on record"
 
-    assert deploy.client.live_versions(gateway.url) == {"en": "1", "ru": None}, "Russian has no champion"
+    assert deploy.client.served_versions(gateway.url) == {"en": {"1": "live"}, "ru": {}}, "Russian has no champion"
 
     backends = psutil.Process(gateway.pid).children(recursive=True)
     os.kill(gateway.pid, signal.SIGKILL)

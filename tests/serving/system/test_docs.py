@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 import yaml
+from prometheus_client import CollectorRegistry, generate_latest
 
 from multiner.serving.http.entity_requests import EntitiesRequest
+from multiner.serving.routing.canary_calls import CanaryMetrics
 from multiner.serving.routing.config import ShadowConfig
 
 
@@ -29,6 +31,9 @@ def test_every_endpoint_metric_and_option_is_told(harness: Any, text: str) -> No
             return paths, set(re.findall(r"(?m)^# TYPE (\w+)", (await client.get("/metrics")).text))
 
     paths, metrics = asyncio.run(main())
+    canary = CollectorRegistry()
+    CanaryMetrics(canary)
+    metrics |= set(re.findall(r"(?m)^# TYPE (\w+)", generate_latest(canary).decode())) | {"ner_canary_info"}
     assert len(paths) > 5
     assert all(re.search(rf"`(GET|POST) {re.escape(path)}`", text) for path in paths)
     assert set(re.findall(r"`(ner_\w+)`", text)) == metrics

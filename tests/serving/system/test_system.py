@@ -56,9 +56,11 @@ def test_the_profile_is_switched_in_place(workspace: Workspace, capsys: pytest.C
 def test_airflow_is_configured_for_loopback_without_secrets_in_the_environment(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("NER_STATE_URL", "sqlite:///elsewhere")
     environment = airflow_setup.environment(
         workspace, host="127.0.0.1", airflow_port=8081, mlflow_url="http://m", docs_url="http://d"
     )
+    assert environment["NER_STATE_URL"] == "sqlite:///elsewhere", "the DAG drift reads what gateways have counted"
     assert environment["AIRFLOW__CORE__DAGS_FOLDER"] == str(workspace.root / "dags")
     assert environment["AIRFLOW__API__HOST"] == "127.0.0.1"
     assert environment["AIRFLOW__API__BASE_URL"] == "http://127.0.0.1:8081"
@@ -413,6 +415,7 @@ def test_the_fault_of_one_language_is_shown_at_it_alone(
             raise NerError("registered without an MLflow run")
 
     monkeypatch.setattr("multiner.pipeline.registry.champion", champion)
+    monkeypatch.setattr("multiner.pipeline.registry.facts.last_judged", lambda *_: None)
     monkeypatch.setattr(overview, "registry_exists", lambda _: True)
     english, russian = overview.models(workspace)
     assert english["problem"] == "registered without an MLflow run"

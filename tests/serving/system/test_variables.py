@@ -66,7 +66,7 @@ def test_the_fault_of_one_language_stops_no_other(
     lines: list[str] = []
     gateway = SimpleNamespace(url="http://gateway", profile=workspace.profile)
     monkeypatch.setattr("multiner.pipeline.registry.champion", champion)
-    monkeypatch.setattr(deploy.client, "live_versions", lambda _: {"ru": "7"})
+    monkeypatch.setattr(deploy.client, "served_versions", lambda _: {"ru": {"7": "live"}})
     monkeypatch.setattr(deploy.state, "read_state", lambda _: gateway)
     monkeypatch.setattr(deploy, "_bring_live", lambda _, language, **__: f"{language}: version 7 is live")
     arguments = [workspace, gateway.url] if elsewhere else [workspace]
@@ -133,6 +133,8 @@ def test_the_status_tells_champions_of_a_registry_elsewhere(
     assert not (workspace.paths.mlruns / "mlflow.db").exists()
     english, russian = overview.models(workspace)
     assert (english["champion"], russian["champion"]) == ("2", None)
+    assert (english["verdict"]["version"], english["verdict"]["passed"]) == ("2", True)
+    assert "verdict" not in russian
 
 
 @pytest.mark.slow
@@ -150,3 +152,28 @@ def test_a_number_of_threads_that_is_none_stops_commands_and_the_gateway(
     assert done.returncode == 1
     assert "NER_THREADS: not a number of threads: 'zero'" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+CANARY = {"version": "7", "state": "running", "share": 0.1, "reason": "12 of at least 200 calls"}
+
+
+def test_a_champion_that_is_tried_out_counts_as_deployed(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines: list[str] = []
+    champions = lambda _, language: SimpleNamespace(version="7") if language == "en" else None  # noqa: E731
+    monkeypatch.setattr("multiner.pipeline.registry.champion", champions)
+    monkeypatch.setattr(deploy.client, "routes_at", lambda _: {"en": {"version": "6", "canary": CANARY}})
+    deploy.await_live(workspace, "http://gateway", announce=lines.append)
+    assert lines == ["en: version 7 is a canary at http://gateway"]
+    ended = CANARY | {"state": "rolled_back"}
+    monkeypatch.setattr(deploy.client, "routes_at", lambda _: {"en": {"version": "6", "canary": ended}})
+    with pytest.raises(NerError, match="not live after 0 s"):
+        deploy.await_live(workspace, "http://gateway", patience=0)
+
+
+def test_the_status_shows_the_canary(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(overview, "read_state", lambda _: SimpleNamespace(url="http://gateway"))
+    monkeypatch.setattr(overview, "routes_at", lambda _: {"en": {"version": "6", "canary": CANARY}})
+    overview.show(workspace)
+    assert "canary: version 7: 10% of the conversations; 12 of at least 200 calls" in capsys.readouterr().out

@@ -1,0 +1,106 @@
+"""Label Studio's JSON: tasks with our predictions to import there, and its exports with people's annotations.
+
+Both name the tags of this labelling interface (:func:`labelling_interface`). Label Studio counts offsets in code
+points; older releases counted UTF-16 units, which an export shows, since each region has its text.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+from typing import Any
+from xml.sax.saxutils import quoteattr
+
+from multiner.pipeline.core.errors import NerError
+
+FROM, TO, FIELD = "label", "text", "text"  # names of the tags Labels and Text, and of the text among a task's data
+
+
+def labelling_interface(types: Sequence[str]) -> str:
+    """The labelling interface of a project for these entity types, as Label Studio's settings take it."""
+    labels = "".join(f"<Label value={quoteattr(type_)}/>" for type_ in types)
+    return f'<View><Labels name="{FROM}" toName="{TO}">{labels}</Labels><Text name="{TO}" value="${FIELD}"/></View>'
+
+
+def import_task(text: str, language: str, model: str, entities: Iterable[Any], score: float) -> dict[str, Any]:
+    """A task with the prediction of ``model``.
+
+    Args:
+        text: the text.
+        language: its language's code.
+        model: name and version of the model.
+        entities: with ``start``, ``end``, ``label`` and ``score``.
+        score: of the whole prediction; Label Studio sorts tasks by it.
+    """
+    regions = [
+        {
+            "id": f"entity-{number}",
+            "from_name": FROM,
+            "to_name": TO,
+            "type": "labels",
+            "value": {
+                "start": entity["start"],
+                "end": entity["end"],
+                "text": text[entity["start"] : entity["end"]],
+                "labels": [entity["label"]],
+            },
+        }
+        | ({} if entity.get("score") is None else {"score": entity["score"]})
+        for number, entity in enumerate(entities, 1)
+    ]
+    prediction = {"model_version": model, "score": score, "result": regions}
+    return {"data": {FIELD: text, "language": language}, "predictions": [prediction]}
+
+
+def annotated_tasks(content: str, name: str) -> Iterator[tuple[str, Callable[[], dict[str, Any]]]]:
+    """The annotated tasks of an export: where each stands, and what gives its ``text`` and ``entities``.
+
+    Of several annotations of a task the one changed last counts; cancelled ones, and tasks without any, are left out.
+
+    Args:
+        content: the export's text, in the format "JSON".
+        name: the file's name.
+
+    Raises:
+        NerError: no such export; the function of a task raises it for regions that do not fit the task's text.
+    """
+    try:
+        tasks = json.loads(content)
+    except ValueError as error:
+        raise NerError(f"no valid JSON: {error}", where=name) from None
+    if not isinstance(tasks, list) or not all(isinstance(task, dict) and "data" in task for task in tasks):
+        raise NerError("no export of Label Studio", where=name, remedy='Export the project there in the format "JSON".')
+    for task in tasks:
+        annotations = [each for each in task.get("annotations") or [] if not each.get("was_cancelled")]
+        if annotations:
+            latest = max(annotations, key=lambda each: (str(each.get("updated_at") or ""), str(each.get("id") or "")))
+            yield f"{name}: task {task.get('id', '?')}", partial(_record, task, latest)
+
+
+def _record(task: dict[str, Any], annotation: dict[str, Any]) -> dict[str, Any]:
+    """Text and entities of a task with one of its annotations."""
+    text = task["data"].get(FIELD) if isinstance(task["data"], dict) else None
+    if not isinstance(text, str):
+        raise NerError(f"its data has no {FIELD!r}")
+    regions = [each for each in annotation.get("result") or [] if each.get("type") == "labels"]
+    entities = [_entity(region.get("value") or {}) for region in regions]
+    if any(entity["text"] not in (None, text[entity["start"] : entity["end"]]) for entity in entities):
+        units = [{**each, "start": _index(text, each["start"]), "end": _index(text, each["end"])} for each in entities]
+        for entity in units:
+            if entity["text"] != text[entity["start"] : entity["end"]]:
+                raise NerError(f"the region {entity['text']!r} is not where its offsets say")
+        entities = units
+    return {"text": text, "entities": entities}
+
+
+def _entity(value: dict[str, Any]) -> dict[str, Any]:
+    labels = value.get("labels") or []
+    if len(labels) != 1 or not all(type(value.get(key)) is int for key in ("start", "end")):
+        raise NerError(f"a region needs start, end and one label: {json.dumps(value, ensure_ascii=False)[:100]}")
+    return {"start": value["start"], "end": value["end"], "label": labels[0], "text": value.get("text")}
+
+
+def _index(text: str, units: int) -> int:
+    """The index of the code point at an offset that counts UTF-16 units."""
+    return len(text.encode("utf-16-le")[: 2 * units].decode("utf-16-le", "replace"))

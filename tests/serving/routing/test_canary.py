@@ -1,0 +1,558 @@
+"""Canaries: a new champion gets a share of the calls, and takes over or is rolled back; no call is lost."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import httpx
+import pytest
+
+from multiner.pipeline.config.settings import Workspace, overlay
+from multiner.pipeline.core.errors import NerError
+from multiner.pipeline.registry.failures import RegistryUnavailable
+from multiner.pipeline.registry.former_switches import ROLLED_BACK
+from multiner.pipeline.registry.journal import switches
+from multiner.pipeline.registry.store import open_store
+from multiner.serving.backends.backend import ServedModel
+from multiner.serving.gateway.config import workspace_config
+from multiner.serving.http.payload import Limits
+from multiner.serving.routing import canary_calls, inference_service
+from multiner.serving.routing.canary import CanaryConfig
+from multiner.serving.routing.canary_calls import agreement
+from multiner.serving.routing.canary_rule import LOSSES, CanaryRule
+from multiner.serving.routing.memory_budget import OutOfMemory
+from multiner.serving.routing.state_store import StateStore
+from tests.serving import waiting
+from tests.serving.conftest import find
+from tests.serving.routing.twins import entity
+from tests.serving.waiting import settle
+
+OPERATOR = {"authorization": "Bearer a-token-for-tests"}
+TICK = 0.02  # seconds between looks at the registry
+RULE = CanaryRule(calls=20, seconds=3600.0, different=0.3)
+ENDLESS = CanaryRule(calls=10**6, seconds=3600.0, different=0.3)
+TEXT = "Anna met Maria Keller in Oslo"
+
+
+class Registry:
+    """The alias of English, as the gateway moves it back."""
+
+    def __init__(self) -> None:
+        self.champions: dict[str, str | None] = {"en": "1", "ru": "1"}
+        self.reasons: list[str] = []
+        self.notices: list[str] = []
+        self.refusals: list[NerError] = []  # raised by the next attempts to move the alias
+
+    def roll_back(self, language: str, version: str, target: str, reason: str) -> str:
+        if self.refusals:
+            raise self.refusals.pop()
+        assert self.champions[language] == version
+        self.champions[language] = target
+        self.reasons.append(reason)
+        return target
+
+    def notify(self, text: str, **facts: str) -> None:
+        self.notices.append(f"{facts['verdict']} {text}")
+
+    def settings(self, rule: CanaryRule = RULE, slowdown: float = 1e6) -> dict[str, Any]:
+        """A gateway's settings; the clock matters only to tests that set ``slowdown``."""
+        return {
+            "canary": CanaryConfig(0.75, rule, slowdown, self.roll_back, self.notify),
+            "reconcile_seconds": TICK,
+            "champions": self.champions,
+            "limits": Limits(4, 1000, 60),
+        }
+
+
+Use = Callable[[httpx.AsyncClient, Any, Registry], Awaitable[Any]]
+
+
+async def until(condition: Callable[[], Any]) -> None:
+    """Wait for a condition, however busy the machine is."""
+    await waiting.until(condition, 60)
+
+
+def run(harness: Any, use: Use, rule: CanaryRule = RULE, slowdown: float = 1e6, **settings: Any) -> Any:
+    registry = Registry()
+
+    async def main() -> Any:
+        gateway = harness(**registry.settings(rule, slowdown) | settings)
+        async with gateway.client() as client:
+            await until(lambda: gateway.service.canaries["en"].record.adopted == "1")
+            return await use(client, gateway, registry)
+
+    return asyncio.run(main())
+
+
+def live(gateway: Any) -> str | None:
+    backend = gateway.service.routes["en"].live
+    return backend.model.version if backend else None
+
+
+def record(gateway: Any) -> Any:
+    return gateway.service.canaries["en"].record
+
+
+async def begin(gateway: Any, registry: Registry, version: str = "2") -> None:
+    """Make a version champion, and wait until it gets calls."""
+    registry.champions["en"] = version
+    await until(lambda: gateway.service.canaries["en"].calls._number is not None)
+    assert gateway.service.routes["en"].canary.model.version == version
+
+
+async def ask(client: httpx.AsyncClient, conversation: str) -> str:
+    """The version that answers a request; its comparison has ended."""
+    headers = {"X-Conversation-ID": conversation}
+    response = await client.post("/v1/entities", json={"text": TEXT, "language": "en"}, headers=headers)
+    assert response.status_code == 200, response.text
+    await settle(60)
+    return response.json()["results"][0]["model"]["version"]
+
+
+async def ask_until(client: httpx.AsyncClient, condition: Callable[[], Any]) -> set[str]:
+    """Ask in ever new conversations until the condition holds; the versions that answered."""
+    versions = set()
+    for number in range(2000):
+        if condition():
+            return versions
+        versions.add(await ask(client, str(number)))
+    raise AssertionError("the condition never held")
+
+
+async def order(client: httpx.AsyncClient, kind: str, **value: Any) -> dict[str, Any]:
+    answer = await client.post(f"/admin/{kind}", json={"language": "en", **value}, headers=OPERATOR)
+    return answer.json() | {"status": answer.status_code}
+
+
+def test_an_equal_version_takes_over(harness: Any, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "serving")
+
+    async def use(client: httpx.AsyncClient, gateway: Any, registry: Registry) -> tuple[Any, ...]:
+        await begin(gateway, registry)
+        assert (await order(client, "reconcile", insist=False))["action"] == "canary"
+        versions = await ask_until(client, lambda: live(gateway) == "2")
+        await until(lambda: record(gateway).state == "passed")
+        (english, _) = (await client.get("/v1/models")).json()["models"]
+        page = (await client.get("/models")).text
+        await until(lambda: registry.notices)
+        return versions, english["canary"], (await client.get("/metrics")).text, page, registry.notices
+
+    versions, canary, metrics, page, notices = run(harness, use)
+    assert versions == {"1", "2"}
+    assert (canary["version"], canary["against"], canary["state"]) == ("2", "1", "passed")
+    assert canary["counts"]["calls"] >= RULE.calls
+    assert notices[0].startswith("passed ner-en version 2 takes over from version 1: ")
+    assert 'ner_canary_ended_total{language="en",outcome="passed"} 1.0' in metrics
+    assert 'ner_canary_calls_total{language="en",outcome="answered"}' in metrics
+    assert "Version 2 took over" in page
+    assert [each.getMessage() for each in caplog.records if "canary " in each.getMessage()] == [
+        "canary begins",
+        "canary passed",
+    ]
+
+
+def wrong(text: str) -> list[dict[str, Any]]:
+    """An answer with impossible offsets, to the text of this test alone: the probe is answered."""
+    return [entity(0, 999, "PER")] if text == TEXT else find(text)
+
+
+def other(text: str) -> list[dict[str, Any]]:
+    return [each | {"label": "LOC"} for each in find(text)]
+
+
+def unsure(text: str) -> list[dict[str, Any]]:
+    return [each | {"score": 0.5} for each in find(text)]
+
+
+@pytest.mark.faults("a canary that fails")
+@pytest.mark.parametrize(
+    ("finder", "reason"), [(wrong, "calls failed"), (other, "had other entities"), (unsure, "had other scores")]
+)
+def test_a_worse_version_is_rolled_back_and_no_call_is_lost(
+    harness: Any, caplog: pytest.LogCaptureFixture, finder: Any, reason: str
+) -> None:
+    async def use(client: httpx.AsyncClient, gateway: Any, registry: Registry) -> tuple[set[str], list[str], dict, str]:
+        await begin(gateway, registry)
+        versions = await ask_until(client, lambda: registry.champions["en"] == "1")
+        await until(lambda: record(gateway).state == "rolled_back")
+        await until(lambda: registry.notices)
+        assert registry.notices[0].startswith("failed ner-en version 2 is rolled back to version 1: ")
+        assert live(gateway) == "1"
+        assert gateway.service.routes["en"].canary is None
+        assert await ask_until(client, lambda: record(gateway).adopted == "1") == set()
+        health = (await client.get("/health")).json()["languages"]["en"]["canary"]
+        return versions, registry.reasons, health, (await client.get("/models")).text
+
+    versions, reasons, canary, page = run(harness, use, finders={"2": finder})
+    assert versions == ({"1"} if finder is wrong else {"1", "2"})
+    assert len(reasons) == 1
+    assert reason in reasons[0]
+    assert (canary["state"], reason in canary["reason"]) == ("rolled_back", True)
+    assert reason in page
+    assert any("canary failed" in each.getMessage() for each in caplog.records)
+
+
+def test_a_slow_version_is_rolled_back(harness: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+
+    def taking(seconds: float) -> Callable[[str], list[dict[str, Any]]]:
+        def finder(text: str) -> list[dict[str, Any]]:
+            nonlocal now
+            now += seconds
+            return find(text)
+
+        return finder
+
+    clock = SimpleNamespace(perf_counter=lambda: now)
+    monkeypatch.setattr(inference_service, "time", clock)
+    monkeypatch.setattr(canary_calls, "time", clock)
+
+    async def use(client: httpx.AsyncClient, gateway: Any, registry: Registry) -> list[str]:
+        await begin(gateway, registry)
+        await ask_until(client, lambda: registry.champions["en"] == "1")
+        return registry.reasons
+
+    (reason,) = run(harness, use, slowdown=3.0, finders={"1": taking(1.0), "2": taking(4.0)})
+    assert "were slower" in reason
+
+
+def test_a_version_that_fails_as_the_one_before_does_is_not_blamed(harness: Any) -> None:
+    async def use(client: httpx.AsyncClient, gateway: Any, registry: Registry) -> int:
+        await begin(gateway, registry)
+        for number in range(20):
+            body = {"text": "CRASH", "language": "en"}
+            response = await client.post("/v1/entities", json=body, headers={"X-Conversation-ID": str(number)})
+            assert response.status_code == 502
+        await ask_until(client, lambda: record(gateway).counts.compared)
+        return record(gateway).counts.failures
+
+    assert run(harness, use, ENDLESS) == 0
+
+
+def test_a_canary_that_hangs_holds_nobody_up(harness: Any) -> None:
+    async def use(client: httpx.AsyncClient, gateway: Any, registry: Registry) -> None:
+        await begin(gateway, registry)
+        gateway.service.routes["en"].live.held = False
+        calls = gateway.service.canaries["en"].calls
+        calls._patience = 0.05
+        body = {"text": "WAIT", "language": "en"}
+        posts = (client.post("/v1/entities", json=body, headers={"X-Conversation-ID": str(i)}) for i in range(40))
+        for response in await asyncio.gather(*posts):
+            assert response.json()["results"][0]["model"]["version"] == "1"
+        await until(lambda: record(gateway).counts.failures)
+        gateway.service.routes["en"].canary.held = False
+
+    run(harness, use, ENDLESS)
+
+
+def test_a_canary_whose_process_dies_again_and_again_is_rolled_back(harness: Any) -> None:
+    async def use(client: httpx.AsyncClient, gateway: Any, registry: Registry) -> list[str]:
+        await begin(gateway, registry)
+        route = gateway.service.routes["en"]
+        for losses in range(1, LOSSES + 1):
+            route.canary.kill()
+            assert await ask(client, "a") == "1"
+            await until(lambda losses=losses: record(gateway).counts.losses == losses)
+            await until(lambda: route.canary or registry.champions["en"] == "1")
+        await until(lambda: record(gateway).state == "rolled_back")
+        return registry.reasons
+
+    assert run(harness, use, ENDLESS) == [f"canary: its process ended {LOSSES} times"]
+
+
+def test_the_canary_stands_in_when_the_live_process_dies(harness: Any) -> None:
+    async def use(client: httpx.AsyncClient, gateway: Any, registry: Registry) -> None:
+        await begin(gateway, registry)
+        gateway.refuse = lambda model: NerError("it does not come up") if model.version == "1" else None
+        gateway.service.routes["en"].live.kill()
+        assert {await ask(client, str(number)) for number in range(10)} == {"2"}
+        health = (await client.get("/health")).json()["languages"]["en"]
+        assert (health["state"], health["version"]) == ("restarting", "2")
+
+    run(harness, use, ENDLESS)
+
+
+def test_with_too_little_traffic_it_takes_over_when_the_time_is_up(harness: Any) -> None:
+    async def use(client: httpx.AsyncClient, gateway: Any, registry: Registry) -> str:
+        registry.champions["en"] = "2"
+        await until(lambda: live(gateway) == "2")
+        return record(gateway).reason
+
+    assert "the time is up" in run(harness, use, replace(RULE, seconds=0.001))
+
+
+def test_a_conversation_stays_with_one_version_at_all_gateways(harness: Any, tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/state.db"
+    registry = Registry()
+
+    async def version(client: httpx.AsyncClient, headers: dict[str, str]) -> str:
+        response = await client.post("/v1/entities", json={"text": TEXT, "language": "en"}, headers=headers)
+        return response.json()["results"][0]["model"]["version"]
+
+    async def main() -> None:
+        async with AsyncExitStack() as stack:
+            gateways = [harness(**registry.settings(ENDLESS) | {"state": StateStore(url)}) for _ in range(2)]
+            clients = [await stack.enter_async_context(gateway.client()) for gateway in gateways]
+            await until(lambda: all(record(gateway).adopted == "1" for gateway in gateways))
+            for gateway in gateways:
+                await begin(gateway, registry)
+            seen = {}
+            for name in map(str, range(12)):
+                seen[name] = {await version(client, {"X-Conversation-ID": name}) for client in clients}
+                seen[name] |= {await version(client, {"X-Request-ID": f"{name}.7"}) for client in clients}
+                seen[name] |= {await version(clients[0], {"X-Conversation-ID": name, "X-Request-ID": "other"})}
+            assert all(len(versions) == 1 for versions in seen.values())
+            assert {version for versions in seen.values() for version in versions} == {"1", "2"}
+            invoked = {}
+            for name in seen:
+                body, headers = {"inputs": [TEXT]}, {"X-Conversation-ID": name}
+                response = await clients[0].post("/v1/en/invocations", json=body, headers=headers)
+                invoked[name] = {response.headers["x-model"].removeprefix("ner-en/")}
+            assert invoked == seen
+
+    asyncio.run(main())
+
+
+def test_a_request_for_a_version_gets_the_live_one(harness: Any) -> None:
+    async def use(client: httpx.AsyncClient, gateway: Any, registry: Registry) -> set[int]:
+        await begin(gateway, registry)
+        body = {"inputs": [{"name": "text", "shape": [1], "datatype": "BYTES", "data": [TEXT]}]}
+        responses = [await client.post("/v2/models/ner-en/versions/1/infer", json=body) for _ in range(20)]
+        return {response.status_code for response in responses}
+
+    assert run(harness, use, ENDLESS) == {200}
+
+
+def test_gateways_count_together_and_end_together(harness: Any, tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/state.db"
+    registry = Registry()
+
+    async def main() -> None:
+        async with AsyncExitStack() as stack:
+            gateways = [harness(**registry.settings() | {"state": StateStore(url)}) for _ in range(2)]
+            clients = [await stack.enter_async_context(gateway.client()) for gateway in gateways]
+            await until(lambda: all(record(gateway).adopted == "1" for gateway in gateways))
+            for gateway in gateways:
+                await begin(gateway, registry)
+            half = RULE.calls // 2
+            await ask_until(clients[0], lambda: record(gateways[0]).counts.calls >= half)
+            await ask_until(clients[1], lambda: live(gateways[1]) == "2")
+            await until(lambda: live(gateways[0]) == "2")
+            assert record(gateways[0]).number == record(gateways[1]).number == 1
+            registry.champions["en"] = "3"
+            for gateway in gateways:
+                gateway.finders["3"] = wrong
+            await until(lambda: all(gateway.service.routes["en"].canary for gateway in gateways))
+            await ask_until(clients[0], lambda: registry.champions["en"] == "2")
+            await until(lambda: not any(gateway.service.routes["en"].canary for gateway in gateways))
+            assert [live(gateway) for gateway in gateways] == ["2", "2"]
+            assert len(registry.reasons) == 1
+
+    asyncio.run(main())
+
+
+def test_a_restart_goes_on_with_the_canary(harness: Any, tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/state.db"
+    registry = Registry()
+
+    def gateway(rule: CanaryRule) -> Any:
+        return harness(**registry.settings(rule) | {"state": StateStore(url)})
+
+    async def main() -> None:
+        first = gateway(ENDLESS)
+        async with first.client() as client:
+            await until(lambda: record(first).adopted == "1")
+            await begin(first, registry)
+            await ask_until(client, lambda: record(first).counts.calls >= 5)
+        second = gateway(ENDLESS)
+        async with second.client() as client:
+            await until(lambda: second.service.routes["en"].canary)
+            assert [each.model.version for each in second.launched if each.model.language == "en"] == ["1", "2"]
+            assert live(second) == "1"
+            assert record(second).counts.calls >= 5
+            assert record(second).number == 1
+        third = gateway(replace(RULE, seconds=0.001))
+        async with third.client() as client:
+            await until(lambda: live(third) == "2")
+        async with gateway(ENDLESS).client() as client:
+            assert await ask(client, "a") == "2", "a canary that has passed is not repeated"
+
+    asyncio.run(main())
+
+
+def test_a_restart_without_the_version_before_brings_the_champion_live(harness: Any, tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/state.db"
+    registry = Registry()
+
+    def gone(model: ServedModel) -> Exception | None:
+        return NerError("its files are gone") if model.version == "1" and model.language == "en" else None
+
+    async def main() -> None:
+        first = harness(**registry.settings(ENDLESS) | {"state": StateStore(url)})
+        async with first.client():
+            await until(lambda: record(first).adopted == "1")
+            await begin(first, registry)
+        second = harness(**registry.settings(ENDLESS) | {"state": StateStore(url), "refuse": gone})
+        async with second.client():
+            await until(lambda: live(second) == "2")
+            await until(lambda: record(second).state == "ended")
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("way", ["alias", "no alias", "rollback", "deploy", "reconcile"])
+def test_an_operator_ends_the_canary(harness: Any, way: str) -> None:
+    async def use(client: httpx.AsyncClient, gateway: Any, registry: Registry) -> str | None:
+        await begin(gateway, registry)
+        if way == "alias":  # as `ner rollback` moves it
+            registry.champions["en"] = "1"
+        elif way == "no alias":
+            registry.champions["en"] = None
+        else:
+            answer = await order(client, way, **({"version": "3"} if way == "deploy" else {}))
+            assert answer["status"] == 200, answer
+        await until(lambda: record(gateway).state == "ended")
+        assert gateway.service.routes["en"].canary is None
+        versions = {await ask(client, str(number)) for number in range(20)}
+        assert versions == {live(gateway)}
+        assert registry.reasons == [], "the alias is the operator's"
+        if way == "rollback":
+            assert (await order(client, "reconcile", insist=False))["action"] == "held"
+            assert (await order(client, "reconcile"))["version"] == "2", "an order needs no canary"
+        return live(gateway)
+
+    expected = {"alias": "1", "no alias": "1", "rollback": "2", "deploy": "3", "reconcile": "2"}[way]
+    assert run(harness, use, ENDLESS) == expected
+
+
+def test_after_a_hold_a_new_champion_is_compared_with_what_was_held(harness: Any) -> None:
+    async def use(client: httpx.AsyncClient, gateway: Any, registry: Registry) -> tuple[str, str]:
+        await order(client, "deploy", version="5")
+        await until(lambda: record(gateway).adopted == "5")
+        registry.champions["en"] = "6"
+        await until(lambda: record(gateway).state == "running")
+        return record(gateway).version, record(gateway).against
+
+    assert run(harness, use, ENDLESS) == ("6", "5")
+
+
+def test_another_champion_in_mid_canary_begins_another_canary(harness: Any) -> None:
+    async def use(client: httpx.AsyncClient, gateway: Any, registry: Registry) -> tuple[str, int]:
+        await begin(gateway, registry)
+        await ask_until(client, lambda: record(gateway).counts.calls)
+        registry.champions["en"] = "3"
+        route = gateway.service.routes["en"]
+        await until(lambda: route.canary and route.canary.model.version == "3")
+        return record(gateway).against, record(gateway).counts.calls
+
+    assert run(harness, use, ENDLESS) == ("1", 0)
+
+
+def test_a_version_that_was_rolled_back_is_tried_again_once_it_is_champion_again(harness: Any) -> None:
+    async def use(client: httpx.AsyncClient, gateway: Any, registry: Registry) -> None:
+        await begin(gateway, registry)
+        await ask_until(client, lambda: registry.champions["en"] == "1")
+        await until(lambda: record(gateway).state == "rolled_back")
+        registry.champions["en"] = "2"
+        await until(lambda: record(gateway).state == "running")
+        assert record(gateway).number == 2
+
+    run(harness, use, finders={"2": wrong})
+
+
+def test_while_the_registry_fails_the_version_before_answers_all(
+    harness: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def use(client: httpx.AsyncClient, gateway: Any, registry: Registry) -> None:
+        await begin(gateway, registry)
+        registry.refusals = [RegistryUnavailable("database is locked", transient=True) for _ in range(3)]
+        await ask_until(client, lambda: record(gateway).state == "failed")
+        await until(lambda: gateway.service.routes["en"].canary is None)
+        await until(lambda: registry.champions["en"] == "1")
+        await until(lambda: record(gateway).state == "rolled_back")
+
+    run(harness, use, finders={"2": wrong})
+    assert sum("database is locked" in str(getattr(each, "fields", "")) for each in caplog.records) == 1
+
+
+def test_where_it_does_not_fit_beside_the_others_it_takes_over_at_once(harness: Any) -> None:
+    refusals = [OutOfMemory("it does not fit", transient=True)]
+
+    def refuse(model: ServedModel) -> Exception | None:
+        return refusals.pop() if model.version == "2" and refusals else None
+
+    async def use(client: httpx.AsyncClient, gateway: Any, registry: Registry) -> None:
+        registry.champions["en"] = "2"
+        await until(lambda: live(gateway) == "2")
+        await until(lambda: record(gateway).adopted == "2")
+
+    run(harness, use, ENDLESS, refuse=refuse)
+
+
+def test_a_canary_that_does_not_come_up_changes_nothing(harness: Any) -> None:
+    launches = []
+
+    def refuse(model: ServedModel) -> Exception | None:
+        launches.append(model.version)
+        return NerError("the probe failed") if model.version == "2" else None
+
+    async def use(client: httpx.AsyncClient, gateway: Any, registry: Registry) -> None:
+        registry.champions["en"] = "2"
+        await until(lambda: "probe failed" in gateway.service.reconcilers["en"]._error)
+        assert await ask(client, "a") == "1"
+        assert launches.count("2") == 1
+
+    run(harness, use, ENDLESS, refuse=refuse)
+
+
+def test_records_are_forgotten_where_canaries_are_off(harness: Any, tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/state.db"
+    registry = Registry()
+
+    async def main() -> None:
+        first = harness(**registry.settings(ENDLESS) | {"state": StateStore(url)})
+        async with first.client():
+            await until(lambda: record(first).adopted == "1")
+        registry.champions["en"] = "2"
+        without = harness(champions=registry.champions, state=StateStore(url))
+        async with without.client() as client:
+            assert await ask(client, "a") == "2"
+            assert (await client.get("/health")).json()["languages"]["en"]["canary"] is None
+            await without.service._tasks[-1]
+        again = harness(**registry.settings(ENDLESS) | {"state": StateStore(url)})
+        async with again.client() as client:
+            assert await ask(client, "a") == "2"
+            await until(lambda: record(again).adopted == "2")
+
+    asyncio.run(main())
+
+
+def test_agreement_of_answers() -> None:
+    person, place = entity(0, 4, "PER"), entity(9, 14, "LOC")
+    assert agreement([[]], [[]]) == 1.0
+    assert agreement([[person]], [[]]) == 0.0
+    assert agreement([[person, place]], [[person]]) == pytest.approx(2 / 3)
+    assert agreement([[person], [place]], [[place], [person]]) == 0.0, "each text has its own entities"
+
+
+@pytest.mark.slow  # a registry, real but small
+def test_the_registry_goes_back_and_its_journal_says_why(stocked: Workspace) -> None:
+    share = {"serving": {"canary_share": 0.1}}
+    workspace = replace(stocked, params=overlay(stocked.params, share))
+    config = workspace_config(workspace, "token")
+    assert config.canary is not None
+    with pytest.raises(NerError, match="version 2 is champion, not version 7"):
+        config.canary.roll_back("en", "7", "1", "canary: 6 of 40 calls failed")
+    config.canary.roll_back("en", "2", "1", "canary: 6 of 40 calls failed")
+    client = open_store(workspace)
+    latest = switches(client, "ner-en")[0]
+    assert (latest.kind, latest.before, latest.version) == ("rollback", "2", "1")
+    assert (latest.by, latest.reason) == ("the gateway's canary", "canary: 6 of 40 calls failed")
+    assert ROLLED_BACK in client.get_model_version("ner-en", "2").tags, "the gate does not promote it again by itself"
