@@ -438,7 +438,11 @@ def _usage_recorded() -> AbstractContextManager[None]:
     from multiner.pipeline.core import usage
 
     root = Path(os.environ["DVC_ROOT"])
-    return usage.recorded(Paths(root, str(read_yaml(root / "params.yaml").get("profile"))).usage(stage))
+    try:
+        profile = str(read_yaml(root / "params.yaml").get("profile"))
+    except NerError:  # the command itself says so, if it needs the parameters
+        return nullcontext()
+    return usage.recorded(Paths(root, profile).usage(stage))
 
 
 def main() -> None:

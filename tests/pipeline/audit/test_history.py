@@ -48,7 +48,7 @@ def test_who_moved_the_alias_when_and_why(workspace, fill, empty_leg, monkeypatc
     assert kinds == [*switched, ("promotion", "1"), ("registration", "1")]
     refusal = content["entries"][1]
     assert refusal["scores"]["gate half"] == 76.5
-    assert refusal["report"] == f"runs:/{refusal['run_id']}/gate/version-3-against-2.json"
+    assert refusal["report"] == f"runs:/{refusal['run_id']}/gate/version-3-against-2.html"
     text = CliRunner().invoke(commands, ["history", "en"]).output
     for line in (
         "ner-en: version 1 is champion; entries of the journal: 7, the newest first",
@@ -56,7 +56,7 @@ def test_who_moved_the_alias_when_and_why(workspace, fill, empty_leg, monkeypatc
         "    why: wrong in headlines",
         "    why: overall: -4.00 F1 points; a floor",
         "    F1: conll2003 test 91.25, wnut17 test 91.25, gate half 80.50, gate half, champion 80.13",
-        f"    report: runs:/{refusal['run_id']}/gate/version-3-against-2.json",
+        f"    report: runs:/{refusal['run_id']}/gate/version-3-against-2.html",
     ):
         assert line in text, text
     assert "other means" not in text

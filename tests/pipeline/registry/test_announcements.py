@@ -38,6 +38,14 @@ def test_a_refusal_is_announced_once(workspace: Workspace) -> None:
     assert len(sent(workspace)) == 2
 
 
+def test_a_challenger_that_waits_for_approval_is_announced_once(workspace: Workspace) -> None:
+    waiting = Promotion("ner-en", "3", "2", False, ["no worse"], passed=True)
+    announce_verdict(workspace, "en", waiting)
+    announce_verdict(workspace, "en", waiting)
+    text = "ner-en version 3 passed the gate and waits for approval: version 2 stays champion\nno worse"
+    assert sent(workspace) == [("promotion", text)]
+
+
 @pytest.mark.parametrize(
     "nothing", [Promotion("ner-en", "2", "2", False, []), Promotion("ner-en", "3", "2", False, [], final=False)]
 )

@@ -7,7 +7,6 @@ from dataclasses import replace
 
 import pytest
 
-from multiner.pipeline import notices
 from multiner.pipeline.config.settings import overlay
 from multiner.pipeline.core.document import Span
 from multiner.pipeline.core.errors import NerError
@@ -71,12 +70,6 @@ def test_where_approval_is_on_nothing_moves_without_it(two) -> None:  # noqa: AN
         assert not promote(asking, "en").promoted
     assert champion(two, "en").version == "1"
     assert promote(asking, "en", approved="2").promoted
-    texts = [(notice.event, notice.text.splitlines()[0]) for notice in notices.read(notices.notices_file(two))]
-    assert sorted(texts) == [
-        ("promotion", "ner-en version 1 is champion"),
-        ("promotion", "ner-en version 2 is champion"),
-        ("promotion", "ner-en version 2 passed the gate and waits for approval"),
-    ]
 
 
 def test_another_challenger_in_between_is_refused(two, fill, empty_leg) -> None:  # noqa: ANN001
@@ -105,8 +98,6 @@ def test_a_verdict_on_another_champion_approves_nothing(two, fill, empty_leg) ->
 def test_what_did_not_pass_cannot_be_approved(two, monkeypatch) -> None:  # noqa: ANN001
     monkeypatch.setattr(gate, "judge", lambda *_, **__: GateVerdict(False, ["worse"]))
     assert not promote(two, "en", judge_only=True).passed
-    refusals = [notice for notice in notices.read(notices.notices_file(two)) if notice.event == "refusal"]
-    assert [notice.text.splitlines() for notice in refusals] == [["ner-en version 2 was refused by the gate", "worse"]]
     with pytest.raises(NerError, match="did not pass the gate"):
         promote(two, "en", approved="2")
 

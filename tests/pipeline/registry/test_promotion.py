@@ -58,7 +58,11 @@ def test_from_first_model_to_rollback(workspace, fill, good_leg, worse_leg, monk
     run = client.get_run(champion(workspace, "en").run_id)
     assert run.data.tags["gate.passed"] == "true"
     record = client.list_artifacts(run.info.run_id, "gate")
-    assert [item.path for item in record] == ["gate/version-2-against-1.json"]
+    assert [item.path for item in record] == [
+        "gate/predictions.json",
+        "gate/version-2-against-1.html",
+        "gate/version-2-against-1.json",
+    ]
 
     fill(worse_leg, temperature=1.5)
     register(workspace, "en")
