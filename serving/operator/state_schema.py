@@ -8,11 +8,13 @@ from typing import Any
 from sqlalchemy import Column, create_engine, inspect, make_url, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from multiner.serving.operator import actions, sessions
+from multiner.serving.operator import actions, operators, sessions
+from multiner.serving.routing import canary_records
 from multiner.serving.routing.holds import HOLDS
 from multiner.serving.routing.state_store import StateUnavailable
+from multiner.serving.routing.traffic import TRAFFIC
 
-TABLES = (HOLDS, actions.TABLE, sessions.TABLE)
+TABLES = (HOLDS, TRAFFIC, canary_records.TABLE, actions.TABLE, operators.TABLE, sessions.TABLE)
 
 
 def missing_columns(url: str) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import sqlite3
 import tarfile
@@ -25,7 +26,9 @@ from multiner.serving.gateway import state
 from multiner.serving.housekeeping import upgrade as module
 from multiner.serving.housekeeping.commands import commands
 from multiner.serving.housekeeping.upgrade import upgrade
+from multiner.serving.operator import state_schema
 from multiner.serving.operator.actions import TABLE as ACTIONS
+from multiner.serving.routing.state_store import METADATA
 from multiner.serving.system.supervisor import System
 
 OLD = "1b5f0d9ad7c1"  # the schema of MLflow 3.1
@@ -191,3 +194,8 @@ def test_the_backup_comes_before_the_upgrade(old: Workspace, monkeypatch: pytest
     assert order[0] == "backup"
     assert order.count("upgrade") == 1
     assert state.read_state(old) is None
+
+
+def test_every_table_of_the_gateways_is_upgraded() -> None:
+    importlib.import_module("multiner.serving.gateway.app")  # with all that has a table
+    assert set(state_schema.TABLES) == set(METADATA.tables.values())
