@@ -30,4 +30,4 @@ with DAG(
     doc_md=DOC,
     tags=["ner", "housekeeping"],
 ) as dag:
-    CommandOperator(task_id="gc", command=command_line("gc", "--yes"), **placement(LIGHT))
+    CommandOperator(task_id="gc", command=command_line("gc", "--yes"), shared_state=True, **placement(LIGHT))

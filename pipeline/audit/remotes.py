@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,8 @@ def use_remotes(workspace: Path, copy: Path, store: ObjectStore | None) -> None:
     cache = str(settings.get("cache", {}).get("dir") or workspace / ".dvc" / "cache")
     name = settings.get("core", {}).get("remote")
     default: dict[str, Any] = dict(settings.get("remote", {}).get(name, {})) if name else {}
-    if store:
-        default = {"url": f"{store.url.rstrip('/')}/dvc".removeprefix("file://")}
+    if url := os.environ.get("NER_DVC_REMOTE") or (f"{store.url.rstrip('/')}/dvc" if store else ""):
+        default = {"url": url.removeprefix("file://")}
     sections: dict[str, dict[str, Any]] = {
         "core": {"remote": "cache", "site_cache_dir": copy.parent / "site"},
         "'remote \"cache\"'": {"url": cache},

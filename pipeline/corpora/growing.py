@@ -35,11 +35,14 @@ def split_of(id: str, heldout: float) -> str:
 
 
 def read_growing(folder: Path) -> dict[str, Document]:
-    """The accepted documents by id, the latest of each; none if there is no such folder.
+    """The accepted documents by id, the latest of each; none if there is neither such a folder nor DVC's pointer to it.
 
     Raises:
-        NerError: a batch is damaged.
+        NerError: a batch is damaged, or the folder that the pointer stands for is not here, as in a fresh clone.
     """
+    pointer = folder.with_name(f"{folder.name}.dvc")
+    if pointer.is_file() and not folder.is_dir():
+        raise NerError("the accepted texts are not here", where=str(folder), remedy=f"Run: dvc pull {pointer}")
     documents: dict[str, Document] = {}
     for path in sorted(folder.glob("*.jsonl")):
         try:

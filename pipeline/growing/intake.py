@@ -18,7 +18,7 @@ from multiner.pipeline.core.errors import NerError, joined
 from multiner.pipeline.core.files import replace_folder
 from multiner.pipeline.corpora import read_corpus
 from multiner.pipeline.corpora.growing import held_sentences, read_growing, without_held
-from multiner.pipeline.corpora.versioning import is_versioned, push, track, writing
+from multiner.pipeline.corpora.versioning import is_versioned, push, run_dvc, track, writing
 from multiner.pipeline.growing.bounds import breaches
 from multiner.pipeline.growing.declaration import GrowingCorpus, growing_corpus
 from multiner.pipeline.growing.records import read_path, read_source
@@ -90,6 +90,9 @@ def import_file(workspace: Workspace, corpus: GrowingCorpus, path: Path, *, beyo
 
 def find_batch(workspace: Workspace, corpus: GrowingCorpus, documents: Sequence[Document]) -> Batch:
     """Those of ``documents`` that the corpus lacks, or has with other entities. Raises NerError if it is damaged."""
+    pointer = corpus.folder.with_name(f"{corpus.folder.name}.dvc")
+    if pointer.is_file() and not corpus.folder.is_dir() and is_versioned(workspace.root):  # as in a fresh clone
+        run_dvc(workspace.root, "pull", pointer.relative_to(workspace.root).as_posix())
     accepted = read_growing(corpus.folder)
     new = [one for one in documents if one.id not in accepted or _content(one) != _content(accepted[one.id])]
     changed = sum(one.id in accepted for one in new)

@@ -72,6 +72,7 @@ def register(workspace: Workspace, language: str) -> Registration:
         registered = _registered(client, name, experiment, fingerprint)
         if registered:
             version, run_id = registered
+            sign_version(client, workspace, name, version)  # one of an older release has no signature
         else:
             run = client.create_run(
                 experiment,

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def sign_version(client: MlflowClient, workspace: Workspace, name: str, version: str) -> None:
-    """Add a signature to the files of a version that was just registered, if there is a key to sign with.
+    """Add a signature to the files of a registered version that has none, if there is a key to sign with.
 
     Raises:
         NerError: as :func:`.signing_key`.
@@ -28,6 +28,8 @@ def sign_version(client: MlflowClient, workspace: Workspace, name: str, version:
         return
     with TemporaryDirectory() as temporary:
         folder = Path(download_artifacts(artifact_uri=f"models:/{name}/{version}"))
+        if (folder / SIGNATURE).is_file():
+            return
         file = Path(temporary) / SIGNATURE
         file.write_text(bundle(folder, f"{name}/{version}", key), encoding="utf-8")
         model_id = str(client.get_model_version(name, version).source).rpartition("/")[2]

@@ -138,7 +138,7 @@ def _members(root: Path) -> Iterator[tuple[str, Path]]:
             name = path.relative_to(root).as_posix()
             if name in seen or name.startswith(("mlruns/.", "data/review/.")) or name.endswith(BESIDE):
                 continue
-            if path.is_file() and not path.is_symlink():
+            if path.is_file() and (name == "dvc.lock" or not path.is_symlink()):  # a link to the volume of a container
                 seen.add(name)
                 yield name, path
 

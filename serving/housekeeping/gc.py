@@ -53,4 +53,5 @@ def collect(workspace: Workspace, *, delete: bool) -> Iterator[Removal | Kept]:
         yield old_files.checkpoints(workspace, days, delete=delete)
         yield old_files.logs(workspace, days, serving, delete=delete)
         if store := object_store():
-            yield from old_files.stored_runs(workspace, store, days, delete=delete)
+            commits = registry.lineage_commits(workspace) if registry_exists(workspace) else set()
+            yield from old_files.stored_runs(workspace, store, days, commits, delete=delete)

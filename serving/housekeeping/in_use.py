@@ -12,6 +12,7 @@ from multiner.pipeline.core.errors import NerError
 from multiner.serving.addresses import http_address
 from multiner.serving.gateway import state
 from multiner.serving.routing.holds import HOLDS
+from multiner.serving.routing.state_store import address_of
 from multiner.serving.system import gateway_client
 
 
@@ -47,7 +48,7 @@ def _ordered(workspace: Workspace) -> list[tuple[str, Any]]:
     if url == f"sqlite:///{workspace.paths.run / 'state.db'}" and not (workspace.paths.run / "state.db").is_file():
         return []
     try:
-        engine = create_engine(url)
+        engine = create_engine(address_of(url))
         with engine.connect() as connection:
             if not inspect(connection).has_table(HOLDS.name):
                 return []

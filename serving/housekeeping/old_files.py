@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -62,11 +62,13 @@ def _logs(workspace: Workspace, serving: Collection[str]) -> Iterator[Path]:
     yield from tasks.glob("dag_processor/*")
 
 
-def stored_runs(workspace: Workspace, store: ObjectStore, days: float, *, delete: bool) -> list[Removal]:
+def stored_runs(
+    workspace: Workspace, store: ObjectStore, days: float, commits: Iterable[str], *, delete: bool
+) -> list[Removal]:
     """Runs, bundles of commits and checkpoints in the object store that were not written for ``days``.
 
-    Published states stay, and so do the bundles that they, the remaining runs, or the commit that is checked out here
-    need.
+    Published states stay, and so do the bundles that they or the remaining runs need, and those of ``commits`` and of
+    the commit that is checked out here.
 
     Raises:
         NerError: the store does not answer.
@@ -76,7 +78,8 @@ def stored_runs(workspace: Workspace, store: ObjectStore, days: float, *, delete
     for each in store.listing("runs"):
         by_run.setdefault(each.name.split("/")[1], []).append(each)
     old = {run: each for run, each in by_run.items() if max(part.changed for part in each) < before}
-    needed = {f"bundles/{commit(workspace.root)}.bundle"} | runs.repositories(by_run.keys() - old.keys())
+    needed = {f"bundles/{each}.bundle" for each in (commit(workspace.root), *commits)}
+    needed |= runs.repositories(by_run.keys() - old.keys())
     bundles = [each for each in store.listing("bundles") if each.name not in needed and each.changed < before]
     trainings = [each for each in store.listing("checkpoints") if each.changed < before]
     parts = [part for each in old.values() for part in each]

@@ -228,6 +228,15 @@ def stray_artifacts(workspace: Workspace, *, delete: bool) -> Removal:
 
 
 @registry_errors()
+def lineage_commits(workspace: Workspace) -> set[str]:
+    """The commits that the registered versions were made at."""
+    client = open_store(workspace)
+    versions = [entry for name in model_names(client) for entry in versions_of(client, name).values()]
+    runs = [run for entry in versions if (run := run_of(client, entry.run_id))]
+    return {commit for run in runs if (commit := run.data.tags.get("git_commit"))}
+
+
+@registry_errors()
 def lineage_files(workspace: Workspace) -> list[str]:
     """The texts of dvc.lock and the ``.dvc`` files that the registered versions were made with."""
     from mlflow.artifacts import load_text

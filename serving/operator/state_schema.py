@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Column, create_engine, inspect, make_url, text
+from sqlalchemy import Column, create_engine, inspect, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from multiner.serving.operator import actions, operators, sessions
 from multiner.serving.routing import canary_records
 from multiner.serving.routing.holds import HOLDS
-from multiner.serving.routing.state_store import StateUnavailable
+from multiner.serving.routing.state_store import StateUnavailable, address_of
 from multiner.serving.routing.traffic import TRAFFIC
 
 TABLES = (HOLDS, TRAFFIC, canary_records.TABLE, actions.TABLE, operators.TABLE, sessions.TABLE)
@@ -33,7 +33,7 @@ def add_columns(url: str) -> None:
         StateUnavailable: the database refuses or does not answer.
     """
     columns = _missing(url)
-    engine = create_engine(url)
+    engine = create_engine(address_of(url))
     try:
         with engine.begin() as connection:
             for column in columns:
@@ -46,7 +46,7 @@ def add_columns(url: str) -> None:
 
 
 def _missing(url: str) -> list[Column[Any]]:
-    address = make_url(url)
+    address = address_of(url)
     if address.get_backend_name() == "sqlite" and not Path(address.database or "").is_file():
         return []
     engine = create_engine(address)

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, MetaData, Table, create_engine, func, make_url, select
+from sqlalchemy import URL, Connection, MetaData, Table, create_engine, func, make_url, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
@@ -29,6 +29,12 @@ class StateUnavailable(NerError):
     """The database of the shared state fails or does not answer."""
 
 
+def address_of(url: str) -> URL:
+    """The address of the shared state, with the driver of the extra postgres unless it names another."""
+    address = make_url(url)
+    return address.set(drivername="postgresql+psycopg2") if address.drivername == "postgresql" else address
+
+
 class StateStore:
     """A database; its tables are made when it is first used.
 
@@ -41,13 +47,11 @@ class StateStore:
 
     def __init__(self, url: str) -> None:
         try:
-            address = make_url(url)
+            address = address_of(url)
             if address.get_backend_name() not in INSERTS:
                 raise NerError("the shared state needs SQLite or PostgreSQL", where="NER_STATE_URL")
             options: dict[str, Any] = {"timeout": PATIENCE}
             if address.get_backend_name() == "postgresql":
-                if "+" not in address.drivername:
-                    address = address.set(drivername="postgresql+psycopg2")
                 limit = f"-c statement_timeout={1000 * PATIENCE}"
                 options = {"connect_timeout": PATIENCE, "tcp_user_timeout": 1000 * PATIENCE, "options": limit}
             self._engine = create_engine(address, connect_args=options, pool_pre_ping=True)

@@ -15,8 +15,10 @@ import yaml
 from multiner.pipeline.audit import origin as origins
 from multiner.pipeline.audit import reproduction as audit
 from multiner.pipeline.audit.origin import TrainingOrigin, other_packages, output_hashes, read_origin
+from multiner.pipeline.audit.remotes import use_remotes
 from multiner.pipeline.config.settings import Workspace
 from multiner.pipeline.core.errors import NerError
+from multiner.pipeline.core.object_store import ObjectStore
 from multiner.pipeline.corpora.versioning import run_dvc
 from multiner.pipeline.registry import lineage, register
 from multiner.pipeline.registry.store import open_store
@@ -201,3 +203,13 @@ def test_the_origin_of_a_registered_version(workspace, fill, empty_leg, monkeypa
     client.delete_tag(run_id, "git_commit")
     with pytest.raises(NerError, match="lacks the commit"):
         read_origin(workspace, "en", "1")
+
+
+def test_the_remote_of_the_workers_is_that_of_a_reproduction(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "copy" / ".dvc").mkdir(parents=True)
+    (tmp_path / "workspace" / ".dvc").mkdir(parents=True)
+    monkeypatch.setenv("NER_DVC_REMOTE", "s3://dvc")
+    use_remotes(tmp_path / "workspace", tmp_path / "copy", ObjectStore(f"file://{tmp_path}/store"))
+    config = (tmp_path / "copy" / ".dvc" / "config.local").read_text(encoding="utf-8")
+    assert "url = s3://dvc\n" in config
+    assert "store" not in config

@@ -310,3 +310,9 @@ def test_labels_of_the_source_are_mapped(declare: Declare) -> None:
     write_lines(workspace.root / INBOX, record("A red bus to Bergen.", city="Bergen", colour="red"))
     take(workspace)
     assert [span.label for span in accepted(workspace)[0].spans] == ["LOC"]
+
+
+def test_texts_that_only_the_pointer_stands_for_are_not_taken_for_none(tmp_path: Path) -> None:
+    (tmp_path / "corrections.dvc").write_text("outs: []")
+    with pytest.raises(NerError, match=r"not here(.|\n)*dvc pull .*corrections\.dvc"):
+        read_growing(tmp_path / "corrections")

@@ -10,11 +10,12 @@ import pytest
 from multiner.pipeline import annotate
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.core.files import read_json, write_json
-from multiner.pipeline.registry import champion, journal, register, registration
+from multiner.pipeline.registry import challenger, champion, journal, register, registration
 from multiner.pipeline.registry.champions import model_folder, version_info
 from multiner.pipeline.registry.lineage import ENTRY_POINTS, PACKAGE
 from multiner.pipeline.registry.packaging import freeze_code
 from multiner.pipeline.registry.registration import alias_version
+from multiner.pipeline.registry.signature import SIGNATURE
 from multiner.pipeline.registry.store import open_store
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("store")]
@@ -152,6 +153,17 @@ def test_a_version_with_an_alias_is_never_removed(workspace, fill, empty_leg, al
     assert register(workspace, "en").version == "2"
     assert model_folder(version_info(client, "ner-en", "1")).is_dir()
     assert client.get_run(first.run_id).data.tags[registration.COMPLETE] == "true"
+
+
+def test_a_version_without_a_signature_is_signed_by_the_next_call(workspace, fill, empty_leg, monkeypatch) -> None:  # noqa: ANN001
+    fill(empty_leg, temperature=1.0)
+    with monkeypatch.context() as patch:
+        patch.setattr(registration, "sign_version", lambda *_: None)
+        register(workspace, "en")
+    folder = model_folder(challenger(workspace, "en"))
+    assert not (folder / SIGNATURE).exists()
+    assert not register(workspace, "en").created
+    assert (folder / SIGNATURE).exists()
 
 
 def test_a_missing_output_is_named(workspace, fill, empty_leg) -> None:  # noqa: ANN001

@@ -77,6 +77,16 @@ def test_a_champion_on_another_path_is_found_with_its_files(full: Workspace, tmp
     assert [name for name in manifest["files"] if name.endswith(".lock")] == ["dvc.lock"]
 
 
+def test_the_lock_of_a_container_lies_on_a_volume(full: Workspace, tmp_path: Path) -> None:
+    lock, volume = full.root / "dvc.lock", tmp_path / "volume"
+    lock.rename(volume)
+    lock.symlink_to(volume)
+    backup(full, tmp_path / "backup.tar")
+    _, folder = restore(tmp_path / "backup.tar", tmp_path / "restored")
+    assert (folder / "dvc.lock").read_text(encoding="utf-8") == FILES["dvc.lock"]
+    assert not (folder / "dvc.lock").is_symlink()
+
+
 def test_a_database_is_copied_as_it_is_at_one_moment(
     full: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -191,20 +191,20 @@ def test_old_runs_and_their_bundles_leave_the_object_store(workspace: Workspace,
     for run, bundle in (("data/old", "a"), ("data/new", "b"), ("data/published", "c")):
         runs.begin(run, RunState("commit", f"bundles/{bundle}.bundle"))
     runs.publish("data", "data/published")
-    for name in "abcd":
+    for name in "abcde":
         store.write(f"bundles/{name}.bundle", "12345")
     store.write("checkpoints/0123/000000000001.tar", "123")
     age(tmp_path / "store")
     age(tmp_path / "store" / "runs" / "data%2Fnew", 1)
-    planned = old_files.stored_runs(workspace, store, 30, delete=False)
-    removals = old_files.stored_runs(workspace, store, 30, delete=True)
+    planned = old_files.stored_runs(workspace, store, 30, ["e"], delete=False)
+    removals = old_files.stored_runs(workspace, store, 30, ["e"], delete=True)
     assert planned == removals
     assert [removal.items for removal in removals] == [
         ["data%2Fold", "data%2Fpublished"],
         ["bundles/a.bundle", "bundles/d.bundle"],
         ["checkpoints/0123/000000000001.tar"],
     ]
-    assert [each.name for each in store.listing("bundles")] == ["bundles/b.bundle", "bundles/c.bundle"]
+    assert [each.name for each in store.listing("bundles")] == [f"bundles/{name}.bundle" for name in "bce"]
     assert runs.published("data").repository == "bundles/c.bundle"
     assert runs.state("data/new").commit == "commit"
 

@@ -28,7 +28,7 @@ from multiner.serving.housekeeping.commands import commands
 from multiner.serving.housekeeping.upgrade import upgrade
 from multiner.serving.operator import state_schema
 from multiner.serving.operator.actions import TABLE as ACTIONS
-from multiner.serving.routing.state_store import METADATA
+from multiner.serving.routing.state_store import METADATA, address_of
 from multiner.serving.system.supervisor import System
 
 OLD = "1b5f0d9ad7c1"  # the schema of MLflow 3.1
@@ -199,3 +199,15 @@ def test_the_backup_comes_before_the_upgrade(old: Workspace, monkeypatch: pytest
 def test_every_table_of_the_gateways_is_upgraded() -> None:
     importlib.import_module("multiner.serving.gateway.app")  # with all that has a table
     assert set(state_schema.TABLES) == set(METADATA.tables.values())
+
+
+@pytest.mark.parametrize(
+    ("url", "driver"),
+    [
+        ("postgresql://a:b@host/state", "postgresql+psycopg2"),
+        ("postgresql+asyncpg://host/state", "postgresql+asyncpg"),
+        ("sqlite:///state.db", "sqlite"),
+    ],
+)
+def test_the_state_in_postgresql_has_the_driver_of_the_extra(url: str, driver: str) -> None:
+    assert address_of(url).drivername == driver
