@@ -135,6 +135,7 @@ def test_the_command_starts_without_an_extra(packaging: dict[str, Any]) -> None:
     owners = packages_distributions()
     loaded = names(owner for module in done.stdout.split() for owner in owners.get(module, ()))
     assert "click" in loaded
+    assert "httpx" not in loaded, "every task of Airflow's starts the command"
     assert loaded & names(packaging["extras_require"]["test"]) <= names(packaging["install_requires"]) | {"setuptools"}
 
 

@@ -17,9 +17,6 @@ from threading import Thread
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-import httpx
-from httpx_retries import Retry, retry_request
-
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.core.secret_files import secret_of
 from multiner.pipeline.notices import local_file
@@ -91,6 +88,9 @@ def _try(
 
 def _post(address: str, notice: Notice, options: Options) -> None:
     """Post a notice as JSON; ``text`` is what Slack, Mattermost and others show, the rest is for programs."""
+    import httpx  # takes a third of the time in which `ner` starts
+    from httpx_retries import Retry, retry_request
+
     text = html.escape(f"[ner] {notice.event}: {notice.text}", quote=False)  # Slack reads <…> as a link or a mention
     retry = Retry(total=TRIES_AGAIN, allowed_methods=["POST"], backoff_factor=WAITS,
                   max_backoff_wait=options["timeout_seconds"])  # fmt: skip
