@@ -30,6 +30,7 @@ class Text(HTMLParser):
     def __init__(self, page: str) -> None:
         super().__init__()
         self.words: list[str] = []
+        self.plots = 0
         self.links: list[str] = []
         self.feed(page)
 
@@ -37,6 +38,7 @@ class Text(HTMLParser):
         self.words.extend(data.split())
 
     def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.plots += tag == "svg"
         self.links += [value or "" for name, value in attributes if name in ("href", "src")]
 
     @property
@@ -84,6 +86,7 @@ def test_the_report_compares_with_the_champion_and_names_what_was_used(two_versi
     assert "wnut17 test all 91.25 91.25 +0.00" in page.text
     assert "conll2003 test PER 80.00 95.00 -15.00" in page.text
     assert "version 1 2 F1 91.25 90.25" in page.text
+    assert page.plots == 2
     assert "conll2003 dev 6 6 12" in page.text
     assert f"conll2003 {'ab' * 16}.dir" in page.text
     assert "conll2003 PER 10 2 2" in page.text  # gold, missed, found wrongly
@@ -148,6 +151,7 @@ def test_a_first_version_without_plots_or_records(
     write_run_report(workspace, "en", "1", "register")
     page = page_of(workspace, "1")
     assert "There is no champion to compare with." in page.text
+    assert page.plots == 0, "one point is no line"
     assert re.search(r"conll2003 test all 91\.25 – –", page.text)
 
 
