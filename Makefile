@@ -53,10 +53,10 @@ faults: setup  ## Kill processes, fill disks, lock databases: every fault in doc
 	$(PYTEST) -m "faults and not e2e"
 	$(PYTEST) -m "faults and e2e"
 
-integration: setup  ## Run the pipeline in a cluster of processes: PostgreSQL, Redis, S3, Celery (PROFILE=smoke: on slices)
+integration: setup  ## Run the pipeline in a cluster of processes: PostgreSQL, Redis, S3, Celery (PROFILE=smoke: on slices; TESTS=…: not all)
 	tests/integration/servers.sh
 	$(BIN)/python tests/integration/environment.py $(INTEGRATION)
-	NER_INTEGRATION_PROFILE=$(or $(PROFILE),demo) $(INTEGRATION)/bin/python -m $(PYTEST) -m integration tests/integration
+	NER_INTEGRATION_PROFILE=$(or $(PROFILE),demo) $(INTEGRATION)/bin/python -m $(PYTEST) -m integration $(or $(TESTS),tests/integration)
 
 lock: setup  ## Resolve the dependencies anew and rewrite both locks (needs uv); UPGRADE= keeps the versions in them
 	$(RESOLVE) --all-extras --output-file requirements-all.lock

@@ -37,10 +37,19 @@ To go back by hand: `ner rollback {language}`.
 APPROVAL_DOC = """
 A person approves (`promotion.approval`): **judge** writes the verdict, **passed** ends the matter if the candidate was
 refused, and **approve** waits for an answer, on Airflow's page *Required Actions*; the button *Gate report* of *judge*
-leads to the verdict. Without an answer within `promotion.approval_hours` the candidate is rejected. **promote** then
-refuses if another candidate was registered, or the champion changed, since the verdict.
+leads to the verdict. Without an answer within `promotion.approval_hours` the candidate is rejected. **promote** carries
+the answer out; the journal (`ner history {language}`) says who gave it. It refuses an approval if another candidate was
+registered, or the champion changed, since the verdict.
 """
-PASSED_VERSION = "{{ ti.xcom_pull(task_ids='judge').rpartition(' ')[2] }}"  # of the line "passed: version 3"
+ANSWERS = {"Approve": "--approved", "Reject": "--rejected"}
+NOBODY = "nobody within the time limit"
+ANSWER = "ti.xcom_pull(task_ids='approve')"
+DECISION = [
+    f"{{{{ {ANSWERS}[{ANSWER}['chosen_options'][0]] }}}}",
+    "{{ ti.xcom_pull(task_ids='judge').rpartition(' ')[2] }}",  # of the line "passed: version 3"
+    "--by",
+    f"{{{{ ({ANSWER}['responded_by_user'] or {{}}).get('name') or '{NOBODY}' }}}}",
+]
 
 
 def build(language: str) -> DAG:
@@ -57,7 +66,7 @@ def build(language: str) -> DAG:
         dagrun_timeout=run_timeout() + (time or timedelta()),
         default_args=default_args(),
         on_failure_callback=FailureNotice(),
-        doc_md=DOC.format(language=language, schedule=SCHEDULE) + (APPROVAL_DOC if time else ""),
+        doc_md=DOC.format(language=language, schedule=SCHEDULE) + (APPROVAL_DOC.format(language=language) if time else ""),
         tags=["ner", "promotion", language],
     ) as dag:
         waiting = WaitingOperator(
@@ -65,7 +74,7 @@ def build(language: str) -> DAG:
         )
         promote = CommandOperator(
             task_id="promote",
-            command=promote_command(language, *(["--approved", PASSED_VERSION] if time else [])),
+            command=promote_command(language, *(DECISION if time else [])),
             **gate_placement(),
         )
         deploy = CommandOperator(
@@ -93,7 +102,7 @@ def gate_placement() -> dict[str, Any]:
 
 def ask_first(promote: CommandOperator, language: str, time: timedelta) -> CommandOperator:
     """Put the verdict and a person's approval of it, within ``time``, before ``promote``; returns the first task."""
-    from airflow.providers.standard.operators.hitl import ApprovalOperator
+    from airflow.providers.standard.operators.hitl import HITLOperator
     from airflow.providers.standard.operators.python import ShortCircuitOperator
 
     judge = CommandOperator(task_id="judge", command=promote_command(language, "--judge-only"), **gate_placement())
@@ -104,12 +113,13 @@ def ask_first(promote: CommandOperator, language: str, time: timedelta) -> Comma
         ignore_downstream_trigger_rules=False,  # deploy runs all the same
         **placement(LIGHT),
     )
-    approve = ApprovalOperator(
+    approve = HITLOperator(
         task_id="approve",
         subject=f"{language}: {{{{ ti.xcom_pull(task_ids='judge') }}}}",
         body="It becomes champion if you approve. "
         "[Report of the gate]({{ ti.xcom_pull(task_ids='judge', key='gate_report') }})",
-        defaults=ApprovalOperator.REJECT,
+        options=list(ANSWERS),
+        defaults="Reject",
         response_timeout=time,
         execution_timeout=None,
         **placement(LIGHT),

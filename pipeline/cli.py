@@ -335,34 +335,51 @@ def register(language: str) -> None:
 @click.option("--reason", help="With VERSION: the reason, one line; the journal keeps it.")
 @click.option("--judge-only", is_flag=True, help="Write the verdict, and leave the champion.")
 @click.option("--approved", metavar="VERSION", help="Promote this challenger, which passed and which you approve.")
+@click.option("--rejected", metavar="VERSION", help="Note in the journal that you reject this challenger, which passed.")
+@click.option("--by", metavar="NAME", help="With --approved or --rejected: who decided, for the journal.")
 def promote(
-    version: str | None, language: str, reason: str | None, judge_only: bool, approved: str | None
-) -> None:  # fmt: skip
+    version: str | None,
+    language: str,
+    reason: str | None,
+    judge_only: bool,
+    approved: str | None,
+    rejected: str | None,
+    by: str | None,
+) -> None:
     """Make the challenger champion if it passes the gate; or VERSION, by your order.
 
     The challenger must load in a fresh process, answer in time, pass the behaviour suite, and be no worse than the
     champion. Otherwise the command says why not. Exit code 75: the gate could not judge, since a process failed, or the
     model was only too slow, perhaps on a busy machine.
 
-    If promotion.approval is on, the command only judges; --approved then makes the version champion.
+    If promotion.approval is on, the command only judges; --approved then makes the version champion, and --rejected
+    leaves the champion. The journal keeps both.
 
     With VERSION and --reason that version becomes champion without the comparison: it must only load in a fresh process
     and answer the golden samples.
     """
     from multiner.pipeline.registry import promote, promote_version
-    from multiner.pipeline.registry.announcements import announce_verdict
+    from multiner.pipeline.registry.announcements import announce_rejection, announce_verdict
+    from multiner.pipeline.registry.gate.approval import reject
     from multiner.pipeline.registry.run_report import write_run_report
 
     if (version is None) != (reason is None):
         raise click.UsageError("VERSION and --reason go together")
-    if sum(map(bool, (version, judge_only, approved))) > 1:
-        raise click.UsageError("give VERSION, --judge-only or --approved, no two of them")
+    if sum(map(bool, (version, judge_only, approved, rejected))) > 1:
+        raise click.UsageError("give VERSION, --judge-only, --approved or --rejected, no two of them")
+    if by and not (approved or rejected):
+        raise click.UsageError("--by goes with --approved or --rejected")
     workspace = Workspace.load()
     if version is not None and reason is not None:
         target = promote_version(workspace, language, version, reason=reason)
         click.echo(f"{language}: version {target} is champion by order; to make it live at once: ner deploy")
         return
-    verdict = promote(workspace, language, judge_only=judge_only, approved=approved)
+    if rejected is not None:
+        rejection = reject(workspace, language, rejected, by=by)
+        announce_rejection(workspace, language, rejected, str(rejection.by))
+        click.echo(f"version {rejected} was rejected by {rejection.by}: the champion stays")
+        return
+    verdict = promote(workspace, language, judge_only=judge_only, approved=approved, by=by)
     announce_verdict(workspace, language, verdict)
     for reason in verdict.reasons:
         click.echo(reason)

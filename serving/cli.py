@@ -119,7 +119,7 @@ def deploy(language: str | None, if_any: bool, watch: bool, start: bool) -> None
         workspace.language(language)  # refuses an unknown one
     languages = [language] if language else None
     if gateway := http_address("NER_GATEWAY_URL"):
-        deployment.await_live(workspace, gateway, languages, if_running=watch)
+        deployment.await_live(workspace, gateway, languages, if_any=if_any or watch, if_running=watch)
     else:
         deployment.deploy(
             workspace,

@@ -58,7 +58,7 @@ def register_command(language: str) -> list[str]:
 
 
 def promote_command(language: str, *options: str) -> list[str]:
-    """The command that judges the candidate, or with the option ``--approved`` promotes it."""
+    """The command that judges the candidate, or with options carries out a decision on it."""
     promote = ["promote", "--language", language, *options]
     if not own_workspaces():
         return command_line(*promote)

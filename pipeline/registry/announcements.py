@@ -30,6 +30,13 @@ def announce_verdict(workspace: Workspace, language: str, promotion: Promotion) 
         notices.send(workspace, event, text, **facts)
 
 
+def announce_rejection(workspace: Workspace, language: str, version: str, by: str) -> None:
+    """Send a notice that a person rejected a version that had passed the gate."""
+    name = model_name(workspace, language)
+    text = f"{name} version {version} was rejected by {by}"
+    notices.send(workspace, "refusal", text, language=language, model=name, version=version)
+
+
 def announce_rollback(workspace: Workspace, language: str, version: str, reason: str | None) -> None:
     """Send a notice that a version is champion again."""
     name = model_name(workspace, language)

@@ -14,7 +14,7 @@ from multiner.pipeline.core.errors import NerError
 TAG_LENGTH = 5000  # characters of a tag's value that every database of MLflow's holds
 REASON_LENGTH = 200  # of a person's reason
 REASONS_LENGTH = 1500  # of the gate's
-Kind = Literal["registration", "passed", "refusal", "undecided", "promotion", "order", "rollback"]
+Kind = Literal["registration", "passed", "refusal", "undecided", "rejection", "promotion", "order", "rollback"]
 SWITCHES: tuple[Kind, ...] = ("promotion", "order", "rollback")  # the kinds that move the alias champion
 
 
@@ -23,7 +23,7 @@ class JournalEntry:
     """What happened to ``version``.
 
     The kinds: ``registration``; ``passed``, it passed the gate and waits for approval; ``refusal`` by the gate;
-    ``undecided``, the gate could not judge; ``promotion`` after the gate; ``order``, an operator made it champion
+    ``undecided``, the gate could not judge; ``rejection`` by a person of what passed; ``promotion`` after the gate; ``order``, an operator made it champion
     without the comparison; ``rollback`` to it.
 
     Attributes:
@@ -59,7 +59,7 @@ class JournalEntry:
             return False
         if self.kind in SWITCHES:
             return self.before == other.before
-        if self.kind in ("passed", "refusal"):
+        if self.kind in ("passed", "refusal", "rejection"):
             return self.verdict_key == other.verdict_key
         return self.kind == "registration"
 
@@ -82,6 +82,12 @@ def actor() -> str:
         return f"user {getpass.getuser()}"
     except (OSError, KeyError):  # a user without a name, as in some containers
         return f"user {os.getuid()}"
+
+
+def decided_by(person: str | None) -> str | None:
+    """The entry's ``by`` of a person's decision, with the command that carries it out; None without a person."""
+    name = one_line(person)
+    return f"{name} ({actor()})" if name else None
 
 
 def one_line(text: str | None) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -90,14 +90,10 @@ def deploy(
     names = languages or workspace.languages
     champions, failures = _champions(workspace, [name for name in names if name not in endpoints])
     present = [name for name in names if name in endpoints or champions.get(name)]
-    missing = [name for name, champion in champions.items() if champion is None]
     if failures and not present:
         raise joined(failures)
-    if missing and (languages or not present) and not if_any:
-        raise NerError(
-            f"no champion for {', '.join(missing)} in the registry",
-            remedy=f"Train, register and promote one: ner register --language {missing[0]}",
-        )
+    if not if_any and (languages or not present):
+        _require_champions(champions)
     if not present and not start:
         announce("no champion yet: nothing to do")
         return []
@@ -127,6 +123,7 @@ def await_live(
     languages: Sequence[str] | None = None,
     *,
     patience: float = 600,
+    if_any: bool = False,
     if_running: bool = False,
     announce: Callable[[str], None] = print,
 ) -> None:
@@ -137,12 +134,13 @@ def await_live(
         gateway: the gateway's address.
         languages: by default all with a champion; those with an endpoint elsewhere are left out.
         patience: seconds to wait.
+        if_any: do nothing without a champion.
         if_running: do nothing if the gateway does not answer.
         announce: gets a line about each step.
 
     Raises:
         RegistryUnavailable: the registry cannot be read.
-        NerError: a champion is not live in time.
+        NerError: no champion, or one is not live in time.
     """
     running = bool(client.served_versions(gateway))
     if if_running and not running:
@@ -152,6 +150,13 @@ def await_live(
     here = [code for code in languages or workspace.languages if code not in endpoints]
     champions, failures = _champions(workspace, here)
     versions = {code: str(champion.version) for code, champion in champions.items() if champion}
+    if failures and not versions:
+        raise joined(failures)
+    if not if_any and (languages or not (versions or endpoints)):
+        _require_champions(champions)
+    if champions and not versions:
+        announce("no champion yet: nothing to do")
+        return
     deadline = time.monotonic() + patience
     if not running:
         announce(f"{gateway} does not answer, or no version is live there: waiting up to {patience:.0f} s")
@@ -168,6 +173,15 @@ def await_live(
         announce(f"{code}: version {version} is {served[code][version]} at {gateway}")
     if failures:
         raise joined(failures)
+
+
+def _require_champions(champions: Mapping[str, ModelVersionInfo | None]) -> None:
+    """Refuse languages without a champion."""
+    if missing := [name for name, champion in champions.items() if champion is None]:
+        raise NerError(
+            f"no champion for {', '.join(missing)} in the registry",
+            remedy=f"Train, register and promote one: ner register --language {missing[0]}",
+        )
 
 
 def _champions(

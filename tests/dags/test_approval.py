@@ -12,7 +12,9 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 JUDGE = "promote --language en --judge-only"
-PROMOTE = "promote --language en --approved 3"
+APPROVED = "promote --language en --approved 3 --by ada"
+REJECTED = "promote --language en --rejected 3 --by ada"
+TIMED_OUT = "promote --language en --rejected 3 --by nobody within the time limit"
 DEPLOY = "deploy --language en --if-any"
 
 
@@ -32,17 +34,13 @@ def run(folder: Path, answer: str) -> dict[str, Any]:
 @pytest.mark.faults("an approval that never comes")
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("answer", "promote", "commands"),
-    [("approve", "success", [JUDGE, PROMOTE, DEPLOY]), ("reject", "skipped", [JUDGE, DEPLOY]),
-     ("nothing", "skipped", [JUDGE, DEPLOY])],
-)  # fmt: skip
-def test_only_an_approved_challenger_is_promoted(
-    tmp_path: Path, answer: str, promote: str, commands: list[str]
-) -> None:
+    ("answer", "decision"), [("approve", APPROVED), ("reject", REJECTED), ("nothing", TIMED_OUT)]
+)
+def test_only_an_approved_challenger_is_promoted(tmp_path: Path, answer: str, decision: str) -> None:
     result = run(tmp_path, answer)
-    assert result["commands"] == commands
-    others = dict.fromkeys(("waiting", "judge", "passed", "approve", "deploy"), "success")
-    assert result["states"] == others | {"promote": promote}
+    assert result["commands"] == [JUDGE, decision, DEPLOY]
+    tasks = ("waiting", "judge", "passed", "approve", "promote", "deploy")
+    assert result["states"] == dict.fromkeys(tasks, "success")
     assert result["run"] == "success"
     ((subject, body, defaults),) = result["questions"]
     assert subject == "en: passed: version 3"

@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from multiner.pipeline.core.errors import NerError
+from multiner.serving.airflow.api import AirflowClient
 from multiner.serving.airflow.run_tracker import DagRun, RunTracker
 from tests.e2e.conftest import Job
 from tests.integration.cluster import WORKERS, Cluster
@@ -57,6 +58,20 @@ def cluster(root: Path, mirror: Path) -> Iterator[Cluster]:
 
 
 @pytest.fixture(scope="session")
+def prepared(cluster: Cluster) -> RunTracker:
+    """The pipeline's run in the cluster, as far as the documents of each language are prepared."""
+    client = cluster.client()
+    tracker = RunTracker(LANGUAGES, [DagRun(dag="data", run=client.trigger("data", "integration", "a test"))])
+    deadline = time.monotonic() + RUN_SECONDS
+    retrainings = {f"retrain_{language}" for language in LANGUAGES}
+    while not retrainings <= {dag for dag, task in succeeded(tracker) if task == "prepare"}:
+        assert time.monotonic() < deadline, tracker.runs
+        poll(cluster, client, tracker)
+        time.sleep(1)
+    return tracker
+
+
+@pytest.fixture(scope="session")
 def lost(cluster: Cluster) -> list[tuple[str, str, str]]:
     """The task that the first worker to train was killed at: worker, DAG and task."""
     return []
@@ -69,28 +84,23 @@ def restarted() -> list[str]:
 
 
 @pytest.fixture(scope="session")
-def finished(cluster: Cluster, lost: list[tuple[str, str, str]], restarted: list[str]) -> RunTracker:
+def finished(
+    cluster: Cluster, prepared: RunTracker, lost: list[tuple[str, str, str]], restarted: list[str]
+) -> RunTracker:
     """The pipeline's run in the cluster, to its end.
 
     Once both workers have worked, one is killed while it trains. Then the servers are restarted, each while a task
     runs, and once a task has succeeded since the fault before.
     """
-    client = cluster.client()
-    tracker = RunTracker(LANGUAGES, [DagRun(dag="data", run=client.trigger("data", "integration", "a test"))])
+    client, tracker = cluster.client(), prepared
     deadline, recovered_by, calm = time.monotonic() + RUN_SECONDS, 0.0, False
     while not (len(tracker.runs) == 1 + 2 * len(LANGUAGES) and all_finished(tracker)):
         assert time.monotonic() < deadline, tracker.runs
         try:
-            changes = tracker.poll(client)
+            calm |= "success" in poll(cluster, client, tracker)
         except (NerError, httpx.HTTPError):
             if time.monotonic() > recovered_by:
                 raise
-            changes = []
-        for run, task in changes:
-            print(f"{time.strftime('%T')} {run.dag} {task.name} {task.state} {task.tries}", flush=True)
-            if task.state == "failed":
-                pytest.fail("\n".join(cluster.log_lines(run.dag, task.name)))
-            calm |= task.state == "success"
         if not lost:
             if all(cluster.tries(name) for name in WORKERS) and (training := training_tasks(cluster, tracker)):
                 lost.append(training[0])
@@ -105,6 +115,21 @@ def finished(cluster: Cluster, lost: list[tuple[str, str, str]], restarted: list
             print(f"{time.strftime('%T')} restarted {server}", flush=True)
         time.sleep(1)
     return tracker
+
+
+def poll(cluster: Cluster, client: AirflowClient, tracker: RunTracker) -> list[str]:
+    """Ask Airflow how far the runs are, and print what has changed; the new states of tasks. A failed task ends it."""
+    changes = tracker.poll(client)
+    for run, task in changes:
+        print(f"{time.strftime('%T')} {run.dag} {task.name} {task.state} {task.tries}", flush=True)
+        if task.state == "failed":
+            pytest.fail("\n".join(cluster.log_lines(run.dag, task.name)))
+    return [task.state for _, task in changes]
+
+
+def succeeded(tracker: RunTracker) -> set[tuple[str, str]]:
+    """The tasks that have succeeded: DAG and task."""
+    return {(run.dag, task.name) for run in tracker.runs.values() for task in run.tasks if task.state == "success"}
 
 
 def all_finished(tracker: RunTracker) -> bool:

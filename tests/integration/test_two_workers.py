@@ -47,13 +47,8 @@ def test_every_task_ran_on_a_worker_and_both_worked(cluster: Cluster, finished: 
     assert set.union(*by_worker) >= tasks
 
 
-def test_outputs_went_through_the_object_store_alone(cluster: Cluster, finished: RunTracker) -> None:
-    pages = cluster.s3().get_paginator("list_objects_v2").paginate(Bucket="dvc")
-    names = {entry["Key"] for page in pages for entry in page.get("Contents", [])}
-    assert any("/files/md5/" in name for name in names)
-    assert any("/runs/" in name for name in names)
-    artifacts = cluster.s3().list_objects_v2(Bucket="mlflow")
-    assert artifacts["KeyCount"]
+def test_models_went_to_the_object_store_alone(cluster: Cluster, finished: RunTracker) -> None:
+    assert cluster.s3().list_objects_v2(Bucket="mlflow")["KeyCount"]
     for name in ("main", *WORKERS):
         assert not (cluster.clone(name) / "data" / "out").exists()
         assert not list((cluster.clone(name) / "mlruns").glob("artifacts/*"))

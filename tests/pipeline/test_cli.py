@@ -243,7 +243,8 @@ def test_a_challenger_that_passed_and_waits_is_named_in_the_last_line(
         "passed: version 3",
     ]
     CliRunner().invoke(cli.promote, ["--language", "en", "--approved", "3"])
-    assert calls == [{"judge_only": True, "approved": None}, {"judge_only": False, "approved": "3"}]
+    options = {"judge_only": True, "approved": None, "by": None}
+    assert calls == [options, options | {"judge_only": False, "approved": "3"}]
     both = CliRunner().invoke(cli.promote, ["--language", "en", "--judge-only", "--approved", "3"])
     assert both.exit_code == 2
 

@@ -35,7 +35,7 @@ from multiner.pipeline.registry.gate.comparison import (
 from multiner.pipeline.registry.gate.entries import verdict_entry
 from multiner.pipeline.registry.gate.predictions import GatePredictions, read_predictions, write_predictions
 from multiner.pipeline.registry.gate.report import page
-from multiner.pipeline.registry.journal_entry import now
+from multiner.pipeline.registry.journal_entry import decided_by, now
 from multiner.pipeline.registry.registration import alias_version
 from multiner.pipeline.registry.runs import deleted_run, require_files, run_id_of, run_of
 from multiner.pipeline.registry.store import CHALLENGER, CHAMPION, model_name, open_store, registry_lock
@@ -87,7 +87,14 @@ class Trial:
 
 
 @registry_errors()
-def promote(workspace: Workspace, language: str, *, judge_only: bool = False, approved: str | None = None) -> Promotion:
+def promote(
+    workspace: Workspace,
+    language: str,
+    *,
+    judge_only: bool = False,
+    approved: str | None = None,
+    by: str | None = None,
+) -> Promotion:
     """Make the challenger champion if it passes the gate; otherwise it stays challenger, and its run says why.
 
     The same two versions, documents and rules are judged once. The registry is not locked while the gate works, so
@@ -97,6 +104,7 @@ def promote(workspace: Workspace, language: str, *, judge_only: bool = False, ap
         judge_only: note the verdict and move no alias; so it is, too, if ``promotion.approval`` is on and no version
             is ``approved``.
         approved: a version that passed and that a person approved. The gate is not asked again.
+        by: the person who approved it, for the journal; None: the user of this process.
 
     Raises:
         NerError: the language is unknown, nothing was registered, the prepared documents or the files of a version are
@@ -117,7 +125,7 @@ def promote(workspace: Workspace, language: str, *, judge_only: bool = False, ap
                 return trial
             verdict = trial.verdict or judge(client, workspace, language, name, trial)
             with registry_lock(workspace, f".{name}.lock"):
-                promotion = settle(client, name, trial, verdict, moves=moves)
+                promotion = settle(client, name, trial, verdict, moves=moves, by=decided_by(by))
             if promotion:
                 return promotion
     raise NerError(
@@ -239,7 +247,9 @@ def store_predictions(client: MlflowClient, name: str, version: str, model: Judg
         write_predictions(client, run_id_of(client.get_model_version(name, version)), model.predictions)
 
 
-def settle(client: MlflowClient, name: str, trial: Trial, verdict: GateVerdict, *, moves: bool) -> Promotion | None:
+def settle(
+    client: MlflowClient, name: str, trial: Trial, verdict: GateVerdict, *, moves: bool, by: str | None
+) -> Promotion | None:
     """Note the verdict and, if ``moves``, promote a challenger that passed; None if the champion has changed."""
     entry = client.get_model_version(name, trial.challenger)
     if alias_version(client, name, CHAMPION) != trial.champion or ROLLED_BACK in entry.tags:
@@ -248,7 +258,7 @@ def settle(client: MlflowClient, name: str, trial: Trial, verdict: GateVerdict, 
         note(client, name, trial, verdict)
     promoted = verdict.passed and moves
     path = report_path(trial.challenger, trial.champion)
-    noted = verdict_entry(trial.challenger, trial.champion, trial.key, verdict, path, promoted=promoted)
+    noted = verdict_entry(trial.challenger, trial.champion, trial.key, verdict, path, promoted=promoted, by=by)
     if promoted:
         set_champion(client, name, trial.challenger, noted)
     else:

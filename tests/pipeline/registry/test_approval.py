@@ -10,9 +10,10 @@ import pytest
 from multiner.pipeline.config.settings import overlay
 from multiner.pipeline.core.document import Span
 from multiner.pipeline.core.errors import NerError
-from multiner.pipeline.registry import champion, promote, register, registration, rollback
+from multiner.pipeline.registry import champion, journal, promote, register, registration, rollback
 from multiner.pipeline.registry.facts import last_judged
 from multiner.pipeline.registry.gate import judgement as gate
+from multiner.pipeline.registry.gate.approval import reject
 from multiner.pipeline.registry.gate.comparison import GateVerdict, JudgedModel
 from multiner.pipeline.registry.gate.predictions import read_predictions
 from multiner.pipeline.registry.store import local_path, open_store
@@ -113,3 +114,25 @@ def test_the_spans_of_cross_fitting_are_stored_at_registration(two, fill, empty_
     version = register(two, "en")
     assert read_predictions(open_store(two), version.run_id).get("conll2003", document) == [Span(0, 1, "PER")]
     assert registration.register(two, "en").created is False
+
+
+def test_a_rejection_is_in_the_journal_with_its_person_and_moves_nothing(two) -> None:  # noqa: ANN001
+    with pytest.raises(NerError, match="version 2 has not passed the gate"):
+        reject(two, "en", "2")
+    with pytest.raises(NerError, match="version 7 has not passed the gate"):
+        reject(two, "en", "7")
+    promote(two, "en", judge_only=True)
+    entry = reject(two, "en", "2", by="ada")
+    assert entry.by is not None
+    assert entry.by.startswith("ada (")
+    assert reject(two, "en", "2", by="ada") == entry, "a repeated call changes nothing"
+    newest, before, *_ = journal.entries(open_store(two), "ner-en")
+    assert (newest.kind, newest.version, newest.before) == ("rejection", "2", "1")
+    assert before.kind == "passed"
+    assert champion(two, "en").version == "1"
+
+    assert promote(two, "en", approved="2", by="ben").promoted
+    newest = journal.entries(open_store(two), "ner-en")[0]
+    assert newest.kind == "promotion"
+    assert newest.by is not None
+    assert newest.by.startswith("ben (")

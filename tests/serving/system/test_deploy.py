@@ -130,6 +130,15 @@ def test_without_champions(workspace: Workspace) -> None:
     assert deploy.stop(workspace) is False
 
 
+def test_without_champions_for_a_gateway_elsewhere(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(deploy.client, "served_versions", lambda _: {})
+    messages: list[str] = []
+    deploy.await_live(workspace, "http://gateway", if_any=True, announce=messages.append)
+    assert messages[-1] == "no champion yet: nothing to do"
+    with pytest.raises(NerError, match="no champion for en"):
+        deploy.await_live(workspace, "http://gateway", patience=0)
+
+
 def test_a_language_at_an_endpoint_is_deployed_without_a_champion(workspace: Workspace) -> None:
     asked: list[str] = []
 
