@@ -66,16 +66,14 @@ def build(language: str) -> DAG:
         dagrun_timeout=run_timeout() + (time or timedelta()),
         default_args=default_args(),
         on_failure_callback=FailureNotice(),
-        doc_md=DOC.format(language=language, schedule=SCHEDULE) + (APPROVAL_DOC.format(language=language) if time else ""),
+        doc_md=(DOC + (APPROVAL_DOC if time else "")).format(language=language, schedule=SCHEDULE),
         tags=["ner", "promotion", language],
     ) as dag:
         waiting = WaitingOperator(
             task_id="waiting", command=command_line("waiting", "--language", language), **placement(LIGHT)
         )
         promote = CommandOperator(
-            task_id="promote",
-            command=promote_command(language, *(DECISION if time else [])),
-            **gate_placement(),
+            task_id="promote", command=promote_command(language, *(DECISION if time else [])), **gate_placement()
         )
         deploy = CommandOperator(
             task_id="deploy",

@@ -6,10 +6,10 @@ import json
 
 import click
 
+from multiner.pipeline.config.options import LANGUAGE
 from multiner.pipeline.config.settings import Workspace
 from multiner.pipeline.core.errors import NerError
 
-LANGUAGE = click.option("--language", "-l", required=True, help="Language code, as in params.yaml.")
 JSON = click.option("--json", "as_json", is_flag=True, help="As JSON.")
 
 

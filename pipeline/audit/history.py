@@ -10,7 +10,7 @@ from multiner.pipeline.config.settings import Workspace
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.registry import journal
 from multiner.pipeline.registry.failures import registry_errors
-from multiner.pipeline.registry.journal_entry import SWITCHES, JournalEntry
+from multiner.pipeline.registry.journal.entry import SWITCHES, JournalEntry
 from multiner.pipeline.registry.registration import alias_version
 from multiner.pipeline.registry.runs import if_exists
 from multiner.pipeline.registry.store import CHAMPION, model_name, open_store, registry_exists

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from multiner.pipeline.config.options import LANGUAGE
 from multiner.pipeline.config.settings import Workspace
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.core.files import write_json
@@ -22,7 +23,7 @@ def corpus() -> None:
 
 @corpus.command("import")
 @click.argument("source", metavar="FILE", type=click.Path(path_type=Path))
-@click.option("--language", "-l", required=True, help="Language code, as in params.yaml.")
+@LANGUAGE
 @click.option("--corpus", "name", required=True, metavar="NAME", help="The growing corpus that takes the texts.")
 @click.option("--accept", is_flag=True, help="Take them although they differ from what the corpus holds.")
 def import_(source: Path, language: str, name: str, accept: bool) -> None:

@@ -11,8 +11,8 @@ from multiner.pipeline.config.settings import Workspace
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.registry import journal
 from multiner.pipeline.registry.failures import registry_errors
-from multiner.pipeline.registry.former_switches import PREVIOUS, ROLLED_BACK, SINCE
-from multiner.pipeline.registry.journal_entry import JournalEntry, checked_reason, now
+from multiner.pipeline.registry.journal.entry import JournalEntry, checked_reason, now
+from multiner.pipeline.registry.journal.former_switches import PREVIOUS, ROLLED_BACK, SINCE
 from multiner.pipeline.registry.registration import alias_version, known_version
 from multiner.pipeline.registry.runs import deleted_run, require_files, run_id_of, run_of
 from multiner.pipeline.registry.store import CHALLENGER, CHAMPION, model_name, open_store, registry_lock

@@ -19,10 +19,10 @@ from multiner.pipeline.ensemble.identity import model_hash, read_description
 from multiner.pipeline.registry import journal, lineage, replay
 from multiner.pipeline.registry.failures import registry_errors
 from multiner.pipeline.registry.gate.predictions import GatePredictions, write_predictions
-from multiner.pipeline.registry.journal_entry import JournalEntry, actor, utc
+from multiner.pipeline.registry.journal.entry import JournalEntry, actor, utc
 from multiner.pipeline.registry.packaging import log_model
 from multiner.pipeline.registry.runs import MISSING, if_exists, run_id_of, run_of
-from multiner.pipeline.registry.signed_versions import sign_version
+from multiner.pipeline.registry.signing.versions import sign_version
 from multiner.pipeline.registry.store import (
     CHALLENGER,
     CHAMPION,

@@ -16,8 +16,8 @@ from multiner.serving.gateway import state
 from multiner.serving.gateway.exposure import listening_address
 from multiner.serving.http.payload import Limits
 from multiner.serving.http.request_guard import allowed_hosts, is_loopback
-from multiner.serving.routing.canary import CanaryConfig
-from multiner.serving.routing.canary_rule import CanaryRule
+from multiner.serving.routing.canary.course import CanaryConfig
+from multiner.serving.routing.canary.rule import CanaryRule
 from multiner.serving.routing.config import GatewayConfig, ShadowConfig
 from multiner.serving.routing.state_store import StateStore
 from multiner.serving.routing.traffic import TrafficConfig
@@ -31,7 +31,7 @@ def workspace_config(workspace: Workspace, token: str) -> GatewayConfig:
     """The configuration of a workspace's gateway: limits from params.yaml, versions from its registry."""
     from multiner.pipeline import registry
     from multiner.pipeline.registry.drift_reference import registered_reference
-    from multiner.pipeline.registry.signed_versions import checked_source
+    from multiner.pipeline.registry.signing.versions import checked_source
 
     settings, drift = workspace.params["serving"], workspace.params["drift"]
     host, _ = listening_address(workspace)

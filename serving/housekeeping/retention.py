@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from multiner.pipeline.registry.former_switches import PREVIOUS, ROLLED_BACK, SINCE
 from multiner.pipeline.registry.gate.promotion import FORMER_CHAMPIONS
+from multiner.pipeline.registry.journal.former_switches import PREVIOUS, ROLLED_BACK, SINCE
 from multiner.pipeline.registry.store import CHAMPION
 
 

@@ -15,7 +15,7 @@ from multiner.serving.operator.model_schemas import ModelFacts
 if TYPE_CHECKING:
     from multiner.pipeline.config.settings import Workspace
     from multiner.pipeline.registry.facts import RunRecord, VersionRecord
-    from multiner.pipeline.registry.journal_entry import JournalEntry
+    from multiner.pipeline.registry.journal.entry import JournalEntry
 
 ENSEMBLE = "ensemble"
 PARTS = ("train", "dev", "test")

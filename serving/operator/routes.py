@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import Response
 
 from multiner.pipeline.core.errors import NerError
-from multiner.pipeline.registry.journal_entry import checked_reason
+from multiner.pipeline.registry.journal.entry import checked_reason
 from multiner.serving.http.payload import RequestModel, json_response, read_model
 from multiner.serving.http.problems import invalid
 from multiner.serving.operator.actions import find

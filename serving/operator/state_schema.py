@@ -9,12 +9,12 @@ from sqlalchemy import Column, create_engine, inspect, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from multiner.serving.operator import actions, operators, sessions
-from multiner.serving.routing import canary_records
+from multiner.serving.routing.canary import records
 from multiner.serving.routing.holds import HOLDS
 from multiner.serving.routing.state_store import StateUnavailable, address_of
 from multiner.serving.routing.traffic import TRAFFIC
 
-TABLES = (HOLDS, TRAFFIC, canary_records.TABLE, actions.TABLE, operators.TABLE, sessions.TABLE)
+TABLES = (HOLDS, TRAFFIC, records.TABLE, actions.TABLE, operators.TABLE, sessions.TABLE)
 
 
 def missing_columns(url: str) -> list[str]:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from multiner.serving.operator.authorization import Guard
     from multiner.serving.operator.desk import Desk
     from multiner.serving.operator.facts_reader import FactsReader
-    from multiner.serving.routing.canary import Canary
+    from multiner.serving.routing.canary.course import Canary
     from multiner.serving.routing.inference_service import InferenceService
     from multiner.serving.routing.model_router import ModelRouter
     from multiner.serving.routing.shadow import Shadow

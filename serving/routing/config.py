@@ -11,7 +11,7 @@ from multiner.pipeline.corpora.uncertain_texts import UncertainTexts
 from multiner.serving.backends.backend import ServedModel
 from multiner.serving.http.entity_requests import Offer
 from multiner.serving.http.payload import Limits
-from multiner.serving.routing.canary import CanaryConfig
+from multiner.serving.routing.canary.course import CanaryConfig
 from multiner.serving.routing.memory_budget import Keep
 from multiner.serving.routing.model_router import Launch
 from multiner.serving.routing.state_store import StateStore

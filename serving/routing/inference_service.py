@@ -22,9 +22,9 @@ from multiner.serving.http.entity_requests import Item
 from multiner.serving.http.metrics import Metrics
 from multiner.serving.http.problems import Problem, busy, no_tokens, unavailable
 from multiner.serving.routing.answer_comparison import ShadowMetrics
-from multiner.serving.routing.canary import Canary, CanaryConfig
-from multiner.serving.routing.canary_calls import CanaryCalls, CanaryMetrics
-from multiner.serving.routing.canary_records import CanaryRecords
+from multiner.serving.routing.canary.calls import CanaryCalls, CanaryMetrics
+from multiner.serving.routing.canary.course import Canary, CanaryConfig
+from multiner.serving.routing.canary.records import CanaryRecords
 from multiner.serving.routing.config import GatewayConfig
 from multiner.serving.routing.holds import Holds
 from multiner.serving.routing.memory_budget import MemoryBudget

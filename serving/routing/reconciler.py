@@ -15,8 +15,8 @@ from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.registry.failures import RegistryUnavailable
 from multiner.serving import executors
 from multiner.serving.backends.backend import ServedModel
-from multiner.serving.routing.canary import Canary
-from multiner.serving.routing.canary_records import CanaryRecord
+from multiner.serving.routing.canary.course import Canary
+from multiner.serving.routing.canary.records import CanaryRecord
 from multiner.serving.routing.holds import Hold, Holds
 from multiner.serving.routing.model_router import ModelRouter
 from multiner.serving.routing.shadow import Shadow

@@ -33,9 +33,7 @@ def run(folder: Path, answer: str) -> dict[str, Any]:
 
 @pytest.mark.faults("an approval that never comes")
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("answer", "decision"), [("approve", APPROVED), ("reject", REJECTED), ("nothing", TIMED_OUT)]
-)
+@pytest.mark.parametrize(("answer", "decision"), [("approve", APPROVED), ("reject", REJECTED), ("nothing", TIMED_OUT)])
 def test_only_an_approved_challenger_is_promoted(tmp_path: Path, answer: str, decision: str) -> None:
     result = run(tmp_path, answer)
     assert result["commands"] == [JUDGE, decision, DEPLOY]

@@ -19,7 +19,7 @@ from multiner.pipeline.config.settings import Workspace
 from multiner.pipeline.core import locks
 from multiner.pipeline.core.environment import quiet_environment
 from multiner.pipeline.registry import challenger, champion, journal
-from multiner.pipeline.registry.former_switches import SINCE
+from multiner.pipeline.registry.journal.former_switches import SINCE
 from multiner.pipeline.registry.store import database, model_name, open_store
 from multiner.serving.backends.local_server import free_port
 from tests.faults.conftest import Fault

@@ -7,7 +7,7 @@ from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.registry import journal
 from multiner.pipeline.registry.failures import registry_errors
 from multiner.pipeline.registry.gate.promotion import KEY, PASSED
-from multiner.pipeline.registry.journal_entry import JournalEntry, decided_by, now
+from multiner.pipeline.registry.journal.entry import JournalEntry, decided_by, now
 from multiner.pipeline.registry.registration import alias_version
 from multiner.pipeline.registry.runs import if_exists
 from multiner.pipeline.registry.store import CHAMPION, model_name, open_store, registry_lock

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from multiner.pipeline.registry.gate.comparison import GateVerdict
-from multiner.pipeline.registry.journal_entry import JournalEntry, Kind, now
+from multiner.pipeline.registry.journal.entry import JournalEntry, Kind, now
 
 
 def verdict_entry(
-    challenger: str, champion: str | None, key: str, verdict: GateVerdict, report: str, *, promoted: bool, by: str | None = None
+    challenger: str,
+    champion: str | None,
+    key: str,
+    verdict: GateVerdict,
+    report: str,
+    *,
+    promoted: bool,
+    by: str | None = None,
 ) -> JournalEntry:
     """The entry of a verdict on a challenger.
 

@@ -10,7 +10,7 @@ from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.registry.champions import model_folder, set_champion, version_info
 from multiner.pipeline.registry.failures import registry_errors
 from multiner.pipeline.registry.gate import judgement as gate
-from multiner.pipeline.registry.journal_entry import JournalEntry, checked_reason, now
+from multiner.pipeline.registry.journal.entry import JournalEntry, checked_reason, now
 from multiner.pipeline.registry.registration import alias_version, known_version
 from multiner.pipeline.registry.store import CHAMPION, model_name, open_store, registry_lock
 

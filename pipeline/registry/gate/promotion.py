@@ -23,7 +23,6 @@ from multiner.pipeline.registry import journal
 from multiner.pipeline.registry.card import CARD, with_behaviour
 from multiner.pipeline.registry.champions import model_folder, set_champion, version_info
 from multiner.pipeline.registry.failures import registry_errors
-from multiner.pipeline.registry.former_switches import ROLLED_BACK, SINCE
 from multiner.pipeline.registry.gate import judgement as gate
 from multiner.pipeline.registry.gate.comparison import (
     GateVerdict,
@@ -35,7 +34,8 @@ from multiner.pipeline.registry.gate.comparison import (
 from multiner.pipeline.registry.gate.entries import verdict_entry
 from multiner.pipeline.registry.gate.predictions import GatePredictions, read_predictions, write_predictions
 from multiner.pipeline.registry.gate.report import page
-from multiner.pipeline.registry.journal_entry import decided_by, now
+from multiner.pipeline.registry.journal.entry import decided_by, now
+from multiner.pipeline.registry.journal.former_switches import ROLLED_BACK, SINCE
 from multiner.pipeline.registry.registration import alias_version
 from multiner.pipeline.registry.runs import deleted_run, require_files, run_id_of, run_of
 from multiner.pipeline.registry.store import CHALLENGER, CHAMPION, model_name, open_store, registry_lock
@@ -88,12 +88,7 @@ class Trial:
 
 @registry_errors()
 def promote(
-    workspace: Workspace,
-    language: str,
-    *,
-    judge_only: bool = False,
-    approved: str | None = None,
-    by: str | None = None,
+    workspace: Workspace, language: str, *, judge_only: bool = False, approved: str | None = None, by: str | None = None
 ) -> Promotion:
     """Make the challenger champion if it passes the gate; otherwise it stays challenger, and its run says why.
 

@@ -67,7 +67,7 @@ def test_who_moved_the_alias_when_and_why(workspace, fill, empty_leg, monkeypatc
 def test_the_kinds_are_explained(root: Path) -> None:
     from typing import get_args
 
-    from multiner.pipeline.registry.journal_entry import Kind
+    from multiner.pipeline.registry.journal.entry import Kind
 
     page = (root / "docs" / "operations" / "audit.md").read_text(encoding="utf-8")
     assert [kind for kind in get_args(Kind) if f"| `{kind}` |" not in page] == []

@@ -13,9 +13,9 @@ from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.inference import isolated_process
 from multiner.pipeline.registry import champion, journal, promote, promote_version, register, rollback
 from multiner.pipeline.registry.champions import model_folder, set_champion, version_info
-from multiner.pipeline.registry.former_switches import ROLLED_BACK
 from multiner.pipeline.registry.gate import judgement as gate
 from multiner.pipeline.registry.gate.comparison import GateVerdict
+from multiner.pipeline.registry.journal.former_switches import ROLLED_BACK
 from multiner.pipeline.registry.store import open_store
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("store")]

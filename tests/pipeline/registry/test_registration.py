@@ -15,7 +15,7 @@ from multiner.pipeline.registry.champions import model_folder, version_info
 from multiner.pipeline.registry.lineage import ENTRY_POINTS, PACKAGE
 from multiner.pipeline.registry.packaging import freeze_code
 from multiner.pipeline.registry.registration import alias_version
-from multiner.pipeline.registry.signature import SIGNATURE
+from multiner.pipeline.registry.signing.signature import SIGNATURE
 from multiner.pipeline.registry.store import open_store
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("store")]

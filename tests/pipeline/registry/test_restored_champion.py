@@ -10,7 +10,7 @@ from multiner.pipeline.config.settings import Workspace
 from multiner.pipeline.inference import golden, isolated_process
 from multiner.pipeline.registry import champion, register
 from multiner.pipeline.registry.champions import model_folder, set_champion
-from multiner.pipeline.registry.signed_versions import checked_source
+from multiner.pipeline.registry.signing.versions import checked_source
 from multiner.pipeline.registry.store import open_store
 from multiner.serving.housekeeping.backup import backup, restore
 

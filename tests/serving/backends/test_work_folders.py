@@ -75,7 +75,7 @@ def test_model_servers_of_a_workspace_work_under_its_run_folder(tmp_path: Path, 
     workspace = Workspace(tmp_path, load_params(root, "cpu"))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("multiner.serving.gateway.config.LocalServer", Watched)
-        patch.setattr("multiner.pipeline.registry.signed_versions.checked_source", lambda *_: "/nowhere")
+        patch.setattr("multiner.pipeline.registry.signing.versions.checked_source", lambda *_: "/nowhere")
         with pytest.raises(NerError, match="enough"):
             asyncio.run(workspace_config(workspace, "token").launch(ServedModel("en", "ner-en", "1", "/nowhere")))
     assert made[0].parent == state.work_folders(workspace) == tmp_path / ".run" / "work"

@@ -15,7 +15,7 @@ from mlflow.artifacts import list_artifacts
 from multiner.pipeline.config.settings import Workspace
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.core.object_store import ObjectStore
-from multiner.pipeline.registry.former_switches import PREVIOUS, ROLLED_BACK, SINCE
+from multiner.pipeline.registry.journal.former_switches import PREVIOUS, ROLLED_BACK, SINCE
 from multiner.pipeline.workspaces.state import Runs, RunState
 from multiner.serving.airflow import environment as airflow_setup
 from multiner.serving.gateway import state as gateway_state

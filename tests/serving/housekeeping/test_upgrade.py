@@ -19,7 +19,7 @@ from multiner.pipeline.registry import champion
 from multiner.pipeline.registry.champions import model_folder
 from multiner.pipeline.registry.failures import RegistryUnavailable
 from multiner.pipeline.registry.schema import latest_schema, older_schema
-from multiner.pipeline.registry.signed_versions import checked_source
+from multiner.pipeline.registry.signing.versions import checked_source
 from multiner.pipeline.registry.store import database, open_store
 from multiner.serving.airflow import environment as airflow_setup
 from multiner.serving.gateway import state

@@ -12,7 +12,7 @@ import yaml
 from prometheus_client import CollectorRegistry, generate_latest
 
 from multiner.serving.http.entity_requests import EntitiesRequest
-from multiner.serving.routing.canary_calls import CanaryMetrics
+from multiner.serving.routing.canary.calls import CanaryMetrics
 from multiner.serving.routing.config import ShadowConfig
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from multiner.pipeline.config.settings import Workspace
 from multiner.pipeline.registry.failures import registry_errors
-from multiner.pipeline.registry.signature import SIGNATURE, bundle, signing_key, trusted_keys, verify
+from multiner.pipeline.registry.signing.signature import SIGNATURE, bundle, signing_key, trusted_keys, verify
 from multiner.pipeline.registry.store import local_path, open_store
 
 if TYPE_CHECKING:

@@ -23,8 +23,8 @@ class JournalEntry:
     """What happened to ``version``.
 
     The kinds: ``registration``; ``passed``, it passed the gate and waits for approval; ``refusal`` by the gate;
-    ``undecided``, the gate could not judge; ``rejection`` by a person of what passed; ``promotion`` after the gate; ``order``, an operator made it champion
-    without the comparison; ``rollback`` to it.
+    ``undecided``, the gate could not judge; ``rejection``, a person rejected what had passed; ``promotion`` after the
+    gate; ``order``, an operator made it champion without the comparison; ``rollback`` to it.
 
     Attributes:
         at: when (ISO 8601, UTC).

@@ -22,7 +22,7 @@ from multiner.serving.backends.backend import Backend, BackendGone, BackendTimeo
 from multiner.serving.http import conversation
 from multiner.serving.http.after_response import after_response
 from multiner.serving.routing.answer_comparison import Entities
-from multiner.serving.routing.canary_rule import CanaryCounts
+from multiner.serving.routing.canary.rule import CanaryCounts
 from multiner.serving.routing.model_router import ModelRouter
 from multiner.serving.routing.queue import CallQueue, CallsFull
 

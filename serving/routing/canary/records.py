@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from sqlalchemy import BigInteger, Column, Connection, Double, Row, String, Table, delete, select, update
 
-from multiner.serving.routing.canary_rule import CanaryCounts
+from multiner.serving.routing.canary.rule import CanaryCounts
 from multiner.serving.routing.state_store import METADATA, StateStore, clock, insert_new
 
 COUNTS = [each.name for each in fields(CanaryCounts)]

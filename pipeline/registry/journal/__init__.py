@@ -15,8 +15,8 @@ from dataclasses import replace
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
-from multiner.pipeline.registry import former_switches
-from multiner.pipeline.registry.journal_entry import SWITCHES, JournalEntry, actor, dumps, loads
+from multiner.pipeline.registry.journal import former_switches
+from multiner.pipeline.registry.journal.entry import SWITCHES, JournalEntry, actor, dumps, loads
 from multiner.pipeline.registry.runs import if_exists, run_of
 
 if TYPE_CHECKING:

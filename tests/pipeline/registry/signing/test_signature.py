@@ -13,8 +13,9 @@ from mlflow.artifacts import download_artifacts
 
 from multiner.pipeline.config.settings import Workspace
 from multiner.pipeline.core.errors import NerError
-from multiner.pipeline.registry import register, signature
-from multiner.pipeline.registry.signature import (
+from multiner.pipeline.registry import register
+from multiner.pipeline.registry.signing import signature
+from multiner.pipeline.registry.signing.signature import (
     SIGNATURE,
     BadSignature,
     bundle,
@@ -23,7 +24,7 @@ from multiner.pipeline.registry.signature import (
     trusted_keys,
     verify,
 )
-from multiner.pipeline.registry.signed_versions import checked_source
+from multiner.pipeline.registry.signing.versions import checked_source
 
 KEY = ec.generate_private_key(ec.SECP256R1())
 KEYS = {hint(KEY.public_key()): KEY.public_key()}

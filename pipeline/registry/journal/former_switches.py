@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from multiner.pipeline.registry.journal_entry import TAG_LENGTH, JournalEntry, entry_of
+from multiner.pipeline.registry.journal.entry import TAG_LENGTH, JournalEntry, entry_of
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from multiner.pipeline.core.errors import NerError
-from multiner.pipeline.registry import former_switches, journal, journal_entry, rollback
+from multiner.pipeline.registry import journal, rollback
 from multiner.pipeline.registry.champions import champion, set_champion
-from multiner.pipeline.registry.former_switches import PREVIOUS, ROLLED_BACK, SINCE, by_tags
-from multiner.pipeline.registry.journal import switches
-from multiner.pipeline.registry.journal_entry import JournalEntry
+from multiner.pipeline.registry.journal import entry as journal_entry
+from multiner.pipeline.registry.journal import former_switches, switches
+from multiner.pipeline.registry.journal.entry import JournalEntry
+from multiner.pipeline.registry.journal.former_switches import PREVIOUS, ROLLED_BACK, SINCE, by_tags
 from multiner.pipeline.registry.store import open_experiment, open_store
 
 if TYPE_CHECKING:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
+from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -17,118 +15,33 @@ import pytest
 from multiner.pipeline.config.settings import Workspace, overlay
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.registry.failures import RegistryUnavailable
-from multiner.pipeline.registry.former_switches import ROLLED_BACK
 from multiner.pipeline.registry.journal import switches
+from multiner.pipeline.registry.journal.former_switches import ROLLED_BACK
 from multiner.pipeline.registry.store import open_store
 from multiner.serving.backends.backend import ServedModel
 from multiner.serving.gateway.config import workspace_config
-from multiner.serving.http.payload import Limits
-from multiner.serving.routing import canary_calls, inference_service
-from multiner.serving.routing.canary import CanaryConfig
-from multiner.serving.routing.canary_calls import agreement
-from multiner.serving.routing.canary_rule import LOSSES, CanaryRule
+from multiner.serving.routing import inference_service
+from multiner.serving.routing.canary import calls as canary_calls
+from multiner.serving.routing.canary.calls import agreement
+from multiner.serving.routing.canary.rule import LOSSES
 from multiner.serving.routing.memory_budget import OutOfMemory
-from multiner.serving.routing.state_store import StateStore
-from tests.serving import waiting
 from tests.serving.conftest import find
+from tests.serving.routing.canary.trials import (
+    ENDLESS,
+    RULE,
+    TEXT,
+    Registry,
+    ask,
+    ask_until,
+    begin,
+    live,
+    order,
+    record,
+    run,
+    until,
+    wrong,
+)
 from tests.serving.routing.twins import entity
-from tests.serving.waiting import settle
-
-OPERATOR = {"authorization": "Bearer a-token-for-tests"}
-TICK = 0.02  # seconds between looks at the registry
-RULE = CanaryRule(calls=20, seconds=3600.0, different=0.3)
-ENDLESS = CanaryRule(calls=10**6, seconds=3600.0, different=0.3)
-TEXT = "Anna met Maria Keller in Oslo"
-
-
-class Registry:
-    """The alias of English, as the gateway moves it back."""
-
-    def __init__(self) -> None:
-        self.champions: dict[str, str | None] = {"en": "1", "ru": "1"}
-        self.reasons: list[str] = []
-        self.notices: list[str] = []
-        self.refusals: list[NerError] = []  # raised by the next attempts to move the alias
-
-    def roll_back(self, language: str, version: str, target: str, reason: str) -> str:
-        if self.refusals:
-            raise self.refusals.pop()
-        assert self.champions[language] == version
-        self.champions[language] = target
-        self.reasons.append(reason)
-        return target
-
-    def notify(self, text: str, **facts: str) -> None:
-        self.notices.append(f"{facts['verdict']} {text}")
-
-    def settings(self, rule: CanaryRule = RULE, slowdown: float = 1e6) -> dict[str, Any]:
-        """A gateway's settings; the clock matters only to tests that set ``slowdown``."""
-        return {
-            "canary": CanaryConfig(0.75, rule, slowdown, self.roll_back, self.notify),
-            "reconcile_seconds": TICK,
-            "champions": self.champions,
-            "limits": Limits(4, 1000, 60),
-        }
-
-
-Use = Callable[[httpx.AsyncClient, Any, Registry], Awaitable[Any]]
-
-
-async def until(condition: Callable[[], Any]) -> None:
-    """Wait for a condition, however busy the machine is."""
-    await waiting.until(condition, 60)
-
-
-def run(harness: Any, use: Use, rule: CanaryRule = RULE, slowdown: float = 1e6, **settings: Any) -> Any:
-    registry = Registry()
-
-    async def main() -> Any:
-        gateway = harness(**registry.settings(rule, slowdown) | settings)
-        async with gateway.client() as client:
-            await until(lambda: gateway.service.canaries["en"].record.adopted == "1")
-            return await use(client, gateway, registry)
-
-    return asyncio.run(main())
-
-
-def live(gateway: Any) -> str | None:
-    backend = gateway.service.routes["en"].live
-    return backend.model.version if backend else None
-
-
-def record(gateway: Any) -> Any:
-    return gateway.service.canaries["en"].record
-
-
-async def begin(gateway: Any, registry: Registry, version: str = "2") -> None:
-    """Make a version champion, and wait until it gets calls."""
-    registry.champions["en"] = version
-    await until(lambda: gateway.service.canaries["en"].calls._number is not None)
-    assert gateway.service.routes["en"].canary.model.version == version
-
-
-async def ask(client: httpx.AsyncClient, conversation: str) -> str:
-    """The version that answers a request; its comparison has ended."""
-    headers = {"X-Conversation-ID": conversation}
-    response = await client.post("/v1/entities", json={"text": TEXT, "language": "en"}, headers=headers)
-    assert response.status_code == 200, response.text
-    await settle(60)
-    return response.json()["results"][0]["model"]["version"]
-
-
-async def ask_until(client: httpx.AsyncClient, condition: Callable[[], Any]) -> set[str]:
-    """Ask in ever new conversations until the condition holds; the versions that answered."""
-    versions = set()
-    for number in range(2000):
-        if condition():
-            return versions
-        versions.add(await ask(client, str(number)))
-    raise AssertionError("the condition never held")
-
-
-async def order(client: httpx.AsyncClient, kind: str, **value: Any) -> dict[str, Any]:
-    answer = await client.post(f"/admin/{kind}", json={"language": "en", **value}, headers=OPERATOR)
-    return answer.json() | {"status": answer.status_code}
 
 
 def test_an_equal_version_takes_over(harness: Any, caplog: pytest.LogCaptureFixture) -> None:
@@ -156,11 +69,6 @@ def test_an_equal_version_takes_over(harness: Any, caplog: pytest.LogCaptureFixt
         "canary begins",
         "canary passed",
     ]
-
-
-def wrong(text: str) -> list[dict[str, Any]]:
-    """An answer with impossible offsets, to the text of this test alone: the probe is answered."""
-    return [entity(0, 999, "PER")] if text == TEXT else find(text)
 
 
 def other(text: str) -> list[dict[str, Any]]:
@@ -288,38 +196,6 @@ def test_with_too_little_traffic_it_takes_over_when_the_time_is_up(harness: Any)
     assert "the time is up" in run(harness, use, replace(RULE, seconds=0.001))
 
 
-def test_a_conversation_stays_with_one_version_at_all_gateways(harness: Any, tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path}/state.db"
-    registry = Registry()
-
-    async def version(client: httpx.AsyncClient, headers: dict[str, str]) -> str:
-        response = await client.post("/v1/entities", json={"text": TEXT, "language": "en"}, headers=headers)
-        return response.json()["results"][0]["model"]["version"]
-
-    async def main() -> None:
-        async with AsyncExitStack() as stack:
-            gateways = [harness(**registry.settings(ENDLESS) | {"state": StateStore(url)}) for _ in range(2)]
-            clients = [await stack.enter_async_context(gateway.client()) for gateway in gateways]
-            await until(lambda: all(record(gateway).adopted == "1" for gateway in gateways))
-            for gateway in gateways:
-                await begin(gateway, registry)
-            seen = {}
-            for name in map(str, range(12)):
-                seen[name] = {await version(client, {"X-Conversation-ID": name}) for client in clients}
-                seen[name] |= {await version(client, {"X-Request-ID": f"{name}.7"}) for client in clients}
-                seen[name] |= {await version(clients[0], {"X-Conversation-ID": name, "X-Request-ID": "other"})}
-            assert all(len(versions) == 1 for versions in seen.values())
-            assert {version for versions in seen.values() for version in versions} == {"1", "2"}
-            invoked = {}
-            for name in seen:
-                body, headers = {"inputs": [TEXT]}, {"X-Conversation-ID": name}
-                response = await clients[0].post("/v1/en/invocations", json=body, headers=headers)
-                invoked[name] = {response.headers["x-model"].removeprefix("ner-en/")}
-            assert invoked == seen
-
-    asyncio.run(main())
-
-
 def test_a_request_for_a_version_gets_the_live_one(harness: Any) -> None:
     async def use(client: httpx.AsyncClient, gateway: Any, registry: Registry) -> set[int]:
         await begin(gateway, registry)
@@ -328,83 +204,6 @@ def test_a_request_for_a_version_gets_the_live_one(harness: Any) -> None:
         return {response.status_code for response in responses}
 
     assert run(harness, use, ENDLESS) == {200}
-
-
-def test_gateways_count_together_and_end_together(harness: Any, tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path}/state.db"
-    registry = Registry()
-
-    async def main() -> None:
-        async with AsyncExitStack() as stack:
-            gateways = [harness(**registry.settings() | {"state": StateStore(url)}) for _ in range(2)]
-            clients = [await stack.enter_async_context(gateway.client()) for gateway in gateways]
-            await until(lambda: all(record(gateway).adopted == "1" for gateway in gateways))
-            for gateway in gateways:
-                await begin(gateway, registry)
-            half = RULE.calls // 2
-            await ask_until(clients[0], lambda: record(gateways[0]).counts.calls >= half)
-            await ask_until(clients[1], lambda: live(gateways[1]) == "2")
-            await until(lambda: live(gateways[0]) == "2")
-            assert record(gateways[0]).number == record(gateways[1]).number == 1
-            registry.champions["en"] = "3"
-            for gateway in gateways:
-                gateway.finders["3"] = wrong
-            await until(lambda: all(gateway.service.routes["en"].canary for gateway in gateways))
-            await ask_until(clients[0], lambda: registry.champions["en"] == "2")
-            await until(lambda: not any(gateway.service.routes["en"].canary for gateway in gateways))
-            assert [live(gateway) for gateway in gateways] == ["2", "2"]
-            assert len(registry.reasons) == 1
-
-    asyncio.run(main())
-
-
-def test_a_restart_goes_on_with_the_canary(harness: Any, tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path}/state.db"
-    registry = Registry()
-
-    def gateway(rule: CanaryRule) -> Any:
-        return harness(**registry.settings(rule) | {"state": StateStore(url)})
-
-    async def main() -> None:
-        first = gateway(ENDLESS)
-        async with first.client() as client:
-            await until(lambda: record(first).adopted == "1")
-            await begin(first, registry)
-            await ask_until(client, lambda: record(first).counts.calls >= 5)
-        second = gateway(ENDLESS)
-        async with second.client() as client:
-            await until(lambda: second.service.routes["en"].canary)
-            assert [each.model.version for each in second.launched if each.model.language == "en"] == ["1", "2"]
-            assert live(second) == "1"
-            assert record(second).counts.calls >= 5
-            assert record(second).number == 1
-        third = gateway(replace(RULE, seconds=0.001))
-        async with third.client() as client:
-            await until(lambda: live(third) == "2")
-        async with gateway(ENDLESS).client() as client:
-            assert await ask(client, "a") == "2", "a canary that has passed is not repeated"
-
-    asyncio.run(main())
-
-
-def test_a_restart_without_the_version_before_brings_the_champion_live(harness: Any, tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path}/state.db"
-    registry = Registry()
-
-    def gone(model: ServedModel) -> Exception | None:
-        return NerError("its files are gone") if model.version == "1" and model.language == "en" else None
-
-    async def main() -> None:
-        first = harness(**registry.settings(ENDLESS) | {"state": StateStore(url)})
-        async with first.client():
-            await until(lambda: record(first).adopted == "1")
-            await begin(first, registry)
-        second = harness(**registry.settings(ENDLESS) | {"state": StateStore(url), "refuse": gone})
-        async with second.client():
-            await until(lambda: live(second) == "2")
-            await until(lambda: record(second).state == "ended")
-
-    asyncio.run(main())
 
 
 @pytest.mark.parametrize("way", ["alias", "no alias", "rollback", "deploy", "reconcile"])
@@ -510,28 +309,6 @@ def test_a_canary_that_does_not_come_up_changes_nothing(harness: Any) -> None:
         assert launches.count("2") == 1
 
     run(harness, use, ENDLESS, refuse=refuse)
-
-
-def test_records_are_forgotten_where_canaries_are_off(harness: Any, tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path}/state.db"
-    registry = Registry()
-
-    async def main() -> None:
-        first = harness(**registry.settings(ENDLESS) | {"state": StateStore(url)})
-        async with first.client():
-            await until(lambda: record(first).adopted == "1")
-        registry.champions["en"] = "2"
-        without = harness(champions=registry.champions, state=StateStore(url))
-        async with without.client() as client:
-            assert await ask(client, "a") == "2"
-            assert (await client.get("/health")).json()["languages"]["en"]["canary"] is None
-            await without.service._tasks[-1]
-        again = harness(**registry.settings(ENDLESS) | {"state": StateStore(url)})
-        async with again.client() as client:
-            assert await ask(client, "a") == "2"
-            await until(lambda: record(again).adopted == "2")
-
-    asyncio.run(main())
 
 
 def test_agreement_of_answers() -> None:

@@ -1,7 +1,7 @@
 """The canary of a language: a new champion gets a share of the calls for a while before it gets all of them.
 
 The gate sets the registry's alias, as without a canary. The gateway starts the new champion beside the version that
-answers, and ends the canary by the rule of :mod:`.canary_rule`. If it passes, it takes over; if it fails, the gateway
+answers, and ends the canary by the rule of :mod:`.rule`. If it passes, it takes over; if it fails, the gateway
 moves the alias back to the version before, with the reason in the journal. The record in the shared store outlives the
 gateway, and all gateways count together.
 """
@@ -17,12 +17,12 @@ from functools import partial
 from typing import Any
 
 from multiner.pipeline.core.errors import NerError
-from multiner.pipeline.registry.journal_entry import REASON_LENGTH
+from multiner.pipeline.registry.journal.entry import REASON_LENGTH
 from multiner.serving import executors
 from multiner.serving.backends.backend import ServedModel
-from multiner.serving.routing.canary_calls import CanaryCalls, CanaryMetrics
-from multiner.serving.routing.canary_records import CanaryRecord, CanaryRecords
-from multiner.serving.routing.canary_rule import CanaryCounts, CanaryRule, decide, measures
+from multiner.serving.routing.canary.calls import CanaryCalls, CanaryMetrics
+from multiner.serving.routing.canary.records import CanaryRecord, CanaryRecords
+from multiner.serving.routing.canary.rule import CanaryCounts, CanaryRule, decide, measures
 from multiner.serving.routing.memory_budget import OutOfMemory
 from multiner.serving.routing.model_router import Launch, ModelRouter
 from multiner.serving.routing.state_store import StateUnavailable

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from multiner.serving.routing.canary_rule import (
+from multiner.serving.routing.canary.rule import (
     FALSE_ALARM,
     LOSSES,
     MISS,

