@@ -4,9 +4,9 @@
 
 Two gateways as they are shipped, each a process with a workspace of its own, share a registry, a database and a token.
 nginx stands in front with the configuration of docs/operations/proxy.md. Eight clients ask without pause while one
-gateway is killed (SIGKILL) and started again, the champion is switched, the other gateway is ended (SIGTERM) and
-started again, and an operator deploys a version by hand. Every answer is checked. Prints a table; exits with 1 if a
-request was lost or answered wrongly.
+gateway is killed (SIGKILL) and started again, a new champion whose answers differ is a canary until it is rolled back,
+an operator deploys it by hand, and the other gateway is ended (SIGTERM) and started again. Every answer is checked.
+Prints a table; exits with 1 if a request was lost or answered wrongly.
 """
 
 from __future__ import annotations
@@ -40,7 +40,10 @@ from multiner.serving.gateway.state import read_state
 from multiner.serving.system.deployment import deploy, stop
 
 ROOT = Path(__file__).resolve().parents[1]
-SECONDS = 2  # between two looks of a gateway at the registry, when orders at one reach the other
+SETTINGS = {  # of `serving`
+    "reconcile_seconds": 2,  # between two looks of a gateway at the registry, when orders at one reach the other
+    "canary_share": 0.5,
+}
 
 
 class Replica:
@@ -115,8 +118,9 @@ def make_replicas(folder: Path) -> list[Replica]:
     shutil.copytree(ROOT / "params", second / "params")
     for place in (first.root, second):
         text = (place / "params.yaml").read_text(encoding="utf-8")
-        text, changes = re.subn(r"^  reconcile_seconds: \d+", f"  reconcile_seconds: {SECONDS}", text, flags=re.M)
-        assert changes == 1
+        for name, value in SETTINGS.items():
+            text, changes = re.subn(rf"^  {name}: \d+", f"  {name}: {value}", text, flags=re.M)
+            assert changes == 1
         (place / "params.yaml").write_text(text, encoding="utf-8")
     os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{first.root}/mlruns/mlflow.db"
     os.environ["NER_STATE_URL"] = f"sqlite:///{folder}/state.db"
@@ -158,24 +162,27 @@ class Plan:
         await self.let_ask()
         workspace = self.first.workspace
         set_champion(open_store(workspace), model_name(workspace, "en"), "2")
-        await self.timed("champion live at both gateways", self.both_serve("2"))
+        await self.timed("canary rolled back at both gateways", self.both_serve("1", canary="rolled_back"))
         await self.let_ask()
+        answer = await self.http.post("/admin/deploy", json={"language": "en", "version": "2"})
+        answer.raise_for_status()
+        await self.timed("order at one gateway live at the other", self.both_serve("2"))
         await executors.run(executors.FILES, self.first.stop)
         await self.let_ask()
         await executors.run(executors.FILES, self.first.start)
-        answer = await self.http.post("/admin/deploy", json={"language": "en", "version": "1"})
-        answer.raise_for_status()
-        await self.timed("order at one gateway live at the other", self.both_serve("1"))
+        await self.timed("the version of the order live again", self.both_serve("2"))
         await self.let_ask()
         await self.http.aclose()
 
-    def both_serve(self, version: str) -> Callable[[], Awaitable[bool]]:
-        """Whether both gateways serve the version."""
+    def both_serve(self, version: str, canary: str | None = None) -> Callable[[], Awaitable[bool]]:
+        """Whether both gateways serve the version, and have a canary in the state ``canary``, if that is given."""
 
         async def holds() -> bool:
             addresses = [f"http://127.0.0.1:{replica.port}/health" for replica in self.replicas]
             answers: list[Any] = await asyncio.gather(*map(self.http.get, addresses))
-            return all(answer.json()["languages"]["en"]["version"] == version for answer in answers)
+            languages = [answer.json()["languages"]["en"] for answer in answers]
+            served = all(language["version"] == version for language in languages)
+            return served and all(canary in (None, (language["canary"] or {}).get("state")) for language in languages)
 
         return holds
 

@@ -1,10 +1,13 @@
 """Whether serving keeps its memory: clients ask texts of words that never come again, for an hour.
 
     python benchmarks/soak.py
+    python benchmarks/soak.py --minutes 480 --switch-minutes 10    # a night
 
 A real gateway with real served models, from a registry in a temporary folder; the resident memory of every process is
-read every ten seconds. After a warm-up of a tenth of the time it has to be flat: in no process may the median of the
-last fifth lie more than 5 % above that of the first fifth. Only figures are written.
+read every ten seconds. With --switch-minutes every language has two versions, and operators' orders switch between
+them; both stay warm, so that their processes can be watched. After a warm-up of a tenth of the time memory has to be
+flat: in no process may the median of the last fifth lie more than 5 % above that of the first fifth. Only figures are
+written.
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from itertools import cycle
 from pathlib import Path
 from statistics import linear_regression, median
 from tempfile import TemporaryDirectory
@@ -31,6 +35,8 @@ from multiner.pipeline.core.files import read_json, write_json
 from multiner.pipeline.core.processes import tied
 from multiner.pipeline.core.progress import bar
 from multiner.serving.backends.work_folders import PREFIX
+from multiner.serving.gateway.state import GatewayState, read_state
+from multiner.serving.system import gateway_client
 
 HERE = Path(__file__).resolve().parent
 GROWTH = 0.05  # of a process's memory, at most
@@ -105,8 +111,38 @@ def names(served: Served) -> dict[int, str]:
     return found
 
 
-def watch(served: Served, clients: subprocess.Popen[bytes], seconds: float, every: float) -> list[Sample]:
-    """Read the memory of all processes until the time is over.
+class Switches:
+    """Orders that make each language's version 1 live, then version 2, and so on.
+
+    Args:
+        gateway: that carries them out.
+        languages: each with two registered versions.
+        every: seconds between two switches.
+    """
+
+    def __init__(self, gateway: GatewayState, languages: Sequence[str], every: float) -> None:
+        self._gateway, self._languages, self._every = gateway, languages, every
+        self._versions, self._due = cycle("12"), every
+        self.count = 0
+
+    def make(self) -> None:
+        """Switch every language. Raises NerError if the gateway refuses an order."""
+        version = next(self._versions)
+        for language in self._languages:
+            gateway_client.post(self._gateway, "/admin/deploy", {"language": language, "version": version})
+        self.count += 1
+
+    def make_if_due(self, seconds: float) -> None:
+        """Switch if it is time, so many seconds after the beginning."""
+        if seconds >= self._due:
+            self._due += self._every
+            self.make()
+
+
+def watch(
+    served: Served, clients: subprocess.Popen[bytes], seconds: float, every: float, switches: Switches | None
+) -> list[Sample]:
+    """Read the memory of all processes until the time is over, and make the switches that are due.
 
     Raises:
         NerError: the clients ended too early, or a process did.
@@ -115,6 +151,8 @@ def watch(served: Served, clients: subprocess.Popen[bytes], seconds: float, ever
     known, begin = names(served), time.monotonic()
     with bar(round(seconds), "soak", unit="s") as progress:
         while (now := time.monotonic() - begin) < seconds:
+            if switches:
+                switches.make_if_due(now)
             resident = served.resident_mb()
             if clients.poll() is not None or not known.keys() <= resident.keys():
                 raise NerError("the clients or a served process ended", remedy="See the logs of the gateway.")
@@ -129,14 +167,21 @@ def run(options: argparse.Namespace, ensembles: Mapping[str, Path]) -> bool:
     seconds = 60 * options.minutes
     with TemporaryDirectory(prefix="ner-soak-", ignore_cleanup_errors=True) as folder:
         workspace = make_workspace(Path(folder) / "workspace", ensembles, {})
-        crown_all(workspace)
+        for _ in range(2 if options.switch_minutes else 1):
+            crown_all(workspace)
         counts = Path(folder) / "counts.json"
         with gateway("gateway", workspace) as served:
+            switches = None
+            if options.switch_minutes:
+                state = read_state(workspace)
+                assert state is not None
+                switches = Switches(state, sorted(ensembles), 60 * options.switch_minutes)
+                switches.make()  # now both versions of each language have a process
             command = [sys.executable, str(HERE / "strangers.py"), served.url, str(options.clients), str(seconds + 5)]
             command += [str(options.seed), str(counts)]
             clients = subprocess.Popen(tied([*command, *sorted(ensembles)]), start_new_session=True)
             try:
-                samples = watch(served, clients, seconds, options.every)
+                samples = watch(served, clients, seconds, options.every, switches)
                 clients.wait(180)
             finally:
                 clients.kill()
@@ -146,6 +191,8 @@ def run(options: argparse.Namespace, ensembles: Mapping[str, Path]) -> bool:
     flat = all(each.flat for each in found)
     print(table(found))
     print(f"{asked['answered']} texts answered ({asked['characters']} characters), failures: {asked['failures'] or 0}")
+    if switches:
+        print(f"{switches.count} switches of every language")
     print("memory is flat" if flat else f"memory grows: more than {GROWTH:.0%} in the processes marked NO")
     output = options.output or HERE / "results" / "soak.json"
     write_json(
@@ -153,6 +200,7 @@ def run(options: argparse.Namespace, ensembles: Mapping[str, Path]) -> bool:
         {
             "minutes": options.minutes,
             "clients": options.clients,
+            "switches": switches.count if switches else 0,
             "languages": sorted(ensembles),
             "asked": asked,
             "flat": flat,
@@ -169,6 +217,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=60, help="(default 60)")
     parser.add_argument("--clients", type=int, default=4, help="that ask at once (default 4)")
+    parser.add_argument("--switch-minutes", type=float, metavar="MIN", help="between two switches (default: none)")
     parser.add_argument("--every", type=float, default=10, help="seconds between samples (default 10)")
     parser.add_argument("--language", "-l", nargs="+", choices=["en", "ru"], default=["en", "ru"])
     parser.add_argument("--ensembles", type=Path, help="folder with a folder a language (default: the profile's)")

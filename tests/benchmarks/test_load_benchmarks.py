@@ -147,3 +147,15 @@ def test_memory_is_flat_only_where_it_does_not_grow(modules: dict[str, ModuleTyp
     assert "| server |" in soak.table([steady, growing])
     with pytest.raises(NerError, match="samples of the process gateway"):
         soak.trends(samples(soak, "gateway", [1.0, 2.0]), 20)
+
+
+def test_switches_go_from_version_to_version_when_they_are_due(
+    modules: dict[str, ModuleType], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    soak, orders = modules["soak"], []
+    monkeypatch.setattr(soak.gateway_client, "post", lambda _, path, order: orders.append((path, *order.values())))
+    switches = soak.Switches(None, ["en", "ru"], 600.0)
+    for seconds in (0.0, 599.0, 600.0, 700.0, 1300.0):
+        switches.make_if_due(seconds)
+    assert orders == [("/admin/deploy", language, version) for version in "12" for language in ("en", "ru")]
+    assert switches.count == 2
