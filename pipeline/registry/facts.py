@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from multiner.pipeline.config.settings import Workspace
 from multiner.pipeline.registry.failures import registry_errors
-from multiner.pipeline.registry.gate.promotion import KEY, PASSED, REASONS, REPORT
+from multiner.pipeline.registry.gate.verdict_notes import KEY, PASSED, REASONS, REPORT
 from multiner.pipeline.registry.journal.former_switches import PREVIOUS, ROLLED_BACK, SINCE
 from multiner.pipeline.registry.runs import if_exists, run_of
 from multiner.pipeline.registry.store import model_name, open_store

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from multiner.pipeline.config.settings import Workspace
 from multiner.pipeline.registry.failures import registry_errors
-from multiner.pipeline.registry.gate.promotion import KEY
+from multiner.pipeline.registry.gate.verdict_notes import KEY
 from multiner.pipeline.registry.journal.former_switches import ROLLED_BACK
 from multiner.pipeline.registry.registration import alias_version
 from multiner.pipeline.registry.store import CHALLENGER, CHAMPION, model_name, open_store

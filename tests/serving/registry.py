@@ -9,7 +9,7 @@ from typing import Any
 from multiner.pipeline.config.settings import Workspace, load_params, overlay
 from multiner.pipeline.registry import champion
 from multiner.pipeline.registry.champions import set_champion
-from multiner.pipeline.registry.gate.promotion import KEY, PASSED, REASONS
+from multiner.pipeline.registry.gate.verdict_notes import KEY, PASSED, REASONS
 from multiner.pipeline.registry.store import open_experiment, open_store
 from multiner.serving.backends.backend import ServedModel
 

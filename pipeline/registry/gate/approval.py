@@ -6,7 +6,7 @@ from multiner.pipeline.config.settings import Workspace
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.registry import journal
 from multiner.pipeline.registry.failures import registry_errors
-from multiner.pipeline.registry.gate.promotion import KEY, PASSED
+from multiner.pipeline.registry.gate.verdict_notes import KEY, PASSED
 from multiner.pipeline.registry.journal.entry import JournalEntry, decided_by, now
 from multiner.pipeline.registry.registration import alias_version
 from multiner.pipeline.registry.runs import if_exists

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from multiner.pipeline.config.settings import Workspace
 from multiner.pipeline.core import locks
@@ -20,7 +17,6 @@ from multiner.pipeline.core.files import sha256_of
 from multiner.pipeline.evaluation.behaviour.cases import suite_hash
 from multiner.pipeline.inference import golden, isolated_process
 from multiner.pipeline.registry import journal
-from multiner.pipeline.registry.card import CARD, with_behaviour
 from multiner.pipeline.registry.champions import model_folder, set_champion, version_info
 from multiner.pipeline.registry.failures import registry_errors
 from multiner.pipeline.registry.gate import judgement as gate
@@ -33,8 +29,8 @@ from multiner.pipeline.registry.gate.comparison import (
 )
 from multiner.pipeline.registry.gate.entries import verdict_entry
 from multiner.pipeline.registry.gate.predictions import GatePredictions, read_predictions, write_predictions
-from multiner.pipeline.registry.gate.report import page
-from multiner.pipeline.registry.journal.entry import decided_by, now
+from multiner.pipeline.registry.gate.verdict_notes import KEY, PASSED, REASONS, note_verdict, report_path
+from multiner.pipeline.registry.journal.entry import decided_by
 from multiner.pipeline.registry.journal.former_switches import ROLLED_BACK, SINCE
 from multiner.pipeline.registry.registration import alias_version
 from multiner.pipeline.registry.runs import deleted_run, require_files, run_id_of, run_of
@@ -43,9 +39,6 @@ from multiner.pipeline.registry.store import CHALLENGER, CHAMPION, model_name, o
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-PASSED, REASONS, KEY = "gate.passed", "gate.reasons", "gate.key"
-FIGURES, REPORT = "gate.figures", "gate.report"
-TAG_LENGTH = 5000
 ATTEMPTS = 3
 APPROVAL = ("approval", "approval_hours")  # parameters that no verdict depends on
 FORMER_CHAMPIONS = 5  # how many a challenger is compared with
@@ -250,7 +243,7 @@ def settle(
     if alias_version(client, name, CHAMPION) != trial.champion or ROLLED_BACK in entry.tags:
         return None
     if trial.verdict is None:
-        note(client, name, trial, verdict)
+        note_verdict(client, name, trial.challenger, trial.champion, trial.key, verdict)
     promoted = verdict.passed and moves
     path = report_path(trial.challenger, trial.champion)
     noted = verdict_entry(trial.challenger, trial.champion, trial.key, verdict, path, promoted=promoted, by=by)
@@ -263,11 +256,6 @@ def settle(
         report = f"experiments/{run.info.experiment_id}/runs/{run.info.run_id}/artifacts/{path}"
     champion = trial.challenger if promoted else trial.champion
     return Promotion(name, trial.challenger, champion, promoted, verdict.reasons, verdict.final, verdict.passed, report)
-
-
-def report_path(version: str, champion: str | None, suffix: str = "html") -> str:
-    """The path of a verdict among the artifacts of the challenger's run."""
-    return f"gate/version-{version}-against-{champion or 'none'}.{suffix}"
 
 
 def verdict_key(
@@ -284,62 +272,3 @@ def verdict_key(
         "former": list(former),
     }
     return sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
-
-
-def note(client: MlflowClient, name: str, trial: Trial, verdict: GateVerdict) -> None:
-    """Write a verdict into the challenger's run (tags, JSON, a report, metrics, the card) and its version's tags."""
-    version, champion = trial.challenger, trial.champion
-    run_id = run_id_of(client.get_model_version(name, version))
-    reasons = json.dumps(verdict.reasons, ensure_ascii=False)
-    record = {
-        "model": name,
-        "version": version,
-        "champion": champion,
-        "passed": verdict.passed,
-        "final": verdict.final,
-        "reasons": verdict.reasons,
-        "at": now(),
-        **verdict.details,
-    }
-    tags = {PASSED: str(verdict.passed).lower(), REASONS: reasons, FIGURES: json.dumps(figures(verdict))}
-    if not deleted_run(client, name, version):  # it may have been deleted while the gate was at work
-        client.log_dict(run_id, record, report_path(version, champion, "json"))
-        client.log_text(run_id, page(record), report_path(version, champion))
-        tags[REPORT] = f"runs:/{run_id}/{report_path(version, champion)}"
-        if behaviour := verdict.details.get("behaviour"):
-            note_behaviour(client, run_id, behaviour["challenger"])
-        for tag, value in tags.items():
-            client.set_tag(run_id, tag, value[:TAG_LENGTH])
-    for tag, value in tags.items():
-        client.set_model_version_tag(name, version, tag, value)
-    if verdict.final:
-        client.set_model_version_tag(name, version, KEY, trial.key)
-
-
-def figures(verdict: GateVerdict) -> dict[str, Any]:
-    """The figures of a verdict, without those of single samples, cases and corpora: short enough for a tag."""
-    details = verdict.details
-    comparison, behaviour = details.get("comparison"), details.get("behaviour", {})
-    return {
-        "f1": details.get("f1"),
-        "difference": comparison and comparison["difference"],
-        "documents": comparison and comparison["documents"],
-        "entities": comparison and comparison["entities"],
-        "best_before": details.get("best_before"),
-        "golden": details.get("golden", {}).get("share"),
-        "latency_ms": details.get("latency_ms", {}).get("slowest"),
-        "load_seconds": details.get("load_seconds"),
-        "behaviour": {role: behaviour[role]["overall"] for role in ("challenger", "champion") if role in behaviour},
-    }
-
-
-def note_behaviour(client: MlflowClient, run_id: str, report: dict[str, Any]) -> None:
-    """Log the pass rates of the behaviour suite in a run: metrics ``behaviour.<capability>``, and the model card."""
-    from mlflow.entities import Metric
-
-    rates = report["capabilities"] | {"overall": report["overall"]}
-    at = int(time.time() * 1000)
-    client.log_batch(run_id, [Metric(f"behaviour.{name}", rate, at, 0) for name, rate in rates.items()])
-    with TemporaryDirectory(prefix="ner-card-") as folder:
-        card = Path(client.download_artifacts(run_id, CARD, folder)).read_text(encoding="utf-8")
-    client.log_text(run_id, with_behaviour(card, rates, report["cases"]), CARD)

@@ -11,7 +11,8 @@ from multiner.pipeline.inference import isolated_process
 from multiner.pipeline.registry import promote, register
 from multiner.pipeline.registry.gate import judgement as gate
 from multiner.pipeline.registry.gate.comparison import JudgedModel
-from multiner.pipeline.registry.gate.promotion import note_behaviour, verdict_key
+from multiner.pipeline.registry.gate.promotion import verdict_key
+from multiner.pipeline.registry.gate.verdict_notes import note_behaviour
 from multiner.pipeline.registry.registration import alias_version
 from multiner.pipeline.registry.store import open_store
 

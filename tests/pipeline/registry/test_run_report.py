@@ -16,7 +16,7 @@ from multiner.pipeline.core.files import read_json, write_json
 from multiner.pipeline.core.usage import Usage
 from multiner.pipeline.registry import register, resources, run_report
 from multiner.pipeline.registry.champions import set_champion
-from multiner.pipeline.registry.gate.promotion import PASSED, REASONS
+from multiner.pipeline.registry.gate.verdict_notes import PASSED, REASONS
 from multiner.pipeline.registry.run_report import FILE, TAG, VERDICT, write_run_report
 from multiner.pipeline.registry.store import open_store
 

@@ -9,7 +9,7 @@ from multiner.pipeline.cli import commands
 from multiner.pipeline.config.settings import Workspace
 from multiner.pipeline.registry import open_store
 from multiner.pipeline.registry.champions import ROLLED_BACK
-from multiner.pipeline.registry.gate.promotion import KEY, PASSED
+from multiner.pipeline.registry.gate.verdict_notes import KEY, PASSED
 from multiner.pipeline.registry.store import CHALLENGER, CHAMPION
 from multiner.pipeline.registry.waiting import waiting_challenger
 
