@@ -31,6 +31,7 @@ from multiner.serving.gateway.routes.inference_protocol import inference_protoco
 from multiner.serving.gateway.routes.parallel import parallel_router
 from multiner.serving.gateway.routes.state import state_router
 from multiner.serving.gateway.routes.switching import switching_router
+from multiner.serving.gateway.routes.token_classification import token_classification_router
 from multiner.serving.http.after_response import AfterResponse
 from multiner.serving.http.middleware import HeadMethod, JsonFormatter, RequestEnvelope
 from multiner.serving.http.problems import Problem
@@ -110,6 +111,7 @@ def create_app(config: GatewayConfig, facts: FactsReader) -> FastAPI:
     add_reports(app, service, guard)
     for router in (
         entities_router(service),
+        token_classification_router(service),
         parallel_router(service),
         corrections.corrections_router(service),
         state_router(service, facts),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, RootModel
 
 from multiner.pipeline.text.languages import AUTO
 from multiner.serving.http.entity_requests import Offer
@@ -180,6 +180,20 @@ class PredictionsAnswer(BaseModel):
     """An answer of `mlflow models serve`."""
 
     predictions: list[dict[str, Any]]
+
+
+class EntityGroup(BaseModel):
+    """An entity, as Hugging Face's pipeline for token classification groups it; offsets in Unicode code points."""
+
+    entity_group: str = Field(description="The type.")
+    score: float | None
+    word: str
+    start: int
+    end: int
+
+
+class EntityGroups(RootModel[list[EntityGroup] | list[list[EntityGroup]]]):
+    """The entities of the text, or of each text of a list."""
 
 
 class InferenceError(BaseModel):

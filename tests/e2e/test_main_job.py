@@ -24,6 +24,7 @@ import httpx
 import psutil
 import pytest
 import spacy
+from huggingface_hub import InferenceClient
 
 from multiner.pipeline.config.settings import Workspace
 from multiner.pipeline.core.errors import NerError
@@ -173,6 +174,9 @@ def test_again_with_nothing_changed(job: Job, first_run: str, tmp_path: Path) ->
             result = job.ask(text)
             assert result["language"] == language
             check_entities(language, result["entities"])
+        hugging_face = InferenceClient(model=f"{job.gateway}/v1/en/token-classification")
+        groups = hugging_face.token_classification(TEXTS["en"])
+        assert {(group.word, group.entity_group) for group in groups} >= set(ENTITIES["en"])
         curl = next(line for line in printed.splitlines() if line.startswith("Try")).removeprefix("Try").strip()
         done = subprocess.run(curl, shell=True, capture_output=True, text=True, check=True)
         (result,) = json.loads(done.stdout)["results"]

@@ -1,0 +1,58 @@
+"""Hugging Face's token classification: grouped entities, and what is refused."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import httpx
+import pytest
+
+
+def post(harness: Any, body: Any, language: str = "en") -> httpx.Response:
+    async def main() -> httpx.Response:
+        async with harness().client() as client:
+            return await client.post(f"/v1/{language}/token-classification", json=body)
+
+    return asyncio.run(main())
+
+
+def test_a_text_gives_its_entities_and_a_list_a_list_each(harness: Any) -> None:
+    text = "🙂 Maria Keller met Anna."
+    groups = post(harness, {"inputs": text}).json()
+    assert [text[group["start"] : group["end"]] for group in groups] == ["Maria Keller", "Anna"]
+    assert groups[0] == {
+        "entity_group": "PER",
+        "score": groups[0]["score"],
+        "word": "Maria Keller",
+        "start": 2,
+        "end": 14,
+    }
+    assert post(harness, {"inputs": [text, ""]}).json() == [groups, []]
+    assert post(harness, {"inputs": []}).json() == []
+
+
+def test_parameters_that_mean_something_are_obeyed_and_others_ignored(harness: Any) -> None:
+    parameters = {"aggregation_strategy": "max", "ignore_labels": ["PER"], "stride": 16}
+    assert post(harness, {"inputs": "Anna", "parameters": parameters, "options": {"use_cache": False}}).json() == []
+
+
+def test_auto_tells_the_language(harness: Any) -> None:
+    answer = post(harness, {"inputs": ["Anna", "Анна"]}, "auto").json()
+    assert [[group["word"] for group in groups] for groups in answer] == [["Anna"], ["Анна"]]
+
+
+@pytest.mark.parametrize(
+    ("body", "language", "status", "words"),
+    [
+        ({"inputs": "Anna"}, "xx", 404, "Languages are: auto, en, ru."),
+        ({"inputs": "Anna", "parameters": {"aggregation_strategy": "none"}}, "en", 422, "'simple'"),
+        ({"inputs": 1}, "en", 422, "inputs"),
+        ({}, "en", 422, "inputs"),
+        ([], "en", 422, "object"),
+    ],
+)
+def test_what_is_refused_says_why(harness: Any, body: Any, language: str, status: int, words: str) -> None:
+    answer = post(harness, body, language)
+    assert answer.status_code == status
+    assert words in answer.text
