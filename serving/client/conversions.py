@@ -45,11 +45,16 @@ def to_conll(result: Result) -> list[str]:
 
 def to_doc(result: Result, nlp: Language | None = None) -> Doc:
     """As :meth:`Result.to_doc`."""
+    text = without_surrogates(result.text)
+    doc = nlp.make_doc(text) if nlp else _doc(to_document(result), text, _vocab(result.language))
+    return set_entities(doc, result)
+
+
+def set_entities(doc: Doc, result: Result) -> Doc:
+    """The Doc, of the result's text, with its entities; each is widened to whole tokens."""
     from spacy.tokens import SpanGroup
     from spacy.util import filter_spans
 
-    text = without_surrogates(result.text)
-    doc = nlp.make_doc(text) if nlp else _doc(to_document(result), text, _vocab(result.language))
     places = [
         doc.char_span(entity.start, entity.end, label=entity.label, alignment_mode="expand")
         for entity in result.entities

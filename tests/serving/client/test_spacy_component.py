@@ -1,0 +1,91 @@
+"""The spaCy component: entities and scores on Docs, batches, and a pipeline that is saved and loaded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import spacy
+
+import multiner.spacy as component
+from multiner import Entity, Model, Result
+from multiner.pipeline.core.errors import NerError
+
+TEXT = "Anna met Maria Keller in Oslo."
+
+
+def result(text: str) -> Result:
+    """The names that the text has of two."""
+    places = [(text.find(name), name) for name in ("Anna", "Maria Keller") if name in text]
+    entities = tuple(Entity(start, start + len(name), name, "PER", 0.75) for start, name in places)
+    return Result(text, "en", Model("ner-en", "3"), entities)
+
+
+class FakeModel:
+    """A model in this process, or a client; ``batches`` has the sizes of its calls."""
+
+    def __init__(self, *arguments: object) -> None:
+        self.arguments = arguments
+        self.batches: list[int] = []
+
+    def predict(self, texts: list[str]) -> list[Result]:
+        self.batches.append(len(texts))
+        return [result(text) for text in texts]
+
+    def entities(self, texts: list[str], language: str) -> list[Result]:
+        assert language == "en"
+        return self.predict(texts)
+
+
+@pytest.fixture
+def models(monkeypatch: pytest.MonkeyPatch) -> list[FakeModel]:
+    """The models that were loaded, and the clients."""
+    made: list[FakeModel] = []
+
+    def make(*arguments: object) -> FakeModel:
+        made.append(FakeModel(*arguments))
+        return made[-1]
+
+    monkeypatch.setattr(component, "load", make)
+    monkeypatch.setattr(component, "Client", make)
+    return made
+
+
+def test_docs_get_entities_and_scores(models: list[FakeModel]) -> None:
+    nlp = spacy.blank("en")
+    nlp.add_pipe("multiner", config={"model": "ner-en", "version": "3"})
+    doc = nlp(TEXT)
+    assert [(entity.text, entity.label_) for entity in doc.ents] == [("Anna", "PER"), ("Maria Keller", "PER")]
+    assert doc.spans["entities"].attrs["scores"] == [0.75, 0.75]
+    assert models[0].arguments == ("ner-en", "3")
+
+
+def test_a_stream_is_predicted_in_batches(models: list[FakeModel]) -> None:
+    nlp = spacy.blank("en")
+    nlp.add_pipe("multiner", config={"model": "ner-en"})
+    docs = list(nlp.pipe([TEXT, "", "Anna"] * 3, batch_size=4))
+    assert [len(doc.ents) for doc in docs] == [2, 0, 1] * 3
+    assert models[0].batches == [4, 4, 1]
+
+
+def test_a_gateway_is_asked_in_the_language(models: list[FakeModel]) -> None:
+    nlp = spacy.blank("en")
+    nlp.add_pipe("multiner", config={"model": "http://127.0.0.1:8000", "language": "en"})
+    assert [entity.text for entity in nlp("Anna left.").ents] == ["Anna"]
+    assert models[0].arguments == ("http://127.0.0.1:8000",)
+
+
+def test_a_saved_pipeline_names_its_model(models: list[FakeModel], tmp_path: Path) -> None:
+    nlp = spacy.blank("en")
+    nlp.add_pipe("multiner", config={"model": "ner-en"})
+    nlp.to_disk(tmp_path / "pipeline")
+    loaded = spacy.load(tmp_path / "pipeline")
+    assert [entity.text for entity in loaded(TEXT).ents] == [entity.text for entity in nlp(TEXT).ents]
+    assert [model.arguments for model in models] == [("ner-en", None)] * 2
+
+
+def test_a_model_that_is_not_there_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("NER_ROOT", raising=False)
+    with pytest.raises(NerError):
+        spacy.blank("en").add_pipe("multiner", config={"model": "ner-xx"})
