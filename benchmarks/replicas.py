@@ -53,9 +53,9 @@ class Replica:
         self.workspace, self.port = workspace, free_port()
 
     def start(self) -> None:
-        """Start it, and return when the champion is live."""
+        """Start it as ``ner up`` does, and return when the champion, or the version of an order, is live."""
         os.environ["NER_GATEWAY_PORT"] = str(self.port)
-        deploy(self.workspace, ["en"], announce=lambda _: None)
+        deploy(self.workspace, ["en"], if_any=True, insist=False, announce=lambda _: None)
 
     def kill(self) -> None:
         """Kill it; its models end with it."""

@@ -7,14 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import ceil
 from typing import Any
 
 import numpy as np
+from scipy.special import betaincinv
 
 from multiner.pipeline.core.document import Document, Span
 
 BINS = 15
 PRECISIONS = (95, 99)  # percent
+CONFIDENCE = 0.95  # that a threshold has its precision
+TRIES = 10  # scores that are tried as threshold
 DIGITS = 6
 DRAWS = 200  # simulations for the calibration error by chance
 
@@ -27,27 +31,37 @@ class ScoredSpans:
         scores: the probabilities ``[predictions]``.
         right: whether each prediction is right, ``[predictions]``.
         gold: number of gold spans.
+        labels: the type of each prediction, ``[predictions]``.
     """
 
     scores: np.ndarray
     right: np.ndarray
     gold: int
+    labels: np.ndarray
+
+    def of_type(self, label: str) -> ScoredSpans:
+        """The predictions of a type; ``gold`` stays that of all types."""
+        own = self.labels == label
+        return ScoredSpans(self.scores[own], self.right[own], self.gold, self.labels[own])
 
 
 def scored_spans(documents: Sequence[Document], predicted: Sequence[Sequence[Span]]) -> ScoredSpans:
     """Compare predicted spans with the gold ones; a span without a score is left out."""
     scores: list[float] = []
     right: list[bool] = []
+    labels: list[str] = []
     for document, spans in zip(documents, predicted, strict=True):
         gold = {(span.start, span.end, span.label) for span in document.spans}
         for span in spans:
             if span.score is not None:
                 scores.append(span.score)
                 right.append((span.start, span.end, span.label) in gold)
+                labels.append(span.label)
     return ScoredSpans(
         np.array(scores, dtype=np.float64),
         np.array(right, dtype=bool),
         sum(len(document.spans) for document in documents),
+        np.array(labels, dtype=object),
     )
 
 
@@ -96,14 +110,32 @@ def equal_mass(scores: np.ndarray, bins: int) -> list[np.ndarray]:
     return np.split(indices, np.unique(np.searchsorted(scores, scores[firsts]))[1:])
 
 
+def precision_bound(right: int, count: int) -> float:
+    """The lower bound of a precision of which ``right`` of ``count`` predictions were seen to be right.
+
+    It is exact (Clopper and Pearson 1934), and holds for :data:`TRIES` of them at once (Bonferroni) with
+    :data:`CONFIDENCE`.
+    """
+    return float(betaincinv(right, count - right + 1, (1 - CONFIDENCE) / TRIES)) if right else 0.0
+
+
 def threshold(predictions: ScoredSpans, precision: float) -> float | None:
-    """The lowest score at or above which predictions have this precision (0 to 1); None if there is no such score."""
-    order = np.argsort(-predictions.scores, kind="stable")
-    scores, right = predictions.scores[order], predictions.right[order]
-    precise = np.cumsum(right) >= precision * np.arange(1, len(right) + 1)
-    last_of_equals = np.append(scores[1:] != scores[:-1], True)[: len(scores)]
-    indices = np.flatnonzero(precise & last_of_equals)
-    return float(scores[indices[-1]]) if len(indices) else None
+    """The lowest score from which on predictions have this precision (0 to 1), as far as these can show.
+
+    Tried are the scores that keep a tenth, two tenths … of the predictions. Since the bound holds for all of them at
+    once, the lowest of those that reach the precision may be taken.
+
+    Returns:
+        the score; None if none of them reaches the precision.
+    """
+    ordered = -np.sort(-predictions.scores)
+    lowest = None
+    for share in range(1, TRIES + 1) if len(ordered) else ():
+        score = float(ordered[ceil(share * len(ordered) / TRIES) - 1])
+        above = predictions.scores >= score
+        if precision_bound(int(predictions.right[above].sum()), int(above.sum())) >= precision:
+            lowest = score
+    return lowest
 
 
 def at_threshold(predictions: ScoredSpans, score: float) -> dict[str, float | None]:
@@ -117,18 +149,23 @@ def at_threshold(predictions: ScoredSpans, score: float) -> dict[str, float | No
     }
 
 
-def thresholds(dev: ScoredSpans, test: ScoredSpans | None) -> dict[str, Any]:
-    """For each of :data:`PRECISIONS` a threshold from the development part, and its effect there and on the test part.
-
-    The whole development part is used, since one of its halves has too few predictions.
+def thresholds(gate: ScoredSpans, test: ScoredSpans | None) -> dict[str, Any]:
+    """For each of :data:`PRECISIONS` a threshold from the gate half of development, which nothing was fitted to.
 
     Returns:
-        ``{"95": {score, dev: {precision, recall, share}, test: {…}}, …}``; None for a precision without a threshold.
+        ``{"95": {score, gate: {precision, recall, share}, test: {…}, types: {PER: score, …}}, …}``: what the threshold
+        keeps there and on the test part, and the threshold of each type alone. Null where the precision is not reached,
+        or where there is no test part.
     """
     table: dict[str, Any] = {}
     for precision in PRECISIONS:
-        score = threshold(dev, precision / 100)
-        table[str(precision)] = None if score is None else {"score": score, "dev": at_threshold(dev, score)}
-        if score is not None and test is not None:
-            table[str(precision)]["test"] = at_threshold(test, score)
+        score = threshold(gate, precision / 100)
+        table[str(precision)] = {
+            "score": score,
+            "gate": None if score is None else at_threshold(gate, score),
+            "test": None if score is None or test is None else at_threshold(test, score),
+            "types": {
+                label: threshold(gate.of_type(label), precision / 100) for label in sorted(set(gate.labels.tolist()))
+            },
+        }
     return table

@@ -95,9 +95,9 @@ def figures(
             significance.setdefault(part.corpus, {})[part.split] = lead
     limits = {
         corpus: {
-            name: thresholds(dev, predictions.get((corpus, "test"), {}).get(name)) for name, dev in systems.items()
+            name: thresholds(gate, predictions.get((corpus, "test"), {}).get(name)) for name, gate in systems.items()
         }
         for (corpus, split), systems in predictions.items()
-        if split == "dev"
+        if split == "dev_gate"
     }
     return {"corpora": corpora, "sizes": sizes, "significance": significance, "thresholds": limits}

@@ -72,21 +72,23 @@ def score_table(metrics: dict[str, Any], legs: Sequence[str]) -> str:
 
 def threshold_table(metrics: dict[str, Any]) -> str:
     """A Markdown table of the ensemble's calibration by corpus, and of its score thresholds by precision."""
-    head = ("corpus", "ECE", "Brier", "wanted", "score from", "dev precision", "dev recall", "dev entities left")
-    rows = [f"| {' | '.join((*head, 'test precision', 'test recall'))} |", "|---" * (len(head) + 2) + "|"]
+    head = ("corpus", "ECE", "Brier", "wanted", "score from", "gate precision", "gate recall", "gate entities left")
+    rows = [f"| {' | '.join((*head, 'test precision', 'test recall', 'by type'))} |", "|---" * (len(head) + 3) + "|"]
     for corpus, systems in metrics.get("thresholds", {}).items():
         test = metrics["corpora"][corpus].get("test", {}).get("ensemble", {}).get("calibration", {})
         errors = [_number(test.get(name), 4) for name in ("ece", "brier")]
         for precision, limit in systems.get("ensemble", {}).items():
             cells = [corpus, *errors, f"{precision} %"]
-            if limit is None:
-                cells += ["not reached", *[""] * 5]
-            else:
-                cells += [_number(limit["score"], 4)]
-                cells += [_number(limit["dev"][name], 2) for name in ("precision", "recall", "share")]
-                cells += [_number(limit.get("test", {}).get(name), 2) for name in ("precision", "recall")]
+            cells.append(_threshold(limit["score"]))
+            cells += [_number((limit["gate"] or {}).get(name), 2) for name in ("precision", "recall", "share")]
+            cells += [_number((limit["test"] or {}).get(name), 2) for name in ("precision", "recall")]
+            cells.append(", ".join(f"{type_} {_threshold(score)}" for type_, score in limit["types"].items()))
             rows.append(f"| {' | '.join(cells)} |")
     return "\n".join(rows) if len(rows) > 2 else "Not measured."
+
+
+def _threshold(score: float | None) -> str:
+    return "not reached" if score is None else f"{score:.4f}"
 
 
 def _number(value: float | None, digits: int) -> str:

@@ -96,9 +96,10 @@ def _description(version: VersionRecord, run: RunRecord) -> dict[str, Any]:
         "data": _data(run),
         "scores": _scores(run.figures),
         "thresholds": [
-            {"corpus": corpus, "wanted": precision, "score": None, "dev": None, "test": None} | (limit or {})
+            {"corpus": corpus, "wanted": precision} | limit
             for corpus, systems in run.figures.get("thresholds", {}).items()
             for precision, limit in systems.get(ENSEMBLE, {}).items()
+            if limit and "gate" in limit  # those of older versions were found on documents that they were fitted to
         ],
         "reliability": {
             corpus: bins

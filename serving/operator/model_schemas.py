@@ -71,13 +71,17 @@ class ScoresFrom(BaseModel):
 
 
 class Threshold(BaseModel):
-    """The score of the ensemble from which ``wanted`` percent of the entities were right on the development part."""
+    """The score of the ensemble from which ``wanted`` percent of the entities are right, with 95 % confidence.
+
+    It was found on the gate half of the development part, which nothing was fitted to.
+    """
 
     corpus: str
     wanted: int = Field(description="Precision in percent.")
     score: float | None = Field(description="Null: not reached at any score.")
-    dev: ScoresFrom | None
+    gate: ScoresFrom | None
     test: ScoresFrom | None
+    types: dict[str, float | None] = Field(description="The score of each type alone; null: not reached.")
 
 
 class Bin(BaseModel):

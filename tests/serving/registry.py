@@ -50,8 +50,16 @@ FIGURES = {
     },
     "thresholds": {
         "conll2003": {
-            "ensemble": {"95": {"score": 0.625, "dev": threshold(95.5), "test": threshold(94.25)}, "99": None},
-            "transformer": {"95": None, "99": None},
+            "ensemble": {
+                "95": {
+                    "score": 0.625,
+                    "gate": threshold(95.5),
+                    "test": threshold(94.25),
+                    "types": {"LOC": 0.5, "PER": None},
+                },
+                "99": {"score": None, "gate": None, "test": None, "types": {"LOC": None, "PER": None}},
+            },
+            "transformer": {},
         }
     },
 }

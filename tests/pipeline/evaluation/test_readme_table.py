@@ -25,7 +25,7 @@ def metrics(ensemble: float) -> dict:
         "precision": "fp32",
         "minutes": {"total": 41.6},
         "data_hash": "0123456789abcdef",
-        "corpora": {"invented": {"dev": scores, "test": scores}},
+        "corpora": {"invented": {"dev": scores, "dev_gate": scores, "test": scores}},
         "significance": {"invented": {"test": {"difference": 0.874, "low": 0.3, "high": 1.2, "p": 0.004}}},
     }
 

@@ -160,11 +160,10 @@ def test_every_system_has_token_f1_and_calibration(ran: Workspace) -> None:
     assert weak["calibration"]["brier"] == pytest.approx((0.25 + 0.36 + 0.09 + 0.04 + 0.81) / 5)
 
 
-def test_thresholds_are_found_on_dev_and_reported_on_test(ran: Workspace) -> None:
+def test_so_few_documents_show_no_precision(ran: Workspace) -> None:
     limits = read_json(ran.paths.metrics("en"))["thresholds"]["invented"]
-    assert limits["transformer"] == {"95": None, "99": None}
-    whole = {"precision": 100.0, "recall": 100.0, "share": 100.0}
-    assert limits["ensemble"]["99"] == {"score": 0.9, "dev": whole, "test": whole}
+    assert limits.keys() >= {"transformer", "ensemble"}
+    assert {limit["score"] for table in limits.values() for limit in table.values()} == {None}
 
 
 def test_raw_text_stands_beside_the_tokens(ran: Workspace) -> None:

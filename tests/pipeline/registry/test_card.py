@@ -40,13 +40,22 @@ def test_thresholds_stand_with_what_they_keep() -> None:
         "corpora": {"wnut17": {"test": {"ensemble": {"calibration": {"ece": 0.0312, "brier": 0.12}}}}},
         "thresholds": {
             "wnut17": {
-                "ensemble": {"95": {"score": 0.91, "dev": figures, "test": figures | {"precision": 93.0}}, "99": None}
+                "ensemble": {
+                    "95": {
+                        "score": 0.91,
+                        "gate": figures,
+                        "test": figures | {"precision": 93.0},
+                        "types": {"LOC": 0.8, "PER": None},
+                    },
+                    "99": {"score": None, "gate": None, "test": None, "types": {"LOC": None, "PER": None}},
+                }
             }
         },
     }
     assert threshold_table(metrics).splitlines()[2:] == [
-        "| wnut17 | 0.0312 | 0.1200 | 95 % | 0.9100 | 95.50 | 60.25 | 61.50 | 93.00 | 60.25 |",
-        "| wnut17 | 0.0312 | 0.1200 | 99 % | not reached |  |  |  |  |  |",
+        "| wnut17 | 0.0312 | 0.1200 | 95 % | 0.9100 | 95.50 | 60.25 | 61.50 | 93.00 | 60.25 "
+        "| LOC 0.8000, PER not reached |",
+        "| wnut17 | 0.0312 | 0.1200 | 99 % | not reached |  |  |  |  |  | LOC not reached, PER not reached |",
     ]
     assert threshold_table({"corpora": {}}) == "Not measured."
 
