@@ -89,14 +89,20 @@ def check(
     before = week(traffic, language, version, since - timedelta(days=DAYS))
     sides = {TRAINING: reference or Sketch(), WEEK_BEFORE: before}
     notes = [] if reference else [f"version {version} has no reference of its training texts"]
-    if live.texts < thresholds.texts:
-        notes.insert(0, f"too few texts to tell: {live.texts:,} of {thresholds.texts:,}")
-    elif before.texts < thresholds.texts:
-        notes.append(f"too few texts in the week before: {before.texts:,} of {thresholds.texts:,}")
+    if live.texts_counted < thresholds.texts:
+        notes.insert(0, f"too few texts to tell: {_counted(live)} of {thresholds.texts:,}")
+    elif before.texts_counted < thresholds.texts:
+        notes.append(f"too few texts in the week before: {_counted(before)} of {thresholds.texts:,}")
     shifts = [shift for name, side in sides.items() for shift in compare(live, side, name, thresholds.texts)]
     shifts = sorted(judged(shifts, thresholds), key=lambda shift: (not shift.drifted, -shift.psi))
     retrain = retrain and any(shift.drifted for shift in shifts)
     return DriftCheck(language, version, now, since, live.texts, shifts, notes, retrain, {"this week": live, **sides})
+
+
+def _counted(sketch: Sketch) -> str:
+    """The number of texts that were looked at and, if they were more, of all that came."""
+    came = f" (of {sketch.texts:,} that came)" if sketch.texts > sketch.texts_counted else ""
+    return f"{sketch.texts_counted:,}{came}"
 
 
 def week(traffic: Traffic, language: str, version: str, since: date) -> Sketch:

@@ -7,6 +7,7 @@ is right, although the sentences of one text resemble each other.
 
 from __future__ import annotations
 
+import math
 import re
 import zlib
 from bisect import bisect_right
@@ -19,6 +20,7 @@ from typing import Any
 from multiner.pipeline.drift.measures import ENTITIES, depends_on_version, measure_of
 from multiner.pipeline.text.tokenizer import sentence_starts
 
+LENGTH = "length"  # the measure that counts each text once
 MOST_CHARACTERS = 2000  # of a text that are looked at, so that no text costs more
 _WORD = re.compile(r"[^\W\d_]+")
 _MARK = re.compile(r"(?<!\w)[#@]\w|https?:/|www\.\w", re.IGNORECASE)
@@ -56,6 +58,11 @@ class Sketch:
     def histogram(self, measure: str) -> list[float]:
         """The weight in each bin; its sum is the number of texts that were counted."""
         return [self.counts.get((measure, index), 0.0) for index in range(len(measure_of(measure).bins))]
+
+    @property
+    def texts_counted(self) -> int:
+        """How many texts were looked at."""
+        return round(math.fsum(self.histogram(LENGTH)))
 
     def measures(self) -> list[str]:
         """The measures with counts."""
@@ -113,7 +120,7 @@ def add_text(sketch: Sketch, text: str, known: Set[int] | None = None) -> list[t
 
     Returns the bounds of the sentences that were looked at, for :func:`add_entities`.
     """
-    sketch.count("length", len(text))
+    sketch.count(LENGTH, len(text))
     end = min(len(text), MOST_CHARACTERS)
     sentences = list(pairwise([*sentence_starts(text[:end]), end]))
     unknown = []

@@ -104,6 +104,9 @@ def test_what_depends_on_the_version_is_of_its_answers_alone() -> None:
 def test_few_texts_are_not_compared_nor_is_an_older_version_with_a_training_it_lacks() -> None:
     few = check("en", "2", {("en", "2", day(1)): texts(POSTS, 30)}, texts(NEWS, 400), THRESHOLDS, retrain=True)
     assert (few.shifts, few.summary) == ([], "too few texts to tell: 30 of 50")
+    hasty = {("en", "2", day(1)): Sketch(400, texts(POSTS, 30).counts)}  # more came in a second than are looked at
+    outcome = check("en", "2", hasty, texts(NEWS, 400), THRESHOLDS, retrain=True)
+    assert (outcome.shifts, outcome.summary) == ([], "too few texts to tell: 30 (of 400 that came) of 50")
     traffic = {("en", "2", day(1)): texts(POSTS, 200, 0.5), ("en", "2", day(8)): texts(NEWS, 200)}
     older = check("en", "2", traffic, None, THRESHOLDS, retrain=False)
     assert {shift.against for shift in older.shifts} == {WEEK_BEFORE}
