@@ -165,7 +165,7 @@ def test_while_airflows_database_is_locked_the_pipeline_waits(fault: Fault, syst
         fault.happened(True)
 
     with fault.control():
-        assert fault_in_mid_training(system, 22, lock) == 1
+        assert fault_in_mid_training(system, 22, lock) <= 1, "no two at once; the training may end within the minute"
 
 
 @pytest.mark.faults("two triggers of the pipeline at once")
