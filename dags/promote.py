@@ -17,8 +17,8 @@ SCHEDULE = "30 * * * *"
 DOC = """
 ### Promotion and deployment, language `{language}`
 
-Set off by the Asset `ner-candidate-{language}`, and every hour ({schedule}) if a challenger waits that the gate could
-not judge before.
+Set off by the Asset `ner-candidate-{language}`, and every hour ({schedule}) if a challenger waits: the gate could not
+judge it before, or nobody was asked to the end whether it is approved.
 
 1. **waiting** ends a run on schedule with "nothing to do", unless a challenger waits (`ner waiting`).
 2. **promote**: the candidate becomes `champion` if it is no worse than the champion on the gate half of the
@@ -42,7 +42,7 @@ the answer out; the journal (`ner history {language}`) says who gave it. It refu
 registered, or the champion changed, since the verdict.
 """
 ANSWERS = {"Approve": "--approved", "Reject": "--rejected"}
-NOBODY = "nobody within the time limit"
+NOBODY = "nobody within the time limit"  # as multiner.pipeline.registry.gate.approval has it, which would import MLflow
 ANSWER = "ti.xcom_pull(task_ids='approve')"
 DECISION = [
     f"{{{{ {ANSWERS}[{ANSWER}['chosen_options'][0]] }}}}",

@@ -1,4 +1,4 @@
-"""The task that ends a promotion on schedule, unless a challenger waits to be judged."""
+"""The task that ends a promotion on schedule, unless a challenger waits to be judged or approved."""
 
 from __future__ import annotations
 

@@ -73,8 +73,12 @@ def promote(
         return
     if rejected is not None:
         rejection = reject(workspace, language, rejected, by=by)
+        if rejection is None:
+            click.echo(f"nothing to do: version {rejected} is champion already")
+            return
         announce_rejection(workspace, language, rejected, str(rejection.by))
-        click.echo(f"version {rejected} was rejected by {rejection.by}: the champion stays")
+        stays = "the champion stays" if rejection.before else "there is no champion yet"
+        click.echo(f"version {rejected} was rejected by {rejection.by}: {stays}")
         return
     verdict = promote(workspace, language, judge_only=judge_only, approved=approved, by=by)
     announce_verdict(workspace, language, verdict)
@@ -103,13 +107,14 @@ def promote(
 @click.command()
 @LANGUAGE
 def waiting(language: str) -> None:
-    """Say whether a challenger waits to be judged by `ner promote`.
+    """Say whether a challenger waits to be judged by `ner promote`, or to be approved.
 
-    The DAG promote_LANG asks this every hour, so that a challenger that the gate could not judge is judged again.
+    The DAG promote_LANG asks this every hour, so that a challenger that the gate could not judge is judged again, and a
+    question that a restart has ended is asked again.
     """
     from multiner.pipeline.registry.waiting import waiting_challenger
 
     if version := waiting_challenger(Workspace.load(), language):
-        click.echo(f"version {version} waits to be judged")
+        click.echo(f"version {version} waits to be judged or approved")
     else:
-        click.echo("nothing to do: no challenger waits to be judged")
+        click.echo("nothing to do: no challenger waits")

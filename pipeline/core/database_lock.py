@@ -17,12 +17,14 @@ from typing import TYPE_CHECKING
 
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.core.locks import SILENT_SECONDS, LockKind
+from multiner.pipeline.core.secret_files import secret_of
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 log = logging.getLogger(__name__)
 DATABASE = "NER_LOCK_DATABASE"
+DATABASE_FILE = "NER_LOCK_DATABASE_FILE"  # a file that holds it, in its place
 PAUSE = 0.5  # seconds between tries
 HOLDER = (  # of the lock with this key, which pg_locks has in two halves
     "SELECT application_name FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE locktype = 'advisory' AND granted "
@@ -31,9 +33,16 @@ HOLDER = (  # of the lock with this key, which pg_locks has in two halves
 
 
 def lock_database() -> str | None:
-    """The database of the locks: ``NER_LOCK_DATABASE``, or MLflow's where that is PostgreSQL; None: there is none."""
+    """The database of the locks; None: there is none.
+
+    ``NER_LOCK_DATABASE``, or the content of the file ``NER_LOCK_DATABASE_FILE``; else MLflow's if that is PostgreSQL.
+
+    Raises:
+        NerError: the file cannot be read, or is empty.
+    """
     tracking = os.environ.get("MLFLOW_TRACKING_URI", "")
-    return os.environ.get(DATABASE) or (tracking if tracking.startswith("postgresql") else None)
+    named = os.environ.get(DATABASE) or secret_of(DATABASE_FILE)
+    return named or (tracking if tracking.startswith("postgresql") else None)
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from typing import Any
 from multiner.pipeline.core import locks
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.core.files import write_atomically
+from multiner.pipeline.corpora.text import read_lines
 
 LEAST_DOUBT = 0.25  # of a text that is kept
 
@@ -103,7 +104,7 @@ class UncertainTexts:
         """The texts, those in most doubt first. Raises NerError if the file is malformed."""
         path = self.path(language)
         texts = []
-        for number, line in enumerate(path.read_text("utf-8").splitlines() if path.is_file() else [], 1):
+        for number, line in enumerate(read_lines(path) if path.is_file() else [], 1):
             try:
                 texts.append(UncertainText(**json.loads(line)))
             except (ValueError, TypeError):

@@ -70,7 +70,8 @@ def take_in(workspace: Workspace, *, accept: str | None = None, dry_run: bool = 
                 else:
                     anything |= add(workspace, corpus, documents, beyond_bounds=name == accept)
             except NerError as error:
-                errors.append(NerError(f"{name}: {error.message}", where=error.where, remedy=error.remedy))
+                error.message = f"{name}: {error.message}"
+                errors.append(error)
         if not dry_run:
             anything |= _version(workspace)
     if errors:

@@ -75,7 +75,7 @@ def read(file: Path) -> Iterator[Notice]:
     for copy in [*(file.with_name(f"{file.name}.{number}") for number in range(COPIES, 0, -1)), file]:
         if not copy.is_file():
             continue
-        for line in copy.read_text(encoding="utf-8", errors="replace").splitlines():
+        for line in copy.read_text(encoding="utf-8", errors="replace").split("\n"):  # U+2028 ends none
             try:
                 yield Notice(**json.loads(line))
             except (ValueError, TypeError):

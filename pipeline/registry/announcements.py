@@ -31,10 +31,11 @@ def announce_verdict(workspace: Workspace, language: str, promotion: Promotion) 
 
 
 def announce_rejection(workspace: Workspace, language: str, version: str, by: str) -> None:
-    """Send a notice that a person rejected a version that had passed the gate."""
+    """Send a notice, once, that a person rejected a version that had passed the gate."""
     name = model_name(workspace, language)
-    text = f"{name} version {version} was rejected by {by}"
-    notices.send(workspace, "refusal", text, language=language, model=name, version=version)
+    facts = {"language": language, "model": name, "version": version, "by": by}
+    if not notices.was_sent(workspace, "refusal", EVER, **facts):
+        notices.send(workspace, "refusal", f"{name} version {version} was rejected by {by}", **facts)
 
 
 def announce_rollback(workspace: Workspace, language: str, version: str, reason: str | None) -> None:

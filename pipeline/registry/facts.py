@@ -25,7 +25,7 @@ class VersionRecord:
     """A registered version as the registry has it.
 
     ``champion_since``, ``rolled_back`` and ``previous`` (the champion before it) are None if that never happened;
-    ``gate_passed`` is None before a verdict, ``gate_reasons`` are its reasons, ``gate_key`` identifies it, and
+    ``gate_passed`` is None before a final verdict, ``gate_reasons`` are its reasons, ``gate_key`` identifies it, and
     ``gate_report`` is the address of its report among MLflow's artifacts ("": there is none).
     """
 
@@ -81,7 +81,6 @@ def last_judged(workspace: Workspace, language: str) -> VersionRecord | None:
 
 def _version_record(entry: ModelVersion, aliases: dict[str, str]) -> VersionRecord:
     tags, version = entry.tags, str(entry.version)
-    passed = tags.get(PASSED)
     return VersionRecord(
         name=entry.name,
         version=version,
@@ -91,7 +90,7 @@ def _version_record(entry: ModelVersion, aliases: dict[str, str]) -> VersionReco
         champion_since=tags.get(SINCE),
         rolled_back=tags.get(ROLLED_BACK),
         previous=tags.get(PREVIOUS),
-        gate_passed=None if passed is None else passed == "true",
+        gate_passed={"true": True, "false": False}.get(tags.get(PASSED, "")),
         gate_reasons=tuple(json.loads(tags.get(REASONS, "[]"))),
         gate_key=tags.get(KEY, ""),
         gate_report=tags.get(REPORT, ""),

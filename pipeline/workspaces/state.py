@@ -12,6 +12,7 @@ from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.core.object_store import ObjectStore
 
 OWN_STAGE = "NER_OWN_STAGE"  # names the one stage that may run in a working copy
+USAGE = ".run/usage/"  # begins the paths of the records of what stages used
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +102,12 @@ class Runs:
         return state
 
     def would_publish_the_same(self, name: str, run: str) -> bool:
-        """Whether a run's state is the one published last under a name: same commit, pointers, files and outputs."""
-        return self._read(f"published/{name}.json") == self.state(run)
+        """Whether a run's state is the one published last under a name: same commit, pointers, files and outputs.
+
+        The records of what its stages used are left out: a stage whose outputs were restored has none.
+        """
+        published = self._read(f"published/{name}.json")
+        return published is not None and _without_usage(published) == _without_usage(self.state(run))
 
     def published(self, name: str) -> RunState:
         """The state published last under a name.
@@ -130,6 +135,10 @@ class Runs:
 
     def _write(self, name: str, state: RunState) -> None:
         self.store.write(name, json.dumps(asdict(state), ensure_ascii=False))
+
+
+def _without_usage(state: RunState) -> RunState:
+    return replace(state, files={path: text for path, text in state.files.items() if not path.startswith(USAGE)})
 
 
 def _folder(run: str) -> str:

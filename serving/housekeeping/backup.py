@@ -28,12 +28,15 @@ FORMAT = 1
 MEGABYTE = 1_000_000
 PATTERNS = (
     "mlruns/**/*",
+    "mlruns/artifacts/**/*",  # may be a link to a larger disk, as the folders in it; ** follows none
+    "mlruns/artifacts/*/**/*",
     "params.yaml",
     "params.local.yaml",
     "params/*.yaml",
     "dvc.yaml",
     "dvc.lock",
     "data/**/*.dvc",
+    "data/raw/*.dvc",
     "data/manifest.json",
     "data/review/*",
     "metrics/**/*",
@@ -47,6 +50,7 @@ PATTERNS = (
 )
 """What an archive holds, by path from the workspace."""
 ARTIFACTS = "mlruns/artifacts/"
+PRIVATE = (".run", "data/review")  # whose files only their owner can read
 DATABASE = b"SQLite format 3\0"  # begins every SQLite database
 BESIDE = ("-wal", "-shm", "-journal")  # end the names of SQLite's files beside a database
 ELSEWHERE = ("MLFLOW_TRACKING_URI", "NER_STATE_URL", "NER_STATE_URL_FILE", "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN")
@@ -109,8 +113,9 @@ def restore(file: Path, folder: Path) -> tuple[dict[str, Any], Path]:
                     where=str(file),
                     remedy="Restore it with the release that its manifest names.",
                 )
-            for path in (content / ".run").rglob("*"):
-                path.chmod(0o700 if path.is_dir() else 0o600)
+            for private in PRIVATE:
+                for path in (content / private).rglob("*"):
+                    path.chmod(0o700 if path.is_dir() else 0o600)
     registry = Workspace(folder, {"profile": ""})
     if database(registry).is_file():
         follow_move(registry)

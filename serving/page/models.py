@@ -92,6 +92,7 @@ def card(route: ModelRouter, facts: ModelFacts, shadow: Shadow | None, canary: C
     """A language's card for the template; no ``shadow`` or ``canary`` where challengers or champions have none."""
     comparison = shadow.describe() if shadow else None
     trial = canary.describe() if canary else None
+    tried = trial["version"] if trial and trial["state"] in ("running", "failed") else None  # its end follows
     champion, back_to, why_not = way_back(facts.history)
     eces = {row.corpus: row.systems["ensemble"].ece for row in facts.scores if row.split == "test"}
     state = route.describe()
@@ -113,7 +114,9 @@ def card(route: ModelRouter, facts: ModelFacts, shadow: Shadow | None, canary: C
         "trying_out": canary is not None,
         "canary": CanarySchema.model_validate(trial) if trial else None,
         "late": (facts.registry or "").startswith(LATE),
-        "behind": bool(champion and state["state"] in ("live", "unloaded") and state["version"] != champion.version),
+        "behind": bool(
+            champion and state["state"] in ("live", "unloaded") and champion.version not in (state["version"], tried)
+        ),
         "moved_elsewhere": bool(champion and latest and latest != champion.version),
     }
 

@@ -10,11 +10,13 @@ from typing import Any
 
 import pytest
 
+from multiner.pipeline.registry.gate.approval import NOBODY
+
 ROOT = Path(__file__).resolve().parents[2]
 JUDGE = "promote --language en --judge-only"
 APPROVED = "promote --language en --approved 3 --by ada"
 REJECTED = "promote --language en --rejected 3 --by ada"
-TIMED_OUT = "promote --language en --rejected 3 --by nobody within the time limit"
+TIMED_OUT = f"promote --language en --rejected 3 --by {NOBODY}"
 DEPLOY = "deploy --language en --if-any"
 
 

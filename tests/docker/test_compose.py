@@ -177,6 +177,14 @@ def test_two_workers_share_no_folder_that_is_written_to(cluster: dict[str, Any])
             assert ":" not in volume or volume.endswith(":ro"), "a volume without a name is one container's own"
 
 
+def test_workers_and_gateways_of_a_cluster_exclude_each_other(cluster: dict[str, Any]) -> None:
+    """They share no folder for lock files, and MLflow's server has no locks."""
+    for name in ("worker-1", "worker-2", "gateway-1", "gateway-2"):
+        service = cluster["services"][name]
+        assert service["environment"]["NER_LOCK_DATABASE_FILE"] == "/run/secrets/gateway_state", name
+        assert "gateway_state" in service["secrets"], name
+
+
 def test_addresses_are_those_of_services(cluster: dict[str, Any], one_host: dict[str, Any]) -> None:
     for compose in (cluster, one_host):
         for _, environment in environments(compose):

@@ -15,6 +15,7 @@ from click.testing import CliRunner
 from multiner.pipeline.config.settings import load_params
 from multiner.serving.airflow.environment import TOKEN_SPARE_SECONDS
 from multiner.serving.cli import commands
+from multiner.serving.http.request_guard import allowed_hosts
 
 VERSION = "1.33"
 OTHER = {"kustomization.yaml", "airflow-values.yaml", "pod-template.yaml"}
@@ -114,6 +115,15 @@ def test_the_gateway_lives_without_a_champion_and_takes_requests_once_it_answers
     (container,) = pods["gateway"]["spec"]["containers"]
     probes = {kind: container[f"{kind}Probe"]["httpGet"]["path"] for kind in ("startup", "liveness", "readiness")}
     assert probes == {"startup": "/live", "liveness": "/live", "readiness": "/ready"}
+
+
+def test_a_gateway_with_a_name_of_its_own_answers_the_probes(pods: dict[str, dict[str, Any]]) -> None:
+    """With ``serving.expose`` or ``serving.hosts`` it refuses the pod's address, which a probe would send."""
+    (container,) = pods["gateway"]["spec"]["containers"]
+    for kind in ("startup", "liveness", "readiness"):
+        (header,) = container[f"{kind}Probe"]["httpGet"]["httpHeaders"]
+        assert header["name"] == "Host"
+        assert header["value"] in allowed_hosts("0.0.0.0", ["ner.example.org"])
 
 
 def test_the_autoscaler_goes_by_a_metric_that_the_gateway_shows(

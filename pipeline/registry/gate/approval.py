@@ -12,19 +12,22 @@ from multiner.pipeline.registry.registration import alias_version
 from multiner.pipeline.registry.runs import if_exists
 from multiner.pipeline.registry.store import CHAMPION, model_name, open_store, registry_lock
 
+NOBODY = "nobody within the time limit"  # in place of a person, where the DAG's question was not answered
+
 
 @registry_errors()
-def reject(workspace: Workspace, language: str, version: str, *, by: str | None = None) -> JournalEntry:
+def reject(workspace: Workspace, language: str, version: str, *, by: str | None = None) -> JournalEntry | None:
     """Enter in the journal that a version that passed the gate was rejected. No alias moves.
 
     Args:
-        by: the person who rejected it; None: the user of this process.
+        by: the person who rejected it, or ``NOBODY``; None: the user of this process.
 
     Returns:
-        the entry; that of an earlier call with the same verdict if there is one.
+        the entry; that of an earlier call with the same verdict if there is one. None: nobody answered, and the version
+        is champion already, approved by the command for example.
 
     Raises:
-        NerError: the language is unknown, or the gate has not passed this version.
+        NerError: the language is unknown, the gate has not passed this version, or it is champion already.
     """
     workspace.language(language)  # refuses an unknown one
     name = model_name(workspace, language)
@@ -37,10 +40,19 @@ def reject(workspace: Workspace, language: str, version: str, *, by: str | None 
                 where=name,
                 remedy=f"Look at the verdicts: ner history {language}",
             )
+        champion = alias_version(client, name, CHAMPION)
+        if champion == version:
+            if by == NOBODY:
+                return None
+            raise NerError(
+                f"version {version} is champion already, so it is too late to reject it",
+                where=name,
+                remedy=f"To go back to the champion before: ner rollback {language}",
+            )
         rejection = JournalEntry(
             at=now(),
             kind="rejection",
-            before=alias_version(client, name, CHAMPION),
+            before=champion,
             version=version,
             by=decided_by(by),
             verdict_key=entry.tags.get(KEY),

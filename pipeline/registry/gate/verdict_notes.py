@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 PASSED, REASONS, KEY = "gate.passed", "gate.reasons", "gate.key"
 FIGURES, REPORT = "gate.figures", "gate.report"
+UNDECIDED = "undecided"  # in place of true or false
 TAG_LENGTH = 5000
 
 
@@ -48,7 +49,8 @@ def note_verdict(
         "at": now(),
         **verdict.details,
     }
-    tags = {PASSED: str(verdict.passed).lower(), REASONS: reasons, FIGURES: json.dumps(figures(verdict))}
+    passed = str(verdict.passed).lower() if verdict.final else UNDECIDED
+    tags = {PASSED: passed, REASONS: reasons, FIGURES: json.dumps(figures(verdict))}
     if not deleted_run(client, name, version):  # it may have been deleted while the gate was at work
         client.log_dict(run_id, record, report_path(version, champion, "json"))
         client.log_text(run_id, page(record), report_path(version, champion))
@@ -57,6 +59,8 @@ def note_verdict(
             note_behaviour(client, run_id, behaviour["challenger"])
         for tag, value in tags.items():
             client.set_tag(run_id, tag, value[:TAG_LENGTH])
+    if KEY in client.get_model_version(name, version).tags:  # of an earlier verdict; never beside these tags
+        client.delete_model_version_tag(name, version, KEY)
     for tag, value in tags.items():
         client.set_model_version_tag(name, version, tag, value)
     if verdict.final:

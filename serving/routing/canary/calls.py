@@ -204,8 +204,8 @@ class CanaryCalls:
             return await backend.predict(call.texts), time.perf_counter() - start
 
         model, (answers, seconds) = await self._route.ask(ask, patient=True)
-        canary = self._route.canary
-        if canary is None or model.version == canary.model.version:  # it stands in for the version before
+        base = self._route.live
+        if base is None or model.version != base.model.version:  # another one stands in for the version before
             return CanaryCounts()
         tried, live = _mean_score(call.answers), _mean_score(answers)
         shift = None if tried is None or live is None else abs(tried - live)

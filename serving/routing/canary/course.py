@@ -177,7 +177,7 @@ class Canary:
         text = f"{champion.name} version {champion.version} {ENDS[verdict].format(record.against)}: {reason}"
         facts = {"language": champion.language, "model": champion.name, "version": champion.version}
         notify = partial(self._config.notify, text, **facts, against=record.against, verdict=verdict)
-        executors.FILES.submit(notify)  # nothing waits for a webhook
+        executors.NOTICES.submit(notify)  # nothing waits for a webhook
         await self.read()
         if verdict == "failed":
             return await self._move_back(self.record)

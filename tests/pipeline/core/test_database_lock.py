@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -117,3 +118,11 @@ def test_mlflows_database_is_taken_where_it_has_such_locks(monkeypatch: pytest.M
     assert lock_database() == URL
     monkeypatch.setenv("NER_LOCK_DATABASE", "postgresql://other/locks")
     assert lock_database() == "postgresql://other/locks"
+
+
+def test_a_file_may_hold_the_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NER_LOCK_DATABASE", raising=False)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://mlflow:5000")
+    (tmp_path / "secret").write_text(f"{URL}\n")
+    monkeypatch.setenv("NER_LOCK_DATABASE_FILE", str(tmp_path / "secret"))
+    assert lock_database() == URL

@@ -16,12 +16,13 @@ from multiner.pipeline.cli import commands
 from multiner.pipeline.config.settings import Workspace
 from multiner.pipeline.core.document import Document, Span, read_jsonl
 from multiner.pipeline.core.environment import quiet_environment
-from multiner.pipeline.core.errors import NerError
+from multiner.pipeline.core.errors import TRANSIENT, NerError
 from multiner.pipeline.core.files import read_json
 from multiner.pipeline.corpora import prepare, read_corpus
 from multiner.pipeline.corpora.growing import read_growing
 from multiner.pipeline.corpora.review_queue import CorrectedSentence, ReviewQueue
 from multiner.pipeline.corpora.uncertain_texts import UncertainTexts
+from multiner.pipeline.growing import intake
 from multiner.pipeline.growing.declaration import growing_corpus
 from multiner.pipeline.growing.intake import import_file, take_in
 from multiner.pipeline.models.training_documents import read_training
@@ -112,6 +113,19 @@ def test_one_source_refused_keeps_no_other_out(declare: Declare) -> None:
     with pytest.raises(NerError, match="broken: no such file or folder"):
         take(workspace)
     assert len(accepted(workspace)) == 1
+
+
+def test_what_may_pass_by_itself_is_tried_again(declare: Declare, monkeypatch: pytest.MonkeyPatch) -> None:
+    workspace = declare(tickets={"source": INBOX})
+    write_lines(workspace.root / INBOX, OSLO)
+
+    def read_by_a_stage(*_: object) -> None:
+        raise NerError("a stage reads it", transient=True)
+
+    monkeypatch.setattr(intake, "writing", read_by_a_stage)
+    with pytest.raises(NerError, match="tickets: a stage reads it") as caught:
+        take(workspace)
+    assert caught.value.exit_code == TRANSIENT
 
 
 def test_sentences_of_development_and_test_parts_do_not_train(

@@ -59,6 +59,14 @@ def test_the_file_stays_within_its_bytes(tmp_path: Path) -> None:
     assert texts.path("en").stat().st_size <= 2_000
 
 
+def test_a_separator_within_a_text_ends_no_line(tmp_path: Path) -> None:
+    """Texts from web pages hold such; a file that cannot be read would stop the queue for good."""
+    texts = UncertainTexts(tmp_path, 10, 100_000)
+    texts.offer("en", [("a\u2028b\u0085c", [entity(0.1)])], "ner-en/1")
+    texts.offer("en", [("d", [entity(0.2)])], "ner-en/1")
+    assert [each.text for each in texts.read("en")] == ["a\u2028b\u0085c", "d"]
+
+
 def test_what_was_written_out_is_removed_and_what_came_since_stays(tmp_path: Path) -> None:
     texts = UncertainTexts(tmp_path, 10, 100_000)
     written = texts.offer("en", [("a", [entity(0.1)])], "ner-en/1")

@@ -134,6 +134,11 @@ def test_a_line_that_was_cut_off_is_left_out(workspace: Workspace) -> None:
     assert [notice.text for notice in kept(workspace)] == ["first", "second"]
 
 
+def test_a_separator_within_a_text_ends_no_line(workspace: Workspace) -> None:
+    notices.send(workspace, "failure", "one\u2028two\u0085three", task="a\u2029b")
+    assert [notice.text for notice in kept(workspace)] == ["one\u2028two\u0085three"]
+
+
 def test_a_webhook_gets_the_text_and_the_facts(workspace: Workspace, webhook: Webhook) -> None:
     notices.send(workspace, "refusal", "F1 <!channel> & below", language="ru", f1=61.5)
     (post,) = webhook.posts

@@ -8,7 +8,7 @@ import pytest
 
 from multiner.pipeline import notices
 from multiner.pipeline.config.settings import Workspace, load_params
-from multiner.pipeline.registry.announcements import announce_rollback, announce_verdict
+from multiner.pipeline.registry.announcements import announce_rejection, announce_rollback, announce_verdict
 from multiner.pipeline.registry.gate.promotion import Promotion
 
 
@@ -57,3 +57,9 @@ def test_what_was_not_judged_makes_no_notice(workspace: Workspace, nothing: Prom
 def test_a_rollback_with_its_reason(workspace: Workspace) -> None:
     announce_rollback(workspace, "ru", "4", "wrong in headlines")
     assert sent(workspace) == [("rollback", "ner-ru version 4 is champion again: wrong in headlines")]
+
+
+def test_a_rejection_is_announced_once(workspace: Workspace) -> None:
+    for by in ("ada", "ada", "ben"):
+        announce_rejection(workspace, "en", "3", by)
+    assert sent(workspace) == [("refusal", f"ner-en version 3 was rejected by {by}") for by in ("ada", "ben")]

@@ -13,10 +13,11 @@ from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.registry import champion, journal, promote, register, registration, rollback
 from multiner.pipeline.registry.facts import last_judged
 from multiner.pipeline.registry.gate import judgement as gate
-from multiner.pipeline.registry.gate.approval import reject
+from multiner.pipeline.registry.gate.approval import NOBODY, reject
 from multiner.pipeline.registry.gate.comparison import GateVerdict, JudgedModel
 from multiner.pipeline.registry.gate.predictions import read_predictions
 from multiner.pipeline.registry.store import local_path, open_store
+from multiner.pipeline.registry.waiting import waiting_challenger
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("store", "no_predictions")]
 
@@ -136,3 +137,28 @@ def test_a_rejection_is_in_the_journal_with_its_person_and_moves_nothing(two) ->
     assert newest.kind == "promotion"
     assert newest.by is not None
     assert newest.by.startswith("ben (")
+
+
+def test_a_champion_is_not_rejected_any_more(two) -> None:  # noqa: ANN001
+    """Somebody approved it by the command, while the DAG's question was still open."""
+    promote(two, "en", judge_only=True)
+    assert promote(two, "en", approved="2", by="ben").promoted
+    before = journal.entries(open_store(two), "ner-en")
+    with pytest.raises(NerError, match="version 2 is champion already, so it is too late") as caught:
+        reject(two, "en", "2", by="ada")
+    assert "ner rollback en" in caught.value.remedy
+    assert reject(two, "en", "2", by=NOBODY) is None
+    assert journal.entries(open_store(two), "ner-en") == before
+
+
+def test_a_verdict_that_is_not_final_leaves_none_of_the_one_before(two, monkeypatch) -> None:  # noqa: ANN001
+    assert promote(two, "en", judge_only=True).passed
+    other_rules = replace(two, params=overlay(two.params, {"promotion": {"min_f1": 31}}))
+    monkeypatch.setattr(gate, "judge", lambda *_, **__: GateVerdict(False, ["too slow"], final=False))
+    assert not promote(other_rules, "en", judge_only=True).final
+    assert waiting_challenger(two, "en") == "2", "it is judged again"
+    assert open_store(two).get_model_version("ner-en", "2").tags["gate.passed"] == "undecided"
+    assert last_judged(two, "en").version == "1", "neither passed nor refused"
+    monkeypatch.setattr(gate, "judge", judge)
+    again = promote(two, "en", judge_only=True)
+    assert (again.passed, again.reasons) == (True, ["no worse"])

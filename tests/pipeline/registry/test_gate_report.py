@@ -66,3 +66,9 @@ def test_a_first_model_and_a_failed_process_have_a_page_too() -> None:
     failed = page(BASE | {"champion": None, "passed": False, "final": False, "reasons": ["does not load"]})
     assert "no champion: a first model" in failed
     assert "the next call judges again" in failed
+
+
+def test_a_gate_that_could_not_judge_has_not_refused() -> None:
+    text = page(BASE | {"passed": False, "final": False, "reasons": ["too slow"]})
+    assert "undecided" in text
+    assert "refused" not in text

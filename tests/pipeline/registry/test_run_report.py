@@ -16,7 +16,7 @@ from multiner.pipeline.core.files import read_json, write_json
 from multiner.pipeline.core.usage import Usage
 from multiner.pipeline.registry import register, resources, run_report
 from multiner.pipeline.registry.champions import set_champion
-from multiner.pipeline.registry.gate.verdict_notes import PASSED, REASONS
+from multiner.pipeline.registry.gate.verdict_notes import PASSED, REASONS, UNDECIDED
 from multiner.pipeline.registry.run_report import FILE, TAG, VERDICT, write_run_report
 from multiner.pipeline.registry.store import open_store
 
@@ -134,6 +134,12 @@ def test_the_gates_verdict_is_in_the_report(two_versions: Workspace) -> None:
     assert "F1 < 30 & worse" in page.text
     assert [link for link in page.links if link.endswith(f"runs/{run_id}/artifacts/gate/verdict.html")]
     assert client.get_model_version("ner-en", "2").description == "a note of ours"
+    client.set_model_version_tag("ner-en", "2", PASSED, UNDECIDED)
+    write_run_report(two_versions, "en", "2", "promote")
+    page = page_of(two_versions)
+    assert "The gate could not judge" in page.text
+    assert "Refused" not in page.text
+    assert "F1 < 30 & worse" in page.text
 
 
 def test_a_report_that_is_there_is_not_made_again(two_versions: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:

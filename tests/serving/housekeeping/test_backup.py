@@ -69,7 +69,8 @@ def test_a_champion_on_another_path_is_found_with_its_files(full: Workspace, tmp
     secret = {"data/raw/corpus/train.txt", ".run/airflow/passwords.json", ".run/gateway.token"}
     assert texts == FILES.keys() - secret
     assert all((target / name).read_text(encoding="utf-8") == FILES[name] for name in texts)
-    assert (target / ".run/airflow/airflow.cfg").stat().st_mode & 0o777 == 0o600
+    for name in (".run/airflow/airflow.cfg", "data/review/en.conll"):
+        assert (target / name).stat().st_mode & 0o777 == 0o600
     for name in (".run/airflow/airflow.db", ".run/state.db"):
         with closing(sqlite3.connect(target / name)) as connection:
             assert connection.execute("SELECT x FROM t").fetchall() == [(1,)]
@@ -85,6 +86,21 @@ def test_the_lock_of_a_container_lies_on_a_volume(full: Workspace, tmp_path: Pat
     _, folder = restore(tmp_path / "backup.tar", tmp_path / "restored")
     assert (folder / "dvc.lock").read_text(encoding="utf-8") == FILES["dvc.lock"]
     assert not (folder / "dvc.lock").is_symlink()
+
+
+@pytest.mark.parametrize("name", ["mlruns", "mlruns/artifacts", "mlruns/artifacts/ner-en", "data/raw"])
+def test_what_lies_on_another_disk_is_in_the_archive(full: Workspace, tmp_path: Path, name: str) -> None:
+    folder, disk = full.root / name, tmp_path / "disk"
+    folder.rename(disk)
+    folder.symlink_to(disk)
+    backup(full, tmp_path / "backup.tar")
+    _, target = restore(tmp_path / "backup.tar", tmp_path / "restored")
+    version = champion(Workspace.load(root=target), "en")
+    assert version is not None
+    place = Path(download_artifacts(artifact_uri=version.uri)).resolve()
+    assert place.is_relative_to(target.resolve())
+    assert (place / "weights.bin").read_bytes() == bytes(1000)
+    assert (target / "data/raw/corpus.dvc").is_file()
 
 
 def test_a_database_is_copied_as_it_is_at_one_moment(

@@ -19,6 +19,7 @@ from multiner.serving.operator.model_schemas import Bin, ModelFacts, VersionFact
 from multiner.serving.page.models import diagram, way_back
 from multiner.serving.system import status as overview
 from tests.serving import registry
+from tests.serving.routing.canary import trials
 
 pytestmark = pytest.mark.slow  # a registry, real but small
 
@@ -236,3 +237,21 @@ def test_names_of_trials_are_their_own(workspace: Workspace) -> None:
     assert facts.history == []
     assert "no champion" in facts.registry
     assert open_store(workspace).get_registered_model("ner-en")
+
+
+def test_a_champion_that_is_tried_out_is_not_to_be_deployed(harness: Any, workspace: Workspace) -> None:
+    trial = trials.Registry()
+    trial.champions = {"en": "1", "ru": None}
+
+    async def main() -> tuple[str, str]:
+        gateway = harness(workspace=workspace, **trial.settings(trials.ENDLESS))
+        async with gateway.client() as client:
+            await trials.until(lambda: trials.record(gateway).adopted == "1")
+            apart = (await client.get("/models")).text
+            await trials.begin(gateway, trial)
+            return apart, (await client.get("/models")).text
+
+    apart, tried = asyncio.run(main())
+    assert "Deploy the champion to bring them together" in apart
+    assert "Version 2 gets 75 % of the conversations" in tried
+    assert "Deploy the champion to bring them together" not in tried, "that would end the canary"

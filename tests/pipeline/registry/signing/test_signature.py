@@ -24,7 +24,8 @@ from multiner.pipeline.registry.signing.signature import (
     trusted_keys,
     verify,
 )
-from multiner.pipeline.registry.signing.versions import checked_source
+from multiner.pipeline.registry.signing.versions import SIGNED, checked_source
+from multiner.pipeline.registry.store import open_store
 
 KEY = ec.generate_private_key(ec.SECP256R1())
 KEYS = {hint(KEY.public_key()): KEY.public_key()}
@@ -171,7 +172,14 @@ def test_a_registered_version_is_signed_and_a_flipped_byte_is_not_served(workspa
     weights.write_bytes(content)
     with pytest.raises(BadSignature, match=r"weights\.bin was changed"):
         checked_source(workspace, model.name, model.version, tmp_path)
-    (folder / SIGNATURE).unlink()
+    (folder / SIGNATURE).unlink()  # to pass for a version of an older release, which has none
+    with pytest.raises(BadSignature, match="the signature was removed"):
+        checked_source(workspace, model.name, model.version, tmp_path)
+    with pytest.raises(BadSignature, match="the signature was removed"):
+        register(workspace, "en")
+    assert not (folder / SIGNATURE).exists(), "what may have been changed is not signed again"
+
+    open_store(workspace).delete_model_version_tag(model.name, model.version, SIGNED)
     assert checked_source(workspace, model.name, model.version, tmp_path) == "models:/ner-en/1"
     workspace.params["serving"]["require_signature"] = True
     with pytest.raises(BadSignature, match="not signed"):

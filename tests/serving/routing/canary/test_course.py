@@ -23,7 +23,7 @@ from multiner.serving.gateway.config import workspace_config
 from multiner.serving.routing import inference_service
 from multiner.serving.routing.canary import calls as canary_calls
 from multiner.serving.routing.canary.calls import agreement
-from multiner.serving.routing.canary.rule import LOSSES
+from multiner.serving.routing.canary.rule import LOSSES, CanaryCounts
 from multiner.serving.routing.memory_budget import OutOfMemory
 from tests.serving.conftest import find
 from tests.serving.routing.canary.trials import (
@@ -185,6 +185,22 @@ def test_the_canary_stands_in_when_the_live_process_dies(harness: Any) -> None:
         assert (health["state"], health["version"]) == ("restarting", "2")
 
     run(harness, use, ENDLESS)
+
+
+def test_a_warm_version_that_stands_in_is_no_measure_of_the_canary(harness: Any) -> None:
+    async def use(client: httpx.AsyncClient, gateway: Any, registry: Registry) -> tuple[set[str], CanaryCounts]:
+        await order(client, "deploy", version="5")
+        await until(lambda: record(gateway).adopted == "5")
+        await begin(gateway, registry, "6")
+        gateway.refuse = lambda model: NerError("it does not come up") if model.version == "5" else None
+        gateway.service.routes["en"].live.kill()
+        versions = {await ask(client, str(number)) for number in range(20)}
+        await until(lambda: record(gateway).counts.calls)
+        return versions, record(gateway).counts
+
+    versions, counts = run(harness, use, ENDLESS, finders={"1": other}, keep_previous=True)
+    assert versions == {"1", "6"}
+    assert (counts.compared, counts.different) == (0, 0)
 
 
 def test_with_too_little_traffic_it_takes_over_when_the_time_is_up(harness: Any) -> None:
