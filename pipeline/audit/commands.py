@@ -38,7 +38,7 @@ def compare(first: str, second: str, language: str, examples: int, as_json: bool
     """Compare two registered versions on the same documents.
 
     F1 per corpus and type, with the second version's lead over the first and its 95 % interval (paired bootstrap): on
-    the promotion halves of the development parts, and apart from these on the test parts. Then sentences in which the
+    the gate halves of the development parts, and apart from these on the test parts. Then sentences in which the
     versions differ, only as text on the terminal: they quote the corpora. A VERSION is a number, or champion.
     """
     from multiner.pipeline.audit import comparison
