@@ -54,7 +54,9 @@ def up(foreground: bool, parts: str | None, no_trigger: bool) -> None:
 
     names = [part.strip() for part in parts.split(",")] if parts else None
     if unknown := set(names or ()) - set(PARTS):
-        raise click.BadParameter(f"unknown part {', '.join(sorted(unknown))}; the parts are {', '.join(PARTS)}", param_hint="--parts")
+        raise click.BadParameter(
+            f"unknown part {', '.join(sorted(unknown))}; the parts are {', '.join(PARTS)}", param_hint="--parts"
+        )
     if (names or no_trigger) and not foreground:
         raise click.UsageError("--parts and --no-trigger need --foreground")
     if foreground:

@@ -32,7 +32,9 @@ def history(language: str, as_json: bool) -> None:
 @click.argument("first", metavar="VERSION")
 @click.argument("second", metavar="VERSION")
 @LANGUAGE
-@click.option("--examples", type=click.IntRange(min=0), default=10, show_default=True, help="Sentences to show at most; 0: none.")
+@click.option(
+    "--examples", type=click.IntRange(min=0), default=10, show_default=True, help="Sentences to show at most; 0: none."
+)
 @JSON
 def compare(first: str, second: str, language: str, examples: int, as_json: bool) -> None:
     """Compare two registered versions on the same documents.
@@ -63,7 +65,9 @@ def compare(first: str, second: str, language: str, examples: int, as_json: bool
     show_default=True,
     help="F1 points by which the ensemble may differ on each development and test part.",
 )
-@click.option("--any-environment", is_flag=True, help="Go on even if installed packages differ from the version's lock.")
+@click.option(
+    "--any-environment", is_flag=True, help="Go on even if installed packages differ from the version's lock."
+)
 def reproduce(version: str, language: str, only_check: bool, noise: float, any_environment: bool) -> None:
     """Train a registered version again and compare the figures.
 

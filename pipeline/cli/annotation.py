@@ -20,7 +20,12 @@ from multiner.pipeline.config.settings import Workspace
     metavar="champion|VERSION|FOLDER",
     help="By default the ensemble of the current profile; with --to, the champion.",
 )
-@click.option("--column", type=click.IntRange(min=1), metavar="N", help="The token's column, counted from 1; by default the first.")
+@click.option(
+    "--column",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="The token's column, counted from 1; by default the first.",
+)
 @click.option("--to", type=click.Choice(["jsonl", "parquet"]), help="Write a collection's entities, in shards.")
 @click.option("--text-field", default="text", show_default=True, help="With --to: the field or column of the text.")
 @click.option("--id-field", help="With --to: the field or column of the id; by default FILE:LINE is the id.")

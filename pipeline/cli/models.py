@@ -31,8 +31,12 @@ def register(language: str) -> None:
 @LANGUAGE
 @click.option("--reason", help="With VERSION: the reason, one line, for the journal.")
 @click.option("--judge-only", is_flag=True, help="Write the verdict, and leave the champion as it is.")
-@click.option("--approved", metavar="VERSION", help="Approve this challenger, which passed the gate: it becomes champion.")
-@click.option("--rejected", metavar="VERSION", help="Reject this challenger, which passed the gate: the champion stays.")
+@click.option(
+    "--approved", metavar="VERSION", help="Approve this challenger, which passed the gate: it becomes champion."
+)
+@click.option(
+    "--rejected", metavar="VERSION", help="Reject this challenger, which passed the gate: the champion stays."
+)
 @click.option("--by", metavar="NAME", help="With --approved or --rejected: who decided, for the journal.")
 def promote(
     version: str | None,

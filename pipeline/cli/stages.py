@@ -100,9 +100,16 @@ def train(leg: str, language: str) -> None:
 @click.command()
 @LANGUAGE
 @click.option("--trials", type=click.IntRange(min=1), default=20, show_default=True, help="Trials of the whole study.")
-@click.option("--timeout", type=click.FloatRange(min=0, min_open=True), metavar="MIN", help="Minutes after which no trial is started.")
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="MIN",
+    help="Minutes after which no trial is started.",
+)
 @click.option("--name", default="search", show_default=True, help="Name of the study, and of the new profile.")
-@click.option("--storage", envvar="NER_SEARCH_STORAGE", metavar="URL", help="The study's database; by default data/search.db.")
+@click.option(
+    "--storage", envvar="NER_SEARCH_STORAGE", metavar="URL", help="The study's database; by default data/search.db."
+)
 def search(language: str, trials: int, timeout: float | None, name: str, storage: str | None) -> None:
     """Search better parameters of the transformer. `search` in params.yaml names them with their ranges.
 

@@ -39,7 +39,11 @@ def import_(source: Path, language: str, name: str, accept: bool) -> None:
     workspace = Workspace.load()
     corpus = growing_corpus(workspace, name)
     if corpus.language != language:
-        raise NerError(f"{name} is a corpus of {corpus.language!r}", where="--language", remedy=f"Give: --language {corpus.language}")
+        raise NerError(
+            f"{name} is a corpus of {corpus.language!r}",
+            where="--language",
+            remedy=f"Give: --language {corpus.language}",
+        )
     import_file(workspace, corpus, source, beyond_bounds=accept)
 
 
