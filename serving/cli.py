@@ -54,7 +54,9 @@ def up(foreground: bool, parts: str | None, no_trigger: bool) -> None:
 
     names = [part.strip() for part in parts.split(",")] if parts else None
     if unknown := set(names or ()) - set(PARTS):
-        raise click.BadParameter(f"unknown: {', '.join(sorted(unknown))}", param_hint="--parts")
+        raise click.BadParameter(
+            f"unknown part {', '.join(sorted(unknown))}; the parts are {', '.join(PARTS)}", param_hint="--parts"
+        )
     if (names or no_trigger) and not foreground:
         raise click.UsageError("--parts and --no-trigger need --foreground")
     if foreground:
@@ -105,7 +107,7 @@ def status(as_json: bool) -> None:
     "champion that failed to start.",
 )
 @click.option("--watch", is_flag=True, help="For timers: as --if-any, and do nothing if no gateway runs.")
-@click.option("--start", is_flag=True, help="Start the gateway even if there is no champion yet; its health says so.")
+@click.option("--start", is_flag=True, help="Start the gateway even if there is no champion yet.")
 def deploy(language: str | None, if_any: bool, watch: bool, start: bool) -> None:
     """Make the champions live at the gateway.
 
@@ -135,7 +137,7 @@ def deploy(language: str | None, if_any: bool, watch: bool, start: bool) -> None
 @commands.command()
 @click.argument("language")
 @click.option("--version", help="Go back to this version; by default to the former champion.")
-@click.option("--reason", help="The reason, one line; the registry keeps it, and the page /models shows it.")
+@click.option("--reason", help="The reason, one line, for the journal.")
 def rollback(language: str, version: str | None, reason: str | None) -> None:
     """Make the former champion champion again, and live.
 
@@ -178,7 +180,7 @@ def rollback(language: str, version: str | None, reason: str | None) -> None:
     default=None,
     help="JSON lines, or coloured text; by default text on a terminal only.",
 )
-@click.option("--limit", type=click.IntRange(min=1), help="Read at most so many texts.")
+@click.option("--limit", type=click.IntRange(min=1), help="The number of texts to read at most.")
 def predict(
     texts: tuple[str, ...],
     files: tuple[Path, ...],

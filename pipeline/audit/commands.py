@@ -19,7 +19,7 @@ JSON = click.option("--json", "as_json", is_flag=True, help="As JSON.")
 def history(language: str, as_json: bool) -> None:
     """Show what became of each version, the newest first.
 
-    Registrations, verdicts of the gate and switches of the champion: when, by whom, why, with the F1 and the address of
+    It lists registrations, verdicts and switches of the champion: when, by whom, why, with the F1 and the address of
     the gate's report.
     """
     from multiner.pipeline.audit import history as journal
@@ -32,14 +32,16 @@ def history(language: str, as_json: bool) -> None:
 @click.argument("first", metavar="VERSION")
 @click.argument("second", metavar="VERSION")
 @LANGUAGE
-@click.option("--examples", type=click.IntRange(min=0), default=10, show_default=True, help="Sentences at most.")
+@click.option(
+    "--examples", type=click.IntRange(min=0), default=10, show_default=True, help="Sentences to show at most; 0: none."
+)
 @JSON
 def compare(first: str, second: str, language: str, examples: int, as_json: bool) -> None:
     """Compare two registered versions on the same documents.
 
-    F1 per corpus and type, with the second version's lead over the first and its 95 % interval (paired bootstrap): on
-    the promotion halves of the development parts, and apart from these on the test parts. Then sentences in which the
-    versions differ, only as text on the terminal: they quote the corpora. A VERSION is a number, or champion.
+    Prints the F1 for each corpus and type, with the second version's lead over the first and its 95 % interval (paired
+    bootstrap): first on the gate halves of the development parts, then on the test parts. Below are sentences in which
+    the versions differ. They quote the corpora, so --json leaves them out. A VERSION is a number, or champion.
     """
     from multiner.pipeline.audit import comparison
 
@@ -63,14 +65,16 @@ def compare(first: str, second: str, language: str, examples: int, as_json: bool
     show_default=True,
     help="F1 points by which the ensemble may differ on each development and test part.",
 )
-@click.option("--any-environment", is_flag=True, help="Go on where installed packages differ from the version's lock.")
+@click.option(
+    "--any-environment", is_flag=True, help="Go on even if installed packages differ from the version's lock."
+)
 def reproduce(version: str, language: str, only_check: bool, noise: float, any_environment: bool) -> None:
     """Train a registered version again and compare the figures.
 
-    In a temporary copy: the commit of the version with the changes that its run has logged, its data from DVC's cache
-    or remote, its parameters. Every stage runs, so it takes as long as the training did. Exit code 1: something is
-    missing, or the figures do not agree. On the same machine they should be equal; on other hardware, or with another
-    number of threads, they differ a little.
+    Works in a temporary copy, with the version's commit, the changes that its run has logged, its parameters, and its
+    data from DVC's cache or remote. Every stage runs, so it takes as long as the training did. On the same machine the
+    figures should be equal; on other hardware, or with another number of threads, they differ a little. Exit code 1:
+    something is missing, or the figures do not agree.
     """
     from multiner.pipeline.audit import agreement, reproduction
 

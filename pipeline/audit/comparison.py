@@ -20,7 +20,7 @@ from multiner.pipeline.registry.gate.comparison import gate_documents, of_types
 from multiner.pipeline.registry.gate.judgement import types_of
 
 ALL = "all"
-GATE, TEST = "promotion half", "test part"
+GATE, TEST = "gate half", "test part"
 Spans = Sequence[Sequence[Span]]
 
 
@@ -29,7 +29,7 @@ class PairedScores:
     """F1 in percent of two versions on the same documents, and the difference with its interval.
 
     Attributes:
-        part: ``promotion half`` or ``test part``.
+        part: ``gate half`` or ``test part``.
         corpus, type: ``all`` for all corpora, or all types, together.
         documents: their number.
         spans: the number of gold spans.
@@ -49,7 +49,7 @@ class PairedScores:
 
 @dataclass(frozen=True, slots=True)
 class DifferentSentence:
-    """A sentence of a promotion half in which one of the versions makes more errors; for the terminal alone."""
+    """A sentence of a gate half in which one of the versions makes more errors; for the terminal alone."""
 
     corpus: str
     document: str
@@ -72,13 +72,13 @@ class VersionComparison:
 
 
 def compare(workspace: Workspace, language: str, first: str, second: str, examples: int = 10) -> VersionComparison:
-    """Compare two registered versions on the promotion halves and, apart from these, on the test parts.
+    """Compare two registered versions on the gate halves and, apart from these, on the test parts.
 
     Each version predicts in a process of its own with its own code. The types are those that both know.
 
     Args:
         first, second: ``champion`` or the number of a version.
-        examples: the number of sentences at most; they are of the promotion halves, so that nobody tunes on test parts.
+        examples: the number of sentences at most; they are of the gate halves, so that nobody tunes on test parts.
 
     Raises:
         NerError: there is no such version, it does not answer, the two share no type, or documents are missing.
@@ -123,7 +123,7 @@ def paired_scores(
     resamples: int,
     seed: int,
 ) -> list[PairedScores]:
-    """The scores on each corpus, over all types and by type; before them, of the promotion halves, on all together.
+    """The scores on each corpus, over all types and by type; before them, of the gate halves, on all together.
 
     Types without gold and predicted spans in a corpus are left out. ``first`` and ``second`` are the predictions for
     the documents of all corpora in turn.
@@ -218,7 +218,7 @@ def table(comparison: VersionComparison) -> str:
             heading = (
                 f"{'corpus':<20}{'type':<10}{'documents':>10}{'spans':>8}{first:>14}{second:>14}   difference, 95 %"
             )
-            lines += ["", {GATE: "Promotion halves", TEST: "Test parts (to report, not to choose by)"}[part], heading]
+            lines += ["", {GATE: "Gate halves", TEST: "Test parts (to report, not to choose by)"}[part], heading]
         f1 = f"{row.first:>14.2f}{row.second:>14.2f}"
         lines.append(f"{row.corpus:<20}{row.type:<10}{row.documents:>10,}{row.spans:>8,}{f1}   {row.interval}")
     return "\n".join([*lines, "", "Paired bootstrap over documents; p is not corrected for the number of rows."])
@@ -226,7 +226,7 @@ def table(comparison: VersionComparison) -> str:
 
 def examples(comparison: VersionComparison) -> str:
     """The sentences in which the two versions differ, with the gold entities and those of each."""
-    lines = ["Sentences of the promotion halves in which one version makes more errors:"]
+    lines = ["Sentences of the gate halves in which one version makes more errors:"]
     for sentence in comparison.sentences:
         lines += ["", f"{sentence.corpus} {sentence.document}", f"  {sentence.text}"]
         sides = {

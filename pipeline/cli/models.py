@@ -29,10 +29,14 @@ def register(language: str) -> None:
 @click.command()
 @click.argument("version", required=False)
 @LANGUAGE
-@click.option("--reason", help="With VERSION: the reason, one line; the journal keeps it.")
-@click.option("--judge-only", is_flag=True, help="Write the verdict, and leave the champion.")
-@click.option("--approved", metavar="VERSION", help="Promote this challenger, which passed and which you approve.")
-@click.option("--rejected", metavar="VERSION", help="Enter in the journal that you reject this challenger.")
+@click.option("--reason", help="With VERSION: the reason, one line, for the journal.")
+@click.option("--judge-only", is_flag=True, help="Write the verdict, and leave the champion as it is.")
+@click.option(
+    "--approved", metavar="VERSION", help="Approve this challenger, which passed the gate: it becomes champion."
+)
+@click.option(
+    "--rejected", metavar="VERSION", help="Reject this challenger, which passed the gate: the champion stays."
+)
 @click.option("--by", metavar="NAME", help="With --approved or --rejected: who decided, for the journal.")
 def promote(
     version: str | None,
@@ -61,11 +65,11 @@ def promote(
     from multiner.pipeline.registry.run_report import write_run_report
 
     if (version is None) != (reason is None):
-        raise click.UsageError("VERSION and --reason go together")
+        raise click.UsageError("VERSION and --reason go together: ner promote VERSION -l LANG --reason TEXT")
     if sum(map(bool, (version, judge_only, approved, rejected))) > 1:
-        raise click.UsageError("give VERSION, --judge-only, --approved or --rejected, no two of them")
+        raise click.UsageError("give only one of VERSION, --judge-only, --approved and --rejected")
     if by and not (approved or rejected):
-        raise click.UsageError("--by goes with --approved or --rejected")
+        raise click.UsageError("--by needs --approved or --rejected")
     workspace = Workspace.load()
     if version is not None and reason is not None:
         target = promote_version(workspace, language, version, reason=reason)

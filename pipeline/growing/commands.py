@@ -18,20 +18,20 @@ LABEL_STUDIO = "label-studio"
 
 @click.group()
 def corpus() -> None:
-    """Growing corpora, which params.yaml declares under `growing`."""
+    """Take texts into growing corpora, which params.yaml declares under `growing`."""
 
 
 @corpus.command("import")
 @click.argument("source", metavar="FILE", type=click.Path(path_type=Path))
 @LANGUAGE
 @click.option("--corpus", "name", required=True, metavar="NAME", help="The growing corpus that takes the texts.")
-@click.option("--accept", is_flag=True, help="Take them although they differ from what the corpus holds.")
+@click.option("--accept", is_flag=True, help="Take the texts although they break the bounds.")
 def import_(source: Path, language: str, name: str, accept: bool) -> None:
     """Take the texts of FILE into a growing corpus; FILE may be a folder.
 
     FILE is an export of Label Studio in its format JSON (.json), JSON lines (.jsonl), CSV, or a column file (.conll);
-    docs/operations/growing.md describes them. Texts that the corpus has already are left out, and those with other
-    entities replace the former ones. An entity that cuts a word refuses the file, with the task or line.
+    docs/operations/growing.md describes them. Texts that the corpus already has are left out; if their entities have
+    changed, they replace the former ones. If an entity cuts a word, the file is refused, and the task or line named.
     """
     from multiner.pipeline.growing.declaration import growing_corpus
     from multiner.pipeline.growing.intake import import_file
@@ -39,7 +39,11 @@ def import_(source: Path, language: str, name: str, accept: bool) -> None:
     workspace = Workspace.load()
     corpus = growing_corpus(workspace, name)
     if corpus.language != language:
-        raise NerError(f"{name} is a corpus of {corpus.language!r}", where="--language", remedy="Give its language.")
+        raise NerError(
+            f"{name} is a corpus of {corpus.language!r}",
+            where="--language",
+            remedy=f"Give: --language {corpus.language}",
+        )
     import_file(workspace, corpus, source, beyond_bounds=accept)
 
 
@@ -54,9 +58,9 @@ def import_(source: Path, language: str, name: str, accept: bool) -> None:
 @click.option(
     "--export",
     type=click.Choice([LABEL_STUDIO]),
-    help="Write to --output the texts whose answers are in doubt, in place of the corrections: tasks for Label Studio.",
+    help="Write to --output the texts in doubt instead, as tasks for Label Studio.",
 )
-@click.option("--clear", is_flag=True, help="Remove what --output has written.")
+@click.option("--clear", is_flag=True, help="Then remove from the queue what --output has.")
 def review(language: str | None, output: Path | None, export: str | None, clear: bool) -> None:
     """Count the corrections from the page and the texts in doubt, or write them to a file.
 
@@ -84,9 +88,9 @@ def review(language: str | None, output: Path | None, export: str | None, clear:
             click.echo(f"{output}: {count:,} sentences{', and the queue is empty' if clear else ''}")
         return
     if output:
-        raise click.UsageError("--output needs --language")
+        raise click.UsageError("--output needs --language: the queue of each language is a file of its own")
     if clear or export:
-        raise click.UsageError("--clear and --export need --output")
+        raise click.UsageError("--clear and --export need --output FILE")
     for code in codes:
         corrections = queue.read(code)
         latest = f", the latest at {corrections[-1].time} ({corrections[-1].model})" if corrections else ""

@@ -150,6 +150,7 @@ def rollback(
             champion already, or its files were deleted; or the reason is too long. Nothing has changed then.
     """
     reason = checked_reason(reason)
+    choice = f"Name the version to go back to: ner rollback {language} --version N (see ner history {language})"
     name = model_name(workspace, language)
     with registry_lock(workspace, f".{name}.lock"):
         client = open_store(workspace)
@@ -159,20 +160,23 @@ def rollback(
                 f"{name} has no champion to roll back", remedy=f"Train and promote one: ner register -l {language}"
             )
         if expected is not None and current != expected:
-            raise NerError(f"nothing was rolled back: version {current} is champion, not version {expected}")
+            raise NerError(
+                f"nothing was rolled back: version {current} is champion, not version {expected}",
+                remedy=f"Somebody else switched; see ner history {language}",
+            )
         goal = client.get_model_version(name, current).tags.get(PREVIOUS) if version is None else version
         if goal is None:
-            raise NerError(f"{name} has no champion before version {current}", remedy="Name the version to go back to.")
+            raise NerError(f"{name} has no champion before version {current}", remedy=choice)
         target = known_version(client, name, goal)
         if target is None:
             raise NerError(f"{name} has no version {goal}", remedy="The page /models and MLflow list the versions.")
         if target == current:
-            raise NerError(f"{name} version {current} is champion already", remedy="Name the version to go back to.")
+            raise NerError(f"{name} version {current} is champion already", remedy=choice)
         tags = client.get_model_version(name, target).tags
         if ROLLED_BACK in tags and version is None:
             raise NerError(
                 f"{name} version {target}, the champion before, was itself rolled back at {tags[ROLLED_BACK]}",
-                remedy="Name the version to go back to.",
+                remedy=choice,
             )
         require_files(name, target)
         at = journal.note(client, name, JournalEntry(now(), "rollback", current, target, by, reason)).at

@@ -20,8 +20,8 @@ def commands() -> None:
 def gc(delete: bool, verbose: bool) -> None:
     """Delete what nothing needs any more: old versions, deleted runs, caches, checkpoints, logs, old records.
 
-    The section keep of params.yaml says what stays. Champions, challengers, rollback targets, versions in use and what
-    these need always stay. The system may run meanwhile.
+    Champions, challengers, rollback targets, versions in use and what these need always stay; the section keep of
+    params.yaml says what else does. The system may run meanwhile.
     """
     from multiner.serving.housekeeping.gc import Kept, collect
     from multiner.serving.housekeeping.removal import readable
@@ -56,7 +56,7 @@ def backup(file: Path) -> None:
     elsewhere = backup(Workspace.load(), file)
     click.echo(f"{file}: {readable(file.stat().st_size)}")
     for name in elsewhere:
-        click.echo(f"not in it: the database at {name}; back it up too, PostgreSQL's with pg_dump")
+        click.echo(f"not in it: the database that {name} names; back it up too, PostgreSQL with pg_dump")
 
 
 @commands.command()
@@ -74,14 +74,15 @@ def restore(file: Path, into: Path) -> None:
     click.echo(f"restored {len(manifest['files']):,} files of {manifest['at']} into {folder}")
     click.echo(f"the code was at commit {manifest['commit'] or 'unknown'}")
     for name in manifest["elsewhere"]:
-        click.echo(f"not restored: the database that {name} named")
+        click.echo(f"not restored: the database that {name} named; it has a backup of its own")
 
 
 @commands.command()
 def upgrade() -> None:
-    """Bring the databases of an older release up to date, after a backup: MLflow's, Airflow's, the gateways' state.
+    """Bring the databases of an older release up to date, after a backup of them.
 
-    The system must not run. Databases elsewhere (PostgreSQL) are upgraded with mlflow db upgrade, and by Airflow.
+    They are MLflow's, Airflow's and the gateways' state. The system must not run. If MLflow's is elsewhere
+    (PostgreSQL), upgrade it with mlflow db upgrade; ner up upgrades Airflow's elsewhere.
     """
     from multiner.serving.housekeeping.upgrade import upgrade
 

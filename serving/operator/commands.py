@@ -30,7 +30,7 @@ def operator() -> None:
 def add(name: str) -> None:
     """Add an operator, and print the token.
 
-    The token is shown this once: only its hash is stored.
+    The token is shown only now: its hash alone is stored.
     """
     click.echo(_ask(lambda operators: operators.add(name)))
     click.echo(f"This is the token of {name}; it is not shown again.", err=True)

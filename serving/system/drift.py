@@ -25,7 +25,9 @@ NO_CHAMPION = "no champion yet"
 @click.argument("language")
 @click.option("--json", "as_json", is_flag=True, help="As JSON, in one line.")
 @click.option(
-    "--report", is_flag=True, help="Also write the page under /reports, for `ner status` too; notify of a drift."
+    "--report",
+    is_flag=True,
+    help="Also write the page under /reports and the line of `ner status`; send a notice of a drift.",
 )
 @click.option("--exit-code", is_flag=True, help="Exit with 1 if there is a drift.")
 def drift(language: str, as_json: bool, report: bool, exit_code: bool) -> None:

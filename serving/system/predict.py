@@ -116,7 +116,7 @@ def predict_here(workspace: Workspace, texts: Iterable[str], language: str = AUT
                 raise NerError(
                     f"the champion does not answer: {error}",
                     where=" and ".join(f"{model['name']} version {model['version']}" for _, model in models.values()),
-                    remedy="Go back to the one before: ner rollback, or train anew: ner run.",
+                    remedy="Go back to the former champion: ner rollback LANG; or train anew: ner run.",
                 ) from None
 
 

@@ -138,7 +138,7 @@ def require_approved(name: str, version: str, trial: Promotion | Trial) -> None:
         raise NerError(
             f"version {version} was approved and is not promoted: {problem}",
             where=name,
-            remedy="Judge again: ner promote --judge-only. Then approve the version that passes.",
+            remedy="Judge again: ner promote -l LANG --judge-only. Then approve the version that passes.",
         )
 
 

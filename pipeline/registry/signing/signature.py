@@ -32,7 +32,7 @@ PRIVATE_KEY, PUBLIC_KEYS = "NER_SIGNING_KEY", "NER_SIGNING_PUBLIC_KEYS"
 BUNDLE = "application/vnd.dev.sigstore.bundle.v0.3+json"
 PAYLOAD = "application/vnd.in-toto+json"
 STATEMENT, PREDICATE = "https://in-toto.io/Statement/v1", "https://model_signing/signature/v1.0"
-RENEW = "Restore the version's files from a backup, or make another version champion: ner rollback"
+RENEW = "Restore the version's files from a backup, or make another version champion: ner rollback LANG"
 
 
 class BadSignature(NerError):

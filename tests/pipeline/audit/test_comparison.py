@@ -71,7 +71,7 @@ def test_two_registered_versions(workspace, fill, good_leg, worse_leg, monkeypat
     output = CliRunner().invoke(commands, ["compare", "1", "2", "-l", "en", "--examples", "1"]).output
     for text in (
         "ner-en: version 2 against version 1",
-        "Promotion halves",
+        "Gate halves",
         "Test parts (to report, not to choose by)",
         "saw",
         "gold:",

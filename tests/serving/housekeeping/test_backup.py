@@ -139,7 +139,7 @@ def test_databases_elsewhere_are_named(full: Workspace, tmp_path: Path, monkeypa
     monkeypatch.setenv("NER_STATE_URL", "postgresql://host/state")
     said = CliRunner().invoke(commands, ["backup", str(tmp_path / "backup.tar")])
     assert said.exit_code == 0, said.output
-    assert "not in it: the database at NER_STATE_URL; back it up too, PostgreSQL's with pg_dump" in said.output
+    assert "not in it: the database that NER_STATE_URL names; back it up too, PostgreSQL with pg_dump" in said.output
     done = CliRunner().invoke(commands, ["restore", str(tmp_path / "backup.tar"), "--into", str(tmp_path / "target")])
     assert done.exit_code == 0, done.output
     assert "not restored: the database that NER_STATE_URL named" in done.output
