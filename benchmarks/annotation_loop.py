@@ -9,7 +9,7 @@ places in capitals, and customers that go by a code (ORG). Those in doubt go out
 and are imported into a project of Label Studio, which this script starts on loopback with a temporary SQLite database
 and without telemetry. A person is played by the true entities: a right prediction is submitted as it is, a wrong one is
 corrected. The export comes back by `ner corpus import`; dvc repro trains, and the strict F1 before and after is that on
-other notes, with other names, half of them with other words around the names.
+other notes, with other names, four of ten with other words around the names.
 """
 
 from __future__ import annotations
@@ -213,7 +213,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--label-studio", type=Path, required=True, metavar="PROGRAM", help="of its own environment")
     parser.add_argument("--corpus", required=True, metavar="NAME", help="a growing corpus without a source")
-    parser.add_argument("--notes", type=int, default=80, help="sent to the gateway, and as many held out (default 80)")
+    parser.add_argument("--notes", type=int, default=48, help="sent to the gateway, and as many held out (default 48)")
     parser.add_argument("--retrain", default=f"dvc repro ensemble@{LANGUAGE}", help="the command that trains")
     options = parser.parse_args()
     try:
