@@ -78,6 +78,8 @@ def threshold_table(metrics: dict[str, Any]) -> str:
         test = metrics["corpora"][corpus].get("test", {}).get("ensemble", {}).get("calibration", {})
         errors = [_number(test.get(name), 4) for name in ("ece", "brier")]
         for precision, limit in systems.get("ensemble", {}).items():
+            if not limit or "gate" not in limit:  # of an older release, found on documents that the model was fitted to
+                continue
             cells = [corpus, *errors, f"{precision} %"]
             cells.append(_threshold(limit["score"]))
             cells += [_number((limit["gate"] or {}).get(name), 2) for name in ("precision", "recall", "share")]
