@@ -188,6 +188,7 @@ def test_health_models_and_openapi(harness: Any) -> None:
         "/v1/entities",
         "/v1/entities/stream",
         "/v1/{language}/invocations",
+        "/v1/{language}/token-classification",
         "/v1/models",
         "/v1/parallel",
         "/health",
