@@ -24,9 +24,11 @@ LANGUAGES = ("en", "ru")
 
 
 @pytest.fixture(scope="session")
-def mirror(root: Path) -> Path:
-    """Where ``ner pull`` looks first; the profile demo needs no corpora."""
-    return Path(os.environ.get("NER_CORPORA_MIRROR") or root / "data" / "mirror")
+def mirror(tmp_path_factory: pytest.TempPathFactory, root: Path) -> Path:
+    """Where ``ner pull`` looks first; without a mirror an empty folder: the packages come from the package index."""
+    named = os.environ.get("NER_CORPORA_MIRROR")
+    place = Path(named) if named else root / "data" / "mirror"
+    return place if named or place.is_dir() else tmp_path_factory.mktemp("mirror")
 
 
 @pytest.fixture(scope="session")
