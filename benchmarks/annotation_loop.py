@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import secrets
 import shlex
 import subprocess
 import sys
@@ -47,7 +48,7 @@ from multiner.serving.backends.local_server import free_port
 LANGUAGE = "en"
 TEXTS = 20  # in a request to the gateway
 READY_SECONDS = 1200  # the first start makes the database
-TOKEN = "0123456789abcdef0123456789abcdef01234567"  # of a server on loopback that ends with this script
+TOKEN = secrets.token_hex(20)  # of a server on loopback that ends with this script
 SURNAMES = ["OKAFOR", "BRANDT", "LINDGREN", "MORETTI", "KOVACS", "DUBOIS", "TANAKA", "MCALLEN"]
 PLACES = ["OSLO", "LEEDS", "PORT ELLEN", "UPPER TOLLAND", "TAMPERE", "BASEL", "GHENT", "TURIN"]
 PATTERNS = (
