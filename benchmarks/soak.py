@@ -1,7 +1,7 @@
 """Whether serving keeps its memory: clients ask texts of words that never come again, for an hour.
 
     python benchmarks/soak.py
-    python benchmarks/soak.py --minutes 480 --switch-minutes 10    # a night
+    python benchmarks/soak.py --minutes 480 --switch-minutes 10 --rate 20    # a night
 
 A real gateway with real served models, from a registry in a temporary folder; the resident memory of every process is
 read every ten seconds. With --switch-minutes every language has two versions, and operators' orders switch between
@@ -166,7 +166,8 @@ def run(options: argparse.Namespace, ensembles: Mapping[str, Path]) -> bool:
     """Bring everything up, ask and watch, print, write; whether memory is flat and every request was answered."""
     seconds = 60 * options.minutes
     with TemporaryDirectory(prefix="ner-soak-", ignore_cleanup_errors=True) as folder:
-        workspace = make_workspace(Path(folder) / "workspace", ensembles, {})
+        serving = {"keep_previous": True} if options.switch_minutes else {}  # both versions are watched throughout
+        workspace = make_workspace(Path(folder) / "workspace", ensembles, serving)
         for _ in range(2 if options.switch_minutes else 1):
             crown_all(workspace)
         counts = Path(folder) / "counts.json"
@@ -177,8 +178,8 @@ def run(options: argparse.Namespace, ensembles: Mapping[str, Path]) -> bool:
                 assert state is not None
                 switches = Switches(state, sorted(ensembles), 60 * options.switch_minutes)
                 switches.make()  # now both versions of each language have a process
-            command = [sys.executable, str(HERE / "strangers.py"), served.url, str(options.clients), str(seconds + 5)]
-            command += [str(options.seed), str(counts)]
+            command = [sys.executable, str(HERE / "strangers.py"), served.url, str(options.clients)]
+            command += [str(options.rate), str(seconds + 5), str(options.seed), str(counts)]
             clients = subprocess.Popen(tied([*command, *sorted(ensembles)]), start_new_session=True)
             try:
                 samples = watch(served, clients, seconds, options.every, switches)
@@ -200,6 +201,7 @@ def run(options: argparse.Namespace, ensembles: Mapping[str, Path]) -> bool:
         {
             "minutes": options.minutes,
             "clients": options.clients,
+            "rate": options.rate,
             "switches": switches.count if switches else 0,
             "languages": sorted(ensembles),
             "asked": asked,
@@ -217,6 +219,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=60, help="(default 60)")
     parser.add_argument("--clients", type=int, default=4, help="that ask at once (default 4)")
+    parser.add_argument("--rate", type=float, default=0, help="texts a second, at most (default 0: no limit)")
     parser.add_argument("--switch-minutes", type=float, metavar="MIN", help="between two switches (default: none)")
     parser.add_argument("--every", type=float, default=10, help="seconds between samples (default 10)")
     parser.add_argument("--language", "-l", nargs="+", choices=["en", "ru"], default=["en", "ru"])

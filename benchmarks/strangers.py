@@ -1,6 +1,6 @@
 """Clients of a gateway that ask texts of unheard-of words, in a process of their own, for a fixed time.
 
-python benchmarks/strangers.py URL CLIENTS SECONDS SEED COUNTS.json LANGUAGE…
+python benchmarks/strangers.py URL CLIENTS RATE SECONDS SEED COUNTS.json LANGUAGE…
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,21 @@ from texts import invented
 from multiner.pipeline.core.files import write_json
 
 
-async def ask(url: str, clients: int, seconds: float, seed: int, languages: Sequence[str]) -> dict[str, Any]:
-    """How many texts were answered, of how many characters, and how often something else came, by kind."""
-    texts, end = invented(seed), time.monotonic() + seconds
+async def ask(
+    url: str, clients: int, rate: float, seconds: float, seed: int, languages: Sequence[str]
+) -> dict[str, Any]:
+    """How many texts were answered, of how many characters, and how often something else came, by kind.
+
+    Args:
+        url: of the gateway's predictions.
+        clients: that ask at once.
+        rate: texts a second of all clients together, at most; 0: each client asks again as soon as it is answered.
+        seconds: how long they ask.
+        seed: of the texts.
+        languages: of the texts.
+    """
+    texts, begin = invented(seed), time.monotonic()
+    end, turns = begin + seconds, count()
     done, failures = Counter(answered=0, characters=0), Counter()
 
     async def one(client: httpx.AsyncClient) -> None:
@@ -30,6 +43,8 @@ async def ask(url: str, clients: int, seconds: float, seed: int, languages: Sequ
             language, text = next(texts)
             if language not in languages:
                 continue
+            if rate:
+                await asyncio.sleep(max(0.0, begin + next(turns) / rate - time.monotonic()))
             try:
                 response = await client.post(url, content=body("gateway", language, text))
             except httpx.HTTPError as error:
@@ -46,5 +61,5 @@ async def ask(url: str, clients: int, seconds: float, seed: int, languages: Sequ
 
 
 if __name__ == "__main__":
-    url, clients, seconds, seed, counts, *languages = sys.argv[1:]
-    write_json(Path(counts), asyncio.run(ask(url, int(clients), float(seconds), int(seed), languages)))
+    url, clients, rate, seconds, seed, counts, *languages = sys.argv[1:]
+    write_json(Path(counts), asyncio.run(ask(url, int(clients), float(rate), float(seconds), int(seed), languages)))

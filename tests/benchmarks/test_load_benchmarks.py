@@ -125,10 +125,15 @@ def test_invented_words_hardly_come_again(modules: dict[str, ModuleType]) -> Non
 
 
 def test_strangers_ask_and_count(modules: dict[str, ModuleType], url: str) -> None:
-    counts = asyncio.run(modules["strangers"].ask(url, 2, 0.3, 1, ["ru"]))
+    counts = asyncio.run(modules["strangers"].ask(url, 2, 0, 0.3, 1, ["ru"]))
     assert counts["answered"] > 1
     assert counts["characters"] > counts["answered"]
     assert not counts["failures"]
+
+
+def test_strangers_ask_no_more_often_than_their_rate(modules: dict[str, ModuleType], url: str) -> None:
+    counts = asyncio.run(modules["strangers"].ask(url, 4, 10, 0.5, 1, ["ru"]))
+    assert 1 <= counts["answered"] <= 5 + 4  # of each client a last one, whose turn comes after the end
 
 
 def samples(soak: ModuleType, process: str, memory: list[float]) -> list[object]:
