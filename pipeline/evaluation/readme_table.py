@@ -68,11 +68,18 @@ def table(metrics: Iterable[Mapping[str, Any]]) -> str:
 
 
 def read_metrics(folder: Path) -> list[dict[str, Any]]:
-    """The metrics files of a profile, sorted by language. Raises NerError if there are no files."""
+    """The metrics files of a profile, sorted by language. Raises NerError if there are no files, or one is damaged."""
     files = sorted(folder.glob("*.json"))
     if not files:
         raise NerError("no metrics to show", where=str(folder), remedy="Run `dvc repro` first.")
-    return [read_json(file) for file in files]
+    metrics = []
+    for file in files:
+        try:
+            metrics.append(read_json(file))
+        except ValueError as error:  # a conflict of a merge, for one
+            remedy = "Write it anew: dvc repro"
+            raise NerError(f"no valid JSON: {error}", where=str(file), remedy=remedy) from None
+    return metrics
 
 
 def renew(text: str, content: str, where: str = "README.md") -> str:

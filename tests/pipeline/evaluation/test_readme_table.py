@@ -8,7 +8,7 @@ import pytest
 
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.core.files import write_json
-from multiner.pipeline.evaluation.readme_table import END, START, update
+from multiner.pipeline.evaluation.readme_table import END, START, read_metrics, update
 
 
 def metrics(ensemble: float) -> dict:
@@ -68,3 +68,9 @@ def test_missing_markers_and_missing_metrics_are_named(readme: Path, tmp_path: P
     readme.write_text(f"{END} {START}", encoding="utf-8")
     with pytest.raises(NerError, match="no place for the results"):
         update(readme, tmp_path)
+
+
+def test_a_damaged_file_of_metrics_is_named(tmp_path: Path) -> None:
+    (tmp_path / "en.json").write_text("<<<<<<< ours\n{}", encoding="utf-8")
+    with pytest.raises(NerError, match=r"en\.json: no valid JSON: .*line 1"):
+        read_metrics(tmp_path)
