@@ -153,48 +153,9 @@ def test_mlflow_serves_the_champion_on_its_own(job: Job, first_run: str, tmp_pat
         server.wait(30)
 
 
-def test_again_with_nothing_changed(job: Job, first_run: str, tmp_path: Path) -> None:
-    output = tmp_path / "run.log"
-    with output.open("w") as log:
-        running = subprocess.Popen(
-            [str(BIN / "ner"), "run"], cwd=job.root, env=job.environment, stdout=log, stderr=subprocess.STDOUT
-        )
-    try:
-        wait_for(lambda: "Ctrl-C ends everything" in output.read_text(), RUN_SECONDS, running, output)
-        printed = output.read_text()
-        assert "nothing to do" in printed.split("promote_ru")[-1]
-        assert "stages ran" not in printed
-
-        status = job.status()
-        assert status["system"]["phase"] == "ready"
-        assert all(part["answers"] for part in status["parts"])
-        assert [(model["champion"], model["live"]) for model in status["models"]] == [("1", "1"), ("1", "1")]
-
-        for language, text in TEXTS.items():
-            result = job.ask(text)
-            assert result["language"] == language
-            check_entities(language, result["entities"])
-        hugging_face = InferenceClient(model=f"{job.gateway}/v1/en/token-classification")
-        groups = hugging_face.token_classification(TEXTS["en"])
-        assert {(group.word, group.entity_group) for group in groups} >= set(ENTITIES["en"])
-        curl = next(line for line in printed.splitlines() if line.startswith("Try")).removeprefix("Try").strip()
-        done = subprocess.run(curl, shell=True, capture_output=True, text=True, check=True)
-        (result,) = json.loads(done.stdout)["results"]
-        assert {(entity["text"], entity["label"]) for entity in result["entities"]} >= set(ENTITIES["en"])
-        assert httpx.get(f"{job.gateway}/").status_code == 200
-        docs = httpx.get(f"http://127.0.0.1:{job.ports['port']}/reports/en/validation/")
-        assert docs.status_code == 200
-    finally:
-        running.send_signal(signal.SIGINT)
-        assert running.wait(120) == 0, output.read_text()[-4000:]
-    assert job.leftovers() == []
-    with pytest.raises(httpx.TransportError):
-        httpx.get(f"{job.gateway}/health", timeout=5)
-
-
 @pytest.mark.faults("a worse challenger in the whole system")
-def test_a_worse_challenger_is_refused_by_the_dag_while_the_champion_serves(job: Job, first_run: str) -> None:
-    """With `ner up`: what was changed is trained in the background, judged, and left aside; `ner down` ends it all."""
+def test_again_with_one_change_for_the_worse_of_russian_alone(job: Job, first_run: str) -> None:
+    """With `ner up`: nothing of English is done again; the Russian challenger is judged and left aside."""
     worse = spacy.blank("ru")
     worse.add_pipe("entity_ruler").add_patterns([{"label": "PERSON", "pattern": "Тарас Небывалов"}])
     worse.to_disk(job.root.parent / "knows-one-name")
@@ -206,18 +167,32 @@ def test_a_worse_challenger_is_refused_by_the_dag_while_the_champion_serves(job:
         assert again.returncode == 0
         assert "running already" in again.stdout
 
-        promotion = pipeline_end(job)
-        assert promotion["promote"].outcome == "not promoted: the champion stays"
-        assert (promotion["promote"].state, promotion["deploy"].state) == ("success", "success")
+        tasks = pipeline_end(job)
+        stages = {name: task for name, task in tasks["retrain_en"].items() if name not in {"plan", "register"}}
+        assert {task.outcome for task in stages.values()} == {"unchanged"}
+        assert "already registered" in str(tasks["retrain_en"]["register"].outcome)
+        assert "nothing to do" in str(tasks["promote_en"]["deploy"].outcome)
+        assert tasks["promote_ru"]["promote"].outcome == "not promoted: the champion stays"
+        assert {task.state for task in tasks["promote_ru"].values()} == {"success"}
+
         status = job.status()
+        assert status["system"]["phase"] == "ready"
+        assert all(part["answers"] for part in status["parts"])
         assert [(model["champion"], model["live"]) for model in status["models"]] == [("1", "1"), ("1", "1")]
         store = open_store(Workspace.load(root=job.root))
         refused = store.get_model_version_by_alias("ner-ru-smoke", "challenger")
         assert (str(refused.version), refused.tags["gate.passed"]) == ("2", "false")
         assert "F1" in refused.tags["gate.reasons"]
-        result = job.ask(TEXTS["ru"])
-        assert result["model"]["version"] == "1"
-        check_entities("ru", result["entities"])
+
+        for language, text in TEXTS.items():
+            result = job.ask(text)
+            assert (result["language"], result["model"]["version"]) == (language, "1")
+            check_entities(language, result["entities"])
+        hugging_face = InferenceClient(model=f"{job.gateway}/v1/en/token-classification")
+        groups = hugging_face.token_classification(TEXTS["en"])
+        assert {(group.word, group.entity_group) for group in groups} >= set(ENTITIES["en"])
+        assert httpx.get(f"{job.gateway}/").status_code == 200
+        assert httpx.get(f"{job.gateway}/reports/en/validation/").status_code == 200
     finally:
         ended = job.ner("down")
         job.set_params({"languages": {"ru": {"shipped": {"pipeline": "slovnet"}}}})
@@ -226,10 +201,12 @@ def test_a_worse_challenger_is_refused_by_the_dag_while_the_champion_serves(job:
     assert job.leftovers() == []
     assert job.status()["system"] is None
     assert "nothing was running" in job.ner("down").stdout
+    with pytest.raises(httpx.TransportError):
+        httpx.get(f"{job.gateway}/health", timeout=5)
 
 
-def pipeline_end(job: Job) -> dict[str, DagTask]:
-    """Wait until the pipeline that `ner up` set off has ended well; gives the tasks of the Russian promotion."""
+def pipeline_end(job: Job) -> dict[str, dict[str, DagTask]]:
+    """Wait until the pipeline that `ner up` set off has ended well; its tasks with their outcomes, by DAG and name."""
     workspace = Workspace.load(root=job.root)
     url = f"http://127.0.0.1:{job.ports['airflow_port']}"
     client = AirflowClient(url, airflow.USER, airflow.password(workspace))
@@ -243,10 +220,10 @@ def pipeline_end(job: Job) -> dict[str, DagTask]:
 
     wait_for(done, RUN_SECONDS)
     assert not tracker.failed, tracker.tasks("failed")
-    promotion = tracker.runs["promote_ru"]
-    for task in promotion.tasks:
-        task.outcome = client.outcome(promotion.dag, promotion.run, task.name)
-    return {task.name: task for task in promotion.tasks}
+    for dag_run in tracker.runs.values():
+        for task in dag_run.tasks:
+            task.outcome = client.outcome(dag_run.dag, dag_run.run, task.name)
+    return {name: {task.name: task for task in dag_run.tasks} for name, dag_run in tracker.runs.items()}
 
 
 @pytest.mark.faults("a changed byte, and an illegal tag in the whole system")
@@ -276,39 +253,6 @@ def test_a_changed_byte_stops_the_pull_and_an_illegal_tag_the_validation(job: Jo
     assert f"conll2003/train.txt:{number + 1}" in done.stdout
     assert "Traceback" not in done.stdout
     assert [model["champion"] for model in job.status()["models"]] == ["1", "1"]
-
-
-@pytest.mark.faults("kill -9 of dvc in mid-training")
-def test_a_killed_dvc_takes_its_training_along_and_the_next_run_goes_on(job: Job, first_run: str) -> None:
-    params = job.root / "params.yaml"
-    text = params.read_text(encoding="utf-8").replace("seed: 13", "seed: 14")
-    params.write_text(re.sub(r"checkpoint_seconds: \d+", "checkpoint_seconds: 1", text), encoding="utf-8")
-    stage = [sys.executable, "-m", "dvc", "repro", "--single-item", "train_transformer@ru"]
-    environment = job.environment | {"PATH": f"{BIN}{os.pathsep}{job.environment['PATH']}"}
-    leg = job.root / "data" / "out" / "smoke" / "ru" / "trained" / "transformer"
-    checkpoints = job.root / "data" / "checkpoints" / "smoke" / "ru" / "transformer"
-
-    dvc = subprocess.Popen(stage, cwd=job.root, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    (progress,) = wait_for(lambda: list(checkpoints.glob("*/last/progress.json")), RUN_SECONDS, dvc)
-    training = [process for process in psutil.Process(dvc.pid).children(recursive=True) if process.is_running()]
-    dvc.kill()
-    dvc.wait()
-    _, alive = psutil.wait_procs(training, timeout=30)
-    assert not alive, "a training outlived the command that started it"
-    step = json.loads(progress.read_text(encoding="utf-8"))["step"]
-    assert step > 0
-    assert not leg.exists()
-
-    def digest() -> str:
-        return sha256((leg / "model.safetensors").read_bytes()).hexdigest()
-
-    done = subprocess.run(stage, cwd=job.root, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[-4000:]
-    assert f" {step}/" in done.stderr, "it began anew"
-    resumed = digest()
-    unbroken = subprocess.run([*stage, "--force"], cwd=job.root, env=environment, capture_output=True, check=False)
-    assert unbroken.returncode == 0
-    assert digest() == resumed
 
 
 @pytest.mark.faults("an occupied port")
@@ -341,7 +285,47 @@ def test_make_demo_shows_everything_on_the_samples(job: Job, first_run: str, tmp
         ]
         for language, text in TEXTS.items():
             check_entities(language, job.ask(text)["entities"])
+        command = next(line for line in output.read_text().splitlines() if line.startswith("Try"))
+        curl = command.removeprefix("Try").strip()
+        done = subprocess.run(curl, shell=True, capture_output=True, text=True, check=True)
+        (result,) = json.loads(done.stdout)["results"]
+        assert {(entity["text"], entity["label"]) for entity in result["entities"]} >= set(ENTITIES["en"])
     finally:
-        job.ner("down")
+        for process in psutil.Process(demo.pid).children():
+            process.send_signal(signal.SIGINT)  # Ctrl-C reaches `ner`; make would end with an error itself
         assert demo.wait(120) == 0, output.read_text()[-4000:]
     assert job.leftovers() == []
+
+
+@pytest.mark.faults("kill -9 of dvc in mid-training")
+def test_a_killed_dvc_takes_its_training_along_and_the_next_run_goes_on(job: Job, first_run: str) -> None:
+    """After the demonstration, on its samples."""
+    params = job.root / "params.yaml"
+    text = params.read_text(encoding="utf-8").replace("seed: 13", "seed: 14")
+    params.write_text(re.sub(r"checkpoint_seconds: \d+", "checkpoint_seconds: 1", text), encoding="utf-8")
+    stage = [sys.executable, "-m", "dvc", "repro", "--single-item", "train_transformer@ru"]
+    environment = job.environment | {"PATH": f"{BIN}{os.pathsep}{job.environment['PATH']}"}
+    leg = job.root / "data" / "out" / "demo" / "ru" / "trained" / "transformer"
+    checkpoints = job.root / "data" / "checkpoints" / "demo" / "ru" / "transformer"
+
+    dvc = subprocess.Popen(stage, cwd=job.root, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    (progress,) = wait_for(lambda: list(checkpoints.glob("*/last/progress.json")), RUN_SECONDS, dvc)
+    training = [process for process in psutil.Process(dvc.pid).children(recursive=True) if process.is_running()]
+    dvc.kill()
+    dvc.wait()
+    _, alive = psutil.wait_procs(training, timeout=30)
+    assert not alive, "a training outlived the command that started it"
+    step = json.loads(progress.read_text(encoding="utf-8"))["step"]
+    assert step > 0
+    assert not leg.exists()
+
+    def digest() -> str:
+        return sha256((leg / "model.safetensors").read_bytes()).hexdigest()
+
+    done = subprocess.run(stage, cwd=job.root, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-4000:]
+    assert f" {step}/" in done.stderr, "it began anew"
+    resumed = digest()
+    unbroken = subprocess.run([*stage, "--force"], cwd=job.root, env=environment, capture_output=True, check=False)
+    assert unbroken.returncode == 0
+    assert digest() == resumed
