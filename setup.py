@@ -121,7 +121,7 @@ setup(
     description="Named entity recognition for English and Russian: client, models, gateway and retraining pipeline",
     long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
-    license="MIT",
+    license_expression="MIT",
     license_files=["LICENSE"],
     keywords=["named entity recognition", "NER", "English", "Russian", "MLflow", "Airflow"],
     classifiers=[

@@ -99,6 +99,8 @@ def model_source(source: str | Path, version: str | int | None = None) -> tuple[
 @needs("serve")
 def _registered(name: str, version: str | int | None) -> tuple[Model, Path]:
     """The version of a name, the champion where none is named, and the folder of its files."""
+    import mlflow  # first: the extra serve brings it
+
     from multiner.pipeline.config.settings import Workspace
     from multiner.pipeline.registry.registration import alias_version, known_version
     from multiner.pipeline.registry.store import CHAMPION, open_store, registry_exists
@@ -114,9 +116,6 @@ def _registered(name: str, version: str | int | None) -> tuple[Model, Path]:
     number = alias_version(client, name, CHAMPION) if version is None else known_version(client, name, str(version))
     if number is None:
         raise _absent(client, name, version)
-
-    import mlflow
-
     try:
         return Model(name, number), Path(mlflow.artifacts.download_artifacts(artifact_uri=f"models:/{name}/{number}"))
     except (mlflow.MlflowException, OSError) as error:
