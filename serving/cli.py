@@ -9,10 +9,11 @@ from pathlib import Path
 import click
 
 from multiner.pipeline.config.settings import Workspace
+from multiner.pipeline.core.extras import needs
 from multiner.serving.addresses import http_address
 from multiner.serving.housekeeping.commands import commands as housekeeping
 from multiner.serving.operator.commands import operator
-from multiner.serving.system.components import PARTS
+from multiner.serving.system import PARTS
 from multiner.serving.system.drift import drift
 
 LANGUAGE = click.option("--language", "-l", default=None, help="Language code; by default all.")
@@ -66,6 +67,7 @@ def up(foreground: bool, parts: str | None, no_trigger: bool) -> None:
 
 
 @commands.command()
+@needs("serve")
 def down() -> None:
     """End the system and all its processes."""
     from multiner.serving.system import running
@@ -88,6 +90,7 @@ def airflow(arguments: tuple[str, ...]) -> None:
 
 @commands.command()
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
+@needs("serve")
 def status(as_json: bool) -> None:
     """Show what runs, the champions and the live versions.
 
@@ -108,6 +111,7 @@ def status(as_json: bool) -> None:
 )
 @click.option("--watch", is_flag=True, help="For timers: as --if-any, and do nothing if no gateway runs.")
 @click.option("--start", is_flag=True, help="Start the gateway even if there is no champion yet.")
+@needs("serve")
 def deploy(language: str | None, if_any: bool, watch: bool, start: bool) -> None:
     """Make the champions live at the gateway.
 
@@ -138,6 +142,7 @@ def deploy(language: str | None, if_any: bool, watch: bool, start: bool) -> None
 @click.argument("language")
 @click.option("--version", help="Go back to this version; by default to the former champion.")
 @click.option("--reason", help="The reason, one line, for the journal.")
+@needs("serve")
 def rollback(language: str, version: str | None, reason: str | None) -> None:
     """Make the former champion champion again, and live.
 
@@ -181,6 +186,7 @@ def rollback(language: str, version: str | None, reason: str | None) -> None:
     help="JSON lines, or coloured text; by default text on a terminal only.",
 )
 @click.option("--limit", type=click.IntRange(min=1), help="The number of texts to read at most.")
+@needs("serve")
 def predict(
     texts: tuple[str, ...],
     files: tuple[Path, ...],
@@ -193,13 +199,14 @@ def predict(
 
     In files and on standard input each line is a text.
     """
-    from multiner.serving.gateway import state
     from multiner.serving.system import predict
 
     lines = islice(predict.read_texts(texts, files, None if texts or files else sys.stdin.buffer), limit)
     if endpoint:
         results = predict.predict_remote(endpoint, lines, language)
     else:
+        from multiner.serving.gateway import state
+
         workspace = Workspace.load()
         gateway = state.read_state(workspace)
         if gateway and gateway.profile == workspace.profile:

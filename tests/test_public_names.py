@@ -19,7 +19,10 @@ PUBLIC = {
     "AsyncClient", "Client", "Entity", "LocalModel", "Model", "Name", "Pair", "ParallelResult", "Result",
     "ServiceError", "TokenTypes", "load", "to_pandas",
 }  # fmt: skip
-HEAVY = {"airflow", "dvc", "fastapi", "great_expectations", "mlflow", "pandas", "torch", "transformers"}
+HEAVY = {
+    "airflow", "dvc", "fastapi", "filelock", "great_expectations", "mlflow", "numpy", "onnxruntime", "pandas", "psutil",
+    "pydantic", "spacy", "torch", "transformers", "yaml",
+}  # fmt: skip
 
 
 def run_script(folder: Path, text: str) -> list[str]:

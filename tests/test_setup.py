@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import ast
 import copy
+import inspect
 import re
 import subprocess
 import sys
-from collections.abc import Iterable
+import textwrap
+from collections.abc import Iterable, Iterator
 from importlib.metadata import distribution, packages_distributions
 from pathlib import Path
 from typing import Any
 
+import click
 import grimp
 import pytest
 import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from multiner.pipeline.cli import commands as pipeline_commands
 from multiner.pipeline.registry import lineage
 from multiner.pipeline.registry.packaging import SERVED_WITH
+from multiner.serving.cli import commands as serving_commands
 
 PART_OF = {"pydantic-core": "pydantic"}
 # DVC, the gate and what it judges by are reached through functions that the commands of the pipeline's image call
@@ -61,9 +67,21 @@ def test_the_locks_satisfy_every_requirement(root: Path, packaging: dict[str, An
             assert requirement.specifier.contains(lock[canonicalize_name(requirement.name)]), requirement
 
 
-def test_what_the_pipeline_and_the_tests_need_holds_what_serving_needs(packaging: dict[str, Any]) -> None:
-    extras = packaging["extras_require"]
-    assert set(extras["serve"]) < set(extras["pipeline"]) < set(extras["test"])
+def test_extras_are_made_of_each_other_and_name_each_package_once(packaging: dict[str, Any]) -> None:
+    extras = {name: set(packages) for name, packages in packaging["extras_require"].items()}
+    assert extras["infer"] < extras["train"] < extras["pipeline"]
+    assert extras["infer"] < extras["serve"] < extras["pipeline"] < extras["test"]
+    assert extras["all"] == set().union(*(packages for name, packages in extras.items() if name not in {"all", "test"}))
+    for packages in packaging["extras_require"].values():
+        assert len(names(packages)) == len(packages)
+        assert not names(packages) & names(packaging["install_requires"])
+
+
+def test_the_light_extras_have_nothing_heavy(packaging: dict[str, Any]) -> None:
+    heavy = {"apache-airflow", "dvc", "great-expectations", "mlflow", "torch", "transformers"}
+    assert not names([*packaging["install_requires"], *packaging["extras_require"]["infer"]]) & heavy
+    assert names(packaging["extras_require"]["train"]) & heavy == {"torch", "transformers"}
+    assert names(packaging["extras_require"]["serve"]) & heavy == {"mlflow"}
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +93,9 @@ def packages(graph: grimp.ImportGraph, modules: Iterable[str]) -> set[str]:
     """The packages that ``modules`` import, by the names in setup.py."""
     external = {each for each in modules if each.partition(".")[0] not in {"multiner", *sys.stdlib_module_names}}
     owners = packages_distributions()
-    found = {min(canonicalize_name(owner) for owner in owners[each]) for each in external}
+    found = {
+        min(canonicalize_name(owner) for owner in owners.get(each, [each])) for each in external
+    }  # or not installed
     return {PART_OF.get(name, name) for name in found}
 
 
@@ -83,60 +103,101 @@ def reachable(graph: grimp.ImportGraph, *entries: str, without: Iterable[str] = 
     """All modules that ``entries`` import, directly or through others, also inside functions."""
     graph = copy.deepcopy(graph)
     for name in without:
-        for module in {name, *graph.find_descendants(name)}:
+        below = set() if graph.is_module_squashed(name) else graph.find_descendants(name)
+        for module in {name, *below}:
             graph.remove_module(module)
     return set().union(*(graph.find_upstream_modules(each) for each in entries))
 
 
-def test_the_extra_serve_has_what_the_gateway_imports(imports: grimp.ImportGraph, packaging: dict[str, Any]) -> None:
-    modules = reachable(imports, "multiner.serving.gateway.app", "multiner.serving.matching", without=NOT_SERVED)
-    found = packages(imports, modules)
-    assert {"fastapi", "rapidfuzz", "mlflow", "uvicorn"} <= found
-    assert found <= names([*packaging["install_requires"], *packaging["extras_require"]["serve"]])
+def served_modules() -> set[str]:
+    """The modules frozen with a model, among them those that are named in strings."""
+    files = [path.relative_to(lineage.PACKAGE.parent).with_suffix("") for path in lineage.code_closure()]
+    return {".".join(file.parts).removesuffix(".__init__") for file in files}
 
 
-def test_the_extra_serve_has_what_the_commands_of_its_image_import(
+def installed_by(packaging: dict[str, Any], extra: str) -> set[str]:
+    """The names of the packages that an extra brings with the core."""
+    return names([*packaging["install_requires"], *packaging["extras_require"].get(extra, ())])
+
+
+CLIENT = ("multiner.serving.client.blocking", "multiner.serving.client.asynchronous")
+GATEWAY = ("multiner.serving.gateway.app", "multiner.serving.matching")
+SERVING_COMMANDS = ("multiner.serving.cli", "multiner.serving.system.running", "multiner.loading")
+BY_NAME = ("multiner.pipeline.registry", "multiner.pipeline.config", "mlflow")  # what loads a model by its name
+
+
+@pytest.mark.parametrize(
+    ("extra", "entries", "without", "some"),
+    [
+        # conversions to spaCy and pandas are for callers that have them
+        ("core", CLIENT, ("multiner.serving.client.conversions",), {"httpx", "httpx-retries"}),
+        ("infer", ("multiner.loading",), (*BY_NAME, "multiner.serving.client.conversions"), {"numpy", "tqdm"}),
+        ("serve", GATEWAY, NOT_SERVED, {"fastapi", "rapidfuzz", "mlflow", "uvicorn"}),
+        ("serve", SERVING_COMMANDS, NOT_SERVED, {"rich", "httpx-retries"}),
+        ("spark", ("multiner.spark",), (*NOT_SERVED, "multiner.serving.client.conversions"), {"pyspark", "mlflow"}),
+    ],
+)
+def test_an_extra_has_what_its_part_imports(
+    imports: grimp.ImportGraph,
+    packaging: dict[str, Any],
+    extra: str,
+    entries: tuple[str, ...],
+    without: tuple[str, ...],
+    some: set[str],
+) -> None:
+    found = packages(imports, reachable(imports, *entries, without=without))
+    assert some <= found
+    assert found <= installed_by(packaging, extra)
+
+
+def test_the_extra_infer_has_what_a_model_imports_but_for_mlflow(
     imports: grimp.ImportGraph, packaging: dict[str, Any]
 ) -> None:
-    commands = ("multiner.serving.cli", "multiner.serving.system.running", "multiner.loading")
-    found = packages(imports, reachable(imports, *commands, without=NOT_SERVED))
-    assert {"rich", "httpx-retries"} <= found
-    assert found <= names([*packaging["install_requires"], *packaging["extras_require"]["serve"]])
+    modules = served_modules() - {"multiner.pipeline.inference.pyfunc"}
+    found = packages(imports, {each for name in modules for each in imports.find_modules_directly_imported_by(name)})
+    assert {"onnxruntime", "navec", "slovnet", "spacy"} <= found <= installed_by(packaging, "infer")
 
 
 def test_the_extra_serve_has_what_a_model_server_imports(imports: grimp.ImportGraph, packaging: dict[str, Any]) -> None:
-    """The modules frozen with a model, among them those that are named in strings, and what MLflow notes for it."""
-    files = [path.relative_to(lineage.PACKAGE.parent).with_suffix("") for path in lineage.code_closure()]
-    modules = [".".join(file.parts).removesuffix(".__init__") for file in files]
+    """The modules frozen with a model, and what MLflow notes for it."""
+    modules = served_modules()
     found = packages(imports, {each for name in modules for each in imports.find_modules_directly_imported_by(name)})
-    assert {"onnxruntime", "navec", "slovnet"} <= found
-    serve = names([*packaging["install_requires"], *packaging["extras_require"]["serve"]])
-    assert found | set(SERVED_WITH) <= serve
+    assert "mlflow" in found
+    assert found | set(SERVED_WITH) <= installed_by(packaging, "serve")
 
 
 def test_the_extra_pipeline_has_what_anything_imports(imports: grimp.ImportGraph, packaging: dict[str, Any]) -> None:
-    extras = {"pyspark"}  # of the extra spark, which is not installed here
-    found = packages(imports, imports.modules - extras) - {"optuna"}  # of the extra search
+    found = packages(imports, imports.modules - {"pyspark"}) - {"optuna"}  # of the extras spark and search
     assert {"dvc", "torch", "great-expectations"} <= found
-    assert found <= names([*packaging["install_requires"], *packaging["extras_require"]["pipeline"]])
+    assert found <= installed_by(packaging, "pipeline")
 
 
-def test_the_client_needs_no_extra(imports: grimp.ImportGraph, packaging: dict[str, Any]) -> None:
-    clients = ("multiner.serving.client.blocking", "multiner.serving.client.asynchronous")
-    conversions = ["multiner.serving.client.conversions"]  # to spaCy and pandas, for callers that have them
-    found = packages(imports, reachable(imports, *clients, without=conversions))
-    assert "httpx" in found
-    assert found <= names(packaging["install_requires"])
+def leaves(group: click.Group) -> Iterator[click.Command]:
+    """The commands of a group that do something."""
+    for command in group.commands.values():
+        yield from leaves(command) if isinstance(command, click.Group) else [command]
 
 
-def test_the_command_starts_without_an_extra(packaging: dict[str, Any]) -> None:
-    code = "import sys, multiner.pipeline.cli, multiner.serving.cli; print(*{n.partition('.')[0] for n in sys.modules})"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    owners = packages_distributions()
-    loaded = names(owner for module in done.stdout.split() for owner in owners.get(module, ()))
-    assert "click" in loaded
-    assert "httpx" not in loaded, "every task of Airflow's starts the command"
-    assert loaded & names(packaging["extras_require"]["test"]) <= names(packaging["install_requires"]) | {"setuptools"}
+def own_imports(graph: grimp.ImportGraph, tree: ast.AST) -> set[str]:
+    """The modules of the project that a function imports."""
+    nodes = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module]
+    every = {name for node in nodes for alias in node.names for name in (f"{node.module}.{alias.name}", node.module)}
+    return {name for name in every if name in graph.modules and name.startswith("multiner.")}
+
+
+@pytest.mark.parametrize("extra", ["train", "search", "serve"])
+def test_commands_name_an_extra_that_has_what_they_import(
+    imports: grimp.ImportGraph, packaging: dict[str, Any], extra: str
+) -> None:
+    """By the decorator ``needs``; a command without it needs the extra pipeline."""
+    own: set[str] = set()
+    for command in [*leaves(pipeline_commands), *leaves(serving_commands)]:
+        source = textwrap.dedent(inspect.getsource(inspect.unwrap(command.callback)))
+        if f'@needs("{extra}")' in source:
+            own |= own_imports(imports, ast.parse(source))
+    assert own
+    found = packages(imports, reachable(imports, *own, without=NOT_SERVED if extra == "serve" else ()) | own)
+    assert found <= installed_by(packaging, extra)
 
 
 def test_no_cuda_build_is_pinned(root: Path) -> None:

@@ -12,7 +12,8 @@ from typing import Any
 from mlflow.models import set_model
 from mlflow.pyfunc import PythonModelContext
 
-from multiner.pipeline.inference.pyfunc import DIGITS, NerModel
+from multiner.pipeline.inference.answers import DIGITS
+from multiner.pipeline.inference.pyfunc import NerModel
 
 
 class HuggingFaceModel(NerModel):

@@ -9,6 +9,7 @@ import click
 from multiner.pipeline.config.options import LANGUAGE
 from multiner.pipeline.config.settings import Workspace
 from multiner.pipeline.core.errors import NerError
+from multiner.pipeline.core.extras import needs
 
 JSON = click.option("--json", "as_json", is_flag=True, help="As JSON.")
 
@@ -16,6 +17,7 @@ JSON = click.option("--json", "as_json", is_flag=True, help="As JSON.")
 @click.command()
 @click.argument("language")
 @JSON
+@needs("serve")
 def history(language: str, as_json: bool) -> None:
     """Show what became of each version, the newest first.
 

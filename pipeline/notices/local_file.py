@@ -12,8 +12,6 @@ from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
-
 from multiner.pipeline.config.settings import Workspace
 
 FILE = "NER_NOTICES_FILE"  # a file in place of .run/notices.jsonl
@@ -60,6 +58,8 @@ def append(file: Path, notice: Notice, seconds: float) -> None:
         OSError: the file cannot be written, or is locked for longer (``filelock.Timeout``).
         ValueError: the notice cannot be written as JSON.
     """
+    from filelock import FileLock  # here, so that the command starts without it
+
     line = json.dumps(asdict(notice), ensure_ascii=False, default=str).encode(errors="replace").decode()
     file.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(file.with_name(f"{file.name}.lock"), timeout=seconds):

@@ -32,10 +32,7 @@ def open_study(
     Raises:
         NerError: Optuna is missing, its database cannot be opened, or the study was begun with other inputs.
     """
-    try:
-        import optuna
-    except ImportError:
-        raise NerError("Optuna is not installed", remedy="Run: pip install 'ner-pipeline[search]'") from None
+    import optuna
     from sqlalchemy.exc import SQLAlchemyError
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)

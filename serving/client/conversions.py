@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, cast
 
 from multiner.pipeline.core.document import Document, Token
+from multiner.pipeline.core.extras import needs
 from multiner.pipeline.core.iob2 import encode
 from multiner.pipeline.text.alignment import aligned
 from multiner.pipeline.text.surrogates import without_surrogates
@@ -23,6 +24,7 @@ SPANS_KEY = "entities"
 _COLUMNS = {"result": "int64", "start": "int64", "end": "int64", "score": "float64"}
 
 
+@needs("infer")
 def to_document(result: Result) -> Document:
     """As :meth:`Result.to_document`."""
     return aligned(
@@ -43,6 +45,7 @@ def to_conll(result: Result) -> list[str]:
     return lines
 
 
+@needs("infer")
 def to_doc(result: Result, nlp: Language | None = None) -> Doc:
     """As :meth:`Result.to_doc`."""
     text = without_surrogates(result.text)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 
 from multiner.pipeline.config.settings import Workspace
+from multiner.pipeline.core.extras import needs
 
 if TYPE_CHECKING:
     from multiner.serving.operator.operators import Operators
@@ -27,6 +28,7 @@ def operator() -> None:
 
 @operator.command()
 @click.argument("name")
+@needs("serve")
 def add(name: str) -> None:
     """Add an operator, and print the token.
 
@@ -37,6 +39,7 @@ def add(name: str) -> None:
 
 
 @operator.command("list")
+@needs("serve")
 def show() -> None:
     """List the operators, and when they were added."""
     for name, added in _ask(lambda operators: operators.all()).items():
@@ -45,6 +48,7 @@ def show() -> None:
 
 @operator.command()
 @click.argument("name")
+@needs("serve")
 def remove(name: str) -> None:
     """Remove an operator; the token and the sessions opened with it end at once."""
     _ask(lambda operators: operators.remove(name))

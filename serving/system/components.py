@@ -18,7 +18,6 @@ from multiner.serving.addresses import Addresses, netloc, reachable
 from multiner.serving.airflow import environment as airflow_setup
 from multiner.serving.logs import open_log
 
-PARTS = ("airflow", "mlflow", "serving")
 RESTARTS = 5  # within RESTART_WINDOW; a part that dies more often is given up
 RESTART_WINDOW = 300.0
 MLFLOW_HOSTS = ("localhost", "127.0.0.1", "::1")  # that MLflow answers to without --allowed-hosts

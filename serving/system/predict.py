@@ -3,28 +3,26 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, TextIO
+from typing import Any, BinaryIO, TextIO
+
+import click
 
 from multiner.pipeline.config.settings import Workspace
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.text.languages import AUTO
 from multiner.pipeline.text.surrogates import without_surrogates
-from multiner.serving.answers import ModelFailed
-from multiner.serving.routing.segmentation import merge_answers, split_by_language
-
-if TYPE_CHECKING:
-    from rich.text import Text
 
 BATCH_TEXTS = 16
 BATCH_CHARACTERS = 50_000
 RETRIES = 2
 ENCODE = "Convert it to UTF-8, for example from Windows-1251: iconv -f WINDOWS-1251 -t UTF-8"
 MAX_WAIT = 10  # seconds, for a model that restarts
-STYLES = {"PER": "bold white on dark_orange3", "LOC": "bold white on dark_green", "ORG": "bold white on blue3"}
-OTHER_STYLE = "bold white on purple4"
+COLOURS = {"PER": 130, "LOC": 22, "ORG": 20}  # of the terminal's 256: orange, green, blue
+OTHER_COLOUR = 55  # purple
 
 
 def read_texts(arguments: Sequence[str], files: Iterable[Path] = (), stdin: BinaryIO | None = None) -> Iterator[str]:
@@ -93,6 +91,8 @@ def predict_here(workspace: Workspace, texts: Iterable[str], language: str = AUT
     """
     from multiner.pipeline.annotate import CHAMPION, registered_model
     from multiner.pipeline.inference import isolated_process
+    from multiner.serving.answers import ModelFailed
+    from multiner.serving.routing.segmentation import merge_answers, split_by_language
 
     if language != AUTO:
         workspace.language(language)
@@ -122,14 +122,13 @@ def predict_here(workspace: Workspace, texts: Iterable[str], language: str = AUT
 
 def write(results: Iterable[dict[str, Any]], output: TextIO, json_lines: bool) -> None:
     """Write each result: the coloured text, or a line of JSON."""
-    from rich.console import Console
-
-    console = Console(file=output, highlight=False, soft_wrap=True)
     for result in results:
         if json_lines:
             print(dump(result, output.encoding or "utf-8"), file=output, flush=True)
         else:
-            console.print(coloured(result["text"], result["entities"]))
+            # without colours where the output is no terminal, or NO_COLOR is set
+            colour = False if os.environ.get("NO_COLOR") else None
+            click.echo(coloured(result["text"], result["entities"]), file=output, color=colour)
 
 
 def dump(result: dict[str, Any], encoding: str = "utf-8") -> str:
@@ -142,19 +141,16 @@ def dump(result: dict[str, Any], encoding: str = "utf-8") -> str:
     return line
 
 
-def coloured(text: str, entities: Sequence[dict[str, Any]]) -> Text:
+def coloured(text: str, entities: Sequence[dict[str, Any]]) -> str:
     """The text with each entity on its type's colour, followed by the type."""
-    from rich.text import Text
-
-    line, at = Text(), 0
+    line, at = "", 0
     for entity in sorted(entities, key=lambda entity: entity["start"]):
-        line.append(_printable(text[at : entity["start"]]))
-        style = STYLES.get(entity["label"], OTHER_STYLE)
-        line.append(_printable(text[entity["start"] : entity["end"]]), style=style)
-        line.append(f" {entity['label']}", style="dim")
+        colour = COLOURS.get(entity["label"], OTHER_COLOUR)
+        line += _printable(text[at : entity["start"]])
+        line += click.style(_printable(text[entity["start"] : entity["end"]]), fg="bright_white", bg=colour, bold=True)
+        line += click.style(f" {entity['label']}", dim=True)
         at = entity["end"]
-    line.append(_printable(text[at:]))
-    return line
+    return line + _printable(text[at:])
 
 
 def _printable(text: str) -> str:

@@ -14,7 +14,7 @@ from multiner.pipeline.registry.failures import RegistryUnavailable
 from multiner.pipeline.registry.store import registry_exists
 from multiner.serving.addresses import Addresses, listening
 from multiner.serving.gateway.state import read_state
-from multiner.serving.system.components import PARTS
+from multiner.serving.system import PARTS
 from multiner.serving.system.gateway_client import routes_at
 from multiner.serving.system.instance_lock import read_system
 

@@ -25,8 +25,8 @@ from multiner.serving.airflow import environment as airflow_setup
 from multiner.serving.airflow.api import AirflowClient
 from multiner.serving.gateway import state
 from multiner.serving.operator.state_schema import missing_columns
-from multiner.serving.system import deployment
-from multiner.serving.system.components import PARTS, Component, airflow_environment, components, launch, tail
+from multiner.serving.system import PARTS, deployment
+from multiner.serving.system.components import Component, airflow_environment, components, launch, tail
 from multiner.serving.system.instance_lock import write_system
 
 TRAINING_POOL = "training"
@@ -50,7 +50,7 @@ Say = Callable[[str], None]
 class System:
     """A context manager that runs the system, within :func:`.instance_lock.only_supervisor`.
 
-    ``parts`` are some of :data:`multiner.serving.system.components.PARTS`; ``say`` gets lines for the user.
+    ``parts`` are some of :data:`multiner.serving.system.PARTS`; ``say`` gets lines for the user.
     """
 
     def __init__(self, workspace: Workspace, parts: list[str] | None = None, say: Say = print) -> None:

@@ -15,7 +15,7 @@ from multiner.serving.airflow import environment as airflow_setup
 from multiner.serving.backends.local_server import free_port
 from multiner.serving.gateway import app as gateway
 from multiner.serving.gateway import state
-from multiner.serving.system import components
+from multiner.serving.system import PARTS, components
 
 PORTS = ("port", "mlflow_port", "airflow_port")
 
@@ -56,7 +56,7 @@ def test_every_part_is_probed_at_the_address_that_it_is_bound_to(
 ) -> None:
     monkeypatch.setenv("NER_BIND", bound)
     addresses = Addresses.of(workspace)
-    require_free(addresses, list(components.PARTS))
+    require_free(addresses, list(PARTS))
     with gateway.listen(addresses.host, addresses.gateway_port):
         assert listening(addresses.host, addresses.gateway_port)
         with pytest.raises(NerError, match=f"port {addresses.gateway_port}, meant for serving, is in use"):

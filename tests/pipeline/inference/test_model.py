@@ -18,7 +18,7 @@ from multiner.pipeline.core.cancellation import Cancelled
 from multiner.pipeline.core.document import Document, Span, from_words
 from multiner.pipeline.core.iob2 import bio_labels
 from multiner.pipeline.ensemble.model import Ensemble, Member
-from multiner.pipeline.inference import cancelled_calls
+from multiner.pipeline.inference import answers, cancelled_calls
 
 TYPES = ["PER", "LOC"]
 
@@ -120,15 +120,15 @@ def test_a_text_answers_the_same_alone_and_among_others(model, texts: list[str])
             assert text[entity["start"] : entity["end"]] == entity["text"]
 
 
-def test_opinion_prefers_the_same_range_then_the_most_shared(module: ModuleType) -> None:
+def test_opinion_prefers_the_same_range_then_the_most_shared() -> None:
     document = from_words("d", [["Bank", "of", "Oslo", "said"]])
     span = Span(0, 3, "ORG", 0.9)
     same, part, outside = Span(0, 3, "LOC", 0.4), Span(2, 3, "LOC", 0.8), Span(3, 4, "PER", 0.9)
     wider = Span(0, 4, "PER", 0.9)
-    assert module.opinion(document, span, (part, outside))["start"] == 8
-    assert module.opinion(document, span, (same,)) == {"start": 0, "end": 12, "label": "LOC", "score": 0.4}
-    assert module.opinion(document, span, (wider, same))["label"] == "LOC"
-    assert set(module.opinion(document, span, (outside,)).values()) == {None}
+    assert answers.opinion(document, span, (part, outside))["start"] == 8
+    assert answers.opinion(document, span, (same,)) == {"start": 0, "end": 12, "label": "LOC", "score": 0.4}
+    assert answers.opinion(document, span, (wider, same))["label"] == "LOC"
+    assert set(answers.opinion(document, span, (outside,)).values()) == {None}
 
 
 def test_tokens_carry_offsets_and_probabilities_that_sum_to_one(model) -> None:  # noqa: ANN001
