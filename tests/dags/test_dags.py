@@ -22,7 +22,7 @@ def describe(root: Path, home: Path, **more: str) -> dict[str, Any]:
     """What describe_dags.py prints of a workspace."""
     environment = {**os.environ, "AIRFLOW_HOME": str(home), "AIRFLOW__CORE__LOAD_EXAMPLES": "False", **more}
     environment.pop("PYTHONPATH", None)
-    command = [sys.executable, str(Path(__file__).with_name("describe_dags.py")), str(root)]
+    command = [sys.executable, str(ROOT / "tools" / "describe_dags.py"), str(root)]
     done = subprocess.run(command, env=environment, cwd=home, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1])

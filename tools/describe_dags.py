@@ -27,6 +27,7 @@ for file in sorted((root / "dags").glob("*.py")):
 
 
 def schedule(dag: airflow.sdk.DAG) -> dict:
+    """What starts a DAG: a cron expression, or Assets."""
     condition = dag.timetable.asset_condition
     cron = getattr(getattr(dag.timetable, "timetable", dag.timetable), "expression", None)
     assets = [asset.name for asset in condition.objects] if condition else []

@@ -1,0 +1,98 @@
+"""The data card: what a language's model was trained and measured on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from hashlib import sha256
+from pathlib import Path
+from string import Template
+from typing import Any
+
+from multiner.pipeline.config.corpora import CORPORA as CATALOGUE
+from multiner.pipeline.config.corpora import corpora_of
+from multiner.pipeline.config.settings import Workspace
+from multiner.pipeline.corpora.manifest import read_manifest
+from multiner.pipeline.registry.card import data_list
+from multiner.pipeline.registry.lineage import raw_folder
+from multiner.pipeline.registry.store import model_name
+from multiner.pipeline.validation import expected
+
+TEMPLATE = Path(__file__).with_name("data_card.md")
+LISTED = 10  # files of a corpus at most that the card lists one by one
+ABOUT = {  # the folder of a corpus: where its texts are from, and what to know about it
+    "conll2003": "Reuters news of August 1996 (training and development) and December 1996 (test), annotated at the\n"
+    "University of Antwerp. Much sport and finance. The parts share sentences, mostly of tables.",
+    "wnut17": "Posts of Twitter, Reddit, YouTube and StackExchange, selected for rare and new names. The training\n"
+    "part is of Twitter alone, and older.",
+    "factRuEval-2016": "Russian news and analysis of Private Correspondent and Wikinews, annotated in OpenCorpora. It\n"
+    "has no development file: a share of its training documents is held out.",
+}
+GROWING = "Texts that `ner pull` or `ner corpus import` took in; they are not published."
+SAMPLES = "Invented sentences."
+
+
+def data_card(workspace: Workspace, language: str, metrics: Mapping[str, Any]) -> str:
+    """The card of a language's data in Markdown, from manifest, type maps, expected counts and the metrics file."""
+    return Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
+        name=model_name(workspace, language),
+        data_hash=metrics.get("data_hash") or "unknown",
+        profile=workspace.profile,
+        corpora=data_list(workspace, language),
+        about="\n\n".join(_about(workspace, language)),
+        counts=_counts(workspace, language),
+        use=_use(metrics),
+        types=_types(workspace, language),
+        files="\n".join(_files(workspace, language)),
+    )
+
+
+def _folders(workspace: Workspace, language: str) -> list[str]:
+    corpora = corpora_of(workspace.language(language))
+    return list(dict.fromkeys(raw_folder(workspace, corpus).name for corpus in corpora))
+
+
+def _about(workspace: Workspace, language: str) -> Iterator[str]:
+    for folder in _folders(workspace, language):
+        yield f"**{folder}.** {SAMPLES if workspace.bundled else ABOUT.get(folder, GROWING)}"
+
+
+def _counts(workspace: Workspace, language: str) -> str:
+    head = "| corpus | part | documents | sentences | tokens | entities | by type | repeated | also in |"
+    rows = [head, "|---|---|---:|---:|---:|---:|---|---:|---|"]
+    parts = {} if workspace.bundled else expected.load().parts
+    for corpus in corpora_of(workspace.language(language)):
+        for part, counts in parts.get(corpus, {}).items():
+            types = ", ".join(f"{name} {count:,}" for name, count in counts.types.items())
+            also = ", ".join(f"{name} {count:,}" for name, count in counts.overlaps.items() if count)
+            figures = (counts.documents, counts.sentences, counts.tokens, counts.entities)
+            numbers = " | ".join(f"{figure:,}" for figure in figures)
+            rows.append(f"| {corpus} | {part} | {numbers} | {types} | {counts.repeated:,} | {also} |")
+    return "\n".join(rows) if len(rows) > 2 else "Not counted."
+
+
+def _use(metrics: Mapping[str, Any]) -> str:
+    head = "| corpus | tune documents | gate documents | test documents | test entities |"
+    rows = [head, "|---|---:|---:|---:|---:|"]
+    for corpus, sizes in metrics.get("sizes", {}).items():
+        documents = [sizes.get(part, {}).get("documents", 0) for part in ("dev_tune", "dev_gate", "test")]
+        entities = sizes.get("test", {}).get("entities", 0)
+        rows.append(f"| {corpus} | {' | '.join(f'{number:,}' for number in (*documents, entities))} |")
+    return "\n".join(rows)
+
+
+def _types(workspace: Workspace, language: str) -> str:
+    rows = ["| corpus | its type | the model's |", "|---|---|---|"]
+    for corpus in corpora_of(workspace.language(language)):
+        if corpus in CATALOGUE:
+            rows += [f"| {corpus} | {own} | {type_ or 'left out'} |" for own, type_ in CATALOGUE[corpus].types.items()]
+    return "\n".join(rows)
+
+
+def _files(workspace: Workspace, language: str) -> Iterator[str]:
+    manifest = {} if workspace.bundled else read_manifest(workspace.root)
+    for folder in _folders(workspace, language):
+        files = manifest.get(folder, {})
+        if len(files) > LISTED:
+            digest = sha256("".join(f"{name} {value}\n" for name, value in sorted(files.items())).encode()).hexdigest()
+            yield f"- `{folder}`: {len(files)} files; the list of names and hashes has the SHA-256 `{digest}`"
+        yield from (f"- `{folder}/{name}`: `{value}`" for name, value in files.items() if len(files) <= LISTED)
