@@ -17,7 +17,7 @@ from multiner.pipeline.config.type_maps import TypeMap
 from multiner.pipeline.core.document import Document
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.core.files import is_system_file, replace_folder, write_atomically
-from multiner.pipeline.corpora.formats import columns, json_lines
+from multiner.pipeline.corpora.formats import brat, columns, conllu, docbin, json_lines, label_studio, webanno
 from multiner.pipeline.corpora.formats.source import ANY_LANGUAGE, ConversionLoss, Losses, Source, flat
 
 __all__ = ["FORMATS", "ConversionLoss", "Format", "format_named", "read", "write"]
@@ -75,6 +75,29 @@ FORMATS: Mapping[str, Format] = {
         json_lines.read,
         json_lines.write_doccano,
         nested=True,
+    ),
+    "conllu": Format(
+        "CoNLL-U, tags in MISC: NER=B-PER, NE=… or Stanza's ner=…", (".conllu",), conllu.read, conllu.write
+    ),
+    "docbin": Format("spaCy's DocBin, for spacy train", (".spacy",), docbin.read, docbin.write),
+    "brat": Format(
+        "brat standoff: a .txt and an .ann for each document, in a folder",
+        (".txt",),
+        brat.read,
+        brat.write,
+        folder=True,
+        nested=True,
+    ),
+    "webanno": Format(
+        "WebAnno TSV 3 of WebAnno and INCEpTION: a .tsv for each document, in a folder",
+        (".tsv",),
+        webanno.read,
+        webanno.write,
+        folder=True,
+        nested=True,
+    ),
+    "label-studio": Format(
+        "Label Studio's JSON: annotated tasks", (".json",), label_studio.read, label_studio.write, nested=True
     ),
 }
 """The formats by name."""

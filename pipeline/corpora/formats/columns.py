@@ -11,7 +11,7 @@ from typing import Literal
 from multiner.pipeline.core.document import Document, Span, from_words
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.corpora.conll import DOCUMENT_START, is_comment
-from multiner.pipeline.corpora.formats.source import Losses, Source, flat, sentence_bounds
+from multiner.pipeline.corpora.formats.source import Losses, Source, cell, encoded, sentence_bounds
 from multiner.pipeline.corpora.formats.tag_schemes import AUTO, decode, encode, scheme_of
 from multiner.pipeline.corpora.text import refuse_doubled_lines
 
@@ -182,7 +182,6 @@ def write(
         if not document.tokens:
             losses.add("documents without a token")
             continue
-        document = flat(document, losses)
         words = document.words()
         if scheme == "IO":
             losses.add("borders between neighbouring entities of one type", touching(document))
@@ -194,7 +193,7 @@ def write(
             lines += [f"{document_mark}{sign}O", ""]
         for start, end in bounds:
             for word, tag in zip(words[start:end], tags[start:end], strict=True):
-                lines.append(f"{_cell(word, sign, document_mark)}{sign}{_cell(tag, sign, '')}")
+                lines.append(f"{_token(word, sign, document_mark)}{sign}{cell(tag, sign)}")
             lines.append("")
     return encoded("".join(f"{line}\n" for line in lines), encoding)
 
@@ -204,30 +203,10 @@ def touching(document: Document) -> int:
     return sum(before.end == after.start and before.label == after.label for before, after in pairwise(document.spans))
 
 
-def _cell(text: str, sign: str, mark: str) -> str:
-    """A token or a tag as it stands in a column."""
-    blank = "blank" if sign == " " else "tab"
-    if any(each in text for each in ("\t\n\r" if sign == "\t" else " \t\n\r")) or text != text.strip(" "):
-        other = " Choose separator=tab." if sign == " " and "\t" not in text else ""
-        raise NerError(
-            f"{text!r} cannot stand in a column: it holds a {blank} or a line break",
-            remedy=f"Split the token, or rename the type.{other}",
-        )
-    if mark and text == mark:
-        raise NerError(f"the token {text!r} is the mark of documents", remedy="Choose another document_mark.")
-    if text.startswith("# ") and is_comment(text):
-        raise NerError(f"the token {text!r} would be a comment", remedy="Split the token.")
-    return text
-
-
-def encoded(text: str, encoding: str) -> bytes:
-    """The bytes of a text. Raises NerError if the encoding is unknown or has not its characters."""
-    try:
-        return text.encode(encoding)
-    except LookupError:
-        raise NerError(f"unknown encoding {encoding!r}", remedy="Name one such as utf-8.") from None
-    except UnicodeEncodeError as error:
-        sign = text[error.start]
-        raise NerError(
-            f"{encoding} has no character U+{ord(sign):04X}", remedy="Choose encoding=utf-8, or replace the character."
-        ) from None
+def _token(word: str, sign: str, mark: str) -> str:
+    """A token as it stands in a column."""
+    if word == mark:
+        raise NerError(f"the token {word!r} is the mark of documents", remedy="Choose another document_mark.")
+    if is_comment(word):
+        raise NerError(f"the token {word!r} would be a comment", remedy="Split the token.")
+    return cell(word, sign)

@@ -13,8 +13,7 @@ from typing import Any
 
 from multiner.pipeline.core.document import Document, from_words
 from multiner.pipeline.core.errors import NerError
-from multiner.pipeline.corpora.formats.columns import encoded
-from multiner.pipeline.corpora.formats.source import Entity, Losses, Source, entities_of
+from multiner.pipeline.corpora.formats.source import Entity, Losses, Source, encoded, entities_of
 from multiner.pipeline.corpora.formats.tag_schemes import AUTO, decode, scheme_of
 
 _STARTS, _ENDS, _LABELS = ("start", "start_offset"), ("end", "end_offset"), ("label", "entity_group", "entity")
@@ -149,4 +148,4 @@ def _lines(values: Iterable[dict[str, Any]]) -> bytes:
         for value in values:
             yield json.dumps(value, ensure_ascii=False) + "\n"
 
-    return encoded("".join(lines()), "utf-8")
+    return encoded("".join(lines()))

@@ -90,15 +90,24 @@ class Source:
         labels = ((span, self.label(span.label, where)) for span in spans)
         return [replace(span, label=label) for span, label in labels if label]
 
-    def document(self, text: str, entities: Sequence[Entity], *, id: str = "", where: str = "") -> Document:
+    def document(
+        self, text: str, entities: Sequence[Entity], *, id: str = "", where: str = "", plain: Document | None = None
+    ) -> Document:
         """The document of a text with entities of the file by offsets; no entity crosses the end of a sentence.
 
         A token is cut where an entity ends within it. Blanks at an entity's edges are left out.
 
+        Args:
+            text: the text.
+            entities: in any order; they may overlap.
+            id: the document's id.
+            where: file and line, for errors.
+            plain: the text's tokens and sentences; None: by the rules of the source's language.
+
         Raises:
             NerError: an entity lies outside the text, or its type is not in the map.
         """
-        from multiner.pipeline.text.alignment import aligned
+        from multiner.pipeline.text.alignment import aligned, with_entities
 
         where = where or self.name
         places: list[Entity] = []
@@ -118,10 +127,10 @@ class Source:
                 continue
             self.losses.add("blanks at the edges of entities", int((first, last) != (start, end)))
             places.append((first, last, label, score))
-        document = aligned(text, self.language, places)
+        document = with_entities(plain, places) if plain else aligned(text, self.language, places)
         self.losses.add("entities of invisible characters alone", len(places) - len(document.spans))
-        bounds = sentence_bounds(document)
-        sentences = tuple(Sentence(start, end) for start, end in bounds)
+        lines = {each.start: each.line for each in document.sentences}
+        sentences = tuple(Sentence(start, end, lines.get(start, 0)) for start, end in sentence_bounds(document))
         return replace(document, id=id, sentences=sentences, source=where)
 
 
@@ -130,7 +139,7 @@ def sentence_bounds(document: Document) -> list[tuple[int, int]]:
     inner = {token for span in document.spans for token in range(span.start + 1, span.end)}
     starts = {each.start for each in document.sentences if 0 < each.start < len(document.tokens)} - inner
     bounds = sorted({0, *starts, len(document.tokens)})
-    return list(pairwise(bounds))
+    return list(pairwise(bounds)) if document.tokens else []
 
 
 def flat(document: Document, losses: Losses) -> Document:
@@ -140,6 +149,41 @@ def flat(document: Document, losses: Losses) -> Document:
     spans, counts = resolve(document.spans)
     losses.add("nested or overlapping entities", counts.objects - counts.kept)
     return document.with_spans(spans)
+
+
+def gaps(document: Document) -> list[str]:
+    """The text before the first token, after each token, and so on: one more than there are tokens."""
+    edges = [0, *(edge for token in document.tokens for edge in (token.start, token.end)), len(document.text)]
+    return [document.text[start:end] for start, end in zip(edges[::2], edges[1::2], strict=True)]
+
+
+def cell(text: str, forbidden: str = "") -> str:
+    """A token or type as it stands in a column.
+
+    Raises:
+        NerError: it holds a tab, a line break or one of the ``forbidden`` characters, or begins or ends with a blank.
+    """
+    bad = next((each for each in text if each in "\t\n\r" or each in forbidden), None)
+    if bad is not None or text != text.strip(" ") or not text:
+        reason = f"it holds {bad!r}" if bad is not None else "it begins or ends with a blank"
+        raise NerError(
+            f"{text!r} cannot stand in a column of this format: {reason}",
+            remedy="Split the token, rename the type, or choose another format or separator.",
+        )
+    return text
+
+
+def encoded(text: str, encoding: str = "utf-8") -> bytes:
+    """The bytes of a text. Raises NerError if the encoding is unknown or has not its characters."""
+    try:
+        return text.encode(encoding)
+    except LookupError:
+        raise NerError(f"unknown encoding {encoding!r}", remedy="Name one such as utf-8.") from None
+    except UnicodeEncodeError as error:
+        sign = text[error.start]
+        raise NerError(
+            f"{encoding} has no character U+{ord(sign):04X}", remedy="Choose encoding=utf-8, or replace the character."
+        ) from None
 
 
 def entities_of(document: Document) -> list[Entity]:

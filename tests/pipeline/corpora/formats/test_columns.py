@@ -35,7 +35,7 @@ def test_a_file_in_another_encoding() -> None:
     content = "Łódź O\n".encode("iso-8859-2")
     assert read(content, encoding="iso-8859-2")[0].text == "Łódź"
     with pytest.raises(NerError, match="not UTF-8") as caught:
-        read("Oslo B-LOC\n".encode() + content)
+        read(b"Oslo B-LOC\n" + content)
     assert caught.value.where == "<stream>:2"
 
 
