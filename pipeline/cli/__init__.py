@@ -23,6 +23,7 @@ from multiner.pipeline.cli.stages import (
     validate,
     vectors,
 )
+from multiner.pipeline.corpora.formats.commands import convert
 from multiner.pipeline.growing.commands import corpus, review
 from multiner.pipeline.workspaces.commands import workspace
 
@@ -58,5 +59,6 @@ for command in (
     reproduce,
     corpus,
     review,
+    convert,
 ):
     commands.add_command(command)

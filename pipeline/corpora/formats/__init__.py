@@ -20,7 +20,7 @@ from multiner.pipeline.core.files import is_system_file, replace_folder, write_a
 from multiner.pipeline.corpora.formats import brat, columns, conllu, docbin, json_lines, label_studio, webanno
 from multiner.pipeline.corpora.formats.source import ANY_LANGUAGE, ConversionLoss, Losses, Source, flat
 
-__all__ = ["FORMATS", "ConversionLoss", "Format", "format_named", "read", "write"]
+__all__ = ["FORMATS", "ConversionLoss", "Format", "format_named", "options_of", "read", "with_types", "write"]
 
 
 @dataclass(frozen=True)
@@ -239,6 +239,15 @@ def _write_folder(
             names.add(name.casefold())
             for suffix, content in form.writer(document, losses, **values).items():
                 (folder / f"{name}{suffix}").write_bytes(content)
+
+
+def with_types(documents: Iterable[Document], types: Mapping[str, str | None]) -> list[Document]:
+    """The documents with other names of types, and without the types that have no name; others stay."""
+    renamed = []
+    for document in documents:
+        labels = ((span, types.get(span.label, span.label)) for span in document.spans)
+        renamed.append(document.with_spans(replace(span, label=label) for span, label in labels if label))
+    return renamed
 
 
 def options_of(function: Callable[..., Any]) -> dict[str, Parameter]:
