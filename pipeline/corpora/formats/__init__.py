@@ -241,10 +241,24 @@ def _write_folder(
                 (folder / f"{name}{suffix}").write_bytes(content)
 
 
-def with_types(documents: Iterable[Document], types: Mapping[str, str | None]) -> list[Document]:
-    """The documents with other names of types, and without the types that have no name; others stay."""
+def with_types(
+    documents: Iterable[Document], types: Mapping[str, str | None], *, strict: bool = False
+) -> list[Document]:
+    """The documents with other names of types, and without types whose new name is empty or None.
+
+    Args:
+        documents: the documents.
+        types: the new names.
+        strict: refuse types that have no entry, which stay as they are otherwise.
+
+    Raises:
+        NerError: a type has no entry.
+    """
     renamed = []
     for document in documents:
+        if strict and (unknown := {span.label for span in document.spans} - types.keys()):
+            raise NerError(f"unknown entity types {', '.join(sorted(unknown))}", where=document.source or document.id,
+                           remedy="Add them to the map `types`; None leaves a type out.")  # fmt: skip
         labels = ((span, types.get(span.label, span.label)) for span in document.spans)
         renamed.append(document.with_spans(replace(span, label=label) for span, label in labels if label))
     return renamed
