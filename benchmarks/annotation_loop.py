@@ -37,11 +37,11 @@ from multiner.pipeline.core.document import Document
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.core.files import read_json
 from multiner.pipeline.core.processes import tied
+from multiner.pipeline.corpora.formats.label_studio import labelling_interface
 from multiner.pipeline.corpora.uncertain_texts import UncertainTexts
 from multiner.pipeline.ensemble.identity import base_model_folders, load_ensemble
 from multiner.pipeline.evaluation.scores import score
 from multiner.pipeline.growing.declaration import GrowingCorpus, growing_corpus
-from multiner.pipeline.growing.label_studio import labelling_interface
 from multiner.pipeline.growing.records import annotated_document
 from multiner.serving.backends.local_server import free_port
 

@@ -11,45 +11,59 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from multiner.loading import LocalModel, load
+    from multiner.evaluation import Evaluation, Scores, evaluate
+    from multiner.loading import EndpointModel, LocalModel, load
     from multiner.serving.client.asynchronous import AsyncClient
     from multiner.serving.client.blocking import Client
     from multiner.serving.client.conversions import to_pandas
     from multiner.serving.client.parallel_results import Name, Pair, ParallelResult
     from multiner.serving.client.protocol import ServiceError
     from multiner.serving.client.results import Entity, Model, Result, TokenTypes
+    from multiner.training import Training, train
 
 __all__ = [
     "AsyncClient",
     "Client",
+    "EndpointModel",
     "Entity",
+    "Evaluation",
     "LocalModel",
     "Model",
     "Name",
     "Pair",
     "ParallelResult",
     "Result",
+    "Scores",
     "ServiceError",
     "TokenTypes",
+    "Training",
+    "evaluate",
     "load",
     "to_pandas",
+    "train",
 ]
 
 # Relative names: an absolute one would count as an import, and put the client into the code of every served model.
 _MODULES = {
     "AsyncClient": ".serving.client.asynchronous",
     "Client": ".serving.client.blocking",
+    "EndpointModel": ".loading",
     "Entity": ".serving.client.results",
+    "Evaluation": ".evaluation",
     "LocalModel": ".loading",
     "Model": ".serving.client.results",
     "Name": ".serving.client.parallel_results",
     "Pair": ".serving.client.parallel_results",
     "ParallelResult": ".serving.client.parallel_results",
     "Result": ".serving.client.results",
+    "Scores": ".evaluation",
     "ServiceError": ".serving.client.protocol",
     "TokenTypes": ".serving.client.results",
+    "Training": ".training",
+    "evaluate": ".evaluation",
     "load": ".loading",
     "to_pandas": ".serving.client.conversions",
+    "train": ".training",
 }
 
 

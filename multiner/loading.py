@@ -1,23 +1,26 @@
-"""A model in this process, without a server: ``load("ner-en").entities("Ingrid Halvorsen flew to Oslo.")``."""
+"""A model in this process, or behind a gateway: ``load("ner-en").predict("Ingrid Halvorsen flew to Oslo.")``."""
 
 from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from filecmp import cmp
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Self, overload
 
 from multiner.pipeline.core.environment import silence_telemetry
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.core.extras import needs
 from multiner.pipeline.text.span_trimming import visible
+from multiner.serving.client.blocking import Client
+from multiner.serving.client.connection import AUTO
 from multiner.serving.client.results import Entity, Model, Result
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
+    from multiner.pipeline.core.document import Document, Span
     from multiner.pipeline.ensemble.model import Ensemble
 
 PACKAGE = Path(__file__).parent
@@ -50,29 +53,92 @@ class LocalModel:
         entities = tuple(Entity.from_json(entity, text) for entity in trimmed if entity)
         return Result(text, self.language, self.model, entities)
 
-    def predict(self, texts: Iterable[str]) -> list[Result]:
-        """The result of each text, in order.
+    @overload
+    def predict(self, texts: str) -> Result: ...  # type: ignore[overload-overlap]  # a str is an Iterable[str], too
+    @overload
+    def predict(self, texts: Iterable[str]) -> list[Result]: ...
+    def predict(self, texts: str | Iterable[str]) -> Result | list[Result]:
+        """The result of a text, or of each of several, in order."""
+        return self.entities(texts) if isinstance(texts, str) else [self.entities(text) for text in texts]
 
-        Raises:
-            TypeError: it is one string.
-        """
-        if isinstance(texts, str):
-            raise TypeError("predict takes several texts; for one there is entities")
-        return [self.entities(text) for text in texts]
+    def predict_documents(self, documents: Sequence[Document]) -> list[list[Span]]:
+        """The spans of documents over their own tokens; their own spans are not read."""
+        inputs = [document.with_spans(()) for document in documents]
+        return [list(prediction.spans) for prediction in self._ensemble.predict(inputs)]
 
 
-def load(source: str | Path, version: str | int | None = None) -> LocalModel:
-    """A model, with the code that is installed here; a warning says where the model was registered with other code.
+class EndpointModel:
+    """The models behind a gateway, with the methods of :class:`LocalModel`; a context manager.
+
+    Args:
+        endpoint: the gateway's address.
+        language: ``auto`` (the script of each sentence decides) or a code.
+    """
+
+    def __init__(self, endpoint: str, language: str = AUTO) -> None:
+        self._client = Client(endpoint)
+        self.language = language
+
+    def __repr__(self) -> str:
+        return f"<EndpointModel {self._client.endpoint} {self.language}>"
+
+    def entities(self, text: str) -> Result:
+        """The entities of a text. Raises ServiceError if the gateway refuses, fails or does not answer."""
+        return self._client.entities(text, self.language)
+
+    @overload
+    def predict(self, texts: str) -> Result: ...  # type: ignore[overload-overlap]
+    @overload
+    def predict(self, texts: Iterable[str]) -> list[Result]: ...
+    def predict(self, texts: str | Iterable[str]) -> Result | list[Result]:
+        """The result of a text, or of each of several, in order; errors: see :meth:`entities`."""
+        return self._client.entities(texts, self.language)
+
+    def health(self) -> dict[str, Any]:
+        """The gateway's state; errors: see :meth:`entities`."""
+        return self._client.health()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+
+@overload
+def load(source: Path, version: str | int | None = None) -> LocalModel: ...
+@overload
+def load(source: str, version: str | int | None = None, language: str | None = None) -> LocalModel | EndpointModel: ...
+def load(
+    source: str | Path, version: str | int | None = None, language: str | None = None
+) -> LocalModel | EndpointModel:
+    """A model in this process, with the code that is installed here, or the models behind a gateway.
+
+    A warning says where the model was registered with other code.
 
     Args:
         source: a name such as ``ner-en`` in the registry of the workspace around the current folder, or in
-            ``NER_ROOT``; or the folder of an MLflow model. A string without a slash is a folder only where that holds
-            a file MLmodel.
+            ``NER_ROOT``; the folder of an MLflow model; or the address of a gateway, with ``http://``. A string
+            without a slash is a folder only where that holds a file MLmodel.
         version: which version of the name; None: the champion.
+        language: that a gateway is asked for; None: ``auto``. Other sources have one language.
 
     Raises:
-        NerError: there is no such workspace, name, version or champion; or the model's files are missing or damaged.
+        NerError: there is no such workspace, name, version or champion; or the model's files are missing or damaged; or
+            no gateway answers.
     """
+    if isinstance(source, str) and source.startswith(("http://", "https://")):
+        if version is not None:
+            raise NerError("a gateway has the versions that are live", where=source, remedy="Leave version out.")
+        endpoint = EndpointModel(source, language or AUTO)
+        endpoint.health()
+        return endpoint
+    if language is not None:
+        raise NerError("a model has its own language", where=str(source), remedy="Leave language out.")
     model, folder = model_source(source, version)
     return _load(folder, model, f"{model.name} version {model.version}" if model.version else model.name)
 

@@ -16,8 +16,9 @@ import multiner
 from multiner.pipeline.cli import ner
 
 PUBLIC = {
-    "AsyncClient", "Client", "Entity", "LocalModel", "Model", "Name", "Pair", "ParallelResult", "Result",
-    "ServiceError", "TokenTypes", "load", "to_pandas",
+    "AsyncClient", "Client", "EndpointModel", "Entity", "Evaluation", "LocalModel", "Model", "Name", "Pair",
+    "ParallelResult", "Result", "Scores", "ServiceError", "TokenTypes", "Training", "evaluate", "load", "to_pandas",
+    "train",
 }  # fmt: skip
 HEAVY = {
     "airflow", "dvc", "fastapi", "filelock", "great_expectations", "mlflow", "numpy", "onnxruntime", "pandas", "psutil",

@@ -24,6 +24,7 @@ from multiner.pipeline.cli.stages import (
     validate,
     vectors,
 )
+from multiner.pipeline.corpora.formats.commands import convert
 from multiner.pipeline.growing.commands import corpus, review
 from multiner.pipeline.workspaces.commands import workspace
 
@@ -60,5 +61,6 @@ for command in (
     reproduce,
     corpus,
     review,
+    convert,
 ):
     commands.add_command(command)

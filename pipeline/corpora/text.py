@@ -21,12 +21,22 @@ def read_text(path: Path) -> str:
         content = path.read_bytes()
     except FileNotFoundError:
         raise NerError("file is missing", where=str(path)) from None
+    return decode(content, str(path))
+
+
+def decode(content: bytes, file: str, encoding: str = "utf-8") -> str:
+    """The characters of a file's bytes. Raises NerError if they have another encoding (names the line)."""
+    name = "UTF-8" if encoding == "utf-8" else encoding
     try:
-        return content.decode("utf-8")
+        return content.decode(encoding)
+    except LookupError:
+        raise NerError(f"unknown encoding {encoding!r}", where=file, remedy="Name one such as utf-8.") from None
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise NerError(
-            f"not UTF-8: byte 0x{content[error.start]:02x}", where=f"{path}:{line}", remedy="Convert the file to UTF-8."
+            f"not {name}: byte 0x{content[error.start]:02x}",
+            where=f"{file}:{line}",
+            remedy=f"Convert the file to {name}.",
         ) from None
 
 

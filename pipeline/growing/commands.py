@@ -107,7 +107,7 @@ def review(language: str | None, output: Path | None, export: str | None, clear:
 
 def _export(workspace: Workspace, uncertain: UncertainTexts, language: str, output: Path, clear: bool) -> str:
     """Write the texts in doubt of a language as tasks; returns what was done, for the user."""
-    from multiner.pipeline.growing.label_studio import import_task, labelling_interface
+    from multiner.pipeline.corpora.formats.label_studio import import_task, labelling_interface
 
     texts = uncertain.read(language)
     if not texts:

@@ -27,12 +27,13 @@ from multiner.pipeline.core.document import Document, Sentence, from_words
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.core.files import is_system_file
 from multiner.pipeline.corpora.conll import read_columns, read_tags, split_columns
+from multiner.pipeline.corpora.formats.label_studio import annotated_tasks
+from multiner.pipeline.corpora.formats.source import sentence_bounds
 from multiner.pipeline.corpora.growing import document_id, split_of
 from multiner.pipeline.corpora.review_queue import FORMAT as REVIEW_FORMAT
 from multiner.pipeline.corpora.review_queue import ReviewQueue
 from multiner.pipeline.corpora.text import BYTE_ORDER_MARK, map_type, read_lines, read_text
 from multiner.pipeline.growing.declaration import REVIEW, GrowingCorpus
-from multiner.pipeline.growing.label_studio import annotated_tasks
 from multiner.pipeline.text.alignment import aligned
 from multiner.pipeline.text.span_trimming import trimmed
 
@@ -246,7 +247,5 @@ def annotated_document(text: str, entities: list[Any], corpus: GrowingCorpus, wh
     document = aligned(text, corpus.language, places)
     if not document.tokens:
         raise NerError("the text has no word")
-    inner = {token for span in document.spans for token in range(span.start + 1, span.end)}
-    starts = [each.start for each in document.sentences if each.start not in inner]  # an entity ends in its sentence
-    bounds = pairwise([*starts, len(document.tokens)])
+    bounds = sentence_bounds(document)  # an entity ends in its sentence
     return replace(document, sentences=tuple(Sentence(start, end) for start, end in bounds))

@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from multiner.pipeline.config.settings import Workspace
+from multiner.pipeline.core.files import replace_folder
 from multiner.pipeline.inference.cancelled_calls import CALL, CANCEL
 from multiner.pipeline.registry.lineage import MODEL_CODE, PACKAGE, code_closure
 
@@ -33,25 +34,37 @@ def log_model(run_id: str, name: str, workspace: Workspace, language: str, code:
     ``code`` is the file that gives MLflow the model; benchmarks use others.
     """
     import mlflow
+
+    with mlflow.start_run(run_id=run_id), TemporaryDirectory() as folder:
+        logged = mlflow.pyfunc.log_model(name="model", **_content(workspace, language, code, Path(folder)))
+    tags = {"language": language, "profile": workspace.profile}
+    registered = mlflow.register_model(logged.model_uri, name, tags=tags)
+    return str(registered.version)
+
+
+def save_model(path: Path, workspace: Workspace, language: str) -> None:
+    """Write the ensemble of a language as the folder of an MLflow model, without a registry; whole or absent."""
+    import mlflow
+
+    with replace_folder(path) as new, TemporaryDirectory() as folder:
+        mlflow.pyfunc.save_model(new, **_content(workspace, language, MODEL_CODE, Path(folder)))
+
+
+def _content(workspace: Workspace, language: str, code: Path, folder: Path) -> dict[str, Any]:
+    """What MLflow takes for a model; ``folder`` gets the copy of the code."""
     import pandas as pd
 
     paths = workspace.paths
     legs = {leg: str(paths.leg(language, leg)) for leg in workspace.params["ensemble"]["legs"]}
-    example = pd.DataFrame({"text": [EXAMPLES.get(language, EXAMPLES["en"])]})
-    with mlflow.start_run(run_id=run_id), TemporaryDirectory() as folder:
-        logged = mlflow.pyfunc.log_model(
-            name="model",
-            python_model=str(code),
-            artifacts={"ensemble": str(paths.ensemble(language)), **legs},
-            code_paths=[str(freeze_code(Path(folder)))],
-            signature=signature(),
-            input_example=example,
-            pip_requirements=requirements(),
-            metadata={"language": language, "profile": workspace.profile},
-        )
-    tags = {"language": language, "profile": workspace.profile}
-    registered = mlflow.register_model(logged.model_uri, name, tags=tags)
-    return str(registered.version)
+    return {
+        "python_model": str(code),
+        "artifacts": {"ensemble": str(paths.ensemble(language)), **legs},
+        "code_paths": [str(freeze_code(folder))],
+        "signature": signature(),
+        "input_example": pd.DataFrame({"text": [EXAMPLES.get(language, EXAMPLES["en"])]}),
+        "pip_requirements": requirements(),
+        "metadata": {"language": language, "profile": workspace.profile},
+    }
 
 
 def freeze_code(folder: Path) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
+from dataclasses import replace
 
 from multiner.pipeline.core.document import Document, Sentence, Span, Token
 from multiner.pipeline.text.tokenizer import document_from_text
@@ -13,13 +14,17 @@ Place = tuple[int, int, str, float | None]
 
 
 def aligned(text: str, language: str, entities: Iterable[Place]) -> Document:
-    """A document of ``text`` with the entities as spans.
+    """A document of ``text`` with the entities as spans; see :func:`with_entities`."""
+    return with_entities(document_from_text(text, language), entities)
+
+
+def with_entities(plain: Document, entities: Iterable[Place]) -> Document:
+    """The document with the entities in place of its spans.
 
     A token is cut where an entity begins or ends within it, so that no entity loses or gains a character. Entities of
     blanks alone are left out.
     """
     places = list(entities)
-    plain = document_from_text(text, language)
     borders = sorted({border for start, end, *_ in places for border in (start, end)})
     tokens: list[Token] = []
     firsts = []  # of each token as it was: the index of its first piece
@@ -30,9 +35,10 @@ def aligned(text: str, language: str, entities: Iterable[Place]) -> Document:
         else:
             tokens.append(token)
     firsts.append(len(tokens))
-    sentences = tuple(Sentence(firsts[sentence.start], firsts[sentence.end]) for sentence in plain.sentences)
+    sentences = tuple(Sentence(firsts[each.start], firsts[each.end], each.line) for each in plain.sentences)
     starts = [token.start for token in tokens]
     spans = (
         Span(bisect_left(starts, start), bisect_left(starts, end), label, score) for start, end, label, score in places
     )
-    return Document("", text, tuple(tokens), sentences).with_spans(span for span in spans if span.start < span.end)
+    document = replace(plain, tokens=tuple(tokens), sentences=sentences)
+    return document.with_spans(span for span in spans if span.start < span.end)

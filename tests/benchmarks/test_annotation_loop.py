@@ -11,8 +11,8 @@ from typing import Any
 import httpx
 import pytest
 
+from multiner.pipeline.corpora.formats.label_studio import import_task
 from multiner.pipeline.growing.declaration import GrowingCorpus
-from multiner.pipeline.growing.label_studio import import_task
 from multiner.pipeline.growing.records import read_path
 
 TEXT = "M. OKAFOR called KV-1000."

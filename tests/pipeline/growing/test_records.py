@@ -11,8 +11,8 @@ import pytest
 from multiner.pipeline.config.settings import Workspace
 from multiner.pipeline.core.document import Document
 from multiner.pipeline.core.errors import NerError
+from multiner.pipeline.corpora.formats.label_studio import import_task, labelling_interface
 from multiner.pipeline.growing.declaration import growing_corpus
-from multiner.pipeline.growing.label_studio import import_task, labelling_interface
 from multiner.pipeline.growing.records import read_path
 
 Read = Callable[..., list[Document]]

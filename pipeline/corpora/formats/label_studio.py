@@ -1,6 +1,6 @@
-"""Label Studio's JSON: tasks with our predictions to import there, and its exports with people's annotations.
+"""Label Studio's JSON: tasks with annotations or predictions to import there, and its exports.
 
-Both name the tags of this labelling interface (:func:`labelling_interface`). Label Studio counts offsets in code
+They name the tags of this labelling interface (:func:`labelling_interface`). Label Studio counts offsets in code
 points; older releases counted UTF-16 units, which an export shows, since each region has its text.
 """
 
@@ -12,9 +12,12 @@ from functools import partial
 from typing import Any
 from xml.sax.saxutils import quoteattr
 
+from multiner.pipeline.core.document import Document
 from multiner.pipeline.core.errors import NerError
+from multiner.pipeline.corpora.formats.source import Entity, Losses, Source, encoded, entities_of
 
 FROM, TO, FIELD = "label", "text", "text"  # names of the tags Labels and Text, and of the text among a task's data
+ID = "id"  # among a task's data, of the document
 
 
 def labelling_interface(types: Sequence[str]) -> str:
@@ -33,7 +36,13 @@ def import_task(text: str, language: str, model: str, entities: Iterable[Any], s
         entities: with ``start``, ``end``, ``label`` and ``score``.
         score: of the whole prediction; Label Studio sorts tasks by it.
     """
-    regions = [
+    prediction = {"model_version": model, "score": score, "result": _regions(text, entities)}
+    return {"data": {FIELD: text, "language": language}, "predictions": [prediction]}
+
+
+def _regions(text: str, entities: Iterable[Any]) -> list[dict[str, Any]]:
+    """The regions of a task's text for entities with ``start``, ``end``, ``label``, perhaps ``score``."""
+    return [
         {
             "id": f"entity-{number}",
             "from_name": FROM,
@@ -49,8 +58,6 @@ def import_task(text: str, language: str, model: str, entities: Iterable[Any], s
         | ({} if entity.get("score") is None else {"score": entity["score"]})
         for number, entity in enumerate(entities, 1)
     ]
-    prediction = {"model_version": model, "score": score, "result": regions}
-    return {"data": {FIELD: text, "language": language}, "predictions": [prediction]}
 
 
 def annotated_tasks(content: str, name: str) -> Iterator[tuple[str, Callable[[], dict[str, Any]]]]:
@@ -91,7 +98,8 @@ def _record(task: dict[str, Any], annotation: dict[str, Any]) -> dict[str, Any]:
             if entity["text"] != text[entity["start"] : entity["end"]]:
                 raise NerError(f"the region {entity['text']!r} is not where its offsets say")
         entities = units
-    return {"text": text, "entities": entities}
+    id = task["data"].get(ID, task.get("id", ""))
+    return {"text": text, "entities": entities, "id": str(id)}
 
 
 def _entity(value: dict[str, Any]) -> dict[str, Any]:
@@ -99,6 +107,37 @@ def _entity(value: dict[str, Any]) -> dict[str, Any]:
     if len(labels) != 1 or not all(type(value.get(key)) is int for key in ("start", "end")):
         raise NerError(f"a region needs start, end and one label: {json.dumps(value, ensure_ascii=False)[:100]}")
     return {"start": value["start"], "end": value["end"], "label": labels[0], "text": value.get("text")}
+
+
+def read(source: Source) -> list[Document]:
+    """The annotated tasks of an export in the format JSON.
+
+    Raises:
+        NerError: no such export, or a region does not fit its task's text (names the task).
+    """
+    documents = []
+    for where, task in annotated_tasks(source.text(), source.name):
+        try:
+            value = task()
+            entities: list[Entity] = [(each["start"], each["end"], each["label"], None) for each in value["entities"]]
+            documents.append(source.document(value["text"], entities, id=value["id"], where=where))
+        except NerError as error:
+            remedy = error.remedy or "Mend the task in Label Studio, and export the project anew."
+            raise NerError(error.message, where=error.where or where, remedy=remedy) from None
+    return documents
+
+
+def write(documents: Iterable[Document], losses: Losses) -> bytes:
+    """Tasks with an annotation each, for Label Studio's import; ``data`` has each document's id.
+
+    The project needs the labelling interface of :func:`labelling_interface`.
+    """
+    tasks = []
+    for document in documents:
+        entities = ({"start": start, "end": end, "label": label} for start, end, label, _ in entities_of(document))
+        annotation = {"result": _regions(document.text, entities)}
+        tasks.append({"data": {FIELD: document.text, ID: document.id}, "annotations": [annotation]})
+    return encoded(json.dumps(tasks, ensure_ascii=False, indent=1) + "\n")
 
 
 def _index(text: str, units: int) -> int:

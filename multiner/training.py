@@ -1,0 +1,155 @@
+"""A training without Airflow and DVC: ``train({"languages": {"en": {…}}}, "my-model")`` runs the stages one by one."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from multiner.pipeline.config.settings import Paths, Workspace, find_root, overlay, read_yaml
+from multiner.pipeline.core.errors import NerError
+from multiner.pipeline.core.files import read_json, write_atomically
+
+SHARED = ("data/raw", "data/samples", "data/encoders", "data/mirror")  # of the workspace around the current folder
+Output = Callable[[Paths, str], Path]
+
+STAGES: Mapping[str, tuple[str, Output]] = {
+    "vectors": ("models.spacy.vectors", Paths.vectors),
+    "validate": ("validation.stage", Paths.validation),
+    "prepare": ("corpora.prepare", Paths.documents),
+    "transformer": ("models.transformer.training", Paths.trained),
+    "export": ("models.transformer.export", lambda paths, language: paths.leg(language, "transformer")),
+    "spacy": ("models.spacy.training", lambda paths, language: paths.leg(language, "spacy")),
+    "shipped": ("models.pretrained.installation", lambda paths, language: paths.leg(language, "shipped")),
+    "out-of-fold": ("ensemble.cross_fitting", Paths.out_of_fold),
+    "ensemble": ("ensemble.fit", Paths.ensemble),
+    "evaluate": ("evaluation.stage", Paths.metrics),
+}
+"""The stages in their order: the module below ``multiner.pipeline`` whose ``run`` does it, and what it writes last."""
+
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    """A trained model.
+
+    Attributes:
+        folder: everything that the stages wrote: a workspace of its own.
+        language: language code.
+        model: the folder of the model, as :func:`multiner.load` takes it.
+        metrics: the scores, as ``ner evaluate`` writes them.
+    """
+
+    folder: Path
+    language: str
+    model: Path
+    metrics: Mapping[str, Any]
+
+
+def train(config: Mapping[str, Any] | str | Path, folder: str | Path, language: str | None = None) -> Training:
+    """Train a language's models into a folder, by the stages of the pipeline.
+
+    The corpora and the packaged encoder are those of the workspace around the current folder, or in ``NER_ROOT``. A
+    call that was killed goes on where it stopped, if it is made again with the same parameters.
+
+    Args:
+        config: parameters, or a YAML file of them, in place of those of the workspace's params.yaml and profile.
+        folder: a folder that does not exist yet, or that an earlier call with the same parameters made.
+        language: language code; None: the only one in ``config``.
+
+    Raises:
+        NerError: there is no workspace, a parameter is wrong, the corpora are not pulled, the folder is of another
+            training, or a stage failed.
+    """
+    root, home = find_root(), Path(folder).absolute()
+    values = dict(config) if isinstance(config, Mapping) else read_yaml(Path(config))
+    language = language or _only_language(values)
+    workspace = _workspace(root, home, values)
+    workspace.language(language)
+    _link(root, workspace, language)
+    for name, (module, output) in _stages(workspace):
+        if not output(workspace.paths, language).exists():
+            print(f"{name} {language}", flush=True)
+            import_module(f"multiner.pipeline.{module}").run(workspace, language)
+    model = home / "model"
+    if not (model / "MLmodel").is_file():
+        from multiner.pipeline.registry.packaging import save_model
+
+        save_model(model, workspace, language)
+    return Training(home, language, model, read_json(workspace.paths.metrics(language)))
+
+
+def _only_language(values: Mapping[str, Any]) -> str:
+    languages = values.get("languages")
+    if isinstance(languages, Mapping) and len(languages) == 1:
+        return str(next(iter(languages)))
+    raise NerError("which language?", where="train", remedy='Name it: train(config, folder, language="en").')
+
+
+def _workspace(root: Path, home: Path, values: dict[str, Any]) -> Workspace:
+    """The workspace in ``home``, made if it is not there, with the parameters of ``root`` overridden by ``values``.
+
+    Raises:
+        NerError: a parameter is wrong, or the folder has something else.
+    """
+    base = read_yaml(root / "params.yaml")
+    profile = str(values.get("profile", base.get("profile")))
+    file = root / "params" / f"{profile}.yaml"
+    params = overlay(overlay(base, read_yaml(file) if file.is_file() else {}), values)
+    text = yaml.safe_dump(params, sort_keys=False, allow_unicode=True)
+    own = home / "params.yaml"
+    if home.exists() and any(home.iterdir()) and not (own.is_file() and own.read_text(encoding="utf-8") == text):
+        raise NerError("the folder is not empty, and not of a training with these parameters", where=str(home),
+                       remedy="Name another folder, or remove it.")  # fmt: skip
+    new = not own.is_file()
+    for name, content in {"params.yaml": text, f"params/{profile}.yaml": "{}\n"}.items():
+        with write_atomically(home / name) as target:
+            target.write(content)
+    shutil.copyfile(root / "dvc.yaml", home / "dvc.yaml")
+    try:
+        return Workspace.load(root=home)
+    except NerError:
+        if new:
+            shutil.rmtree(home)
+        raise
+
+
+def _link(root: Path, workspace: Workspace, language: str) -> None:
+    """Give the new workspace the raw data and the weights that the stages read, by links.
+
+    Raises:
+        NerError: the corpora are not pulled, or the transformer to start from is not trained.
+    """
+    home = workspace.root
+    for name in SHARED:
+        if (root / name).is_dir() and not (home / name).exists():
+            (home / name).parent.mkdir(parents=True, exist_ok=True)
+            (home / name).symlink_to(root / name)
+    if not workspace.paths.packages.is_dir():
+        raise NerError("the packaged weights are not there", where=str(root / "data" / "raw" / "packages"),
+                       remedy=f"Pull them and the corpora: ner pull, in {root}")  # fmt: skip
+    start = workspace.section("transformer", language)["start"]
+    if not start:
+        return
+    weights, place = Paths(root, workspace.profile).trained(start), workspace.paths.trained(start)
+    if not weights.is_dir():
+        raise NerError(
+            f"the transformer of {start!r}, from which {language!r} starts, is not trained",
+            where=f"languages.{language}.transformer.start",
+            remedy=f"Train it: dvc repro train_transformer@{start}, or set start to null.",
+        )
+    if not place.exists():
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.symlink_to(weights)
+
+
+def _stages(workspace: Workspace) -> list[tuple[str, tuple[str, Output]]]:
+    """The stages that the parameters ask for; trained base models that are not in the ensemble are left out."""
+    models = set(workspace.params["ensemble"]["legs"])
+    skipped = {"transformer": {"transformer", "export"}, "spacy": {"spacy", "vectors"}, "shipped": {"shipped"}}
+    unused = set().union(*(stages for model, stages in skipped.items() if model not in models))
+    return [(name, stage) for name, stage in STAGES.items() if name not in unused]
