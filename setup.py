@@ -16,6 +16,7 @@ REQUIRED = [  # the command `ner`, and the client
 SERVE = [  # the gateway, `mlflow models serve`, and models in the caller's process
     "babel",  # names of territories and cities in both languages
     "cachetools",
+    "charset-normalizer",  # tells the encoding of text files
     "cryptography",  # signatures of versions
     "croniter",  # Airflow's reader of schedules
     "fastapi",
@@ -32,6 +33,8 @@ SERVE = [  # the gateway, `mlflow models serve`, and models in the caller's proc
     "prometheus-client",
     "pyarrow",
     "pydantic>=2",
+    "pypdf",
+    "python-docx",
     "rapidfuzz",
     "razdel",
     "scipy",
