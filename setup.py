@@ -49,6 +49,7 @@ SERVE = [  # the gateway, and `mlflow models serve` behind it
     *REGISTRY,
     "babel",  # names of territories and cities in both languages
     "cachetools",
+    "charset-normalizer",  # tells the encoding of text files
     "fastapi",
     "h11",  # by which uvicorn reads requests
     "jinja2",
@@ -57,6 +58,8 @@ SERVE = [  # the gateway, and `mlflow models serve` behind it
     "opentelemetry-sdk",
     "prometheus-client",
     "psutil",
+    "pypdf",
+    "python-docx",
     "rapidfuzz",
     "razdel",
     "rich",

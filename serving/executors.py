@@ -15,6 +15,7 @@ T = TypeVar("T")
 
 # a single thread each: computing in turn leaves the event loop most of the interpreter's time
 PLANNING = ThreadPoolExecutor(1, "planning")
+LINKING = ThreadPoolExecutor(1, "linking")
 COMPARING = ThreadPoolExecutor(1, "comparing")
 REGISTRY = ThreadPoolExecutor(4, "registry")  # aliases and versions: reconcilers and operators' orders
 FACTS = ThreadPoolExecutor(2, "facts")

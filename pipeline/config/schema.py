@@ -259,6 +259,10 @@ class ServingSection(Section):
     max_texts: Count
     max_characters: Count
     timeout_seconds: Positive
+    document_megabytes: Count
+    document_pages: Count
+    document_characters: Count
+    document_seconds: Positive
     queue: Annotated[int, Field(ge=0)]
     concurrency: Count
     cores: Annotated[Any, AfterValidator(count_or_auto)]

@@ -26,6 +26,7 @@ from multiner.serving.gateway import schemas, state
 from multiner.serving.gateway.config import workspace_config
 from multiner.serving.gateway.exposure import listening_address, require_safe
 from multiner.serving.gateway.routes import corrections
+from multiner.serving.gateway.routes.documents import documents_router
 from multiner.serving.gateway.routes.entities import entities_router
 from multiner.serving.gateway.routes.inference_protocol import inference_protocol_router
 from multiner.serving.gateway.routes.parallel import parallel_router
@@ -113,6 +114,7 @@ def create_app(config: GatewayConfig, facts: FactsReader) -> FastAPI:
         entities_router(service),
         token_classification_router(service),
         parallel_router(service),
+        documents_router(config),
         corrections.corrections_router(service),
         state_router(service, facts),
         switching_router(service, guard),

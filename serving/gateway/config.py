@@ -12,6 +12,7 @@ from multiner.pipeline.corpora.uncertain_texts import UncertainTexts
 from multiner.serving.backends.backend import Backend, ServedModel
 from multiner.serving.backends.local_server import LocalServer
 from multiner.serving.backends.remote_server import RemoteServer
+from multiner.serving.documents.extraction import DocumentLimits
 from multiner.serving.gateway import state
 from multiner.serving.gateway.exposure import listening_address
 from multiner.serving.http.payload import Limits
@@ -93,6 +94,12 @@ def workspace_config(workspace: Workspace, token: str) -> GatewayConfig:
     return GatewayConfig(
         languages=workspace.languages,
         limits=Limits(settings["max_texts"], settings["max_characters"], settings["timeout_seconds"]),
+        documents=DocumentLimits(
+            1_000_000 * settings["document_megabytes"],
+            settings["document_pages"],
+            settings["document_characters"],
+            settings["document_seconds"],
+        ),
         token=token,
         launch=launch,
         resolve=resolve,

@@ -50,6 +50,15 @@ class ModelSchema(BaseModel):
     version: str
 
 
+class NameSchema(BaseModel):
+    """All mentions of a person, place or organisation in a text."""
+
+    text: str = Field(description="Its fullest form.")
+    label: str = Field(description="Its commonest type.")
+    forms: list[str] = Field(description="The forms it is mentioned in, in their order.")
+    mentions: list[int] = Field(description="Places of its mentions in the text's list of entities.")
+
+
 class ResultSchema(BaseModel):
     """The entities of one text."""
 
@@ -60,6 +69,7 @@ class ResultSchema(BaseModel):
     )
     entities: list[EntitySchema]
     tokens: list[TokenSchema] | None = Field(default=None, description="Left out unless asked for.")
+    names: list[NameSchema] | None = Field(default=None, description="Left out unless asked for.")
     flags: list[Literal["mixed", "unsupported_script"]] | None = Field(
         default=None, description="Reasons to trust the answer less; left out where there are none."
     )
@@ -306,7 +316,7 @@ def problems(*codes: int, form: type[BaseModel] = ProblemSchema) -> dict[int | s
         415: "The content type is not supported",
         421: "Addressed to another host",
         422: "Not valid; the place is named",
-        429: "Too many requests are waiting; see Retry-After",
+        429: "Too many requests are waiting, or documents being read; see Retry-After",
         431: "The headers are too large",
         502: "The model failed",
         503: "No model is live; see Retry-After",

@@ -67,6 +67,7 @@ class Item:
     language: str
     options: Options
     tokens: bool = False
+    link: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +105,7 @@ class EntitiesOptions(Options, frozen=True):
 
     language: str = Field(default=AUTO, description="`auto` (by the script of each sentence), or a language's code.")
     tokens: bool = Field(default=False, description="Whether to add each token with its probabilities by type.")
+    link: bool = Field(default=False, description="Whether to add the names: mentions of one entity together.")
 
     text: Any
 
@@ -113,7 +115,7 @@ class EntitiesOptions(Options, frozen=True):
         offer.check_language(self.language, auto=True)
         offer.check_types(self, self.language)
         check_size(len(texts), sum(map(len, texts[: offer.limits.texts])), offer.limits, "/text")
-        return [Item(text, self.language, self, self.tokens) for text in texts]
+        return [Item(text, self.language, self, self.tokens, self.link) for text in texts]
 
 
 def _as_list(value: Any) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from multiner.serving.matching import known_names
 from multiner.serving.matching.inflection import is_patronymic, nominatives
@@ -49,9 +50,10 @@ def group(mentions: Sequence[Mention]) -> list[NameGroup]:
     Mentions have the same name if they have as many words and each pair of words may be forms of one word. Then a
     person mentioned by a part of a name joins the person with the fuller name, if there is only one such.
     """
+    keys_of = {text: known_names.words(text) or (text,) for text in {mention.text for mention in mentions}}
     by_key: dict[tuple[str, ...], list[int]] = {}
     for index, mention in enumerate(mentions):
-        by_key.setdefault(known_names.words(mention.text) or (mention.text,), []).append(index)
+        by_key.setdefault(keys_of[mention.text], []).append(index)
     groups = [sorted(index for key in keys for index in by_key[key]) for keys in _join_forms(list(by_key))]
     names = (_name(members, mentions) for members in _join_parts(groups, mentions))
     return sorted(names, key=lambda name: name.first)
@@ -60,10 +62,11 @@ def group(mentions: Sequence[Mention]) -> list[NameGroup]:
 def _join_forms(keys: list[tuple[str, ...]]) -> list[list[tuple[str, ...]]]:
     """Groups of keys that may be forms of one name; a key is compared with the first of each group."""
     groups: list[list[tuple[str, ...]]] = []
-    index: dict[tuple[int, str], list[int]] = {}  # (number of words, nominative of the first) to places in groups
+    index: dict[tuple[int, int, str], list[int]] = {}  # (number of words, place, nominative) to places in groups
     for key in keys:
         nominative = [frozenset(_nominatives(word)) for word in key]
-        places = dict.fromkeys(place for form in sorted(nominative[0]) for place in index.get((len(key), form), ()))
+        # the groups that share the rarest of its words: a common given name would have too many
+        places = min((_places(index, len(key), at, forms) for at, forms in enumerate(nominative)), key=len)
         for place in places:
             if all(forms & set(_nominatives(word)) for forms, word in zip(nominative, groups[place][0], strict=True)):
                 groups[place].append(key)
@@ -71,11 +74,18 @@ def _join_forms(keys: list[tuple[str, ...]]) -> list[list[tuple[str, ...]]]:
         else:
             place = len(groups)
             groups.append([key])
-            for form in nominative[0]:
-                index.setdefault((len(key), form), []).append(place)
+            for at, forms in enumerate(nominative):
+                for form in forms:
+                    index.setdefault((len(key), at, form), []).append(place)
     return groups
 
 
+def _places(index: dict[tuple[int, int, str], list[int]], size: int, at: int, forms: frozenset[str]) -> list[int]:
+    """The groups whose word at this place may be a form of one of these nominatives, in their order."""
+    return sorted({place for form in forms for place in index.get((size, at, form), ())})
+
+
+@lru_cache(maxsize=50_000)
 def _nominatives(word: str) -> tuple[str, ...]:
     inflected = known_names.CYRILLIC.search(word) and len(word) > 2
     return nominatives(word) if inflected else (word,)
@@ -84,12 +94,12 @@ def _nominatives(word: str) -> tuple[str, ...]:
 def _join_parts(groups: list[list[int]], mentions: Sequence[Mention]) -> list[list[int]]:
     """The groups, where a person's partial name has joined the fuller name, if there is only one such."""
     names = [_name(members, mentions) for members in groups]
-    by_surname: dict[str, list[int]] = {}
+    by_word: dict[str, list[int]] = {}
     for place, name in enumerate(names):
         if name.label == PERSON and len(name.words) > 1:
             for word in name.words:
                 for form in _nominatives(word):
-                    by_surname.setdefault(form, []).append(place)
+                    by_word.setdefault(form, []).append(place)
     target: dict[int, int] = {}
 
     def whole(place: int) -> int:
@@ -102,8 +112,7 @@ def _join_parts(groups: list[list[int]], mentions: Sequence[Mention]) -> list[li
         name = names[place]
         if name.label != PERSON:
             continue
-        longest = max(name.words, key=len)
-        near = dict.fromkeys(other for form in _nominatives(longest) for other in by_surname.get(form, ()))
+        near = min((_sharing(by_word, word) for word in name.words if not is_initial(word)), key=len, default=())
         fuller = {whole(other) for other in near if other != place and _is_part(name.words, names[other].words)}
         if len(fuller) == 1:
             target[place] = fuller.pop()
@@ -111,6 +120,11 @@ def _join_parts(groups: list[list[int]], mentions: Sequence[Mention]) -> list[li
     for place, members in enumerate(groups):
         whole_groups.setdefault(whole(place), []).extend(members)
     return [sorted(members) for members in whole_groups.values()]
+
+
+def _sharing(by_word: dict[str, list[int]], word: str) -> list[int]:
+    """The names with a word of which this may be a form."""
+    return sorted({place for form in _nominatives(word) for place in by_word.get(form, ())})
 
 
 def _is_part(part: Sequence[str], whole: Sequence[str]) -> bool:

@@ -10,12 +10,14 @@ from starlette.staticfiles import StaticFiles
 
 from multiner.serving.answers import ModelFailed, check_predictions
 from multiner.serving.gateway.routes import corrections
-from multiner.serving.http.payload import to_json, unless_gone
+from multiner.serving.http.payload import unless_gone
 from multiner.serving.http.problems import Problem, invalid
 from multiner.serving.page import view
 from multiner.serving.page.examples import EXAMPLES
 from multiner.serving.page.form import Form, read_form
+from multiner.serving.page.long_texts import add_long_texts
 from multiner.serving.page.rendering import HERE, render, render_outcome
+from multiner.serving.routing.linked_names import add_names
 
 if TYPE_CHECKING:
     from multiner.serving.routing.inference_service import InferenceService
@@ -42,12 +44,13 @@ def add_page(app: FastAPI, service: InferenceService) -> None:
             form = Form.of(await read_form(request, service.config.limits))
             item = form.item(service.config.offer)
             answer = (await unless_gone(request, service.answer([item])))[0]
-            result = present(form.text, answer, service, language=form.language)
+            result = view.present(form.text, answer, service.config, language=form.language)
         except Problem as error:
             service.metrics.refusals.labels(error.name).inc()
             problem = error
         return page(request, form, problem=problem, result=result)
 
+    add_long_texts(app, service)
     if (queue := service.config.review) is not None:
 
         @app.post("/corrections", include_in_schema=False)
@@ -61,26 +64,8 @@ def add_page(app: FastAPI, service: InferenceService) -> None:
             except ModelFailed:
                 raise invalid("Scores and legs must be as in the answer.", "/entities") from None
             await corrections.keep(queue, correction)
+            entities.sort(key=lambda entity: entity["start"])
             answer = {"language": language, "model": correction.model.model_dump(), "entities": entities}
-            result = present(text, answer, service, language=language)
+            await add_names([answer])
+            result = view.present(text, answer, service.config, language=language)
             return HTMLResponse(render("result.html", result=result, problem=None, request_id=""))
-
-
-def present(text: str, answer: dict[str, Any], service: InferenceService, *, language: str) -> dict[str, Any]:
-    """An answer for the template; ``language`` is that of the request, maybe ``auto``."""
-    marks = view.marks(answer["entities"])
-    common = {"language": answer["language"], "model": answer["model"]}
-    types = list(service.config.types.get(answer["language"]) or sorted({mark.label for mark in marks}))
-    entities = sorted(answer["entities"], key=lambda entity: entity["start"])
-    return {
-        **common,
-        "flags": answer.get("flags", []),
-        "marks": marks,
-        "segments": list(view.segments(text, ((mark.start, mark.end, mark) for mark in marks))),
-        "counts": view.counts(mark.label for mark in marks),
-        "groups": view.groups(marks),
-        "legs": list(dict.fromkeys(opinion.leg for mark in marks for opinion in mark.opinions)),
-        "review": service.config.review is not None,
-        # for scripts: the answer of the API, and the fields of the request
-        "data": to_json({"text": text, "asked": language, "types": types, **common, "entities": entities}).decode(),
-    }

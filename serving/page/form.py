@@ -56,7 +56,7 @@ class Form:
             score: Any = float(self.min_score)
         except ValueError:
             score = self.min_score
-        fields = {"language": self.language, "min_score": score, "types": list(self.types) or None}
+        fields = {"language": self.language, "min_score": score, "types": list(self.types) or None, "link": True}
         return validate(EntitiesRequest, {"text": self.text} | fields).items(offer)[0]
 
 

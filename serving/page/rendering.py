@@ -79,5 +79,6 @@ def render_page(
         "review": service.config.review is not None,
         "uncertain": service.config.uncertain is not None,
         "limits": service.config.limits,
+        "documents": service.config.documents,
     }
     return HTMLResponse(render(template, **frame, **context), status, headers)

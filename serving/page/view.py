@@ -1,11 +1,16 @@
-"""The page's view of an answer: the text in segments, the counts, the rows of the table."""
+"""The page's view of an answer: the text in segments, the counts, the names, the rows of the table."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from multiner.serving.http.payload import to_json
+
+if TYPE_CHECKING:
+    from multiner.serving.routing.config import GatewayConfig
 
 T = TypeVar("T")
 TYPE_NAMES = {"PER": "Person", "LOC": "Location", "ORG": "Organisation", "MISC": "Other name"}
@@ -63,10 +68,12 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """All marks with one text and one type: their highest score and their numbers."""
+    """All marks of one name: its fullest form, all its forms, the highest score, and the numbers of the marks."""
 
+    number: int
     text: str
     label: str
+    forms: tuple[str, ...]
     score: float | None
     numbers: tuple[int, ...]
 
@@ -100,15 +107,14 @@ def segments(text: str, marks: Iterable[tuple[int, int, T]]) -> Iterator[tuple[s
         yield text[at:], None
 
 
-def groups(marks: Iterable[Mark]) -> list[Group]:
-    """The names by text and type, the most frequent first."""
-    by_name: dict[tuple[str, str], list[Mark]] = {}
-    for mark in marks:
-        by_name.setdefault((mark.text, mark.label), []).append(mark)
+def groups(names: Iterable[Mapping[str, Any]], marks: Sequence[Mark]) -> list[Group]:
+    """The names of an answer, the most frequent first; ``mentions`` of a name are places in ``marks``."""
     groups = []
-    for (text, label), same in by_name.items():
-        score = max((mark.score for mark in same if mark.score is not None), default=None)
-        groups.append(Group(text, label, score, tuple(mark.number for mark in same)))
+    for number, name in enumerate(names, start=1):
+        own = [marks[place] for place in name["mentions"]]
+        score = max((mark.score for mark in own if mark.score is not None), default=None)
+        numbers = tuple(mark.number for mark in own)
+        groups.append(Group(number, name["text"], name["label"], tuple(name["forms"]), score, numbers))
     return sorted(groups, key=lambda group: -len(group.numbers))
 
 
@@ -117,3 +123,26 @@ def counts(labels: Iterable[str]) -> dict[str, int]:
     numbers = Counter(labels)
     order = [*TYPE_NAMES, *sorted(set(numbers) - set(TYPE_NAMES))]
     return {label: numbers[label] for label in order if numbers[label]}
+
+
+def present(text: str, answer: Mapping[str, Any], config: GatewayConfig, *, language: str) -> dict[str, Any]:
+    """An answer with its ``names`` for the template; ``language`` is that of the request, maybe ``auto``."""
+    entities = sorted(answer["entities"], key=lambda entity: entity["start"])
+    marked = marks(entities)
+    grouped = groups(answer["names"], marked)
+    common = {"language": answer["language"], "model": answer["model"]}
+    types = list(config.types.get(answer["language"]) or sorted({mark.label for mark in marked}))
+    return {
+        **common,
+        "flags": answer.get("flags", []),
+        "marks": marked,
+        "segments": list(segments(text, ((mark.start, mark.end, mark) for mark in marked))),
+        "counts": counts(mark.label for mark in marked),
+        "groups": grouped,
+        "group_of": {number: group.number for group in grouped for number in group.numbers},
+        "legs": list(dict.fromkeys(opinion.leg for mark in marked for opinion in mark.opinions)),
+        "review": config.review is not None,
+        "one_request": len(text) <= config.limits.characters,
+        # for scripts: the answer of the API, and the fields of the request
+        "data": to_json({"text": text, "asked": language, "types": types, **common, "entities": entities}).decode(),
+    }

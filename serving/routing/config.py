@@ -9,6 +9,7 @@ from multiner.pipeline.config.settings import Workspace
 from multiner.pipeline.corpora.review_queue import ReviewQueue
 from multiner.pipeline.corpora.uncertain_texts import UncertainTexts
 from multiner.serving.backends.backend import ServedModel
+from multiner.serving.documents.extraction import DocumentLimits
 from multiner.serving.http.entity_requests import Offer
 from multiner.serving.http.payload import Limits
 from multiner.serving.routing.canary.course import CanaryConfig
@@ -50,6 +51,7 @@ class GatewayConfig:
 
     languages: Sequence[str]
     limits: Limits
+    documents: DocumentLimits
     token: str
     launch: Launch
     resolve: Resolve

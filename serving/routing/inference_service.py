@@ -27,6 +27,7 @@ from multiner.serving.routing.canary.course import Canary, CanaryConfig
 from multiner.serving.routing.canary.records import CanaryRecords
 from multiner.serving.routing.config import GatewayConfig
 from multiner.serving.routing.holds import Holds
+from multiner.serving.routing.linked_names import add_names
 from multiner.serving.routing.memory_budget import MemoryBudget
 from multiner.serving.routing.micro_batching import MicroBatcher
 from multiner.serving.routing.model_router import Launch, ModelRouter, NoModel
@@ -194,10 +195,18 @@ class InferenceService:
             for ((language, _), texts), outcome in zip(calls.items(), outcomes, strict=True)
             for index, answer in zip(texts, outcome, strict=True)
         }
-        return [
+        results = [
             self._result(item, texts, [answers[index, each.language] for each in texts])
             for index, (item, texts) in enumerate(zip(items, plans, strict=True))
         ]
+        to_link = [
+            result for item, result in zip(items, results, strict=True) if item.link and not isinstance(result, Problem)
+        ]
+        try:
+            await self._in_time(AUTO, add_names(to_link), deadline)
+        except Problem as problem:
+            return [problem] * len(items)
+        return results
 
     def _deadline(self, patient: bool) -> float | None:
         """When a request that begins now must be answered, on the event loop's clock; None: at any time."""

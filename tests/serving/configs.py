@@ -8,6 +8,7 @@ from tempfile import mkdtemp
 from typing import Any
 
 from multiner.pipeline.config.settings import Workspace
+from multiner.serving.documents.extraction import DocumentLimits
 from multiner.serving.operator.facts_reader import FactsReader
 from multiner.serving.operator.model_schemas import ModelFacts
 from multiner.serving.routing.config import GatewayConfig
@@ -39,6 +40,7 @@ def gateway_config(**settings: Any) -> GatewayConfig:
     database = own.paths.run / "state.db" if own else Path(mkdtemp(dir=empty_workspace().root)) / "state.db"
     usual: dict[str, Any] = {
         "languages": ["en"],
+        "documents": DocumentLimits(1_000_000, 20, 300_000, 30),
         "token": "token",
         "keep_previous": "auto",
         "types": {},

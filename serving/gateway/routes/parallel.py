@@ -38,13 +38,9 @@ class ParallelRequest(Options, frozen=True):
         return [Item(self.ru, "ru", self), Item(self.en, "en", self)]
 
 
-class ParallelNameSchema(BaseModel):
-    """All mentions of a name in a text."""
+class ParallelNameSchema(schemas.NameSchema):
+    """A name of one text."""
 
-    text: str = Field(description="Its fullest form.")
-    label: str = Field(description="Its commonest type.")
-    forms: list[str] = Field(description="The forms it is mentioned in, in their order.")
-    mentions: list[int] = Field(description="Places of its mentions in the text's list of entities.")
     pair: int | None = Field(description="Place of its pair in the list of pairs; null: unmatched.")
 
 
@@ -62,7 +58,7 @@ class ParallelPairSchema(BaseModel):
 class ParallelSideSchema(schemas.ResultSchema):
     """The entities and names of one text."""
 
-    names: list[ParallelNameSchema]
+    names: list[ParallelNameSchema]  # type: ignore[assignment]
 
 
 class ParallelAnswer(BaseModel):

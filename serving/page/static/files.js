@@ -1,49 +1,54 @@
-// A text file, dropped on the field or chosen with the button, becomes the text.
+// A file, dropped on the field or chosen with the button, becomes the text; the server reads it.
+import { hideProgress, showProgress } from "./progress.js";
 
-const BOMS = [
-  ["utf-8", [0xef, 0xbb, 0xbf]],
-  ["utf-16le", [0xff, 0xfe]],
-  ["utf-16be", [0xfe, 0xff]],
-];
+const KINDS = {
+  txt: "text/plain",
+  docx: "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+  pdf: "application/pdf",
+};
 
-// The characters of a file: UTF-8, or what its byte order mark names. Throws where it is no such text.
-export function decode(bytes) {
-  const [encoding] = BOMS.find(([, mark]) => mark.every((byte, at) => bytes[at] === byte)) || ["utf-8"];
-  const text = new TextDecoder(encoding, { fatal: true }).decode(bytes);
-  if (text.includes("\0")) throw new TypeError("NUL");
-  return text.replace(/\r\n?/g, "\n");
-}
-
-export function startFiles({ form, notice, limit, fill }) {
+export function startFiles({ form, notice, fill }) {
   const input = document.getElementById("file");
-  const most = limit.toLocaleString("en");
+  const most = Number(input.dataset.bytes);
+  let reading = null;
 
   function tell(message, bad) {
     notice.textContent = message;
     notice.classList.toggle("bad", bad);
   }
 
+  function empty({ pages }) {
+    const blank = (pages || []).filter(({ start, end }) => start === end).length;
+    return blank ? ` ${blank} of its ${pages.length} pages have no text: they may be images.` : "";
+  }
+
   async function take(files) {
     if (files.length !== 1) return tell("One file at a time, please. The text is as it was.", true);
     const [file] = files;
     const refuse = (why) => tell(`${file.name}: ${why} The text is as it was.`, true);
-    // no encoding takes more than 4 bytes for a character, except for the line break CRLF, which counts as one
-    if (file.size > 4 * limit + 4) return refuse(`the file is too large; at most ${most} characters can be read.`);
-    let read;
+    // by its name first: browsers guess the type by what is installed
+    const kind = KINDS[file.name.toLowerCase().split(".").pop()] || file.type;
+    if (!Object.values(KINDS).includes(kind)) return refuse("only .txt, .docx and .pdf can be read.");
+    if (file.size > most) return refuse(`the file is too large; at most ${most.toLocaleString("en")} bytes can be read.`);
+    if (reading) reading.abort();
+    const mine = (reading = new AbortController());
+    tell("", false);
+    showProgress(`Reading ${file.name} …`);
     try {
-      read = decode(new Uint8Array(await file.arrayBuffer()));
+      const headers = { "Content-Type": kind };
+      const response = await fetch("/v1/documents", { method: "POST", headers, body: file, signal: mine.signal });
+      const answer = await response.json();
+      if (!response.ok) return refuse(answer.detail);
+      fill(answer.text);
+      tell(`${file.name} is in the field.${empty(answer)}`, false);
     } catch (error) {
-      return refuse(
-        error instanceof TypeError
-          ? "this is no plain text in UTF-8, or in UTF-16 with a byte order mark. Save it as UTF-8."
-          : "the file cannot be read.",
-      );
+      if (error.name !== "AbortError") refuse("the server did not answer; try again.");
+    } finally {
+      if (reading === mine) {
+        reading = null;
+        hideProgress();
+      }
     }
-    const length = Array.from(read).length;
-    if (length > limit) return refuse(`${length.toLocaleString("en")} characters; at most ${most} can be read.`);
-    if (!read.trim()) return refuse("the file is empty.");
-    fill(read);
-    tell(`${file.name} is in the field.`, false);
   }
 
   document.getElementById("choose").addEventListener("click", () => input.click());

@@ -27,7 +27,7 @@ export function startFilters(result) {
       if (name.shown) shown.add(index + 1);
     }
     for (const row of result.querySelectorAll("tr[data-number]")) row.hidden = !shown.has(Number(row.dataset.number));
-    for (const row of result.querySelectorAll("tr[data-numbers]")) {
+    for (const row of result.querySelectorAll("[data-numbers]")) {
       const left = row.dataset.numbers.split(" ").filter((number) => shown.has(Number(number)));
       row.hidden = !left.length;
       row.querySelector(".times").textContent = left.length;

@@ -3,7 +3,8 @@ import { startCorrecting } from "./correcting.js";
 import { startExports } from "./exports.js";
 import { startFiles } from "./files.js";
 import { startFilters } from "./filters.js";
-import { form, limit, result, showCount, startForm } from "./form.js";
+import { form, result, showCount, startForm } from "./form.js";
+import { startNames } from "./names.js";
 import { startTips } from "./tips.js";
 
 const text = document.getElementById("text");
@@ -26,6 +27,7 @@ function showAnswer(html) {
 }
 
 function dress() {
+  showNoName();
   filters.apply();
   makeButtons();
 }
@@ -39,8 +41,9 @@ form.addEventListener("submit", () => {
   notice.textContent = "";
 });
 startForm({ show: showAnswer, block: "nearest", fill: fillExample });
-startFiles({ form, notice, limit, fill });
+startFiles({ form, notice, fill });
 startExports(result, filters);
 startTips(result);
+const showNoName = startNames(result);
 const makeButtons = startCorrecting(result, showAnswer);
 dress();

@@ -49,6 +49,7 @@ REACHED: list[tuple[int, str, tuple[str, str], dict[str, str], Any, dict[str, An
     (415, "media-type", ENTITIES, {"content-type": "text/plain"}, text("a"), {}),
     (421, "host", ("GET", "/health"), {"host": "elsewhere.example"}, b"", LOCAL),
     (422, "invalid", ENTITIES, JSON, b'{"text": 5}', {}),
+    (422, "document", ("POST", "/v1/documents"), {"content-type": "application/pdf"}, b"no PDF", {}),
     (429, "busy", ENTITIES, JSON, text("WAIT"), {"concurrency": 1, "queue": 0}),
     (431, "too-large", ("GET", "/health"), {"x-filler": "a" * HEADER_BYTES}, b"", {}),
     (502, "model-failed", ENTITIES, JSON, text("CRASH"), {}),

@@ -75,11 +75,26 @@ def test_without_scripts_the_form_filters(harness: Any) -> None:
     assert "<mark" not in post(harness, {"text": "Anna Berg", "types": ["LOC"]}).text
 
 
-def test_names_that_stand_there_twice_are_one_in_the_list() -> None:
+def test_mentions_of_a_name_are_one_in_the_list() -> None:
     again = ENTITY | {"start": 20, "end": 24, "score": 0.95}
     other = ENTITY | {"start": 30, "end": 34, "label": "LOC", "score": None}
-    listed = groups(marks([ENTITY, again, other]))
-    assert [(each.label, each.score, each.numbers) for each in listed] == [("PER", 0.95, (1, 2)), ("LOC", None, (3,))]
+    names = [
+        {"text": "Anna", "label": "LOC", "forms": ["Anna"], "mentions": [2]},
+        {"text": "Anna", "label": "PER", "forms": ["Anna"], "mentions": [0, 1]},
+    ]
+    listed = groups(names, marks([ENTITY, again, other]))
+    assert [(each.number, each.label, each.score, each.numbers) for each in listed] == [
+        (2, "PER", 0.95, (1, 2)),
+        (1, "LOC", None, (3,)),
+    ]
+
+
+def test_inflected_names_are_one_entity(harness: Any) -> None:
+    html = post(harness, {"text": "Анна Ветрова и Том. О Анне Ветровой.", "language": "ru"}).text
+    assert re.findall(r'<a href="#name-1" data-group="1" dir="auto" title="([^"]+)">Анна Ветрова</a>', html) == [
+        "Анна Ветрова · Анне Ветровой"
+    ]
+    assert re.findall(r'data-number="(\d)" data-group="(\d)"', html)[0] == ("1", "1")
 
 
 def test_text_is_always_escaped(harness: Any) -> None:
