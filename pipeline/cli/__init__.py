@@ -24,6 +24,7 @@ from multiner.pipeline.cli.stages import (
     vectors,
 )
 from multiner.pipeline.growing.commands import corpus, review
+from multiner.pipeline.tuning.commands import tune
 from multiner.pipeline.workspaces.commands import workspace
 
 __all__ = ["annotate", "commands", "main", "ner", "promote"]
@@ -58,5 +59,6 @@ for command in (
     reproduce,
     corpus,
     review,
+    tune,
 ):
     commands.add_command(command)
