@@ -33,11 +33,23 @@ def import_task(text: str, language: str, model: str, entities: Iterable[Any], s
         entities: with ``start``, ``end``, ``label`` and ``score``.
         score: of the whole prediction; Label Studio sorts tasks by it.
     """
-    regions = [
+    prediction = {"model_version": model, "score": score, "result": regions(text, entities, FROM, TO)}
+    return {"data": {FIELD: text, "language": language}, "predictions": [prediction]}
+
+
+def regions(text: str, entities: Iterable[Any], from_name: str, to_name: str) -> list[dict[str, Any]]:
+    """The entities of a text as the regions of a prediction; offsets count code points, as Label Studio's editor does.
+
+    Args:
+        text: the text.
+        entities: with ``start``, ``end``, ``label`` and ``score``.
+        from_name, to_name: names of the tags Labels and Text in the labelling interface.
+    """
+    return [
         {
             "id": f"entity-{number}",
-            "from_name": FROM,
-            "to_name": TO,
+            "from_name": from_name,
+            "to_name": to_name,
             "type": "labels",
             "value": {
                 "start": entity["start"],
@@ -49,8 +61,6 @@ def import_task(text: str, language: str, model: str, entities: Iterable[Any], s
         | ({} if entity.get("score") is None else {"score": entity["score"]})
         for number, entity in enumerate(entities, 1)
     ]
-    prediction = {"model_version": model, "score": score, "result": regions}
-    return {"data": {FIELD: text, "language": language}, "predictions": [prediction]}
 
 
 def annotated_tasks(content: str, name: str) -> Iterator[tuple[str, Callable[[], dict[str, Any]]]]:

@@ -28,6 +28,7 @@ from multiner.serving.gateway.exposure import listening_address, require_safe
 from multiner.serving.gateway.routes import corrections
 from multiner.serving.gateway.routes.entities import entities_router
 from multiner.serving.gateway.routes.inference_protocol import inference_protocol_router
+from multiner.serving.gateway.routes.label_studio import label_studio_router
 from multiner.serving.gateway.routes.parallel import parallel_router
 from multiner.serving.gateway.routes.state import state_router
 from multiner.serving.gateway.routes.switching import switching_router
@@ -112,6 +113,7 @@ def create_app(config: GatewayConfig, facts: FactsReader) -> FastAPI:
     for router in (
         entities_router(service),
         token_classification_router(service),
+        label_studio_router(service),
         parallel_router(service),
         corrections.corrections_router(service),
         state_router(service, facts),
