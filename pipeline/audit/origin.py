@@ -53,7 +53,8 @@ def read_origin(workspace: Workspace, language: str, version: str) -> TrainingOr
     """Read the origin of a registered version.
 
     Raises:
-        NerError: the language or version is unknown, the run was deleted for good, or it lacks something.
+        NerError: the language or version is unknown, the run was deleted for good or lacks something, or the version
+            was tuned on a user's examples.
     """
     workspace.language(language)  # refuses an unknown one
     info = registered_version(workspace, language, version)
@@ -68,6 +69,13 @@ def read_origin(workspace: Workspace, language: str, version: str) -> TrainingOr
         for path in sorted(present & wanted):
             client.download_artifacts(info.run_id, path, temporary)
         lineage = folder / "lineage"
+        if (lineage / "params.yaml").is_file() and (tuned := read_yaml(lineage / "params.yaml").get("tuned")):
+            raise NerError(
+                f"it was tuned by ner tune: it continues {tuned['from']} on {tuned['examples']} examples of a user, "
+                "which the registry does not have",
+                where=where,
+                remedy="Tune that model again on the same examples: ner tune.",
+            )
         files = [lineage / "params.yaml", lineage / "dvc.lock", folder / f"{language}.json"]
         missing = [file.relative_to(folder).as_posix() for file in files if not file.is_file()]
         if not info.git_commit:

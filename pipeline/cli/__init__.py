@@ -26,6 +26,7 @@ from multiner.pipeline.cli.stages import (
 )
 from multiner.pipeline.corpora.formats.commands import convert
 from multiner.pipeline.growing.commands import corpus, review
+from multiner.pipeline.tuning.commands import tune
 from multiner.pipeline.workspaces.commands import workspace
 
 __all__ = ["annotate", "commands", "main", "ner", "promote"]
@@ -62,5 +63,6 @@ for command in (
     corpus,
     review,
     convert,
+    tune,
 ):
     commands.add_command(command)

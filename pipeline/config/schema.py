@@ -216,6 +216,19 @@ class SearchSection(Section):
         return self
 
 
+class TuneSection(Section):
+    """``tune``: how `ner tune` continues a model on examples."""
+
+    held_out: Annotated[float, Field(gt=0, lt=1)]
+    replay: Annotated[float, Field(ge=0, lt=1)]
+    repeat: Count
+    epochs: Count
+    patience: Annotated[int, Field(ge=0)]
+    learning_rate: Positive
+    head_learning_rate: Positive
+    fit_from: Count
+
+
 class EvaluateSection(Section):
     """``evaluate``."""
 
@@ -401,6 +414,7 @@ class Params(Section):
     export: ExportSection
     ensemble: EnsembleSection
     search: SearchSection
+    tune: TuneSection
     evaluate: EvaluateSection
     promotion: PromotionSection
     serving: ServingSection

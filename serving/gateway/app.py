@@ -29,6 +29,7 @@ from multiner.serving.gateway.routes import corrections
 from multiner.serving.gateway.routes.documents import documents_router
 from multiner.serving.gateway.routes.entities import entities_router
 from multiner.serving.gateway.routes.inference_protocol import inference_protocol_router
+from multiner.serving.gateway.routes.label_studio import label_studio_router
 from multiner.serving.gateway.routes.parallel import parallel_router
 from multiner.serving.gateway.routes.state import state_router
 from multiner.serving.gateway.routes.switching import switching_router
@@ -113,6 +114,7 @@ def create_app(config: GatewayConfig, facts: FactsReader) -> FastAPI:
     for router in (
         entities_router(service),
         token_classification_router(service),
+        label_studio_router(service),
         parallel_router(service),
         documents_router(config),
         corrections.corrections_router(service),

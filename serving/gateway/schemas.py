@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, RootModel
 
@@ -204,6 +204,61 @@ class EntityGroup(BaseModel):
 
 class EntityGroups(RootModel[list[EntityGroup] | list[list[EntityGroup]]]):
     """The entities of the text, or of each text of a list."""
+
+
+class BackendHealth(BaseModel):
+    """The backend answers."""
+
+    status: Literal["UP"]
+    model_class: str = Field(description="The live versions.")
+
+
+class BackendSetup(BaseModel):
+    """The project is connected."""
+
+    model_version: str
+
+
+class RegionValue(BaseModel):
+    """Where an entity is: offsets in Unicode code points."""
+
+    start: int
+    end: int
+    text: str
+    labels: list[str]
+
+
+class Region(BaseModel):
+    """An entity, as Label Studio's editor shows it."""
+
+    id: str
+    from_name: str
+    to_name: str
+    type: Literal["labels"]
+    value: RegionValue
+    score: float | None = None
+
+
+class TaskPrediction(BaseModel):
+    """The prediction of a task."""
+
+    model_version: str
+    score: float
+    result: list[Region]
+
+
+class BackendPredictions(BaseModel):
+    """The prediction of each task, in their order."""
+
+    results: list[TaskPrediction | Annotated[list[Any], Field(max_length=0)]] = Field(
+        description="An empty list for a task whose text is missing or too long."
+    )
+
+
+class BackendEvent(BaseModel):
+    """The event was taken note of."""
+
+    status: Literal["ignored"]
 
 
 class InferenceError(BaseModel):

@@ -36,17 +36,23 @@ def import_task(text: str, language: str, model: str, entities: Iterable[Any], s
         entities: with ``start``, ``end``, ``label`` and ``score``.
         score: of the whole prediction; Label Studio sorts tasks by it.
     """
-    prediction = {"model_version": model, "score": score, "result": _regions(text, entities)}
+    prediction = {"model_version": model, "score": score, "result": regions(text, entities)}
     return {"data": {FIELD: text, "language": language}, "predictions": [prediction]}
 
 
-def _regions(text: str, entities: Iterable[Any]) -> list[dict[str, Any]]:
-    """The regions of a task's text for entities with ``start``, ``end``, ``label``, perhaps ``score``."""
+def regions(text: str, entities: Iterable[Any], from_name: str = FROM, to_name: str = TO) -> list[dict[str, Any]]:
+    """The entities of a text as the regions of a prediction; offsets count code points, as Label Studio's editor does.
+
+    Args:
+        text: the text.
+        entities: with ``start``, ``end``, ``label``, perhaps ``score``.
+        from_name, to_name: names of the tags Labels and Text in the labelling interface.
+    """
     return [
         {
             "id": f"entity-{number}",
-            "from_name": FROM,
-            "to_name": TO,
+            "from_name": from_name,
+            "to_name": to_name,
             "type": "labels",
             "value": {
                 "start": entity["start"],
@@ -90,8 +96,8 @@ def _record(task: dict[str, Any], annotation: dict[str, Any]) -> dict[str, Any]:
     text = task["data"].get(FIELD) if isinstance(task["data"], dict) else None
     if not isinstance(text, str):
         raise NerError(f"its data has no {FIELD!r}")
-    regions = [each for each in annotation.get("result") or [] if each.get("type") == "labels"]
-    entities = [_entity(region.get("value") or {}) for region in regions]
+    labelled = [each for each in annotation.get("result") or [] if each.get("type") == "labels"]
+    entities = [_entity(region.get("value") or {}) for region in labelled]
     if any(entity["text"] not in (None, text[entity["start"] : entity["end"]]) for entity in entities):
         units = [{**each, "start": _index(text, each["start"]), "end": _index(text, each["end"])} for each in entities]
         for entity in units:
@@ -135,7 +141,7 @@ def write(documents: Iterable[Document], losses: Losses) -> bytes:
     tasks = []
     for document in documents:
         entities = ({"start": start, "end": end, "label": label} for start, end, label, _ in entities_of(document))
-        annotation = {"result": _regions(document.text, entities)}
+        annotation = {"result": regions(document.text, entities)}
         tasks.append({"data": {FIELD: document.text, ID: document.id}, "annotations": [annotation]})
     return encoded(json.dumps(tasks, ensure_ascii=False, indent=1) + "\n")
 
