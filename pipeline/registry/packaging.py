@@ -36,7 +36,7 @@ def log_model(run_id: str, name: str, workspace: Workspace, language: str, code:
     import pandas as pd
 
     paths = workspace.paths
-    legs = {leg: str(paths.leg(language, leg)) for leg in workspace.params["ensemble"]["legs"]}
+    legs = {leg: str(paths.leg(language, leg)) for leg in workspace.legs(language)}
     example = pd.DataFrame({"text": [EXAMPLES.get(language, EXAMPLES["en"])]})
     with mlflow.start_run(run_id=run_id), TemporaryDirectory() as folder:
         logged = mlflow.pyfunc.log_model(

@@ -9,7 +9,6 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 TYPE_NAMES = {"PER": "Person", "LOC": "Location", "ORG": "Organisation", "MISC": "Other name"}
-LANGUAGE_NAMES = {"en": "English", "ru": "Russian"}
 LEG_NAMES = {"transformer": "Transformer", "spacy": "spaCy", "shipped": "Pretrained"}
 FLAG_NAMES = {
     "mixed": "Much of this text is in the other language, which this model does not read: send its parts apart.",
