@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from multiner.pipeline.additions.commands import language
 from multiner.pipeline.audit.commands import compare, history, reproduce
 from multiner.pipeline.cli.annotation import annotate
 from multiner.pipeline.cli.entry import main, ner
@@ -61,6 +62,7 @@ for command in (
     compare,
     reproduce,
     corpus,
+    language,
     review,
     convert,
     tune,

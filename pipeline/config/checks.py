@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -11,8 +11,9 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
+from multiner.pipeline.config.corpora import Corpus
 from multiner.pipeline.config.schema import NOT_IN_PROFILES, Params
-from multiner.pipeline.config.schema_kinds import closest
+from multiner.pipeline.config.schema_kinds import CATALOGUE, closest
 from multiner.pipeline.config.settings import for_language
 from multiner.pipeline.config.yaml_file import Key, YamlFile, dotted, read_yaml_file
 from multiner.pipeline.core.errors import NerError
@@ -43,18 +44,20 @@ class ParameterError:
     message: str
 
 
-def check(params: dict[str, Any], sources: Sequence[YamlFile], root: Path) -> None:
+def check(params: dict[str, Any], sources: Sequence[YamlFile], root: Path, corpora: Mapping[str, Corpus]) -> None:
     """Refuse parameters that the schema does not allow.
 
     Args:
         params: the merged values of the files.
         sources: params.yaml, then the profile's file.
+        root: the workspace.
+        corpora: its corpora.
 
     Raises:
         NerError: all mistakes.
     """
     extra = [key for source in sources[1:] for key in _keys(source.values) if _is_extra_language(key, sources[0])]
-    errors = [*_repeated(sources), *_not_in_profiles(sources), *_against_schema(params, sources, extra)]
+    errors = [*_repeated(sources), *_not_in_profiles(sources), *_against_schema(params, sources, extra, corpora)]
     errors = errors or [*_starts(params, sources, root)]
     if not errors:
         return
@@ -98,11 +101,11 @@ def _keys(values: dict[Any, Any], above: Key = ()) -> Iterator[Key]:
 
 
 def _against_schema(
-    params: dict[str, Any], sources: Sequence[YamlFile], extra: Sequence[Key]
+    params: dict[str, Any], sources: Sequence[YamlFile], extra: Sequence[Key], corpora: Mapping[str, Corpus]
 ) -> Iterator[ParameterError]:
     """The schema's refusals, without keys that are missing below the ``extra`` languages."""
     try:
-        Params.model_validate(params, context=params)
+        Params.model_validate(params, context=params | {CATALOGUE: corpora})
     except ValidationError as error:
         refusals = [(_key(each["loc"]), each) for each in error.errors(include_url=False)]
     else:

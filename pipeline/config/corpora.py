@@ -1,17 +1,23 @@
-"""The catalogue of corpora: their files, their formats and their entity types.
+"""The catalogue of corpora: one YAML file each, with files, format, entity types and licence.
 
-To add a corpus in a known format, add an entry to :data:`CORPORA` and a type map to type_maps.py, then name the corpus
-in params.yaml under the languages that train on it or report on it.
+The published corpora are in ``catalogue/`` beside this module; those of a workspace are in its ``params/corpora/``,
+where ``ner corpus add`` writes them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Any, Literal
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Literal
 
-from multiner.pipeline.config.type_maps import CONLL, FACTRUEVAL, WNUT17, TypeMap
+from multiner.pipeline.config.type_maps import FACTRUEVAL, TypeMap
+from multiner.pipeline.config.yaml_file import YamlFile, dotted, read_yaml_file
 from multiner.pipeline.core.errors import NerError
+
+SPLITS = ("train", "dev", "test")
+COLUMNS, FACTRUEVAL_FORMAT = "columns", "factrueval"
+NO_OTHER_KEYS = {"extra": "forbid"}
 
 
 @dataclass(frozen=True)
@@ -19,17 +25,24 @@ class ColumnFormat:
     """The layout of a column file.
 
     Attributes:
-        columns: number of columns of a token's line; the first is the token, the last its tag.
+        columns: number of columns of a token's line.
         separator: between columns: "blank" (one or more blanks or tabs) or "tab" (a single tab).
         scheme: IOB2 (every entity begins with B-) or IOB1 (B- only between neighbours of one type).
         documents: "docstart" (a line -DOCSTART- begins a document) or "block" (each block of lines is a document,
             unless the file has -DOCSTART- lines).
+        token: the column of the token, from 1.
+        tag: the column of the tag; 0: the last one.
+        encoding: of the file, as Python names it.
     """
 
     columns: int
     separator: Literal["blank", "tab"]
     scheme: Literal["IOB1", "IOB2"]
     documents: Literal["docstart", "block"]
+    token: int = 1
+    tag: int = 0
+    encoding: str = "utf-8"
+    __pydantic_config__: ClassVar = NO_OTHER_KEYS
 
 
 @dataclass(frozen=True)
@@ -37,6 +50,7 @@ class StandoffFormat:
     """factRuEval's stand-off files, with the convention that turns their objects into spans."""
 
     convention: Literal["name", "object"]
+    __pydantic_config__: ClassVar = NO_OTHER_KEYS
 
 
 @dataclass(frozen=True)
@@ -44,59 +58,156 @@ class Corpus:
     """A corpus of the catalogue.
 
     Attributes:
+        name: its name in params.yaml.
         language: language code.
         folder: its folder below the raw corpora.
-        parts: file (or folder of files) of each split. Where train and dev share one, a part of its documents is held
-            out as dev.
+        parts: file (or folder of files) of each split. Splits that share a file share its documents: a part of them is
+            held out as dev, and another as test.
         form: the layout of the files.
         types: map from its entity types to the pipeline's.
+        type_sets: further maps, by the name that a language's ``types`` may give.
+        title, licence: for the model card.
+        heldout: share of the documents to hold out; None: ``prepare.heldout``.
+        share: lowest and highest share of each type among its entities; None: that of any corpus.
+        own: whether the workspace added it, so that its files are always in data/raw.
     """
 
+    name: str
     language: str
     folder: str
     parts: Mapping[str, str]
     form: ColumnFormat | StandoffFormat
     types: TypeMap
+    type_sets: Mapping[str, TypeMap] = field(default_factory=dict)
+    title: str = ""
+    licence: str = "as its publisher states"
+    heldout: float | None = None
+    share: tuple[float, float] | None = None
+    own: bool = False
+
+    def map_to(self, type_set: str | None) -> TypeMap:
+        """The map to a set of types; None: the usual one. Raises NerError if the corpus has no map to the set."""
+        if type_set is None:
+            return self.types
+        if type_set not in self.type_sets:
+            raise NerError(
+                f"{self.name} has no map to the types {type_set!r}",
+                where="params.yaml: languages",
+                remedy="Train and report on corpora that have one (type_sets), or give another `types`.",
+            )
+        return self.type_sets[type_set]
+
+    @property
+    def labels(self) -> set[str]:
+        """All types that its maps lead to."""
+        return {label for types in (self.types, *self.type_sets.values()) for label in types.values() if label}
 
 
-_FACTRUEVAL = Corpus(
-    language="ru",
-    folder="factRuEval-2016",
-    parts={"train": "devset", "dev": "devset", "test": "testset"},
-    form=StandoffFormat("name"),
-    types=FACTRUEVAL,
-)
+@dataclass(frozen=True)
+class _Entry:
+    """The content of a corpus's YAML file."""
 
-CORPORA: dict[str, Corpus] = {
-    "conll2003": Corpus(
-        language="en",
-        folder="conll2003",
-        parts={"train": "train.txt", "dev": "valid.txt", "test": "test.txt"},
-        form=ColumnFormat(columns=4, separator="blank", scheme="IOB2", documents="docstart"),
-        types=CONLL,
-    ),
-    "wnut17": Corpus(
-        language="en",
-        folder="wnut17",
-        parts={"train": "wnut17train.conll", "dev": "emerging.dev.conll", "test": "emerging.test.annotated"},
-        form=ColumnFormat(columns=2, separator="tab", scheme="IOB2", documents="block"),
-        types=WNUT17,
-    ),
-    "factrueval-name": _FACTRUEVAL,
-    "factrueval-object": replace(_FACTRUEVAL, form=StandoffFormat("object")),
-}
+    language: str
+    format: str
+    files: dict[Literal["train", "dev", "test"], str]
+    options: dict[str, Any] = field(default_factory=dict)
+    types: dict[str, str | None] = field(default_factory=dict)
+    type_sets: dict[str, dict[str, str | None]] = field(default_factory=dict)
+    title: str = ""
+    licence: str = Corpus.licence
+    folder: str = ""
+    heldout: float | None = None
+    share: list[float] | None = None
+    __pydantic_config__: ClassVar = NO_OTHER_KEYS
 
 
-def corpus_entry(corpus: str) -> Corpus:
+def read_catalogue(folder: Path, *, own: bool = False) -> dict[str, Corpus]:
+    """The corpora whose YAML files are in ``folder``, by name (that of the file); none without the folder.
+
+    Raises:
+        NerError: a file is malformed (names the line).
+    """
+    return {path.stem: read_entry(path, own=own) for path in sorted(folder.glob("*.yaml"))}
+
+
+def read_entry(path: Path, *, own: bool = False) -> Corpus:
+    """The corpus that a YAML file describes. Raises NerError if it is malformed (names the line)."""
+    name = f"params/corpora/{path.name}" if own else str(path)
+    source = read_yaml_file(path, name)
+    if source.repeated:
+        key, line = source.repeated[0]
+        raise NerError(f"the key {dotted(key)} stands twice", where=f"{name}:{line}", remedy="Leave one of them.")
+    entry: _Entry = _validated(_Entry, source.values, source)
+    standoff = entry.format == FACTRUEVAL_FORMAT
+    if not standoff and entry.format != COLUMNS:
+        formats = f"{COLUMNS}, {FACTRUEVAL_FORMAT}"
+        raise NerError(
+            f"unknown format {entry.format!r}", where=_place(source, ("format",)), remedy=f"Known: {formats}"
+        )
+    form: Any = _validated(StandoffFormat if standoff else ColumnFormat, entry.options, source, "options")
+    missing = [split for split in SPLITS if split not in entry.files]
+    if missing:
+        raise NerError(f"no file for {missing[0]}", where=_place(source, ("files",)),
+                       remedy="Give it a file; with that of train, a share of the documents is held out.")  # fmt: skip
+    types = entry.types or (FACTRUEVAL if standoff else {})
+    if not any(types.values()):
+        raise NerError("no entity type", where=_place(source, ("types",)), remedy="Map its types: {PERS: PER}.")
+    share = None if entry.share is None else (entry.share[0], entry.share[-1])
+    return Corpus(
+        path.stem, entry.language, entry.folder or path.stem, entry.files, form, types, entry.type_sets, entry.title,
+        entry.licence, entry.heldout, share, own,
+    )  # fmt: skip
+
+
+def _validated(kind: type, values: Any, source: YamlFile, *above: str) -> Any:
+    """``values`` as an instance of the dataclass ``kind``. Raises NerError for the first mistake."""
+    from pydantic import TypeAdapter, ValidationError
+
+    try:
+        return TypeAdapter(kind).validate_python(values)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        key = (*above, *(part for part in first["loc"] if part != "[key]"))
+        kinds = {"missing": "the key is missing", "missing_argument": "the key is missing",
+                 "unexpected_keyword_argument": "unknown key"}  # fmt: skip
+        message = kinds.get(first["type"], f"{first['input']!r}: {first['msg']}")
+        raise NerError(message, where=f"{_place(source, key)}: {dotted(key)}") from None
+
+
+def _place(source: YamlFile, key: tuple[Any, ...]) -> str:
+    """File and line of a key, or of the nearest one above it."""
+    lines = (source.lines.get(key[:length]) for length in range(len(key), 0, -1))
+    line = next((line for line in lines if line), None)
+    return f"{source.name}:{line}" if line else source.name
+
+
+CORPORA: dict[str, Corpus] = read_catalogue(Path(__file__).with_name("catalogue"))
+"""The published corpora."""
+
+
+def corpus_entry(corpus: str, corpora: Mapping[str, Corpus] = CORPORA) -> Corpus:
     """The catalogue's entry of a corpus. Raises NerError if no corpus has that name."""
     try:
-        return CORPORA[corpus]
+        return corpora[corpus]
     except KeyError:
         raise NerError(
             f"unknown corpus {corpus!r}",
             where="params.yaml: languages",
-            remedy=f"Choose among: {', '.join(CORPORA)}; a further one is an entry in pipeline/config/corpora.py.",
+            remedy=f"Choose among: {', '.join(corpora)}; to add one: ner corpus add FILE --name {corpus}.",
         ) from None
+
+
+def types_of_set(name: str, corpora: Collection[Corpus]) -> list[str]:
+    """The types of a set, in the order of its maps. Raises NerError if no corpus has a map to it."""
+    sets = {type_set: None for corpus in corpora for type_set in corpus.type_sets}
+    if name not in sets:
+        raise NerError(
+            f"unknown set of types {name!r}",
+            where="params.yaml: languages",
+            remedy=f"Give a list of types, or one of: {', '.join(sets)}.",
+        )
+    maps = (corpus.type_sets.get(name, {}) for corpus in corpora)
+    return list(dict.fromkeys(label for types in maps for label in types.values() if label))
 
 
 def corpora_of(params: Mapping[str, Any]) -> list[str]:

@@ -143,7 +143,7 @@ class OwnTransformer(TransformerSection):
 class OwnSpacy(SpacySection):
     """``languages.<code>.spacy``: likewise, and the name of the language's vectors."""
 
-    vectors: Name
+    vectors: Name | None
 
 
 class OwnShipped(Section):

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
 from ipaddress import ip_network
 from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, BaseModel, Discriminator, Field, HttpUrl, Tag, ValidationInfo
 
-from multiner.pipeline.config.corpora import CORPORA
-from multiner.pipeline.config.type_maps import TYPE_SETS
+from multiner.pipeline.config.corpora import CORPORA, Corpus
 
 M = TypeVar("M", bound=BaseModel)
 LEGS = ("transformer", "spacy", "shipped")  # as in multiner.pipeline.models, which would import numpy
-LABELS = {label for corpus in CORPORA.values() for label in corpus.types.values() if label} | {
-    label for maps in TYPE_SETS.values() for types in maps.values() for label in types.values() if label
-}
+CATALOGUE = "catalogue"  # key of the corpora in the context of a validation
 
 
 def closest(name: Any, names: Iterable[str]) -> str | None:
@@ -45,20 +42,37 @@ def _configured(params: Any) -> list[str]:
     return [str(code) for code in languages] if isinstance(languages, dict) else []
 
 
+def _catalogue(params: Any) -> Mapping[str, Corpus]:
+    """The corpora of the workspace, the published ones included."""
+    corpora: Mapping[str, Corpus] = (params or {}).get(CATALOGUE, CORPORA)
+    return corpora
+
+
 def _languages(params: Any) -> set[str]:
     """The languages that a parameter may name: the configured ones and those of the corpora."""
-    return {*_configured(params), *(corpus.language for corpus in CORPORA.values())}
+    return {*_configured(params), *(corpus.language for corpus in _catalogue(params).values())}
+
+
+def _labels(params: Any) -> set[str]:
+    """The entity types that some corpus has."""
+    return {label for corpus in _catalogue(params).values() for label in corpus.labels}
+
+
+def _type_sets(params: Any) -> set[str]:
+    """The sets of types that some corpus has a map to."""
+    return {name for corpus in _catalogue(params).values() for name in corpus.type_sets}
 
 
 def _training_corpora(params: Any) -> set[str]:
-    """The corpora that training may use: the published ones and the growing ones."""
+    """The corpora that training may use: those of the catalogue and the growing ones."""
     growing = params.get("growing")
-    return {*CORPORA, *(str(name) for name in growing)} if isinstance(growing, dict) else set(CORPORA)
+    return {*_catalogue(params), *(growing if isinstance(growing, dict) else ())}
 
 
-def unlike_published(value: str) -> str:
-    """Accepts names that no published corpus, and no other folder of data/raw, has."""
-    if value in {*CORPORA, *(corpus.folder for corpus in CORPORA.values()), "packages"}:
+def unlike_published(value: str, info: ValidationInfo) -> str:
+    """Accepts names that no corpus of the catalogue, and no other folder of data/raw, has."""
+    corpora = _catalogue(info.context)
+    if value in {*corpora, *(corpus.folder for corpus in corpora.values()), "packages"}:
         raise ValueError("data/raw has something else of this name; choose another one")
     return value
 
@@ -73,11 +87,11 @@ def optional(section: type[M]) -> type[M]:
 
 
 def where_shipped(value: str | None, info: ValidationInfo) -> str | None:
-    """Accepts a pipeline, or None where ``ensemble.legs`` lacks ``shipped``."""
+    """Accepts a pipeline, or None where ``ensemble.legs`` has other legs, too."""
     ensemble = (info.context or {}).get("ensemble")
     legs = ensemble.get("legs") if isinstance(ensemble, dict) else None
-    if value is None and isinstance(legs, list) and "shipped" in legs:
-        raise ValueError("no pipeline; name one, or leave shipped out of ensemble.legs")
+    if value is None and legs == ["shipped"]:
+        raise ValueError("no pipeline, and ensemble.legs has no other leg; name one, or add a leg there")
     return value
 
 
@@ -157,13 +171,13 @@ Port = Annotated[int, Field(ge=1, le=65535)]
 Name = Annotated[str, Field(min_length=1)]
 Network = Annotated[str, AfterValidator(network)]
 LanguageCode = Annotated[str, _one_of("language", _languages)]
-CorpusName = Annotated[str, _one_of("corpus", lambda _: CORPORA)]
+CorpusName = Annotated[str, _one_of("corpus", _catalogue)]
 TrainingCorpusName = Annotated[str, _one_of("corpus", _training_corpora)]
 GrowingCorpusName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{1,39}$"), AfterValidator(unlike_published)]
 ConfiguredLanguage = Annotated[str, _one_of("language", _configured)]
 LegName = Annotated[str, _one_of("leg", lambda _: LEGS)]
-Label = Annotated[str, _one_of("entity type", lambda _: LABELS)]
-TypeSet = Annotated[str, _one_of("set of types", lambda _: TYPE_SETS)]
+Label = Annotated[str, _one_of("entity type", _labels)]
+TypeSet = Annotated[str, _one_of("set of types", _type_sets)]
 Folds = Annotated[int, Field(ge=0), AfterValidator(_folds)]
 Types = Annotated[
     Annotated[list[Label], Field(min_length=1), AfterValidator(once), Tag("<list>")] | Annotated[TypeSet, Tag("<set>")],

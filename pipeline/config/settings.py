@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from multiner.pipeline.config.corpora import CORPORA, Corpus, corpus_entry, read_catalogue, types_of_set
 from multiner.pipeline.core.errors import NerError
 
+CORPORA_FOLDER = "params/corpora"
 UNADDRESSABLE = "%?"  # MLflow and Airflow cannot be given a SQLite database whose path holds one of these
 
 
@@ -56,12 +58,16 @@ def overlay(base: dict[str, Any], top: dict[str, Any]) -> dict[str, Any]:
 def for_language(params: Mapping[str, Any], language: str) -> dict[str, Any]:
     """The parameters of a language: its own mappings override the sections of the same names.
 
-    ``languages`` then holds only this language's corpora and types.
+    ``languages`` then holds only this language's corpora and types. ``ensemble.legs`` is without ``shipped`` if the
+    language has no pretrained pipeline.
     """
     settings = params["languages"][language]
     own = {key: value for key, value in settings.items() if isinstance(value, dict)}
     corpora = {key: value for key, value in settings.items() if key not in own}
-    return overlay(dict(params), own) | {"languages": corpora}
+    merged = overlay(dict(params), own) | {"languages": corpora}
+    if "shipped" in own and not merged["shipped"].get("pipeline"):
+        merged["ensemble"]["legs"] = [leg for leg in merged["ensemble"]["legs"] if leg != "shipped"]
+    return merged
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -94,8 +100,23 @@ def load_params(root: Path, profile: str | None = None) -> dict[str, Any]:
 
     top = read_yaml_file(root / "params" / f"{profile}.yaml", f"params/{profile}.yaml")
     params = overlay(base.values, top.values) | {"profile": profile}
-    check(params, [base, top], root)
+    check(params, [base, top], root, catalogue(root))
     return params
+
+
+def catalogue(root: Path) -> dict[str, Corpus]:
+    """The published corpora and those of the workspace, by name.
+
+    Raises:
+        NerError: a YAML file in params/corpora is malformed, or has the name or the folder of a published corpus.
+    """
+    own = read_catalogue(root / CORPORA_FOLDER, own=True)
+    published = {*CORPORA, *(corpus.folder for corpus in CORPORA.values()), "packages"}
+    for name, corpus in own.items():
+        if taken := {name, corpus.folder} & published:
+            where, remedy = f"{CORPORA_FOLDER}/{name}.yaml", "Choose another name."
+            raise NerError(f"{taken.pop()} is the name of other raw data", where=where, remedy=remedy)
+    return {**CORPORA, **own}
 
 
 @dataclass(frozen=True)
@@ -224,6 +245,18 @@ class Workspace:
         """The growing corpora by name: those that `ner pull` takes new texts into."""
         return dict(self.params.get("growing", {}))
 
+    @property
+    def corpora(self) -> dict[str, Corpus]:
+        """The published corpora and those of the workspace, by name."""
+        return catalogue(self.root)
+
+    def raw_folder(self, corpus: str) -> Path:
+        """The folder of a corpus's raw data; of the published ones alone there are bundled samples."""
+        if corpus in self.growing:
+            return self.paths.raw / corpus
+        entry = corpus_entry(corpus, self.corpora)
+        return (self.paths.raw if entry.own else self.raw) / entry.folder
+
     def language(self, code: str) -> dict[str, Any]:
         """The parameters under ``languages.<code>``.
 
@@ -242,9 +275,13 @@ class Workspace:
             ) from None
         if not isinstance(params["types"], str):
             return params | {"type_set": None}
-        from multiner.pipeline.config.type_maps import types_of_set
+        return params | {
+            "types": types_of_set(params["types"], self.corpora.values()), "type_set": params["types"],
+        }  # fmt: skip
 
-        return params | {"types": types_of_set(params["types"]), "type_set": params["types"]}
+    def legs(self, language: str) -> list[str]:
+        """The base models of a language's ensemble: without a pretrained pipeline, ``shipped`` is none of them."""
+        return list(self.section("ensemble", language)["legs"])
 
     def section(self, name: str, language: str) -> dict[str, Any]:
         """A section of the parameters with a language's own values."""

@@ -7,15 +7,13 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 
-from multiner.pipeline.config.corpora import ColumnFormat, corpus_entry
-from multiner.pipeline.config.type_maps import TypeMap, map_of_set
+from multiner.pipeline.config.corpora import SPLITS, ColumnFormat, Corpus, corpus_entry
+from multiner.pipeline.config.type_maps import TypeMap
 from multiner.pipeline.core.document import Document
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.corpora.conll import read_columns
 from multiner.pipeline.corpora.factrueval import document_stems, read_document
 from multiner.pipeline.corpora.flat_spans import Resolution
-
-SPLITS = ("train", "dev", "test")
 
 
 @dataclass(frozen=True)
@@ -26,12 +24,15 @@ class CorpusSplit:
     resolution: Resolution | None = None
 
 
+__all__ = ["SPLITS", "CorpusSplit", "held_out", "rank", "read_corpus", "read_split"]
+
+
 def rank(id: str, purpose: str) -> bytes:
     """The sort key of a document in a random but fixed order, a different one for each purpose."""
     return sha256(f"{purpose}:{id}".encode()).digest()
 
 
-def held_out(ids: Sequence[str], share: float) -> set[str]:
+def held_out(ids: Sequence[str], share: float, purpose: str = "heldout") -> set[str]:
     """The ids of the documents to hold out, chosen by hash: ``share`` of ``ids``, at least one, never all.
 
     Raises NerError if there are fewer than two ids.
@@ -42,51 +43,58 @@ def held_out(ids: Sequence[str], share: float) -> set[str]:
             remedy="Give the corpus a development file of its own, or split its training file into documents.",
         )
     count = min(max(1, round(share * len(ids))), len(ids) - 1)
-    return set(sorted(ids, key=lambda id: rank(id, "heldout"))[:count])
+    return set(sorted(ids, key=lambda id: rank(id, purpose))[:count])
 
 
-def read_split(raw: Path, corpus: str, split: str, *, heldout: float = 0.2, type_set: str | None = None) -> CorpusSplit:
+def read_split(
+    raw: Path, corpus: str | Corpus, split: str, *, heldout: float = 0.2, type_set: str | None = None
+) -> CorpusSplit:
     """A split (train, dev or test) of a corpus as published, with the pipeline's entity types.
 
     Args:
         raw: folder of the raw corpora.
-        corpus: key of :data:`CORPORA`.
+        corpus: a corpus, or the name of a published one.
         split: train, dev or test.
-        heldout: share of the documents held out as dev where train and dev are the same files.
-        type_set: key of :data:`multiner.pipeline.config.type_maps.TYPE_SETS`; None for the corpus's usual map.
+        heldout: share of the documents held out as dev (and as test) where these are the files of train.
+        type_set: the set of types to read in; None for the corpus's usual map.
 
     Raises:
         NerError: an unknown corpus or split, no map to the set of types, or a bad file (names file and line).
     """
-    entry = corpus_entry(corpus)
+    entry = corpus if isinstance(corpus, Corpus) else corpus_entry(corpus)
     if split not in entry.parts:
-        raise NerError(f"{corpus} has no split {split!r}", remedy=f"Choose one of: {', '.join(entry.parts)}.")
-    types = map_of_set(type_set, corpus, entry.types)
+        raise NerError(f"{entry.name} has no split {split!r}", remedy=f"Choose one of: {', '.join(entry.parts)}.")
+    types = entry.map_to(type_set)
     try:
-        return _read_split(raw, corpus, split, types, heldout)
+        return _read_split(raw, entry, split, types, heldout if entry.heldout is None else entry.heldout)
     except NerError as error:
-        advice = f"{error.remedy or ''} Restore the corpus as published: ner pull".strip()
-        raise NerError(error.message, where=error.where, remedy=advice) from None
+        restore = "" if entry.own else " Restore the corpus as published: ner pull"
+        raise NerError(error.message, where=error.where, remedy=f"{error.remedy or ''}{restore}".strip()) from None
 
 
-def _read_split(raw: Path, corpus: str, split: str, types: TypeMap, heldout: float) -> CorpusSplit:
-    entry = corpus_entry(corpus)
+def _read_split(raw: Path, entry: Corpus, split: str, types: TypeMap, heldout: float) -> CorpusSplit:
+    corpus = entry.name
     path = raw / entry.folder / entry.parts[split]
     source = f"{entry.folder}/{entry.parts[split]}"
-    shared = split != "test" and entry.parts["train"] == entry.parts["dev"]
+    shared = [each for each in ("test", "dev") if entry.parts[each] == entry.parts["train"]]
 
     def ids_of_split(ids: Sequence[str]) -> set[str]:
         """Those of the ids in a file that belong to the split."""
-        if not shared:
-            return set(ids)
-        try:
-            dev = held_out(ids, heldout)
-        except NerError as error:
-            raise NerError(error.message, where=str(path), remedy=error.remedy) from None
-        return dev if split == "dev" else set(ids) - dev
+        rest = set(ids)
+        if entry.parts[split] != entry.parts["train"]:
+            return rest
+        for each in shared:
+            try:
+                held = held_out([id for id in ids if id in rest], heldout, "heldout" if each == "dev" else "test")
+            except NerError as error:
+                raise NerError(error.message, where=str(path), remedy=error.remedy) from None
+            if each == split:
+                return held
+            rest -= held
+        return rest
 
     if isinstance(entry.form, ColumnFormat):
-        id_split = "train" if shared else split  # the id of a document does not depend on what is held out
+        id_split = "train" if split in shared else split  # the id of a document does not depend on what is held out
         everything = read_columns(path, entry.form, types, corpus=corpus, split=id_split, source=source)
         ids = ids_of_split([document.id for document in everything])
         return CorpusSplit(tuple(replace(document, split=split) for document in everything if document.id in ids))
@@ -107,7 +115,7 @@ def _read_split(raw: Path, corpus: str, split: str, types: TypeMap, heldout: flo
 
 
 def read_corpus(
-    raw: Path, corpus: str, split: str, *, heldout: float = 0.2, type_set: str | None = None
+    raw: Path, corpus: str | Corpus, split: str, *, heldout: float = 0.2, type_set: str | None = None
 ) -> list[Document]:
     """The documents of :func:`read_split`."""
     return list(read_split(raw, corpus, split, heldout=heldout, type_set=type_set).documents)

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from multiner.pipeline.config.corpora import corpora_of
+from multiner.pipeline.config.corpora import SPLITS, corpora_of, corpus_entry
 from multiner.pipeline.config.settings import Workspace
 from multiner.pipeline.core.document import Document, write_jsonl
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.core.files import replace_folder, write_json
-from multiner.pipeline.corpora import SPLITS, CorpusSplit, rank, read_split
+from multiner.pipeline.corpora import CorpusSplit, rank, read_split
 from multiner.pipeline.corpora.growing import SPLITS as GROWING_SPLITS
 from multiner.pipeline.corpora.growing import held_sentences, read_growing, without_held
 
@@ -82,7 +82,6 @@ def run(workspace: Workspace, language: str) -> None:
     """
     params = workspace.language(language)
     settings = workspace.params["prepare"]
-    raw = workspace.raw
     summaries: dict[str, dict[str, dict[str, Any]]] = {}
     corpora = corpora_of(params)
     held: set[str] = set()
@@ -91,7 +90,9 @@ def run(workspace: Workspace, language: str) -> None:
             limits = settings["limit"].get(corpus, {})
             ids: set[str] = set()
             for split in SPLITS:
-                part = read_split(raw, corpus, split, heldout=settings["heldout"], type_set=params["type_set"])
+                entry = corpus_entry(corpus, workspace.corpora)
+                raw = workspace.raw_folder(corpus).parent
+                part = read_split(raw, entry, split, heldout=settings["heldout"], type_set=params["type_set"])
                 documents, dropped = of_types(limited(part.documents, limits.get(split)), params["types"])
                 if split != "train":
                     held |= held_sentences(part.documents)
@@ -104,7 +105,7 @@ def run(workspace: Workspace, language: str) -> None:
                 write_jsonl(folder / f"{corpus}.{split}.jsonl", documents)
                 summaries.setdefault(corpus, {})[split] = summary(documents, dropped, part)
         for corpus in [each for each in corpora if each in workspace.growing]:
-            accepted = list(read_growing(workspace.paths.raw / corpus).values())
+            accepted = list(read_growing(workspace.raw_folder(corpus)).values())
             limits = settings["limit"].get(corpus, {})
             for split in GROWING_SPLITS:
                 clean, left_out = without_held([one for one in accepted if one.split == split], held)

@@ -27,7 +27,7 @@ from multiner.pipeline.corpora.manifest import (
 from multiner.pipeline.corpora.packages import FOLDER as PACKAGES
 from multiner.pipeline.corpora.packages import PACKAGE_INDEX
 from multiner.pipeline.corpora.sources import REMEDY, Source, find_source, wanted_files
-from multiner.pipeline.corpora.versioning import is_versioned, push, track, writing
+from multiner.pipeline.corpora.versioning import is_versioned, push, run_dvc, track, writing
 
 PULLED = "data/raw"
 
@@ -59,7 +59,8 @@ def pull(workspace: Workspace, *, accept: str | None = None) -> PullResult:
         NerError: a file is truncated, altered or missing; no source can be reached; ``accept`` is no corpus.
     """
     manifest = read_manifest(workspace.root)
-    names = [name for name in manifest if name == PACKAGES or not workspace.bundled]
+    own = {corpus.folder for corpus in workspace.corpora.values() if corpus.own}
+    names = [name for name in manifest if name == PACKAGES or name in own or not workspace.bundled]
     result = PullResult()
     if accept is not None:
         if workspace.bundled and accept != PACKAGES:
@@ -72,7 +73,9 @@ def pull(workspace: Workspace, *, accept: str | None = None) -> PullResult:
         result.replaced.append(accept)
         names = [name for name in manifest if name in names or name == accept]
     for name in names:
-        if name not in result.replaced and _bring(workspace, name, manifest[name]):
+        if name in own:
+            _check_own(workspace, name, manifest[name])
+        elif name not in result.replaced and _bring(workspace, name, manifest[name]):
             result.replaced.append(name)
     if is_versioned(workspace.root):
         if brought := [name for name in result.replaced if name != accept]:
@@ -124,6 +127,17 @@ def _bring(workspace: Workspace, name: str, expected: Mapping[str, str]) -> bool
         print(f"{name}: data/raw differed in {len(differing)} files (first: {differing[0]}), restored")
     print(f"{name}: {len(expected)} files from {source.name}")
     return True
+
+
+def _check_own(workspace: Workspace, name: str, expected: Mapping[str, str]) -> None:
+    """Check a corpus that the workspace added; in a fresh clone DVC brings it. Raises NerError if its files differ."""
+    folder = raw_folder(workspace, name)
+    pointer = folder.with_name(f"{name}.dvc")
+    if pointer.is_file() and not folder.is_dir() and is_versioned(workspace.root):
+        run_dvc(workspace.root, "pull", pointer.relative_to(workspace.root).as_posix())
+    if wrong := mismatches(expected, hash_files(folder, list_files(folder))):
+        remedy = f"Restore it: dvc checkout --force {PULLED}/{name}.dvc; or add it anew: ner corpus add … --replace"
+        raise NerError(f"{name} is not what the manifest says: {wrong[0]}", where=str(folder), remedy=remedy)
 
 
 def _accept(workspace: Workspace, manifest: Manifest, name: str) -> Manifest:

@@ -19,7 +19,7 @@ REQUIRED = {"language": str, "types": list, "members": list}
 
 def base_model_folders(workspace: Workspace, language: str) -> dict[str, Path]:
     """The folder of each base model of the language's ensemble, by name."""
-    return {name: workspace.paths.leg(language, name) for name in workspace.params["ensemble"]["legs"]}
+    return {name: workspace.paths.leg(language, name) for name in workspace.legs(language)}
 
 
 def read_description(file: Path) -> dict[str, Any]:

@@ -9,9 +9,9 @@ from typing import Any
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.core.files import read_json, write_atomically
 from multiner.pipeline.evaluation.predictions import ENSEMBLE
+from multiner.pipeline.text.languages import language_name
 
 START, END = "<!-- results -->", "<!-- /results -->"
-LANGUAGES = {"en": "English", "ru": "Russian"}
 COLUMNS = (("dev_gate", "Gate-half F1"), ("test", "Test F1"), ("test_without_overlap", "Test F1 without overlap"))
 
 
@@ -29,7 +29,7 @@ def table(metrics: Iterable[Mapping[str, Any]]) -> str:
     ]
     notes: list[str] = []
     for language in metrics:
-        name = LANGUAGES.get(language["language"], language["language"])
+        name = language_name(language["language"])
         for corpus, splits in language["corpora"].items():
             systems = list(next(iter(splits.values())))
             best = {split: max(scores[system]["f1"] for system in scores) for split, scores in splits.items()}

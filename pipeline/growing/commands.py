@@ -21,7 +21,7 @@ LABEL_STUDIO = "label-studio"
 
 @click.group()
 def corpus() -> None:
-    """Take texts into growing corpora, which params.yaml declares under `growing`."""
+    """Add corpora, list them, and take texts into growing ones."""
 
 
 @corpus.command("import")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
-from multiner.pipeline.config.corpora import corpora_of
+from multiner.pipeline.config.corpora import corpora_of, corpus_entry
 from multiner.pipeline.config.settings import Workspace
 from multiner.pipeline.core import locks
 from multiner.pipeline.core.document import Document
@@ -132,12 +132,13 @@ def _content(document: Document) -> object:
 def _held(workspace: Workspace, language: str) -> set[str]:
     """The sentences of the published development and test parts of a language."""
     params, heldout = workspace.language(language), workspace.params["prepare"]["heldout"]
-    corpora = [corpus for corpus in corpora_of(params) if corpus not in workspace.growing]
+    names = [corpus for corpus in corpora_of(params) if corpus not in workspace.growing]
+    corpora = [(workspace.raw_folder(name).parent, corpus_entry(name, workspace.corpora)) for name in names]
     return held_sentences(
         document
-        for corpus in corpora
+        for raw, corpus in corpora
         for split in ("dev", "test")
-        for document in read_corpus(workspace.raw, corpus, split, heldout=heldout, type_set=params["type_set"])
+        for document in read_corpus(raw, corpus, split, heldout=heldout, type_set=params["type_set"])
     )
 
 

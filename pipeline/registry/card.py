@@ -11,17 +11,11 @@ from typing import Any
 from multiner.pipeline.config.settings import Workspace, for_language
 from multiner.pipeline.registry import lineage
 from multiner.pipeline.registry.store import is_trial, model_name
+from multiner.pipeline.text.languages import language_name
 
 CARD = "card.md"  # its name among a run's artifacts
 TEMPLATE = Path(__file__).with_name("card.md")
 SECTION = re.compile(r"(?m)^## Behaviour\n\n(?:(?!## )[^\n]*\n)*")
-LANGUAGES = {"en": "English", "ru": "Russian"}
-CORPORA = {
-    "conll2003": ("CoNLL-2003, English newswire of 1996", "annotations free; text is Reuters', for research use"),
-    "wnut17": ("WNUT17, English social media with rare and new names", "CC BY 4.0"),
-    "factrueval-name": ("factRuEval-2016, Russian news; spans are the names proper", "MIT"),
-    "factrueval-object": ("factRuEval-2016, Russian news; spans are whole objects", "MIT"),
-}
 
 
 def model_card(workspace: Workspace, language: str, metrics: dict[str, Any]) -> str:
@@ -31,7 +25,7 @@ def model_card(workspace: Workspace, language: str, metrics: dict[str, Any]) -> 
     trial = "\n\n**A trial of the machinery on few documents: its scores mean nothing and it must not be used.**"
     return Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
         name=model_name(workspace, language),
-        language_name=LANGUAGES.get(language, language),
+        language_name=language_name(language),
         types=", ".join(settings["types"]),
         legs=", ".join(params["ensemble"]["legs"]),
         profile=workspace.profile,
@@ -137,14 +131,16 @@ def data_list(workspace: Workspace, language: str) -> str:
     settings = workspace.language(language)
     lines = []
     for corpus in dict.fromkeys([*settings["train_on"], *settings["report_on"]]):
-        title, licence = CORPORA.get(corpus, (corpus, "as its publisher states"))
         role = "trained on" if corpus in settings["train_on"] else "reported on"
-        folder = lineage.raw_folder(workspace, corpus)
+        folder = workspace.raw_folder(corpus)
         tracked = folder.with_name(f"{folder.name}.dvc")
         if corpus in workspace.growing:
             title, licence = "texts taken in by `ner pull` and `ner corpus import`", "as their owner states"
-        elif workspace.bundled:
+        elif folder.parent != workspace.paths.raw:
             title, licence = f"invented samples in the form of {folder.name}", "MIT"
+        else:
+            entry = workspace.corpora[corpus]
+            title, licence = entry.title or corpus, entry.licence
         digest = f", DVC hash `{lineage.dvc_hash(tracked)}`" if tracked.is_file() else ""
         lines.append(f"- `{corpus}` ({role}): {title}; licence: {licence}{digest}")
     return "\n".join(lines)

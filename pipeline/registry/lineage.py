@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 
 import multiner
-from multiner.pipeline.config.corpora import corpora_of, corpus_entry
+from multiner.pipeline.config.corpora import corpora_of
 from multiner.pipeline.config.settings import Workspace
 from multiner.pipeline.core.files import sha256_of
 from multiner.pipeline.ensemble.identity import leg_hashes, read_description
@@ -51,15 +51,10 @@ def git_diff(root: Path) -> str:
     return diff[:DIFF_LIMIT] + f"\n{CUT}{len(diff) - DIFF_LIMIT:,} more characters]\n"
 
 
-def raw_folder(workspace: Workspace, corpus: str) -> Path:
-    """The folder of a corpus's raw data."""
-    return workspace.paths.raw / corpus if corpus in workspace.growing else workspace.raw / corpus_entry(corpus).folder
-
-
 def raw_folders(workspace: Workspace, language: str) -> list[Path]:
     """The folders of raw data of a language's corpora."""
     corpora = corpora_of(workspace.language(language))
-    return list(dict.fromkeys(raw_folder(workspace, corpus) for corpus in corpora))
+    return list(dict.fromkeys(workspace.raw_folder(corpus) for corpus in corpora))
 
 
 def dvc_hash(file: Path) -> str:
@@ -127,7 +122,7 @@ def fingerprint(workspace: Workspace, language: str, metrics: dict[str, Any]) ->
     paths = workspace.paths
     parts = {
         "ensemble": read_description(paths.ensemble(language)),
-        "legs": leg_hashes({leg: paths.leg(language, leg) for leg in workspace.params["ensemble"]["legs"]}),
+        "legs": leg_hashes({leg: paths.leg(language, leg) for leg in workspace.legs(language)}),
         "scores": metrics.get("corpora", {}),
         "code": code_hash(),
     }

@@ -55,7 +55,7 @@ def _content(workspace: Workspace, language: str, code: Path, folder: Path) -> d
     import pandas as pd
 
     paths = workspace.paths
-    legs = {leg: str(paths.leg(language, leg)) for leg in workspace.params["ensemble"]["legs"]}
+    legs = {leg: str(paths.leg(language, leg)) for leg in workspace.legs(language)}
     return {
         "python_model": str(code),
         "artifacts": {"ensemble": str(paths.ensemble(language)), **legs},

@@ -187,7 +187,7 @@ def _outputs(workspace: Workspace, language: str) -> dict[str, Any]:
     """Check that everything that registration reads exists and belongs together; returns the figures."""
     paths = workspace.paths
     workspace.language(language)
-    legs = {leg: paths.leg(language, leg) for leg in workspace.params["ensemble"]["legs"]}
+    legs = {leg: paths.leg(language, leg) for leg in workspace.legs(language)}
     places = [paths.ensemble(language), *legs.values(), paths.documents(language), paths.metrics(language)]
     require_whole(workspace.root, places)
     for place in places:

@@ -45,7 +45,7 @@ def _log_figures(
     now = int(time.time() * 1000)
     params = [Param(key, value[:PARAM_LENGTH]) for key, value in model_params(workspace.params, language).items()]
     figures = [Metric(name, value, now, 0) for name, value in final_metrics(metrics).items()]
-    for leg in workspace.params["ensemble"]["legs"]:
+    for leg in workspace.legs(language):
         history = workspace.paths.leg(language, leg) / "history.json"
         if history.is_file():
             figures += [
@@ -87,7 +87,7 @@ def _log_artifacts(
         (paths.documents(language) / "summary.json", "data"),
     ]
     files += [(path, "lineage/data/raw") for path in sorted(paths.raw.glob("*.dvc"))]
-    for leg in workspace.params["ensemble"]["legs"]:
+    for leg in workspace.legs(language):
         files.append((paths.leg(language, leg) / "history.json", f"history/{leg}"))
     for path, target in files:
         if path.is_file():

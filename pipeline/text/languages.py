@@ -1,12 +1,17 @@
-"""The language of a text, detected by the script of its letters."""
+"""The language of a text: by the script of its letters, and among languages of one script by a classifier."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence, Set
+from functools import lru_cache
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 from multiner.pipeline.text.tokenizer import sentence_starts
+
+if TYPE_CHECKING:
+    from py3langid.langid import LanguageIdentifier
 
 AUTO = "auto"
 CYRILLIC = re.compile(r"[\u0400-\u052f\u1c80-\u1c8f\u2de0-\u2dff\ua640-\ua69f]")
@@ -15,11 +20,65 @@ LATIN = re.compile(
     r"\u1d79-\u1dbe\u1e00-\u1eff\u2c60-\u2c7f\ua722-\ua787\ua78b-\ua7ff\uab30-\uab64\ufb00-\ufb06\uff21-\uff3a\uff41-\uff5a]"
 )
 LETTER = re.compile(r"[^\W\d_]")
-CYRILLIC_LANGUAGES = frozenset({"be", "bg", "kk", "mk", "mn", "ru", "sr", "uk"})
 CYRILLIC_SHARE = 0.3  # Russian texts hold whole Latin names; English ones rarely more than one Cyrillic word
 FLAG_SHARE = 0.3  # equal to CYRILLIC_SHARE, so that texts near that border are flagged
+SAMPLE = 10_000  # characters of a text that show its language among those of a script
 SENTENCE_LETTERS = 8  # a sentence with fewer letters does not raise a flag by itself
+CERTAIN = 0.75  # probability of a language from which on it is preferred to the first one of its script
 MIXED, UNSUPPORTED_SCRIPT = "mixed", "unsupported_script"
+
+
+@lru_cache
+def is_cyrillic(language: str) -> bool:
+    """Whether a language is mostly written in Cyrillic letters, by the likely subtags of Unicode's CLDR."""
+    from babel.core import get_global
+
+    return "_Cyrl" in get_global("likely_subtags").get(language, "")
+
+
+@lru_cache
+def language_name(code: str) -> str:
+    """The English name of a language; the code itself where CLDR has none."""
+    from babel import Locale, UnknownLocaleError
+
+    try:
+        return Locale.parse(code).english_name or code
+    except (UnknownLocaleError, ValueError):
+        return code
+
+
+def one_of_each_script(text: str, languages: Sequence[str]) -> list[str]:
+    """``languages`` with one for each script; of several in a script, the one that ``text`` is in comes first.
+
+    Where the classifier is not certain, or does not know the languages, it is the first of them.
+    """
+    choice = []
+    for cyrillic in (True, False):
+        rivals = tuple(code for code in languages if is_cyrillic(code) == cyrillic)
+        if len(rivals) > 1 and (letters := (CYRILLIC if cyrillic else LATIN).search(text)):
+            choice.append(_identified(text[letters.start() :], rivals))
+        else:
+            choice += rivals[:1]
+    return sorted(choice, key=list(languages).index)
+
+
+def _identified(text: str, languages: tuple[str, ...]) -> str:
+    """That one of ``languages`` which ``text`` is in, by py3langid."""
+    identifier = _identifier(languages)
+    if len(identifier.labels) < 2:
+        return languages[0]
+    language, probability = identifier.classify(text[:SAMPLE])
+    return str(language) if probability >= CERTAIN else languages[0]
+
+
+@lru_cache(maxsize=8)
+def _identifier(languages: tuple[str, ...]) -> LanguageIdentifier:
+    """py3langid's classifier for those of ``languages`` that it knows; loaded only if it is needed."""
+    from py3langid.langid import MODEL_FILE, LanguageIdentifier
+
+    identifier = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
+    identifier.set_languages([code for code in languages if code in identifier.labels])
+    return identifier
 
 
 def cyrillic_share(text: str) -> float | None:
@@ -29,7 +88,7 @@ def cyrillic_share(text: str) -> float | None:
 
 
 def detect(text: str, languages: Sequence[str]) -> str:
-    """The first of ``languages`` that is written in the script of ``text``.
+    """The one of ``languages`` that ``text`` is written in: by its script, then by :func:`one_of_each_script`.
 
     It is the first of all for a text without Cyrillic and Latin letters, and where no language uses its script.
     """
@@ -37,7 +96,8 @@ def detect(text: str, languages: Sequence[str]) -> str:
     if share is None:
         return languages[0]
     cyrillic = share >= CYRILLIC_SHARE
-    return next((code for code in languages if (code in CYRILLIC_LANGUAGES) == cyrillic), languages[0])
+    candidates = one_of_each_script(text, languages)
+    return next((code for code in candidates if is_cyrillic(code) == cyrillic), languages[0])
 
 
 def flags(passages: Mapping[str, str], languages: Sequence[str]) -> list[str]:
@@ -52,11 +112,11 @@ def flags(passages: Mapping[str, str], languages: Sequence[str]) -> list[str]:
         ``unsupported_script`` where no language uses the script of at least 30 % of all letters, or of half of the
         letters of a sentence.
     """
-    scripts = {code in CYRILLIC_LANGUAGES for code in (*languages, *passages)}
+    scripts = {is_cyrillic(code) for code in (*languages, *passages)}
     letters = sum(len(LETTER.findall(text)) for text in passages.values())
     if not letters:
         return []
-    other = sum(_in_scripts(text, scripts - {code in CYRILLIC_LANGUAGES}) for code, text in passages.items())
+    other = sum(_in_scripts(text, scripts - {is_cyrillic(code)}) for code, text in passages.items())
     unsupported = letters - sum(_in_scripts(text, scripts) for text in passages.values())
     reasons = [MIXED] if other >= FLAG_SHARE * letters and other else []
     if unsupported and (

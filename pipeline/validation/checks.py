@@ -34,6 +34,7 @@ class LanguageCorpora:
         layouts: the published parts of each corpus, and the splits that each part contains; of a growing corpus one.
         splits: the documents by corpus and split.
         refused: the reader's error by corpus and split.
+        shares: lowest and highest share of each type, of corpora that have bounds of their own.
     """
 
     language: Mapping[str, Any]
@@ -41,6 +42,7 @@ class LanguageCorpora:
     layouts: Mapping[str, Mapping[str, Sequence[str]]]
     splits: Splits
     refused: Mapping[tuple[str, str], NerError] = field(default_factory=dict)
+    shares: Mapping[str, Sequence[float]] = field(default_factory=dict)
 
     def merged(self, corpora: Iterable[str], *splits: str) -> list[Document] | None:
         """The documents of several corpora, with the language's types only; None where one cannot be read."""
@@ -95,7 +97,7 @@ def part_checks(
             sentences = mark_excess(sentences, name, expected.repeats.get(corpus, {}), compared)
         expectations = sentence_expectations(bounds["tokens"], earlier=compared, part=part)
         checks.append(SuiteInput(f"{corpus}-{name}-sentences", sentences, expectations, sources))
-        shares = dict.fromkeys(labels, bounds["share"])
+        shares = dict.fromkeys(labels, corpora.shares.get(corpus, bounds["share"]))
         expectations = entity_expectations(labels, bounds["entity_tokens"], shares, part)
         checks.append(SuiteInput(f"{corpus}-{name}-entities", entity_frame(documents, labels), expectations, sources))
         earlier[name] = documents
@@ -135,7 +137,8 @@ def merged_checks(
     types = corpora.language["types"]
     published = all(corpus in expected.parts for corpus in train_on)
     shares = bounds["merged_share"].get(code) if published else None
-    shares = {type_: (shares or {}).get(type_, bounds["share"]) for type_ in types}
+    usual = (0, 1) if any(corpus in corpora.shares for corpus in train_on) else bounds["share"]
+    shares = {type_: (shares or {}).get(type_, usual) for type_ in types}
     checks: list[SuiteInput] = []
     for split in ("train", "dev"):
         documents = corpora.merged(train_on, split)

@@ -10,12 +10,11 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from multiner.pipeline.config.corpora import corpora_of, corpus_entry
+from multiner.pipeline.config.corpora import SPLITS, Corpus, corpora_of, corpus_entry
 from multiner.pipeline.config.settings import Workspace, read_yaml
-from multiner.pipeline.config.type_maps import map_of_set
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.core.files import replace_folder, write_json
-from multiner.pipeline.corpora import SPLITS, read_corpus
+from multiner.pipeline.corpora import read_corpus
 from multiner.pipeline.corpora.growing import SPLITS as GROWING_SPLITS
 from multiner.pipeline.corpora.growing import held_sentences, read_growing, without_held
 from multiner.pipeline.validation import expected as counts
@@ -27,10 +26,10 @@ from multiner.pipeline.validation.gate import Breach, SuiteResult, run_checks
 SHOWN_ROWS = 10
 
 
-def layout_of(corpus: str) -> dict[str, list[str]]:
+def layout_of(corpus: Corpus) -> dict[str, list[str]]:
     """The splits in each published part of a corpus. A part is a file or a folder, which two splits may share."""
     by_file: dict[str, list[str]] = {}
-    for split, file in corpus_entry(corpus).parts.items():
+    for split, file in corpus.parts.items():
         by_file.setdefault(file, []).append(split)
     return {splits[0] if len(splits) == 1 else Path(file).stem: splits for file, splits in by_file.items()}
 
@@ -40,31 +39,33 @@ def read(workspace: Workspace, language: str) -> LanguageCorpora:
 
     A growing corpus comes without the sentences that a development or test part of the others has, as it trains.
     """
-    raw = workspace.raw
     params = workspace.language(language)
     type_set = params["type_set"]
-    corpora = [corpus for corpus in corpora_of(params) if corpus not in workspace.growing]
-    maps = {corpus: map_of_set(type_set, corpus, corpus_entry(corpus).types) for corpus in corpora}
+    names = [corpus for corpus in corpora_of(params) if corpus not in workspace.growing]
+    entries = {name: corpus_entry(name, workspace.corpora) for name in names}
+    maps = {corpus: entry.map_to(type_set) for corpus, entry in entries.items()}
     labels = {corpus: list(dict.fromkeys(label for label in types.values() if label)) for corpus, types in maps.items()}
     heldout = workspace.params["prepare"]["heldout"]
     splits, refused = {}, {}
-    for corpus in labels:
+    for corpus, entry in entries.items():
+        raw = workspace.raw_folder(corpus).parent
         for split in SPLITS:
             try:
-                splits[corpus, split] = read_corpus(raw, corpus, split, heldout=heldout, type_set=type_set)
+                splits[corpus, split] = read_corpus(raw, entry, split, heldout=heldout, type_set=type_set)
             except NerError as error:
                 where = (error.where or corpus).removeprefix(f"{raw}/")
                 refused[corpus, split] = NerError(error.message, where=where, remedy=error.remedy)
-    layouts = {corpus: layout_of(corpus) for corpus in labels}
+    layouts = {corpus: layout_of(entry) for corpus, entry in entries.items()}
     held = held_sentences(one for (_, split), part in splits.items() if split != "train" for one in part)
     for corpus in [each for each in corpora_of(params) if each in workspace.growing]:
         layouts[corpus] = {"accepted": list(GROWING_SPLITS)}
         try:
-            accepted, _ = without_held(list(read_growing(workspace.paths.raw / corpus).values()), held)
+            accepted, _ = without_held(list(read_growing(workspace.raw_folder(corpus)).values()), held)
             splits |= {(corpus, split): [one for one in accepted if one.split == split] for split in GROWING_SPLITS}
         except NerError as error:
             refused |= {(corpus, split): error for split in GROWING_SPLITS}
-    return LanguageCorpora(params, labels, layouts, splits, refused)
+    shares = {corpus: entry.share for corpus, entry in entries.items() if entry.share}
+    return LanguageCorpora(params, labels, layouts, splits, refused, shares)
 
 
 def run(workspace: Workspace, language: str, *, folder: Path = counts.FOLDER) -> None:

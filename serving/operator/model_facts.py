@@ -13,6 +13,7 @@ from multiner.serving.airflow.access import public_url
 from multiner.serving.operator.model_schemas import ModelFacts
 
 if TYPE_CHECKING:
+    from multiner.pipeline.config.corpora import Corpus
     from multiner.pipeline.config.settings import Workspace
     from multiner.pipeline.registry.facts import RunRecord, VersionRecord
     from multiner.pipeline.registry.journal.entry import JournalEntry
@@ -51,7 +52,7 @@ def read(workspace: Workspace, language: str, version: str | None, runs: Runs) -
             runs.pop(next(iter(runs)), None)
         runs[key] = run
     pages = links(workspace, language, name, record, run)
-    return ModelFacts.model_validate(facts | _description(record, run) | {"links": pages})
+    return ModelFacts.model_validate(facts | _description(record, run, workspace.corpora) | {"links": pages})
 
 
 def links(
@@ -84,7 +85,7 @@ def _switch(switch: JournalEntry) -> dict[str, Any]:
     return asdict(switch) | {"from_version": switch.before, "to_version": switch.version}
 
 
-def _description(version: VersionRecord, run: RunRecord) -> dict[str, Any]:
+def _description(version: VersionRecord, run: RunRecord, catalogue: Mapping[str, Corpus]) -> dict[str, Any]:
     """The fields of :class:`ModelFacts` about one version."""
     return {
         "described": version.version,
@@ -93,7 +94,7 @@ def _description(version: VersionRecord, run: RunRecord) -> dict[str, Any]:
         "champion_since": version.champion_since,
         "profile": run.tags.get("profile"),
         "git_commit": run.tags.get("git_commit"),
-        "data": _data(run),
+        "data": _data(run, catalogue),
         "scores": _scores(run.figures),
         "thresholds": [
             {"corpus": corpus, "wanted": precision} | limit
@@ -110,16 +111,15 @@ def _description(version: VersionRecord, run: RunRecord) -> dict[str, Any]:
     }
 
 
-def _data(run: RunRecord) -> dict[str, Any]:
+def _data(run: RunRecord, catalogue: Mapping[str, Corpus]) -> dict[str, Any]:
     """The corpora that a run trained on and reports on, with their sizes."""
-    from multiner.pipeline.registry.card import CORPORA
-
     trained = yaml.safe_load(run.params.get("languages.train_on", "[]"))
     reported = yaml.safe_load(run.params.get("languages.report_on", "[]"))
     sizes = run.sizes or run.figures.get("sizes", {})  # the latter hold no training part
     corpora = []
     for corpus in dict.fromkeys([*trained, *reported]):
-        title, licence = CORPORA.get(corpus, (corpus, None))
+        known = catalogue.get(corpus)
+        title, licence = (known.title or corpus, known.licence) if known else (corpus, None)
         counts = sizes.get(corpus, {})
         parts = {part: _size(counts[part]) for part in PARTS if counts.get(part)}
         entry = {"corpus": corpus, "title": title, "licence": licence, "trained_on": corpus in trained, "parts": parts}

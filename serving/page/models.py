@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 from fastapi import Depends, FastAPI, Request
 from fastapi.responses import HTMLResponse
 
+from multiner.pipeline.text.languages import language_name
 from multiner.serving.gateway.schemas import CanarySchema, ShadowSchema
 from multiner.serving.operator.facts_reader import LATE
 from multiner.serving.operator.model_schemas import Bin, ModelFacts, VersionFacts
 from multiner.serving.page.rendering import TEMPLATES, render, render_page
-from multiner.serving.page.view import LANGUAGE_NAMES
 
 if TYPE_CHECKING:
     from multiner.serving.operator.authorization import Guard
@@ -99,7 +99,7 @@ def card(route: ModelRouter, facts: ModelFacts, shadow: Shadow | None, canary: C
     latest = facts.switches[0].to_version if facts.switches else None
     return {
         "language": route.language,
-        "title": LANGUAGE_NAMES.get(route.language, route.language),
+        "title": language_name(route.language),
         "route": state,
         "waiting": route.queue.waiting,
         "in_flight": route.queue.in_flight,

@@ -14,6 +14,7 @@ from fastapi import Request
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from multiner.pipeline.text.languages import language_name
 from multiner.serving.http.problems import Problem
 from multiner.serving.page import view
 from multiner.serving.page.examples import EXAMPLES, PARALLEL_EXAMPLES
@@ -33,7 +34,7 @@ TEMPLATES = Environment(
 )
 TEMPLATES.globals |= {
     "type_names": view.TYPE_NAMES,
-    "language_names": view.LANGUAGE_NAMES,
+    "language_name": language_name,
     "leg_names": view.LEG_NAMES,
     "flag_names": view.FLAG_NAMES,
     "examples": EXAMPLES,

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 TYPE_NAMES = {"PER": "Person", "LOC": "Location", "ORG": "Organisation", "MISC": "Other name"}
-LANGUAGE_NAMES = {"en": "English", "ru": "Russian"}
 LEG_NAMES = {"transformer": "Transformer", "spacy": "spaCy", "shipped": "Pretrained"}
 FLAG_NAMES = {
     "mixed": "Much of this text is in the other language, which this model does not read: send its parts apart.",

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import accumulate, groupby, pairwise
 from typing import Any
 
-from multiner.pipeline.text.languages import AUTO, CYRILLIC, CYRILLIC_LANGUAGES, LATIN, detect
+from multiner.pipeline.text.languages import AUTO, CYRILLIC, LATIN, detect, is_cyrillic, one_of_each_script
 from multiner.pipeline.text.span_trimming import visible
 from multiner.pipeline.text.tokenizer import sentence_starts
 from multiner.serving.answers import ModelFailed
@@ -68,12 +68,13 @@ def _move(span: Mapping[str, Any], within: range, shift: int) -> dict[str, Any]:
 def passages_of(text: str, languages: Sequence[str]) -> list[Passage]:
     """The passages of a text, which cover it; at least one.
 
-    A sentence's script shows its language, the first of ``languages`` in that script. A sentence with few letters, or
-    in a script of no language, joins a neighbour: the nearest one before or after in its own language, else the one
-    before. If no sentence shows its language, the whole text decides.
+    A sentence's script shows its language. Of several ``languages`` in a script, the whole text shows which one it is.
+    A sentence with few letters, or in a script of no language, joins a neighbour: the nearest one before or after in
+    its own language, else the one before. If no sentence shows its language, the whole text decides.
     """
+    languages = one_of_each_script(text, languages) if len(languages) > 1 else languages
     whole = [Passage(0, len(text), detect(text, languages))]
-    if not (CYRILLIC.search(text) and LATIN.search(text)) or len({c in CYRILLIC_LANGUAGES for c in languages}) < 2:
+    if not (CYRILLIC.search(text) and LATIN.search(text)) or len({is_cyrillic(code) for code in languages}) < 2:
         return whole
     bounds = list(pairwise([0, *sentence_starts(text)[1:], len(text)]))
     guesses = [_guess(text[start:end], languages) for start, end in bounds]
@@ -99,7 +100,7 @@ def _guess(sentence: str, languages: Sequence[str]) -> tuple[str | None, bool]:
         return None, False
     language = detect(sentence, languages)
     certain = cyrillic + latin >= FEW_LETTERS
-    if language not in CYRILLIC_LANGUAGES:
+    if not is_cyrillic(language):
         certain = certain and sum(bool(LATIN.search(word)) for word in sentence.split()) >= FEW_WORDS
     return language, certain
 
@@ -119,7 +120,7 @@ def split_by_language(text: str, language: str, languages: Sequence[str]) -> lis
     Args:
         text: any text.
         language: the language of the whole text, or ``auto``: of each sentence its own.
-        languages: all languages; the first in a script stands for that script.
+        languages: all languages, in the order of preference.
     """
     passages = passages_of(text, languages) if language == AUTO else [Passage(0, len(text), language)]
     by_language: dict[str, list[Passage]] = {}

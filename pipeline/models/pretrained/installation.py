@@ -22,12 +22,17 @@ SLOVNET_TAR = "natasha/slovnet_ner_news_v1.tar"
 
 
 def run(workspace: Workspace, language: str) -> None:
-    """Stage ``train_shipped``: install the pipeline that ``shipped.pipeline`` of the language names."""
+    """Stage ``train_shipped``: install the pipeline that ``shipped.pipeline`` of the language names.
+
+    A language without one gets a folder that says so; its ensemble has no such base model.
+    """
     name = workspace.section(LEG, language)["pipeline"]
     where = f"params.yaml: languages.{language}.{LEG}.pipeline"
     if not name:
-        raise NerError(f"no shipped pipeline is named for {language!r}", where=where,
-                       remedy=f"Name one, or leave {LEG} out of ensemble.legs.")  # fmt: skip
+        with replace_folder(workspace.paths.leg(language, LEG)) as temporary:
+            write_json(temporary / SETTINGS, {"pipeline": None})
+        print(f"{language}: no pretrained pipeline is named; the other legs go without")
+        return
     types = workspace.language(language)["types"]
     install(name, types, workspace.paths.leg(language, LEG), packages=workspace.paths.packages, where=where)
 

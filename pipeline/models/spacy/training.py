@@ -71,7 +71,7 @@ def fit(
     types: Sequence[str],
     *,
     language: str,
-    vectors: Path,
+    vectors: Path | None,
     params: dict[str, Any],
     seed: int,
     folder: Path,
@@ -85,7 +85,7 @@ def fit(
         train, dev: documents with gold spans.
         types: entity types.
         language: language code of spaCy.
-        vectors: folder of a spaCy pipeline with static vectors.
+        vectors: folder of a spaCy pipeline with static vectors; None: the network goes without.
         params: the section ``spacy`` of params.yaml for the language.
         seed: seed of all random choices.
         folder: the folder of the pipeline.
@@ -98,9 +98,12 @@ def fit(
     from multiner.pipeline.models.spacy.component import tagger_of
 
     fix_random_seed(seed)
-    config = load_config(CONFIG, overrides=config_overrides(types, language, params, seed))
+    overrides = config_overrides(types, language, params, seed)
+    if vectors is None:
+        overrides["components.bio_tagger.model.tok2vec.embed.include_static_vectors"] = False
+    config = load_config(CONFIG, overrides=overrides)
     nlp = load_model_from_config(config, auto_fill=True)
-    nlp.config["initialize"]["vectors"] = str(vectors)
+    nlp.config["initialize"]["vectors"] = str(vectors) if vectors else None
     training = list(examples(train, nlp.vocab))
     nlp.initialize(lambda: training)
     weights, history = _optimise(nlp, training, list(examples(dev, nlp.vocab)))
@@ -109,7 +112,8 @@ def fit(
     from spacy.training.initialize import load_vectors_into_model
 
     clean = load_model_from_config(config, auto_fill=True)
-    load_vectors_into_model(clean, str(vectors))
+    if vectors:
+        load_vectors_into_model(clean, str(vectors))
     tagger_of(clean).from_bytes(weights, exclude=["vocab"])
     with replace_folder(folder) as temporary:
         clean.to_disk(temporary)
@@ -193,14 +197,15 @@ def train_model(
     """
     types = workspace.language(language)["types"]
     lock = workspace.paths.checkpoints(language, name).with_suffix(".lock")
+    params = workspace.section("spacy", language)
     with locks.hold(lock, locks.TRAINING), memory_advice("batch_words, width or depth", "spacy.batch_words"):
         fit(
             train,
             dev,
             types,
             language=language,
-            vectors=workspace.paths.vectors(language),
-            params=workspace.section("spacy", language),
+            vectors=workspace.paths.vectors(language) if params["vectors"] else None,
+            params=params,
             seed=workspace.params["seed"],
             folder=folder,
         )

@@ -140,23 +140,27 @@ def source(name: str, packages: Path) -> Path:
     )
 
 
-def blank_with(vectors: Vectors, language: str) -> Language:
-    """An empty pipeline of ``language`` with ``vectors``."""
+def blank_with(vectors: Vectors | None, language: str) -> Language:
+    """An empty pipeline of ``language`` with ``vectors``, or without any."""
     import spacy
 
     nlp = spacy.blank(language)
-    nlp.vocab.vectors = vectors
+    if vectors is not None:
+        nlp.vocab.vectors = vectors
     return nlp
 
 
 def run(workspace: Workspace, language: str) -> None:
     """Stage ``vectors``: build the vectors of a language.
 
-    Name and size come from params.yaml without the profile's overlay, since all profiles share the vectors.
+    Name and size come from params.yaml without the profile's overlay, since all profiles share the vectors. Without a
+    name (null) the folder holds an empty pipeline, and the CNN trains without static vectors.
     """
     params = for_language(read_yaml(workspace.root / "params.yaml"), language)["spacy"]
     name, rows = params["vectors"], params["vectors_rows"]
-    path = source(name, workspace.paths.packages)
-    vectors = from_navec(path, rows) if name == "navec" else from_spacy(path, rows, name)
+    vectors = None
+    if name:
+        path = source(name, workspace.paths.packages)
+        vectors = from_navec(path, rows) if name == "navec" else from_spacy(path, rows, name)
     with replace_folder(workspace.paths.vectors(language)) as folder:
         blank_with(vectors, language).to_disk(folder)

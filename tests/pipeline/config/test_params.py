@@ -94,7 +94,6 @@ def test_the_schema_names_what_params_yaml_holds_and_the_legs_there_are(root: Pa
         (" learning_rate: 1.0e-4", " learning_rate: 1e-4", "transformer.learning_rate", "write 0.0001"),
         ("start: en ", "start: ru ", "languages.ru.transformer.start", "ru cannot start from its own weights"),
         ("start: en ", "start: fr ", "languages.ru.transformer.start", "unknown language 'fr'"),
-        ("pipeline: slovnet}", "pipeline: null}", "languages.ru.shipped.pipeline", "no pipeline; name one"),
         ('schedule: "@weekly"', "schedule: nonsense", "airflow.schedule", '"nonsense" is no schedule'),
         ('schedule: "@weekly"', 'schedule: "@sometimes"', "airflow.schedule", '"@sometimes" is no schedule'),
         ('schedule: "@weekly"', 'schedule: "61 * * * *"', "airflow.schedule", "is no schedule"),
@@ -341,3 +340,12 @@ def test_a_start_that_dvc_does_not_know_is_refused(root: Path, home: Path) -> No
         f"params.yaml:{line}: languages.en.transformer.start: dvc.yaml has another start; write there, under "
         "train_transformer, en: {start: data/out/${profile}/ru/trained/transformer}"
     )
+
+
+def test_a_language_goes_without_a_pretrained_pipeline(home: Path) -> None:
+    change(home, "pipeline: slovnet}", "pipeline: null}")
+    workspace = Workspace.load(root=home)
+    assert workspace.legs("en") == ["transformer", "spacy", "shipped"]
+    assert workspace.legs("ru") == workspace.section("ensemble", "ru")["legs"] == ["transformer", "spacy"]
+    change(home, "legs: [transformer, spacy, shipped]", "legs: [shipped]")
+    assert "no pipeline, and ensemble.legs has no other leg" in refusal(home)

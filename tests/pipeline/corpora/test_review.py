@@ -10,12 +10,14 @@ import yaml
 from click.testing import CliRunner
 
 from multiner.pipeline.cli import commands
-from multiner.pipeline.config.type_maps import CONLL
+from multiner.pipeline.config.corpora import CORPORA
 from multiner.pipeline.core.document import Span
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.corpora.conll import read_columns
 from multiner.pipeline.corpora.review_queue import FORMAT, CorrectedSentence, QueueFull, ReviewQueue, sentences
 from multiner.pipeline.text.tokenizer import document_from_text
+
+TYPES = CORPORA["conll2003"].types
 
 TEXT = "Ingrid Halvorsen flew to Oslo. Nobody met her there. Then came Tomás Arroyo."
 
@@ -49,7 +51,7 @@ def test_what_is_written_out_reads_back_as_a_corpus(tmp_path: Path) -> None:
     document = document_from_text(TEXT, "en").with_spans([Span(0, 2, "PER"), Span(4, 5, "LOC")])
     assert queue.add("en", list(sentences(document)), "ner-en/3") == 3
     assert queue.export("en", tmp_path / "out.conll") == 3
-    documents = read_columns(tmp_path / "out.conll", FORMAT, CONLL)
+    documents = read_columns(tmp_path / "out.conll", FORMAT, TYPES)
     assert [[document.span_text(span) for span in document.spans] for document in documents] == [
         ["Ingrid Halvorsen", "Oslo"],
         [],
@@ -134,7 +136,7 @@ def test_a_word_that_begins_like_a_boundary_is_a_word(tmp_path: Path) -> None:
     ]
     assert "-DOCSTART-s" in read[0].words
     queue.export("en", tmp_path / "out.conll")
-    assert [tuple(each.words()) for each in read_columns(tmp_path / "out.conll", FORMAT, CONLL)] == [
+    assert [tuple(each.words()) for each in read_columns(tmp_path / "out.conll", FORMAT, TYPES)] == [
         each.words for each in corrected
     ]
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from multiner.pipeline.config.corpora import CORPORA
 from multiner.pipeline.config.settings import Workspace, load_params, overlay
-from multiner.pipeline.config.type_maps import TYPE_SETS, WNUT17
 from multiner.pipeline.core.document import read_jsonl
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.core.files import read_json
@@ -77,10 +77,9 @@ def test_the_published_counts_fold_into_the_usual_ones() -> None:
     usual, own = load(), load().in_types("wnut17")
     assert set(own.parts) == {"wnut17"}
     for name, part in own.parts["wnut17"].items():
-        assert set(part.types) == set(TYPE_SETS["wnut17"]["wnut17"].values())
-        folded = {
-            label: sum(n for type_, n in part.types.items() if WNUT17[type_] == label) for label in WNUT17.values()
-        }
+        assert set(part.types) == set(CORPORA["wnut17"].type_sets["wnut17"].values())
+        types = CORPORA["wnut17"].types
+        folded = {label: sum(n for type_, n in part.types.items() if types[type_] == label) for label in types.values()}
         assert folded == usual.parts["wnut17"][name].types
         assert replace(part, types={}) == replace(usual.parts["wnut17"][name], types={})
     with pytest.raises(NerError, match="no expected counts"):

@@ -1,0 +1,1 @@
+"""Further corpora and languages, added by commands that write configuration and no code."""

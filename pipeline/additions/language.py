@@ -1,0 +1,185 @@
+"""Adds a language: lines in params.yaml, in each profile and in dvc.yaml, whose comments and other lines stay."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import yaml
+
+from multiner.pipeline.config.corpora import corpus_entry
+from multiner.pipeline.config.settings import CORPORA_FOLDER, Workspace, load_params
+from multiner.pipeline.config.yaml_file import read_yaml_file
+from multiner.pipeline.core.errors import NerError
+from multiner.pipeline.core.files import write_atomically
+
+PACKAGED = "packaged:"
+PROFILE_LINE = "{transformer: {}, spacy: {}, shipped: {}, ensemble: {}}"
+SCRIPTS = ("Latn", "Cyrl")  # of the packaged encoder's vocabulary
+
+
+@dataclass(frozen=True)
+class NewLanguage:
+    """A language to be added.
+
+    Attributes:
+        code: as spaCy and ISO 639 name it.
+        train_on, report_on: its corpora.
+        types: its entity types.
+        encoder: None: that of the section transformer.
+        start: a language whose trained encoder it starts from.
+        vectors: of the spaCy leg; None: it goes without.
+        shipped: the pretrained pipeline; None: there is no such leg.
+    """
+
+    code: str
+    train_on: Sequence[str]
+    report_on: Sequence[str]
+    types: Sequence[str]
+    encoder: str | None = None
+    start: str | None = None
+    vectors: str | None = None
+    shipped: str | None = None
+
+    def block(self) -> list[str]:
+        """Its lines under ``languages`` in params.yaml."""
+        transformer = {"encoder": self.encoder, "start": self.start}
+        values = {
+            "types": list(self.types),
+            "train_on": list(self.train_on),
+            "report_on": list(self.report_on),
+            "transformer": {key: value for key, value in transformer.items() if value},
+            "spacy": {"vectors": self.vectors},
+            "shipped": {"pipeline": self.shipped},
+            "ensemble": {},
+        }
+        return [f"  {self.code}:", *(f"    {key}: {_flow(value)}" for key, value in values.items())]
+
+    def weights(self, root: Path, encoder: str) -> str:
+        """What its training starts from, as dvc.yaml names it; ``encoder`` is that of the section transformer."""
+        if self.start:
+            return f'"data/out/${{profile}}/{self.start}/trained/transformer"'
+        names = [self.encoder or encoder, encoder]
+        folders = [each for name in names for each in (name, f"data/encoders/{name.removeprefix(PACKAGED)}")]
+        return next((each for each in folders if (root / each).is_dir()), folders[-1])
+
+
+def _flow(value: object) -> str:
+    return str(yaml.safe_dump(value, default_flow_style=True, width=1000, allow_unicode=True, sort_keys=False)).strip()
+
+
+def types_of(workspace: Workspace, corpora: Sequence[str]) -> list[str]:
+    """The types of some corpora, in the order of their maps."""
+    maps = [corpus_entry(name, workspace.corpora).types for name in corpora]
+    return list(dict.fromkeys(label for types in maps for label in types.values() if label))
+
+
+def add_language(workspace: Workspace, language: NewLanguage) -> bool:
+    """Add a language to params.yaml, the profiles and dvc.yaml; returns whether anything changed.
+
+    A file that has the language stays as it is, so that a call that was interrupted can be repeated.
+
+    Raises:
+        NerError: spaCy does not know the code, the encoder cannot read its script, the language is configured
+            otherwise, or the parameters would not pass their checks. Nothing is changed then.
+    """
+    root, code = workspace.root, language.code
+    _check_code(workspace, language)
+    base = read_yaml_file(root / "params.yaml", "params.yaml")
+    if code in base.values["languages"]:
+        present = base.values["languages"][code]
+        asked = {"train_on": list(language.train_on), "report_on": list(language.report_on)}
+        if {key: present[key] for key in asked} != asked:
+            where = f"params.yaml:{base.lines['languages', code]}"
+            raise NerError(f"{code} is configured with other corpora", where=where, remedy="Change the lines there.")
+    texts: dict[str, str] = {}
+    for path in [root / "params.yaml", *sorted((root / "params").glob("*.yaml"))]:
+        name = path.relative_to(root).as_posix()
+        block = language.block() if name == "params.yaml" else [f"  {code}: {PROFILE_LINE}"]
+        text = path.read_text(encoding="utf-8")
+        if code not in (read_yaml_file(path, name).values.get("languages") or {}):
+            texts[name] = with_lines(text, r"languages:", block, name)
+    graph = (root / "dvc.yaml").read_text(encoding="utf-8")
+    if code not in yaml.safe_load(graph)["stages"]["prepare"]["foreach"]:
+        start = language.weights(root, base.values["transformer"]["encoder"])
+        texts["dvc.yaml"] = with_lines(
+            graph, r"    foreach: &languages\b", [f"      {code}: {{start: {start}}}"], "dvc.yaml"
+        )
+    _check(root, texts)
+    for name, text in texts.items():
+        with write_atomically(root / name) as file:
+            file.write(text)
+    return bool(texts)
+
+
+def with_lines(text: str, header: str, lines: Sequence[str], name: str) -> str:
+    """``text`` with ``lines`` at the end of the block mapping under the line that begins with ``header``.
+
+    Raises:
+        NerError: there is no such line, or its mapping is written in braces.
+    """
+    rows = text.split("\n")
+    at = next((at for at, row in enumerate(rows) if re.match(header, row)), None)
+    if at is None or "{" in re.sub(r"#.*", "", rows[at]):
+        where = name if at is None else f"{name}:{at + 1}"
+        remedy = "Write the mapping as a line `languages:` with an indented line for each language."
+        raise NerError("no place for a further language", where=where, remedy=remedy)
+    indent = len(rows[at]) - len(rows[at].lstrip())
+    end = at + 1
+    for number in range(at + 1, len(rows)):
+        row = rows[number]
+        if row.strip() and len(row) - len(row.lstrip()) <= indent:
+            break
+        if row.strip():
+            end = number + 1
+    return "\n".join([*rows[:end], *lines, *rows[end:]])
+
+
+def _check_code(workspace: Workspace, language: NewLanguage) -> None:
+    """Refuse codes that spaCy has no rules for, and scripts that the packaged encoder cannot read."""
+    from babel.core import get_global
+    from spacy.util import get_lang_class
+
+    try:
+        get_lang_class(language.code)
+    except ImportError:
+        remedy = "Give a code such as de, es or uk; xx has the rules that all languages share."
+        raise NerError(f"spaCy knows no language {language.code!r}", where="ner language add", remedy=remedy) from None
+    encoder = language.encoder or workspace.params["transformer"]["encoder"]
+    tag = get_global("likely_subtags").get(language.code, "")
+    if encoder.startswith(PACKAGED) and tag and not any(f"_{script}" in tag for script in SCRIPTS):
+        raise NerError(
+            f"the packaged encoder reads Latin and Cyrillic letters, {language.code} is written in others ({tag})",
+            where="--encoder",
+            remedy="Name a folder, or an encoder on the Hugging Face hub.",
+        )
+
+
+def _check(root: Path, texts: dict[str, str]) -> None:
+    """Refuse files that the checks of the parameters would refuse, for any profile."""
+    with TemporaryDirectory(prefix="ner-language-") as temporary:
+        trial = Path(temporary)
+        shutil.copytree(root / "params", trial / "params")
+        for name in ("params.yaml", "dvc.yaml"):
+            shutil.copy(root / name, trial)
+        for name, text in texts.items():
+            (trial / name).write_text(text, encoding="utf-8")
+        for profile in sorted(path.stem for path in (trial / "params").glob("*.yaml")):
+            try:
+                load_params(trial, profile)
+            except NerError as error:
+                where = (error.where or "").replace(f"{trial}/", "")
+                raise NerError(f"refused: {error.message}", where=where, remedy="Nothing was changed.") from None
+
+
+def corpora_of_language(workspace: Workspace, code: str) -> list[str]:
+    """The corpora of the catalogue that are in a language. Raises NerError if there are none."""
+    names = [name for name, corpus in workspace.corpora.items() if corpus.language == code]
+    if not names:
+        remedy = f"Add one: ner corpus add FILE --name NAME --language {code}; or name them: --corpus NAME."
+        raise NerError(f"no corpus of the language {code!r}", where=CORPORA_FOLDER, remedy=remedy)
+    return names
