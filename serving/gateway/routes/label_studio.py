@@ -14,8 +14,8 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from pydantic import Field
 
-from multiner.pipeline.corpora.uncertain_texts import doubt
 from multiner.pipeline.corpora.formats.label_studio import regions
+from multiner.pipeline.corpora.uncertain_texts import doubt
 from multiner.pipeline.text.languages import AUTO
 from multiner.serving.gateway import schemas
 from multiner.serving.gateway.label_config import LabelConfig, UnfitInterface, read_label_config
