@@ -212,7 +212,6 @@ def _load(folder: Path, source: Model, where: str) -> LocalModel:
     """
     silence_telemetry()
     from multiner.pipeline.inference.documents import load_ensemble
-    from multiner.pipeline.core.document import Document, Span
     from multiner.pipeline.inference.pyfunc import NerModel
 
     model = NerModel()

@@ -14,6 +14,7 @@ from multiner.serving.housekeeping.commands import commands as housekeeping
 from multiner.serving.operator.commands import operator
 from multiner.serving.system.components import PARTS
 from multiner.serving.system.drift import drift
+from multiner.serving.system.score import score
 
 LANGUAGE = click.option("--language", "-l", default=None, help="Language code; by default all.")
 
@@ -25,6 +26,7 @@ def commands() -> None:
 
 commands.add_command(drift)
 commands.add_command(operator)
+commands.add_command(score)
 
 
 @commands.command()
