@@ -15,6 +15,7 @@ from multiner.serving.housekeeping.commands import commands as housekeeping
 from multiner.serving.operator.commands import operator
 from multiner.serving.system import PARTS
 from multiner.serving.system.drift import drift
+from multiner.serving.system.score import score
 
 LANGUAGE = click.option("--language", "-l", default=None, help="Language code; by default all.")
 
@@ -26,6 +27,7 @@ def commands() -> None:
 
 commands.add_command(drift)
 commands.add_command(operator)
+commands.add_command(score)
 
 
 @commands.command()

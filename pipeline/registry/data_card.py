@@ -13,7 +13,6 @@ from multiner.pipeline.config.corpora import corpora_of
 from multiner.pipeline.config.settings import Workspace
 from multiner.pipeline.corpora.manifest import read_manifest
 from multiner.pipeline.registry.card import data_list
-from multiner.pipeline.registry.lineage import raw_folder
 from multiner.pipeline.registry.store import model_name
 from multiner.pipeline.validation import expected
 
@@ -48,7 +47,7 @@ def data_card(workspace: Workspace, language: str, metrics: Mapping[str, Any]) -
 
 def _folders(workspace: Workspace, language: str) -> list[str]:
     corpora = corpora_of(workspace.language(language))
-    return list(dict.fromkeys(raw_folder(workspace, corpus).name for corpus in corpora))
+    return list(dict.fromkeys(workspace.raw_folder(corpus).name for corpus in corpora))
 
 
 def _about(workspace: Workspace, language: str) -> Iterator[str]:

@@ -60,10 +60,11 @@ def read(source: Source, *, layer: str = "", feature: str = "value") -> list[Doc
     sentences = _sentences(lines, source.name)
     try:
         return [_document(sentences, column, source, lambda sign: 1 + (sign > "\uffff"))]
-    except NerError:
-        if all(sign <= "\uffff" for each in sentences for sign in each.text):
-            raise
-        return [_document(sentences, column, source, lambda _: 1)]
+    except NerError as error:
+        try:
+            return [_document(sentences, column, source, lambda _: 1)]
+        except NerError:
+            raise error from None
 
 
 def _column(headers: Sequence[str], layer: str, feature: str, file: str) -> int:
