@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 import click
 
-from multiner.pipeline.config.corpora import COLUMNS, Corpus
+from multiner.pipeline.config.corpora import Corpus
 from multiner.pipeline.config.settings import Workspace
 from multiner.pipeline.growing.commands import corpus
 
-FILE = click.Path(path_type=Path, dir_okay=False)
+FILE = click.Path(path_type=Path)
 
 
 @corpus.command()
@@ -20,11 +21,15 @@ FILE = click.Path(path_type=Path, dir_okay=False)
 @click.option("--test", type=FILE, help="File of the test part; without one, a share of FILE is held out.")
 @click.option("--name", required=True, help="Name of the corpus: small letters, digits, hyphens.")
 @click.option("--language", "-l", required=True, help="Language code of its texts.")
-@click.option("--format", "format_", default=COLUMNS, show_default=True, help="columns, or another format.")
-@click.option("--token", type=click.IntRange(min=1), help="Column of the token, from 1.  [default: 1]")
-@click.option("--tag", type=click.IntRange(min=1), help="Column of the tag, from 1.  [default: the last one]")
-@click.option("--scheme", type=click.Choice(["IOB1", "IOB2"]), help="Scheme of the tags.  [default: by the file]")
-@click.option("--encoding", help="Encoding of the files, such as iso-8859-1.  [default: utf-8]")
+@click.option("--format", "format_", default="columns", show_default=True, help="Its format, such as jsonl or doccano.")
+@click.option(
+    "--option",
+    "-o",
+    "options",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Option of the format, such as token_column=2.",
+)
 @click.option("--map", "maps", multiple=True, metavar="OLD=NEW", help="Rename a type; OLD= leaves it out. Repeatable.")
 @click.option("--heldout", type=click.FloatRange(0, 1, min_open=True, max_open=True), help="Share to hold out.")
 @click.option("--title", default="", help="What the corpus is, for the model card.")
@@ -37,10 +42,7 @@ def add(
     name: str,
     language: str,
     format_: str,
-    token: int | None,
-    tag: int | None,
-    scheme: str | None,
-    encoding: str | None,
+    options: tuple[str, ...],
     maps: tuple[str, ...],
     heldout: float | None,
     title: str,
@@ -55,20 +57,28 @@ def add(
     """
     from multiner.pipeline.additions.corpus import NewCorpus, add_corpus
 
-    options = {"token": token, "tag": tag, "scheme": scheme, "encoding": encoding}
+    pairs = [_pair(each, "--option") for each in options]
     description: dict[str, Any] = {
         "title": title or name,
         "licence": licence,
         "language": language,
         "format": format_,
-        "options": {key: value for key, value in options.items() if value is not None},
+        "options": {key: int(value) if re.fullmatch(r"-?\d+", value) else value for key, value in pairs},
         "share": [0.0, 1.0],
     }
     if heldout is not None:
         description["heldout"] = heldout
-    types = dict(each.partition("=")[::2] for each in maps)
+    types = dict(_pair(each, "--map") for each in maps)
     files = {split: path for split, path in (("train", file), ("dev", dev), ("test", test)) if path is not None}
     add_corpus(Workspace.load(), NewCorpus(name, files, description, types), again=replace)
+
+
+def _pair(text: str, option: str) -> tuple[str, str]:
+    """Key and value of ``KEY=VALUE``."""
+    key, sign, value = text.partition("=")
+    if not sign:
+        raise click.UsageError(f"{option} {text}: write it as {option} NAME=VALUE")
+    return key, value
 
 
 @corpus.command("list")

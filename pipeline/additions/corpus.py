@@ -14,16 +14,15 @@ from typing import Any
 
 import yaml
 
-from multiner.pipeline.config.corpora import COLUMNS, SPLITS, ColumnFormat, read_entry
+from multiner.pipeline.config.corpora import SPLITS, OtherFormat, read_entry
 from multiner.pipeline.config.settings import CORPORA_FOLDER, Workspace
 from multiner.pipeline.core import locks
 from multiner.pipeline.core.document import Document
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.core.files import replace_folder, temporary_folder, write_atomically
 from multiner.pipeline.corpora import read_corpus
-from multiner.pipeline.corpora.conll import DOCUMENT_START, is_comment, split_columns
+from multiner.pipeline.corpora.formats import ConversionLoss
 from multiner.pipeline.corpora.manifest import hash_files, list_files, read_manifest, write_manifest
-from multiner.pipeline.corpora.text import read_lines
 from multiner.pipeline.corpora.versioning import is_versioned, push, track, writing
 
 HEAD = "# Written by `ner corpus add`. Its files are in data/raw, with their SHA-256 in data/manifest.json.\n"
@@ -61,8 +60,7 @@ def add_corpus(workspace: Workspace, corpus: NewCorpus, *, again: bool = False) 
     _check_name(workspace, corpus.name)
     target = workspace.paths.raw / corpus.name
     with locks.hold(workspace.paths.run / "growing.lock", locks.GROWING), temporary_folder(target) as staged:
-        suffix = ".conll" if corpus.description["format"] == COLUMNS else None
-        names = {split: f"{split}{suffix or path.suffix}" for split, path in corpus.files.items()}
+        names = {split: split + ("" if path.is_dir() else path.suffix) for split, path in corpus.files.items()}
         for split, name in names.items():
             _copy(corpus.files[split], staged / name)
         files = {split: names.get(split, names["train"]) for split in SPLITS}
@@ -100,9 +98,9 @@ def _check_name(workspace: Workspace, name: str) -> None:
 
 
 def _copy(source: Path, target: Path) -> None:
-    if not source.is_file():
-        raise NerError("no such file", where=str(source))
-    shutil.copyfile(source, target)
+    if not source.exists():
+        raise NerError("no such file or folder", where=str(source), remedy="Mend the path. Nothing was added.")
+    (shutil.copytree if source.is_dir() else shutil.copyfile)(source, target)
 
 
 @contextmanager
@@ -114,70 +112,42 @@ def _own_names(staged: Path, sources: Mapping[str, Path]) -> Iterator[None]:
         where = error.where or ""
         for name, path in sources.items():
             where = where.replace(str(staged / name), str(path))
-        raise NerError(error.message, where=where, remedy=f"{error.remedy or ''} Nothing was added.".strip()) from None
-
-
-class _AnyType(dict[str, str | None]):
-    """A type map that leaves every type as it is."""
-
-    def __missing__(self, type_: str) -> str:
-        return type_
+        encoding = (
+            "Or name its encoding: --option encoding=iso-8859-1. " if error.message.startswith("not UTF-8") else ""
+        )
+        remedy = f"{error.remedy or ''} {encoding}Nothing was added.".strip()
+        raise NerError(error.message, where=where or "ner corpus add", remedy=remedy) from None
 
 
 def _described(
     corpus: NewCorpus, files: Mapping[str, str], staged: Path
 ) -> tuple[dict[str, Any], dict[str, list[Document]], list[str]]:
     """The whole description of a corpus, its documents by split, and what its annotation loses, for the user."""
-    description = {**corpus.description, "files": dict(files), "types": {"?": "?"}}
-    options = dict(description.get("options", {}))
-    automatic = description["format"] == COLUMNS and "scheme" not in options
-    if description["format"] == COLUMNS:
-        options = _layout(staged / files["train"], options)
+    description = {**corpus.description, "files": dict(files)}
     with warnings.catch_warnings(record=True) as losses:
-        warnings.simplefilter("always")
-        try:
-            documents = _read(corpus.name, description | {"options": options}, staged, _AnyType())
-        except NerError as error:
-            if not automatic or "IOB2 forbids" not in error.message:
-                raise
-            options |= {"scheme": "IOB1"}
-            print(f"{corpus.name}: entities begin with I-, so the scheme is IOB1")
-            documents = _read(corpus.name, description | {"options": options}, staged, _AnyType())
+        warnings.simplefilter("always", ConversionLoss)
+        documents = _read(corpus.name, description, staged, as_they_are=True)
     labels = sorted({span.label for part in documents.values() for document in part for span in document.spans})
     if unknown := [name for name in corpus.types if name not in labels]:
         remedy = f"Types in the files: {', '.join(labels)}."
         raise NerError(f"no entity has the type {unknown[0]!r}", where="--map", remedy=remedy)
-    description |= {"options": options, "types": {label: corpus.types.get(label, label) or None for label in labels}}
-    documents = _read(corpus.name, description, staged, None)
-    return description, documents, list(dict.fromkeys(str(each.message) for each in losses))
+    description["types"] = {label: corpus.types.get(label, label) or None for label in labels}
+    notes = list(dict.fromkeys(str(each.message).replace(f"{staged}/", "") for each in losses))
+    with warnings.catch_warnings(action="ignore", category=ConversionLoss):
+        return description, _read(corpus.name, description, staged), notes
 
 
 def _read(
-    name: str, description: Mapping[str, Any], staged: Path, types: Mapping[str, str | None] | None
+    name: str, description: Mapping[str, Any], staged: Path, *, as_they_are: bool = False
 ) -> dict[str, list[Document]]:
-    """The documents of a described corpus by split; ``types`` in place of its own map."""
+    """The documents of a described corpus by split; ``as_they_are``: with the types of the files."""
     with temporary_folder(staged.parent / f".{name}.description") as folder:
         path = folder / f"{name}.yaml"
-        path.write_text(_dumped(description), encoding="utf-8")
+        path.write_text(_dumped({"types": {"?": "?"}} | dict(description)), encoding="utf-8")
         entry = replace(read_entry(path, own=True), folder=staged.name)
-    if types is not None:
-        entry = replace(entry, types=types)
+    if as_they_are and isinstance(entry.form, OtherFormat):
+        entry = replace(entry, types={})
     return {split: read_corpus(staged.parent, entry, split) for split in SPLITS}
-
-
-def _layout(path: Path, options: Mapping[str, Any]) -> dict[str, Any]:
-    """The layout of a column file, as far as ``options`` do not give it."""
-    lines = read_lines(path, options.get("encoding", "utf-8"))
-    rows = [line for line in lines if line.strip(" \t") and not is_comment(line) and DOCUMENT_START not in line]
-    separator = "tab" if rows and all("\t" in line for line in rows) else "blank"
-    marks = any(DOCUMENT_START in line for line in lines)
-    found: dict[str, Any] = {"separator": separator, "scheme": "IOB2", "documents": "docstart" if marks else "block"}
-    form = ColumnFormat(columns=0, **found)
-    widths = Counter(len(split_columns(line, form)) for line in rows)
-    columns = widths.most_common(1)[0][0] if widths else 0
-    if max(options.get("token", 1), options.get("tag", 0)) > columns:
-        raise NerError(f"there are {columns} columns", where=str(path), remedy="Count from 1: --token, --tag.")
-    return {"columns": columns} | found | options
 
 
 def _dumped(description: Mapping[str, Any]) -> str:

@@ -16,32 +16,26 @@ from multiner.pipeline.config.yaml_file import YamlFile, dotted, read_yaml_file
 from multiner.pipeline.core.errors import NerError
 
 SPLITS = ("train", "dev", "test")
-COLUMNS, FACTRUEVAL_FORMAT = "columns", "factrueval"
+CONLL_FORMAT, FACTRUEVAL_FORMAT = "conll", "factrueval"
 NO_OTHER_KEYS = {"extra": "forbid"}
 
 
 @dataclass(frozen=True)
 class ColumnFormat:
-    """The layout of a column file.
+    """The layout of a column file of the published corpora.
 
     Attributes:
-        columns: number of columns of a token's line.
+        columns: number of columns of a token's line; the first is the token, the last its tag.
         separator: between columns: "blank" (one or more blanks or tabs) or "tab" (a single tab).
         scheme: IOB2 (every entity begins with B-) or IOB1 (B- only between neighbours of one type).
         documents: "docstart" (a line -DOCSTART- begins a document) or "block" (each block of lines is a document,
             unless the file has -DOCSTART- lines).
-        token: the column of the token, from 1.
-        tag: the column of the tag; 0: the last one.
-        encoding: of the file, as Python names it.
     """
 
     columns: int
     separator: Literal["blank", "tab"]
     scheme: Literal["IOB1", "IOB2"]
     documents: Literal["docstart", "block"]
-    token: int = 1
-    tag: int = 0
-    encoding: str = "utf-8"
     __pydantic_config__: ClassVar = NO_OTHER_KEYS
 
 
@@ -51,6 +45,14 @@ class StandoffFormat:
 
     convention: Literal["name", "object"]
     __pydantic_config__: ClassVar = NO_OTHER_KEYS
+
+
+@dataclass(frozen=True)
+class OtherFormat:
+    """A format that :mod:`multiner.pipeline.corpora.formats` reads, with options of its reader."""
+
+    name: str
+    options: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,7 @@ class Corpus:
     language: str
     folder: str
     parts: Mapping[str, str]
-    form: ColumnFormat | StandoffFormat
+    form: ColumnFormat | StandoffFormat | OtherFormat
     types: TypeMap
     type_sets: Mapping[str, TypeMap] = field(default_factory=dict)
     title: str = ""
@@ -139,12 +141,9 @@ def read_entry(path: Path, *, own: bool = False) -> Corpus:
         raise NerError(f"the key {dotted(key)} stands twice", where=f"{name}:{line}", remedy="Leave one of them.")
     entry: _Entry = _validated(_Entry, source.values, source)
     standoff = entry.format == FACTRUEVAL_FORMAT
-    if not standoff and entry.format != COLUMNS:
-        formats = f"{COLUMNS}, {FACTRUEVAL_FORMAT}"
-        raise NerError(
-            f"unknown format {entry.format!r}", where=_place(source, ("format",)), remedy=f"Known: {formats}"
-        )
-    form: Any = _validated(StandoffFormat if standoff else ColumnFormat, entry.options, source, "options")
+    form: Any = OtherFormat(entry.format, entry.options)
+    if standoff or entry.format == CONLL_FORMAT:
+        form = _validated(StandoffFormat if standoff else ColumnFormat, entry.options, source, "options")
     missing = [split for split in SPLITS if split not in entry.files]
     if missing:
         raise NerError(f"no file for {missing[0]}", where=_place(source, ("files",)),

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 
-from multiner.pipeline.config.corpora import SPLITS, ColumnFormat, Corpus, corpus_entry
+from multiner.pipeline.config.corpora import SPLITS, Corpus, OtherFormat, StandoffFormat, corpus_entry
 from multiner.pipeline.config.type_maps import TypeMap
 from multiner.pipeline.core.document import Document
 from multiner.pipeline.core.errors import NerError
@@ -93,9 +93,12 @@ def _read_split(raw: Path, entry: Corpus, split: str, types: TypeMap, heldout: f
             rest -= held
         return rest
 
-    if isinstance(entry.form, ColumnFormat):
+    if not isinstance(entry.form, StandoffFormat):
         id_split = "train" if split in shared else split  # the id of a document does not depend on what is held out
-        everything = read_columns(path, entry.form, types, corpus=corpus, split=id_split, source=source)
+        if isinstance(entry.form, OtherFormat):
+            everything = _read_other(path, entry, entry.form, types, f"{corpus}/{id_split}", source)
+        else:
+            everything = read_columns(path, entry.form, types, corpus=corpus, split=id_split, source=source)
         ids = ids_of_split([document.id for document in everything])
         return CorpusSplit(tuple(replace(document, split=split) for document in everything if document.id in ids))
     # The ids are the same in both conventions, so that both hold out the same documents.
@@ -112,6 +115,20 @@ def _read_split(raw: Path, entry: Corpus, split: str, types: TypeMap, heldout: f
         documents.append(document)
         resolution += counts
     return CorpusSplit(tuple(documents), resolution)
+
+
+def _read_other(path: Path, entry: Corpus, form: OtherFormat, types: TypeMap, ids: str, source: str) -> list[Document]:
+    """The documents of a file or folder in another format, without ``types`` in those of the file.
+
+    ``ids`` begins their ids.
+    """
+    from multiner.pipeline.corpora import formats
+
+    documents = formats.read(path, form.name, language=entry.language, types=types or None, **form.options)
+    return [
+        replace(each, id=f"{ids}/{number:05d}", corpus=entry.name, source=each.source.replace(str(path), source))
+        for number, each in enumerate(documents, 1)
+    ]
 
 
 def read_corpus(

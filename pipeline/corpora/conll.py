@@ -93,7 +93,7 @@ def _sentences(lines: Sequence[str], form: ColumnFormat, file: str) -> list[list
     """The documents that hold a sentence, as lists of sentences."""
     refuse_doubled_lines(lines, file)
     rows = [split_columns(line, form) for line in lines]
-    by_block = form.documents == "block" and all(DOCUMENT_START not in columns for columns in rows)
+    by_block = form.documents == "block" and all(columns[0] != DOCUMENT_START for columns in rows)
     documents: list[list[_Sentence]] = [[]]
     current: _Sentence | None = None
     for number, (line, columns) in enumerate(zip(lines, rows, strict=True), 1):
@@ -102,12 +102,12 @@ def _sentences(lines: Sequence[str], form: ColumnFormat, file: str) -> list[list
         if not line.strip(" \t"):
             current = None
             continue
-        if DOCUMENT_START in columns:
+        if columns[0] == DOCUMENT_START:
             documents.append([])
             current = None
             continue
         if len(columns) != form.columns or not all(columns):
-            problem = "the token is empty" if columns[form.token - 1 :][:1] == [""] else f"found {len(columns)}"
+            problem = "the token is empty" if not columns[0] else f"found {len(columns)}"
             raise NerError(
                 f"expected {form.columns} columns, {problem}", where=f"{file}:{number}", remedy="Mend the line."
             )
@@ -116,8 +116,8 @@ def _sentences(lines: Sequence[str], form: ColumnFormat, file: str) -> list[list
             if by_block:
                 documents.append([])
             documents[-1].append(current)
-        current.words.append(columns[form.token - 1])
-        current.tags.append(columns[form.tag - 1])
+        current.words.append(columns[0])
+        current.tags.append(columns[-1])
     return [sentences for sentences in documents if sentences]
 
 
@@ -133,7 +133,7 @@ def read_columns(
         NerError: the file is missing, malformed or without a sentence.
     """
     file = str(path)
-    documents = _sentences(read_lines(path, form.encoding), form, file)
+    documents = _sentences(read_lines(path), form, file)
     if not documents:
         remedy = "Write one token per line, and a blank line after each sentence."
         raise NerError("no sentence in the file", where=file, remedy=remedy)
