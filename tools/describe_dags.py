@@ -59,6 +59,7 @@ print(
                     "schedule": schedule(dag),
                     "on_failure": callbacks(dag),
                     "params": dag.params.dump(),
+                    "form": {name: param.schema.get("description_md") for name, param in dag.params.items()},
                     "tasks": {
                         task.task_id: {
                             "upstream": sorted(task.upstream_task_ids),

@@ -37,11 +37,8 @@ def _section(name: str, dag: Mapping[str, Any]) -> Iterator[str]:
     yield f"Started by {' and by '.join(starts) or 'hand'}; ends after {dag['timeout_minutes']:g} minutes at most."
     yield re.sub(r"(?m)^#+ (.+)$", r"**\1**", dag["doc"] or "")
     if dag["params"]:
-        yield (
-            "\n".join(["| field of the form | default |", "|---|---|"])
-            + "\n"
-            + "\n".join(f"| `{key}` | `{json.dumps(value)}` |" for key, value in dag["params"].items())
-        )
+        fields = [f"| `{key}` | `{value}` | {dag['form'][key] or ''} |" for key, value in dag["params"].items()]
+        yield "\n".join(["| field of the form | default | meaning |", "|---|---|---|", *fields])
     rows = [
         f"| `{key}` | {', '.join(f'`{each}`' for each in task['upstream'])} | {task['retries']} "
         f"| {', '.join(f'`{each}`' for each in task['outlets'])} |"

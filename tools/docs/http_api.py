@@ -69,7 +69,7 @@ def _fields(schema: Mapping[str, Any]) -> str:
         f"| `{name}` | {kind(field)} | {'yes' if name in required else 'no'} | {cell(field.get('description', ''))} |"
         for name, field in schema["properties"].items()
     ]
-    return "\n".join(["| field | type | always there | meaning |", "|---|---|---|---|", *rows])
+    return "\n".join(["| field | type | required | meaning |", "|---|---|---|---|", *rows])
 
 
 def _content(content: Mapping[str, Any]) -> str:
