@@ -15,13 +15,13 @@ LINE_END = re.compile(r"(\r+\n|\n|\r)")
 """A line's end. ``\\r\\r\\n`` counts as one: some programs turn the line feed of CRLF into CRLF again."""
 
 
-def read_text(path: Path, encoding: str = "utf-8") -> str:
-    """The characters of a file as they are. Raises NerError if it is missing, or of another encoding (with line)."""
+def read_text(path: Path) -> str:
+    """The characters of a file as they are. Raises NerError if the file is missing or not UTF-8 (names the line)."""
     try:
         content = path.read_bytes()
     except FileNotFoundError:
         raise NerError("file is missing", where=str(path)) from None
-    return decode(content, str(path), encoding)
+    return decode(content, str(path))
 
 
 def decode(content: bytes, file: str, encoding: str = "utf-8") -> str:
