@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -212,13 +212,16 @@ def _scored(truth: Sequence[set[EntityOffsets]], guesses: Sequence[set[EntityOff
     names = sorted(gold_types | guessed_types)
     figures = score_entities(truth, guesses, names)
 
-    def scores(values: Mapping[str, Any], keep: Callable[[EntityOffsets], bool]) -> Scores:
-        counts = _counts([set(filter(keep, each)) for each in truth], [set(filter(keep, each)) for each in guesses])
-        interval = _interval(counts, resamples)
+    def scores(values: Mapping[str, Any], label: str | None = None) -> Scores:
+        own_truth, own_guesses = (
+            [{entity for entity in entities if label in (None, entity[2])} for entities in side]
+            for side in (truth, guesses)
+        )
+        interval = _interval(_counts(own_truth, own_guesses), resamples)
         return Scores(values["f1"], values["precision"], values["recall"], values["support"], interval)
 
-    per_type = {name: scores(figures["per_type"][name], lambda entity, own=name: entity[2] == own) for name in names}
-    return Evaluation(scores(figures, lambda entity: True), per_type, len(truth))
+    per_type = {name: scores(figures["per_type"][name], name) for name in names}
+    return Evaluation(scores(figures), per_type, len(truth))
 
 
 def _counts(truth: Sequence[set[EntityOffsets]], guesses: Sequence[set[EntityOffsets]]) -> np.ndarray:

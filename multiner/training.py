@@ -15,7 +15,7 @@ from multiner.pipeline.config.settings import Paths, Workspace, find_root, overl
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.core.files import read_json, write_atomically
 
-SHARED = ("data/raw", "data/samples", "data/encoders", "data/mirror")  # of the workspace around the current folder
+SHARED = ("data/raw", "data/samples", "data/encoders")  # of the workspace around the current folder
 Output = Callable[[Paths, str], Path]
 
 STAGES: Mapping[str, tuple[str, Output]] = {
@@ -68,8 +68,7 @@ def train(config: Mapping[str, Any] | str | Path, folder: str | Path, language: 
     root, home = find_root(), Path(folder).absolute()
     values = dict(config) if isinstance(config, Mapping) else read_yaml(Path(config))
     language = language or _only_language(values)
-    workspace = _workspace(root, home, values)
-    workspace.language(language)
+    workspace = _workspace(root, home, values, language)
     _link(root, workspace, language)
     for name, (module, output) in _stages(workspace):
         if not output(workspace.paths, language).exists():
@@ -90,16 +89,19 @@ def _only_language(values: Mapping[str, Any]) -> str:
     raise NerError("which language?", where="train", remedy='Name it: train(config, folder, language="en").')
 
 
-def _workspace(root: Path, home: Path, values: dict[str, Any]) -> Workspace:
+def _workspace(root: Path, home: Path, values: dict[str, Any], language: str) -> Workspace:
     """The workspace in ``home``, made if it is not there, with the parameters of ``root`` overridden by ``values``.
 
     Raises:
-        NerError: a parameter is wrong, or the folder has something else.
+        NerError: a parameter is wrong, the language is not configured, or the folder has something else.
     """
     base = read_yaml(root / "params.yaml")
     profile = str(values.get("profile", base.get("profile")))
     file = root / "params" / f"{profile}.yaml"
-    params = overlay(overlay(base, read_yaml(file) if file.is_file() else {}), values)
+    if not file.is_file():
+        profiles = ", ".join(sorted(each.stem for each in file.parent.glob("*.yaml")))
+        raise NerError(f"unknown profile {profile!r}", where="profile", remedy=f"Choose one of: {profiles}.")
+    params = overlay(overlay(base, read_yaml(file)), values)
     text = yaml.safe_dump(params, sort_keys=False, allow_unicode=True)
     own = home / "params.yaml"
     if home.exists() and any(home.iterdir()) and not (own.is_file() and own.read_text(encoding="utf-8") == text):
@@ -111,11 +113,13 @@ def _workspace(root: Path, home: Path, values: dict[str, Any]) -> Workspace:
             target.write(content)
     shutil.copyfile(root / "dvc.yaml", home / "dvc.yaml")
     try:
-        return Workspace.load(root=home)
+        workspace = Workspace.load(root=home)
+        workspace.language(language)
     except NerError:
         if new:
             shutil.rmtree(home)
         raise
+    return workspace
 
 
 def _link(root: Path, workspace: Workspace, language: str) -> None:
@@ -125,7 +129,7 @@ def _link(root: Path, workspace: Workspace, language: str) -> None:
         NerError: the corpora are not pulled, or the transformer to start from is not trained.
     """
     home = workspace.root
-    for name in SHARED:
+    for name in dict.fromkeys((*SHARED, str(workspace.params["prepare"]["raw"]))):
         if (root / name).is_dir() and not (home / name).exists():
             (home / name).parent.mkdir(parents=True, exist_ok=True)
             (home / name).symlink_to(root / name)

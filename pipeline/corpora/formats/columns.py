@@ -139,13 +139,10 @@ def _document(sentences: Sequence[_Sentence], scheme: str, source: Source) -> Do
     spans: list[Span] = []
     offset = 0
     for sentence in sentences:
-        for span in decode(
-            sentence.tags, scheme, lambda at, own=sentence: f"{source.name}:{own.lines[min(at, len(own.lines) - 1)]}"
-        ):
-            spans += source.spans(
-                [Span(span.start + offset, span.end + offset, span.label)],
-                f"{source.name}:{sentence.lines[span.start]}",
-            )
+        places = [f"{source.name}:{line}" for line in (*sentence.lines, sentence.lines[-1])]
+        for span in decode(sentence.tags, scheme, places.__getitem__):
+            place = Span(span.start + offset, span.end + offset, span.label)
+            spans += source.spans([place], places[span.start])
         offset += len(sentence.words)
     words = [sentence.words for sentence in sentences]
     return from_words("", words, spans, lines=[sentence.lines[0] for sentence in sentences], source=source.name)

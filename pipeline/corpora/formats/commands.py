@@ -37,9 +37,9 @@ class _WithFormats(click.Command):
         formatter.write(f"\nFormats, with their options and the defaults of these:\n{format_table()}\n")
 
 
-def options_given(pairs: Sequence[str], name: str) -> dict[str, str]:
+def options_given(pairs: Sequence[str], name: str) -> dict[str, Any]:
     """Options of a format from ``NAME=VALUE``. Raises UsageError for anything else."""
-    options = {}
+    options: dict[str, Any] = {}
     for pair in pairs:
         key, sign, value = pair.partition("=")
         if not sign:

@@ -126,13 +126,10 @@ def _document(part: _Part, scheme: str, source: Source) -> Document:
             tags += [tag or "O" for tag in own]
             owners += [index] * (len(tags) - len(owners))
         sentences.append(Sentence(first, len(tokens), words[0].line))
-
-        def where(at: int, own: list[int] = owners, own_words: list[_Word] = words, start: int = first) -> str:
-            return f"{source.name}:{own_words[own[min(at, len(own) - 1)] - start].line}"
-
-        for span in decode(tags, scheme, where):
+        places = [f"{source.name}:{words[owner - first].line}" for owner in (*owners, owners[-1])]
+        for span in decode(tags, scheme, places.__getitem__):
             place = Span(owners[span.start], owners[span.end - 1] + 1, span.label)
-            spans += source.spans([place], where(span.start))
+            spans += source.spans([place], places[span.start])
     document = Document(part.id, text + (blank or ""), tuple(tokens), tuple(sentences), source=source.name)
     return document.with_spans(spans)
 

@@ -53,7 +53,9 @@ def _document(value: Any, source: Source, where: str, scheme: str) -> Document:
     id = str(value.get("id", ""))
     if {"tokens", "sentences", "spans", "text"} <= value.keys():
         return _prepared(value, source, where)
-    text, tokens, tags = value.get("text"), value.get("tokens"), value.get("tags", value.get("ner_tags"))
+    text: Any = value.get("text")
+    tokens: Any = value.get("tokens")
+    tags: Any = value.get("tags", value.get("ner_tags"))
     if isinstance(text, str) and not (tokens and tags):
         key = next((key for key in ("entities", "label", "labels", "spans") if isinstance(value.get(key), list)), None)
         if key:
@@ -79,20 +81,22 @@ def _prepared(value: dict[str, Any], source: Source, where: str) -> Document:
             if not end <= token.start < token.end <= len(document.text):
                 raise ValueError(f"the token {token.start}:{token.end} does not fit")
             end = token.end
-        for each in (*document.sentences, *document.spans):
-            if not 0 <= each.start < each.end <= len(document.tokens):
-                raise ValueError(f"the range {each.start}:{each.end} does not fit")
+        for start, end in [(each.start, each.end) for side in (document.sentences, document.spans) for each in side]:
+            if not 0 <= start < end <= len(document.tokens):
+                raise ValueError(f"the range {start}:{end} does not fit")
     except (TypeError, KeyError, ValueError) as error:
         raise NerError(f"no prepared document: {error}", remedy="Write it anew: ner prepare, or ner convert.") from None
     return document.with_spans(source.spans(document.spans, where))
 
 
 def _entity(value: Any, text: str) -> Entity:
-    score = None
+    start: Any
+    end: Any
+    label: Any
+    score: Any = None
     if isinstance(value, dict):
-        start, end, label = (
-            next((value[key] for key in keys if key in value), None) for keys in (_STARTS, _ENDS, _LABELS)
-        )
+        keys = (_STARTS, _ENDS, _LABELS)
+        start, end, label = (next((value[key] for key in names if key in value), None) for names in keys)
         score = value.get("score")
     else:
         start, end, label = value if isinstance(value, list) and len(value) == 3 else (None, None, None)

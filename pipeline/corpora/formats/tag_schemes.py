@@ -15,7 +15,7 @@ ALIASES = {"IOB2": "BIO", "IOB": "BIO", "IOBES": "BIOES", "BILUO": "BILOU"}
 AUTO = "auto"
 _TAG = re.compile(r"([BILUES])-(.+)", re.DOTALL)
 _LETTERS = {"BIO": "BI", "IOB1": "BI", "BIOES": "BIES", "BILOU": "BILU", "IO": "I"}
-_ENDS = {"BIOES": "ES", "BILOU": "LU"}  # of an entity of several tokens, and of a single one
+_ENDS = {"BIOES": ("E", "S"), "BILOU": ("L", "U")}  # of an entity of several tokens, and of a single one
 _OPEN = frozenset({"IOB1", "IO"})  # an entity may begin with I-
 
 
@@ -54,7 +54,7 @@ def decode(tags: Sequence[str], scheme: str, where: Callable[[int], str]) -> lis
     start, type_ = 0, ""
     end, single = _ENDS.get(scheme, ("", ""))
     for index, tag in enumerate([*tags, OUTSIDE]):
-        letter, name = _parsed(tag, scheme, lambda at=index: where(at))
+        letter, name = _parsed(tag, scheme, index, where)
         if type_ and not (name == type_ and letter in ("I", end)):
             if end:
                 last = min(index, len(tags) - 1)
@@ -79,7 +79,7 @@ def _forbidden(problem: str, scheme: str, where: str) -> NerError:
     )
 
 
-def _parsed(tag: str, scheme: str, where: Callable[[], str]) -> tuple[str, str]:
+def _parsed(tag: str, scheme: str, index: int, where: Callable[[int], str]) -> tuple[str, str]:
     """Letter and type of a tag; empty ones for O."""
     if tag == OUTSIDE:
         return "", ""
@@ -91,7 +91,7 @@ def _parsed(tag: str, scheme: str, where: Callable[[], str]) -> tuple[str, str]:
     letters = ", ".join(f"{letter}-TYPE" for letter in _LETTERS[scheme])
     raise NerError(
         f"illegal tag {tag!r}{code_points(tag)}",
-        where=where(),
+        where=where(index),
         remedy=f"In {scheme} a tag is O, {letters}. Mend the line, or name the column of the labels or another scheme.",
     )
 

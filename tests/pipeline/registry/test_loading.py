@@ -11,7 +11,7 @@ import mlflow
 import numpy as np
 import pytest
 
-from multiner import Entity, LocalModel, Model, Result, load
+from multiner import Client, EndpointModel, Entity, LocalModel, Model, Result, ServiceError, load
 from multiner.pipeline.config.settings import Workspace
 from multiner.pipeline.core.document import Document
 from multiner.pipeline.core.errors import NerError
@@ -86,6 +86,31 @@ def registry(workspace: Workspace, store: None, registered_folder: Path, monkeyp
         client.create_model_version("ner-en", registered_folder.as_uri())
     client.set_registered_model_alias("ner-en", "champion", "1")
     return workspace
+
+
+def test_an_address_gives_the_models_behind_a_gateway(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[object, str]] = []
+
+    def entities(self: Client, texts: object, language: str) -> object:
+        asked.append((texts, language))
+        return Result(TEXT, "en", Model("ner-en", "1"), ())
+
+    monkeypatch.setattr(Client, "entities", entities)
+    monkeypatch.setattr(Client, "health", lambda self: {"status": "ok"})
+    with load("http://127.0.0.1:9", language="en") as model:
+        assert isinstance(model, EndpointModel)
+        assert model.predict(TEXT) == model.entities(TEXT)
+        model.predict([TEXT, ""])
+    assert asked == [(TEXT, "en"), (TEXT, "en"), ([TEXT, ""], "en")]
+
+
+def test_no_gateway_or_options_that_do_not_fit(folder: Path) -> None:
+    with pytest.raises(ServiceError):
+        load("http://127.0.0.1:9")
+    with pytest.raises(NerError, match="versions that are live"):
+        load("http://127.0.0.1:9", version=3)
+    with pytest.raises(NerError, match="its own language"):
+        load(str(folder), language="en")
 
 
 def test_entities_of_a_folder_have_offsets_scores_and_legs(folder: Path) -> None:

@@ -1,0 +1,117 @@
+"""``train``: the stages of a language, one by one, in a folder of its own."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import yaml
+
+from multiner import Training, train
+from multiner.pipeline.config.settings import Workspace
+from multiner.pipeline.core.errors import NerError
+from multiner.pipeline.core.files import write_json
+from multiner.training import STAGES
+
+CONFIG = {"profile": "demo", "languages": {"en": {"transformer": {"epochs": 1}}}}
+
+
+class Stages:
+    """In place of the stages' modules: each writes its output and the name of its module."""
+
+    def __init__(self) -> None:
+        self.done: list[str] = []
+        self.fails = ""
+
+    def module(self, name: str) -> Any:
+        name = name.removeprefix("multiner.pipeline.")
+        (output,) = (output for module, output in STAGES.values() if module == name)
+
+        def run(workspace: Workspace, language: str) -> None:
+            if name == self.fails:
+                raise NerError("no document for train", remedy="Give the corpus more documents.")
+            self.done.append(name)
+            assert workspace.params["languages"]["en"]["transformer"]["epochs"] == 1
+            write_json(output(workspace.paths, language), {"language": language})
+
+        return SimpleNamespace(run=run)
+
+
+@pytest.fixture
+def stages(monkeypatch: pytest.MonkeyPatch) -> Stages:
+    fakes = Stages()
+    monkeypatch.setattr("multiner.training.import_module", fakes.module)
+    monkeypatch.setattr(
+        "multiner.pipeline.registry.packaging.save_model",
+        lambda path, workspace, language: write_json(path / "MLmodel", {"language": language}),
+    )
+    return fakes
+
+
+@pytest.fixture
+def home(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A workspace with packaged weights."""
+    home = tmp_path / "home"
+    shutil.copytree(root / "params", home / "params")
+    for name in ("params.yaml", "dvc.yaml"):
+        shutil.copyfile(root / name, home / name)
+    (home / "data" / "raw" / "packages").mkdir(parents=True)
+    monkeypatch.setenv("NER_ROOT", str(home))
+    return home
+
+
+def test_all_stages_run_in_order_and_give_a_model(home: Path, stages: Stages, tmp_path: Path) -> None:
+    folder = tmp_path / "new"
+    training = train(CONFIG, folder)
+    assert training == Training(folder, "en", folder / "model", {"language": "en"})
+    assert stages.done == [module for module, _ in STAGES.values()]
+    assert (training.model / "MLmodel").is_file()
+    assert (folder / "data" / "raw").resolve() == home / "data" / "raw"
+    params = yaml.safe_load((folder / "params.yaml").read_text(encoding="utf-8"))
+    assert params["prepare"]["raw"] == "data/samples"  # of the profile
+    assert train(CONFIG, folder) == training
+    assert len(stages.done) == len(STAGES)  # what is done stays
+
+
+def test_a_failed_training_goes_on(home: Path, stages: Stages, tmp_path: Path) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_text(yaml.safe_dump(CONFIG | {"ensemble": {"legs": ["spacy"]}}), encoding="utf-8")
+    stages.fails = "models.spacy.training"
+    with pytest.raises(NerError, match="no document for train"):
+        train(file, tmp_path / "new")
+    before = list(stages.done)
+    stages.fails = ""
+    train(file, tmp_path / "new")
+    assert stages.done[: len(before)] == before
+    assert len(set(stages.done)) == len(stages.done)
+    assert not {"models.transformer.training", "models.pretrained.installation"} & {*stages.done}
+    with pytest.raises(NerError, match="not of a training with these parameters"):
+        train(CONFIG, tmp_path / "new")
+
+
+@pytest.mark.parametrize(
+    ("config", "language", "message"),
+    [
+        ({"profile": "demo"}, None, "which language"),
+        ({"profile": "demo"}, "de", "unknown language"),
+        ({"profile": "no-such"}, "en", "unknown profile"),
+        ({"profile": "demo", "transformer": {"epoch": 1}}, "en", "epoch"),
+        ({"profile": "demo"}, "ru", "from which 'ru' starts, is not trained"),
+    ],
+)
+def test_wrong_parameters_are_refused(
+    home: Path, stages: Stages, tmp_path: Path, config: dict[str, Any], language: str | None, message: str
+) -> None:
+    with pytest.raises(NerError, match=message):
+        train(config, tmp_path / "new", language)
+    assert stages.done == []
+
+
+def test_the_corpora_must_be_there(home: Path, stages: Stages, tmp_path: Path) -> None:
+    (home / "data" / "raw" / "packages").rmdir()
+    with pytest.raises(NerError, match="packaged weights are not there") as caught:
+        train(CONFIG, tmp_path / "new")
+    assert "ner pull" in str(caught.value.remedy)
