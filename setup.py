@@ -30,6 +30,7 @@ SERVE = [  # the gateway, `mlflow models serve`, and models in the caller's proc
     "opentelemetry-sdk",
     "pandas",
     "prometheus-client",
+    "py3langid>=0.4,<0.5",  # tells languages of one script apart
     "pyarrow",
     "pydantic>=2",
     "rapidfuzz",
