@@ -58,6 +58,7 @@ SERVE = [  # the gateway, and `mlflow models serve` behind it
     "opentelemetry-sdk",
     "prometheus-client",
     "psutil",
+    "py3langid>=0.4,<0.5",  # tells languages of one script apart
     "pypdf",
     "python-docx",
     "rapidfuzz",

@@ -112,10 +112,8 @@ def _own_names(staged: Path, sources: Mapping[str, Path]) -> Iterator[None]:
         where = error.where or ""
         for name, path in sources.items():
             where = where.replace(str(staged / name), str(path))
-        encoding = (
-            "Or name its encoding: --option encoding=iso-8859-1. " if error.message.startswith("not UTF-8") else ""
-        )
-        remedy = f"{error.remedy or ''} {encoding}Nothing was added.".strip()
+        encoding = "Or name its encoding: --option encoding=iso-8859-1." if "not UTF-8" in error.message else ""
+        remedy = " ".join(filter(None, [error.remedy, encoding, "Nothing was added."]))
         raise NerError(error.message, where=where or "ner corpus add", remedy=remedy) from None
 
 

@@ -165,10 +165,11 @@ def _validated(kind: type, values: Any, source: YamlFile, *above: str) -> Any:
     try:
         return TypeAdapter(kind).validate_python(values)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
+        kind = "unexpected_keyword_argument"  # a misspelt key is missing, too
+        first = min(error.errors(include_url=False), key=lambda each: each["type"] != kind)
         key = (*above, *(part for part in first["loc"] if part != "[key]"))
-        kinds = {"missing": "the key is missing", "missing_argument": "the key is missing",
-                 "unexpected_keyword_argument": "unknown key"}  # fmt: skip
+        missing = "the key is missing"
+        kinds = {"missing": missing, "missing_argument": missing, kind: "unknown key"}
         message = kinds.get(first["type"], f"{first['input']!r}: {first['msg']}")
         raise NerError(message, where=f"{_place(source, key)}: {dotted(key)}") from None
 

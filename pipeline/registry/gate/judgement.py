@@ -17,9 +17,18 @@ from multiner.pipeline.registry.gate.comparison import GateVerdict, JudgedModel,
 from multiner.pipeline.registry.gate.predictions import GatePredictions
 
 
-def check_golden(model: Path, language: str, types: Sequence[str], options: Mapping[str, Any]) -> GateVerdict:
-    """Whether the model loads in a fresh process, answers the golden samples and keeps to the latency budget."""
-    samples = golden.samples(language)
+def check_golden(
+    model: Path,
+    language: str,
+    types: Sequence[str],
+    options: Mapping[str, Any],
+    samples: Sequence[golden.GoldenSample] = (),
+) -> GateVerdict:
+    """Whether the model loads in a fresh process, answers the golden samples and keeps to the latency budget.
+
+    ``samples`` take the place of the language's own.
+    """
+    samples = samples or golden.samples(language)
     try:
         reply = isolated_process.ask(model, [sample.text for sample in samples])
     except isolated_process.ProcessFailed as error:
@@ -121,6 +130,7 @@ def judge(
     seed: int,
     training: Mapping[str, Sequence[Document]] | None = None,
     former: Mapping[str, GatePredictions] | None = None,
+    samples: Sequence[golden.GoldenSample] = (),
 ) -> GateVerdict:
     """The whole gate; if the golden samples fail, the checks that take longer are left out.
 
@@ -135,8 +145,9 @@ def judge(
         seed: of the bootstrap.
         training: the training documents of a language with cross-fitting, by corpus.
         former: predictions of former champions by version.
+        samples: golden samples of a language that has none of its own.
     """
-    first = check_golden(challenger.folder, language, types, options)
+    first = check_golden(challenger.folder, language, types, options, samples)
     if not first.passed:
         return first
     try:

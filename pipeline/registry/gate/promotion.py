@@ -27,6 +27,7 @@ from multiner.pipeline.registry.gate.comparison import (
     cross_fitted_documents,
     gate_documents,
 )
+from multiner.pipeline.registry.gate.corpus_samples import corpus_samples
 from multiner.pipeline.registry.gate.entries import verdict_entry
 from multiner.pipeline.registry.gate.predictions import GatePredictions, read_predictions, write_predictions
 from multiner.pipeline.registry.gate.verdict_notes import KEY, PASSED, REASONS, note_verdict, report_path
@@ -206,6 +207,7 @@ def judge(client: MlflowClient, workspace: Workspace, language: str, name: str, 
         options=workspace.params["promotion"],
         seed=workspace.params["seed"],
         training=trial.training,
+        samples=corpus_samples(workspace, language),
         former={version: predictions for version, predictions in former.items() if predictions},
     )
     for version, judged in ((trial.challenger, challenger), (trial.champion, champion)):

@@ -1,5 +1,8 @@
 """Telling a text's language."""
 
+import subprocess
+import sys
+
 import pytest
 
 from multiner.pipeline.text.languages import cyrillic_share, detect, flags
@@ -30,6 +33,34 @@ def test_the_first_language_is_the_fallback() -> None:
     assert detect("42", ["ru", "en"]) == "ru"
     assert detect("only Latin", ["ru"]) == "ru"
     assert detect("только кириллица", ["en"]) == "en"
+
+
+@pytest.mark.parametrize(
+    ("text", "language"),
+    [
+        ("Die Firma Nordbank baut in Erlangen ein neues Werk.", "de"),
+        ("Maria Keller lives in a small town near Lisbon.", "en"),
+        ("DER MINISTER REIST NACH PARIS, UM DEN VERTRAG ZU UNTERSCHREIBEN.", "de"),
+        ("Мария Келлер живёт в Лиссабоне.", "ru"),
+        ("BMW", "en"),
+        ("42", "en"),
+    ],
+)
+def test_languages_of_one_script_are_told_apart(text: str, language: str) -> None:
+    """And a text that could be in either has the first."""
+    assert detect(text, ["en", "ru", "de"]) == language
+
+
+def test_the_classifier_is_loaded_for_two_languages_of_a_script_alone() -> None:
+    code = "import sys; from multiner.pipeline.text.languages import detect; detect('A text.', {}); "
+    code += "print('py3langid' in sys.modules)"
+    for languages, loaded in (("['en', 'ru']", "False"), ("['en', 'ru', 'de']", "True")):
+        command = [sys.executable, "-c", code.replace("{}", languages)]
+        assert subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip() == loaded
+
+
+def test_a_language_that_the_classifier_lacks_needs_its_name() -> None:
+    assert detect("A text in some language.", ["dsb", "hsb"]) == "dsb"
 
 
 def test_share_counts_letters_of_both_scripts_only() -> None:
