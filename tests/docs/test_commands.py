@@ -89,3 +89,10 @@ def test_every_parameter_that_a_page_names_exists(root: Path, pages: dict[str, s
     assert len(names) > 50
     wrong = [(page, f"{section}.{key}") for page, section, key in names if key not in params[section]]
     assert set(wrong) <= REMOVED
+
+
+def test_every_make_target_that_a_page_names_exists(root: Path, pages: dict[str, str]) -> None:
+    rules = set(re.findall(r"^([\w-]+):", (root / "Makefile").read_text(encoding="utf-8"), flags=re.M))
+    names = {(page, name) for page, text in pages.items() for name in re.findall(r"(?:`|\$ )make ([\w-]+)", text)}
+    assert len(names) > 10
+    assert [(page, name) for page, name in names if name not in rules] == []
