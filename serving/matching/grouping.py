@@ -97,7 +97,7 @@ def _join_parts(groups: list[list[int]], mentions: Sequence[Mention]) -> list[li
     by_word: dict[str, list[int]] = {}
     for place, name in enumerate(names):
         if name.label == PERSON and len(name.words) > 1:
-            for word in name.words:
+            for word in dict.fromkeys(name.words):
                 for form in _nominatives(word):
                     by_word.setdefault(form, []).append(place)
     target: dict[int, int] = {}
@@ -112,7 +112,8 @@ def _join_parts(groups: list[list[int]], mentions: Sequence[Mention]) -> list[li
         name = names[place]
         if name.label != PERSON:
             continue
-        near = min((_sharing(by_word, word) for word in name.words if not is_initial(word)), key=len, default=())
+        sharing = (_sharing(by_word, word) for word in dict.fromkeys(name.words) if not is_initial(word))
+        near = min(filter(None, sharing), key=len, default=())  # those that share its rarest word
         fuller = {whole(other) for other in near if other != place and _is_part(name.words, names[other].words)}
         if len(fuller) == 1:
             target[place] = fuller.pop()

@@ -78,3 +78,7 @@ def test_each_entity_is_in_one_name_of_its_type(mentions: list[tuple[str, str]])
 def test_where_a_text_stands_does_not_matter(mentions: list[tuple[str, str]], shift: int) -> None:
     moved = [{**entity, "start": int(str(entity["start"])) + shift} for entity in entities(*mentions)]
     assert [name.mentions for name in link(moved)] == [name.mentions for name in link(entities(*mentions))]
+
+
+def test_a_name_of_very_many_words_does_no_harm() -> None:
+    assert len(link(entities(("PER", "Анна " * 20_000), ("PER", "Анна")))) == 1
