@@ -85,6 +85,7 @@ EXTRAS = {
         "kubernetes-validate",  # carries the schemas of Kubernetes
         "mypy",
         "optuna>=5,<6",
+        "presidio-analyzer==2.2.362",  # later ones refuse the preshed of the lock
         "pytest",
         "pytest-xdist",
         "ruff",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from filecmp import cmp
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +13,7 @@ from multiner.pipeline.config.settings import Workspace
 from multiner.pipeline.core.environment import silence_telemetry
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.text.span_trimming import visible
+from multiner.serving.client.blocking import Client
 from multiner.serving.client.results import Entity, Model, Result
 
 if TYPE_CHECKING:
@@ -73,6 +74,24 @@ def load(source: str | Path, version: str | int | None = None) -> LocalModel:
     """
     model, folder = model_source(source, version)
     return _load(folder, model, f"{model.name} version {model.version}" if model.version else model.name)
+
+
+def finder(model: str, version: str | int | None, language: str) -> Callable[[list[str]], list[Result]]:
+    """What gives the results of texts, in order: a gateway, or a model in this process.
+
+    Args:
+        model: as :func:`load` takes it; or the address of a gateway, with ``http://`` or ``https://``.
+        version: of a registered model; None: the champion.
+        language: that a gateway is asked for.
+
+    Raises:
+        NerError: there is no such model, or its files are missing or damaged.
+    """
+    if model.startswith(("http://", "https://")):
+        client = Client(model)
+        return lambda texts: client.entities(texts, language)
+    source: str | Path = Path(model) if (Path(model) / "MLmodel").is_file() else model
+    return load(source, version).predict
 
 
 def model_source(source: str | Path, version: str | int | None = None) -> tuple[Model, Path]:
