@@ -105,6 +105,7 @@ TEST = [
     "import-linter",
     "kubernetes-validate",  # carries the schemas of Kubernetes
     "mypy",
+    "presidio-analyzer==2.2.362",  # later ones refuse the preshed of the lock
     "pytest",
     "pytest-xdist",
     "ruff",

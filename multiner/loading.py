@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from filecmp import cmp
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, overload
@@ -141,6 +141,22 @@ def load(
         raise NerError("a model has its own language", where=str(source), remedy="Leave language out.")
     model, folder = model_source(source, version)
     return _load(folder, model, f"{model.name} version {model.version}" if model.version else model.name)
+
+
+def finder(model: str, version: str | int | None, language: str) -> Callable[[list[str]], list[Result]]:
+    """What gives the results of texts, in order: a gateway, or a model in this process.
+
+    Args:
+        model: as :func:`load` takes it; or the address of a gateway, with ``http://`` or ``https://``.
+        version: of a registered model; None: the champion.
+        language: that a gateway is asked for.
+
+    Raises:
+        NerError: there is no such model, or its files are missing or damaged.
+    """
+    remote = model.startswith(("http://", "https://"))
+    predict: Callable[[list[str]], list[Result]] = load(model, version, language if remote else None).predict
+    return predict
 
 
 def model_source(source: str | Path, version: str | int | None = None) -> tuple[Model, Path]:

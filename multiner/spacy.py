@@ -6,15 +6,13 @@ The import of this module registers the component, also for ``spacy.load`` of a 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
 
 from spacy.language import Language
 from spacy.tokens import Doc
 from spacy.util import minibatch
 
-from multiner.loading import load
+from multiner.loading import finder
 from multiner.pipeline.text.languages import AUTO
-from multiner.serving.client.blocking import Client
 from multiner.serving.client.conversions import set_entities
 from multiner.serving.client.results import Result
 
@@ -51,15 +49,9 @@ def make_component(nlp: Language, name: str, model: str, version: str | None, la
 
     Args:
         nlp, name: the pipeline, and the component's name in it.
-        model: as :func:`multiner.load` takes it; or the address of a gateway, with ``http://`` or ``https://``.
-        version: of a registered model; None: the champion.
-        language: that a gateway is asked for.
+        model, version, language: see :func:`multiner.loading.finder`.
 
     Raises:
         NerError: there is no such model, or its files are missing.
     """
-    if model.startswith(("http://", "https://")):
-        client = Client(model)
-        return EntityComponent(lambda texts: client.entities(texts, language))
-    source: str | Path = Path(model) if (Path(model) / "MLmodel").is_file() else model
-    return EntityComponent(load(source, version).predict)
+    return EntityComponent(finder(model, version, language))

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import spacy
 
-import multiner.spacy as component
-from multiner import Entity, Model, Result
+import multiner.spacy  # noqa: F401 (registers the component)
+from multiner import Entity, Model, Result, loading
 from multiner.pipeline.core.errors import NerError
 
 TEXT = "Anna met Maria Keller in Oslo."
@@ -46,8 +46,8 @@ def models(monkeypatch: pytest.MonkeyPatch) -> list[FakeModel]:
         made.append(FakeModel(*arguments))
         return made[-1]
 
-    monkeypatch.setattr(component, "load", make)
-    monkeypatch.setattr(component, "Client", make)
+    monkeypatch.setattr(loading, "load", make)
+    monkeypatch.setattr(loading, "Client", make)
     return made
 
 
@@ -82,6 +82,24 @@ def test_a_saved_pipeline_names_its_model(models: list[FakeModel], tmp_path: Pat
     loaded = spacy.load(tmp_path / "pipeline")
     assert [entity.text for entity in loaded(TEXT).ents] == [entity.text for entity in nlp(TEXT).ents]
     assert [model.arguments for model in models] == [("ner-en", None)] * 2
+
+
+def test_a_pipeline_and_its_docs_go_through_bytes(models: list[FakeModel]) -> None:
+    nlp = spacy.blank("en")
+    nlp.add_pipe("multiner", config={"model": "ner-en"})
+    restored = spacy.blank("en", config=nlp.config).from_bytes(nlp.to_bytes())
+    doc = restored(TEXT)
+    copy = spacy.tokens.Doc(restored.vocab).from_bytes(doc.to_bytes())
+    assert [(entity.text, entity.label_) for entity in copy.ents] == [("Anna", "PER"), ("Maria Keller", "PER")]
+    assert copy.spans["entities"].attrs["scores"] == [0.75, 0.75]
+
+
+def test_other_components_run_beside_it_and_texts_keep_their_context(models: list[FakeModel]) -> None:
+    nlp = spacy.blank("en")
+    nlp.add_pipe("sentencizer")
+    nlp.add_pipe("multiner", last=True, config={"model": "ner-en"})
+    results = list(nlp.pipe([(f"{TEXT} Anna left.", 7), ("", 8)], as_tuples=True))
+    assert [(len(list(doc.sents)), len(doc.ents), number) for doc, number in results] == [(2, 2, 7), (0, 0, 8)]
 
 
 def test_a_model_that_is_not_there_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
