@@ -71,7 +71,9 @@ def test_extras_are_made_of_each_other_and_name_each_package_once(packaging: dic
     extras = {name: set(packages) for name, packages in packaging["extras_require"].items()}
     assert extras["infer"] < extras["train"] < extras["pipeline"]
     assert extras["infer"] < extras["serve"] < extras["pipeline"] < extras["test"]
-    assert extras["all"] == set().union(*(packages for name, packages in extras.items() if name not in {"all", "docs", "test"}))
+    assert extras["all"] == set().union(
+        *(packages for name, packages in extras.items() if name not in {"all", "docs", "test"})
+    )
     for packages in packaging["extras_require"].values():
         assert len(names(packages)) == len(packages)
         assert not names(packages) & names(packaging["install_requires"])
