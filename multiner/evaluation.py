@@ -96,7 +96,7 @@ def evaluate(
         format: of the file or folder, of :data:`multiner.pipeline.corpora.formats.FORMATS`.
         types: map from the corpus's types to the model's, None for types to leave out; without a map they are the same.
         resamples: of documents, behind each interval.
-        options: of the format.
+        options: of the format; also ``overlaps``.
 
     Raises:
         NerError: the model cannot be loaded or does not answer; the corpus cannot be read, has no entity, or shares no

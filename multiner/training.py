@@ -7,28 +7,29 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import yaml
-
-from multiner.pipeline.config.settings import Paths, Workspace, find_root, overlay, read_yaml
 from multiner.pipeline.core.errors import NerError
+from multiner.pipeline.core.extras import needs
 from multiner.pipeline.core.files import read_json, write_atomically
 
-SHARED = ("data/raw", "data/samples", "data/encoders")  # of the workspace around the current folder
-Output = Callable[[Paths, str], Path]
+if TYPE_CHECKING:
+    from multiner.pipeline.config.settings import Paths, Workspace
+
+SHARED = ("data/raw", "data/samples", "data/encoders", "params/corpora")  # of the workspace around the current folder
+Output = Callable[["Paths", str], Path]
 
 STAGES: Mapping[str, tuple[str, Output]] = {
-    "vectors": ("models.spacy.vectors", Paths.vectors),
-    "validate": ("validation.stage", Paths.validation),
-    "prepare": ("corpora.prepare", Paths.documents),
-    "transformer": ("models.transformer.training", Paths.trained),
+    "vectors": ("models.spacy.vectors", lambda paths, language: paths.vectors(language)),
+    "validate": ("validation.stage", lambda paths, language: paths.validation(language)),
+    "prepare": ("corpora.prepare", lambda paths, language: paths.documents(language)),
+    "transformer": ("models.transformer.training", lambda paths, language: paths.trained(language)),
     "export": ("models.transformer.export", lambda paths, language: paths.leg(language, "transformer")),
     "spacy": ("models.spacy.training", lambda paths, language: paths.leg(language, "spacy")),
     "shipped": ("models.pretrained.installation", lambda paths, language: paths.leg(language, "shipped")),
-    "out-of-fold": ("ensemble.cross_fitting", Paths.out_of_fold),
-    "ensemble": ("ensemble.fit", Paths.ensemble),
-    "evaluate": ("evaluation.stage", Paths.metrics),
+    "out-of-fold": ("ensemble.cross_fitting", lambda paths, language: paths.out_of_fold(language)),
+    "ensemble": ("ensemble.fit", lambda paths, language: paths.ensemble(language)),
+    "evaluate": ("evaluation.stage", lambda paths, language: paths.metrics(language)),
 }
 """The stages in their order: the module below ``multiner.pipeline`` whose ``run`` does it, and what it writes last."""
 
@@ -50,6 +51,7 @@ class Training:
     metrics: Mapping[str, Any]
 
 
+@needs("pipeline")
 def train(config: Mapping[str, Any] | str | Path, folder: str | Path, language: str | None = None) -> Training:
     """Train a language's models into a folder, by the stages of the pipeline.
 
@@ -65,12 +67,14 @@ def train(config: Mapping[str, Any] | str | Path, folder: str | Path, language: 
         NerError: there is no workspace, a parameter is wrong, the corpora are not pulled, the folder is of another
             training, or a stage failed.
     """
+    from multiner.pipeline.config.settings import find_root, read_yaml
+
     root, home = find_root(), Path(folder).absolute()
     values = dict(config) if isinstance(config, Mapping) else read_yaml(Path(config))
     language = language or _only_language(values)
     workspace = _workspace(root, home, values, language)
     _link(root, workspace, language)
-    for name, (module, output) in _stages(workspace):
+    for name, (module, output) in _stages(workspace, language):
         if not output(workspace.paths, language).exists():
             print(f"{name} {language}", flush=True)
             import_module(f"multiner.pipeline.{module}").run(workspace, language)
@@ -95,6 +99,10 @@ def _workspace(root: Path, home: Path, values: dict[str, Any], language: str) ->
     Raises:
         NerError: a parameter is wrong, the language is not configured, or the folder has something else.
     """
+    import yaml
+
+    from multiner.pipeline.config.settings import Workspace, overlay, read_yaml
+
     base = read_yaml(root / "params.yaml")
     profile = str(values.get("profile", base.get("profile")))
     file = root / "params" / f"{profile}.yaml"
@@ -139,6 +147,8 @@ def _link(root: Path, workspace: Workspace, language: str) -> None:
     start = workspace.section("transformer", language)["start"]
     if not start:
         return
+    from multiner.pipeline.config.settings import Paths
+
     weights, place = Paths(root, workspace.profile).trained(start), workspace.paths.trained(start)
     if not weights.is_dir():
         raise NerError(
@@ -151,9 +161,9 @@ def _link(root: Path, workspace: Workspace, language: str) -> None:
         place.symlink_to(weights)
 
 
-def _stages(workspace: Workspace) -> list[tuple[str, tuple[str, Output]]]:
+def _stages(workspace: Workspace, language: str) -> list[tuple[str, tuple[str, Output]]]:
     """The stages that the parameters ask for; trained base models that are not in the ensemble are left out."""
-    models = set(workspace.params["ensemble"]["legs"])
+    models = set(workspace.legs(language))
     skipped = {"transformer": {"transformer", "export"}, "spacy": {"spacy", "vectors"}, "shipped": {"shipped"}}
     unused = set().union(*(stages for model, stages in skipped.items() if model not in models))
     return [(name, stage) for name, stage in STAGES.items() if name not in unused]

@@ -48,6 +48,8 @@ SYSTEM = [
     "history",
     "compare",
     "reproduce",
+    "convert",
+    "score",
 ]
 
 

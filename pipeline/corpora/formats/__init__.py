@@ -9,15 +9,15 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from inspect import Parameter, signature
 from pathlib import Path
-from typing import IO, Any, Literal, get_type_hints
+from typing import IO, Any, Literal
 
 from multiner.pipeline.config.type_maps import TypeMap
 from multiner.pipeline.core.document import Document
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.core.files import is_system_file, replace_folder, write_atomically
 from multiner.pipeline.corpora.formats import brat, columns, conllu, docbin, json_lines, label_studio, webanno
+from multiner.pipeline.corpora.formats.options import checked_options, options_of
 from multiner.pipeline.corpora.formats.source import ANY_LANGUAGE, ConversionLoss, Losses, Source, flat
 
 __all__ = ["FORMATS", "ConversionLoss", "Format", "format_named", "options_of", "read", "with_types", "write"]
@@ -262,41 +262,3 @@ def with_types(
         labels = ((span, types.get(span.label, span.label)) for span in document.spans)
         renamed.append(document.with_spans(replace(span, label=label) for span, label in labels if label))
     return renamed
-
-
-def options_of(function: Callable[..., Any]) -> dict[str, Parameter]:
-    """The options of a reader or writer: its keyword-only arguments."""
-    return {name: each for name, each in signature(function).parameters.items() if each.kind is Parameter.KEYWORD_ONLY}
-
-
-def checked_options(function: Callable[..., Any], options: Mapping[str, Any], purpose: str) -> dict[str, Any]:
-    """The options of a reader or writer, words turned into numbers and truth values where it takes these.
-
-    Raises:
-        NerError: there is no such option, or its value is of another kind.
-    """
-    parameters, hints = options_of(function), get_type_hints(function)
-    values: dict[str, Any] = {}
-    for name, value in options.items():
-        key = name.replace("-", "_")
-        if key not in parameters:
-            choices = f"Its options are: {', '.join(parameters)}." if parameters else "It has no options."
-            raise NerError(f"{purpose}: there is no option {name!r}", remedy=choices)
-        try:
-            values[key] = _converted(value, hints[key])
-        except ValueError:
-            raise NerError(
-                f"{purpose}: {name} cannot be {value!r}", remedy=f"For example: {name}={parameters[key].default}"
-            ) from None
-    return values
-
-
-def _converted(value: Any, hint: Any) -> Any:
-    if hint is int:
-        return int(value)
-    if hint is bool and isinstance(value, str):
-        try:
-            return {"true": True, "false": False, "yes": True, "no": False}[value.lower()]
-        except KeyError:
-            raise ValueError(value) from None
-    return value

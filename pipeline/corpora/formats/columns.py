@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Literal
 
+from multiner.pipeline.config.corpora import ColumnFormat
 from multiner.pipeline.core.document import Document, Span, from_words
 from multiner.pipeline.core.errors import NerError
-from multiner.pipeline.corpora.conll import DOCUMENT_START, is_comment
+from multiner.pipeline.corpora.conll import DOCUMENT_START, is_comment, split_columns
 from multiner.pipeline.corpora.formats.source import Losses, Source, cell, encoded, sentence_bounds
 from multiner.pipeline.corpora.formats.tag_schemes import AUTO, decode, encode, scheme_of
 from multiner.pipeline.corpora.text import refuse_doubled_lines
 
 Separator = Literal["auto", "tab", "blank"]
-BLANK = re.compile(r"[ \t]+")
 
 
 @dataclass
@@ -80,25 +79,17 @@ Row = tuple[int, list[str]]
 
 def _documents(lines: Sequence[str], tabs: bool, mark: str, comments: bool) -> Iterator[list[Row]]:
     """The rows of each document."""
+    form = ColumnFormat(0, "tab" if tabs else "blank", "IOB2", "block")
     rows: list[Row] = []
     for number, line in enumerate(lines, 1):
         if not (is_comment(line) or (comments and line.startswith("#"))):
-            rows.append((number, _split(line, tabs)))
+            rows.append((number, split_columns(line, form) if line.strip(" \t") else []))
     starts = [index for index, (_, columns) in enumerate(rows) if mark and columns and columns[0] == mark]
     if mark and not starts:
         yield from _parts(rows)
         return
     for start, end in pairwise(sorted({0, *starts, len(rows)})):
         yield rows[start + (start in starts) : end]
-
-
-def _split(line: str, tabs: bool) -> list[str]:
-    """The columns of a line; a line without a tab is split at blanks, since some editors turn tabs into blanks."""
-    if not line.strip(" \t"):
-        return []
-    if tabs and "\t" in line:
-        return [column.strip(" ") for column in line.rstrip(" \t").split("\t")]
-    return BLANK.split(line.strip(" \t"))
 
 
 def _parts(rows: Iterable[Row]) -> list[list[Row]]:
@@ -128,7 +119,8 @@ def _sentence(rows: Sequence[Row], width: int, columns: Sequence[int], file: str
     for number, row in rows:
         if len(row) != width or not all(row[column] for column in columns):
             problem = f"found {len(row)}" if len(row) != width else "that of the token or of the label is empty"
-            raise NerError(f"expected {width} columns, {problem}", where=f"{file}:{number}", remedy="Mend the line.")
+            raise NerError(f"expected {width} columns, {problem}", where=f"{file}:{number}",
+                           remedy="Mend the line; if lines with # are comments, set comments=true.")  # fmt: skip
         sentence.lines.append(number)
         sentence.words.append(row[columns[0]])
         sentence.tags.append(row[columns[1]])

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 
 from multiner.pipeline.core.document import Document, Sentence, Token
 from multiner.pipeline.core.errors import NerError
-from multiner.pipeline.corpora.formats.source import ANY_LANGUAGE, Losses, Source, gaps, sentence_bounds
+from multiner.pipeline.corpora.formats.source import Losses, Source, gaps, sentence_bounds
 from multiner.pipeline.corpora.formats.tag_schemes import encode
 
 if TYPE_CHECKING:
     from spacy.tokens import Doc
+    from spacy.vocab import Vocab
 
 ID = "id"  # in a Doc's user data
 
@@ -27,11 +28,11 @@ def read(source: Source, *, spans_key: str = "") -> list[Document]:
     Raises:
         NerError: the file is no DocBin, or has no such spans.
     """
-    import spacy
     from spacy.tokens import DocBin
+    from spacy.vocab import Vocab
 
     try:
-        docs = list(DocBin().from_bytes(source.content).get_docs(spacy.blank(ANY_LANGUAGE).vocab))
+        docs = list(DocBin().from_bytes(source.content).get_docs(Vocab()))
     except Exception as error:  # of zlib, msgpack, numpy and spaCy: whatever the bytes bring about
         raise NerError(
             f"no DocBin: {type(error).__name__}", where=source.name, remedy="Write it by spaCy: DocBin.to_disk."
@@ -70,15 +71,15 @@ def _document(doc: Doc, where: str, source: Source, spans_key: str) -> Document:
 
 def write(documents: Iterable[Document], losses: Losses) -> bytes:
     """A DocBin with tokens, sentences, ``doc.ents``, and each document's id in ``doc.user_data["id"]``."""
-    import spacy
     from spacy.tokens import DocBin
+    from spacy.vocab import Vocab
 
-    vocab = spacy.blank(ANY_LANGUAGE).vocab
+    vocab = Vocab()
     content = DocBin(attrs=["ORTH", "SPACY", "SENT_START", "ENT_IOB", "ENT_TYPE"], store_user_data=True)
     for document in documents:
         words: list[str] = []
         spaces: list[bool] = []
-        begins: list[bool] = []
+        begins: list[bool | int | None] = []
         tags: list[str] = []
         first = {start for start, _ in sentence_bounds(document)}
         labels = encode(document.spans, len(document.tokens), "BIO")
@@ -104,11 +105,13 @@ def _inside(document: Document) -> dict[int, str]:
     return {at: f"I-{span.label}" for span in document.spans for at in range(span.start + 1, span.end)}
 
 
-def _doc(id: str, words: list[str], spaces: list[bool], begins: list[bool], tags: list[str], vocab: object) -> Doc:
+def _doc(
+    id: str, words: list[str], spaces: list[bool], begins: list[bool | int | None], tags: list[str], vocab: Vocab
+) -> Doc:
     from spacy.tokens import Doc
 
     try:
-        doc = Doc(vocab, words=words, spaces=spaces, sent_starts=begins or None, ents=tags or None)  # type: ignore[arg-type]
+        doc = Doc(vocab, words=words, spaces=spaces, sent_starts=begins or None, ents=tags or None)
     except UnicodeEncodeError:
         raise NerError("a text has a lone surrogate, which UTF-8 has not", where=id, remedy="Replace it.") from None
     doc.user_data[ID] = id

@@ -81,7 +81,8 @@ def _prepared(value: dict[str, Any], source: Source, where: str) -> Document:
             if not end <= token.start < token.end <= len(document.text):
                 raise ValueError(f"the token {token.start}:{token.end} does not fit")
             end = token.end
-        for start, end in [(each.start, each.end) for side in (document.sentences, document.spans) for each in side]:
+        ranges = [(each.start, each.end) for each in document.sentences]
+        for start, end in [*ranges, *((span.start, span.end) for span in document.spans)]:
             if not 0 <= start < end <= len(document.tokens):
                 raise ValueError(f"the range {start}:{end} does not fit")
     except (TypeError, KeyError, ValueError) as error:

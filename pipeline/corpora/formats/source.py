@@ -127,7 +127,12 @@ class Source:
                 continue
             self.losses.add("blanks at the edges of entities", int((first, last) != (start, end)))
             places.append((first, last, label, score))
-        document = with_entities(plain, places) if plain else aligned(text, self.language, places)
+        try:
+            document = with_entities(plain, places) if plain else aligned(text, self.language, places)
+        except ImportError as error:  # spaCy's, for a language that it does not know or that needs a package
+            reason = str(error).partition("\n")[0]
+            raise NerError(f"no tokenizer for {self.language!r}: {reason}", where=where,
+                           remedy=f"Give another language, such as {ANY_LANGUAGE}.") from None  # fmt: skip
         self.losses.add("entities of invisible characters alone", len(places) - len(document.spans))
         lines = {each.start: each.line for each in document.sentences}
         sentences = tuple(Sentence(start, end, lines.get(start, 0)) for start, end in sentence_bounds(document))

@@ -7,6 +7,7 @@ text between sentences is not in the file: a line break stands for it, and blank
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
@@ -178,11 +179,11 @@ def write(document: Document, losses: Losses) -> dict[str, bytes]:
     bounds, blanks, words = sentence_bounds(document), gaps(document), document.words()
     labels: list[list[str]] = [[] for _ in words]
     ids: list[list[str]] = [[] for _ in words]
-    stacked = [sum(span.start <= at < span.end for span in document.spans) > 1 for at in range(len(words))]
+    stacked = Counter(at for span in document.spans for at in range(span.start, span.end))
     number = 0
     for span in document.spans:
         suffix = ""
-        if span.end - span.start > 1 or stacked[span.start]:
+        if span.end - span.start > 1 or stacked[span.start] > 1:
             number += 1
             suffix = f"[{number}]"
         for at in range(span.start, span.end):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,17 @@ def test_the_help_lists_formats_and_options() -> None:
     done = convert("--help")
     assert all(form.title in done.output for form in FORMATS.values())
     assert "token_column=1" in done.output
+
+
+def test_the_page_has_every_format(root: Path) -> None:
+    page = (root / "docs" / "api" / "corpora.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `([\w-]+)` \| .+ \| (one|many) documents? \| (yes|no) \| (yes|no) \|$", page, flags=re.M)
+    words = {True: "yes", False: "no"}
+    table = {
+        (name, "one" if form.folder else "many", words[form.nested], words[form.scores])
+        for name, form in FORMATS.items()
+    }
+    assert set(rows) == table
 
 
 def test_wrong_arguments(tmp_path: Path) -> None:

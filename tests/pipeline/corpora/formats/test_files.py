@@ -185,6 +185,8 @@ def test_what_is_missing(tmp_path: Path) -> None:
         formats.read(tmp_path, "docbin")
     with pytest.raises(NerError, match="unknown format"):
         formats.read(tmp_path, "no-such")
+    with pytest.raises(NerError, match="no tokenizer for 'qq'"):
+        formats.read(FILES / "doccano.jsonl", "doccano", language="qq")
     (document,) = formats.read(io.BytesIO(b'{"text": "Oslo", "label": [[0, 4, "A B"]]}'), "doccano")
     with pytest.raises(NerError, match="cannot stand in a column"):
         formats.write([document], tmp_path / "brat", "brat")
