@@ -152,8 +152,9 @@ def read_entry(path: Path, *, own: bool = False) -> Corpus:
     if not any(types.values()):
         raise NerError("no entity type", where=_place(source, ("types",)), remedy="Map its types: {PERS: PER}.")
     share = None if entry.share is None else (entry.share[0], entry.share[-1])
+    files = {str(split): name for split, name in entry.files.items()}
     return Corpus(
-        path.stem, entry.language, entry.folder or path.stem, entry.files, form, types, entry.type_sets, entry.title,
+        path.stem, entry.language, entry.folder or path.stem, files, form, types, entry.type_sets, entry.title,
         entry.licence, entry.heldout, share, own,
     )  # fmt: skip
 
@@ -165,11 +166,11 @@ def _validated(kind: type, values: Any, source: YamlFile, *above: str) -> Any:
     try:
         return TypeAdapter(kind).validate_python(values)
     except ValidationError as error:
-        kind = "unexpected_keyword_argument"  # a misspelt key is missing, too
-        first = min(error.errors(include_url=False), key=lambda each: each["type"] != kind)
+        unknown = "unexpected_keyword_argument"  # a misspelt key is missing, too
+        first = min(error.errors(include_url=False), key=lambda each: each["type"] != unknown)
         key = (*above, *(part for part in first["loc"] if part != "[key]"))
         missing = "the key is missing"
-        kinds = {"missing": missing, "missing_argument": missing, kind: "unknown key"}
+        kinds = {"missing": missing, "missing_argument": missing, unknown: "unknown key"}
         message = kinds.get(first["type"], f"{first['input']!r}: {first['msg']}")
         raise NerError(message, where=f"{_place(source, key)}: {dotted(key)}") from None
 

@@ -45,12 +45,12 @@ def normalise(text: str) -> str:
     return LINE_END.sub("\n", text.removeprefix(BYTE_ORDER_MARK))
 
 
-def read_lines(path: Path, encoding: str = "utf-8") -> list[str]:
+def read_lines(path: Path) -> list[str]:
     """The lines of a file (see :func:`read_text`) without their ends.
 
     Only line feed and carriage return end a line, since other separators (NEL, U+2028) may be part of a token.
     """
-    lines = normalise(read_text(path, encoding)).split("\n")
+    lines = normalise(read_text(path)).split("\n")
     return lines[:-1] if lines[-1] == "" else lines
 
 
