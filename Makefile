@@ -11,7 +11,7 @@ UPGRADE ?= --upgrade
 RESOLVE = uv pip compile --universal --python-version 3.11 setup.py --no-header --no-annotate $(UPGRADE)
 PYTEST := pytest -ra --durations=15
 PARALLEL := -n logical --maxprocesses 4 --dist loadfile
-.PHONY: help setup run demo test test-fast test-spark faults integration lint lock audit clean
+.PHONY: help setup run demo test test-fast test-spark faults integration lint lock packages audit clean
 
 help:  ## Show what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -63,6 +63,9 @@ lock: setup  ## Resolve the dependencies anew and rewrite both locks (needs uv);
 	$(RESOLVE) --extra test --constraint requirements-all.lock --output-file requirements.lock
 	sed -i '1i # Pinned for Python 3.11-3.13 by `make lock`; torch without its CUDA libraries: pip brings what the index offers.' requirements.lock
 	sed -i '1i # As requirements.lock, with the packages of every extra of setup.py: images are built with these versions.' requirements-all.lock
+
+packages: setup  ## Install each extra in an empty environment and use it there (EXTRAS="core infer": only these)
+	$(BIN)/python tools/empty_environments.py $(EXTRAS)
 
 audit: setup  ## Look for known vulnerabilities, write SBOM and licences to build/audit (DATABASE=all.zip: OSV's export, offline)
 	$(BIN)/python tools/audit.py $(if $(DATABASE),--database $(DATABASE))
