@@ -11,7 +11,7 @@ UPGRADE ?= --upgrade
 RESOLVE = uv pip compile --universal --python-version 3.11 setup.py --no-header --no-annotate $(UPGRADE)
 PYTEST := pytest -ra --durations=15
 PARALLEL := -n logical --maxprocesses 4 --dist loadfile
-.PHONY: help setup run demo test test-fast test-spark faults integration lint lock docs audit clean
+.PHONY: help setup run demo test test-fast test-spark faults integration lint lock docs packages audit clean
 
 help:  ## Show what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -68,6 +68,9 @@ lock: setup  ## Resolve the dependencies anew and rewrite both locks (needs uv);
 docs: setup  ## Build the documentation as a site into build/site; a broken link or page fails
 	NO_MKDOCS_2_WARNING=1 mkdocs build --strict --quiet
 	@echo "open build/site/index.html"
+
+packages: setup  ## Install each extra in an empty environment and use it there (EXTRAS="core infer": only these)
+	$(BIN)/python tools/empty_environments.py $(EXTRAS)
 
 audit: setup  ## Look for known vulnerabilities, write SBOM and licences to build/audit (DATABASE=all.zip: OSV's export, offline)
 	$(BIN)/python tools/audit.py $(if $(DATABASE),--database $(DATABASE))

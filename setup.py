@@ -134,7 +134,6 @@ setup(
     long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license_expression="MIT",
-    license_files=["LICENSE"],
     keywords=["named entity recognition", "NER", "English", "Russian", "MLflow", "Airflow"],
     classifiers=[
         "Development Status :: 4 - Beta",

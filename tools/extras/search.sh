@@ -1,0 +1,2 @@
+# The studies themselves are tried by the tests.
+ner search --help
