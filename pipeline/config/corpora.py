@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -182,12 +183,15 @@ def _place(source: YamlFile, key: tuple[Any, ...]) -> str:
     return f"{source.name}:{line}" if line else source.name
 
 
-CORPORA: dict[str, Corpus] = read_catalogue(Path(__file__).with_name("catalogue"))
-"""The published corpora."""
+@lru_cache(maxsize=1)
+def published() -> dict[str, Corpus]:
+    """The published corpora, by name."""
+    return read_catalogue(Path(__file__).with_name("catalogue"))
 
 
-def corpus_entry(corpus: str, corpora: Mapping[str, Corpus] = CORPORA) -> Corpus:
-    """The catalogue's entry of a corpus. Raises NerError if no corpus has that name."""
+def corpus_entry(corpus: str, corpora: Mapping[str, Corpus] | None = None) -> Corpus:
+    """A corpus by its name, by default a published one. Raises NerError if no corpus has that name."""
+    corpora = published() if corpora is None else corpora
     try:
         return corpora[corpus]
     except KeyError:

@@ -10,7 +10,7 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, BaseModel, Discriminator, Field, HttpUrl, Tag, ValidationInfo
 
-from multiner.pipeline.config.corpora import CORPORA, Corpus
+from multiner.pipeline.config.corpora import Corpus, published
 
 M = TypeVar("M", bound=BaseModel)
 LEGS = ("transformer", "spacy", "shipped")  # as in multiner.pipeline.models, which would import numpy
@@ -44,7 +44,7 @@ def _configured(params: Any) -> list[str]:
 
 def _catalogue(params: Any) -> Mapping[str, Corpus]:
     """The corpora of the workspace, the published ones included."""
-    corpora: Mapping[str, Corpus] = (params or {}).get(CATALOGUE, CORPORA)
+    corpora: Mapping[str, Corpus] = (params or {}).get(CATALOGUE, published())
     return corpora
 
 

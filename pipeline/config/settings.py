@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from multiner.pipeline.config.corpora import CORPORA, Corpus, corpus_entry, read_catalogue, types_of_set
+from multiner.pipeline.config.corpora import Corpus, corpus_entry, published, read_catalogue, types_of_set
 from multiner.pipeline.core.errors import NerError
 
 CORPORA_FOLDER = "params/corpora"
@@ -111,12 +111,12 @@ def catalogue(root: Path) -> dict[str, Corpus]:
         NerError: a YAML file in params/corpora is malformed, or has the name or the folder of a published corpus.
     """
     own = read_catalogue(root / CORPORA_FOLDER, own=True)
-    published = {*CORPORA, *(corpus.folder for corpus in CORPORA.values()), "packages"}
+    others = {*published(), *(corpus.folder for corpus in published().values()), "packages"}
     for name, corpus in own.items():
-        if taken := {name, corpus.folder} & published:
+        if taken := {name, corpus.folder} & others:
             where, remedy = f"{CORPORA_FOLDER}/{name}.yaml", "Choose another name."
             raise NerError(f"{taken.pop()} is the name of other raw data", where=where, remedy=remedy)
-    return {**CORPORA, **own}
+    return {**published(), **own}
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from multiner.pipeline.config.corpora import CORPORA, StandoffFormat
+from multiner.pipeline.config.corpora import StandoffFormat, published
 from multiner.pipeline.core.document import Document, Span
 from multiner.pipeline.corpora.factrueval import annotated_objects
 from multiner.pipeline.evaluation.factrueval_official import official_scores
@@ -28,7 +28,7 @@ def shared_task_scores(part: EvaluatedPart, raw: Path, types: list[str]) -> dict
     """
     if part.corpus == "wnut17":
         return {name: {"surface": surface_scores(part.documents, spans, types)} for name, spans in part.systems.items()}
-    entry = CORPORA.get(part.corpus)
+    entry = published().get(part.corpus)
     if entry is None or not isinstance(entry.form, StandoffFormat) or part.split.endswith(WITHOUT_OVERLAP):
         return {}
     gold = [annotated_objects(raw / document.source.removesuffix(".tokens")) for document in part.documents]

@@ -52,7 +52,7 @@ _ANY_ABBREVIATION = frozenset().union(*_ABBREVIATIONS.values())
 
 
 def document_from_text(text: str, language: str, id: str = "") -> Document:
-    """A document of any string, with its tokens and sentences; languages other than en and ru have the common rules.
+    """A document of any string, with its tokens and sentences; languages other than en and ru have spaCy's rules.
 
     Blanks belong to no token. Offsets are code points of ``text`` itself: ``document.text == text`` always. A token has
     a ``norm`` where models read another form of it (see :mod:`multiner.pipeline.text.normal_form`).
@@ -60,10 +60,22 @@ def document_from_text(text: str, language: str, id: str = "") -> Document:
     clean = without_surrogates(text)
     form, offsets = normal_form(clean)
     tokens = tuple(_tokens(form, language))
-    sentences = tuple(_sentences(form, tokens, _ABBREVIATIONS.get(language, frozenset())))
+    sentences = tuple(_sentences(form, tokens, _abbreviations(language)))
     if form != clean:
         tokens = tuple(_in_original(token, form, clean, offsets) for token in tokens)
     return Document(id, text, tokens, sentences)
+
+
+@lru_cache(maxsize=8)
+def _abbreviations(language: str) -> frozenset[str]:
+    """Words whose full stop rarely ends a sentence: our own list, or that of spaCy's rules without common words."""
+    if language in _ABBREVIATIONS:
+        return _ABBREVIATIONS[language]
+    from spacy.util import get_lang_class
+
+    rules = get_lang_class(language).Defaults
+    words = {key[:-1].lower() for key in rules.tokenizer_exceptions or () if key.endswith(".")}
+    return frozenset(words - set(rules.stop_words or ()))
 
 
 def sentence_starts(text: str) -> list[int]:

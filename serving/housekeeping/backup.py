@@ -32,7 +32,7 @@ PATTERNS = (
     "mlruns/artifacts/*/**/*",
     "params.yaml",
     "params.local.yaml",
-    "params/*.yaml",
+    "params/**/*.yaml",
     "dvc.yaml",
     "dvc.lock",
     "data/**/*.dvc",

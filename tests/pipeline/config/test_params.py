@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from multiner.pipeline.config.corpora import CORPORA
+from multiner.pipeline.config.corpora import published
 from multiner.pipeline.config.schema import Params
 from multiner.pipeline.config.schema_kinds import LEGS as NAMED
 from multiner.pipeline.config.settings import Workspace, load_params, overlay, read_yaml
@@ -228,8 +228,8 @@ def test_what_the_documentation_offers_is_allowed(home: Path, parts: dict[str, A
 
 
 def test_every_corpus_can_be_named(home: Path) -> None:
-    change(home, "limit: {}", f"limit: {{{', '.join(f'{corpus}: {{dev: 1}}' for corpus in CORPORA)}}}")
-    assert len(load_params(home)["prepare"]["limit"]) == len(CORPORA)
+    change(home, "limit: {}", f"limit: {{{', '.join(f'{corpus}: {{dev: 1}}' for corpus in published())}}}")
+    assert len(load_params(home)["prepare"]["limit"]) == len(published())
 
 
 GROWING = "growing: {}"

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from multiner.pipeline.config.corpora import CORPORA, ColumnFormat
+from multiner.pipeline.config.corpora import ColumnFormat, published
 from multiner.pipeline.core.document import Document, Span
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.corpora.conll import read_columns, read_tags
 
-CONLL, WNUT17 = CORPORA["conll2003"].types, CORPORA["wnut17"].types
-FOUR = CORPORA["conll2003"].form
-TWO = CORPORA["wnut17"].form
+CONLL, WNUT17 = published()["conll2003"].types, published()["wnut17"].types
+FOUR = published()["conll2003"].form
+TWO = published()["wnut17"].form
 assert isinstance(FOUR, ColumnFormat)
 assert isinstance(TWO, ColumnFormat)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from multiner.pipeline.config.corpora import CORPORA, corpora_of
+from multiner.pipeline.config.corpora import corpora_of, published
 from multiner.pipeline.config.settings import Workspace
 from multiner.pipeline.core.document import Document, read_jsonl
 from multiner.pipeline.core.errors import NerError
@@ -105,10 +105,10 @@ def test_holding_out_depends_on_the_ids_alone() -> None:
 def test_every_format_holds_development_documents_out_of_a_shared_file(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch, corpus: str
 ) -> None:
-    entry = CORPORA[corpus]
+    entry = published()[corpus]
     whole = read_corpus(workspace.paths.raw, corpus, "train", heldout=0.25)
     shared = entry.parts | {"dev": entry.parts["train"]}
-    monkeypatch.setitem(CORPORA, corpus, replace(entry, parts=shared))
+    monkeypatch.setitem(published(), corpus, replace(entry, parts=shared))
     train, dev = (read_corpus(workspace.paths.raw, corpus, split, heldout=0.25) for split in ("train", "dev"))
     assert (len(train), len(dev)) == ((9, 3) if corpus == "factrueval-name" else (6, 2))
     assert not {one.id for one in train} & {one.id for one in dev}
@@ -120,8 +120,8 @@ def test_every_format_holds_development_documents_out_of_a_shared_file(
 
 
 def test_a_shared_file_of_one_document_is_refused(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    entry = CORPORA["conll2003"]
-    monkeypatch.setitem(CORPORA, "conll2003", replace(entry, parts=entry.parts | {"dev": "train.txt"}))
+    entry = published()["conll2003"]
+    monkeypatch.setitem(published(), "conll2003", replace(entry, parts=entry.parts | {"dev": "train.txt"}))
     file = workspace.paths.raw / "conll2003" / "train.txt"
     file.write_text("Ada N N B-PER\nfell V V O\n")
     with pytest.raises(NerError, match="held out of a single document") as caught:

@@ -10,14 +10,14 @@ import yaml
 from click.testing import CliRunner
 
 from multiner.pipeline.cli import commands
-from multiner.pipeline.config.corpora import CORPORA
+from multiner.pipeline.config.corpora import published
 from multiner.pipeline.core.document import Span
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.corpora.conll import read_columns
 from multiner.pipeline.corpora.review_queue import FORMAT, CorrectedSentence, QueueFull, ReviewQueue, sentences
 from multiner.pipeline.text.tokenizer import document_from_text
 
-TYPES = CORPORA["conll2003"].types
+TYPES = published()["conll2003"].types
 
 TEXT = "Ingrid Halvorsen flew to Oslo. Nobody met her there. Then came Tomás Arroyo."
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from multiner.pipeline.config.corpora import CORPORA
+from multiner.pipeline.config.corpora import published
 from multiner.pipeline.config.settings import Workspace, load_params, overlay
 from multiner.pipeline.core.document import read_jsonl
 from multiner.pipeline.core.errors import NerError
@@ -77,8 +77,8 @@ def test_the_published_counts_fold_into_the_usual_ones() -> None:
     usual, own = load(), load().in_types("wnut17")
     assert set(own.parts) == {"wnut17"}
     for name, part in own.parts["wnut17"].items():
-        assert set(part.types) == set(CORPORA["wnut17"].type_sets["wnut17"].values())
-        types = CORPORA["wnut17"].types
+        assert set(part.types) == set(published()["wnut17"].type_sets["wnut17"].values())
+        types = published()["wnut17"].types
         folded = {label: sum(n for type_, n in part.types.items() if types[type_] == label) for label in types.values()}
         assert folded == usual.parts["wnut17"][name].types
         assert replace(part, types={}) == replace(usual.parts["wnut17"][name], types={})

@@ -134,6 +134,11 @@ def test_what_cannot_be_a_leg_is_refused(root: Path, tmp_path: Path) -> None:
     for name in ("slovnet", "en_core_web_md"):
         with pytest.raises(NerError, match="ner pull"):
             install(name, ["PER"], tmp_path / "leg", packages=tmp_path, where=WHERE)
-    with pytest.raises(NerError, match=r"leave shipped out of ensemble\.legs"):
-        installation.run(workspace(root, tmp_path, "shipped", ""), "en")
     assert not (tmp_path / "leg").exists()
+
+
+def test_without_a_pipeline_the_stage_leaves_a_note(root: Path, tmp_path: Path) -> None:
+    home = workspace(root, tmp_path, "shipped", "")
+    installation.run(home, "en")
+    assert [path.read_text() for path in home.paths.leg("en", "shipped").iterdir()] == ['{\n  "pipeline": null\n}\n']
+    assert "shipped" not in home.legs("en")

@@ -213,3 +213,10 @@ def test_offsets_hold_whatever_the_normal_form_leaves_out(parts: list[str], lang
     for reference in re.finditer("|".join(REFERENCES), text):
         assert not borders & set(range(reference.start() + 1, reference.end()))
     assert Document.from_json(document.to_json()) == document
+
+
+def test_languages_without_a_list_have_the_abbreviations_of_spacy() -> None:
+    text = "Dr. Ruhnau lebt z.B. Montags bzw. Dienstags in Köln. Es war so. Peter kam."
+    document = document_from_text(text, "de")
+    starts = [document.tokens[each.start].start for each in document.sentences]
+    assert [text[start:].split()[0] for start in starts] == ["Dr.", "Es", "Peter"]

@@ -49,6 +49,18 @@ def cut(text: str, languages: list[str] = BOTH) -> list[tuple[str, str]]:
     return [(run.language, text[run.start : run.end]) for run in passages_of(text, languages)]
 
 
+GERMAN = "Die Stadt Köln baut im Frühjahr eine neue Brücke über den Fluss."
+
+
+def test_of_two_languages_in_latin_letters_the_text_shows_which_it_is() -> None:
+    languages = ["en", "ru", "de"]
+    assert cut(GERMAN, languages) == [("de", GERMAN)]
+    assert cut(ENGLISH, languages) == [("en", ENGLISH)]
+    assert cut(f"{GERMAN}\n{RUSSIAN}", languages) == [("de", f"{GERMAN}\n"), ("ru", RUSSIAN)]
+    assert cut(f"{RUSSIAN}\n{ENGLISH}", languages) == [("ru", f"{RUSSIAN}\n"), ("en", ENGLISH)]
+    assert [each.language for each in split_by_language(GERMAN, "auto", ["en", "de"])] == ["de"]
+
+
 def post(harness: Any, body: Any, **made: Any) -> httpx.Response:
     async def main() -> httpx.Response:
         async with harness(**made).client() as client:
