@@ -16,6 +16,7 @@ from multiner.pipeline.config.yaml_file import Key, read_yaml_file
 SCHEMA = Params.model_json_schema()
 COMMENT = re.compile(r"(?:^|\s)#\s(.*)$")
 BOUNDS = {"minimum": "≥ {}", "exclusiveMinimum": "> {}", "maximum": "≤ {}", "exclusiveMaximum": "< {}"}
+MISSING = object()
 KINDS = {"integer": "whole number", "number": "number", "boolean": "true, false", "string": "text", "null": "null"}
 
 
@@ -40,23 +41,25 @@ def _table(title: str, keys: Mapping[str, Any], above: Key, values: Any, comment
     """A section with a row for each key; the keys of a mapping within it have rows of their own."""
     lines = [f"## {title}", "", comments.get(above, ""), "", "| key | value | allowed | meaning |", "|---|---|---|---|"]
     for key, schema in _rows(keys, above):
-        value = json.dumps(_value(values, key), ensure_ascii=False)
+        value = "" if (setting := _value(values, key)) is MISSING else f"`{json.dumps(setting, ensure_ascii=False)}`"
         shown = value if len(value) < 60 else "…"
         meaning = comments.get(key) or _comment_of_a_language(key, comments)
         name = ".".join(key[len(above) :])
-        lines.append(f"| `{name}` | `{shown}` | {_cell(allowed(schema))} | {_cell(meaning)} |")
+        lines.append(f"| `{name}` | {shown} | {_cell(allowed(schema))} | {_cell(meaning)} |")
     return "\n".join(lines)
 
 
 def _rows(keys: Mapping[str, Any], above: Key) -> Iterator[tuple[Key, Mapping[str, Any]]]:
+    """The keys with those of mappings within them; a language's own keys only where its section above lacks them."""
     for name, schema in keys.items():
         yield (*above, name), schema
-        yield from _rows(fields(schema), (*above, name))
+        section = fields(SCHEMA["properties"].get(name, {})) if above[:1] == ("languages",) else {}
+        yield from _rows({key: inner for key, inner in fields(schema).items() if key not in section}, (*above, name))
 
 
 def _value(values: Any, key: Key) -> Any:
     for part in key:
-        values = values.get(part) if isinstance(values, dict) else None
+        values = values.get(part, MISSING) if isinstance(values, dict) else MISSING
     return values
 
 
