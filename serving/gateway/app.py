@@ -47,6 +47,7 @@ from multiner.serving.operator.routes import desk_router
 from multiner.serving.page.models import add_models_page
 from multiner.serving.page.parallel import add_parallel
 from multiner.serving.page.reports import add_reports
+from multiner.serving.page.review import add_review
 from multiner.serving.routing.config import GatewayConfig
 from multiner.serving.routing.inference_service import InferenceService
 from multiner.serving.routing.state_store import StateUnavailable
@@ -111,6 +112,7 @@ def create_app(config: GatewayConfig, facts: FactsReader) -> FastAPI:
     add_parallel(app, service)
     add_models_page(app, service, facts=facts, desk=desk, guard=guard)
     add_reports(app, service, guard)
+    add_review(app, service, guard)
     for router in (
         entities_router(service),
         token_classification_router(service),

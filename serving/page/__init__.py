@@ -8,16 +8,15 @@ from fastapi import FastAPI, Request
 from fastapi.responses import HTMLResponse, Response
 from starlette.staticfiles import StaticFiles
 
-from multiner.serving.answers import ModelFailed, check_predictions
 from multiner.serving.gateway.routes import corrections
 from multiner.serving.http.payload import unless_gone
-from multiner.serving.http.problems import Problem, invalid
+from multiner.serving.http.problems import Problem
 from multiner.serving.page import view
 from multiner.serving.page.examples import EXAMPLES
 from multiner.serving.page.form import Form, read_form
 from multiner.serving.page.long_texts import add_long_texts
-from multiner.serving.page.rendering import HERE, render, render_outcome
-from multiner.serving.routing.linked_names import add_names
+from multiner.serving.page.rendering import HERE, render_outcome
+from multiner.serving.page.review import corrected_html
 
 if TYPE_CHECKING:
     from multiner.serving.routing.inference_service import InferenceService
@@ -57,15 +56,6 @@ def add_page(app: FastAPI, service: InferenceService) -> None:
         async def correct(request: Request) -> HTMLResponse:
             """As ``/v1/corrections``, but the answer is the page's view of the corrected text."""
             correction = await corrections.read(request, service)
-            text, language = correction.text, correction.language
-            entities = [each.model_dump() | {"text": text[each.start : each.end]} for each in correction.entities]
-            try:
-                check_predictions([text], [{"entities": entities}])
-            except ModelFailed:
-                raise invalid("Scores and legs must be as in the answer.", "/entities") from None
+            html = await corrected_html(correction, service)
             await corrections.keep(queue, correction)
-            entities.sort(key=lambda entity: entity["start"])
-            answer = {"language": language, "model": correction.model.model_dump(), "entities": entities}
-            await add_names([answer])
-            result = view.present(text, answer, service.config, language=language)
-            return HTMLResponse(render("result.html", result=result, problem=None, request_id=""))
+            return HTMLResponse(html)

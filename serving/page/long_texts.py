@@ -39,7 +39,7 @@ def add_long_texts(app: FastAPI, service: InferenceService) -> None:
         try:
             form = Form.of(await read_form(request, limits))
             check_size(1, len(form.text), limits)
-            parts = split(form.text, LONG)
+            parts = split(form.text, min(LONG, service.config.limits.characters))
             items = [replace(form, text=form.text[start:end]).item(service.config.offer) for start, end in parts]
         except Problem as problem:
             service.metrics.refusals.labels(problem.name).inc()

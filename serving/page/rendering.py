@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).resolve().parent
 # path: its name in the navigation
-PAGES = {"/": "Text", "/parallel": "Parallel", "/models": "Models", "/reports": "Reports"}
+PAGES = {"/": "Text", "/parallel": "Parallel", "/review": "Review", "/models": "Models", "/reports": "Reports"}
 TEMPLATES = Environment(
     loader=FileSystemLoader(HERE / "templates"),
     autoescape=True,

@@ -130,6 +130,7 @@ def present(text: str, answer: Mapping[str, Any], config: GatewayConfig, *, lang
     marked = marks(entities)
     grouped = groups(answer["names"], marked)
     common = {"language": answer["language"], "model": answer["model"]}
+    one_request = len(text) <= config.limits.characters
     types = list(config.types.get(answer["language"]) or sorted({mark.label for mark in marked}))
     return {
         **common,
@@ -140,8 +141,8 @@ def present(text: str, answer: Mapping[str, Any], config: GatewayConfig, *, lang
         "groups": grouped,
         "group_of": {number: group.number for group in grouped for number in group.numbers},
         "legs": list(dict.fromkeys(opinion.leg for mark in marked for opinion in mark.opinions)),
-        "review": config.review is not None,
-        "one_request": len(text) <= config.limits.characters,
+        "review": config.review is not None and one_request,
+        "one_request": one_request,
         # for scripts: the answer of the API, and the fields of the request
         "data": to_json({"text": text, "asked": language, "types": types, **common, "entities": entities}).decode(),
     }

@@ -60,7 +60,7 @@ export function startCorrecting(result, showAnswer) {
     problem.textContent = "";
     dialog.ariaBusy = "true";
     try {
-      const response = await fetch("/corrections", {
+      const response = await fetch(dialog.dataset.path, {
         method: "POST",
         headers: { "Content-Type": "application/json" },
         body: JSON.stringify({ text, language, model, entities, changed }),
@@ -80,7 +80,7 @@ export function startCorrecting(result, showAnswer) {
     dialog.close();
     const index = answerOf(result).entities.findIndex((each) => each.start === focusAt);
     (document.getElementById(`name-${index + 1}`) || result).focus();
-    say("Thank you. The sentence is kept for review.");
+    say(dialog.dataset.thanks);
   }
 
   form.addEventListener("submit", (event) => {
@@ -126,6 +126,8 @@ export function startCorrecting(result, showAnswer) {
   result.addEventListener("mousedown", (event) => {
     if (event.target.id === "missed") event.preventDefault(); // the selection stays
   });
+  const offered = () => Boolean(document.getElementById("missed")); // not for a text longer than a request may be
+
   result.addEventListener("click", ({ target }) => {
     const mark = target.closest("mark:not(.off)");
     if (target.id === "missed") {
@@ -134,16 +136,16 @@ export function startCorrecting(result, showAnswer) {
       open(null, selected);
     }
     if (target.dataset.correct) open(target.dataset.correct);
-    else if (mark && !selection()) open(mark.dataset.number);
+    else if (mark && offered() && !selection()) open(mark.dataset.number);
   });
   result.addEventListener("keydown", (event) => {
-    if (event.target.tagName !== "MARK" || !["Enter", " "].includes(event.key)) return;
+    if (event.target.tagName !== "MARK" || !["Enter", " "].includes(event.key) || !offered()) return;
     event.preventDefault();
     open(event.target.dataset.number);
   });
 
   return () => {
-    for (const mark of result.querySelectorAll("mark")) {
+    for (const mark of offered() ? result.querySelectorAll("mark") : []) {
       mark.setAttribute("role", "button");
       mark.setAttribute("aria-haspopup", "dialog");
     }
