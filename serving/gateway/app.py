@@ -9,6 +9,8 @@ import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
+from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.responses import Response
@@ -126,7 +128,16 @@ def create_app(config: GatewayConfig, facts: FactsReader) -> FastAPI:
     ):
         app.include_router(router, responses=schemas.problems(400, 403, 414, 421, 431))
     app.include_router(inference_protocol_router(service))
+    app.openapi = partial(_openapi, app)  # type: ignore[method-assign]  # as FastAPI's documentation has it
     return app
+
+
+def _openapi(app: FastAPI) -> dict[str, Any]:
+    """The OpenAPI document, with the schemas of errors."""
+    if app.openapi_schema is None:
+        schemas.add_errors(FastAPI.openapi(app))
+    assert app.openapi_schema is not None
+    return app.openapi_schema
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -379,8 +379,17 @@ def problems(*codes: int, form: type[BaseModel] = ProblemSchema) -> dict[int | s
         507: "The review queue is full",
     }
     media_type = "application/problem+json" if form is ProblemSchema else "application/json"
-    content = {media_type: {"schema": schema(form)}}
+    content = {media_type: {"schema": {"$ref": f"#/components/schemas/{form.__name__}"}}}
     return {code: {"content": content, "description": descriptions[code]} for code in codes}
+
+
+def add_errors(document: dict[str, Any]) -> None:
+    """Add the schemas of errors that :func:`problems` refers to.
+
+    Each endpoint refers to them: generators of clients make one class for each schema that stands in an endpoint's
+    entry, and two of one name are an error to them.
+    """
+    document["components"]["schemas"] |= {form.__name__: schema(form) for form in (ProblemSchema, InferenceError)}
 
 
 def body(shapes: Mapping[str, dict[str, Any]]) -> dict[str, Any]:

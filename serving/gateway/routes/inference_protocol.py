@@ -109,9 +109,16 @@ def inference_protocol_router(service: InferenceService) -> APIRouter:
         return json_response({"live": True, "ready": is_ready}, 200 if is_ready else 503)
 
     @router.get("/models/{name}/versions/{version}", response_model=schemas.ModelMetadata, **_responses(404))
+    async def version_metadata(name: str, version: str) -> Response:
+        """The tensors of a model's live version."""
+        return described(name, version)
+
     @router.get("/models/{name}", response_model=schemas.ModelMetadata, **_responses(404))
-    async def metadata(name: str, version: str | None = None) -> Response:
+    async def metadata(name: str) -> Response:
         """A model's tensors, and its live version."""
+        return described(name, None)
+
+    def described(name: str, version: str | None) -> Response:
         live = live_version(find(name, version))
         versions = {"versions": [live]} if live else {}
         return json_response(
@@ -119,9 +126,16 @@ def inference_protocol_router(service: InferenceService) -> APIRouter:
         )
 
     @router.get("/models/{name}/versions/{version}/ready", response_model=schemas.ModelReady, **_responses(404))
+    async def version_ready(name: str, version: str) -> Response:
+        """Whether a model's live version answers: 200, else 503."""
+        return readiness(name, version)
+
     @router.get("/models/{name}/ready", response_model=schemas.ModelReady, **_responses(404))
-    async def model_ready(name: str, version: str | None = None) -> Response:
+    async def model_ready(name: str) -> Response:
         """Whether a model answers: 200, else 503."""
+        return readiness(name, None)
+
+    def readiness(name: str, version: str | None) -> Response:
         language = find(name, version)
         routes = service.routes.values() if language == AUTO else [service.routes[language]]
         is_ready = all(route.ready for route in routes)
@@ -134,9 +148,16 @@ def inference_protocol_router(service: InferenceService) -> APIRouter:
     }
 
     @router.post("/models/{name}/versions/{version}/infer", **infer_entry)
+    async def version_infer(request: Request, name: str, version: str) -> Response:
+        """Find the entities of a tensor of texts, by the live version."""
+        return await inferred(request, name, version)
+
     @router.post("/models/{name}/infer", **infer_entry)
-    async def infer(request: Request, name: str, version: str | None = None) -> Response:
+    async def infer(request: Request, name: str) -> Response:
         """Find the entities of a tensor of texts."""
+        return await inferred(request, name, None)
+
+    async def inferred(request: Request, name: str, version: str | None) -> Response:
         language = find(name, version)
         if "inference-header-content-length" in request.headers:
             raise wrong_media_type("Tensors in binary form are not taken here: send data as JSON (binary_data=False).")

@@ -10,7 +10,8 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
-from pydantic import Field
+from pydantic import BeforeValidator, Field
+from pydantic_core import PydanticCustomError
 
 from multiner.pipeline.text.languages import AUTO
 from multiner.serving.gateway import schemas
@@ -22,11 +23,18 @@ from multiner.serving.routing.inference_service import InferenceService
 MEDIA_TYPES = ("application/json", "")
 
 
+def _whole_entities(strategy: Any) -> Any:
+    if strategy == "none":
+        detail = "cannot be 'none', which asks for pieces of words: use simple, first, average or max"
+        raise PydanticCustomError("strategy", detail)
+    return strategy
+
+
 class TokenClassificationParameters(RequestModel, extra="ignore", frozen=True):
     """What the answer holds; other parameters of Hugging Face's have no meaning here and are ignored."""
 
-    aggregation_strategy: Literal["simple", "first", "average", "max"] = Field(
-        default="simple", description="All give the same: the model answers whole entities."
+    aggregation_strategy: Annotated[Literal["simple", "first", "average", "max"], BeforeValidator(_whole_entities)] = (
+        Field(default="simple", description="All give the same: the model answers whole entities.")
     )
     ignore_labels: list[str] = Field(default=["O"], description="Types to leave out.")
 

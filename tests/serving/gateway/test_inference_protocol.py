@@ -222,5 +222,7 @@ def test_the_document_describes_the_protocol(harness: Any) -> None:
     infer = document["paths"]["/v2/models/{name}/infer"]["post"]
     request = infer["requestBody"]["content"]["application/json"]["schema"]
     assert request["properties"]["inputs"]["items"]["properties"]["datatype"]["const"] == "BYTES"
-    assert list(infer["responses"]["422"]["content"]["application/json"]["schema"]["properties"]) == ["error"]
+    reference = {"$ref": "#/components/schemas/InferenceError"}
+    assert infer["responses"]["422"]["content"]["application/json"]["schema"] == reference
+    assert list(document["components"]["schemas"]["InferenceError"]["properties"]) == ["error"]
     assert list(infer["responses"]["403"]["content"]) == ["application/json"]

@@ -37,6 +37,12 @@ def test_parameters_that_mean_something_are_obeyed_and_others_ignored(harness: A
     assert post(harness, {"inputs": "Anna", "parameters": parameters, "options": {"use_cache": False}}).json() == []
 
 
+@pytest.mark.parametrize("strategy", ["simple", "first", "average", "max"])
+def test_every_strategy_that_groups_pieces_gives_whole_entities(harness: Any, strategy: str) -> None:
+    body = {"inputs": "Maria Keller met Anna.", "parameters": {"aggregation_strategy": strategy}}
+    assert [group["word"] for group in post(harness, body).json()] == ["Maria Keller", "Anna"]
+
+
 def test_auto_tells_the_language(harness: Any) -> None:
     answer = post(harness, {"inputs": ["Anna", "Анна"]}, "auto").json()
     assert [[group["word"] for group in groups] for groups in answer] == [["Anna"], ["Анна"]]
@@ -46,7 +52,8 @@ def test_auto_tells_the_language(harness: Any) -> None:
     ("body", "language", "status", "words"),
     [
         ({"inputs": "Anna"}, "xx", 404, "Languages are: auto, en, ru."),
-        ({"inputs": "Anna", "parameters": {"aggregation_strategy": "none"}}, "en", 422, "'simple'"),
+        ({"inputs": "Anna", "parameters": {"aggregation_strategy": "none"}}, "en", 422, "pieces of words: use simple"),
+        ({"inputs": "Anna", "parameters": {"aggregation_strategy": "sum"}}, "en", 422, "'simple'"),
         ({"inputs": 1}, "en", 422, "inputs"),
         ({}, "en", 422, "inputs"),
         ([], "en", 422, "object"),
