@@ -8,7 +8,6 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from multiner.pipeline.config.corpora import CORPORA as CATALOGUE
 from multiner.pipeline.config.corpora import corpora_of
 from multiner.pipeline.config.settings import Workspace
 from multiner.pipeline.corpora.manifest import read_manifest
@@ -82,8 +81,8 @@ def _use(metrics: Mapping[str, Any]) -> str:
 def _types(workspace: Workspace, language: str) -> str:
     rows = ["| corpus | its type | the model's |", "|---|---|---|"]
     for corpus in corpora_of(workspace.language(language)):
-        if corpus in CATALOGUE:
-            rows += [f"| {corpus} | {own} | {type_ or 'left out'} |" for own, type_ in CATALOGUE[corpus].types.items()]
+        if corpus in workspace.corpora:
+            rows += [f"| {corpus} | {own} | {type_ or 'left out'} |" for own, type_ in workspace.corpora[corpus].types.items()]
     return "\n".join(rows)
 
 
