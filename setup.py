@@ -17,7 +17,14 @@ INFER = [  # `load` of a model's folder, and its answers, in the caller's proces
     "tokenizers",
     "tqdm",
 ]
-WORKSPACE = ["croniter", "filelock>=4", "pydantic>=2", "pyyaml"]  # params.yaml; earlier filelocks empty what they lock
+WORKSPACE = [  # params.yaml, and what is known of languages
+    "babel",  # their names and scripts
+    "croniter",
+    "filelock>=4",  # earlier ones empty what they lock
+    "py3langid>=0.4,<0.5",  # tells those of one script apart
+    "pydantic>=2",
+    "pyyaml",
+]
 TRAIN = [  # the base models, the ensemble and its evaluation
     *INFER,
     *WORKSPACE,
@@ -42,12 +49,12 @@ REGISTRY = [  # models by their names: MLflow's registry
     "mlflow>=3.17.2,<3.18",  # 3.18.0 needs parts that were never published
     "pandas",
     "pyarrow",
+    "scipy",
     "sqlalchemy>=2.1,<3",
 ]
 SERVE = [  # the gateway, and `mlflow models serve` behind it
     *INFER,
     *REGISTRY,
-    "babel",  # names of territories and cities in both languages
     "cachetools",
     "charset-normalizer",  # tells the encoding of text files
     "fastapi",
@@ -58,13 +65,11 @@ SERVE = [  # the gateway, and `mlflow models serve` behind it
     "opentelemetry-sdk",
     "prometheus-client",
     "psutil",
-    "py3langid>=0.4,<0.5",  # tells languages of one script apart
     "pypdf",
     "python-docx",
     "rapidfuzz",
     "razdel",
     "rich",
-    "scipy",
     "setuptools",
     "starlette",
     "uvicorn",

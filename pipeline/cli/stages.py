@@ -198,7 +198,6 @@ def evaluate(language: str) -> None:
 @click.option("--capability", "-c", multiple=True, help="Only this capability; can be given several times.")
 @click.option("--failures", is_flag=True, help="Also list the failed cases.")
 @click.option("--save", is_flag=True, help="Write the pass rates beside the metrics, for `ner card`.")
-@needs("train")
 def behave(language: str, capability: tuple[str, ...], failures: bool, save: bool) -> None:
     """Run the behaviour suite on the trained ensemble.
 

@@ -81,8 +81,8 @@ def _use(metrics: Mapping[str, Any]) -> str:
 def _types(workspace: Workspace, language: str) -> str:
     rows = ["| corpus | its type | the model's |", "|---|---|---|"]
     for corpus in corpora_of(workspace.language(language)):
-        if corpus in workspace.corpora:
-            rows += [f"| {corpus} | {own} | {type_ or 'left out'} |" for own, type_ in workspace.corpora[corpus].types.items()]
+        if entry := workspace.corpora.get(corpus):
+            rows += [f"| {corpus} | {own} | {type_ or 'left out'} |" for own, type_ in entry.types.items()]
     return "\n".join(rows)
 
 
