@@ -146,6 +146,14 @@ def test_the_conda_recipe_has_the_core_and_what_inference_needs(root: Path, pack
     )
 
 
+def test_the_conda_environment_has_the_locks_packages(root: Path, packaging: dict[str, Any]) -> None:
+    environment = yaml.safe_load((root / "conda" / "environment.yml").read_text(encoding="utf-8"))
+    (pip,) = [each["pip"] for each in environment["dependencies"] if isinstance(each, dict)]
+    assert pip == ["--constraint ../requirements-all.lock", "--editable ..[pipeline]"]
+    assert (root / "requirements-all.lock").is_file()
+    assert "pipeline" in packaging["extras_require"]
+
+
 @pytest.mark.slow
 def test_the_wheel_made_of_the_sdist_holds_the_package(root: Path, built: tuple[Path, Path]) -> None:
     sdist, wheel = built

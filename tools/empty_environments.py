@@ -14,7 +14,6 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -99,7 +98,7 @@ def write_model(folder: Path) -> Path:
     tokenizer.save(str(leg / "tokenizer.json"))
     table = np.full((len(pieces), len(LABELS)), 0.02, dtype=np.float32)
     table[range(len(pieces)), [LABELS.index(WORDS.get(piece, "O")) for piece in pieces]] = 0.92
-    value = partial(helper.make_tensor_value_info)
+    value = helper.make_tensor_value_info
     graph = helper.make_graph(
         [helper.make_node("Gather", ["table", "input_ids"], ["probabilities"])],
         "words",
