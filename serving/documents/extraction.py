@@ -78,15 +78,18 @@ class Extraction:
         try:
             async with asyncio.timeout(limits.seconds):
                 _, answer = await asyncio.gather(_feed(process, content), _take(process, limits))
-            return json.loads(answer)
+                value = json.loads(answer)
+                await process.wait()
+            return value
         except TimeoutError:
             raise DocumentError(f"Reading the file takes more than {limits.seconds:g} s.", too_large=True) from None
         except ValueError:  # it was killed by a limit, or wrote too much
             raise DocumentError("Reading the file takes too much memory or time.", too_large=True) from None
         finally:
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
-            await process.wait()
+            if process.returncode is None:
+                with contextlib.suppress(ProcessLookupError):
+                    process.kill()
+                await process.wait()
 
 
 async def _feed(process: asyncio.subprocess.Process, content: bytes) -> None:

@@ -194,6 +194,7 @@ def test_health_models_and_openapi(harness: Any) -> None:
         "/v1/{language}/label-studio/webhook",
         "/v1/{language}/token-classification",
         "/v1/models",
+        "/v1/documents",
         "/v1/parallel",
         "/health",
         "/live",
