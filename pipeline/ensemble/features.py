@@ -120,7 +120,7 @@ def candidate_features(
             )  # fmt: skip
     width = len(feature_names([""] * (len(systems.spans) - 1), types)) // 2
     features = np.array(rows, dtype=np.float64).reshape(len(candidates), width)
-    informal = informality(document)
+    informal = informality(document) if rows else 0.0
     return candidates, np.hstack([features, np.full((len(candidates), 1), informal), informal * features])
 
 
