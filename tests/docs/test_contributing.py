@@ -45,6 +45,7 @@ def test_files_and_commands_are_there(root: Path, page: str) -> None:
     elsewhere = {
         ".run/integration",
         ".venv/",
+        "build/site",
         "data/mirror/",
         "data/raw/",
         "pipeline.py",
