@@ -112,7 +112,7 @@ class _Entry:
 
     language: str
     format: str
-    files: dict[Literal["train", "dev", "test"], str]
+    files: dict[str, str]
     options: dict[str, Any] = field(default_factory=dict)
     types: dict[str, str | None] = field(default_factory=dict)
     type_sets: dict[str, dict[str, str | None]] = field(default_factory=dict)
@@ -145,17 +145,16 @@ def read_entry(path: Path, *, own: bool = False) -> Corpus:
     form: Any = OtherFormat(entry.format, entry.options)
     if standoff or entry.format == CONLL_FORMAT:
         form = _validated(StandoffFormat if standoff else ColumnFormat, entry.options, source, "options")
-    missing = [split for split in SPLITS if split not in entry.files]
-    if missing:
-        raise NerError(f"no file for {missing[0]}", where=_place(source, ("files",)),
-                       remedy="Give it a file; with that of train, a share of the documents is held out.")  # fmt: skip
+    if wrong := sorted(set(SPLITS) ^ set(entry.files), key=lambda each: each in SPLITS):
+        remedy = "Give train, dev and test one each; of the documents in train's file, a share is held out."
+        problem = "no file for" if wrong[0] in SPLITS else "no split is named"
+        raise NerError(f"{problem} {wrong[0]}", where=_place(source, ("files",)), remedy=remedy)
     types = entry.types or (FACTRUEVAL if standoff else {})
     if not any(types.values()):
         raise NerError("no entity type", where=_place(source, ("types",)), remedy="Map its types: {PERS: PER}.")
     share = None if entry.share is None else (entry.share[0], entry.share[-1])
-    files = {str(split): name for split, name in entry.files.items()}
     return Corpus(
-        path.stem, entry.language, entry.folder or path.stem, files, form, types, entry.type_sets, entry.title,
+        path.stem, entry.language, entry.folder or path.stem, entry.files, form, types, entry.type_sets, entry.title,
         entry.licence, entry.heldout, share, own,
     )  # fmt: skip
 
@@ -167,12 +166,12 @@ def _validated(kind: type, values: Any, source: YamlFile, *above: str) -> Any:
     try:
         return TypeAdapter(kind).validate_python(values)
     except ValidationError as error:
-        unknown = "unexpected_keyword_argument"  # a misspelt key is missing, too
-        first = min(error.errors(include_url=False), key=lambda each: each["type"] != unknown)
-        key = (*above, *(part for part in first["loc"] if part != "[key]"))
-        missing = "the key is missing"
-        kinds = {"missing": missing, "missing_argument": missing, unknown: "unknown key"}
-        message = kinds.get(first["type"], f"{first['input']!r}: {first['msg']}")
+        unknown, missing = "unexpected_keyword_argument", "the key is missing"
+        errors = error.errors(include_url=False)
+        first = next((each for each in errors if each["type"] == unknown), errors[0])  # a misspelt key is missing, too
+        key = (*above, *(part for part in first["loc"] if part not in ("[key]", "str")))
+        messages = {"missing": missing, "missing_argument": missing, unknown: "unknown key"}
+        message = messages.get(first["type"], f"{first['input']!r}: {first['msg']}")
         raise NerError(message, where=f"{_place(source, key)}: {dotted(key)}") from None
 
 

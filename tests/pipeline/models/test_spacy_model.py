@@ -192,7 +192,7 @@ def test_run_reads_train_and_the_tuning_half_only(
     params = {
         "profile": "cpu",
         "seed": 7,
-        "languages": {"en": {"types": TYPES, "train_on": ["tales"], "spacy": {"epochs": 3}}},
+        "languages": {"en": {"types": TYPES, "train_on": ["tales"], "spacy": {"epochs": 3, "vectors": "few"}}},
         "spacy": PARAMS | {"pipeline": None, "epochs": 9},
     }
     workspace = Workspace(tmp_path, params)
@@ -204,6 +204,7 @@ def test_run_reads_train_and_the_tuning_half_only(
     assert (len(trained), types) == (20, TYPES)
     assert 0 < len(tuned) < 20
     assert {document.half() for document in tuned} == {"tune"}
+    assert call["vectors"] == workspace.paths.vectors("en")
     assert (call["params"]["epochs"], call["seed"], call["folder"]) == (3, 7, workspace.paths.leg("en", "spacy"))
 
 
