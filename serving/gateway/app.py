@@ -46,6 +46,7 @@ from multiner.serving.operator.authorization import Guard
 from multiner.serving.operator.desk import Desk
 from multiner.serving.operator.facts_reader import FactsReader
 from multiner.serving.operator.routes import desk_router
+from multiner.serving.page.compare import add_compare
 from multiner.serving.page.models import add_models_page
 from multiner.serving.page.parallel import add_parallel
 from multiner.serving.page.reports import add_reports
@@ -115,6 +116,7 @@ def create_app(config: GatewayConfig, facts: FactsReader) -> FastAPI:
     add_models_page(app, service, facts=facts, desk=desk, guard=guard)
     add_reports(app, service, guard)
     add_review(app, service, guard)
+    add_compare(app, service, facts, guard)
     for router in (
         entities_router(service),
         token_classification_router(service),

@@ -33,6 +33,7 @@ from multiner.serving.routing.micro_batching import MicroBatcher
 from multiner.serving.routing.model_router import Launch, ModelRouter, NoModel
 from multiner.serving.routing.queue import CallQueue, CallsFull, Cores
 from multiner.serving.routing.reconciler import Reconciler
+from multiner.serving.routing.second_version import SecondVersion
 from multiner.serving.routing.segmentation import ModelText, merge_answers, split_by_language
 from multiner.serving.routing.shadow import Shadow
 from multiner.serving.routing.state_store import StateUnavailable
@@ -68,6 +69,7 @@ class InferenceService:
             counts = ShadowMetrics(self.metrics.registry)
             launch = partial(budget.launch, shadow.launch, spare=True)
             self.shadows = {code: Shadow(code, launch, shadow.share, counts) for code in self.routes}
+        self.second_version = SecondVersion(partial(budget.launch, config.launch, spare=True), config.resolve)
         self._records = {code: CanaryRecords(config.state, self._key(code)) for code in self.routes}
         self.canaries: dict[str, Canary] = {}
         if config.canary:
@@ -139,7 +141,7 @@ class InferenceService:
         if self.traffic:
             await self.traffic.write()
         shadows, canaries, routes = self.shadows.values(), self.canaries.values(), self.routes.values()
-        closing = [*(each.close() for each in shadows), *(each.close() for each in canaries)]
+        closing = [*(each.close() for each in (*shadows, *canaries)), self.second_version.close()]
         await asyncio.gather(*closing, *(each.close() for each in routes))
 
     async def deploy(self, language: str, version: str) -> str:

@@ -61,3 +61,18 @@ def test_an_operator_corrects_accepts_and_discards(live: Any, browser: Any) -> N
     assert browser.overflow() <= 0
     assert browser.flaws() == []
     assert not browser.errors()
+
+
+def test_an_operator_compares_two_versions(live: Any, browser: Any) -> None:
+    browser.open(f"{live.url}models")
+    if browser.all("#sign-in"):
+        browser.one("#token").send_keys(TOKEN)
+        browser.press("ENTER", browser.one("#sign-in button"))
+    browser.one('#desk a[href="/compare"]').click()
+    browser.one("#text").send_keys("We met Tom.")
+    browser.one("[name=version]").send_keys("2")
+    browser.press("ENTER", browser.one("main [type=submit]"))
+    assert browser.one("#side-2").text == "ner-en version 2"
+    assert browser.flaws() == []
+    browser.size(360, 900)
+    assert browser.overflow() <= 0

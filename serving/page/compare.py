@@ -1,0 +1,80 @@
+"""Two versions on one's own text at ``/compare``, for operators: the live version, and any other of the registry."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from fastapi import Depends, FastAPI, Request
+from fastapi.responses import Response
+
+from multiner.pipeline.core.errors import NerError
+from multiner.serving.http.entity_requests import EntitiesRequest
+from multiner.serving.http.payload import unless_gone, validate
+from multiner.serving.http.problems import Problem, headline, invalid
+from multiner.serving.page import view
+from multiner.serving.page.form import read_form, text_field
+from multiner.serving.page.rendering import render_page
+
+if TYPE_CHECKING:
+    from multiner.serving.operator.authorization import Guard
+    from multiner.serving.operator.facts_reader import FactsReader
+    from multiner.serving.routing.inference_service import InferenceService
+
+NO_STORE = {"Cache-Control": "no-store"}
+
+
+def add_compare(app: FastAPI, service: InferenceService, facts: FactsReader, guard: Guard) -> None:
+    """Add the page; it works without scripts."""
+    languages = service.config.languages
+
+    async def page(request: Request, form: dict[str, str], problem: Problem | None = None, **context: Any) -> Response:
+        versions = {}
+        if signed_in := await guard.signed_in(request):
+            read = await asyncio.gather(*(facts.of(code, None) for code in languages))
+            versions = {code: each.history for code, each in zip(languages, read, strict=True)}
+        context = {"sides": [], "request_id": request.state.request_id} | context
+        status = problem.status if problem else 200
+        context |= {"form": form, "problem": problem, "signed_in": signed_in, "versions": versions}
+        return render_page(request, service, "compare.html", status=status, headers=NO_STORE, **context)
+
+    @app.get("/compare", include_in_schema=False)
+    async def show(request: Request) -> Response:
+        """The empty form."""
+        return await page(request, {"text": "", "language": languages[0], "version": ""})
+
+    @app.post("/compare", include_in_schema=False, dependencies=[Depends(guard)])
+    async def compare(request: Request) -> Response:
+        """The answers of both versions side by side; the chosen one is loaded, which may take a while."""
+        form = {"text": "", "language": languages[0], "version": ""}
+        try:
+            fields = await read_form(request, service.config.limits)
+            form |= {name: text_field(fields, name).strip("\r\n") for name in form}
+            return await page(request, form, sides=await unless_gone(request, sides(**form)))
+        except Problem as problem:
+            service.metrics.refusals.labels(problem.name).inc()
+            return await page(request, form, problem)
+
+    async def sides(text: str, language: str, version: str) -> list[dict[str, Any]]:
+        service.config.offer.check_language(language)
+        if not (version.isascii() and version.isdigit() and len(version) < 10):
+            raise invalid("version must be a number.", "/version")
+        items = validate(EntitiesRequest, {"text": text, "language": language}).items(service.config.offer)
+        (live,) = await service.answer(items)
+        try:
+            other = await service.second_version.answer(language, str(int(version)), text)
+        except NerError as error:
+            detail = f"{headline(error)}. The live version answers as before."
+            raise Problem(409, "version", "The version cannot be compared", detail) from None
+        return [_side(text, one, another) for one, another in ((live, other), (other, live))]
+
+
+def _side(text: str, answer: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
+    """A version's entities for the template, with those that the other has not."""
+    places = {(each["start"], each["end"], each["label"]) for each in other["entities"]}
+    pieces = [
+        (each["start"], each["end"], (each["label"], (each["start"], each["end"], each["label"]) not in places))
+        for each in answer["entities"]
+    ]
+    different = sum(mark[1] for _, _, mark in pieces)
+    return {"model": answer["model"], "segments": list(view.segments(text, pieces)), "different": different}
