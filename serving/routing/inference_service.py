@@ -141,8 +141,12 @@ class InferenceService:
         if self.traffic:
             await self.traffic.write()
         shadows, canaries, routes = self.shadows.values(), self.canaries.values(), self.routes.values()
-        closing = [*(each.close() for each in (*shadows, *canaries)), self.second_version.close()]
-        await asyncio.gather(*closing, *(each.close() for each in routes))
+        await asyncio.gather(
+            self.second_version.close(),
+            *(each.close() for each in shadows),
+            *(each.close() for each in canaries),
+            *(each.close() for each in routes),
+        )
 
     async def deploy(self, language: str, version: str) -> str:
         """Bring a version live until the registry has another champion; returns as :meth:`ModelRouter.switch`.
