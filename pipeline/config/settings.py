@@ -66,7 +66,8 @@ def for_language(params: Mapping[str, Any], language: str) -> dict[str, Any]:
     corpora = {key: value for key, value in settings.items() if key not in own}
     merged = overlay(dict(params), own) | {"languages": corpora}
     if "shipped" in own and not merged["shipped"].get("pipeline"):
-        merged["ensemble"]["legs"] = [leg for leg in merged["ensemble"]["legs"] if leg != "shipped"]
+        legs = [leg for leg in merged["ensemble"]["legs"] if leg != "shipped"]
+        merged["ensemble"] = merged["ensemble"] | {"legs": legs}
     return merged
 
 

@@ -19,14 +19,14 @@ import pytest
 from click.testing import CliRunner
 
 from multiner.pipeline.cli import commands
-from tests.pipeline.models.conftest import tiny_encoder
+from tests.pipeline.models.conftest import forgotten_precision, tiny_encoder
 from tests.pipeline.registry.conftest import migrated
 
 sys.path.append(str(Path(__file__).resolve().parents[2] / "dags"))
 
 from wiring.graph import parse_stages, read_mapping, stages_of
 
-__all__ = ["migrated", "tiny_encoder"]
+__all__ = ["forgotten_precision", "migrated", "tiny_encoder"]
 
 
 @pytest.fixture(scope="module")

@@ -345,7 +345,7 @@ def test_a_start_that_dvc_does_not_know_is_refused(root: Path, home: Path) -> No
 def test_a_language_goes_without_a_pretrained_pipeline(home: Path) -> None:
     change(home, "pipeline: slovnet}", "pipeline: null}")
     workspace = Workspace.load(root=home)
-    assert workspace.legs("en") == ["transformer", "spacy", "shipped"]
     assert workspace.legs("ru") == workspace.section("ensemble", "ru")["legs"] == ["transformer", "spacy"]
+    assert workspace.legs("en") == workspace.params["ensemble"]["legs"] == ["transformer", "spacy", "shipped"]
     change(home, "legs: [transformer, spacy, shipped]", "legs: [shipped]")
     assert "no pipeline, and ensemble.legs has no other leg" in refusal(home)
