@@ -113,6 +113,7 @@ def _plain_lines(text: str) -> str:
 def _read_docx(content: bytes) -> DocumentText:
     """The paragraphs, also of tables, text boxes and notes, as Word shows them without tracked changes."""
     import docx
+    from docx.oxml import parse_xml
 
     if content.startswith(OLD_OFFICE):
         raise DocumentError("This is an old .doc, or has a password. Save it as .docx without a password.")
@@ -130,7 +131,7 @@ def _read_docx(content: bytes) -> DocumentText:
     roots = [document.element.body]
     for relation in document.part.rels.values():
         if relation.reltype.endswith(("/footnotes", "/endnotes")) and not relation.is_external:
-            roots.append(docx.oxml.parse_xml(relation.target_part.blob))
+            roots.append(parse_xml(relation.target_part.blob))
     text = "".join(piece for root in roots for piece in _pieces(root))
     return DocumentText(re.sub(r"\n{3,}", "\n\n", text).strip("\n"))
 
