@@ -35,8 +35,7 @@ def add_compare(app: FastAPI, service: InferenceService, facts: FactsReader, gua
         if signed_in := await guard.signed_in(request):
             read = await asyncio.gather(*(facts.of(code, None) for code in languages))
             versions = {code: each.history for code, each in zip(languages, read, strict=True)}
-        context = {"signed_in": signed_in, "versions": versions}
-        return render_page(request, service, "compare.html", headers=NO_STORE, **context)
+        return render_page(request, service, "compare.html", headers=NO_STORE, signed_in=signed_in, versions=versions)
 
     @app.post("/compare", include_in_schema=False, dependencies=[Depends(guard)])
     async def compare(request: Request) -> HTMLResponse:

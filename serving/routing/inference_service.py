@@ -141,7 +141,11 @@ class InferenceService:
         if self.traffic:
             await self.traffic.write()
         shadows, canaries, routes = self.shadows.values(), self.canaries.values(), self.routes.values()
-        closing = [*(each.close() for each in (*shadows, *canaries)), self.second_version.close()]
+        closing = [
+            *(each.close() for each in shadows),
+            *(each.close() for each in canaries),
+            self.second_version.close(),
+        ]
         await asyncio.gather(*closing, *(each.close() for each in routes))
 
     async def deploy(self, language: str, version: str) -> str:

@@ -59,7 +59,7 @@ def documents_router(config: GatewayConfig) -> APIRouter:
             if error.too_large:
                 raise too_large(str(error)) from None
             raise Problem(422, "document", "The document cannot be read", str(error)) from None
-        pages = document.pages and [{"start": start, "end": end} for start, end in document.pages]
+        pages = None if document.pages is None else [{"start": start, "end": end} for start, end in document.pages]
         return json_response({"text": document.text, "pages": pages, "encoding": document.encoding})
 
     return router
