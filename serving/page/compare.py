@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from fastapi import Depends, FastAPI, Request
-from fastapi.responses import Response
+from fastapi.responses import HTMLResponse
 
 from multiner.pipeline.core.errors import NerError
 from multiner.serving.http.entity_requests import EntitiesRequest
@@ -14,7 +14,7 @@ from multiner.serving.http.payload import unless_gone, validate
 from multiner.serving.http.problems import Problem, headline, invalid
 from multiner.serving.page import view
 from multiner.serving.page.form import read_form, text_field
-from multiner.serving.page.rendering import render_page
+from multiner.serving.page.rendering import render, render_page
 
 if TYPE_CHECKING:
     from multiner.serving.operator.authorization import Guard
@@ -25,35 +25,32 @@ NO_STORE = {"Cache-Control": "no-store"}
 
 
 def add_compare(app: FastAPI, service: InferenceService, facts: FactsReader, guard: Guard) -> None:
-    """Add the page; it works without scripts."""
+    """Add the page."""
     languages = service.config.languages
 
-    async def page(request: Request, form: dict[str, str], problem: Problem | None = None, **context: Any) -> Response:
+    @app.get("/compare", include_in_schema=False)
+    async def show(request: Request) -> HTMLResponse:
+        """The form, with the versions of the registry."""
         versions = {}
         if signed_in := await guard.signed_in(request):
             read = await asyncio.gather(*(facts.of(code, None) for code in languages))
             versions = {code: each.history for code, each in zip(languages, read, strict=True)}
-        context = {"sides": [], "request_id": request.state.request_id} | context
-        status = problem.status if problem else 200
-        context |= {"form": form, "problem": problem, "signed_in": signed_in, "versions": versions}
-        return render_page(request, service, "compare.html", status=status, headers=NO_STORE, **context)
-
-    @app.get("/compare", include_in_schema=False)
-    async def show(request: Request) -> Response:
-        """The empty form."""
-        return await page(request, {"text": "", "language": languages[0], "version": ""})
+        return render_page(request, service, "compare.html", headers=NO_STORE, signed_in=signed_in, versions=versions)
 
     @app.post("/compare", include_in_schema=False, dependencies=[Depends(guard)])
-    async def compare(request: Request) -> Response:
-        """The answers of both versions side by side; the chosen one is loaded, which may take a while."""
-        form = {"text": "", "language": languages[0], "version": ""}
+    async def compare(request: Request) -> HTMLResponse:
+        """The answers of both versions side by side, for the script; the chosen one is loaded, which takes a while."""
+        problem, both, status = None, [], 200
         try:
             fields = await read_form(request, service.config.limits)
-            form |= {name: text_field(fields, name).strip("\r\n") for name in form}
-            return await page(request, form, sides=await unless_gone(request, sides(**form)))
-        except Problem as problem:
-            service.metrics.refusals.labels(problem.name).inc()
-            return await page(request, form, problem)
+            text, language, version = (text_field(fields, name) for name in ("text", "language", "version"))
+            both = await unless_gone(request, sides(text, language, version))
+        except Problem as error:
+            service.metrics.refusals.labels(error.name).inc()
+            problem, status = error, error.status
+        request_id = request.state.request_id
+        html = render("compare_result.html", sides=both, problem=problem, request_id=request_id)
+        return HTMLResponse(html, status, NO_STORE)
 
     async def sides(text: str, language: str, version: str) -> list[dict[str, Any]]:
         service.config.offer.check_language(language)

@@ -136,8 +136,7 @@ def add_review(app: FastAPI, service: InferenceService, guard: Guard) -> None:
 async def _doubtful(text: UncertainText, language: str, service: InferenceService) -> dict[str, Any]:
     name, _, version = text.model.partition("/")
     entities = [each | {"text": text.text[each["start"] : each["end"]]} for each in text.entities]
-    result = await _present(text.text, language, {"name": name, "version": version}, entities, service)
-    return result | {"one_request": False}
+    return await _present(text.text, language, {"name": name, "version": version}, entities, service)
 
 
 def remove(queue: ReviewQueue, language: str, id: str) -> None:

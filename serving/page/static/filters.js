@@ -2,7 +2,7 @@
 import { answerOf } from "./answer.js";
 
 export function startFilters(result) {
-  const wanted = { least: 0, disputed: false, off: new Set(), byName: false };
+  const wanted = { least: 0, disputed: false, off: new Set(), byName: null };
 
   // The entities of the answer, with what the filters say of each: `open`, all but the one by type let it pass.
   function judged(answer) {
@@ -45,7 +45,8 @@ export function startFilters(result) {
     result.querySelector("#least").value = wanted.least;
     result.querySelector("#least + output").textContent = `${wanted.least} %`;
     if (isOffered("disputed")) document.getElementById("disputed").checked = wanted.disputed;
-    document.getElementById("by-name").checked = wanted.byName;
+    // until one of them is chosen, a long text has the shorter list
+    if (wanted.byName !== null) result.querySelector(`[name="rows"][value="${wanted.byName ? "groups" : "mentions"}"]`).checked = true;
   }
 
   result.addEventListener("input", ({ target }) => {

@@ -9,13 +9,14 @@ import { startTips } from "./tips.js";
 
 const text = document.getElementById("text");
 const notice = document.getElementById("notice");
+const LONG = 100000;
 const filters = startFilters(result);
 
 function fill(value) {
   text.focus();
   text.select();
-  // a command can be undone with Ctrl+Z, so that nothing that was typed is lost
-  if (!document.execCommand("insertText", false, value)) text.value = value;
+  // a command can be undone with Ctrl+Z, so that nothing that was typed is lost; it takes seconds for a long text
+  if (value.length > LONG || !document.execCommand("insertText", false, value)) text.value = value;
   text.setSelectionRange(0, 0);
   text.scrollTop = 0;
   showCount();

@@ -94,7 +94,6 @@ def test_what_cannot_be_compared_is_told(harness: Any) -> None:
     assert refused.status_code == 409
     assert "no room. The live version answers as before." in refused.text
     assert no_number.status_code == no_language.status_code == 422
-    assert "Anna met Tom." in refused.text, "the text is not lost"
 
 
 def test_only_operators_may_load_a_version(harness: Any) -> None:

@@ -94,6 +94,7 @@ def test_a_text_longer_than_a_request_is_read_in_parts(page: Any) -> None:
     (place,) = page.all(".mentions tr:last-child .place")
     start, end = page.run("return arguments[0].textContent", place).split("–")
     assert text[int(start) : int(end)] == "Oslo"
+    assert not page.one(".mentions").is_displayed(), "of a long text first the shorter list"
     assert page.texts(".names li") == ["We\n1500", "Anna Berg\n1500", "Oslo\n1500"]
     assert not page.all('[data-export="curl"]'), "a request cannot be so long"
     assert not page.one("#progress").is_displayed()
