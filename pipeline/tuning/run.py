@@ -117,10 +117,9 @@ def tuned_workspace(workspace: Workspace, start: StartingModel, parts: Examples,
     profile = f"{workspace.profile}-{name}"
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name) or (workspace.root / "params" / f"{profile}.yaml").exists():
         raise NerError(
-            f"{name!r} cannot be the name of a tuned model: it may have letters, digits, - and _, and params/ must have "
-            f"no profile {profile}",
+            f"{name!r} cannot be the name of a tuned model",
             where="--name",
-            remedy="Give another: --name NAME",
+            remedy=f"Give one of letters, digits, - and _, such that params/ has no {profile}.yaml.",
         )
     tuned = {"from": start.name, "examples": len(parts.all), "examples_hash": documents_hash(parts.all)}
     return replace(
