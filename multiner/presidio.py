@@ -35,6 +35,8 @@ class MultinerRecognizer(EntityRecognizer):
         NerError: there is no such model, or its files are missing or damaged.
     """
 
+    name: str
+
     def __init__(
         self,
         model: str,

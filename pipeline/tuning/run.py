@@ -7,6 +7,7 @@ network from forgetting them. Training stops early on both together.
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -75,7 +76,7 @@ def run(workspace: Workspace, model: str, examples: Path, name: str) -> Tuning:
 
     Raises:
         NerError: the model or its weights are missing, an example cannot be read, there are too few of them, documents
-            are missing, or no epoch was better than the model as it was.
+            are missing, the name cannot be used, or no epoch was better than the model as it was.
     """
     start = starting_model(workspace, model)
     parts = split_examples(read_examples(examples, start.language, start.types), workspace.params["tune"]["held_out"])
@@ -109,14 +110,24 @@ def tuned_workspace(workspace: Workspace, start: StartingModel, parts: Examples,
     """The workspace with the profile of the tuned model; its parameters say what the model was made of.
 
     There is no cross-fitting: the predictions of the original one are of other weights.
+
+    Raises:
+        NerError: the name is not one, or params/ has a profile of this name, whose outputs would be lost.
     """
+    profile = f"{workspace.profile}-{name}"
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name) or (workspace.root / "params" / f"{profile}.yaml").exists():
+        raise NerError(
+            f"{name!r} cannot be the name of a tuned model",
+            where="--name",
+            remedy=f"Give one of letters, digits, - and _, such that params/ has no {profile}.yaml.",
+        )
     tuned = {"from": start.name, "examples": len(parts.all), "examples_hash": documents_hash(parts.all)}
     return replace(
         workspace,
         params=overlay(
             workspace.params,
             {
-                "profile": f"{workspace.profile}-{name}",
+                "profile": profile,
                 "tuned": tuned,
                 "ensemble": {"legs": list(start.legs)},
                 "languages": {start.language: {"ensemble": {"folds": 0}}},

@@ -23,7 +23,7 @@ from multiner.pipeline.registry import Registration, challenger, champion, model
 from multiner.pipeline.registry.champions import set_champion
 from multiner.pipeline.registry.store import database
 from multiner.pipeline.tuning import run as tuning
-from multiner.pipeline.tuning.examples import read_examples, split_examples
+from multiner.pipeline.tuning.examples import Examples, read_examples, split_examples
 from multiner.pipeline.tuning.origin import starting_model
 from tests.pipeline.models.conftest import OPTIONS, invented
 
@@ -137,6 +137,7 @@ def test_the_command_shows_both_scores(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.slow
 def test_what_cannot_be_continued_is_refused(home: Workspace, tmp_path: Path) -> None:
     with pytest.raises(NerError, match=r"no model 'ner-de' in the registry(.|\n)*ner-en"):
         starting_model(home, "ner-de")
@@ -154,6 +155,15 @@ def test_what_cannot_be_continued_is_refused(home: Workspace, tmp_path: Path) ->
     elsewhere = replace(home, root=tmp_path)
     with pytest.raises(NerError, match=r"the trained weights(.|\n)*dvc checkout data/out/cpu/en/trained/transformer"):
         starting_model(elsewhere, str(start.ensemble.parent.parent))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["", "a/b", "..", "searched"])
+def test_a_name_that_would_replace_something_else_is_refused(home: Workspace, tmp_path: Path, name: str) -> None:
+    (tmp_path / "params").mkdir()
+    (tmp_path / "params" / "cpu-searched.yaml").touch()
+    with pytest.raises(NerError, match="cannot be the name of a tuned model"):
+        tuning.tuned_workspace(replace(home, root=tmp_path), starting_model(home, "ner-en"), Examples([], [], []), name)
 
 
 @pytest.mark.slow
