@@ -51,8 +51,6 @@ class MultinerRecognizer(EntityRecognizer):
         self.entities = dict(entities)
         super().__init__(list(dict.fromkeys(entities.values())), name, supported_language)
 
-    name: str
-
     def load(self) -> None:
         """Load the model; Presidio calls it once."""
         self._find = finder(self.model, self.model_version, self.supported_language)
