@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from multiner.pipeline.ensemble.model import Prediction
 
 COLUMN = "text"
+BATCH = 32  # texts whose windows share the encoder's calls
 DIGITS = 6  # decimals of a score
 
 
@@ -54,7 +55,7 @@ class NerModel(PythonModel):
     def predict(
         self, context: PythonModelContext, model_input: pd.DataFrame, params: dict[str, Any] | None = None
     ) -> list[dict[str, Any]]:
-        """The entities of each text; one text at a time, so that its answer does not depend on the others.
+        """The entities of each text; no answer depends on the other texts.
 
         Raises:
             ValueError: there is no column ``text``, or a value is no string.
@@ -72,24 +73,35 @@ class NerModel(PythonModel):
             raise ValueError(f"the input needs a column {COLUMN!r}")
         texts = [checked(value, row) for row, value in enumerate(model_input[COLUMN].tolist())]
         with cancelled_when(partial(is_cancelled, params.get(CALL, ""))), quoting_nothing():
-            return [self.answer(text, tokens=params.get("tokens", False)) for text in texts]
+            return [
+                answer
+                for start in range(0, len(texts), BATCH)
+                for answer in self.answers(texts[start : start + BATCH], tokens=params.get("tokens", False))
+            ]
 
     def answer(self, text: str, *, tokens: bool = False) -> dict[str, Any]:
-        """The answer to one text; lone surrogates, which no encoder takes, are read as U+FFFD."""
+        """The answer to one text."""
+        return self.answers([text], tokens=tokens)[0]
+
+    def answers(self, texts: Sequence[str], *, tokens: bool = False) -> list[dict[str, Any]]:
+        """The answer to each text; lone surrogates, which no encoder takes, are read as U+FFFD."""
         from multiner.pipeline.core.cancellation import check_cancelled
         from multiner.pipeline.text.surrogates import without_surrogates
         from multiner.pipeline.text.tokenizer import document_from_text
 
-        check_cancelled()
-        document = document_from_text(without_surrogates(text), self.ensemble.language)
-        if not document.tokens:
-            return {"entities": []} | ({"tokens": []} if tokens else {})
-        prediction = self.ensemble.predict([document], types=tokens)[0]
-        document = replace(document, text=text)
-        answer: dict[str, Any] = {"entities": as_json(document, prediction)}
-        if prediction.types is not None:
-            answer["tokens"] = tokens_json(document, prediction.types, ["O", *self.ensemble.types])
-        return answer
+        documents = []
+        for text in texts:
+            check_cancelled()
+            documents.append(document_from_text(without_surrogates(text), self.ensemble.language))
+        filled = [index for index, document in enumerate(documents) if document.tokens]
+        predictions = self.ensemble.predict([documents[index] for index in filled], types=tokens)
+        answers: list[dict[str, Any]] = [{"entities": []} | ({"tokens": []} if tokens else {}) for _ in texts]
+        for index, prediction in zip(filled, predictions, strict=True):
+            document = replace(documents[index], text=texts[index])
+            answers[index]["entities"] = as_json(document, prediction)
+            if prediction.types is not None:
+                answers[index]["tokens"] = tokens_json(document, prediction.types, ["O", *self.ensemble.types])
+        return answers
 
 
 class ModelError(Exception):
