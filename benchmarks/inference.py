@@ -176,7 +176,7 @@ def table(figures: Sequence[Figure]) -> str:
 
 def run(options: argparse.Namespace) -> None:
     """Load everything, measure, print the table, write the JSON file."""
-    import torch
+    from multiner.pipeline.models.transformer.fine_tuning import mixed_precision
 
     workspace, language = Workspace.load(options.profile), options.language
     paths = workspace.paths
@@ -184,7 +184,7 @@ def run(options: argparse.Namespace) -> None:
     documents = sentences(paths.documents(language) / f"{corpus}.test.jsonl", options.sentences)
     systems = ours(workspace, language, options.transformer or paths.leg(language, "transformer"))
     systems |= hugging_face(options.trained or paths.trained(language), options.threads)
-    if torch.cpu._is_avx512_bf16_supported():  # elsewhere it is emulated, and takes many times as long
+    if mixed_precision("auto") == "bf16":  # elsewhere it is emulated, and takes many times as long
         systems |= hugging_face(options.trained or paths.trained(language), options.threads, "bfloat16")
     systems |= spacy_shipped(paths.packages) if language == "en" else natasha(paths.packages)
     print(f"{len(documents)} sentences of {corpus}.test, {options.threads} threads: {', '.join(systems)}")

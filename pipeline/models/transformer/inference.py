@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 MODEL = "model.onnx"
 TOKENIZER = "tokenizer.json"
-ROW = 16
+ROW = 8
 """Attention takes rows of a multiple of this many pieces; the windows of a call have rows of one length."""
 CALL = 256
 """Pieces in a call at most, with the empty places of its rows: a larger call leaves the caches and is no faster."""
