@@ -109,15 +109,15 @@ def quantise_tokens(tokens: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 class QuantisedLinear(torch.nn.Module):
-    """The products of a linear layer, without its bias: weights in int8, a scale for each output."""
+    """The products of linear layers side by side, without their bias: weights in int8, a scale for each output."""
 
-    def __init__(self, linear: torch.nn.Linear) -> None:
+    def __init__(self, *linears: torch.nn.Linear) -> None:
         super().__init__()
-        weight = linear.weight.detach()
+        weight = torch.cat([linear.weight.detach() for linear in linears])
         scales = weight.abs().amax(dim=1).clamp(min=1e-9) / _WEIGHT_STEPS
         self.register_buffer("weight", torch.round(weight / scales[:, None]).to(torch.int8).T.contiguous())
         self.register_buffer("scales", scales)
-        self.register_buffer("bias", linear.bias.detach().clone())
+        self.register_buffer("bias", torch.cat([linear.bias.detach() for linear in linears]))
 
     def forward(self, tokens: torch.Tensor, scales: torch.Tensor) -> torch.Tensor:
         """``[…, in]`` as :func:`quantise_tokens` gives them → ``[…, out]``."""
@@ -130,9 +130,7 @@ class _Layer(torch.nn.Module):
     def __init__(self, layer: Any, heads: int) -> None:
         super().__init__()
         inside, output = layer.attention.self, layer.attention.output
-        linears = (inside.query, inside.key, inside.value)
-        self.query, self.key, self.value = map(QuantisedLinear, linears)
-        self.register_buffer("bias", torch.cat([linear.bias.detach() for linear in linears]))
+        self.joined = QuantisedLinear(inside.query, inside.key, inside.value)
         self.heads = heads
         self.project, self.attended = QuantisedLinear(output.dense), output.LayerNorm
         self.widen, self.activation = QuantisedLinear(layer.intermediate.dense), layer.intermediate.intermediate_act_fn
@@ -142,8 +140,9 @@ class _Layer(torch.nn.Module):
         self, tokens: torch.Tensor, rows: torch.Tensor, places: torch.Tensor, mask: torch.Tensor
     ) -> torch.Tensor:
         numbers, scales = (each[rows] for each in quantise_tokens(tokens))
-        parts = (linear(numbers, scales) for linear in (self.query, self.key, self.value))
-        attended = _Attend.apply(*parts, self.bias, mask, self.heads).reshape(-1, int(tokens.shape[-1]))[places]
+        width = int(tokens.shape[-1])
+        query, key, value = self.joined(numbers, scales).split(width, dim=-1)
+        attended = _Attend.apply(query, key, value, self.joined.bias, mask, self.heads).reshape(-1, width)[places]
         tokens = self.attended(self.project(*quantise_tokens(attended)) + self.project.bias + tokens)
         wide = self.activation(self.widen(*quantise_tokens(tokens)) + self.widen.bias)
         return self.normalise(self.narrow(*quantise_tokens(wide)) + self.narrow.bias + tokens)
