@@ -2,9 +2,9 @@
 
     python benchmarks/inference.py --language en
 
-All systems are loaded in one process and timed in turn, round by round, on the same sentences of a test part, so that
-what else the machine does falls on all of them. Ratios are taken within a round; the table gives medians over rounds.
-Only figures are written, no text.
+All systems are loaded in one process and timed in turn, round by round, from the raw text of the same sentences of a
+test part, so that what else the machine does falls on all of them. Ratios are taken within a round; the table gives
+medians over rounds. Only figures are written, no text.
 """
 
 from __future__ import annotations
@@ -63,20 +63,24 @@ def texts(documents: Sequence[Document]) -> list[str]:
 
 
 def ours(workspace: Workspace, language: str, transformer: Path) -> dict[str, Answer]:
-    """The ensemble as shipped, and each leg alone."""
+    """The ensemble as shipped, and each leg alone, from raw text."""
     from multiner.pipeline.core.files import read_json
     from multiner.pipeline.ensemble.model import Ensemble
     from multiner.pipeline.models import load_base_model
+    from multiner.pipeline.text.tokenizer import document_from_text
+
+    def from_text(predict: Answer) -> Answer:
+        return lambda documents: predict([document_from_text(text, language) for text in texts(documents)])
 
     path = workspace.paths.ensemble(language)
     names = [member["name"] for member in read_json(path)["members"]]
     folders = {name: workspace.paths.leg(language, name) for name in names} | {"transformer": transformer}
-    legs = {f"leg {name}": load_base_model(name, folders[name]).predict for name in names}
-    return {ENSEMBLE: Ensemble.load(path, folders).predict} | legs
+    legs = {f"leg {name}": from_text(load_base_model(name, folders[name]).predict) for name in names}
+    return {ENSEMBLE: from_text(Ensemble.load(path, folders).predict)} | legs
 
 
-def hugging_face(trained: Path, threads: int) -> dict[str, Answer]:
-    """``pipeline("token-classification")`` on the weights as trained, fp32."""
+def hugging_face(trained: Path, threads: int, dtype: str = "float32") -> dict[str, Answer]:
+    """``pipeline("token-classification")`` on the weights as trained."""
     import torch
     from transformers import pipeline
 
@@ -84,8 +88,11 @@ def hugging_face(trained: Path, threads: int) -> dict[str, Answer]:
 
     quiet_transformers()
     torch.set_num_threads(threads)
-    tagger = pipeline("token-classification", model=str(trained), aggregation_strategy="first", device="cpu")
-    return {RIVAL: lambda documents: tagger(texts(documents), batch_size=len(documents))}
+    tagger = pipeline(
+        "token-classification", model=str(trained), aggregation_strategy="first", device="cpu", dtype=dtype
+    )
+    name = RIVAL if dtype == "float32" else f"{RIVAL}, {dtype}"
+    return {name: lambda documents: tagger(texts(documents), batch_size=len(documents))}
 
 
 def spacy_shipped(packages: Path) -> dict[str, Answer]:
@@ -143,6 +150,17 @@ def measure(systems: dict[str, Answer], documents: Sequence[Document], rounds: i
     ]
 
 
+def processor() -> str:
+    """Model name of the CPU and its instructions for small numbers, where Linux gives them."""
+    path = Path("/proc/cpuinfo")
+    lines = [line.split(":", 1) for line in path.read_text().splitlines() if ":" in line] if path.is_file() else []
+    facts = {key.strip(): value.strip() for key, value in lines}
+    small = [
+        flag for flag in facts.get("flags", "").split() if flag in ("avx2", "avx512_vnni", "avx512_bf16", "amx_int8")
+    ]
+    return " ".join([facts.get("model name", platform.machine()), *small])
+
+
 def table(figures: Sequence[Figure]) -> str:
     """The figures as Markdown, a row for each system."""
     lines = ["| System | " + " | ".join(f"Batch {size}, sentences/s | ratio" for size in BATCHES) + " |",
@@ -158,12 +176,16 @@ def table(figures: Sequence[Figure]) -> str:
 
 def run(options: argparse.Namespace) -> None:
     """Load everything, measure, print the table, write the JSON file."""
+    from multiner.pipeline.models.transformer.fine_tuning import mixed_precision
+
     workspace, language = Workspace.load(options.profile), options.language
     paths = workspace.paths
     corpus = options.corpus or CORPORA[language]
     documents = sentences(paths.documents(language) / f"{corpus}.test.jsonl", options.sentences)
     systems = ours(workspace, language, options.transformer or paths.leg(language, "transformer"))
     systems |= hugging_face(options.trained or paths.trained(language), options.threads)
+    if mixed_precision("auto") == "bf16":  # elsewhere it is emulated, and takes many times as long
+        systems |= hugging_face(options.trained or paths.trained(language), options.threads, "bfloat16")
     systems |= spacy_shipped(paths.packages) if language == "en" else natasha(paths.packages)
     print(f"{len(documents)} sentences of {corpus}.test, {options.threads} threads: {', '.join(systems)}")
     figures = measure(systems, documents, options.rounds)
@@ -179,7 +201,7 @@ def run(options: argparse.Namespace) -> None:
             "threads": options.threads,
             "rounds": options.rounds,
             "ratio_to": RIVAL,
-            "machine": {"processor": platform.machine(), "cores": os.cpu_count(), "python": platform.python_version()},
+            "machine": {"processor": processor(), "cores": os.cpu_count(), "python": platform.python_version()},
             "versions": {package: version(package) for package in PACKAGES},
             "figures": [asdict(figure) for figure in figures],
         },

@@ -47,11 +47,7 @@ class LocalModel:
 
     def entities(self, text: str) -> Result:
         """The entities of a text, with offsets in Unicode code points, scores, and what each leg found there."""
-        from multiner.pipeline.inference.answers import answer_text
-
-        trimmed = (visible(text, entity) for entity in answer_text(self._ensemble, text)["entities"])
-        entities = tuple(Entity.from_json(entity, text) for entity in trimmed if entity)
-        return Result(text, self.language, self.model, entities)
+        return self._results([text])[0]
 
     @overload
     def predict(self, texts: str) -> Result: ...  # type: ignore[overload-overlap]  # a str is an Iterable[str], too
@@ -59,7 +55,17 @@ class LocalModel:
     def predict(self, texts: Iterable[str]) -> list[Result]: ...
     def predict(self, texts: str | Iterable[str]) -> Result | list[Result]:
         """The result of a text, or of each of several, in order."""
-        return self.entities(texts) if isinstance(texts, str) else [self.entities(text) for text in texts]
+        return self.entities(texts) if isinstance(texts, str) else self._results(list(texts))
+
+    def _results(self, texts: Sequence[str]) -> list[Result]:
+        from multiner.pipeline.inference.answers import answers
+
+        results = []
+        for text, answer in zip(texts, answers(self._ensemble, texts), strict=True):
+            trimmed = (visible(text, entity) for entity in answer["entities"])
+            entities = tuple(Entity.from_json(entity, text) for entity in trimmed if entity)
+            results.append(Result(text, self.language, self.model, entities))
+        return results
 
     def predict_documents(self, documents: Sequence[Document]) -> list[list[Span]]:
         """The spans of documents over their own tokens; their own spans are not read."""

@@ -1,4 +1,4 @@
-"""The answer of an ensemble to a text, ready for JSON: entities with character offsets, and on request tokens.
+"""The answers of an ensemble to texts, ready for JSON: entities with character offsets, and on request tokens.
 
 It needs neither MLflow nor pandas: :func:`multiner.load` answers with it, and so does the model that MLflow serves.
 """
@@ -21,21 +21,33 @@ if TYPE_CHECKING:
 
     from multiner.pipeline.ensemble.model import Ensemble, Prediction
 
+BATCH = 32  # texts whose windows share the encoder's calls
 DIGITS = 6  # decimals of a score
 
 
-def answer_text(ensemble: Ensemble, text: str, *, tokens: bool = False) -> dict[str, Any]:
-    """The answer to one text; lone surrogates, which no encoder takes, are read as U+FFFD."""
-    check_cancelled()
-    document = document_from_text(without_surrogates(text), ensemble.language)
-    if not document.tokens:
-        return {"entities": []} | ({"tokens": []} if tokens else {})
-    prediction = ensemble.predict([document], types=tokens)[0]
-    document = replace(document, text=text)
-    answer: dict[str, Any] = {"entities": as_json(document, prediction)}
-    if prediction.types is not None:
-        answer["tokens"] = tokens_json(document, prediction.types, ["O", *ensemble.types])
-    return answer
+def answers(ensemble: Ensemble, texts: Sequence[str], *, tokens: bool = False) -> list[dict[str, Any]]:
+    """The answer to each text, which does not depend on the others; lone surrogates are read as U+FFFD."""
+    return [
+        answer
+        for start in range(0, len(texts), BATCH)
+        for answer in _batch(ensemble, texts[start : start + BATCH], tokens=tokens)
+    ]
+
+
+def _batch(ensemble: Ensemble, texts: Sequence[str], *, tokens: bool) -> list[dict[str, Any]]:
+    documents = []
+    for text in texts:
+        check_cancelled()
+        documents.append(document_from_text(without_surrogates(text), ensemble.language))
+    filled = [index for index, document in enumerate(documents) if document.tokens]
+    predictions = ensemble.predict([documents[index] for index in filled], types=tokens)
+    found: list[dict[str, Any]] = [{"entities": []} | ({"tokens": []} if tokens else {}) for _ in texts]
+    for index, prediction in zip(filled, predictions, strict=True):
+        document = replace(documents[index], text=texts[index])
+        found[index]["entities"] = as_json(document, prediction)
+        if prediction.types is not None:
+            found[index]["tokens"] = tokens_json(document, prediction.types, ["O", *ensemble.types])
+    return found
 
 
 def as_json(document: Document, prediction: Prediction) -> list[dict[str, Any]]:

@@ -42,7 +42,7 @@ class NerModel(PythonModel):
     def predict(
         self, context: PythonModelContext, model_input: pd.DataFrame, params: dict[str, Any] | None = None
     ) -> list[dict[str, Any]]:
-        """The entities of each text; one text at a time, so that its answer does not depend on the others.
+        """The entities of each text; no answer depends on the other texts.
 
         Raises:
             ValueError: there is no column ``text``, or a value is no string.
@@ -50,6 +50,7 @@ class NerModel(PythonModel):
             ModelError: any other error.
         """
         from multiner.pipeline.core.cancellation import cancelled_when
+        from multiner.pipeline.inference.answers import answers
         from multiner.pipeline.inference.cancelled_calls import CALL, CANCEL, cancel, is_cancelled
 
         params = params or {}
@@ -60,13 +61,13 @@ class NerModel(PythonModel):
             raise ValueError(f"the input needs a column {COLUMN!r}")
         texts = [checked(value, row) for row, value in enumerate(model_input[COLUMN].tolist())]
         with cancelled_when(partial(is_cancelled, params.get(CALL, ""))), quoting_nothing():
-            return [self.answer(text, tokens=params.get("tokens", False)) for text in texts]
+            return answers(self.ensemble, texts, tokens=params.get("tokens", False))
 
-    def answer(self, text: str, *, tokens: bool = False) -> dict[str, Any]:
-        """The answer to one text, as :func:`multiner.pipeline.inference.answers.answer_text` gives it."""
-        from multiner.pipeline.inference.answers import answer_text
+    def answer(self, text: str) -> dict[str, Any]:
+        """The answer to one text."""
+        from multiner.pipeline.inference.answers import answers
 
-        return answer_text(self.ensemble, text, tokens=tokens)
+        return answers(self.ensemble, [text])[0]
 
 
 class ModelError(Exception):

@@ -1,5 +1,6 @@
 """Two savings that make a loaded spaCy pipeline about a third faster on short texts, and change no entity.
 
+The products of matrices are those of :mod:`.tiled`: a document has the same probabilities alone and in a batch.
 Processor time of a single sentence: the trained CNN 2.4 → 1.7 ms, en_core_web_md 3.2 → 2.2 ms.
 """
 
@@ -50,8 +51,10 @@ def use_numpy(nlp: Language) -> None:
     from thinc.api import NumpyOps
     from threadpoolctl import threadpool_limits
 
+    from multiner.pipeline.models.spacy.tiled import TiledOps
+
     threadpool_limits(1, user_api="blas")
     for _, pipe in nlp.pipeline:
         for node in pipe.model.walk() if hasattr(pipe, "model") else ():
             if type(node.ops) is NumpyOps:
-                node.ops = NumpyOps(use_blis=False)
+                node.ops = TiledOps(use_blis=False)

@@ -1,10 +1,13 @@
 """Export of the trained transformer for inference: ONNX with int8 weights.
 
-Weights are quantised per output channel, and activations at each call (dynamic quantisation: Jacob et al. 2018; ONNX
-Runtime's ``quantize_dynamic``). Weights use only seven bits: without VNNI, AVX2 adds pairs of products in 16 bits, and
-with eight these would overflow. All activations of a call share one scale, but in the feed-forward layers of BERT a few
-tokens have values some fifty times those of the others (Bondarenko et al. 2021; Sun et al. 2024). So each token is
-scaled separately there (:class:`TokenScaled`), which preserves most of the precision that would otherwise be lost.
+Weights are quantised per output channel, and activations at each call (dynamic quantisation: Jacob et al. 2018). In the
+feed-forward layers of BERT a few tokens have values some fifty times those of the others (Bondarenko et al. 2021; Sun
+et al. 2024), so one scale for all of them would cost the others their precision.
+
+A BERT is written as a graph that scales every token by itself in all layers and answers several windows in one call
+(:mod:`.packed`). Other encoders, and all in fp32, take one window a call; in int8, ONNX Runtime's ``quantize_dynamic``
+then gives all activations of a call one scale, and each token is scaled by itself in the feed-forward layers
+(:class:`TokenScaled`). Weights use only seven bits there too, for CPUs without VNNI.
 """
 
 from __future__ import annotations
@@ -29,6 +32,7 @@ from multiner.pipeline.models.base import SETTINGS, TokenClassifier
 from multiner.pipeline.models.training_documents import read_tune_half
 from multiner.pipeline.models.transformer.inference import MODEL, TOKENIZER, TransformerModel
 from multiner.pipeline.models.transformer.network import TorchTransformer
+from multiner.pipeline.models.transformer.packed import INPUTS, PackedBert, packable, sample
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -74,8 +78,11 @@ def export(trained: Path, folder: Path, precision: str, dev: Sequence[Document] 
         )
     settings = read_json(trained / SETTINGS)
     transformer = TorchTransformer.load(trained)
+    packed = precision == "int8" and packable(transformer.model)
     with replace_folder(folder) as new:
-        if precision == "int8":
+        if packed:
+            packed_to_onnx(transformer.model, new / MODEL)
+        elif precision == "int8":
             scale_tokens(transformer.model)
             to_onnx(transformer.model, new / "fp32.onnx")
             quantise(new / "fp32.onnx", new / MODEL)
@@ -84,7 +91,7 @@ def export(trained: Path, folder: Path, precision: str, dev: Sequence[Document] 
             to_onnx(transformer.model, new / MODEL)
         for name in (TOKENIZER, HISTORY):
             shutil.copy(trained / name, new / name)
-        settings |= {"precision": precision, "special": asdict(transformer.windower.special)}
+        settings |= {"precision": precision, "special": asdict(transformer.windower.special), "exact_batches": packed}
         write_json(new / SETTINGS, settings)
         if dev:
             write_json(new / SETTINGS, settings | {"dev_f1": score(TransformerModel.load(new), dev, title)})
@@ -125,13 +132,25 @@ def to_onnx(model: PreTrainedModel, path: Path) -> None:
 
     wrapped = Probabilities().eval()
     wrapped.add_module("model", model)
-    sample = torch.arange(16)[None] % model.config.vocab_size
-    inputs, outputs = ["input_ids"], ["probabilities"]
+    pieces = torch.arange(16)[None] % model.config.vocab_size
+    _write(wrapped, (pieces,), {"input_ids": {1: "pieces"}}, {"probabilities": {1: "pieces"}}, path)
+
+
+def packed_to_onnx(model: PreTrainedModel, path: Path) -> None:
+    """Write a BERT as ONNX in int8: several windows → ``probabilities`` ``[pieces, labels]`` (:class:`PackedBert`)."""
+    _write(PackedBert(model).eval(), sample(), INPUTS, {"probabilities": {0: "pieces"}}, path)
+
+
+def _write(
+    module: torch.nn.Module, inputs: tuple[torch.Tensor, ...], names: dict[str, dict[int, str]],
+    output: dict[str, dict[int, str]], path: Path,
+) -> None:  # fmt: skip
+    """Write a module as ONNX; ``names`` and ``output`` map the names of inputs and output to their dynamic axes."""
     with warnings.catch_warnings(), torch.inference_mode():
-        warnings.simplefilter("ignore")  # tracing warns of constant shapes; they are constant, or named in dynamic_axes
+        warnings.simplefilter("ignore")  # tracing warns of constant shapes; they are constant, or dynamic by name
         torch.onnx.export(
-            wrapped, (sample,), str(path), dynamo=False, opset_version=OPSET, input_names=inputs,
-            output_names=outputs, dynamic_axes={name: {1: "pieces"} for name in inputs + outputs},
+            module, inputs, str(path), dynamo=False, opset_version=OPSET, input_names=list(names),
+            output_names=list(output), dynamic_axes=names | output, custom_opsets={"com.microsoft": 1},
         )  # fmt: skip
 
 

@@ -106,6 +106,21 @@ def test_no_rows_no_answers(model) -> None:  # noqa: ANN001
     assert ask(model, []) == []
 
 
+def test_texts_reach_the_ensemble_together(module: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A batch of texts at a time, without those that have no tokens; the answers keep their order."""
+    model, sizes = module.NerModel(), []
+    model.ensemble = Ensemble("en", TYPES, [Member("transformer", 1.0, 1.0)], [ByList({"Ada": "B-PER"})])
+    predict = model.ensemble.predict
+    monkeypatch.setattr(
+        model.ensemble,
+        "predict",
+        lambda documents, **options: sizes.append(len(documents)) or predict(documents, **options),
+    )
+    answers = ask(model, ["Ada", " ", *["nobody"] * module.BATCH, "Ada"])
+    assert sizes == [module.BATCH - 1, 3]
+    assert [number for number, answer in enumerate(answers) if answer["entities"]] == [0, len(answers) - 1]
+
+
 @settings(max_examples=60, deadline=None)
 @given(
     st.lists(

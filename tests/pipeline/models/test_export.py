@@ -9,11 +9,15 @@ import subprocess
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from pathlib import Path
+from random import Random
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from onnxruntime import InferenceSession
 
 from multiner.pipeline.config.settings import Workspace, load_params, overlay
@@ -25,11 +29,21 @@ from multiner.pipeline.core.files import read_json, write_json
 from multiner.pipeline.core.iob2 import bio_labels
 from multiner.pipeline.models import load_base_model
 from multiner.pipeline.models.transformer.export import TokenScaled, export, quantise, run
-from multiner.pipeline.models.transformer.inference import TransformerModel
+from multiner.pipeline.models.transformer.inference import (
+    BEHIND,
+    CALL,
+    ROW,
+    TransformerModel,
+    batches,
+    packed_inputs,
+    row_length,
+)
 from multiner.pipeline.models.transformer.network import TorchTransformer
-from tests.pipeline.models.conftest import TYPES, invented
+from multiner.pipeline.models.transformer.packed import PackedBert
+from tests.pipeline.models.conftest import PEOPLE, PLACES, TYPES, invented
 
 Export = Callable[[str], Path]
+loaded = cache(TransformerModel.load)
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +75,76 @@ def test_a_text_is_answered_alone_as_among_others_to_the_bit(exported: Export, p
         assert rows.dtype == np.float32
         np.testing.assert_allclose(rows.sum(axis=1), 1, atol=1e-5)
         np.testing.assert_array_equal(alone, rows)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.lists(st.integers(1, 9), min_size=1, max_size=5), min_size=1, max_size=33), st.randoms())
+def test_windows_of_all_lengths_in_one_call_are_answered_as_alone(
+    exported: Export, lengths: list[list[int]], chance: Random
+) -> None:
+    """Documents with sentences of 1 to 9 words, in any order: batched, shuffled and alone they have the same bits."""
+    model = loaded(exported("int8"))
+    names = PEOPLE + PLACES
+    documents = [
+        from_words(str(number), [[chance.choice(names) for _ in range(words)] for words in sentences])
+        for number, sentences in enumerate(lengths)
+    ]
+    together = model.predict(documents)
+    order = chance.sample(range(len(documents)), len(documents))
+    for index, rows in zip(order, model.predict([documents[index] for index in order]), strict=True):
+        np.testing.assert_array_equal(rows, together[index])
+        np.testing.assert_array_equal(rows, model.predict([documents[index]])[0])
+
+
+def test_a_call_holds_windows_with_rows_of_one_length_up_to_a_limit() -> None:
+    lengths = [3, 40, 16, 17, 200, 33, 48, 16, 1] + [30] * 20 + [300]
+    calls = batches(lengths)
+    assert sorted(index for call in calls for index in call) == list(range(len(lengths)))
+    for call in calls:
+        (row,) = {row_length(lengths[index]) for index in call}
+        assert row % ROW == 0
+        assert len(call) == 1 or len(call) * row <= CALL
+    assert [len(call) for call in calls] == [1, 1, 3, 7, 7, 7, 4]
+    assert batches([]) == []
+
+
+def test_windows_lie_one_after_another_and_rows_show_where() -> None:
+    inputs = packed_inputs([[5, 6, 7], [8, 9]])
+    assert inputs["pieces"].tolist() == [5, 6, 7, 8, 9]
+    assert inputs["positions"].tolist() == [0, 1, 2, 0, 1]
+    assert inputs["rows"].tolist() == [[0, 1, 2] + [0] * (ROW - 3), [3, 4] + [3] * (ROW - 2)]
+    assert inputs["places"].tolist() == [0, 1, 2, ROW, ROW + 1]
+    assert (inputs["mask"][:, 0, 0] == 0).sum(axis=1).tolist() == [3, 2]
+    assert np.exp(np.float32(BEHIND)) == 0
+
+
+def test_the_graph_in_pytorch_answers_as_the_exported_one(trained: Path, exported: Export) -> None:
+    """Its operators for ONNX Runtime have a second form, in PyTorch, which tracing runs."""
+    inputs = packed_inputs([[2, 40, 41, 3], [2, 50, 3], [2, 60, 61, 62, 63, 3]])
+    (rows,) = InferenceSession(exported("int8") / "model.onnx", providers=["CPUExecutionProvider"]).run(None, inputs)
+    packed = PackedBert(TorchTransformer.load(trained).model).eval()
+    with torch.inference_mode():
+        expected = packed(*(torch.from_numpy(each) for each in inputs.values()))
+    np.testing.assert_allclose(rows, expected.numpy(), atol=1e-3)
+
+
+def test_an_encoder_that_cannot_be_packed_is_answered_window_by_window(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So are exports of earlier versions, which say nothing of batches."""
+    monkeypatch.setattr("multiner.pipeline.models.transformer.export.packable", lambda model: False)
+    export(trained, tmp_path / "leg", "int8")
+    leg = read_json(tmp_path / "leg" / "leg.json")
+    assert not leg.pop("exact_batches")
+    write_json(tmp_path / "leg" / "leg.json", leg)
+    model, documents = load_base_model("transformer", tmp_path / "leg"), various()
+    for document, rows in zip(documents, model.predict(documents), strict=True):
+        np.testing.assert_array_equal(model.predict([document])[0], rows)
+    gold = invented(30, 6)
+    spans = [
+        decode_spans(rows, each.sentences, model.labels) for rows, each in zip(model.predict(gold), gold, strict=True)
+    ]
+    assert span_f1(gold, spans) > 90
 
 
 def test_the_number_of_threads_changes_no_bit(exported: Export, monkeypatch: pytest.MonkeyPatch) -> None:
