@@ -116,9 +116,9 @@ def test_texts_reach_the_ensemble_together(module: ModuleType, monkeypatch: pyte
         "predict",
         lambda documents, **options: sizes.append(len(documents)) or predict(documents, **options),
     )
-    answers = ask(model, ["Ada", " ", *["nobody"] * module.BATCH, "Ada"])
-    assert sizes == [module.BATCH - 1, 3]
-    assert [number for number, answer in enumerate(answers) if answer["entities"]] == [0, len(answers) - 1]
+    found = ask(model, ["Ada", " ", *["nobody"] * answers.BATCH, "Ada"])
+    assert sizes == [answers.BATCH - 1, 3]
+    assert [number for number, answer in enumerate(found) if answer["entities"]] == [0, len(found) - 1]
 
 
 @settings(max_examples=60, deadline=None)
