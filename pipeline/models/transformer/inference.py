@@ -46,7 +46,7 @@ class TransformerModel(WindowedModel):
 
     def __init__(
         self, session: InferenceSession, windower: Windower, labels: list[str], context: int, threads: int,
-        *, exact_batches: bool,
+        *, exact_batches: bool = False,
     ) -> None:  # fmt: skip
         super().__init__(windower, labels, context)
         self._session = session

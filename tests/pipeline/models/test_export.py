@@ -104,7 +104,7 @@ def test_a_call_holds_windows_with_rows_of_one_length_up_to_a_limit() -> None:
         (row,) = {row_length(lengths[index]) for index in call}
         assert row % ROW == 0
         assert len(call) == 1 or len(call) * row <= CALL
-    assert [len(call) for call in calls] == [1, 1, 3, 7, 7, 7, 4]
+    assert [len(call) for call in calls] == [1, 1, 1, 2, 7, 7, 6, 1, 2, 2]
     assert batches([]) == []
 
 
