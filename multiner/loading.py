@@ -160,9 +160,9 @@ def finder(model: str, version: str | int | None, language: str) -> Callable[[li
     Raises:
         NerError: there is no such model, or its files are missing or damaged.
     """
-    remote = model.startswith(("http://", "https://"))
-    predict: Callable[[list[str]], list[Result]] = load(model, version, language if remote else None).predict
-    return predict
+    if model.startswith(("http://", "https://")):
+        return EndpointModel(model, language).predict
+    return load(model, version).predict
 
 
 def model_source(source: str | Path, version: str | int | None = None) -> tuple[Model, Path]:

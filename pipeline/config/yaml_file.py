@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import yaml
+from typing import TYPE_CHECKING, Any
 
 from multiner.pipeline.core.errors import NerError
+
+if TYPE_CHECKING:
+    import yaml
 
 Key = tuple[Any, ...]
 """The path to a value: the keys from the top, and the indices of list items."""
@@ -44,6 +45,8 @@ def read_yaml_file(path: Path, name: str | None = None) -> YamlFile:
     Raises:
         NerError: the file is missing, is no YAML in UTF-8 (names the line), or holds no mapping.
     """
+    import yaml  # not at the top: without PyYAML a command says which extra it needs
+
     name = name or str(path)
     text = ""
     try:
@@ -71,6 +74,8 @@ def read_yaml_file(path: Path, name: str | None = None) -> YamlFile:
 
 def _lines(loader: yaml.SafeLoader, top: yaml.Node) -> tuple[dict[Key, int], list[tuple[Key, int]]]:
     """The line of each key below ``top``, and the repeated keys with their later line."""
+    import yaml
+
     lines: dict[Key, int] = {}
     repeated: list[tuple[Key, int]] = []
 

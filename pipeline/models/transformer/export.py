@@ -7,7 +7,7 @@ et al. 2024), so one scale for all of them would cost the others their precision
 A BERT is written as a graph that scales every token by itself in all layers and answers several windows in one call
 (:mod:`.packed`). Other encoders, and all in fp32, take one window a call; in int8, ONNX Runtime's ``quantize_dynamic``
 then gives all activations of a call one scale, and each token is scaled by itself in the feed-forward layers
-(:class:`TokenScaled`). Weights use only seven bits there too, for CPUs without VNNI.
+(:class:`TokenScaled`). Weights use seven bits there: without VNNI, AVX2 adds pairs of products in 16 bits.
 """
 
 from __future__ import annotations

@@ -29,7 +29,9 @@ INPUTS = {  # name → names of its dynamic axes
     "mask": {0: "windows", 3: "length"},
 }
 _ACTIVATION_STEPS, _ZERO = 127, 128  # of unsigned 8-bit activations
-_WEIGHT_STEPS = 63  # seven bits: without VNNI, AVX2 adds pairs of products in 16 bits, and eight would overflow
+_WEIGHT_STEPS = 127
+"""Of signed 8-bit weights. AVX2 without VNNI cuts sums of two products at 16 bits: one of 16,000, which moves the
+probabilities about as far as rounding does (docs/experiments.md)."""
 
 
 def packable(model: PreTrainedModel) -> bool:

@@ -91,7 +91,7 @@ def test_a_stage_of_dvc_records_what_it_uses_and_other_commands_do_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "params.yaml").write_text("profile: smoke\n", encoding="utf-8")
-    monkeypatch.setattr(entry, "_check_inputs", lambda: None)
+    monkeypatch.setattr(entry, "_begin_stage", lambda: None)
     monkeypatch.setattr(sys, "argv", ["ner", "--help"])
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
     cli.main()

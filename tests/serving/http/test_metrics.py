@@ -139,5 +139,6 @@ def test_the_openapi_document_refers_to_nothing_that_it_lacks(harness: Any) -> N
         "legs",
         "tokens",
         "offsets",
+        "link",
     }
     assert "429" in entities["responses"]
