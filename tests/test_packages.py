@@ -126,7 +126,7 @@ def test_without_an_extra_each_command_names_the_one_it_needs(packaging: dict[st
     outcomes = json.loads(done.stdout)
     assert {"pull", "train", "up", "status", "history", "operator add"} < set(outcomes)
     for name, message in outcomes.items():
-        # These two read the corpus first, by the core; the commands of workspaces want a run's name and an object store.
+        # These two read the corpus first, by the core; those of workspaces first want a run's name and an object store.
         if name not in {"convert", "score"} and not name.startswith("workspace "):
             assert message.startswith("error: "), (name, message)
             assert "This needs: pip install 'ner-pipeline[" in message, (name, message)

@@ -18,7 +18,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import torch
 
@@ -35,7 +35,7 @@ from multiner.pipeline.models.transformer.network import TorchTransformer
 from multiner.pipeline.models.transformer.packed import INPUTS, PackedBert, packable, sample
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel
+    from transformers import BertForTokenClassification, PreTrainedModel
 
 HISTORY = "history.json"
 PRECISIONS = ("int8", "fp32")
@@ -81,7 +81,7 @@ def export(trained: Path, folder: Path, precision: str, dev: Sequence[Document] 
     packed = precision == "int8" and packable(transformer.model)
     with replace_folder(folder) as new:
         if packed:
-            packed_to_onnx(transformer.model, new / MODEL)
+            packed_to_onnx(cast("BertForTokenClassification", transformer.model), new / MODEL)
         elif precision == "int8":
             scale_tokens(transformer.model)
             to_onnx(transformer.model, new / "fp32.onnx")
@@ -136,7 +136,7 @@ def to_onnx(model: PreTrainedModel, path: Path) -> None:
     _write(wrapped, (pieces,), {"input_ids": {1: "pieces"}}, {"probabilities": {1: "pieces"}}, path)
 
 
-def packed_to_onnx(model: PreTrainedModel, path: Path) -> None:
+def packed_to_onnx(model: BertForTokenClassification, path: Path) -> None:
     """Write a BERT as ONNX in int8: several windows → ``probabilities`` ``[pieces, labels]`` (:class:`PackedBert`)."""
     _write(PackedBert(model).eval(), sample(), INPUTS, {"probabilities": {0: "pieces"}}, path)
 

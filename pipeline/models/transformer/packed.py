@@ -164,6 +164,10 @@ class PackedBert(torch.nn.Module):
     Its output are the probabilities ``[pieces, labels]``.
     """
 
+    words: torch.Tensor
+    scales: torch.Tensor
+    positions: torch.Tensor
+
     def __init__(self, model: BertForTokenClassification) -> None:
         super().__init__()
         embeddings, config = model.bert.embeddings, model.config
