@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -34,9 +35,9 @@ class Names(LocalModel):
         self.documents: list[Document] = []
         self.texts: list[str] = []
 
-    def entities(self, text: str) -> Result:
-        self.texts.append(text)
-        return found(text)
+    def _results(self, texts: Sequence[str]) -> list[Result]:
+        self.texts += texts
+        return [found(text) for text in texts]
 
     def predict_documents(self, documents: Any) -> list[list[Span]]:
         self.documents += documents
