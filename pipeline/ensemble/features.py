@@ -1,8 +1,7 @@
 """Candidate spans of the base models, and their features for the meta-classifier: one row of numbers per span.
 
 The features are those that published combination studies found useful: the calibrated score of each base model for this
-span, the agreement of the base models, the kind of name, and its position. Each comes a second time, multiplied by the
-informality of the document: the meta-classifier learns what holds in every text, and what is different in posts.
+span, the agreement of the base models, the kind of name, and its position.
 """
 
 from __future__ import annotations
@@ -17,14 +16,12 @@ from multiner.pipeline.core.cancellation import check_cancelled
 from multiner.pipeline.core.decoding import Marginals, viterbi
 from multiner.pipeline.core.document import Document, Span
 from multiner.pipeline.core.iob2 import decode as spans_of
-from multiner.pipeline.ensemble.genre import informality
 from multiner.pipeline.ensemble.name_features import ELSEWHERE, SEEN, Gazetteer, Mentions
 
 _LIMIT = 8.0  # log-odds beyond it carry no further information
 LENGTHS = ("length 1", "length 2", "length 3", "longer")
 SHAPES = ("capitals", "title case", "lower case", "mixed case", "digits")
 PLACES = ("first", "last", "after opening", "before closing", "after @ or #", "sentence in capitals", "lower sentence")
-INFORMAL = "informal"
 RELATIONS = ("same", "other type", "overlaps", "nothing")
 OPENING, CLOSING = frozenset("\"'«“‘(["), frozenset("\"'»”’)]")
 
@@ -32,7 +29,7 @@ OPENING, CLOSING = frozenset("\"'«“‘(["), frozenset("\"'»”’)]")
 def feature_names(models: Sequence[str], types: Sequence[str]) -> list[str]:
     """The names of the features, in the order of the columns of :func:`candidate_features`."""
     systems = [*models, "pool"]
-    names = [
+    return [
         *(f"score {system}" for system in systems),
         *(f"{relation} in {model}" for model in models for relation in RELATIONS),
         *(f"agreement {count}" for count in range(len(models) + 1)),
@@ -44,7 +41,6 @@ def feature_names(models: Sequence[str], types: Sequence[str]) -> list[str]:
         *SEEN,
         *ELSEWHERE,
     ]
-    return [*names, INFORMAL, *(f"{INFORMAL}, {name}" for name in names)]
 
 
 @dataclass(frozen=True)
@@ -118,10 +114,8 @@ def candidate_features(
                 [*_score_features(log_odds(probabilities), relations, place, len(types)),
                  *_form_features(local, words), *case, *_one_of(len(SEEN), kind), *mentions.elsewhere(span)]
             )  # fmt: skip
-    width = len(feature_names([""] * (len(systems.spans) - 1), types)) // 2
-    features = np.array(rows, dtype=np.float64).reshape(len(candidates), width)
-    informal = informality(document) if rows else 0.0
-    return candidates, np.hstack([features, np.full((len(candidates), 1), informal), informal * features])
+    width = len(feature_names([""] * (len(systems.spans) - 1), types))
+    return candidates, np.array(rows, dtype=np.float64).reshape(len(candidates), width)
 
 
 def _score_features(scores: np.ndarray, relations: Sequence[int], place: int, types: int) -> list[float]:

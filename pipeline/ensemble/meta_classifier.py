@@ -1,8 +1,7 @@
 """The meta-classifier: how probably each candidate span is right, by logistic regression, and the best set of spans.
 
 The best set is the non-overlapping one with the highest sum of probabilities, each less a threshold. It is found by
-weighted interval scheduling (Kleinberg and Tardos 2005, 6.1), which is exact. The best threshold is half of the best F1
-(Lipton et al. 2014), so it is lower for posts than for edited text.
+weighted interval scheduling (Kleinberg and Tardos 2005, 6.1), which is exact.
 """
 
 from __future__ import annotations
@@ -14,7 +13,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from multiner.pipeline.core.document import Span
-from multiner.pipeline.ensemble.features import INFORMAL
 from multiner.pipeline.ensemble.name_features import Gazetteer
 
 
@@ -26,15 +24,14 @@ class MetaClassifier:
         feature_names: as :func:`multiner.pipeline.ensemble.features.feature_names` gives them.
         weights: the weight of each feature, in log-odds.
         bias: in log-odds.
-        thresholds: only candidates with a higher probability are selected; the first is for documents of informality 0,
-            the second for those of informality 1.
+        threshold: only candidates with a higher probability are selected.
         gazetteer: names of the training documents.
     """
 
     feature_names: tuple[str, ...]
     weights: np.ndarray
     bias: float
-    thresholds: tuple[float, float]
+    threshold: float
     gazetteer: Gazetteer
 
     def probabilities(self, features: np.ndarray) -> np.ndarray:
@@ -43,10 +40,7 @@ class MetaClassifier:
 
     def select(self, candidates: Sequence[Span], features: np.ndarray) -> list[Span]:
         """The best set of candidates, in order, each with its probability as score."""
-        if not candidates:
-            return []
-        informal = float(features[0, self.feature_names.index(INFORMAL)])
-        return select(candidates, self.probabilities(features), threshold_at(informal, self.thresholds))
+        return select(candidates, self.probabilities(features), self.threshold)
 
     def to_json(self) -> dict:
         """A JSON-ready mapping; inverse of :meth:`from_json`."""
@@ -55,7 +49,7 @@ class MetaClassifier:
                 name: round(float(weight), 6) for name, weight in zip(self.feature_names, self.weights, strict=True)
             },
             "bias": round(self.bias, 6),
-            "thresholds": list(self.thresholds),
+            "threshold": self.threshold,
             "gazetteer": self.gazetteer.to_json(),
         }
 
@@ -66,15 +60,9 @@ class MetaClassifier:
             tuple(value["weights"]),
             np.array(list(value["weights"].values())),
             value["bias"],
-            (value["thresholds"][0], value["thresholds"][1]),
+            value["threshold"],
             Gazetteer.from_json(value["gazetteer"]),
         )
-
-
-def threshold_at(informal: float, thresholds: tuple[float, float]) -> float:
-    """The threshold of a document with this informality."""
-    formal, post = thresholds
-    return formal + informal * (post - formal)
 
 
 def select(candidates: Sequence[Span], probabilities: np.ndarray, threshold: float) -> list[Span]:

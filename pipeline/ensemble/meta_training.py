@@ -1,14 +1,10 @@
-"""Fitting the meta-classifier: logistic regression over candidate spans, hyperparameters by cross-validation.
-
-The penalty is the one with the best log loss, so that scores are good probabilities. The thresholds have the best F1.
-"""
+"""Fitting the meta-classifier: logistic regression over candidate spans, hyperparameters by cross-validation."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from itertools import combinations_with_replacement
 
 import numpy as np
 
@@ -16,15 +12,13 @@ from multiner.pipeline.core.decoding import span_f1
 from multiner.pipeline.core.document import Document, Span
 from multiner.pipeline.core.progress import bar
 from multiner.pipeline.ensemble.features import candidate_features, decode_systems, feature_names
-from multiner.pipeline.ensemble.genre import informality
-from multiner.pipeline.ensemble.meta_classifier import MetaClassifier, select, threshold_at
+from multiner.pipeline.ensemble.meta_classifier import MetaClassifier, select
 from multiner.pipeline.ensemble.name_features import Gazetteer
 
 FOLDS = 5
 STRENGTHS = (0.03, 0.1, 0.3, 1.0)
 """Inverse strengths of the L2 penalty."""
-THRESHOLDS = (0.5, 0.45, 0.4, 0.35, 0.3, 0.25, 0.2, 0.15)
-"""In falling order; that of posts is at most that of edited text."""
+THRESHOLDS = (0.3, 0.35, 0.4, 0.45, 0.5)
 
 
 @dataclass(frozen=True)
@@ -52,7 +46,7 @@ class Hyperparameters:
     """Hyperparameters of the meta-classifier, and their F1 in cross-validation (mean over corpora, in percent)."""
 
     strength: float
-    thresholds: tuple[float, float]
+    threshold: float
     f1: float
 
 
@@ -69,8 +63,7 @@ def cross_validate(candidates: Sequence[DocumentCandidates]) -> Hyperparameters:
     """The best hyperparameters by cross-validation over documents; their F1 is -1 if a fold cannot be learned from."""
     documents = [each.document for each in candidates]
     folds = np.array([int(sha256(document.id.encode()).hexdigest()[-8:], 16) % FOLDS for document in documents])
-    best = Hyperparameters(STRENGTHS[0], (THRESHOLDS[0], THRESHOLDS[0]), -1.0)
-    trials: list[tuple[float, float, list[np.ndarray]]] = []  # log loss, strength, probabilities
+    best = Hyperparameters(STRENGTHS[0], THRESHOLDS[0], -1.0)
     with bar(len(STRENGTHS) * FOLDS, "meta-classifier", unit="fit") as progress:
         for strength in STRENGTHS:
             probabilities: list[np.ndarray] = [np.zeros(0)] * len(candidates)
@@ -82,28 +75,13 @@ def cross_validate(candidates: Sequence[DocumentCandidates]) -> Hyperparameters:
                 for row in np.flatnonzero(folds == fold).tolist():
                     probabilities[row] = 1.0 / (1.0 + np.exp(-(candidates[row].features @ weights + bias)))
                 progress.update()
-            trials.append((macro_log_loss(candidates, probabilities), strength, probabilities))
-    _, strength, probabilities = min(trials, key=lambda trial: trial[0])
-    informal = [informality(document) for document in documents]
-    for thresholds in combinations_with_replacement(THRESHOLDS, 2):
-        spans = [
-            select(each.spans, scores, threshold_at(genre, thresholds))
-            for each, scores, genre in zip(candidates, probabilities, informal, strict=True)
-        ]
-        score = macro_f1(documents, spans)
-        if score > best.f1:
-            best = Hyperparameters(strength, thresholds, score)
+            for threshold in THRESHOLDS:
+                spans = [select(each.spans, scores, threshold)
+                         for each, scores in zip(candidates, probabilities, strict=True)]  # fmt: skip
+                score = macro_f1(documents, spans)
+                if score > best.f1:
+                    best = Hyperparameters(strength, threshold, score)
     return best
-
-
-def macro_log_loss(candidates: Sequence[DocumentCandidates], probabilities: Sequence[np.ndarray]) -> float:
-    """Mean negative log probability of whether a candidate is right, as the mean over corpora."""
-    losses: dict[str, list[np.ndarray]] = {}
-    for each, scores in zip(candidates, probabilities, strict=True):
-        loss = -np.log(np.maximum(np.where(each.right, scores, 1 - scores), 1e-9))
-        losses.setdefault(each.document.corpus, []).append(loss)
-    means = [float(joined.mean()) for joined in map(np.concatenate, losses.values()) if len(joined)]
-    return sum(means) / len(means)
 
 
 def is_learnable(candidates: Sequence[DocumentCandidates]) -> bool:
@@ -129,4 +107,4 @@ def fit_meta_classifier(
 ) -> MetaClassifier:  # fmt: skip
     """The meta-classifier with these hyperparameters, fitted to all candidates."""
     weights, bias = regress(candidates, best.strength)
-    return MetaClassifier(tuple(feature_names(models, types)), weights, bias, best.thresholds, gazetteer)
+    return MetaClassifier(tuple(feature_names(models, types)), weights, bias, best.threshold, gazetteer)

@@ -140,11 +140,10 @@ class Ensemble:
             raise NerError(f"the ensemble was fitted with other legs; here is no {', '.join(missing)}",
                            where=str(path), remedy="Tune it again: dvc repro")  # fmt: skip
         models = [_cancellable(load_base_model(name, folders[name])) for name in names]
-        chooser = value["chooser"]
-        if chooser and list(chooser["weights"]) != feature_names(names, value["types"]):
+        classifier = MetaClassifier.from_json(value["chooser"]) if value["chooser"] else None
+        if classifier and list(classifier.feature_names) != feature_names(names, value["types"]):
             raise NerError("the meta-classifier was fitted to other features than this code's", where=str(path),
                            remedy="Tune it again: dvc repro")  # fmt: skip
-        classifier = MetaClassifier.from_json(chooser) if chooser else None
         return cls(value["language"], value["types"], members, models, classifier)
 
     def predict(self, documents: Sequence[Document], *, types: bool = False) -> list[Prediction]:
