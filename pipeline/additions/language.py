@@ -104,7 +104,10 @@ def add_language(workspace: Workspace, language: NewLanguage) -> bool:
         if code not in (read_yaml_file(path, name).values.get("languages") or {}):
             texts[name] = with_lines(text, r"languages:", block, name)
     graph = (root / "dvc.yaml").read_text(encoding="utf-8")
-    if code not in yaml.safe_load(graph)["stages"]["prepare"]["foreach"]:
+    languages = list(yaml.safe_load(graph)["stages"]["prepare"]["foreach"])
+    if code not in languages:
+        if f"- languages.{code}.transformer\n" not in graph:  # in the stage `encoder`, which is of all languages
+            graph = re.sub(rf"(?m)^( +- languages\.){languages[-1]}(\.transformer)$", rf"\g<0>\n\g<1>{code}\2", graph)
         start = language.weights(root, base.values["transformer"]["encoder"])
         texts["dvc.yaml"] = with_lines(
             graph, r"    foreach: &languages\b", [f"      {code}: {{start: {start}}}"], "dvc.yaml"

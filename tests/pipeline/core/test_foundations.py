@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -90,6 +91,12 @@ def test_every_profile_has_the_keys_that_the_graph_tracks(root: Path) -> None:
         assert not {key for key in expected if tuple(key.split(".")) not in lines}, path.name
 
 
+def encoder_keys(stage: dict[str, Any]) -> tuple[list[str], list[str]]:
+    """The keys of params.yaml that the stage tracks, and those of the profile."""
+    (profile,) = (each for each in stage["params"] if isinstance(each, dict))
+    return [each for each in stage["params"] if isinstance(each, str)], next(iter(profile.values()))
+
+
 def test_every_stage_of_the_graph_has_every_language(root: Path) -> None:
     """The DAGs read the languages in params.yaml, and the stages of each in dvc.yaml."""
     graph = yaml.safe_load((root / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
@@ -99,6 +106,8 @@ def test_every_stage_of_the_graph_has_every_language(root: Path) -> None:
     assert all(each == languages for each in lists.values())
     for path in (root / "params").glob("*.yaml"):
         assert list(yaml.safe_load(path.read_text(encoding="utf-8"))["languages"]) == languages, path.name
+    here, above = ({key for key in keys if key.startswith("languages")} for keys in encoder_keys(graph["encoder"]))
+    assert here == above == {f"languages.{code}.transformer" for code in languages}
 
 
 def test_what_a_profile_may_set_is_tracked_wherever_params_yaml_is(root: Path) -> None:
