@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from multiner.loading import EndpointModel, LocalModel, load
 from multiner.pipeline.core.document import Document
 from multiner.pipeline.core.errors import NerError
+from multiner.pipeline.core.extras import needs
 from multiner.serving.client.results import Result
 
 if TYPE_CHECKING:
@@ -103,6 +104,8 @@ def evaluate(
             type with the predictions; or the predictions are for other texts.
     """
     gold = _gold(corpus, format, types, options)
+    with needs("train"):  # said before a model answers
+        import multiner.pipeline.evaluation.significance  # noqa: F401
     if isinstance(predictions, str | Path):
         model = load(predictions)
         with model if isinstance(model, EndpointModel) else nullcontext():

@@ -135,6 +135,20 @@ def test_without_an_extra_each_command_names_the_one_it_needs(packaging: dict[st
     assert "ner-pipeline[pipeline]" in outcomes["up"]
 
 
+def test_a_corpus_is_converted_by_the_core_and_scored_by_more(packaging: dict[str, Any], tmp_path: Path) -> None:
+    env = environment(tmp_path, hidden_by(packaging, "core"))
+    (tmp_path / "notes.conll").write_text("Ada B-PER\nleft O\n", encoding="utf-8")
+    start = [sys.executable, "-c", "from multiner.pipeline.cli import main; main()"]
+    convert = [*start, "convert", "notes.conll", "notes.jsonl", "--from", "columns", "--to", "jsonl"]
+    score = [*start, "score", "notes.conll", "--from", "columns", "--model", "http://127.0.0.1:1"]
+    done = subprocess.run(convert, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert '"PER"' in (tmp_path / "notes.jsonl").read_text(encoding="utf-8")
+    done = subprocess.run(score, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "This needs: pip install 'ner-pipeline[" in done.stderr
+
+
 def test_the_conda_recipe_has_the_core_and_what_inference_needs(root: Path, packaging: dict[str, Any]) -> None:
     recipe = yaml.safe_load((root / "conda" / "recipe.yaml").read_text(encoding="utf-8"))
     core, infer = (each["requirements"]["run"] for each in recipe["outputs"])
