@@ -208,10 +208,11 @@ class InferenceService:
         to_link = [
             result for item, result in zip(items, results, strict=True) if item.link and not isinstance(result, Problem)
         ]
-        try:
-            await self._in_time(AUTO, add_names(to_link), deadline)
-        except Problem as problem:
-            return [problem] * len(items)
+        if to_link:
+            try:
+                await self._in_time(AUTO, add_names(to_link), deadline)
+            except Problem as problem:
+                return [problem] * len(items)
         return results
 
     def _deadline(self, patient: bool) -> float | None:

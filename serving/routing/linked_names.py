@@ -10,8 +10,7 @@ from multiner.serving import executors
 
 async def add_names(results: Sequence[MutableMapping[str, Any]]) -> None:
     """Add ``names`` to each result, in a thread: texts may have thousands of entities."""
-    if results:
-        await executors.run(executors.LINKING, _add_names, results)
+    await executors.run(executors.LINKING, _add_names, results)
 
 
 def _add_names(results: Sequence[MutableMapping[str, Any]]) -> None:
