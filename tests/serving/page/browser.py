@@ -9,7 +9,7 @@ from typing import Any
 
 from axe_core_python.selenium import Axe
 from selenium import webdriver
-from selenium.common.exceptions import StaleElementReferenceException
+from selenium.common.exceptions import StaleElementReferenceException, WebDriverException
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
@@ -90,8 +90,18 @@ class Browser:
 
     def until(self, condition: Callable[[], Any]) -> Any:
         """Wait until it holds."""
-        ignored = [StaleElementReferenceException]
-        return WebDriverWait(self.driver, PATIENCE, 0.1, ignored).until(lambda _: condition())
+
+        def attempt(_: Any) -> Any:
+            try:
+                return condition()
+            except WebDriverException as error:
+                # The page is being replaced; in some moments chromedriver has no class for that.
+                gone = "does not belong to the document" in (error.msg or "")
+                if not gone and not isinstance(error, StaleElementReferenceException):
+                    raise
+                return False
+
+        return WebDriverWait(self.driver, PATIENCE, 0.1).until(attempt)
 
     def press(self, key: str, element: WebElement | None = None) -> None:
         """Press a key, such as ``TAB``, on an element; by default where the focus is."""
