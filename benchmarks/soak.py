@@ -140,14 +140,21 @@ class Switches:
 
 
 def watch(
-    served: Served, clients: subprocess.Popen[bytes], seconds: float, every: float, switches: Switches | None
-) -> list[Sample]:
+    served: Served,
+    clients: subprocess.Popen[bytes],
+    seconds: float,
+    every: float,
+    switches: Switches | None,
+    samples: list[Sample],
+) -> None:
     """Read the memory of all processes until the time is over, and make the switches that are due.
+
+    Args:
+        samples: gets what is read, so that it outlives an interruption.
 
     Raises:
         NerError: the clients ended too early, or a process did.
     """
-    samples: list[Sample] = []
     known, begin = names(served), time.monotonic()
     with bar(round(seconds), "soak", unit="s") as progress:
         while (now := time.monotonic() - begin) < seconds:
@@ -159,12 +166,12 @@ def watch(
             samples += [Sample(name, round(now, 1), round(resident[pid], 2)) for pid, name in known.items()]
             progress.update(round(now) - progress.n)
             time.sleep(min(every, max(0.0, seconds - now)))
-    return samples
 
 
 def run(options: argparse.Namespace, ensembles: Mapping[str, Path]) -> bool:
     """Bring everything up, ask and watch, print, write; whether memory is flat and every request was answered."""
-    seconds = 60 * options.minutes
+    seconds, samples = 60 * options.minutes, list[Sample]()
+    output = options.output or HERE / "results" / "soak.json"
     with TemporaryDirectory(prefix="ner-soak-", ignore_cleanup_errors=True) as folder:
         serving = {"keep_previous": True} if options.switch_minutes else {}  # both versions are watched throughout
         workspace = make_workspace(Path(folder) / "workspace", ensembles, serving)
@@ -182,8 +189,13 @@ def run(options: argparse.Namespace, ensembles: Mapping[str, Path]) -> bool:
             command += [str(options.rate), str(seconds + 5), str(options.seed), str(counts)]
             clients = subprocess.Popen(tied([*command, *sorted(ensembles)]), start_new_session=True)
             try:
-                samples = watch(served, clients, seconds, options.every, switches)
+                watch(served, clients, seconds, options.every, switches, samples)
                 clients.wait(180)
+            except BaseException:
+                partial = output.with_suffix(".partial.json")
+                write_json(partial, {"samples": [asdict(each) for each in samples]})
+                print(f"interrupted; the samples until then: {partial}", file=sys.stderr)
+                raise
             finally:
                 clients.kill()
                 clients.wait()
@@ -195,7 +207,6 @@ def run(options: argparse.Namespace, ensembles: Mapping[str, Path]) -> bool:
     if switches:
         print(f"{switches.count} switches of every language")
     print("memory is flat" if flat else f"memory grows: more than {GROWTH:.0%} in the processes marked NO")
-    output = options.output or HERE / "results" / "soak.json"
     write_json(
         output,
         {
