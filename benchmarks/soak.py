@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -194,7 +195,9 @@ def run(options: argparse.Namespace, ensembles: Mapping[str, Path]) -> bool:
             except BaseException:
                 partial = output.with_suffix(".partial.json")
                 write_json(partial, {"samples": [asdict(each) for each in samples]})
-                print(f"interrupted; the samples until then: {partial}", file=sys.stderr)
+                logs = output.with_suffix(".logs")
+                shutil.copytree(workspace.root / ".run" / "logs", logs, dirs_exist_ok=True)
+                print(f"interrupted; samples and logs until then: {partial}, {logs}", file=sys.stderr)
                 raise
             finally:
                 clients.kill()
