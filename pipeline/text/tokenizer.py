@@ -134,7 +134,8 @@ def _tokenizer(language: str) -> tuple[Language, Lock]:
 
     Words and numbers keep their hyphens, dots and slashes (Anglo-Saxon, 4-2, 12/05); names of sites stay whole. These
     are tokens of their own: every Russian full stop, also after initials; separators of table cells, also between word
-    and number; between words without a blank, signs that end a sentence, quote or bracket.
+    and number; between words without a blank, signs that end a sentence, quote or bracket; the # of a hashtag, as
+    in WNUT17's development and test posts, so that a name behind it has its own borders.
     """
     import spacy
     from spacy.lang.char_classes import ALPHA, ALPHA_LOWER, ALPHA_UPPER, LIST_ELLIPSES, LIST_ICONS
@@ -161,8 +162,7 @@ def _tokenizer(language: str) -> tuple[Language, Lock]:
         rf"(?<={mark})(?:{mark}|[.,:;!?]+|[–—-]+)(?={word}|{mark})",
         rf"(?<={word})(?:[.,:;!?]+|[–—-]+)(?={mark})",
     ]
-    prefixes = [r"#(?!\w)" if pattern == "#" else pattern for pattern in nlp.Defaults.prefixes or ()]
-    prefixes += [r"\|+", _SKIN]
+    prefixes = [*(nlp.Defaults.prefixes or ()), r"\|+", _SKIN]
     suffixes = [*(nlp.Defaults.suffixes or ()), r"\|+", _SKIN]
     if language == "ru":
         suffixes.append(rf"(?<=[{ALPHA}0-9])\.")

@@ -74,7 +74,7 @@ def test_lone_surrogates_are_replaced_one_for_one(text: str) -> None:
         ("The U.S. Navy sailed.", ["The U.S. Navy sailed ."]),
         ('"Stop!" he said. "Go." She went.', ['" Stop ! " he said .', '" Go . "', "She went ."]),
         ("TENNIS\nVera Plum won", ["TENNIS", "Vera Plum won"]),
-        ("gonna see @plum and #Tag, (#Other)", ["gonna see @plum and #Tag , ( #Other )"]),
+        ("gonna see @plum and #Tag, (#Other) a@b.c", ["gonna see @plum and # Tag , ( # Other ) a@b.c"]),
         ("Dunmore—or Kells—lost", ["Dunmore — or Kells — lost"]),
         ("one\r\ntwo\u2028three", ["one", "two", "three"]),
         (
