@@ -47,6 +47,7 @@ REGISTRY = [  # models by their names: MLflow's registry
     "cryptography",  # signatures of versions
     "fsspec",
     "mlflow>=3.17.2,<3.18",  # 3.18.0 needs parts that were never published
+    "packaging",  # reads locks
     "pandas",
     "pyarrow",
     "scipy",

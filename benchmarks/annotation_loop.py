@@ -48,6 +48,7 @@ from multiner.serving.backends.local_server import free_port
 LANGUAGE = "en"
 TEXTS = 20  # in a request to the gateway
 READY_SECONDS = 1200  # the first start makes the database
+DRAWS = 10_000  # one after another that make no new note, until the names count as used up
 TOKEN = secrets.token_hex(20)  # of a server on loopback that ends with this script
 SURNAMES = ["OKAFOR", "BRANDT", "LINDGREN", "MORETTI", "KOVACS", "DUBOIS", "TANAKA", "MCALLEN"]
 PLACES = ["OSLO", "LEEDS", "PORT ELLEN", "UPPER TOLLAND", "TAMPERE", "BASEL", "GHENT", "TURIN"]
@@ -69,8 +70,12 @@ Entities = list[dict[str, Any]]  # each with start, end, label
 
 
 def notes(count: int, seed: int, patterns: tuple[str, ...], half: int) -> dict[str, Entities]:
-    """Texts with their entities; ``half``, 0 or 1, chooses the names, so that two halves share none."""
-    random, texts = Random(seed), {}
+    """Texts with their entities; ``half``, 0 or 1, chooses the names, so that two halves share none.
+
+    Raises:
+        NerError: the names are used up.
+    """
+    random, texts, draws = Random(seed), {}, 0
     while len(texts) < count:
         names = {
             "PER": f"{random.choice('ABDEGHJKLM')}. {random.choice(SURNAMES[half::2])}",
@@ -79,6 +84,11 @@ def notes(count: int, seed: int, patterns: tuple[str, ...], half: int) -> dict[s
         }
         pattern = patterns[len(texts) % len(patterns)]
         text, entities = pattern.format(**names), []
+        draws = draws + 1 if text in texts else 0
+        if draws == DRAWS:
+            raise NerError(
+                f"the names are enough for {len(texts)} notes, not for {count}", remedy="Ask for fewer: --notes"
+            )
         for label, name in names.items():
             if f"{{{label}}}" in pattern:
                 start = text.index(name)

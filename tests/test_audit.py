@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import runpy
 import subprocess
+import venv
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,6 +20,7 @@ SBOM = {
         {"name": "attrs", "version": "25", "licenses": [{"expression": "MIT"}, {"expression": "MIT"}]},
         {"name": "odd", "version": "1", "licenses": [{"license": {"name": "Own licence\nwith its text"}}]},
         {"name": "none", "version": "1"},
+        {"name": "six", "version": "1", "licenses": [{"license": {"name": "License :: OSI Approved :: MIT License"}}]},
     ]
 }
 
@@ -54,30 +57,78 @@ def test_every_pin_of_the_lock_is_read(audit: SimpleNamespace, root: Path) -> No
 
 def test_the_licences_are_a_table(audit: SimpleNamespace) -> None:
     lines = audit.licences(SBOM).splitlines()
-    assert lines[-4:] == [
+    assert lines[-5:] == [
         "| attrs | 25 | MIT |",
         "| none | 1 | not stated |",
         "| numpy | 2.4 | BSD-3-Clause |",
         "| odd | 1 | Own licence |",
+        "| six | 1 | MIT License |",
     ]
 
 
-@pytest.mark.parametrize("answers", ["none", "osv"])
-def test_a_service_that_does_not_answer_is_said(
+def services(records: dict[str, dict[str, list[str]]]) -> Callable[..., SimpleNamespace]:
+    """In place of pip-audit: the vulnerabilities of the packages that a service knows; it skips the others."""
+
+    def run(command: list[Any], **_: Any) -> SimpleNamespace:
+        option = {name: Path(command[command.index(name) + 1]) for name in ("--requirement", "--output")}
+        known = records.get(command[command.index("--vulnerability-service") + 1])
+        names = [line.partition("==")[0] for line in option["--requirement"].read_text().splitlines()]
+        if known is not None:
+            rows: list[dict[str, Any]] = [{"name": name, "skip_reason": "not found"} for name in names]
+            for row in rows:
+                if row["name"] in known:
+                    row["vulns"] = [{"id": each, "fix_versions": ["9"]} for each in known[row["name"]]]
+            option["--output"].write_text(json.dumps({"dependencies": rows}))
+        return SimpleNamespace(stderr="Connection refused\n", returncode=0)
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("records", "lines", "unknown", "output"),
+    [
+        ({}, [], ["x", "y"], "pypi gave no answer: Connection refused"),
+        ({"osv": {"x": ["V"], "y": []}}, ["x 1: V (fixed in 9)"], [], "pypi gave no answer: Connection refused"),
+        ({"pypi": {}, "osv": {}}, [], ["x", "y"], "pypi does not know 2 of 2 packages"),
+        ({"pypi": {"y": []}, "osv": {"x": ["V"]}}, ["x 1: V (fixed in 9)"], [], "asking osv about 1 packages"),
+    ],
+)
+def test_a_package_that_no_service_knows_is_not_called_safe(
     audit: SimpleNamespace,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
-    answers: str,
+    records: dict[str, dict[str, list[str]]],
+    lines: list[str],
+    unknown: list[str],
+    output: str,
 ) -> None:
-    def run(command: list[Any], **_: Any) -> SimpleNamespace:
-        service = command[command.index("--vulnerability-service") + 1]
-        if service == answers:
-            found = {"dependencies": [{"name": "x", "version": "1", "vulns": [{"id": "V"}]}, {"name": "y"}]}
-            Path(command[command.index("--output") + 1]).write_text(json.dumps(found))
-        return SimpleNamespace(stderr="Connection refused\n")
+    monkeypatch.setattr(subprocess, "run", services(records))
+    assert audit.by_services(Path("pip-audit"), {"x": "1", "y": "2"}, tmp_path) == (lines, unknown)
+    assert output in capsys.readouterr().out
 
-    monkeypatch.setattr(subprocess, "run", run)
-    lines = audit.by_service(Path("pip-audit"), tmp_path / "lock", tmp_path)
-    assert lines == (None if answers == "none" else ["x 1: V"])
-    assert "pypi gave no answer: Connection refused" in capsys.readouterr().out
+
+@pytest.mark.parametrize(("record", "code"), [(None, 75), ("click", 1), ("never-installed", 75)])
+def test_without_a_network_the_export_is_read_and_the_rest_is_said_to_be_missing(
+    audit: SimpleNamespace,
+    root: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    record: str | None,
+    code: int,
+) -> None:
+    failed = SimpleNamespace(returncode=1, stderr="WARNING: Retrying\nERROR: No matching distribution\n")
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: failed)
+    monkeypatch.setattr(venv, "create", lambda *_, **__: None)
+    options = ["--output", str(tmp_path)]
+    if record:
+        version = audit.pins(root / "requirements.lock").get(record, "1")
+        with zipfile.ZipFile(tmp_path / "all.zip", "w") as archive:
+            archive.writestr("A-1.json", json.dumps({"id": "A-1", "affected": affected(record, version)}))
+        options += ["--database", str(tmp_path / "all.zip")]
+    assert audit.main(options) == code
+    output = capsys.readouterr().out
+    assert "NO SBOM, NO LICENCES: pip cannot install the tools: ERROR: No matching distribution" in output
+    assert ("VULNERABILITIES UNKNOWN of all packages" in output) == (record is None)
+    assert (": A-1" in output) == (code == 1)

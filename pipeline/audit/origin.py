@@ -10,6 +10,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from packaging.requirements import Requirement
+
 from multiner.pipeline.config.settings import Workspace, read_yaml
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.core.files import read_json
@@ -18,7 +20,7 @@ from multiner.pipeline.registry.failures import registry_errors
 from multiner.pipeline.registry.lineage import CUT
 from multiner.pipeline.registry.store import open_store
 
-PIN = re.compile(r"^([\w.-]+)==([^\s;]+)", re.MULTILINE)
+PIN = re.compile(r"^[\w.-]+==.*", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,13 +120,17 @@ def output_hashes(stages: dict[str, Any]) -> dict[str, str]:
 
 
 def other_packages(requirements: str) -> list[str]:
-    """The packages that are installed here in another version than the lock has, as ``name 1.0 (locked 1.1)``."""
+    """The packages that are installed here in another version than the lock has, as ``name 1.0 (locked 1.1)``.
+
+    A line of the lock whose marker is for another Python or platform says nothing about this one.
+    """
     others = []
-    for name, locked in PIN.findall(requirements):
+    for pin in map(Requirement, PIN.findall(requirements)):
         try:
-            installed = installed_version(name).partition("+")[0]
-        except PackageNotFoundError:  # of another platform, or of an extra
+            installed = installed_version(pin.name).partition("+")[0]
+        except PackageNotFoundError:  # of an extra
             continue
-        if installed != locked.partition("+")[0]:
-            others.append(f"{name} {installed} (locked {locked})")
+        locked = str(pin.specifier).removeprefix("==")
+        if (pin.marker is None or pin.marker.evaluate()) and installed != locked.partition("+")[0]:
+            others.append(f"{pin.name} {installed} (locked {locked})")
     return others

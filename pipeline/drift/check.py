@@ -50,7 +50,7 @@ class DriftCheck:
         """The outcome in a line."""
         if self.drifted:
             names = dict.fromkeys(f"{shift.measure} ({shift.against})" for shift in self.drifted)
-            asks = "; retraining asked for" if self.retrain else ""
+            asks = "; it calls for retraining" if self.retrain else ""
             return f"drift in {', '.join(names)}{asks}"
         return f"no drift in {self.texts:,} texts" if self.shifts else self.notes[0]
 

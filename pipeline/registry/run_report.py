@@ -46,8 +46,8 @@ class Score:
 
     @property
     def difference(self) -> float | None:
-        """Points above the champion."""
-        return None if self.champion is None else self.f1 - self.champion
+        """Points above the champion, as they are shown: a zero has no sign."""
+        return None if self.champion is None else round(self.f1 - self.champion, 2) + 0.0
 
 
 @dataclass(frozen=True, slots=True)

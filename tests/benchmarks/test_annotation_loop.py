@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
+from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.corpora.formats.label_studio import import_task
 from multiner.pipeline.growing.declaration import GrowingCorpus
 from multiner.pipeline.growing.records import read_path
@@ -71,3 +72,10 @@ def test_the_held_out_notes_have_other_names(loop: ModuleType) -> None:
     ]
     assert [len(half) for half in halves] == [40, 40]
     assert not names[0] & names[1]
+
+
+def test_more_notes_than_there_are_names_for_are_refused(loop: ModuleType) -> None:
+    patterns = loop.PATTERNS + loop.OTHER_PATTERNS
+    assert len(loop.notes(49, 2, patterns, 1)) == 49
+    with pytest.raises(NerError, match="the names are enough for 49 notes, not for 60"):
+        loop.notes(60, 2, patterns, 1)

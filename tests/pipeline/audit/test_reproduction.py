@@ -160,6 +160,12 @@ def test_packages_are_compared_with_the_lock(monkeypatch: pytest.MonkeyPatch) ->
     ]
 
 
+def test_a_version_for_another_python_is_not_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(origins, "installed_version", lambda _: "13.1.2")
+    lock = "extensions==12.3 ; python_full_version < '3.11'\nextensions==13.1.2 ; python_full_version >= '3.11'\n"
+    assert other_packages(lock) == []
+
+
 def test_a_logged_diff_can_be_applied(tmp_path: Path) -> None:
     """It ends with blank lines, has another line end and no text in it."""
     git(tmp_path, "init", "--quiet")

@@ -70,6 +70,14 @@ def two_versions(workspace: Workspace, fill: Callable[..., None], empty_leg: Pat
     return workspace
 
 
+@pytest.mark.parametrize(
+    ("f1", "difference"), [(90.246, "+0.00"), (90.254, "+0.00"), (90.238, "-0.01"), (90.262, "+0.01")]
+)
+def test_a_difference_that_rounds_to_zero_is_no_loss(f1: float, difference: str) -> None:
+    shown = run_report.Score("conll2003", "test", "PER", f1, 90.25).difference
+    assert f"{shown:+.2f}" == difference
+
+
 def page_of(workspace: Workspace, version: str = "2") -> Text:
     client = open_store(workspace)
     run_id = client.get_model_version("ner-en", version).run_id

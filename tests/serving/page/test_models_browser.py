@@ -62,6 +62,9 @@ def test_wrong_and_right_tokens(page: str, browser: Browser) -> None:
     browser.one("#token").send_keys(TOKEN)
     browser.one("#sign-in button").click()
     browser.until(lambda: browser.all("#sign-out"))
+    validate, compare = (browser.one(f"#desk > .orders > :nth-child({place})") for place in (1, 2))
+    gap = compare.rect["x"] - validate.rect["x"] - validate.rect["width"]
+    assert (gap, compare.value_of_css_property("text-decoration-line")) == (pytest.approx(9.6, abs=1), "none"), "alike"
     assert browser.run("return document.cookie") == "", "scripts cannot read the session"
     assert browser.run("return sessionStorage.length + localStorage.length") == 0
     browser.one("#sign-out").click()
