@@ -10,7 +10,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 UPGRADE ?= --upgrade
 RESOLVE = uv pip compile --universal --python-version 3.11 setup.py --no-header --no-annotate $(UPGRADE)
 PYTEST := pytest -ra --durations=15
-PARALLEL := -n logical --maxprocesses 4 --dist
+PARALLEL := -n logical --maxprocesses 4 --dist loadfile
 .PHONY: help setup run demo test test-fast test-spark faults integration lint lock docs packages audit clean
 
 help:  ## Show what there is
@@ -39,12 +39,12 @@ lint: setup  ## Check style, the direction of imports, and types
 	mypy
 
 test: lint  ## Set up, then run all the tests, fast ones first
-	$(PYTEST) $(PARALLEL) loadfile -m "not slow and not e2e and not integration and not exhaustive"
-	$(PYTEST) $(PARALLEL) loadfile -m "slow and not e2e and not integration and not exhaustive"
-	$(PYTEST) $(PARALLEL) loadgroup -m "e2e and not exhaustive"
+	$(PYTEST) $(PARALLEL) -m "not slow and not e2e and not integration and not exhaustive"
+	$(PYTEST) $(PARALLEL) -m "slow and not e2e and not integration and not exhaustive"
+	$(PYTEST) $(PARALLEL) -m "e2e and not exhaustive"
 
 test-fast: lint  ## Set up, then run the tests that take seconds each at most
-	$(PYTEST) $(PARALLEL) loadfile -m "not slow and not e2e and not integration and not exhaustive"
+	$(PYTEST) $(PARALLEL) -m "not slow and not e2e and not integration and not exhaustive"
 
 test-spark: setup  ## Add PySpark (450 MB; wants Java 17 or 21), and compare Spark with processes
 	$(BIN)/python -m pip install --quiet --no-build-isolation --editable '.[spark]'

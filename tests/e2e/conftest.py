@@ -1,6 +1,6 @@
 """A clone in which the main job has run for real, on slices of the real corpora; once for all tests that need it.
 
-These are the xdist group ``job``: one worker runs them all, one after the other.
+One worker of xdist runs them all, one after the other (see ``MAIN_JOB`` in tests/conftest.py).
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ import pytest
 from tests.e2e.asking import ENTITIES, TEXTS, check_entities, wait_for
 from tests.e2e.conftest import BIN, RUN_SECONDS, Job, cloned
 
-pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.xdist_group("demo")]
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
 
 @dataclass(frozen=True)

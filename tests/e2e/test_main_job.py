@@ -30,7 +30,7 @@ from multiner.serving.backends.local_server import free_port
 from tests.e2e.asking import ENTITIES, TEXTS, check_entities, wait_for
 from tests.e2e.conftest import BIN, RUN_SECONDS, Job
 
-pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.xdist_group("job")]
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
 
 def test_the_clone_is_whole(job: Job, root: Path) -> None:

@@ -10,7 +10,7 @@ import yaml
 from multiner.pipeline.config.settings import Workspace
 from multiner.pipeline.evaluation.behaviour.show import failures, table, workspace_report
 
-pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.xdist_group("job")]
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 FLOORS = yaml.safe_load(Path(__file__).with_name("floors.yaml").read_text(encoding="utf-8"))
 
 

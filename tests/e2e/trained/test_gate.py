@@ -11,7 +11,7 @@ from multiner.pipeline.registry.gate.comparison import JudgedModel, gate_documen
 from multiner.pipeline.registry.gate.judgement import judge
 from tests.e2e.conftest import Job
 
-pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.xdist_group("job")]
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
 
 @pytest.mark.parametrize("language", ["en", "ru"])

@@ -15,7 +15,7 @@ from multiner.pipeline.config.settings import Workspace
 from multiner.pipeline.text.vocabulary import keep_small
 from tests.e2e.trained.serving import served
 
-pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.xdist_group("job")]
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 TEXTS = 150  # of some 30 unique words each
 
 

@@ -12,7 +12,7 @@ from multiner.pipeline.models.windows import WindowedModel
 from multiner.pipeline.text.tokenizer import document_from_text
 from tests.e2e.trained.serving import served
 
-pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.xdist_group("job")]
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 LONGEST = {"en": 300_000, "ru": 75_000}  # letters without a blank
 TEXTS = {
     "line breaks": "\n" * 10_000,

@@ -15,7 +15,7 @@ from multiner.pipeline.models.pretrained.installation import SLOVNET_TAR, entiti
 from multiner.pipeline.models.pretrained.slovnet_component import NAME
 from multiner.pipeline.models.spacy.vectors import NAVEC
 
-pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.xdist_group("job")]
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
 
 def test_the_english_pipeline_loses_size_and_no_entity(trained: Workspace, tmp_path: Path) -> None:

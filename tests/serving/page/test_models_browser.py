@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tests.serving.airflow.fake_airflow import FakeAirflow
     from tests.serving.page.browser import Browser
 
-pytestmark = [pytest.mark.slow, pytest.mark.e2e, pytest.mark.xdist_group("browser")]
+pytestmark = [pytest.mark.slow, pytest.mark.e2e]
 TOKEN = "a-token-for-tests"
 
 
