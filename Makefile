@@ -41,7 +41,7 @@ lint: setup  ## Check style, the direction of imports, and types
 test: lint  ## Set up, then run all the tests, fast ones first
 	$(PYTEST) $(PARALLEL) -m "not slow and not e2e and not integration and not exhaustive"
 	$(PYTEST) $(PARALLEL) -m "slow and not e2e and not integration and not exhaustive"
-	$(PYTEST) -m "e2e and not exhaustive"
+	$(PYTEST) $(PARALLEL) -m "e2e and not exhaustive"
 
 test-fast: lint  ## Set up, then run the tests that take seconds each at most
 	$(PYTEST) $(PARALLEL) -m "not slow and not e2e and not integration and not exhaustive"

@@ -6,7 +6,7 @@ import os
 import runpy
 from collections.abc import Generator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
 import pytest
@@ -14,11 +14,17 @@ from hypothesis import settings
 
 from multiner.pipeline.core.environment import silence_telemetry
 
+if TYPE_CHECKING:
+    from xdist.remote import Producer
+    from xdist.scheduler import LoadFileScheduling
+
 silence_telemetry()
 # Speed is no promise of these tests: a busy machine must not fail them.
 settings.register_profile("patient", deadline=None)
 settings.load_profile("patient")
 ROOT = Path(__file__).resolve().parents[1]
+MAIN_JOB = "tests/e2e/test_main_job.py"  # whose clone and models all tests in TRAINED need
+TRAINED = "tests/e2e/trained/"
 NO_MIRROR = "no corpora mirror: set NER_CORPORA_MIRROR to the folder that holds the published files"
 
 
@@ -48,6 +54,22 @@ def packaging(root: Path) -> dict[str, Any]:
 def corpora() -> Path:
     """A folder with the published corpora; without one, the tests that need it are skipped."""
     return corpora_mirror() or pytest.skip(NO_MIRROR)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadFileScheduling | None:
+    """With ``--dist loadfile``, the tests of trained models go where the main job is, as if they were of its file.
+
+    ``--dist loadgroup`` would be for this; xdist 3.8 finds no groups with pytest 9.2, and says nothing.
+    """
+    from xdist.scheduler import LoadFileScheduling
+
+    class ByClone(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = super()._split_scope(nodeid)
+            return MAIN_JOB if file.startswith(TRAINED) else file
+
+    return ByClone(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
 @pytest.hookimpl(wrapper=True)

@@ -1,4 +1,7 @@
-"""A clone in which the main job has run for real, on slices of the real corpora; once for all tests of this folder."""
+"""A clone in which the main job has run for real, on slices of the real corpora; once for all tests that need it.
+
+One worker of xdist runs them all, one after the other (see ``MAIN_JOB`` in tests/conftest.py).
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -97,10 +101,9 @@ def copy_working_tree(source: Path, to: Path) -> None:
         subprocess.run([*git, *command], cwd=to, check=True)
 
 
-@pytest.fixture(scope="session")
-def job(tmp_path_factory: pytest.TempPathFactory, root: Path, corpora: Path) -> Iterator[Job]:
+@contextmanager
+def cloned(folder: Path, root: Path, corpora: Path) -> Iterator[Job]:
     """A fresh clone with a mirror of the corpora, and of the packages' files where this clone has them."""
-    folder = tmp_path_factory.mktemp("job")
     mirror = folder / "mirror"
     mirror.mkdir()
     for place in (corpora, root / "data" / "raw"):
@@ -111,6 +114,13 @@ def job(tmp_path_factory: pytest.TempPathFactory, root: Path, corpora: Path) -> 
     job = Job(folder / "clone", root, mirror)
     yield job
     job.ner("down")
+
+
+@pytest.fixture(scope="session")
+def job(tmp_path_factory: pytest.TempPathFactory, root: Path, corpora: Path) -> Iterator[Job]:
+    """The clone of the main job."""
+    with cloned(tmp_path_factory.mktemp("job"), root, corpora) as job:
+        yield job
 
 
 @pytest.fixture(scope="session")

@@ -6,22 +6,15 @@ The tests stand in the order of a user's day and share one clone (see conftest.p
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import re
 import shutil
 import signal
 import socket
 import subprocess
-import sys
-import time
-from collections.abc import Callable
-from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
 import httpx
-import psutil
 import pytest
 import spacy
 from huggingface_hub import InferenceClient
@@ -34,31 +27,10 @@ from multiner.serving.airflow import environment as airflow
 from multiner.serving.airflow.api import AirflowClient
 from multiner.serving.airflow.run_tracker import DagRun, DagTask, RunTracker
 from multiner.serving.backends.local_server import free_port
+from tests.e2e.asking import ENTITIES, TEXTS, check_entities, wait_for
 from tests.e2e.conftest import BIN, RUN_SECONDS, Job
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
-TEXTS = {"en": "Angela Merkel visited Berlin on Monday.", "ru": "Владимир Орлов приехал в Москву."}
-ENTITIES = {"en": [("Angela Merkel", "PER"), ("Berlin", "LOC")], "ru": [("Владимир Орлов", "PER"), ("Москву", "LOC")]}
-
-
-def check_entities(language: str, entities: list[dict[str, Any]]) -> None:
-    """Those of the language's text, whatever a weak model finds besides, each where it stands."""
-    text = TEXTS[language]
-    assert all(text[entity["start"] : entity["end"]] == entity["text"] for entity in entities)
-    assert {(entity["text"], entity["label"]) for entity in entities} >= set(ENTITIES[language]), entities
-
-
-def wait_for(
-    condition: Callable[[], Any], seconds: float, process: subprocess.Popen[Any] | None = None, log: Path | None = None
-) -> Any:
-    """What ``condition`` gives once that is true; the process that is to bring it about, and its log, are named."""
-    deadline = time.monotonic() + seconds
-    while not (value := condition()):
-        ended = process is not None and process.poll() is not None
-        if ended or time.monotonic() > deadline:
-            pytest.fail(log.read_text()[-8000:] if log else "it does not come")
-        time.sleep(0.2)
-    return value
 
 
 def test_the_clone_is_whole(job: Job, root: Path) -> None:
@@ -264,68 +236,3 @@ def test_an_occupied_port_is_a_named_error(job: Job) -> None:
     assert done.returncode == 1
     assert f"port {job.ports['mlflow_port']}, meant for mlflow, is in use" in done.stdout
     assert "Traceback" not in done.stdout
-
-
-def test_make_demo_shows_everything_on_the_samples(job: Job, first_run: str, tmp_path: Path) -> None:
-    (job.root / ".venv").symlink_to(BIN.parent)  # what `make setup` makes
-    output = tmp_path / "demo.log"
-    with output.open("w") as log:
-        demo = subprocess.Popen(
-            ["make", "-o", ".venv/installed", "demo"],
-            cwd=job.root,
-            env=job.environment,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-        )
-    try:
-        wait_for(lambda: "Ctrl-C ends everything" in output.read_text(), RUN_SECONDS, demo, output)
-        assert [(each["model"], each["live"]) for each in job.status()["models"]] == [
-            ("ner-en-demo", "1"),
-            ("ner-ru-demo", "1"),
-        ]
-        for language, text in TEXTS.items():
-            check_entities(language, job.ask(text)["entities"])
-        command = next(line for line in output.read_text().splitlines() if line.startswith("Try"))
-        curl = command.removeprefix("Try").strip()
-        done = subprocess.run(curl, shell=True, capture_output=True, text=True, check=True)
-        (result,) = json.loads(done.stdout)["results"]
-        assert {(entity["text"], entity["label"]) for entity in result["entities"]} >= set(ENTITIES["en"])
-    finally:
-        for process in psutil.Process(demo.pid).children():
-            process.send_signal(signal.SIGINT)  # Ctrl-C reaches `ner`; make would end with an error itself
-        assert demo.wait(120) == 0, output.read_text()[-4000:]
-    assert job.leftovers() == []
-
-
-@pytest.mark.faults("kill -9 of dvc in mid-training")
-def test_a_killed_dvc_takes_its_training_along_and_the_next_run_goes_on(job: Job, first_run: str) -> None:
-    """After the demonstration, on its samples."""
-    params = job.root / "params.yaml"
-    text = params.read_text(encoding="utf-8").replace("seed: 13", "seed: 14")
-    params.write_text(re.sub(r"checkpoint_seconds: \d+", "checkpoint_seconds: 1", text), encoding="utf-8")
-    stage = [sys.executable, "-m", "dvc", "repro", "--single-item", "train_transformer@ru"]
-    environment = job.environment | {"PATH": f"{BIN}{os.pathsep}{job.environment['PATH']}"}
-    leg = job.root / "data" / "out" / "demo" / "ru" / "trained" / "transformer"
-    checkpoints = job.root / "data" / "checkpoints" / "demo" / "ru" / "transformer"
-
-    dvc = subprocess.Popen(stage, cwd=job.root, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    (progress,) = wait_for(lambda: list(checkpoints.glob("*/last/progress.json")), RUN_SECONDS, dvc)
-    training = [process for process in psutil.Process(dvc.pid).children(recursive=True) if process.is_running()]
-    dvc.kill()
-    dvc.wait()
-    _, alive = psutil.wait_procs(training, timeout=30)
-    assert not alive, "a training outlived the command that started it"
-    step = json.loads(progress.read_text(encoding="utf-8"))["step"]
-    assert step > 0
-    assert not leg.exists()
-
-    def digest() -> str:
-        return sha256((leg / "model.safetensors").read_bytes()).hexdigest()
-
-    done = subprocess.run(stage, cwd=job.root, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[-4000:]
-    assert f" {step}/" in done.stderr, "it began anew"
-    resumed = digest()
-    unbroken = subprocess.run([*stage, "--force"], cwd=job.root, env=environment, capture_output=True, check=False)
-    assert unbroken.returncode == 0
-    assert digest() == resumed

@@ -243,7 +243,7 @@ class Cluster:
             marked = (processes.marked(root) for root in (self.clone("main"), self.folder))
             return list({*processes.running(trees), *chain.from_iterable(marked)})
 
-        processes.end(left)
+        processes.end(left, patience=3)  # a worker would end its training first
         for process in self.running.values():
             process.wait()
         if not os.environ.get("NER_INTEGRATION_KEEP"):

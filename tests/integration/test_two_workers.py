@@ -11,7 +11,7 @@ import pytest
 from mlflow import MlflowClient
 
 from multiner.serving.airflow.run_tracker import RunTracker
-from tests.e2e.test_main_job import TEXTS
+from tests.e2e.asking import TEXTS
 from tests.integration.cluster import WORKERS, Cluster
 from tests.integration.conftest import LANGUAGES, PROFILE, SERVERS
 

@@ -294,7 +294,8 @@ class Live:
 
     def __enter__(self) -> Live:
         self._thread.start()
-        with httpx.Client(base_url=self.url, trust_env=False) as client:
+        host = min(self.harness.config.hosts or [self.address[0]])  # other names are refused
+        with httpx.Client(base_url=self.url, headers={"Host": host}, trust_env=False) as client:
             for _ in range(500):
                 with contextlib.suppress(httpx.TransportError):  # on a busy machine the server gives idle callers up
                     if client.get("/ready").status_code == 200:
