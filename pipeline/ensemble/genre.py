@@ -36,6 +36,11 @@ def informality(document: Document) -> float:
     return short * (0.5 + 0.5 * min(1.0, web_sign(document) + careless_sentences(document))) if short > 0 else 0.0
 
 
+def is_post(document: Document) -> bool:
+    """Whether a document reads at least half like a post: a short one that nothing marks as informal does, too."""
+    return informality(document) >= 0.5
+
+
 def web_sign(document: Document) -> float:
     """1 if the document has a user name or hashtag (``@``, ``#``), a link, or an emoji or other pictograph, else 0."""
     words = document.norms()

@@ -20,7 +20,7 @@ from multiner.pipeline.core.decoding import span_f1
 from multiner.pipeline.core.document import Document, Span
 from multiner.pipeline.core.progress import bar
 from multiner.pipeline.ensemble.features import candidate_features, decode_systems, feature_names
-from multiner.pipeline.ensemble.genre import informality, names_with_genre, with_genre
+from multiner.pipeline.ensemble.genre import informality, is_post, names_with_genre, with_genre
 from multiner.pipeline.ensemble.meta_classifier import MetaClassifier, probabilities, select, threshold_at
 from multiner.pipeline.ensemble.name_features import Gazetteer
 
@@ -147,7 +147,7 @@ def has_both_genres(documents: Sequence[Document]) -> bool:
     """Whether there are :data:`GENRE_NAMES` gold names of posts, and as many of edited text, to learn genre from."""
     names = {True: 0, False: 0}
     for document in documents:
-        names[informality(document) >= 0.5] += len(document.spans)
+        names[is_post(document)] += len(document.spans)
     return min(names.values()) >= GENRE_NAMES
 
 
