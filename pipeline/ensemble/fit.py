@@ -89,7 +89,7 @@ def fit_ensemble(
 
     Returns:
         ``members``, ``chooser`` (the meta-classifier; None: the ensemble uses the pool) and ``tuned_on`` (F1 of
-        ``pool`` and ``chooser``, mean over corpora).
+        ``pool`` and ``chooser``, mean over corpora, and whether the latter weighs ``genre``).
     """
     labels = bio_labels(types)
     gold = gold_labels([each.document for each in fitting], labels)
@@ -108,7 +108,7 @@ def fit_ensemble(
     return {
         "members": [asdict(member) for member in members],
         "chooser": classifier.to_json() if classifier else None,
-        "tuned_on": {"pool": round(score, 4), "chooser": round(best.f1, 4)},
+        "tuned_on": {"pool": round(score, 4), "chooser": round(best.f1, 4), "genre": best.genre},
     }
 
 

@@ -1,7 +1,8 @@
 """The meta-classifier: how probably each candidate span is right, by logistic regression, and the best set of spans.
 
 The best set is the non-overlapping one with the highest sum of probabilities, each less a threshold. It is found by
-weighted interval scheduling (Kleinberg and Tardos 2005, 6.1), which is exact.
+weighted interval scheduling (Kleinberg and Tardos 2005, 6.1), which is exact. The best threshold is half of the best F1
+(Lipton et al. 2014), so it is lower for posts than for edited text.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from multiner.pipeline.core.document import Span
+from multiner.pipeline.core.document import Document, Span
+from multiner.pipeline.ensemble.genre import INFORMAL, informality, with_genre
 from multiner.pipeline.ensemble.name_features import Gazetteer
 
 
@@ -21,26 +23,31 @@ class MetaClassifier:
     """A fitted meta-classifier.
 
     Attributes:
-        feature_names: as :func:`multiner.pipeline.ensemble.features.feature_names` gives them.
+        feature_names: as :func:`multiner.pipeline.ensemble.features.feature_names` gives them, or with those of the
+            genre (:func:`multiner.pipeline.ensemble.genre.names_with_genre`).
         weights: the weight of each feature, in log-odds.
         bias: in log-odds.
-        threshold: only candidates with a higher probability are selected.
+        thresholds: only candidates with a higher probability are selected; the first is for documents of informality 0,
+            the second for those of informality 1.
         gazetteer: names of the training documents.
     """
 
     feature_names: tuple[str, ...]
     weights: np.ndarray
     bias: float
-    threshold: float
+    thresholds: tuple[float, float]
     gazetteer: Gazetteer
 
-    def probabilities(self, features: np.ndarray) -> np.ndarray:
-        """The probability that each candidate is right, ``[candidates]``, from the features of the candidates."""
-        return 1.0 / (1.0 + np.exp(-(features @ self.weights + self.bias)))
-
-    def select(self, candidates: Sequence[Span], features: np.ndarray) -> list[Span]:
-        """The best set of candidates, in order, each with its probability as score."""
-        return select(candidates, self.probabilities(features), self.threshold)
+    def select(self, document: Document, candidates: Sequence[Span], features: np.ndarray) -> list[Span]:
+        """The best set of the candidates of a document, in order; scores are the probabilities that they are right."""
+        if not candidates:
+            return []
+        informal = informality(document)
+        if INFORMAL in self.feature_names:
+            features = with_genre(features, informal)
+        return select(
+            candidates, probabilities(features, self.weights, self.bias), threshold_at(informal, self.thresholds)
+        )
 
     def to_json(self) -> dict:
         """A JSON-ready mapping; inverse of :meth:`from_json`."""
@@ -49,7 +56,8 @@ class MetaClassifier:
                 name: round(float(weight), 6) for name, weight in zip(self.feature_names, self.weights, strict=True)
             },
             "bias": round(self.bias, 6),
-            "threshold": self.threshold,
+            "threshold": self.thresholds[0],
+            "post_threshold": self.thresholds[1],
             "gazetteer": self.gazetteer.to_json(),
         }
 
@@ -60,9 +68,20 @@ class MetaClassifier:
             tuple(value["weights"]),
             np.array(list(value["weights"].values())),
             value["bias"],
-            value["threshold"],
+            (value["threshold"], value.get("post_threshold", value["threshold"])),  # older files have one
             Gazetteer.from_json(value["gazetteer"]),
         )
+
+
+def probabilities(features: np.ndarray, weights: np.ndarray, bias: float) -> np.ndarray:
+    """The probability that each candidate is right, ``[candidates]``."""
+    return 1.0 / (1.0 + np.exp(-(features @ weights + bias)))
+
+
+def threshold_at(informal: float, thresholds: tuple[float, float]) -> float:
+    """The threshold of a document with this informality."""
+    formal, post = thresholds
+    return formal + informal * (post - formal)
 
 
 def select(candidates: Sequence[Span], probabilities: np.ndarray, threshold: float) -> list[Span]:

@@ -1,10 +1,18 @@
-"""Fitting the meta-classifier: logistic regression over candidate spans, hyperparameters by cross-validation."""
+"""Fitting the meta-classifier: logistic regression over candidate spans, hyperparameters by cross-validation.
+
+The penalty is the one with the best log loss, so that scores are good probabilities. The threshold has the best F1.
+Genre is tried (:mod:`multiner.pipeline.ensemble.genre`) where there are enough names of posts and of edited text, since
+the log loss of a handful of names favours it by chance. It is kept if it improves the log loss by more than the
+standard error over the folds. Then posts get a threshold of their own, if that improves the F1 as surely.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
+from itertools import combinations_with_replacement, product
+from math import sqrt
 
 import numpy as np
 
@@ -12,13 +20,17 @@ from multiner.pipeline.core.decoding import span_f1
 from multiner.pipeline.core.document import Document, Span
 from multiner.pipeline.core.progress import bar
 from multiner.pipeline.ensemble.features import candidate_features, decode_systems, feature_names
-from multiner.pipeline.ensemble.meta_classifier import MetaClassifier, select
+from multiner.pipeline.ensemble.genre import informality, is_post, names_with_genre, with_genre
+from multiner.pipeline.ensemble.meta_classifier import MetaClassifier, probabilities, select, threshold_at
 from multiner.pipeline.ensemble.name_features import Gazetteer
 
 FOLDS = 5
 STRENGTHS = (0.03, 0.1, 0.3, 1.0)
 """Inverse strengths of the L2 penalty."""
-THRESHOLDS = (0.3, 0.35, 0.4, 0.45, 0.5)
+THRESHOLDS = (0.5, 0.45, 0.4, 0.35, 0.3, 0.25, 0.2, 0.15)
+"""In falling order; that of posts is at most that of edited text."""
+GENRE_NAMES = 200
+"""Gold names of posts, and of edited text, from which on genre is tried: about four for each weight that it adds."""
 
 
 @dataclass(frozen=True)
@@ -40,14 +52,35 @@ class DocumentCandidates:
         right = np.array([(span.start, span.end, span.label) in gold for span in spans], dtype=bool)
         return cls(document, spans, features, right)
 
+    def columns(self, genre: bool) -> np.ndarray:
+        """The features, with those of the genre if wanted."""
+        return with_genre(self.features, informality(self.document)) if genre else self.features
+
 
 @dataclass(frozen=True)
 class Hyperparameters:
-    """Hyperparameters of the meta-classifier, and their F1 in cross-validation (mean over corpora, in percent)."""
+    """Hyperparameters of the meta-classifier.
+
+    Attributes:
+        strength: inverse strength of the L2 penalty.
+        genre: whether the features count once more times the informality of the document.
+        thresholds: as in :class:`multiner.pipeline.ensemble.meta_classifier.MetaClassifier`.
+        f1: in cross-validation, mean over corpora, in percent.
+    """
 
     strength: float
-    threshold: float
+    genre: bool
+    thresholds: tuple[float, float]
     f1: float
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A penalty, with or without genre: the cross-validated probabilities of each document's candidates."""
+
+    strength: float
+    genre: bool
+    probabilities: list[np.ndarray]
 
 
 def macro_f1(documents: Sequence[Document], predicted: Sequence[Sequence[Span]]) -> float:
@@ -62,26 +95,75 @@ def macro_f1(documents: Sequence[Document], predicted: Sequence[Sequence[Span]])
 def cross_validate(candidates: Sequence[DocumentCandidates]) -> Hyperparameters:
     """The best hyperparameters by cross-validation over documents; their F1 is -1 if a fold cannot be learned from."""
     documents = [each.document for each in candidates]
-    folds = np.array([int(sha256(document.id.encode()).hexdigest()[-8:], 16) % FOLDS for document in documents])
-    best = Hyperparameters(STRENGTHS[0], THRESHOLDS[0], -1.0)
-    with bar(len(STRENGTHS) * FOLDS, "meta-classifier", unit="fit") as progress:
-        for strength in STRENGTHS:
-            probabilities: list[np.ndarray] = [np.zeros(0)] * len(candidates)
-            for fold in range(FOLDS):
-                rest = [candidates[row] for row in np.flatnonzero(folds != fold).tolist()]
-                if not is_learnable(rest):
-                    return best
-                weights, bias = regress(rest, strength)
-                for row in np.flatnonzero(folds == fold).tolist():
-                    probabilities[row] = 1.0 / (1.0 + np.exp(-(candidates[row].features @ weights + bias)))
+    fold_of = np.array([int(sha256(document.id.encode()).hexdigest()[-8:], 16) % FOLDS for document in documents])
+    folds = [np.flatnonzero(fold_of == fold).tolist() for fold in range(FOLDS)]
+    rests = [[candidates[row] for row in np.flatnonzero(fold_of != fold).tolist()] for fold in range(FOLDS)]
+    if not all(map(is_learnable, rests)):
+        return Hyperparameters(STRENGTHS[0], False, (THRESHOLDS[0], THRESHOLDS[0]), -1.0)
+
+    genres = (False, True) if has_both_genres(documents) else (False,)
+    trials = []
+    with bar(len(genres) * len(STRENGTHS) * FOLDS, "meta-classifier", unit="fit") as progress:
+        for genre, strength in product(genres, STRENGTHS):
+            trial = Trial(strength, genre, [np.zeros(0)] * len(candidates))
+            for rows, rest in zip(folds, rests, strict=True):
+                weights, bias = regress(rest, strength, genre)
+                for row in rows:
+                    trial.probabilities[row] = probabilities(candidates[row].columns(genre), weights, bias)
                 progress.update()
-            for threshold in THRESHOLDS:
-                spans = [select(each.spans, scores, threshold)
-                         for each, scores in zip(candidates, probabilities, strict=True)]  # fmt: skip
-                score = macro_f1(documents, spans)
-                if score > best.f1:
-                    best = Hyperparameters(strength, threshold, score)
-    return best
+            trials.append(trial)
+
+    def loss(trial: Trial, rows: Sequence[int]) -> float:
+        return macro_log_loss([candidates[row] for row in rows], [trial.probabilities[row] for row in rows])
+
+    def f1(spans: Sequence[Sequence[Span]], rows: Sequence[int]) -> float:
+        return macro_f1([documents[row] for row in rows], [spans[row] for row in rows])
+
+    every, filled = range(len(candidates)), [rows for rows in folds if rows]
+    best, *others = (
+        min((trial for trial in trials if trial.genre is genre), key=lambda trial: loss(trial, every))
+        for genre in genres
+    )
+    for trial in others:
+        if is_reliable([loss(best, rows) - loss(trial, rows) for rows in filled]):
+            best = trial
+    selections = {
+        thresholds: [
+            select(each.spans, scores, threshold_at(informality(each.document), thresholds))
+            for each, scores in zip(candidates, best.probabilities, strict=True)
+        ]
+        for thresholds in combinations_with_replacement(THRESHOLDS, 2)
+        if best.genre or len(set(thresholds)) == 1
+    }
+    scores = {thresholds: f1(spans, every) for thresholds, spans in selections.items()}
+    one = max((thresholds for thresholds in scores if len(set(thresholds)) == 1), key=scores.__getitem__)
+    two = max(scores, key=scores.__getitem__)
+    gains = [f1(selections[two], rows) - f1(selections[one], rows) for rows in filled]
+    thresholds = two if is_reliable(gains) else one
+    return Hyperparameters(best.strength, best.genre, thresholds, scores[thresholds])
+
+
+def has_both_genres(documents: Sequence[Document]) -> bool:
+    """Whether there are :data:`GENRE_NAMES` gold names of posts, and as many of edited text, to learn genre from."""
+    names = {True: 0, False: 0}
+    for document in documents:
+        names[is_post(document)] += len(document.spans)
+    return min(names.values()) >= GENRE_NAMES
+
+
+def is_reliable(gains: Sequence[float]) -> bool:
+    """Whether the mean gain over the folds is above its standard error."""
+    return float(np.mean(gains)) > float(np.std(gains, ddof=1)) / sqrt(len(gains)) if len(gains) > 1 else False
+
+
+def macro_log_loss(candidates: Sequence[DocumentCandidates], predicted: Sequence[np.ndarray]) -> float:
+    """Mean negative log probability of whether a candidate is right, as the mean over corpora; 0 without candidates."""
+    losses: dict[str, list[np.ndarray]] = {}
+    for each, scores in zip(candidates, predicted, strict=True):
+        loss = -np.log(np.maximum(np.where(each.right, scores, 1 - scores), 1e-9))
+        losses.setdefault(each.document.corpus, []).append(loss)
+    means = [float(joined.mean()) for joined in map(np.concatenate, losses.values()) if len(joined)]
+    return sum(means) / len(means) if means else 0.0
 
 
 def is_learnable(candidates: Sequence[DocumentCandidates]) -> bool:
@@ -90,13 +172,14 @@ def is_learnable(candidates: Sequence[DocumentCandidates]) -> bool:
     return bool(right.any() and not right.all())
 
 
-def regress(candidates: Sequence[DocumentCandidates], strength: float) -> tuple[np.ndarray, float]:
+def regress(candidates: Sequence[DocumentCandidates], strength: float, genre: bool) -> tuple[np.ndarray, float]:
     """The weights ``[features]`` and the bias of a logistic regression over all candidates."""
     from sklearn.linear_model import LogisticRegression
 
     model = LogisticRegression(C=strength, max_iter=5000)
     model.fit(
-        np.concatenate([each.features for each in candidates]), np.concatenate([each.right for each in candidates])
+        np.concatenate([each.columns(genre) for each in candidates]),
+        np.concatenate([each.right for each in candidates]),
     )
     return model.coef_[0], float(model.intercept_[0])
 
@@ -106,5 +189,7 @@ def fit_meta_classifier(
     gazetteer: Gazetteer,
 ) -> MetaClassifier:  # fmt: skip
     """The meta-classifier with these hyperparameters, fitted to all candidates."""
-    weights, bias = regress(candidates, best.strength)
-    return MetaClassifier(tuple(feature_names(models, types)), weights, bias, best.threshold, gazetteer)
+    weights, bias = regress(candidates, best.strength, best.genre)
+    names = feature_names(models, types)
+    columns = names_with_genre(names) if best.genre else names
+    return MetaClassifier(tuple(columns), weights, bias, best.thresholds, gazetteer)

@@ -25,6 +25,7 @@ from multiner.pipeline.core.files import read_json
 from multiner.pipeline.core.iob2 import bio_labels
 from multiner.pipeline.ensemble.chunks import ChunkedModel
 from multiner.pipeline.ensemble.features import candidate_features, decode_systems, feature_names
+from multiner.pipeline.ensemble.genre import names_with_genre
 from multiner.pipeline.ensemble.meta_classifier import MetaClassifier
 from multiner.pipeline.ensemble.russian_persons import complete_persons
 from multiner.pipeline.models import load_base_model
@@ -140,10 +141,12 @@ class Ensemble:
             raise NerError(f"the ensemble was fitted with other legs; here is no {', '.join(missing)}",
                            where=str(path), remedy="Tune it again: dvc repro")  # fmt: skip
         models = [_cancellable(load_base_model(name, folders[name])) for name in names]
-        classifier = MetaClassifier.from_json(value["chooser"]) if value["chooser"] else None
-        if classifier and list(classifier.feature_names) != feature_names(names, value["types"]):
+        chooser = value["chooser"]
+        features = feature_names(names, value["types"])
+        if chooser and list(chooser["weights"]) not in (features, names_with_genre(features)):
             raise NerError("the meta-classifier was fitted to other features than this code's", where=str(path),
                            remedy="Tune it again: dvc repro")  # fmt: skip
+        classifier = MetaClassifier.from_json(chooser) if chooser else None
         return cls(value["language"], value["types"], members, models, classifier)
 
     def predict(self, documents: Sequence[Document], *, types: bool = False) -> list[Prediction]:
@@ -187,7 +190,7 @@ class Ensemble:
         spans: Sequence[Span] = pooled
         if self.meta_classifier:
             candidates, features = candidate_features(document, systems, self.types, self.meta_classifier.gazetteer)
-            spans = self.meta_classifier.select(candidates, features)
+            spans = self.meta_classifier.select(document, candidates, features)
         if self.language == "ru":
             spans = complete_persons(document, spans)
         return Prediction(

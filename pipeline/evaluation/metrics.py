@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from multiner.pipeline.ensemble.genre import is_post
 from multiner.pipeline.evaluation.calibration import ScoredSpans, calibration, scored_spans, thresholds
 from multiner.pipeline.evaluation.predictions import ENSEMBLE, EvaluatedPart
 from multiner.pipeline.evaluation.scores import DIGITS, score, span_counts, token_confusion, token_f1
@@ -46,6 +47,22 @@ def ensemble_lead(part: EvaluatedPart, scores: dict[str, Any], *, resamples: int
     return {"against": best} | {name: round(value, DIGITS) for name, value in asdict(interval).items()}
 
 
+def calibration_by_genre(part: EvaluatedPart, system: str) -> dict[str, Any]:
+    """The calibration of a system's scores in edited text and in posts: ``{edited, posts: {ece, …, count}}``.
+
+    Served texts are of both, whatever the corpus; see :mod:`multiner.pipeline.ensemble.genre`. ``count`` is the number
+    of scored predictions.
+    """
+    rows = {}
+    for genre, keep in (("edited", lambda document: not is_post(document)), ("posts", is_post)):
+        own = part.where(genre, keep)
+        predictions = scored_spans(own.documents, own.systems[system])
+        errors = calibration(predictions)
+        figures = {key: errors[key] for key in ("ece", "ece_of_chance", "brier")}
+        rows[genre] = figures | {"count": len(predictions.scores)}
+    return rows
+
+
 def figures(
     all_parts: Iterable[EvaluatedPart],
     types: Sequence[str],
@@ -64,9 +81,9 @@ def figures(
 
     Returns:
         ``corpora`` (corpus → split → system → scores, see :func:`multiner.pipeline.evaluation.scores.score`, with
-        ``token_f1`` by type, ``calibration`` and the further scores), ``thresholds`` (corpus → system → see
-        :func:`multiner.pipeline.evaluation.calibration.thresholds`), ``sizes`` (corpus → split → documents, entities)
-        and ``significance`` (corpus → split → the ensemble's lead).
+        ``token_f1`` by type, ``calibration``, ``calibration_by_genre`` and the further scores), ``thresholds``
+        (corpus → system → see :func:`multiner.pipeline.evaluation.calibration.thresholds`), ``sizes`` (corpus → split →
+        documents, entities) and ``significance`` (corpus → split → the ensemble's lead).
     """
     corpora: dict[str, Any] = {}
     predictions: dict[tuple[str, str], dict[str, ScoredSpans]] = {}
@@ -81,6 +98,7 @@ def figures(
             | {
                 "token_f1": token_f1(token_confusion(part.documents, spans, types), types),
                 "calibration": calibration(scored[name]),
+                "calibration_by_genre": calibration_by_genre(part, name),
             }
             | further.get(name, {})
             for name, spans in part.systems.items()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,12 @@ def table(metrics: Iterable[Mapping[str, Any]]) -> str:
     """The table as Markdown, with notes: one row per corpus and system, the best F1 of a corpus in bold.
 
     The row of the ensemble also has its lead over the best base model on this test part, with the 95 % interval, and
-    the calibration error of its scores. ``metrics`` has the content of one file per language.
+    the calibration error of its scores. ``metrics`` has the content of one file per language and seed, those of the
+    seed that the models are of first: further seeds have a table of their own.
     """
+    by_language: dict[str, list[Mapping[str, Any]]] = {}
+    for each in metrics:
+        by_language.setdefault(each["language"], []).append(each)
     lines = [
         "| Language | Corpus | System | "
         + " | ".join(title for _, title in COLUMNS)
@@ -28,17 +32,20 @@ def table(metrics: Iterable[Mapping[str, Any]]) -> str:
         "|---|---|---|" + "---:|" * (len(COLUMNS) + 2),
     ]
     notes: list[str] = []
-    for language in metrics:
+    for language, *_ in by_language.values():
         name = language_name(language["language"])
         for corpus, splits in language["corpora"].items():
             systems = list(next(iter(splits.values())))
+            label = corpus_label(corpus, splits)
             best = {split: max(scores[system]["f1"] for system in scores) for split, scores in splits.items()}
             for system in systems:
                 cells = []
                 for split, _ in COLUMNS:
                     figure = splits[split][system]["f1"] if split in splits else None
                     text = "" if figure is None else f"{figure:.2f}"
-                    cells.append(f"**{text}**" if text and figure == best[split] else text)
+                    six = splits[split][system].get("six_types") if text and split == "test" else None
+                    cells.append((f"**{text}**" if text and figure == best[split] else text)
+                                 + (f" (6 types: {six['f1']:.2f})" if six else ""))  # fmt: skip
                 lead = language["significance"][corpus].get("test") if system == ENSEMBLE else None
                 error = splits.get("test", {}).get(system, {}).get("calibration", {}).get("ece")
                 cells.append(
@@ -47,7 +54,7 @@ def table(metrics: Iterable[Mapping[str, Any]]) -> str:
                     else ""
                 )
                 cells.append(f"{error:.3f}" if system == ENSEMBLE and error is not None else "")
-                lines.append(f"| {name} | {corpus} | {system} | " + " | ".join(cells) + " |")
+                lines.append(f"| {name} | {label} | {system} | " + " | ".join(cells) + " |")
         notes.append(
             f"{name}: profile `{language['profile']}`, seed {language['seed']}, {language['threads']} threads, "
             f"{language['precision']}, "
@@ -57,19 +64,63 @@ def table(metrics: Iterable[Mapping[str, Any]]) -> str:
         "Strict span F1 in percent (seqeval, strict, IOB2). The gate half of the development part: nothing was fitted "
         "to it; the other half tunes. The test parts only report. Without overlap: without the test sentences that are "
         "also in the training part. WNUT17's six types are mapped to four (corporation and group to ORG, creative-work "
-        "and product to MISC), so its figures are not comparable with the shared task's. "
+        "and product to MISC), so its figures are not comparable with the shared task's. 6 types: the same predictions "
+        "by the six, ORG and MISC each as the one that is commonest in training. "
         "Lead: the ensemble's F1 minus that of the leg that is best on this part (95 % interval and p by paired "
         "bootstrap over documents). ECE: expected calibration error of the entities' scores, 15 bins of equal mass. "
         "Minutes: the training of the legs alone. Cross-fitting (`ensemble.folds`) and, for a language that starts "
         "from the weights of another (`transformer.start`), the training of that language come on top. "
         "Reproduce with `dvc repro`, rewrite this table with `ner readme`."
     )
-    return "\n".join([*lines, "", about, "", *(f"- {note}" for note in notes)])
+    seeds = seed_table(by_language.values())
+    return "\n".join([*lines, "", about, "", *(f"- {note}" for note in notes), *seeds])
+
+
+def corpus_label(corpus: str, splits: Mapping[str, Any]) -> str:
+    """The corpus's name, for WNUT17 with the number of types that its figures are of."""
+    scores = next(iter(splits.get("test", {}).values()), {})
+    return f"{corpus} ({len(scores['per_type'])} types)" if "six_types" in scores else corpus
+
+
+def seed_table(by_language: Iterable[Sequence[Mapping[str, Any]]]) -> list[str]:
+    """The lines of a table of the ensemble's figures over several seeds, mean and range; none for one seed."""
+    rows, notes = [], []
+    for runs in by_language:
+        if len(runs) < 2:
+            continue
+        name = language_name(runs[0]["language"])
+        for corpus, splits in runs[0]["corpora"].items():
+            scores = [[run["corpora"][corpus][split][ENSEMBLE] for run in runs] for split in ("dev_gate", "test")]
+            leads = [lead["difference"] for run in runs if (lead := run["significance"][corpus].get("test"))]
+            errors = [each["calibration"]["ece"] for each in scores[1] if each["calibration"]["ece"] is not None]
+            cells = [
+                *(_mean_and_range([each["f1"] for each in part], ".2f") for part in scores),
+                _mean_and_range(leads, "+.2f"),
+                _mean_and_range(errors, ".3f"),
+            ]
+            rows.append(f"| {name} | {corpus_label(corpus, splits)} | " + " | ".join(cells) + " |")
+        runs_of = ", ".join(f"{run['seed']} (commit `{(run['commit'] or 'unknown')[:8]}`)" for run in runs)
+        notes.append(f"- {name}: seeds {runs_of}.")
+    if not rows:
+        return []
+    head = "| Language | Corpus | Gate-half F1 | Test F1 | Lead in test | ECE in test |"
+    about = "The ensemble over all seeds: mean (lowest to highest). Seeds of different commits differ in code, too."
+    return ["", head, "|---|---|---:|---:|---:|---:|", *rows, "", about, "", *notes]
+
+
+def _mean_and_range(values: Sequence[float], form: str) -> str:
+    if not values:
+        return ""
+    return f"{sum(values) / len(values):{form}} ({min(values):{form}} to {max(values):{form}})"
 
 
 def read_metrics(folder: Path) -> list[dict[str, Any]]:
-    """The metrics files of a profile, sorted by language. Raises NerError if there are no files, or one is damaged."""
+    """The metrics files of a profile, sorted by language, then those of further seeds in ``seed*/``.
+
+    Raises NerError if there are no files, or one is damaged.
+    """
     files = sorted(folder.glob("*.json"))
+    files += sorted(folder.glob("seed*/*.json")) if files else []
     if not files:
         raise NerError("no metrics to show", where=str(folder), remedy="Run `dvc repro` first.")
     metrics = []

@@ -54,7 +54,7 @@ def workspace(tmp_path, root, monkeypatch: pytest.MonkeyPatch) -> Workspace:  # 
     """A workspace whose stages are stubs; the ensemble has one base model and a meta-classifier."""
     train, tune = documents("train", 40), documents("dev", 10)
     names = tuple(feature_names(["transformer"], TYPES))
-    classifier = MetaClassifier(names, np.zeros(len(names)), 0.0, 0.5, Gazetteer())
+    classifier = MetaClassifier(names, np.zeros(len(names)), 0.0, (0.5, 0.5), Gazetteer())
     ensemble = Ensemble("en", TYPES, [Member("transformer", 1.0, 1.0)], [Guess()], classifier)
     monkeypatch.setattr(held_out, "load_ensemble", lambda *_: ensemble)
     monkeypatch.setattr(held_out, "read_training", lambda *_: (train, tune))

@@ -171,7 +171,7 @@ def test_the_meta_classifier_learns_which_base_model_to_trust() -> None:
     classifier = fit_meta_classifier(in_training, ["a", "b"], TYPES, settings, Gazetteer())
     again = MetaClassifier.from_json(classifier.to_json())
     for sample in in_training:
-        chosen = again.select(sample.spans, sample.features)
+        chosen = again.select(sample.document, sample.spans, sample.features)
         assert [(span.start, span.end, span.label) for span in chosen] == [(0, 2, "PER"), (3, 4, "LOC")]
         assert all(0.5 < (span.score or 0) <= 1 for span in chosen)
 

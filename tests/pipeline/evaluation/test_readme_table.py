@@ -8,10 +8,10 @@ import pytest
 
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.core.files import write_json
-from multiner.pipeline.evaluation.readme_table import END, START, read_metrics, update
+from multiner.pipeline.evaluation.readme_table import END, START, read_metrics, table, update
 
 
-def metrics(ensemble: float) -> dict:
+def metrics(ensemble: float, seed: int = 13) -> dict:
     scores = {
         "transformer": {"f1": 90.126},
         "spacy": {"f1": 83.5},
@@ -20,7 +20,8 @@ def metrics(ensemble: float) -> dict:
     return {
         "language": "en",
         "profile": "cpu",
-        "seed": 13,
+        "seed": seed,
+        "commit": f"{seed}abcdef0123",
         "threads": 2,
         "precision": "fp32",
         "minutes": {"total": 41.6},
@@ -59,6 +60,31 @@ def test_round_trip(readme: Path, tmp_path: Path) -> None:
     assert not update(readme, folder), "a second time there is nothing to do"
     write_json(folder / "en.json", metrics(92.0))
     assert update(readme, folder, check=True)
+
+
+def test_further_seeds_stand_in_a_table_of_means_and_ranges(readme: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "metrics"
+    write_json(folder / "en.json", metrics(91.0))
+    assert "over all seeds" not in table(read_metrics(folder)), "one seed has no range"
+    for seed, ensemble in ((14, 92.0), (15, 90.5)):
+        write_json(folder / f"seed{seed}" / "en.json", metrics(ensemble, seed))
+    assert update(readme, folder)
+    text = readme.read_text(encoding="utf-8")
+    assert "| English | invented | ensemble | **91.00** |" in text, "the first table is of the models' own seed"
+    assert (
+        "| English | invented | 91.17 (90.50 to 92.00) | 91.17 (90.50 to 92.00) | +0.87 (+0.87 to +0.87) "
+        "| 0.021 (0.021 to 0.021) |" in text
+    )
+    assert "seeds 13 (commit `13abcdef`), 14 (commit `14abcdef`), 15 (commit `15abcdef`)" in text
+
+
+def test_a_corpus_with_types_of_its_own_says_how_many_it_is_scored_by(tmp_path: Path) -> None:
+    value = metrics(91.0)
+    for figures in value["corpora"]["invented"]["test"].values():
+        figures |= {"per_type": {"PER": {}, "LOC": {}, "ORG": {}, "MISC": {}}, "six_types": {"f1": figures["f1"] - 10}}
+    text = table([value])
+    assert "| English | invented (4 types) | spacy | 83.50 | 83.50 (6 types: 73.50) |  |" in text
+    assert "| **91.00** | **91.00** (6 types: 81.00) |" in text
 
 
 def test_missing_markers_and_missing_metrics_are_named(readme: Path, tmp_path: Path) -> None:

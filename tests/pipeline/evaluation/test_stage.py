@@ -92,6 +92,11 @@ def test_metrics_file(ran: Workspace) -> None:
     assert scores["test_without_overlap"]["ensemble"]["support"] == 0
     assert metrics["significance"]["invented"]["test"]["against"] == "spacy"
     assert metrics["significance"]["invented"]["test"]["difference"] == 0.0
+    whole = scores["test"]["spacy"]["calibration"]
+    by_genre = scores["test"]["spacy"]["calibration_by_genre"]
+    assert by_genre["edited"] == {"ece": None, "ece_of_chance": None, "brier": None, "count": 0}
+    assert by_genre["posts"]["ece"] == whole["ece"], "the invented documents are short"
+    assert by_genre["posts"]["count"] == sum(row["count"] for row in whole["bins"])
 
 
 def test_the_figures_say_which_model_they_are_of(ran: Workspace) -> None:
