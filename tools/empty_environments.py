@@ -35,10 +35,12 @@ class Extra:
     Attributes:
         statement: what is timed, at the start of a process.
         absent: packages that must not be importable.
+        parts: the extras that it is made of, whose lines are run as well.
     """
 
     statement: str
     absent: tuple[str, ...] = ()
+    parts: tuple[str, ...] = ()
 
 
 EXTRAS = {
@@ -48,8 +50,11 @@ EXTRAS = {
     "serve": Extra("import multiner.serving.gateway.app", ("airflow", "dvc", "great_expectations", "torch")),
     "spark": Extra("import multiner.spark, mlflow, pyspark", ("airflow", "dvc", "great_expectations", "torch")),
     "search": Extra("import optuna, mlflow, torch, transformers", ("airflow", "dvc", "great_expectations")),
-    "pipeline": Extra("import airflow, dvc.api, mlflow, great_expectations, torch"),
-    "all": Extra("import airflow, dvc.api, mlflow, great_expectations, torch, optuna, pyspark"),
+    "pipeline": Extra("import airflow, dvc.api, mlflow, great_expectations, torch", parts=("train", "serve")),
+    "all": Extra(
+        "import airflow, dvc.api, mlflow, great_expectations, torch, optuna, pyspark",
+        parts=("pipeline", "train", "serve", "search", "spark"),
+    ),
 }
 
 
@@ -136,12 +141,11 @@ def attempt(extra: str, python: Path, wheel: Path, folder: Path) -> str:
     run(*pip, "check", cwd=folder)
     for package in EXTRAS[extra].absent:
         run(bin / "python", "-c", f"import importlib.util as u; assert not u.find_spec({package!r})", cwd=folder)
-    lines = LINES / f"{extra}.sh"
-    if lines.is_file():
-        clone = copy_tracked(folder / "clone")  # what trains or serves does so in a clone
-        model = write_model(folder / "model")
-        path = f"{bin}{os.pathsep}{os.environ['PATH']}"
-        run("bash", "-euo", "pipefail", lines, model, cwd=clone, PATH=path, PYTHONSAFEPATH="1")
+    model = write_model(folder / "model")
+    path = f"{bin}{os.pathsep}{os.environ['PATH']}"
+    for part in (*EXTRAS[extra].parts, extra):
+        clone = copy_tracked(folder / part)  # what trains or serves does so in a clone
+        run("bash", "-euo", "pipefail", LINES / f"{part}.sh", model, cwd=clone, PATH=path, PYTHONSAFEPATH="1")
     timed = f"import time; start = time.process_time(); {EXTRAS[extra].statement}; print(time.process_time() - start)"
     seconds = min(float(run(bin / "python", "-c", timed, cwd=folder).split()[-1]) for _ in range(REPEATS))
     version = run(bin / "python", "-c", "import sys; print('%d.%d' % sys.version_info[:2])", cwd=folder).strip()

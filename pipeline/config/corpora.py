@@ -70,6 +70,7 @@ class Corpus:
         types: map from its entity types to the pipeline's.
         type_sets: further maps, by the name that a language's ``types`` may give.
         title, licence: for the model card.
+        about: for the data card: where its texts are from, and what to know about them.
         heldout: share of the documents to hold out; None: ``prepare.heldout``.
         share: lowest and highest share of each type among its entities; None: that of any corpus.
         own: whether the workspace added it, so that its files are always in data/raw.
@@ -84,6 +85,7 @@ class Corpus:
     type_sets: Mapping[str, TypeMap] = field(default_factory=dict)
     title: str = ""
     licence: str = "as its publisher states"
+    about: str = ""
     heldout: float | None = None
     share: tuple[float, float] | None = None
     own: bool = False
@@ -118,6 +120,7 @@ class _Entry:
     type_sets: dict[str, dict[str, str | None]] = field(default_factory=dict)
     title: str = ""
     licence: str = Corpus.licence
+    about: str = ""
     folder: str = ""
     heldout: float | None = None
     share: list[float] | None = None
@@ -155,7 +158,7 @@ def read_entry(path: Path, *, own: bool = False) -> Corpus:
     share = None if entry.share is None else (entry.share[0], entry.share[-1])
     return Corpus(
         path.stem, entry.language, entry.folder or path.stem, entry.files, form, types, entry.type_sets, entry.title,
-        entry.licence, entry.heldout, share, own,
+        entry.licence, entry.about, entry.heldout, share, own,
     )  # fmt: skip
 
 

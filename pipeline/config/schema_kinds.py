@@ -8,13 +8,19 @@ from difflib import get_close_matches
 from ipaddress import ip_network
 from typing import Annotated, Any, TypeVar
 
-from pydantic import AfterValidator, BaseModel, Discriminator, Field, HttpUrl, Tag, ValidationInfo
+from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, HttpUrl, Tag, ValidationInfo
 
 from multiner.pipeline.config.corpora import Corpus, published
 
 M = TypeVar("M", bound=BaseModel)
 LEGS = ("transformer", "spacy", "shipped")  # as in multiner.pipeline.models, which would import numpy
 CATALOGUE = "catalogue"  # key of the corpora in the context of a validation
+
+
+class Section(BaseModel):
+    """A mapping with exactly these keys; values are not converted to their types."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
 
 def closest(name: Any, names: Iterable[str]) -> str | None:

@@ -17,14 +17,6 @@ from multiner.pipeline.validation import expected
 
 TEMPLATE = Path(__file__).with_name("data_card.md")
 LISTED = 10  # files of a corpus at most that the card lists one by one
-ABOUT = {  # the folder of a corpus: where its texts are from, and what to know about it
-    "conll2003": "Reuters news of August 1996 (training and development) and December 1996 (test), annotated at the\n"
-    "University of Antwerp. Much sport and finance. The parts share sentences, mostly of tables.",
-    "wnut17": "Posts of Twitter, Reddit, YouTube and StackExchange, selected for rare and new names. The training\n"
-    "part is of Twitter alone, and older.",
-    "factRuEval-2016": "Russian news and analysis of Private Correspondent and Wikinews, annotated in OpenCorpora. It\n"
-    "has no development file: a share of its training documents is held out.",
-}
 GROWING = "Texts that `ner pull` or `ner corpus import` took in; they are not published."
 SAMPLES = "Invented sentences."
 
@@ -49,9 +41,18 @@ def _folders(workspace: Workspace, language: str) -> list[str]:
     return list(dict.fromkeys(workspace.raw_folder(corpus).name for corpus in corpora))
 
 
-def _about(workspace: Workspace, language: str) -> Iterator[str]:
-    for folder in _folders(workspace, language):
-        yield f"**{folder}.** {SAMPLES if workspace.bundled else ABOUT.get(folder, GROWING)}"
+def _about(workspace: Workspace, language: str) -> list[str]:
+    """A paragraph on each raw corpus that something is to be said of, beside the list's line."""
+    paragraphs = []
+    for corpus in corpora_of(workspace.language(language)):
+        folder = workspace.raw_folder(corpus)
+        if corpus in workspace.growing:
+            text = GROWING
+        else:
+            text = SAMPLES if folder.parent != workspace.paths.raw else workspace.corpora[corpus].about
+        if text:
+            paragraphs.append(f"**{folder.name}.** {text.strip()}")
+    return list(dict.fromkeys(paragraphs))
 
 
 def _counts(workspace: Workspace, language: str) -> str:

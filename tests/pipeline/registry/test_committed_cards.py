@@ -13,6 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from multiner.pipeline.cli import stages
+from multiner.pipeline.config.corpora import published
 from multiner.pipeline.config.settings import Workspace
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.core.files import read_json, write_json
@@ -50,6 +51,24 @@ def test_a_corpus_of_many_files_has_one_hash(workspace: Workspace, fill: Callabl
     data = cards(workspace, "ru")["ner-ru-data.md"]
     assert "- `factRuEval-2016`: 1018 files; the list of names and hashes has the SHA-256 `" in data
     assert "| factrueval-name | Facility | left out |" in data
+
+
+def test_each_corpus_describes_itself(workspace: Workspace) -> None:
+    description = """
+about: Posts of 2020.
+language: en
+format: jsonl
+files: {train: posts.jsonl, dev: posts.jsonl, test: posts.jsonl}
+types: {PER: PER}
+"""
+    (folder := workspace.root / "params" / "corpora").mkdir(parents=True)
+    (folder / "posts.yaml").write_text(description, encoding="utf-8")
+    languages = workspace.params["languages"]
+    languages |= {"en": languages["en"] | {"train_on": ["posts"], "report_on": ["conll2003"]}}
+    data = cards(replace(workspace, params=workspace.params | {"languages": languages}), "en")["ner-en-data.md"]
+    assert "**posts.** Posts of 2020.\n\n**conll2003.** News of Reuters." in data
+    for name, corpus in published().items():
+        assert corpus.about, name
 
 
 def test_cards_of_the_bundled_samples_claim_no_corpus(workspace: Workspace) -> None:

@@ -9,49 +9,12 @@ import spacy
 from presidio_analyzer import AnalyzerEngine, EntityRecognizer, RecognizerRegistry
 from presidio_analyzer.nlp_engine import SpacyNlpEngine
 
-from multiner import Entity, Model, Result, loading
 from multiner.pipeline.core.errors import NerError
 from multiner.presidio import MultinerRecognizer
+from tests.serving.client.conftest import FakeModel
 
 TEXT = "🙂 Anna Ohm works for Ladoga in Oslo on a Norwegian ship."
 NAMES = {"Anna Ohm": ("PER", 0.75), "Ladoga": ("ORG", 0.5), "Oslo": ("LOC", None), "Norwegian": ("MISC", 0.9)}
-
-
-def result(text: str) -> Result:
-    entities = [
-        Entity(text.index(name), text.index(name) + len(name), name, label, score)
-        for name, (label, score) in NAMES.items()
-        if name in text
-    ]
-    return Result(text, "en", Model("ner-en", "3"), tuple(entities))
-
-
-class FakeModel:
-    """A model in this process, or a client."""
-
-    def __init__(self, *arguments: object) -> None:
-        self.arguments = arguments
-
-    def predict(self, texts: list[str]) -> list[Result]:
-        return [result(text) for text in texts]
-
-    def entities(self, texts: list[str], language: str) -> list[Result]:
-        self.language = language
-        return self.predict(texts)
-
-
-@pytest.fixture
-def models(monkeypatch: pytest.MonkeyPatch) -> list[FakeModel]:
-    """The models that were loaded, and the clients."""
-    made: list[FakeModel] = []
-
-    def make(*arguments: object) -> FakeModel:
-        made.append(FakeModel(*arguments))
-        return made[-1]
-
-    monkeypatch.setattr(loading, "load", make)
-    monkeypatch.setattr(loading, "Client", make)
-    return made
 
 
 class BlankEngine(SpacyNlpEngine):

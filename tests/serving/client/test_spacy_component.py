@@ -8,47 +8,11 @@ import pytest
 import spacy
 
 import multiner.spacy  # noqa: F401 (registers the component)
-from multiner import Entity, Model, Result, loading
 from multiner.pipeline.core.errors import NerError
+from tests.serving.client.conftest import FakeModel
 
 TEXT = "Anna met Maria Keller in Oslo."
-
-
-def result(text: str) -> Result:
-    """The names that the text has of two."""
-    places = [(text.find(name), name) for name in ("Anna", "Maria Keller") if name in text]
-    entities = tuple(Entity(start, start + len(name), name, "PER", 0.75) for start, name in places)
-    return Result(text, "en", Model("ner-en", "3"), entities)
-
-
-class FakeModel:
-    """A model in this process, or a client; ``batches`` has the sizes of its calls."""
-
-    def __init__(self, *arguments: object) -> None:
-        self.arguments = arguments
-        self.batches: list[int] = []
-
-    def predict(self, texts: list[str]) -> list[Result]:
-        self.batches.append(len(texts))
-        return [result(text) for text in texts]
-
-    def entities(self, texts: list[str], language: str) -> list[Result]:
-        assert language == "en"
-        return self.predict(texts)
-
-
-@pytest.fixture
-def models(monkeypatch: pytest.MonkeyPatch) -> list[FakeModel]:
-    """The models that were loaded, and the clients."""
-    made: list[FakeModel] = []
-
-    def make(*arguments: object) -> FakeModel:
-        made.append(FakeModel(*arguments))
-        return made[-1]
-
-    monkeypatch.setattr(loading, "load", make)
-    monkeypatch.setattr(loading, "Client", make)
-    return made
+NAMES = {"Anna": ("PER", 0.75), "Maria Keller": ("PER", 0.75)}
 
 
 def test_docs_get_entities_and_scores(models: list[FakeModel]) -> None:
@@ -73,6 +37,7 @@ def test_a_gateway_is_asked_in_the_language(models: list[FakeModel]) -> None:
     nlp.add_pipe("multiner", config={"model": "http://127.0.0.1:8000", "language": "en"})
     assert [entity.text for entity in nlp("Anna left.").ents] == ["Anna"]
     assert models[0].arguments == ("http://127.0.0.1:8000",)
+    assert models[0].language == "en"
 
 
 def test_a_saved_pipeline_names_its_model(models: list[FakeModel], tmp_path: Path) -> None:
