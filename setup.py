@@ -10,6 +10,8 @@ INFER = [  # `load` of a model's folder, and its answers, in the caller's proces
     "navec",  # reads the Russian vectors
     "numpy",
     "onnxruntime",
+    "pymorphy3>=2,<3",  # knows Russian names in any letters
+    "pymorphy3-dicts-ru",
     "slovnet>=0.6,<0.7",  # runs the shipped Russian NER
     "spacy>=3.8.18,<4",
     "thinc",

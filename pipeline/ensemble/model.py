@@ -31,6 +31,7 @@ from multiner.pipeline.ensemble.russian_persons import complete_persons
 from multiner.pipeline.models import load_base_model
 from multiner.pipeline.models.base import TokenClassifier
 from multiner.pipeline.models.windows import WindowedModel
+from multiner.pipeline.text.russian_case import restore_case
 
 _TINY = 1e-9
 
@@ -154,6 +155,8 @@ class Ensemble:
 
         With ``types`` also the type probabilities of each token. Raises Cancelled if nobody waits for the answer.
         """
+        if self.language == "ru":
+            documents = [restore_case(document) for document in documents]
         by_model = self._predict_models(documents)
         for model in self.models:
             inner = model.model if isinstance(model, ChunkedModel) else model

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from mlflow.models import ModelSignature
 
 SERVED_WITH = (
-    *("mlflow", "navec", "numpy", "onnxruntime", "pandas"),
+    *("mlflow", "navec", "numpy", "onnxruntime", "pandas", "pymorphy3", "pymorphy3-dicts-ru"),
     *("razdel", "slovnet", "spacy", "threadpoolctl", "tokenizers"),
 )
 EXAMPLES = {

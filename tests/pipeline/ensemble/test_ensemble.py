@@ -167,3 +167,19 @@ def test_a_leg_that_fails_fails_the_answer(broken: int, threads: str, monkeypatc
 def test_a_base_model_with_other_labels_is_refused() -> None:
     with pytest.raises(NerError, match="has the labels"):
         Ensemble("en", ["PER"], [Member("a", 1.0, 1.0)], [Noisy(1, 0.9)])
+
+
+@pytest.mark.parametrize(("language", "read"), [("ru", "в Томске"), ("en", "В ТОМСКЕ")])
+def test_russian_models_read_the_usual_case_of_a_name_in_capitals(language: str, read: str) -> None:
+    class Reader:
+        labels = LABELS
+
+        def predict(self, documents: list[Document]) -> list[np.ndarray]:
+            assert [" ".join(document.norms()) for document in documents] == [read]
+            rows = np.zeros((2, len(LABELS)), np.float32)
+            rows[0, 0] = rows[1, LABELS.index("B-LOC")] = 1.0
+            return [rows]
+
+    ensemble = Ensemble(language, TYPES, [Member("reader", 1.0, 1.0)], [Reader()])
+    (prediction,) = ensemble.predict([from_words("d", [["В", "ТОМСКЕ"]])])
+    assert [(span.start, span.end, span.label) for span in prediction.spans] == [(1, 2, "LOC")]
