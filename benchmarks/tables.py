@@ -1,0 +1,66 @@
+"""Writes the tables of the documentation out of the committed results.
+
+    python benchmarks/tables.py
+
+A page has a table between ``<!-- table: NAME -->``, where NAME is a file of benchmarks/results without ``.json``, and
+``<!-- end of table -->``; ``NAME 8`` takes of a result of serving what 8 clients got.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import inference
+import load_figures
+import training_figures
+
+from multiner.pipeline.core.files import read_json, write_atomically
+
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "benchmarks" / "results"
+PAGES = ("docs/benchmarks.md", "docs/comparison.md")
+BLOCK = re.compile(r"(<!-- table: (\S+?)(?: (\d+))? -->\n).*?(<!-- end of table -->)", re.S)
+TABLES: dict[str, Callable[[Mapping[str, Any]], str]] = {
+    "inference": inference.table,
+    "load": load_figures.table,
+    "training": training_figures.table,
+}
+
+
+def measured(result: Mapping[str, Any]) -> str:
+    """When, where and beside how much other work a result was measured."""
+    machine = result["machine"]
+    load = machine["load_average"]
+    return (
+        f"Measured {machine['date']} at commit `{machine['commit']}`: {machine['processor']}; "
+        f"{machine['cores']} cores, load average {load['start']} at the start and {load['end']} at the end."
+    )
+
+
+def block(name: str, clients: str | None) -> str:
+    """What stands between the marks: the table of a result, and how it was measured."""
+    result = read_json(RESULTS / f"{name}.json")
+    if clients:
+        result["figures"] = [figure for figure in result["figures"] if figure["clients"] == int(clients)]
+    return f"\n{TABLES[name.partition('.')[0]](result)}\n\n{measured(result)}\n\n"
+
+
+def with_tables(page: str) -> str:
+    """A page with its tables as the results have them."""
+    return BLOCK.sub(lambda match: match[1] + block(match[2], match[3]) + match[4], page)
+
+
+def main() -> None:
+    """The command line."""
+    for name in PAGES:
+        path = ROOT / name
+        page = with_tables(path.read_text(encoding="utf-8"))
+        with write_atomically(path) as file:
+            file.write(page)
+
+
+if __name__ == "__main__":
+    main()
