@@ -100,8 +100,8 @@ def measure(
 
 
 @contextmanager
-def serve(options: argparse.Namespace, folder: Path) -> Iterator[list[Served]]:
-    """The systems that were asked for, ready; they end with the context."""
+def serve(options: argparse.Namespace, folder: Path) -> Iterator[tuple[list[Served], dict[str, str]]]:
+    """The systems that were asked for, ready, and why a rival did not come up; they end with the context."""
     language, ensemble = options.language, options.ensemble
     trained = {language: options.trained or ensemble / "trained" / "transformer"}
     settings = {} if options.concurrency is None else {"concurrency": options.concurrency}
@@ -112,7 +112,7 @@ def serve(options: argparse.Namespace, folder: Path) -> Iterator[list[Served]]:
     if {"unoptimised", "rival"} & set(options.systems) and not trained[language].is_dir():
         raise NerError("the transformer as trained is missing", where=str(trained[language]), remedy="--trained FOLDER")
     with ExitStack() as stack, bar(len(options.systems), "start", unit="system") as progress:
-        systems, ours = [], workspace("ours", False)
+        systems, left_out, ours = [], {}, workspace("ours", False)
         model = crown_all(ours)[language]
         for key in options.systems:
             name, log = NAMES[key], folder / key / "log"
@@ -129,9 +129,15 @@ def serve(options: argparse.Namespace, folder: Path) -> Iterator[list[Served]]:
                 system = gateway(name, pipeline)
             else:
                 system = rival(RIVALS[key], model, log)
-            systems.append(stack.enter_context(system))
+            try:
+                systems.append(stack.enter_context(system))
+            except NerError as error:
+                if key not in RIVALS:
+                    raise
+                left_out[name] = error.message
+                progress.write(str(error))
             progress.update()
-        yield systems
+        yield systems, left_out
 
 
 def alone(systems: Sequence[Served], language: str, texts: Sequence[str]) -> list[Entities]:
@@ -160,7 +166,7 @@ def run(options: argparse.Namespace) -> bool:
     documents = development_documents(options.ensemble / "documents", options.language)
     texts = pieces(documents, options.texts, options.seed)
     with TemporaryDirectory(prefix="ner-load-", ignore_cleanup_errors=True) as folder:
-        with serve(options, Path(folder)) as systems:
+        with serve(options, Path(folder)) as (systems, left_out):
             expected = alone(systems, options.language, texts)
 
             def plan(system: Served, level: int) -> Plan:
@@ -188,6 +194,7 @@ def run(options: argparse.Namespace) -> bool:
             "ratio_to": OURS,
             "machine": machine,
             "versions": {package: version(package) for package in PACKAGES} | rival_versions(options.systems),
+            "left_out": left_out,
             "marks": reached,
             "figures": rows,
         },

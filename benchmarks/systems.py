@@ -160,6 +160,7 @@ def rival(server: RivalServer, model: Path, log: Path) -> AbstractContextManager
         "PORT": str(port),
         "PYTHONPATH": f"{model / 'code'}{os.pathsep}{rivals}",
         "BENTOML_DO_NOT_TRACK": "true",
+        "BENTOML_CONFIG_OPTIONS": "api_server.logging.access.enabled=false",
         "RAY_USAGE_STATS_ENABLED": "0",
         "RAY_AUTH_MODE": "disabled",  # else it writes a token into the home folder
     }

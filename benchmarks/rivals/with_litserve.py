@@ -1,6 +1,7 @@
-"""Our model behind LitServe: one worker, requests batched."""
+"""Our model behind LitServe: one worker, requests batched.
 
-from __future__ import annotations
+LitServe reads the annotations, so they are not postponed.
+"""
 
 import os
 from typing import Any
