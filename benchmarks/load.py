@@ -156,7 +156,7 @@ def alone(systems: Sequence[Served], language: str, texts: Sequence[str]) -> lis
 
 def rival_versions(keys: Sequence[str]) -> dict[str, str]:
     """The rivals' versions, as their requirements pin them."""
-    return {key: pinned(key)[key] for key in keys if key in RIVALS}
+    return {RIVALS[key].name: pinned(key)[key] for key in keys if key in RIVALS}
 
 
 def run(options: argparse.Namespace) -> bool:

@@ -37,7 +37,15 @@ def measured(result: Mapping[str, Any]) -> str:
     return (
         f"Measured {machine['date']} at commit `{machine['commit']}`: {machine['processor']}; "
         f"{machine['cores']} cores, load average {load['start']} at the start and {load['end']} at the end."
+        f"{versions_and_absent(result)}"
     )
+
+
+def versions_and_absent(result: Mapping[str, Any]) -> str:
+    """A sentence on the versions, where the table has none, and one on each rival that did not come up."""
+    versions = [f"{name} {number}" for name, number in result.get("versions", {}).items() if isinstance(number, str)]
+    absent = [f" {name} was left out: {reason}." for name, reason in result.get("left_out", {}).items()]
+    return (f" Versions: {', '.join(versions)}." if versions else "") + "".join(absent)
 
 
 def block(name: str, clients: str | None) -> str:

@@ -119,14 +119,14 @@ def f1(documents: Sequence[Document], rows: Sequence[Any], labels: Sequence[str]
                                for document, found in zip(documents, rows, strict=True)])  # fmt: skip
 
 
-def compare(workspace: Workspace, documents: int, epochs: int) -> dict[str, Any]:
+def compare(workspace: Workspace, documents: int, dev_documents: int, epochs: int) -> dict[str, Any]:
     """Train both in each precision; the result."""
     import torch
 
     folder, types = workspace.paths.documents("en"), workspace.language("en")["types"]
     train = list(read_jsonl(folder / "conll2003.train.jsonl"))[:documents]
     dev = list(read_jsonl(folder / "conll2003.dev.jsonl"))
-    choose, dev = dev[60:80], dev[:60]
+    choose, dev = dev[dev_documents : dev_documents * 4 // 3], dev[:dev_documents]
     encoder, seed = resolve_encoder("packaged:e5-small", workspace.paths), workspace.params["seed"]
     options = workspace.section("transformer", "en") | {"repeat": {}, "recase": {}, "epochs": epochs}
     words = sum(len(document.tokens) for document in train)
@@ -145,6 +145,7 @@ def compare(workspace: Workspace, documents: int, epochs: int) -> dict[str, Any]
             figures.append(asdict(figure))
     return {
         "documents": len(train),
+        "dev_documents": len(dev),
         "words": words,
         "epochs": epochs,
         "threads": options["threads"],
@@ -159,11 +160,12 @@ def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--documents", type=int, default=60, help="training documents (default: %(default)s)")
+    parser.add_argument("--dev", type=int, default=60, help="development documents (default: %(default)s)")
     parser.add_argument("--epochs", type=int, default=2, help="of both (default: %(default)s)")
     parser.add_argument("--output", type=Path, default=HERE / "results" / "training.en.json", help="JSON file")
     options = parser.parse_args()
     silence_telemetry()
-    result = compare(Workspace.load(), options.documents, options.epochs)
+    result = compare(Workspace.load(), options.documents, options.dev, options.epochs)
     print(table(result))
     write_json(options.output, result)
     print(f"written to {options.output}")

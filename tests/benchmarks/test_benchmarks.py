@@ -9,7 +9,7 @@ from dataclasses import asdict
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import pytest
 
@@ -89,6 +89,33 @@ def test_environments_of_rivals_are_pinned(modules: dict[str, ModuleType]) -> No
     for name in environment.NAMES:
         assert all(environment.pinned(name).values()), name
     assert environment.pinned("litserve")["onnxruntime"] == version("onnxruntime")  # as the gateway's
+
+
+def test_an_environment_is_made_once_for_its_requirements(
+    modules: dict[str, ModuleType], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    environment, commands, packages = modules["rivals.environment"], [], ["x==1"]
+
+    def run(command: list[str]) -> SimpleNamespace:
+        commands.append(command)
+        if "venv" in command:
+            Path(command[-1]).mkdir(parents=True)
+        return SimpleNamespace(returncode=0)
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(environment, "requirements", lambda _: packages)
+    monkeypatch.setattr(environment.subprocess, "run", run)
+    python = environment.python_of("rival")
+    assert tmp_path in python.parents
+    assert commands[1] == [str(python), "-m", "pip", "install", "-q", "x==1"]
+    assert environment.python_of("rival") == python
+    assert len(commands) == 2
+    packages[0] = "x==2"
+    assert environment.python_of("rival") != python
+    monkeypatch.setattr(environment.subprocess, "run", lambda _: SimpleNamespace(returncode=1))
+    packages[0] = "x==3"
+    with pytest.raises(NerError, match="cannot be made"):
+        environment.python_of("rival")
 
 
 def test_a_result_names_the_machine(modules: dict[str, ModuleType], tmp_path: Path) -> None:

@@ -7,7 +7,9 @@ import itertools
 import json
 import sys
 import threading
+from argparse import Namespace
 from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib import import_module
@@ -117,6 +119,31 @@ def test_figures_take_ratios_within_rounds_and_marks_can_be_missed(modules: dict
     slow = load.summarise({**runs, (load.OURS, 8): [run(200, [1.0] * 90 + [100.0] * 10, different=1)] * 3})
     assert list(load.marks(slow).values()) == [True, False, False, False]
     assert "| 8 | gateway | 200.0 |" in load.table([asdict(figure) for figure in slow])
+
+
+def test_a_rival_that_does_not_come_up_is_named(
+    modules: dict[str, ModuleType], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load = modules["load"]
+
+    @contextmanager
+    def absent(server: object, model: Path, log: Path) -> Iterator[None]:
+        raise NerError("it does not come up")
+        yield
+
+    monkeypatch.setattr(load, "make_workspace", lambda *_: None)
+    monkeypatch.setattr(load, "crown_all", lambda *_: {"en": tmp_path})
+    monkeypatch.setattr(load, "gateway", lambda name, _: nullcontext(name))
+    monkeypatch.setattr(load, "rival", absent)
+    options = Namespace(language="en", ensemble=tmp_path, trained=None, concurrency=None, systems=["ours", "litserve"])
+    with load.serve(options, tmp_path) as (systems, left_out):
+        assert systems == [load.OURS]
+        assert left_out == {"LitServe": "it does not come up"}
+    assert load.rival_versions(options.systems).keys() == {"LitServe"}
+    monkeypatch.setattr(load, "plain", absent)
+    options.systems = ["optimised"]
+    with pytest.raises(NerError, match="come up"), load.serve(options, tmp_path):
+        pass
 
 
 def test_texts_are_pieces_of_documents_and_the_same_again(modules: dict[str, ModuleType]) -> None:

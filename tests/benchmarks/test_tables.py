@@ -37,10 +37,13 @@ def test_a_table_is_replaced_as_a_whole(tables: ModuleType, tmp_path: Path, monk
         {"system": "gateway", "clients": clients, "different": None} | dict.fromkeys(columns, clients)
         for clients in (1, 8)
     ]
-    write_json(tmp_path / "load.xx.json", {"machine": MACHINE, "figures": figures})
+    absent = {"Ray Serve": "it does not come up"}
+    result = {"machine": MACHINE, "figures": figures, "versions": {"x": "1.0"}, "left_out": absent}
+    write_json(tmp_path / "load.xx.json", result)
     page = tables.with_tables("a\n<!-- table: load.xx 8 -->\nold\n<!-- end of table -->\nb\n")
     assert page.startswith("a\n<!-- table: load.xx 8 -->\n\n| Clients |")
-    assert page.endswith("load average 0.1 at the start and 3 at the end.\n\n<!-- end of table -->\nb\n")
+    ending = "3 at the end. Versions: x 1.0. Ray Serve was left out: it does not come up."
+    assert page.endswith(f"load average 0.1 at the start and {ending}\n\n<!-- end of table -->\nb\n")
     assert "| 8 | gateway | 8 |" in page
     assert "| 1 | gateway |" not in page
     assert "old" not in page
