@@ -178,7 +178,7 @@ def run(options: argparse.Namespace) -> bool:
             figures = summarise(measure(systems, plan, options.clients, options.rounds))
             machine = circumstances.as_json()
     reached, rows = marks(figures), [asdict(figure) for figure in figures]
-    print(table(rows))
+    print(table({"figures": rows}))
     for mark, met in reached.items():
         print(f"{'yes' if met else 'NO '}  {mark}")
     output = options.output or HERE / "results" / f"load.{options.language}.json"

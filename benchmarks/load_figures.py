@@ -103,11 +103,11 @@ def marks(figures: Sequence[Figure]) -> dict[str, bool]:
     return found
 
 
-def table(figures: Sequence[Mapping[str, Any]]) -> str:
-    """The figures as Markdown."""
+def table(result: Mapping[str, Any]) -> str:
+    """The figures of a result as Markdown."""
     head = "| Clients | System | requests/s | ratio | p50 ms | p95 ms | p99 ms | CPU ms | MB | failed | different |"
     lines = [head, "|---:|---|" + "---:|" * 9]
-    for figure in figures:
+    for figure in result["figures"]:
         columns = ("requests_per_second", "ratio", "p50_ms", "p95_ms", "p99_ms", "cpu_ms", "resident_mb", "failures")
         different = "–" if figure["different"] is None else figure["different"]
         cells = [figure["clients"], figure["system"], *(figure[column] for column in columns), different]

@@ -23,6 +23,7 @@ ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
 PAGES = ("docs/benchmarks.md", "docs/comparison.md")
 BLOCK = re.compile(r"(<!-- table: (\S+?)(?: (\d+))? -->\n).*?(<!-- end of table -->)", re.S)
+SIZES = ("sentences", "documents", "words", "dev_documents", "epochs", "threads", "rounds", "seconds")
 TABLES: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "inference": inference.table,
     "load": load_figures.table,
@@ -31,11 +32,12 @@ TABLES: dict[str, Callable[[Mapping[str, Any]], str]] = {
 
 
 def measured(result: Mapping[str, Any]) -> str:
-    """When, where and beside how much other work a result was measured."""
+    """How much was measured, when, where and beside how much other work."""
     machine = result["machine"]
     load = machine["load_average"]
+    sizes = ", ".join(f"{result[size]:g} {size.replace('_', ' ')}" for size in SIZES if size in result)
     return (
-        f"Measured {machine['date']} at commit `{machine['commit']}`: {machine['processor']}; "
+        f"Measured {machine['date']} at commit `{machine['commit']}`: {sizes}; {machine['processor']}; "
         f"{machine['cores']} cores, load average {load['start']} at the start and {load['end']} at the end."
         f"{versions_and_absent(result)}"
     )

@@ -119,7 +119,7 @@ def f1(documents: Sequence[Document], rows: Sequence[Any], labels: Sequence[str]
                                for document, found in zip(documents, rows, strict=True)])  # fmt: skip
 
 
-def compare(workspace: Workspace, documents: int, dev_documents: int, epochs: int) -> dict[str, Any]:
+def compare(workspace: Workspace, documents: int, dev_documents: int, epochs: int, threads: int) -> dict[str, Any]:
     """Train both in each precision; the result."""
     import torch
 
@@ -128,9 +128,14 @@ def compare(workspace: Workspace, documents: int, dev_documents: int, epochs: in
     dev = list(read_jsonl(folder / "conll2003.dev.jsonl"))
     choose, dev = dev[dev_documents : dev_documents * 4 // 3], dev[:dev_documents]
     encoder, seed = resolve_encoder("packaged:e5-small", workspace.paths), workspace.params["seed"]
-    options = workspace.section("transformer", "en") | {"repeat": {}, "recase": {}, "epochs": epochs}
+    options = workspace.section("transformer", "en") | {
+        "repeat": {},
+        "recase": {},
+        "epochs": epochs,
+        "threads": threads,
+    }
     words = sum(len(document.tokens) for document in train)
-    torch.set_num_threads(options["threads"])
+    torch.set_num_threads(threads)
     figures, circumstances = [], Circumstances()
     for precision in ["fp32", "bf16"] if mixed_precision("auto") == "bf16" else ["fp32"]:
         options["precision"] = precision
@@ -148,7 +153,7 @@ def compare(workspace: Workspace, documents: int, dev_documents: int, epochs: in
         "dev_documents": len(dev),
         "words": words,
         "epochs": epochs,
-        "threads": options["threads"],
+        "threads": threads,
         "ratio_to": TRAINER,
         "machine": circumstances.as_json(),
         "versions": {package: version(package) for package in PACKAGES},
@@ -162,10 +167,11 @@ def main() -> None:
     parser.add_argument("--documents", type=int, default=60, help="training documents (default: %(default)s)")
     parser.add_argument("--dev", type=int, default=60, help="development documents (default: %(default)s)")
     parser.add_argument("--epochs", type=int, default=2, help="of both (default: %(default)s)")
+    parser.add_argument("--threads", type=int, default=2, help="CPU threads of both (default: %(default)s)")
     parser.add_argument("--output", type=Path, default=HERE / "results" / "training.en.json", help="JSON file")
     options = parser.parse_args()
     silence_telemetry()
-    result = compare(Workspace.load(), options.documents, options.dev, options.epochs)
+    result = compare(Workspace.load(), options.documents, options.dev, options.epochs, options.threads)
     print(table(result))
     write_json(options.output, result)
     print(f"written to {options.output}")

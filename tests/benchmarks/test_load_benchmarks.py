@@ -118,7 +118,7 @@ def test_figures_take_ratios_within_rounds_and_marks_can_be_missed(modules: dict
     assert all(load.marks([ours, plain]).values())
     slow = load.summarise({**runs, (load.OURS, 8): [run(200, [1.0] * 90 + [100.0] * 10, different=1)] * 3})
     assert list(load.marks(slow).values()) == [True, False, False, False]
-    assert "| 8 | gateway | 200.0 |" in load.table([asdict(figure) for figure in slow])
+    assert "| 8 | gateway | 200.0 |" in load.table({"figures": [asdict(figure) for figure in slow]})
 
 
 def test_a_rival_that_does_not_come_up_is_named(

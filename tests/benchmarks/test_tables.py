@@ -38,7 +38,7 @@ def test_a_table_is_replaced_as_a_whole(tables: ModuleType, tmp_path: Path, monk
         for clients in (1, 8)
     ]
     absent = {"Ray Serve": "it does not come up"}
-    result = {"machine": MACHINE, "figures": figures, "versions": {"x": "1.0"}, "left_out": absent}
+    result = {"machine": MACHINE, "figures": figures, "rounds": 2, "versions": {"x": "1.0"}, "left_out": absent}
     write_json(tmp_path / "load.xx.json", result)
     page = tables.with_tables("a\n<!-- table: load.xx 8 -->\nold\n<!-- end of table -->\nb\n")
     assert page.startswith("a\n<!-- table: load.xx 8 -->\n\n| Clients |")
@@ -46,6 +46,7 @@ def test_a_table_is_replaced_as_a_whole(tables: ModuleType, tmp_path: Path, monk
     assert page.endswith(f"load average 0.1 at the start and {ending}\n\n<!-- end of table -->\nb\n")
     assert "| 8 | gateway | 8 |" in page
     assert "| 1 | gateway |" not in page
+    assert "2 rounds; Abacus; 2 cores" in page
     assert "old" not in page
     assert tables.with_tables(page) == page
 
