@@ -59,8 +59,13 @@ def block(name: str, clients: str | None) -> str:
 
 
 def with_tables(page: str) -> str:
-    """A page with its tables as the results have them."""
-    return BLOCK.sub(lambda match: match[1] + block(match[2], match[3]) + match[4], page)
+    """A page with its tables as the results have them; where a result is missing, the text stays."""
+
+    def replacement(match: re.Match[str]) -> str:
+        start, name, clients, end = match.groups()
+        return start + block(name, clients) + end if (RESULTS / f"{name}.json").is_file() else match[0]
+
+    return BLOCK.sub(replacement, page)
 
 
 def main() -> None:

@@ -27,7 +27,7 @@ def test_every_result_is_on_a_page_as_it_was_measured(tables: ModuleType) -> Non
         assert tables.with_tables(page) == page, "the tables are stale: python benchmarks/tables.py"
     shown = {name for page in pages for _, name, _, _ in tables.BLOCK.findall(page)}
     results = {file.stem for file in tables.RESULTS.glob("*.json") if file.stem.partition(".")[0] in tables.TABLES}
-    assert shown == results
+    assert shown >= results
 
 
 def test_a_table_is_replaced_as_a_whole(tables: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -49,6 +49,8 @@ def test_a_table_is_replaced_as_a_whole(tables: ModuleType, tmp_path: Path, monk
     assert "2 rounds; Abacus; 2 cores" in page
     assert "old" not in page
     assert tables.with_tables(page) == page
+    (tmp_path / "load.xx.json").unlink()
+    assert tables.with_tables(page) == page  # as measured before
 
 
 def test_trainings_have_a_row_each(tables: ModuleType) -> None:
