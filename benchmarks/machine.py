@@ -17,12 +17,13 @@ class Circumstances:
 
     def __init__(self) -> None:
         self.date = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
+        self.commit = commit()
         self.load_before = load_average()
 
     def as_json(self) -> dict[str, Any]:
         return {
             "date": self.date,
-            "commit": commit(),
+            "commit": self.commit,
             "processor": processor(),
             "cores": os.cpu_count(),
             "python": platform.python_version(),
