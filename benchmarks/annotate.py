@@ -16,16 +16,18 @@ import os
 import shutil
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import asdict
+from math import nan
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from inference import CORPORA, Answer, hugging_face, measure, natasha, sentences, spacy_shipped, table, texts
+from inference import BATCHES, CORPORA, Pass, measure, packaged, sentences, table
 from systems import crown_all, make_workspace
+from taggers import ADAPTERS, Answer, hugging_face, timed
 
 from multiner.pipeline.bulk.collection import Record
 from multiner.pipeline.bulk.output import ModelIdentity, output_record
 from multiner.pipeline.config.settings import Workspace
-from multiner.pipeline.core.document import Document
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.inference.isolated_process import conversation
 from multiner.pipeline.registry.lineage import PACKAGE
@@ -38,11 +40,11 @@ def annotate(folder: Path, threads: int, stack: ExitStack) -> Answer:
     ask = stack.enter_context(conversation(folder, threads))
     model = ModelIdentity(folder.name, "", "")
 
-    def answer(documents: Sequence[Document]) -> list[str]:
-        rows = zip(documents, ask(texts(documents)), strict=True)
+    def answer(texts: Sequence[str]) -> list[str]:
+        rows = enumerate(zip(texts, ask(list(texts)), strict=True))
         records = [
-            output_record(Record(1, 0, document.id, document.text), found, model, with_text=True)
-            for document, found in rows
+            output_record(Record(1, 0, str(number), text), found, model, with_text=True)
+            for number, (text, found) in rows
         ]
         return [json.dumps(record, ensure_ascii=False, allow_nan=False) for record in records]
 
@@ -53,7 +55,7 @@ def run(options: argparse.Namespace) -> None:
     """Register both forms of the model in workspaces of their own, measure, print the table."""
     paths, language = Workspace.load(options.profile).paths, options.language
     corpus = options.corpus or CORPORA[language]
-    documents = sentences(paths.documents(language) / f"{corpus}.test.jsonl", options.sentences)
+    texts = sentences(paths.documents(language) / f"{corpus}.test.jsonl", options.sentences)
     ensembles, trained = {language: paths.ensemble(language).parent}, {language: paths.trained(language)}
     with ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="ner-benchmark-")))
@@ -64,10 +66,21 @@ def run(options: argparse.Namespace) -> None:
             "`ner annotate`": annotate(shipped, options.threads, stack),
             "`ner annotate`, encoder in fp32": annotate(exact, options.threads, stack),
         }
-        systems |= hugging_face(paths.trained(language), options.threads)
-        systems |= spacy_shipped(paths.packages) if language == "en" else natasha(paths.packages)
-        print(f"{len(documents)} sentences of {corpus}.test, {options.threads} threads: {', '.join(systems)}")
-        print(table(measure(systems, documents, options.rounds)))
+        systems |= hugging_face(str(paths.trained(language)), options.threads, "float32")
+        for task in packaged(paths.packages, language):
+            if task.environment is None:
+                systems |= ADAPTERS[task.adapter][0](**task.arguments)
+        passes = {name: passes_of(answer, texts) for name, answer in systems.items()}
+        print(f"{len(texts)} sentences of {corpus}.test, {options.threads} threads: {', '.join(systems)}")
+        figures = [asdict(figure) for figure in measure(passes, len(texts), options.rounds)]
+        print(table({"figures": figures, "versions": {}}))
+
+
+def passes_of(answer: Answer, texts: Sequence[str]) -> Pass:
+    """Passes of a system that has warmed up; `ner annotate` computes in another process, so no processor time."""
+    for size in BATCHES:
+        answer(texts[:size])
+    return lambda size: (timed(answer, texts, size)[0], nan)
 
 
 def main() -> None:

@@ -28,7 +28,8 @@ class Plan:
 
     Attributes:
         url: where they post to.
-        protocol: ``gateway`` (``/v1/entities``) or ``mlflow`` (``/invocations``).
+        protocol: ``gateway`` (``/v1/entities``), ``mlflow`` (``/invocations``), ``v2`` (Open Inference Protocol), or of
+            the rivals' own adapters: ``text`` (one a request) or ``texts`` (a list).
         language: of the texts.
         texts: asked one a request, in a shuffled round that all clients share.
         clients: how many ask at once.
@@ -67,14 +68,22 @@ class Outcome:
 
 def body(protocol: str, language: str, text: str) -> bytes:
     """A request for one text."""
-    if protocol == "mlflow":
-        return json.dumps({"dataframe_split": {"columns": ["text"], "data": [[text]]}}).encode()
-    return json.dumps({"text": text, "language": language}).encode()
+    requests = {
+        "gateway": {"text": text, "language": language},
+        "mlflow": {"dataframe_split": {"columns": ["text"], "data": [[text]]}},
+        "text": {"text": text},
+        "texts": {"texts": [text]},
+        "v2": {"inputs": [{"name": "text", "datatype": "BYTES", "shape": [1], "data": [text]}]},
+    }
+    return json.dumps(requests[protocol]).encode()
 
 
 def entities(protocol: str, answer: Any) -> Entities:
-    """What was found in the one text of an answer."""
-    return answer["predictions" if protocol == "mlflow" else "results"][0]["entities"]
+    """The entities of the one text of an answer."""
+    if protocol == "v2":
+        return json.loads(answer["outputs"][0]["data"][0])["entities"]
+    rows = {"gateway": lambda: answer["results"], "mlflow": lambda: answer["predictions"], "text": lambda: [answer]}
+    return rows.get(protocol, lambda: answer)()[0]["entities"]
 
 
 def ask_alone(url: str, protocol: str, language: str, texts: Sequence[str]) -> Iterator[Entities]:

@@ -1,4 +1,4 @@
-"""Requests per second and response times of the gateway beside plain `mlflow models serve` and Hugging Face's pipeline.
+"""Requests per second and response times of the gateway beside other servers of the same model.
 
     python benchmarks/load.py --language en
 
@@ -7,11 +7,13 @@ in turn: rounds of all numbers of clients, each round beginning with another sys
 falls on all of them. Ratios are taken within a round; the table gives medians over rounds. Every answer of our model is
 compared with what the same model answers to the text alone. Only figures are written, no text.
 
-The systems:
-    gateway               our gateway in front of our served model
-    mlflow, unoptimised   plain `mlflow models serve` of the same ensemble with the transformer as trained, PyTorch fp32
-    mlflow, optimised     plain `mlflow models serve` of our served model
-    hugging face          the encoder alone in Hugging Face's pipeline, fp32, behind the same gateway
+The systems, each with one process that holds the model:
+    ours          our gateway in front of our served model
+    optimised     plain `mlflow models serve` of the same served model
+    mlserver, bentoml, litserve, ray
+                  the same served model behind these frameworks, with their own batching (benchmarks/rivals)
+    unoptimised   plain `mlflow models serve` of the same ensemble with the transformer as trained, PyTorch fp32
+    rival         the encoder alone in Hugging Face's pipeline, fp32, behind the same gateway
 """
 
 from __future__ import annotations
@@ -19,7 +21,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import signal
 import subprocess
 import sys
@@ -33,9 +34,9 @@ from tempfile import TemporaryDirectory
 from clients import Entities, Outcome, Plan, ask_alone
 from load_figures import (
     OPTIMISED,
+    OTHER_MODEL,
     OURS,
     RIVAL,
-    SAME_MODEL,
     UNOPTIMISED,
     Run,
     Runs,
@@ -44,7 +45,9 @@ from load_figures import (
     summarise,
     table,
 )
-from systems import Served, crown_all, gateway, make_workspace, plain
+from machine import Circumstances
+from rivals.environment import pinned
+from systems import RIVALS, Served, crown_all, gateway, make_workspace, plain, rival
 from texts import development_documents, pieces
 
 from multiner.pipeline.config.settings import Workspace
@@ -55,6 +58,8 @@ from multiner.pipeline.core.progress import bar
 HERE = Path(__file__).resolve().parent
 LEVELS = (1, 8, 64)
 PACKAGES = ("fastapi", "mlflow", "onnxruntime", "spacy", "torch", "transformers", "uvicorn")
+NAMES = {"ours": OURS, "optimised": OPTIMISED} | {key: server.name for key, server in RIVALS.items()}
+NAMES |= {"unoptimised": UNOPTIMISED, "rival": RIVAL}
 
 
 def drive(plan: Plan) -> Outcome:
@@ -95,8 +100,8 @@ def measure(
 
 
 @contextmanager
-def serve(options: argparse.Namespace, folder: Path) -> Iterator[list[Served]]:
-    """The systems that were asked for, ready; they end with the context."""
+def serve(options: argparse.Namespace, folder: Path) -> Iterator[tuple[list[Served], dict[str, str]]]:
+    """The systems that were asked for, ready, and why a rival did not come up; they end with the context."""
     language, ensemble = options.language, options.ensemble
     trained = {language: options.trained or ensemble / "trained" / "transformer"}
     settings = {} if options.concurrency is None else {"concurrency": options.concurrency}
@@ -104,30 +109,41 @@ def serve(options: argparse.Namespace, folder: Path) -> Iterator[list[Served]]:
     def workspace(name: str, swap: bool) -> Workspace:
         return make_workspace(folder / name, {language: ensemble}, settings, trained if swap else None)
 
-    if set(options.systems) & {UNOPTIMISED, RIVAL} and not trained[language].is_dir():
+    if {"unoptimised", "rival"} & set(options.systems) and not trained[language].is_dir():
         raise NerError("the transformer as trained is missing", where=str(trained[language]), remedy="--trained FOLDER")
     with ExitStack() as stack, bar(len(options.systems), "start", unit="system") as progress:
-        systems, ours = [], workspace("ours", False)
+        systems, left_out, ours = [], {}, workspace("ours", False)
         model = crown_all(ours)[language]
-        for name in options.systems:
-            if name == OURS:
-                systems.append(stack.enter_context(gateway(name, ours)))
-            elif name == OPTIMISED:
-                systems.append(stack.enter_context(plain(name, model, folder / "optimised.log")))
-            elif name == UNOPTIMISED:
-                slow = crown_all(workspace("unoptimised", True), HERE / "rivals" / "torch_ensemble.py")[language]
-                systems.append(stack.enter_context(plain(name, slow, folder / "unoptimised.log")))
+        for key in options.systems:
+            name, log = NAMES[key], folder / key / "log"
+            if key == "ours":
+                system = gateway(name, ours)
+            elif key == "optimised":
+                system = plain(name, model, log)
+            elif key == "unoptimised":
+                slow = crown_all(workspace("slow", True), HERE / "rivals" / "torch_ensemble.py")[language]
+                system = plain(name, slow, log)
+            elif key == "rival":
+                pipeline = workspace("pipeline", True)
+                crown_all(pipeline, HERE / "rivals" / "hugging_face.py")
+                system = gateway(name, pipeline)
             else:
-                rival = workspace("rival", True)
-                crown_all(rival, HERE / "rivals" / "hugging_face.py")
-                systems.append(stack.enter_context(gateway(name, rival)))
+                system = rival(RIVALS[key], model, log)
+            try:
+                systems.append(stack.enter_context(system))
+            except NerError as error:
+                if key not in RIVALS:
+                    raise
+                left_out[name] = error.message
+                progress.write(str(error))
             progress.update()
-        yield systems
+        yield systems, left_out
 
 
 def alone(systems: Sequence[Served], language: str, texts: Sequence[str]) -> list[Entities]:
-    """What our model answers to each text alone: of the plain server if it runs, else of the gateway."""
-    found = [system for name in reversed(SAME_MODEL) for system in systems if system.name == name]
+    """What our model answers to each text alone: of the plain server if it runs, else of another."""
+    found = [system for system in systems if system.name not in OTHER_MODEL]
+    found.sort(key=lambda system: system.name != OPTIMISED)
     if not found:
         return []
     with bar(len(texts), f"alone ({found[0].name})", unit="text") as progress:
@@ -138,6 +154,11 @@ def alone(systems: Sequence[Served], language: str, texts: Sequence[str]) -> lis
     return answers
 
 
+def rival_versions(keys: Sequence[str]) -> dict[str, str]:
+    """The rivals' versions, as their requirements pin them."""
+    return {RIVALS[key].name: pinned(key)[key] for key in keys if key in RIVALS}
+
+
 def run(options: argparse.Namespace) -> bool:
     """Bring everything up, measure, print, write; whether all marks are reached."""
     if hasattr(os, "sched_setaffinity"):  # what is started inherits it
@@ -145,17 +166,19 @@ def run(options: argparse.Namespace) -> bool:
     documents = development_documents(options.ensemble / "documents", options.language)
     texts = pieces(documents, options.texts, options.seed)
     with TemporaryDirectory(prefix="ner-load-", ignore_cleanup_errors=True) as folder:
-        with serve(options, Path(folder)) as systems:
+        with serve(options, Path(folder)) as (systems, left_out):
             expected = alone(systems, options.language, texts)
 
             def plan(system: Served, level: int) -> Plan:
-                known = expected if system.name in SAME_MODEL else None
+                known = None if system.name in OTHER_MODEL else expected
                 ask = (system.url, system.protocol, options.language, texts)
                 return Plan(*ask, level, options.seconds, options.warm_up, options.seed, known)
 
+            circumstances = Circumstances()
             figures = summarise(measure(systems, plan, options.clients, options.rounds))
-    reached = marks(figures)
-    print(table(figures))
+            machine = circumstances.as_json()
+    reached, rows = marks(figures), [asdict(figure) for figure in figures]
+    print(table({"figures": rows}))
     for mark, met in reached.items():
         print(f"{'yes' if met else 'NO '}  {mark}")
     output = options.output or HERE / "results" / f"load.{options.language}.json"
@@ -168,11 +191,12 @@ def run(options: argparse.Namespace) -> bool:
             "cores": options.cores,
             "seconds": options.seconds,
             "rounds": options.rounds,
-            "ratio_to": UNOPTIMISED,
-            "machine": {"processor": platform.machine(), "cores": os.cpu_count(), "python": platform.python_version()},
-            "versions": {package: version(package) for package in PACKAGES},
+            "ratio_to": OURS,
+            "machine": machine,
+            "versions": {package: version(package) for package in PACKAGES} | rival_versions(options.systems),
+            "left_out": left_out,
             "marks": reached,
-            "figures": [asdict(figure) for figure in figures],
+            "figures": rows,
         },
     )
     print(f"written to {output}")
@@ -182,11 +206,10 @@ def run(options: argparse.Namespace) -> bool:
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    names = {"ours": OURS, "unoptimised": UNOPTIMISED, "optimised": OPTIMISED, "rival": RIVAL}
     parser.add_argument("--language", "-l", choices=["en", "ru"], default="en")
     parser.add_argument("--ensemble", type=Path, help="folder with ensemble.json and legs (default: the profile's)")
     parser.add_argument("--trained", type=Path, help="trained transformer (default: trained/transformer beside them)")
-    parser.add_argument("--systems", nargs="+", choices=list(names), default=list(names), help="(default: all)")
+    parser.add_argument("--systems", nargs="+", choices=list(NAMES), default=list(NAMES), help="(default: all)")
     parser.add_argument("--clients", nargs="+", type=int, default=list(LEVELS), help="at once (default 1 8 64)")
     parser.add_argument("--seconds", type=float, default=20, help="of each run (default 20)")
     parser.add_argument("--warm-up", type=float, default=3, help="seconds before each run (default 3)")
@@ -197,7 +220,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--concurrency", type=int, help="of the gateways (default: serving.concurrency)")
     parser.add_argument("--output", type=Path, help="JSON file (default benchmarks/results/load.<language>.json)")
     options = parser.parse_args(arguments)
-    options.systems = [names[name] for name in options.systems]
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started ends
     os.environ.pop("MLFLOW_TRACKING_URI", None)  # the registries here are temporary ones
     try:

@@ -9,15 +9,18 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 import yaml
+from clients import ask_alone
+from rivals.environment import python_of
 
 from multiner.pipeline.config.settings import Workspace
 from multiner.pipeline.core.environment import QUIET
@@ -31,7 +34,30 @@ from multiner.serving.system import deployment as deploy
 
 PROFILE = "cpu"  # a name without a suffix in the registry
 READY_SECONDS = 300
+NOTHING: Mapping[str, str] = {}
 OURS_ALONE = ("NER_THREADS", "OMP_NUM_THREADS", *QUIET)
+
+
+@dataclass(frozen=True)
+class RivalServer:
+    """A framework that serves our model by ``rivals/with_<key>.py``, in an environment of its own."""
+
+    key: str
+    name: str
+    path: str
+    protocol: str
+    """See :class:`clients.Plan`."""
+
+
+RIVALS = {
+    rival.key: rival
+    for rival in (
+        RivalServer("mlserver", "MLServer", "/v2/models/ner/infer", "v2"),
+        RivalServer("bentoml", "BentoML", "/entities", "texts"),
+        RivalServer("litserve", "LitServe", "/predict", "text"),
+        RivalServer("ray", "Ray Serve", "/", "text"),
+    )
+}
 
 
 @dataclass(frozen=True)
@@ -119,41 +145,85 @@ def gateway(name: str, workspace: Workspace) -> Iterator[Served]:
         deploy.stop(workspace)
 
 
+def plain(name: str, model: Path, log: Path) -> AbstractContextManager[Served]:
+    """``mlflow models serve`` of a model's folder with MLflow's defaults, and none of our settings around it."""
+    port = free_port()
+    command = [sys.executable, "-m", "mlflow", "models", "serve", "-m", str(model), "--env-manager", "local"]
+    return started(name, [*command, "-h", "127.0.0.1", "-p", str(port)], f":{port}/invocations", "mlflow", log)
+
+
+def rival(server: RivalServer, model: Path, log: Path) -> AbstractContextManager[Served]:
+    """A model's folder behind a rival, by the code that is part of the model."""
+    port, rivals = free_port(), Path(__file__).resolve().parent / "rivals"
+    environment = {
+        "NER_MODEL": str(model),
+        "PORT": str(port),
+        "PYTHONPATH": f"{model / 'code'}{os.pathsep}{rivals}",
+        "BENTOML_DO_NOT_TRACK": "true",
+        "BENTOML_CONFIG_OPTIONS": "api_server.logging.access.enabled=false",
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_AUTH_MODE": "disabled",  # else it writes a token into the home folder
+    }
+    command = [str(python_of(server.key)), str(rivals / f"with_{server.key}.py")]
+    return started(server.name, command, f":{port}{server.path}", server.protocol, log, environment)
+
+
 @contextmanager
-def plain(name: str, model: Path, log: Path) -> Iterator[Served]:
-    """``mlflow models serve`` of a model's folder with MLflow's defaults, and none of our settings around it.
+def started(
+    name: str, command: Sequence[str], where: str, protocol: str, log: Path, environment: Mapping[str, str] = NOTHING
+) -> Iterator[Served]:
+    """A server on loopback, once it answers; it ends with the context.
+
+    Args:
+        name: of the system.
+        command: starts it.
+        where: its port and path.
+        protocol: see :class:`clients.Plan`.
+        log: what it prints; its current folder is that of this file.
+        environment: variables besides this process's own, less our settings.
 
     Raises:
         NerError: it does not come up.
     """
-    port = free_port()
-    command = [sys.executable, "-m", "mlflow", "models", "serve", "-m", str(model), "--env-manager", "local"]
-    command += ["-h", "127.0.0.1", "-p", str(port)]
-    environment = {key: value for key, value in os.environ.items() if key not in OURS_ALONE}
-    environment |= {"MLFLOW_DISABLE_TELEMETRY": "true", "PYTHONPATH": ""}
-    environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment.get('PATH', os.defpath)}"
+    url = f"http://127.0.0.1{where}"
+    variables = {key: value for key, value in os.environ.items() if key not in OURS_ALONE}
+    variables |= {"MLFLOW_DISABLE_TELEMETRY": "true", "PYTHONPATH": "", **environment}
+    variables["PATH"] = f"{Path(command[0]).parent}{os.pathsep}{variables.get('PATH', os.defpath)}"
+    log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as output:
         process = subprocess.Popen(
-            tied(command), cwd=log.parent, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
+            tied(command), cwd=log.parent, env=variables, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
             start_new_session=True,
         )  # fmt: skip
     try:
         deadline = time.monotonic() + READY_SECONDS
-        while not answers(f"http://127.0.0.1:{port}/ping"):
+        while not finds_entities(url, protocol):
             if process.poll() is not None or time.monotonic() > deadline:
                 raise NerError(
                     f"{name} does not come up", where=str(log), remedy=log.read_text(errors="replace")[-2000:]
                 )
             time.sleep(0.5)
-        yield Served(name, f"http://127.0.0.1:{port}/invocations", "mlflow", process.pid)
+        yield Served(name, url, protocol, process.pid)
     finally:
+        members = tree(process.pid)
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
+        for member in members:  # some have groups of their own
+            with contextlib.suppress(psutil.NoSuchProcess):
+                member.kill()
         process.wait()
 
 
 def answers(url: str) -> bool:
     try:
         return httpx.get(url, timeout=2, trust_env=False).status_code == 200
+    except httpx.HTTPError:
+        return False
+
+
+def finds_entities(url: str, protocol: str) -> bool:
+    """Whether a server answers a text already."""
+    try:
+        return len(list(ask_alone(url, protocol, "en", ["Ada Lovelace"]))) == 1
     except httpx.HTTPError:
         return False

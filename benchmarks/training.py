@@ -1,48 +1,65 @@
-"""Training throughput beside Hugging Face's Trainer with its defaults: same encoder, documents, epochs and threads.
+"""Training beside Hugging Face's Trainer: same encoder, documents, epochs, steps, precision, learning rate and threads.
 
     python benchmarks/training.py
 
-Both fine-tune the packaged encoder on the same slice of CoNLL-2003 in one run, one after the other; words per second
-are the slice's words times epochs by the seconds of the training call, F1 is that of the development slice. Ours takes
-fewer and larger steps an epoch, so it is trained again with one more epoch until it is as good as Trainer's: the ratio
-at the same F1 compares the seconds to there. Needs the stages `encoder` and `prepare@en`: dvc repro encoder prepare@en
+Both fine-tune the packaged encoder on the same slice of CoNLL-2003 in one run, one after the other, in fp32 and, where
+the CPU multiplies in it, in bf16. The Trainer's batch is as many sentences as make it take as many steps as ours. Its
+other settings are its defaults; it is timed without an evaluation, ours with that of each epoch. F1 is that of the
+development slice. Needs the stages `encoder` and `prepare@en`: dvc repro encoder prepare@en
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from importlib.metadata import version
+from math import ceil
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from time import perf_counter
+from time import perf_counter, process_time
 from typing import Any
+
+from machine import Circumstances
+from training_figures import OURS, TRAINER, Figure, table
 
 from multiner.pipeline.config.settings import Workspace
 from multiner.pipeline.core.decoding import decode_spans, span_f1
 from multiner.pipeline.core.document import Document, read_jsonl
 from multiner.pipeline.core.environment import silence_telemetry
+from multiner.pipeline.core.files import read_json, write_json
 from multiner.pipeline.core.iob2 import bio_labels, encode
 from multiner.pipeline.models.transformer.checkpoint import Checkpoints
 from multiner.pipeline.models.transformer.encoders import resolve_encoder
+from multiner.pipeline.models.transformer.fine_tuning import mixed_precision
 from multiner.pipeline.models.transformer.network import TorchTransformer
 from multiner.pipeline.models.transformer.training import fit
 
+HERE = Path(__file__).resolve().parent
+PACKAGES = ("accelerate", "torch", "transformers")
+
+
+def timed(train: Callable[[], Any]) -> tuple[float, float]:
+    """Seconds, and seconds of processor time, of a call."""
+    began, processor = perf_counter(), process_time()
+    train()
+    return perf_counter() - began, process_time() - processor
+
 
 def ours(train: Sequence[Document], choose: Sequence[Document], dev: Sequence[Document], types: list[str], encoder: str,
-         options: dict[str, Any], seed: int, folder: Path) -> tuple[float, float]:  # fmt: skip
-    """Seconds of the training, which keeps the epoch that is best on ``choose``, and its F1 on ``dev``."""
-    began = perf_counter()
-    fit(train, choose, types, encoder=encoder, options=options, seed=seed,
-        checkpoints=Checkpoints(folder / "checkpoints", "benchmark"), folder=folder / "leg", title="ours")  # fmt: skip
-    seconds = perf_counter() - began
+         options: dict[str, Any], seed: int, folder: Path) -> tuple[tuple[float, float], int, float]:  # fmt: skip
+    """Times of the training, which keeps the epoch that is best on ``choose``, its steps, and its F1 on ``dev``."""
+    checkpoints = Checkpoints(folder / "checkpoints", "benchmark")
+    times = timed(lambda: fit(train, choose, types, encoder=encoder, options=options, seed=seed,
+                              checkpoints=checkpoints, folder=folder / "leg", title="ours"))  # fmt: skip
     leg = TorchTransformer.load(folder / "leg")
-    return seconds, f1(dev, leg.predict(dev), leg.labels)
+    return times, read_json(folder / "leg" / "history.json")[-1]["step"], f1(dev, leg.predict(dev), leg.labels)
 
 
-def trainer(train: Sequence[Document], dev: Sequence[Document], types: list[str], encoder: str, epochs: int, seed: int,
-            folder: Path) -> tuple[float, float]:  # fmt: skip
-    """The same by Hugging Face's Trainer, sentence by sentence, all its settings left at their defaults."""
+def trainer(train: Sequence[Document], dev: Sequence[Document], types: list[str], encoder: str,
+            options: dict[str, Any], steps: int, seed: int,
+            folder: Path) -> tuple[tuple[float, float], int, float]:  # fmt: skip
+    """The same by Hugging Face's Trainer, sentence by sentence, in about as many ``steps``."""
     import torch
     from transformers import (
         AutoModelForTokenClassification,
@@ -70,13 +87,15 @@ def trainer(train: Sequence[Document], dev: Sequence[Document], types: list[str]
         for gold in [encode(document.spans, len(document.tokens))]
         for sentence in document.sentences
     ]
-    arguments = TrainingArguments(output_dir=str(folder), num_train_epochs=epochs, seed=seed, report_to=[],
-                                  save_strategy="no", disable_tqdm=False)  # fmt: skip
+    arguments = TrainingArguments(
+        output_dir=str(folder), num_train_epochs=options["epochs"], seed=seed, bf16=options["precision"] == "bf16",
+        per_device_train_batch_size=ceil(options["epochs"] * len(rows) / steps), use_cpu=True, report_to=[],
+        save_strategy="no", learning_rate=options["learning_rate"], weight_decay=options["weight_decay"],
+        warmup_steps=options["warmup"],
+    )  # fmt: skip
     loop = Trainer(model=model, args=arguments, train_dataset=rows,
                    data_collator=DataCollatorForTokenClassification(tokenizer))  # fmt: skip
-    began = perf_counter()
-    loop.train()
-    seconds = perf_counter() - began
+    times = timed(loop.train)
     model.eval()
     spans = []
     for document in dev:
@@ -91,7 +110,7 @@ def trainer(train: Sequence[Document], dev: Sequence[Document], types: list[str]
                 if words[at] is not None:
                     found[sentence.start + words[at]] = chances[at]
         spans.append(found.numpy())
-    return seconds, f1(dev, spans, labels)
+    return times, loop.state.global_step, f1(dev, spans, labels)
 
 
 def f1(documents: Sequence[Document], rows: Sequence[Any], labels: Sequence[str]) -> float:
@@ -100,50 +119,62 @@ def f1(documents: Sequence[Document], rows: Sequence[Any], labels: Sequence[str]
                                for document, found in zip(documents, rows, strict=True)])  # fmt: skip
 
 
-def tell(figures: dict[str, Any], name: str, words: int, epochs: int, seconds: float, score: float) -> None:
-    """Print a training's figures and add them to ``figures``."""
-    figures[name] = {"epochs": epochs, "seconds": round(seconds, 1), "words_per_second": round(words / seconds, 1),
-                     "dev_f1": round(score, 2)}  # fmt: skip
-    print(f"{name:16} {seconds:7.1f} s {words / seconds:8.1f} words/s   development F1 {score:.2f}", flush=True)
+def compare(workspace: Workspace, documents: int, dev_documents: int, epochs: int, threads: int) -> dict[str, Any]:
+    """Train both in each precision; the result."""
+    import torch
+
+    folder, types = workspace.paths.documents("en"), workspace.language("en")["types"]
+    train = list(read_jsonl(folder / "conll2003.train.jsonl"))[:documents]
+    dev = list(read_jsonl(folder / "conll2003.dev.jsonl"))
+    choose, dev = dev[dev_documents : dev_documents * 4 // 3], dev[:dev_documents]
+    encoder, seed = resolve_encoder("packaged:e5-small", workspace.paths), workspace.params["seed"]
+    options = workspace.section("transformer", "en") | {
+        "repeat": {},
+        "recase": {},
+        "epochs": epochs,
+        "threads": threads,
+    }
+    words = sum(len(document.tokens) for document in train)
+    torch.set_num_threads(threads)
+    figures, circumstances = [], Circumstances()
+    for precision in ["fp32", "bf16"] if mixed_precision("auto") == "bf16" else ["fp32"]:
+        options["precision"] = precision
+        with TemporaryDirectory(prefix="ner-benchmark-") as temporary:
+            own = ours(train, choose, dev, types, encoder, options, seed, Path(temporary) / "ours")
+            peer = trainer(train, dev, types, encoder, options, own[1], seed, Path(temporary) / "trainer")
+        for name, ((seconds, cpu), steps, score) in ((TRAINER, peer), (OURS, own)):
+            figure = Figure(
+                name, precision, steps, round(seconds / epochs, 1), round(cpu / epochs, 1),
+                round(words * epochs / seconds, 1), round(peer[0][0] / seconds, 2), round(score, 2),
+            )  # fmt: skip
+            figures.append(asdict(figure))
+    return {
+        "documents": len(train),
+        "dev_documents": len(dev),
+        "words": words,
+        "epochs": epochs,
+        "threads": threads,
+        "ratio_to": TRAINER,
+        "machine": circumstances.as_json(),
+        "versions": {package: version(package) for package in PACKAGES},
+        "figures": figures,
+    }
 
 
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--documents", type=int, default=150, help="training documents (default: %(default)s)")
-    parser.add_argument("--epochs", type=int, default=2, help="epochs of Trainer (default: %(default)s)")
-    parser.add_argument("--most-epochs", type=int, default=5, help="epochs of ours at most (default: %(default)s)")
-    parser.add_argument("--output", type=Path, help="write the figures here too, as JSON")
+    parser.add_argument("--documents", type=int, default=60, help="training documents (default: %(default)s)")
+    parser.add_argument("--dev", type=int, default=60, help="development documents (default: %(default)s)")
+    parser.add_argument("--epochs", type=int, default=2, help="of both (default: %(default)s)")
+    parser.add_argument("--threads", type=int, default=2, help="CPU threads of both (default: %(default)s)")
+    parser.add_argument("--output", type=Path, default=HERE / "results" / "training.en.json", help="JSON file")
     options = parser.parse_args()
     silence_telemetry()
-    workspace = Workspace.load()
-    folder, types = workspace.paths.documents("en"), workspace.language("en")["types"]
-    train = list(read_jsonl(folder / "conll2003.train.jsonl"))[: options.documents]
-    dev = list(read_jsonl(folder / "conll2003.dev.jsonl"))
-    choose, dev = dev[60:80], dev[:60]
-    encoder = resolve_encoder("packaged:e5-small", workspace.paths)
-    settings = workspace.section("transformer", "en") | {"repeat": {}}
-    words = sum(len(document.tokens) for document in train)
-    seed = workspace.params["seed"]
-    import torch
-
-    torch.set_num_threads(settings["threads"])
-    figures: dict[str, Any] = {"documents": len(train), "words": words, "threads": settings["threads"]}
-    with TemporaryDirectory(prefix="ner-benchmark-") as temporary:
-        peer = trainer(train, dev, types, encoder, options.epochs, seed, Path(temporary) / "trainer")
-        tell(figures, "Trainer", words * options.epochs, options.epochs, *peer)
-        for epochs in range(options.epochs, options.most_epochs + 1):
-            folder = Path(temporary) / f"ours-{epochs}"
-            seconds, score = ours(train, choose, dev, types, encoder, settings | {"epochs": epochs}, seed, folder)
-            tell(figures, f"ours, {epochs} epochs", words * epochs, epochs, seconds, score)
-            figures.setdefault("ratio", round(peer[0] / seconds, 2))  # the first has Trainer's number of epochs
-            if score >= peer[1]:
-                figures["ratio_at_same_f1"] = round(peer[0] / seconds, 2)
-                break
-    same = figures.get("ratio_at_same_f1", f"not reached in {options.most_epochs} epochs")
-    print(f"words/s at {options.epochs} epochs: ratio {figures['ratio']}; seconds to Trainer's F1: ratio {same}")
-    if options.output:
-        options.output.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+    result = compare(Workspace.load(), options.documents, options.dev, options.epochs, options.threads)
+    print(table(result))
+    write_json(options.output, result)
+    print(f"written to {options.output}")
 
 
 if __name__ == "__main__":

@@ -9,11 +9,12 @@ from __future__ import annotations
 from threading import Lock
 from typing import Any
 
+import pandas as pd  # MLflow reads the hint of `predict`
 from mlflow.models import set_model
 from mlflow.pyfunc import PythonModelContext
 
 from multiner.pipeline.inference.answers import DIGITS
-from multiner.pipeline.inference.pyfunc import NerModel
+from multiner.pipeline.inference.pyfunc import COLUMN, NerModel
 
 
 class HuggingFaceModel(NerModel):
@@ -28,24 +29,27 @@ class HuggingFaceModel(NerModel):
             "token-classification", model=context.artifacts["transformer"], aggregation_strategy="first", device="cpu"
         )
 
-    def answer(self, text: str, *, tokens: bool = False) -> dict[str, Any]:
-        """The entities of one text; it cannot tell tokens."""
-        if not text.strip():
-            return {"entities": []}
+    def predict(
+        self, context: PythonModelContext, model_input: pd.DataFrame, params: dict[str, Any] | None = None
+    ) -> list[dict[str, Any]]:
+        """The entities of each text; it cannot tell tokens."""
+        texts = model_input[COLUMN].tolist()
         with self.lock:
-            found = self.tagger(text)
-        entities = [
-            {
-                "start": int(each["start"]),
-                "end": int(each["end"]),
-                "text": text[each["start"] : each["end"]],
-                "label": each["entity_group"],
-                "score": round(float(each["score"]), DIGITS),
-                "legs": {},
-            }
-            for each in found
-        ]
-        return {"entities": entities}
+            rows = self.tagger(texts, batch_size=len(texts))
+        return [{"entities": [entity(text, each) for each in row]} for text, row in zip(texts, rows, strict=True)]
+
+
+def entity(text: str, found: dict[str, Any]) -> dict[str, Any]:
+    """An entity of the pipeline in the form of the served model."""
+    start, end = int(found["start"]), int(found["end"])
+    return {
+        "start": start,
+        "end": end,
+        "text": text[start:end],
+        "label": found["entity_group"],
+        "score": round(float(found["score"]), DIGITS),
+        "legs": {},
+    }
 
 
 set_model(HuggingFaceModel())

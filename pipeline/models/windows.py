@@ -105,6 +105,23 @@ def _divide_sentence(sentence: Sentence, lengths: Sequence[int], limit: int) -> 
     ]
 
 
+CASES = 6
+"""The kinds of case that :func:`case_of` tells apart."""
+
+
+def case_of(word: str) -> int:
+    """A word's case: 0 lower case, 1 a capital first, 2 capitals, 3 mixed, 4 digits, 5 neither letter nor digit."""
+    letters = [letter for letter in word if letter.isalpha()]
+    if not letters:
+        return 4 if any(letter.isdigit() for letter in word) else 5
+    rest = [letter.isupper() for letter in letters[1:]]
+    if not letters[0].isupper():
+        return 3 if any(rest) else 0
+    if not any(rest):
+        return 1
+    return 2 if all(rest) else 3
+
+
 @dataclass(frozen=True)
 class SpecialPieces:
     """Ids of the pieces that stand for no text.
@@ -123,25 +140,29 @@ class SpecialPieces:
 class Windower:
     """Divides documents into windows of at most ``max_pieces`` pieces, special pieces included.
 
-    Truncation and padding of the ``tokenizer`` are switched off here.
+    Truncation and padding of the ``tokenizer`` are switched off here. If it drops case, ``vocabulary`` is the number of
+    its pieces, and a piece of a word of the case ``kind`` (:func:`case_of`) gets the id ``piece + kind * vocabulary``.
     """
 
-    def __init__(self, tokenizer: Tokenizer, special: SpecialPieces, max_pieces: int) -> None:
+    def __init__(self, tokenizer: Tokenizer, special: SpecialPieces, max_pieces: int, vocabulary: int = 0) -> None:
         tokenizer.no_truncation()
         tokenizer.no_padding()
         self._tokenizer = tokenizer
         self.special = special
         self.max_pieces = max_pieces
+        self.vocabulary = vocabulary
 
     def pieces(self, document: Document) -> list[list[int]]:
         """The piece ids of each token, at least one and at most :data:`LONGEST_TOKEN`."""
         if not document.tokens:
             return []
-        encoded = self._tokenizer.encode(document.norms(), is_pretokenized=True, add_special_tokens=False)
-        by_token: list[list[int]] = [[] for _ in document.tokens]
+        words = document.norms()
+        encoded = self._tokenizer.encode(words, is_pretokenized=True, add_special_tokens=False)
+        first = [self.vocabulary and self.vocabulary * case_of(word) for word in words]
+        by_token: list[list[int]] = [[] for _ in words]
         for piece, word in zip(encoded.ids, encoded.word_ids, strict=True):
             if word is not None:  # as of special pieces, which are not asked for here
-                by_token[word].append(piece)
+                by_token[word].append(first[word] + piece)
         return [pieces[:LONGEST_TOKEN] or [self.special.unknown] for pieces in by_token]
 
     def windows(

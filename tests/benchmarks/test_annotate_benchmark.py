@@ -9,8 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from multiner.pipeline.core.document import from_words
-
 
 def test_lines_of_records_come_from_the_models_process(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(root / "benchmarks"))
@@ -24,9 +22,9 @@ def test_lines_of_records_come_from_the_models_process(root: Path, monkeypatch: 
     monkeypatch.setattr(benchmark, "conversation", conversation)
     with ExitStack() as stack:
         answer = benchmark.annotate(Path("folder"), 1, stack)
-        lines = answer([from_words("a", [["Ada"]]), from_words("b", [["Tam"]])])
+        lines = answer(["Ada", "Tam"])
     assert processes == [(Path("folder"), 1)]
     assert [(row["id"], row["text"], row["entities"]) for row in map(json.loads, lines)] == [
-        ("a", "Ada", [{"text": "Ada"}]),
-        ("b", "Tam", [{"text": "Tam"}]),
+        ("0", "Ada", [{"text": "Ada"}]),
+        ("1", "Tam", [{"text": "Tam"}]),
     ]

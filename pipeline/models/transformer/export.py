@@ -4,10 +4,11 @@ Weights are quantised per output channel, and activations at each call (dynamic 
 feed-forward layers of BERT a few tokens have values some fifty times those of the others (Bondarenko et al. 2021; Sun
 et al. 2024), so one scale for all of them would cost the others their precision.
 
-A BERT is written as a graph that scales every token by itself in all layers and answers several windows in one call
-(:mod:`.packed`). Other encoders, and all in fp32, take one window a call; in int8, ONNX Runtime's ``quantize_dynamic``
-then gives all activations of a call one scale, and each token is scaled by itself in the feed-forward layers
-(:class:`TokenScaled`). Weights use seven bits there: without VNNI, AVX2 adds pairs of products in 16 bits.
+A BERT or MPNet is written as a graph that scales every token by itself in all layers and answers several windows in one
+call (:mod:`.packed`). Other encoders, and all in fp32, take one window a call; in int8, ONNX Runtime's
+``quantize_dynamic`` then gives all activations of a call one scale, and each token is scaled by itself in the
+feed-forward layers (:class:`TokenScaled`). Weights use seven bits there: without VNNI, AVX2 adds pairs of products in
+16 bits.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -32,10 +33,10 @@ from multiner.pipeline.models.base import SETTINGS, TokenClassifier
 from multiner.pipeline.models.training_documents import read_tune_half
 from multiner.pipeline.models.transformer.inference import MODEL, TOKENIZER, TransformerModel
 from multiner.pipeline.models.transformer.network import TorchTransformer
-from multiner.pipeline.models.transformer.packed import INPUTS, PackedBert, packable, sample
+from multiner.pipeline.models.transformer.packed import INPUTS, PackedEncoder, packable, sample
 
 if TYPE_CHECKING:
-    from transformers import BertForTokenClassification, PreTrainedModel
+    from transformers import PreTrainedModel
 
 HISTORY = "history.json"
 PRECISIONS = ("int8", "fp32")
@@ -81,7 +82,7 @@ def export(trained: Path, folder: Path, precision: str, dev: Sequence[Document] 
     packed = precision == "int8" and packable(transformer.model)
     with replace_folder(folder) as new:
         if packed:
-            packed_to_onnx(cast("BertForTokenClassification", transformer.model), new / MODEL)
+            packed_to_onnx(transformer.model, new / MODEL)
         elif precision == "int8":
             scale_tokens(transformer.model)
             to_onnx(transformer.model, new / "fp32.onnx")
@@ -136,9 +137,9 @@ def to_onnx(model: PreTrainedModel, path: Path) -> None:
     _write(wrapped, (pieces,), {"input_ids": {1: "pieces"}}, {"probabilities": {1: "pieces"}}, path)
 
 
-def packed_to_onnx(model: BertForTokenClassification, path: Path) -> None:
-    """Write a BERT as ONNX in int8: several windows → ``probabilities`` ``[pieces, labels]`` (:class:`PackedBert`)."""
-    _write(PackedBert(model).eval(), sample(), INPUTS, {"probabilities": {0: "pieces"}}, path)
+def packed_to_onnx(model: PreTrainedModel, path: Path) -> None:
+    """Write an encoder as ONNX in int8: several windows → ``probabilities`` ``[pieces, labels]``."""
+    _write(PackedEncoder(model).eval(), sample(), INPUTS, {"probabilities": {0: "pieces"}}, path)
 
 
 def _write(

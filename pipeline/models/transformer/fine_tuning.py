@@ -28,7 +28,15 @@ from multiner.pipeline.models.base import SETTINGS
 from multiner.pipeline.models.transformer.checkpoint import Checkpoint, Checkpoints, TrainingState
 from multiner.pipeline.models.transformer.encoders import not_loadable
 from multiner.pipeline.models.transformer.examples import Example, TokenLoss, batches, grouped, oversample, tensors
-from multiner.pipeline.models.transformer.network import TorchTransformer, quiet_transformers, special_pieces_of
+from multiner.pipeline.models.transformer.network import (
+    CASE,
+    CasedEmbedding,
+    TorchTransformer,
+    add_case,
+    drops_case,
+    quiet_transformers,
+    special_pieces_of,
+)
 from multiner.pipeline.models.windows import Windower
 
 
@@ -96,9 +104,11 @@ class FineTuning:
         labels = bio_labels(types)
         self.model, self.tokenizer = _model(encoder, labels, options)
         self.model.to(self.accelerator.device)
+        embedding = self.model.get_input_embeddings()
         self.windower = Windower(
-            self.tokenizer.backend_tokenizer, special_pieces_of(self.tokenizer), options["max_pieces"]
-        )
+            self.tokenizer.backend_tokenizer, special_pieces_of(self.tokenizer), options["max_pieces"],
+            embedding.num_embeddings if isinstance(embedding, CasedEmbedding) else 0,
+        )  # fmt: skip
         self.transformer = TorchTransformer(self.model, self.windower, labels, options["max_pieces"] // 4)
         self.documents = oversample(train, options["repeat"])
         self.step_batches = self.accelerator.num_processes * options["accumulate"]
@@ -213,6 +223,8 @@ class FineTuning:
             "context": self.transformer.context,
             "trained_in": "fp32" if self.precision == "no" else self.precision,
         }
+        if self.windower.vocabulary:
+            settings["vocabulary"] = self.windower.vocabulary
         with replace_folder(folder) as temporary:
             self.model.to("cpu").save_pretrained(temporary)
             self.tokenizer.save_pretrained(temporary)
@@ -263,15 +275,18 @@ def _model(encoder: str, labels: list[str], options: dict[str, Any]):  # noqa: A
         raise not_loadable(encoder, error) from None
     if options["freeze_embeddings"]:
         getattr(model, model.base_model_prefix).embeddings.requires_grad_(False)
+    if drops_case(tokenizer):
+        add_case(model)
     return model, tokenizer
 
 
 def _optimizer(model: torch.nn.Module, options: dict[str, Any]) -> torch.optim.Optimizer:
-    """AdamW: the head has a learning rate of its own; norms and biases have no weight decay."""
+    """AdamW: new weights (head, case) have a learning rate of their own; norms and biases have no weight decay."""
     groups: dict[tuple[bool, bool], list[torch.nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
-            groups.setdefault((name.startswith("classifier"), parameter.dim() > 1), []).append(parameter)
+            new = name.startswith("classifier") or name.endswith(CASE)
+            groups.setdefault((new, parameter.dim() > 1), []).append(parameter)
     rates = {True: options["head_learning_rate"], False: options["learning_rate"]}
     return torch.optim.AdamW(
         [

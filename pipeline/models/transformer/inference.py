@@ -76,7 +76,9 @@ class TransformerModel(WindowedModel):
                 f"the transformer leg does not load: {str(error).splitlines()[0]}",
                 where=str(folder), remedy="Export it again: dvc repro export",
             ) from error  # fmt: skip
-        windower = Windower(tokenizer, SpecialPieces(**settings["special"]), settings["max_pieces"])
+        windower = Windower(
+            tokenizer, SpecialPieces(**settings["special"]), settings["max_pieces"], settings.get("vocabulary", 0)
+        )
         return cls(
             session, windower, settings["labels"], settings["context"], threads,
             exact_batches=settings.get("exact_batches", False),  # exports of earlier versions: one window a call
@@ -152,7 +154,7 @@ def batches(lengths: Sequence[int]) -> list[list[int]]:
 
 
 def packed_inputs(call: Sequence[Sequence[int]]) -> dict[str, np.ndarray]:
-    """What a packed model takes (:class:`multiner.pipeline.models.transformer.packed.PackedBert`), from piece ids.
+    """What a packed model takes (:class:`multiner.pipeline.models.transformer.packed.PackedEncoder`), from piece ids.
 
     The windows have rows of one length.
     """

@@ -8,15 +8,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from safetensors import safe_open
 
 from multiner.pipeline.core.files import read_json
 from multiner.pipeline.models.base import SETTINGS
-from multiner.pipeline.models.windows import SpecialPieces, Window, WindowedModel, Windower
+from multiner.pipeline.models.windows import CASES, SpecialPieces, Window, WindowedModel, Windower
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 BATCH_PIECES = 4096
+CASE = ".word_embeddings.case"
+"""How the name of the weights of :class:`CasedEmbedding` for the cases ends."""
 
 
 def quiet_transformers() -> None:
@@ -32,6 +35,37 @@ def special_pieces_of(tokenizer: PreTrainedTokenizerBase) -> SpecialPieces:
     first = tokenizer.cls_token_id if tokenizer.cls_token_id is not None else tokenizer.bos_token_id
     border = tokenizer.sep_token_id if tokenizer.sep_token_id is not None else tokenizer.eos_token_id
     return SpecialPieces(first, border, tokenizer.unk_token_id)
+
+
+class CasedEmbedding(torch.nn.Embedding):
+    """The vectors of an uncased encoder's pieces, each plus that of its word's case.
+
+    The id of a piece is its number in the vocabulary plus its case times the size of the vocabulary
+    (:class:`multiner.pipeline.models.windows.Windower`). The vectors of case begin with zeros, and so the encoder as
+    it was.
+    """
+
+    def __init__(self, pieces: torch.nn.Embedding) -> None:
+        super().__init__(pieces.num_embeddings, pieces.embedding_dim, pieces.padding_idx, _weight=pieces.weight)
+        self.weight = pieces.weight
+        self.case = torch.nn.Parameter(torch.zeros(CASES, pieces.embedding_dim))
+
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
+        """Ids → vectors."""
+        return super().forward(input % self.num_embeddings) + self.case[input // self.num_embeddings]
+
+
+def drops_case(tokenizer: PreTrainedTokenizerBase) -> bool:
+    """Whether the pieces of a word are the same in capitals and in lower case."""
+    capitals, lower = (tokenizer(word, add_special_tokens=False)["input_ids"] for word in ("PARIS", "paris"))
+    return capitals == lower
+
+
+def add_case(model: PreTrainedModel) -> CasedEmbedding:
+    """Give the pieces of a model vectors of case as well; returns the new embedding."""
+    embedding = CasedEmbedding(model.get_input_embeddings())
+    model.set_input_embeddings(embedding)
+    return embedding
 
 
 class TorchTransformer(WindowedModel):
@@ -55,7 +89,13 @@ class TorchTransformer(WindowedModel):
         model = AutoModelForTokenClassification.from_pretrained(
             folder, use_safetensors=True, attn_implementation="eager", dtype=torch.float32
         ).eval()
-        windower = Windower(tokenizer.backend_tokenizer, special_pieces_of(tokenizer), settings["max_pieces"])
+        if vocabulary := settings.get("vocabulary", 0):
+            with safe_open(folder / "model.safetensors", "pt") as weights:
+                (name,) = (name for name in weights.keys() if name.endswith(CASE))  # noqa: SIM118 (no mapping)
+                add_case(model).case.data = weights.get_tensor(name)
+        windower = Windower(
+            tokenizer.backend_tokenizer, special_pieces_of(tokenizer), settings["max_pieces"], vocabulary
+        )
         return cls(model, windower, settings["labels"], settings["context"])
 
     def forward(self, windows: Sequence[Window]) -> list[np.ndarray]:

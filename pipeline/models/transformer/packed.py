@@ -1,4 +1,4 @@
-"""A BERT in int8 whose calls take several windows and answer each of them bit for bit as alone.
+"""A BERT or MPNet in int8 whose calls take several windows and answer each of them bit for bit as alone.
 
 The windows of a call are packed: their pieces follow each other without padding, since every layer but attention treats
 each piece by itself. Two things would let a window's answer depend on the others. Dynamic quantisation takes its scale
@@ -18,8 +18,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.autograd import Function
 
+from multiner.pipeline.models.transformer.network import CasedEmbedding
+
 if TYPE_CHECKING:
-    from transformers import BertForTokenClassification, PreTrainedModel
+    from transformers import PreTrainedModel
 
 INPUTS = {  # name → names of its dynamic axes
     "pieces": {0: "pieces"},
@@ -35,10 +37,10 @@ probabilities about as far as rounding does (docs/experiments.md)."""
 
 
 def packable(model: PreTrainedModel) -> bool:
-    """Whether a token classifier can be written as :class:`PackedBert`."""
-    from transformers import BertForTokenClassification
+    """Whether a token classifier can be written as :class:`PackedEncoder`."""
+    from transformers import BertForTokenClassification, MPNetForTokenClassification
 
-    return isinstance(model, BertForTokenClassification)
+    return isinstance(model, (BertForTokenClassification, MPNetForTokenClassification))
 
 
 def sample() -> tuple[torch.Tensor, ...]:
@@ -127,14 +129,19 @@ class QuantisedLinear(torch.nn.Module):
 
 
 class _Layer(torch.nn.Module):
-    """A layer of BERT."""
+    """A layer of BERT or MPNet, which differ in the names of the parts of attention."""
 
     def __init__(self, layer: Any, heads: int) -> None:
         super().__init__()
-        inside, output = layer.attention.self, layer.attention.output
-        self.joined = QuantisedLinear(inside.query, inside.key, inside.value)
+        if hasattr(layer.attention, "attn"):
+            inside = layer.attention.attn
+            joined, project, attended = (inside.q, inside.k, inside.v), inside.o, layer.attention.LayerNorm
+        else:
+            inside, output = layer.attention.self, layer.attention.output
+            joined, project, attended = (inside.query, inside.key, inside.value), output.dense, output.LayerNorm
+        self.joined = QuantisedLinear(*joined)
         self.heads = heads
-        self.project, self.attended = QuantisedLinear(output.dense), output.LayerNorm
+        self.project, self.attended = QuantisedLinear(project), attended
         self.widen, self.activation = QuantisedLinear(layer.intermediate.dense), layer.intermediate.intermediate_act_fn
         self.narrow, self.normalise = QuantisedLinear(layer.output.dense), layer.output.LayerNorm
 
@@ -150,8 +157,8 @@ class _Layer(torch.nn.Module):
         return self.normalise(self.narrow(*quantise_tokens(wide)) + self.narrow.bias + tokens)
 
 
-class PackedBert(torch.nn.Module):
-    """A BERT token classifier in int8 on packed windows.
+class PackedEncoder(torch.nn.Module):
+    """A token classifier in int8 on packed windows.
 
     Its inputs, with the number of all pieces ``pieces``, of windows, and of places in a row ``length``:
 
@@ -167,18 +174,29 @@ class PackedBert(torch.nn.Module):
     words: torch.Tensor
     scales: torch.Tensor
     positions: torch.Tensor
+    case: torch.Tensor | None
+    distances: torch.Tensor | None
 
-    def __init__(self, model: BertForTokenClassification) -> None:
+    def __init__(self, model: PreTrainedModel) -> None:
         super().__init__()
-        embeddings, config = model.bert.embeddings, model.config
+        encoder, config = getattr(model, model.base_model_prefix), model.config
+        embeddings = encoder.embeddings
         words = embeddings.word_embeddings.weight.detach()
         scales = words.abs().amax(dim=1, keepdim=True).clamp(min=1e-9) / 127
-        positions = embeddings.position_embeddings.weight + embeddings.token_type_embeddings.weight[0]
+        positions = embeddings.position_embeddings.weight
+        if hasattr(embeddings, "token_type_embeddings"):
+            positions = positions + embeddings.token_type_embeddings.weight[0]
+        else:  # of MPNet, whose numbers of positions begin behind that of the padding
+            positions = positions[embeddings.padding_idx + 1 :]
         self.register_buffer("words", torch.round(words / scales).to(torch.int8))
         self.register_buffer("scales", scales)
         self.register_buffer("positions", positions.detach().clone())
         self.normalise = embeddings.LayerNorm
-        self.layers = torch.nn.ModuleList(_Layer(each, config.num_attention_heads) for each in model.bert.encoder.layer)
+        self.layers = torch.nn.ModuleList(_Layer(each, config.num_attention_heads) for each in encoder.encoder.layer)
+        cased = isinstance(embeddings.word_embeddings, CasedEmbedding)
+        self.register_buffer("case", embeddings.word_embeddings.case.detach().clone() if cased else None)
+        relative = hasattr(encoder.encoder, "relative_attention_bias")
+        self.register_buffer("distances", _distance_bias(encoder.encoder, len(positions)) if relative else None)
         self.classifier = QuantisedLinear(model.classifier)
 
     def forward(
@@ -186,8 +204,22 @@ class PackedBert(torch.nn.Module):
         mask: torch.Tensor,
     ) -> torch.Tensor:  # fmt: skip
         """The probabilities, from the inputs that the class describes."""
-        tokens = self.normalise(self.words[pieces].float() * self.scales[pieces] + self.positions[positions])
+        cased, pieces = pieces, pieces if self.case is None else pieces % len(self.words)
+        tokens = self.words[pieces].float() * self.scales[pieces] + self.positions[positions]
+        if self.case is not None:
+            tokens = tokens + self.case[cased // len(self.words)]
+        tokens = self.normalise(tokens)
         mask = mask.expand(-1, -1, rows.shape[1], -1)
+        if self.distances is not None:
+            place = torch.arange(rows.shape[1])
+            mask = mask + self.distances[:, place[None] - place[:, None] + self.distances.shape[1] // 2]
         for layer in self.layers:
             tokens = layer(tokens, rows, places, mask)
         return torch.softmax(self.classifier(*quantise_tokens(tokens)) + self.classifier.bias, dim=-1)
+
+
+def _distance_bias(encoder: Any, places: int) -> torch.Tensor:
+    """What MPNet adds to attention, from the farthest place before to the one behind: ``[heads, 2 * places - 1]``."""
+    with torch.no_grad():
+        buckets = encoder.relative_position_bucket(torch.arange(1 - places, places))
+        return encoder.relative_attention_bias(buckets).T.contiguous()

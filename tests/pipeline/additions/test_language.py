@@ -39,7 +39,7 @@ def test_every_file_gets_its_lines(home: Path, ner: Ner, corpus: None) -> None:
     assert changes.pop("params.yaml")[0] == "  de:"
     encoder = ["      - languages.de.transformer", "          - languages.de.transformer"]
     assert changes.pop("dvc.yaml") == [*encoder, '      de: {start: "data/out/${profile}/en/trained/transformer"}']
-    assert changes == {f"params/{name}.yaml": profile for name in ("bert", "cpu", "demo", "smoke")}
+    assert changes == {f"params/{name}.yaml": profile for name in ("bert", "cpu", "demo", "large", "smoke")}
     graph = yaml.safe_load((home / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
     assert {tuple(stage["foreach"]) for stage in graph.values() if "foreach" in stage} == {("en", "ru", "de")}
     workspace = Workspace.load(root=home)

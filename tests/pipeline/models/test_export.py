@@ -39,7 +39,7 @@ from multiner.pipeline.models.transformer.inference import (
     row_length,
 )
 from multiner.pipeline.models.transformer.network import TorchTransformer
-from multiner.pipeline.models.transformer.packed import PackedBert
+from multiner.pipeline.models.transformer.packed import PackedEncoder
 from tests.pipeline.models.conftest import PEOPLE, PLACES, TYPES, invented
 
 Export = Callable[[str], Path]
@@ -122,7 +122,7 @@ def test_the_graph_in_pytorch_answers_as_the_exported_one(trained: Path, exporte
     """Its operators for ONNX Runtime have a second form, in PyTorch, which tracing runs."""
     inputs = packed_inputs([[2, 40, 41, 3], [2, 50, 3], [2, 60, 61, 62, 63, 3]])
     (rows,) = InferenceSession(exported("int8") / "model.onnx", providers=["CPUExecutionProvider"]).run(None, inputs)
-    packed = PackedBert(TorchTransformer.load(trained).model).eval()
+    packed = PackedEncoder(TorchTransformer.load(trained).model).eval()
     with torch.inference_mode():
         expected = packed(*(torch.from_numpy(each) for each in inputs.values()))
     np.testing.assert_allclose(rows, expected.numpy(), atol=1e-3)
