@@ -12,6 +12,7 @@ import struct
 import unicodedata
 from itertools import pairwise
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,6 +20,9 @@ from multiner.pipeline.config.settings import Paths, Workspace
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.core.files import folder_hash, replace_folder
 from multiner.pipeline.models.transformer import mpnet
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 PACKAGED = "packaged:"
 SPECIAL = ["<s>", "<pad>", "</s>", "<unk>"]
@@ -53,6 +57,20 @@ def not_loadable(encoder: str, error: Exception) -> NerError:
         remedy="Put its files (config.json, model.safetensors, tokenizer.json) into data/encoders/<name>, name a "
         "folder, or run where the Hugging Face hub or a mirror (HF_ENDPOINT) can be reached; docs/training.md.",
     )
+
+
+def check_positions(model: PreTrainedModel, max_pieces: int) -> None:
+    """Check that an encoder has positions for windows of ``max_pieces`` pieces. Raises NerError if it has fewer."""
+    embedding = getattr(getattr(model.base_model, "embeddings", None), "position_embeddings", None)
+    if embedding is None:  # relative positions alone
+        return
+    first = 0 if embedding.padding_idx is None else embedding.padding_idx + 1  # RoBERTa's and MPNet's count from here
+    if (positions := embedding.num_embeddings - first) < max_pieces:
+        raise NerError(
+            f"the encoder has positions for {positions} pieces, and windows have up to {max_pieces}",
+            where=f"params.yaml: transformer.max_pieces: {max_pieces}",
+            remedy=f"Set transformer.max_pieces to {positions} or less, or take another encoder.",
+        )
 
 
 def run(workspace: Workspace) -> None:

@@ -26,7 +26,7 @@ from multiner.pipeline.core.progress import bar
 from multiner.pipeline.core.training_failures import memory_advice, require_finite
 from multiner.pipeline.models.base import SETTINGS
 from multiner.pipeline.models.transformer.checkpoint import Checkpoint, Checkpoints, TrainingState
-from multiner.pipeline.models.transformer.encoders import not_loadable
+from multiner.pipeline.models.transformer.encoders import check_positions, not_loadable
 from multiner.pipeline.models.transformer.examples import Example, TokenLoss, batches, grouped, oversample, tensors
 from multiner.pipeline.models.transformer.network import (
     CASE,
@@ -273,6 +273,7 @@ def _model(encoder: str, labels: list[str], options: dict[str, Any]):  # noqa: A
         )  # fmt: skip
     except OSError as error:
         raise not_loadable(encoder, error) from None
+    check_positions(model, options["max_pieces"])
     if options["freeze_embeddings"]:
         getattr(model, model.base_model_prefix).embeddings.requires_grad_(False)
     if drops_case(tokenizer):

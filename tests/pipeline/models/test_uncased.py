@@ -12,6 +12,7 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 from transformers import AutoTokenizer, MPNetConfig, MPNetModel, PreTrainedTokenizerFast
 
 from multiner.pipeline.core.document import from_words
+from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.core.files import read_json
 from multiner.pipeline.models import load_base_model
 from multiner.pipeline.models.transformer.export import export
@@ -103,3 +104,12 @@ def test_the_export_answers_as_the_trained_model_and_the_same_alone(
     np.testing.assert_allclose(np.concatenate(answers), np.concatenate(expected.predict(documents)), atol=tolerance)
     for document, rows in zip(documents, answers, strict=True):
         np.testing.assert_array_equal(model.predict([document])[0], rows)
+
+
+@pytest.mark.parametrize("fixture", ["encoder", "tiny_encoder"])
+def test_windows_longer_than_the_encoders_positions_are_refused(
+    fixture: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    message = "positions for 128 pieces, and windows have up to 129"
+    with pytest.raises(NerError, match=message):
+        fit(request.getfixturevalue(fixture), tmp_path / "trained", tmp_path / "checkpoints", max_pieces=129)
