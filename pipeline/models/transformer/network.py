@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import torch
@@ -63,7 +63,8 @@ def drops_case(tokenizer: PreTrainedTokenizerBase) -> bool:
 
 def add_case(model: PreTrainedModel) -> CasedEmbedding:
     """Give the pieces of a model vectors of case as well; returns the new embedding."""
-    embedding = CasedEmbedding(model.get_input_embeddings())
+    pieces = cast("torch.nn.Embedding", model.get_input_embeddings())
+    embedding = CasedEmbedding(pieces)
     model.set_input_embeddings(embedding)
     return embedding
 

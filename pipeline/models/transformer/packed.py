@@ -13,7 +13,7 @@ the same in PyTorch.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch.autograd import Function
@@ -197,7 +197,7 @@ class PackedEncoder(torch.nn.Module):
         self.register_buffer("case", embeddings.word_embeddings.case.detach().clone() if cased else None)
         relative = hasattr(encoder.encoder, "relative_attention_bias")
         self.register_buffer("distances", _distance_bias(encoder.encoder, len(positions)) if relative else None)
-        self.classifier = QuantisedLinear(model.classifier)
+        self.classifier = QuantisedLinear(cast("torch.nn.Linear", model.classifier))
 
     def forward(
         self, pieces: torch.Tensor, positions: torch.Tensor, rows: torch.Tensor, places: torch.Tensor,
