@@ -78,7 +78,7 @@ def table(metrics: Iterable[Mapping[str, Any]]) -> str:
 
 def corpus_label(corpus: str, splits: Mapping[str, Any]) -> str:
     """The corpus's name, for WNUT17 with the number of types that its figures are of."""
-    scores = next(iter(splits.get("test", {}).values()), {})
+    scores: Mapping[str, Any] = next(iter(splits.get("test", {}).values()), {})
     return f"{corpus} ({len(scores['per_type'])} types)" if "six_types" in scores else corpus
 
 
