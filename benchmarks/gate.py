@@ -85,7 +85,7 @@ def share_for(counts: np.ndarray, loss: float) -> float:
     """The share of right spans to spoil (see :func:`spoiled`) for a loss of F1 points."""
     right, spurious, missed = (float(each) for each in counts.sum(axis=0))
     goal, sides = (float(micro_f1(counts.sum(axis=0))) - loss) / 100, 2 * right + spurious + missed
-    return (2 * right - goal * sides) / (2 * right - goal * right / 2)
+    return max(0.0, (2 * right - goal * sides) / (2 * right - goal * right / 2))  # rounding gives -1e-17 for no loss
 
 
 Counts = dict[str, np.ndarray]

@@ -29,6 +29,13 @@ def test_a_spoiled_model_loses_the_points_asked_for(root: Path) -> None:
         assert (after[:, [0, 2]].sum(1) == counts[:, [0, 2]].sum(1)).all(), "the gold spans stay"
 
 
+def test_no_loss_is_no_share_below_zero(root: Path) -> None:
+    gate = script(root, "gate")
+    shares = [gate.share_for(np.array([[right, 3, wrong]]), 0.0) for right in range(1, 60) for wrong in range(1, 60)]
+    assert min(shares) == 0.0
+    assert max(shares) == pytest.approx(0.0, abs=1e-12)
+
+
 def test_equal_models_pass_and_worse_ones_do_not(root: Path) -> None:
     gate = script(root, "gate")
     corpora = {"one": [population(gate, 20), population(gate, 1500, of_gate=False)]}
