@@ -76,7 +76,7 @@ def _stages_line(registered: dict[str, str], repeated: dict[str, str]) -> str:
     common = sorted(registered.keys() & repeated.keys())
     other = [path for path in common if registered[path] != repeated[path]]
     return f"{len(common) - len(other)} of {len(common)} outputs are equal bit by bit" + (
-        f"; others: {', '.join(other)}" if other else ""
+        f"; others (those of a training also hold its minutes): {', '.join(other)}" if other else ""
     )
 
 
