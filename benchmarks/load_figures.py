@@ -22,11 +22,12 @@ class Figure:
     system: str
     clients: int
     requests_per_second: float
-    ratio: float
-    """To the gateway, in the same round."""
-    p50_ms: float
-    p95_ms: float
-    p99_ms: float
+    ratio: float | None
+    """To the gateway, in the same round; None where no round has answers of it."""
+    p50_ms: float | None
+    """Of the rounds with answers; None where there is none."""
+    p95_ms: float | None
+    p99_ms: float | None
     cpu_ms: float
     """CPU time of the system's processes a request, milliseconds."""
     resident_mb: float
@@ -64,7 +65,8 @@ def summarise(runs: Runs) -> list[Figure]:
     """The figures of all runs."""
     figures = []
     for (name, level), own in runs.items():
-        times = [percentiles(run.outcome.milliseconds) for run in own]
+        times = [percentiles(run.outcome.milliseconds) for run in own if run.outcome.milliseconds]
+        p50, p95, p99 = (round(median(column), 1) for column in zip(*times, strict=True)) if times else (None,) * 3
         base = runs.get((OURS, level), [])
         ratios = [run.rate / other.rate for run, other in zip(own, base, strict=False) if other.rate]
         compared = name not in OTHER_MODEL
@@ -73,10 +75,10 @@ def summarise(runs: Runs) -> list[Figure]:
                 system=name,
                 clients=level,
                 requests_per_second=round(median(run.rate for run in own), 1),
-                ratio=round(median(ratios), 2) if ratios else float("nan"),
-                p50_ms=round(median(time[0] for time in times), 1),
-                p95_ms=round(median(time[1] for time in times), 1),
-                p99_ms=round(median(time[2] for time in times), 1),
+                ratio=round(median(ratios), 2) if ratios else None,
+                p50_ms=p50,
+                p95_ms=p95,
+                p99_ms=p99,
                 cpu_ms=round(median(1000 * run.cpu_seconds / max(1, len(run.outcome.milliseconds)) for run in own), 2),
                 resident_mb=round(max(run.resident_mb for run in own)),
                 requests=sum(len(run.outcome.milliseconds) for run in own),
@@ -97,9 +99,11 @@ def marks(figures: Sequence[Figure]) -> dict[str, bool]:
         if figure.clients != MARK_LEVEL:
             continue
         if figure.system == UNOPTIMISED:
-            found[f"{where} {MARK_RATIO:g} times the requests/s of {UNOPTIMISED}"] = MARK_RATIO * figure.ratio <= 1
+            fast = figure.ratio is not None and MARK_RATIO * figure.ratio <= 1
+            found[f"{where} {MARK_RATIO:g} times the requests/s of {UNOPTIMISED}"] = fast
         if figure.system == OURS:
-            found[f"{where} p99 under {MARK_TAIL:g} times p50"] = figure.p99_ms < MARK_TAIL * figure.p50_ms
+            tail = bool(figure.p50_ms and figure.p99_ms) and figure.p99_ms < MARK_TAIL * figure.p50_ms
+            found[f"{where} p99 under {MARK_TAIL:g} times p50"] = tail
     return found
 
 
@@ -108,8 +112,8 @@ def table(result: Mapping[str, Any]) -> str:
     head = "| Clients | System | requests/s | ratio | p50 ms | p95 ms | p99 ms | CPU ms | MB | failed | different |"
     lines = [head, "|---:|---|" + "---:|" * 9]
     for figure in result["figures"]:
-        columns = ("requests_per_second", "ratio", "p50_ms", "p95_ms", "p99_ms", "cpu_ms", "resident_mb", "failures")
-        different = "–" if figure["different"] is None else figure["different"]
-        cells = [figure["clients"], figure["system"], *(figure[column] for column in columns), different]
-        lines.append(f"| {' | '.join(map(str, cells))} |")
+        columns = ("clients", "system", "requests_per_second", "ratio", "p50_ms", "p95_ms", "p99_ms", "cpu_ms")
+        columns += ("resident_mb", "failures", "different")
+        cells = ("–" if figure[column] is None else str(figure[column]) for column in columns)
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)

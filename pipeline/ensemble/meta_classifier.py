@@ -42,8 +42,9 @@ class MetaClassifier:
         """The best set of the candidates of a document, in order; scores are the probabilities that they are right."""
         if not candidates:
             return []
-        informal = informality(document)
-        if INFORMAL in self.feature_names:
+        genre = INFORMAL in self.feature_names
+        informal = informality(document) if genre or len(set(self.thresholds)) > 1 else 0.0
+        if genre:
             features = with_genre(features, informal)
         return select(
             candidates, probabilities(features, self.weights, self.bias), threshold_at(informal, self.thresholds)

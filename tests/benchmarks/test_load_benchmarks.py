@@ -119,6 +119,9 @@ def test_figures_take_ratios_within_rounds_and_marks_can_be_missed(modules: dict
     slow = load.summarise({**runs, (load.OURS, 8): [run(200, [1.0] * 90 + [100.0] * 10, different=1)] * 3})
     assert list(load.marks(slow).values()) == [True, False, False, False]
     assert "| 8 | gateway | 200.0 |" in load.table({"figures": [asdict(figure) for figure in slow]})
+    mute = load.summarise({**runs, (load.UNOPTIMISED, 8): [run(0, [1.0])] * 3})
+    figures = json.loads(json.dumps([asdict(figure) for figure in mute], allow_nan=False))
+    assert f"| {load.UNOPTIMISED} | 0.0 | 0.0 | – | – | – |" in load.table({"figures": figures})
 
 
 def test_a_rival_that_does_not_come_up_is_named(
