@@ -189,7 +189,6 @@ def test_mlflows_shapes_and_errors_for_real(models: Callable[[str], ServedModel]
 
 @pytest.mark.faults("kill -9 of a model server under load")
 @pytest.mark.slow
-@pytest.mark.exhaustive
 def test_switches_and_kills_under_load(models: Callable[[str], ServedModel], tmp_path: Path) -> None:
     """Clients ask without pause while versions are switched: nothing is lost; a killed process is started again."""
     backends: list[LocalServer] = []

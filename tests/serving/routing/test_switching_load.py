@@ -51,7 +51,7 @@ def test_twenty_switches_and_five_kills_lose_nothing(
     switching: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    requests = int(os.environ.get("NER_LOAD_REQUESTS", "1000"))
+    requests = int(os.environ.get("NER_LOAD_REQUESTS", "2000"))
     outcome = switching.measure(tmp_path, requests)
     assert (len(outcome.switches), outcome.kills, len(outcome.restarts)) == (20, 5, 3)
     assert outcome.requests >= requests
