@@ -64,6 +64,10 @@ def built(tool: SimpleNamespace, tmp_path_factory: pytest.TempPathFactory) -> tu
     return tool.build(tmp_path_factory.mktemp("dist"))
 
 
+def test_the_time_of_an_import_is_found_among_what_it_writes(tool: SimpleNamespace) -> None:
+    assert tool.cpu_seconds(f"a warning\n{tool.CPU} 6.7\n[warning] lineno=127\n") == 6.7
+
+
 def package_files(root: Path) -> set[str]:
     """The files that git tracks in the package and in the folders that it links to, as the wheel names them."""
     command = ["git", "ls-files", "-z", "multiner", "pipeline", "serving"]
