@@ -66,6 +66,8 @@ def built(tool: SimpleNamespace, tmp_path_factory: pytest.TempPathFactory) -> tu
 
 def test_the_time_of_an_import_is_found_among_what_it_writes(tool: SimpleNamespace) -> None:
     assert tool.cpu_seconds(f"a warning\n{tool.CPU} 6.7\n[warning] lineno=127\n") == 6.7
+    with pytest.raises(SystemExit, match=r"no time(.|\n)*a warning"):
+        tool.cpu_seconds("a warning\n")
 
 
 def package_files(root: Path) -> set[str]:

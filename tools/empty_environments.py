@@ -157,8 +157,10 @@ def attempt(extra: str, python: Path, wheel: Path, folder: Path) -> str:
 
 def cpu_seconds(output: str) -> float:
     """The seconds in the output of a timed import; what is imported may write lines too, as Airflow does."""
-    (line,) = (line for line in output.splitlines() if line.startswith(CPU))
-    return float(line.removeprefix(CPU))
+    figures = [line.removeprefix(CPU) for line in output.splitlines() if line.startswith(CPU)]
+    if len(figures) != 1:
+        sys.exit(f"the import gave no time; its last words:\n{output[-2000:]}")
+    return float(figures[0])
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
