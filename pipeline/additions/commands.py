@@ -113,7 +113,7 @@ def language() -> None:
 @click.option("--report-on", multiple=True, metavar="NAME", help="A corpus to report on; by default those of --corpus.")
 @click.option("--type", "types", multiple=True, metavar="TYPE", help="An entity type; by default all of the corpora.")
 @click.option("--encoder", help="A folder or a name on the hub; by default transformer.encoder of params.yaml.")
-@click.option("--start", metavar="LANG", help="Start from the trained encoder of this language.")
+@click.option("--start", metavar="LANG", help="Train the encoder on the documents of this language first.")
 @click.option("--vectors", help="Static vectors of the CNN: an installed spaCy pipeline or a folder; else none.")
 @click.option("--shipped", metavar="PIPELINE", help="A pretrained spaCy pipeline as third leg; else none.")
 def add_(

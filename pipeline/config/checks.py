@@ -121,19 +121,26 @@ def _against_schema(
 
 
 def _starts(params: dict[str, Any], sources: Sequence[YamlFile], root: Path) -> Iterator[ParameterError]:
-    """Languages that start from their own weights, or from others than dvc.yaml names."""
+    """Languages that start from their own documents, or from others than dvc.yaml names."""
     graph = root / "dvc.yaml"
-    starts: Any = read_yaml_file(graph, "dvc.yaml").values if graph.is_file() else {}
-    for name in ("stages", "train_transformer", "foreach"):
-        starts = starts.get(name) if isinstance(starts, dict) else None
-    starts = starts if isinstance(starts, dict) else {}
+    values: Any = read_yaml_file(graph, "dvc.yaml").values if graph.is_file() else {}
+
+    def items(stage: str) -> dict[str, dict[str, str]]:
+        found = values
+        for name in ("stages", stage, "foreach"):
+            found = found.get(name) if isinstance(found, dict) else None
+        return found if isinstance(found, dict) else {}
+
+    starts, trainings = items("train_start"), items("train_transformer")
     for code in params["languages"]:
         start = for_language(params, code)["transformer"]["start"]
-        weights = f"data/out/${{profile}}/{start}/trained/transformer"
+        weights = f"data/out/${{profile}}/{code}/trained/start"
         if start == code:
-            message = f"{code} cannot start from its own weights"
-        elif start and code in starts and starts[code]["start"] != weights:
-            message = f"dvc.yaml has another start; write there, under train_transformer, {code}: {{start: {weights}}}"
+            message = f"{code} cannot start from its own documents"
+        elif start and code in trainings and starts.get(code) != {"language": start}:
+            message = f"dvc.yaml has another start; write there, under train_start, {code}: {{language: {start}}}"
+        elif start and code in trainings and trainings[code]["start"] != weights:
+            message = f"dvc.yaml has another start; write there, under vectors, {code}: {{start: {weights}}}"
         else:
             continue
         place = ("languages", code, "transformer", "start")

@@ -31,12 +31,14 @@ class ColumnFormat:
         scheme: IOB2 (every entity begins with B-) or IOB1 (B- only between neighbours of one type).
         documents: "docstart" (a line -DOCSTART- begins a document) or "block" (each block of lines is a document,
             unless the file has -DOCSTART- lines).
+        cut: signs that are cut off the beginning of a token, to be a token of their own; "" for none.
     """
 
     columns: int
     separator: Literal["blank", "tab"]
     scheme: Literal["IOB1", "IOB2"]
     documents: Literal["docstart", "block"]
+    cut: str = ""
     __pydantic_config__: ClassVar = NO_OTHER_KEYS
 
 

@@ -80,6 +80,7 @@ class TransformerSection(Section):
     batch_pieces: Count
     accumulate: Count
     start: LanguageCode | None
+    start_epochs: Count
     epochs: Count
     repeat: dict[TrainingCorpusName, Count]
     recase: dict[TrainingCorpusName, Annotated[float, Field(ge=0, le=0.5)]]

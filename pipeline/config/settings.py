@@ -137,8 +137,13 @@ class Paths:
         """Weights and vectors that packages ship, tracked by DVC."""
         return self.raw / "packages"
 
+    @property
+    def packaged_encoders(self) -> Path:
+        """The encoders from packages that the profile names, a Hugging Face folder each."""
+        return self.root / "data" / "encoders" / "packaged"
+
     def encoder(self, name: str) -> Path:
-        """A packaged encoder as a Hugging Face folder; the same for all profiles."""
+        """An encoder that a user has put in place as a Hugging Face folder; the same for all profiles."""
         return self.root / "data" / "encoders" / name
 
     def vectors(self, language: str) -> Path:
@@ -160,6 +165,10 @@ class Paths:
     def trained(self, language: str) -> Path:
         """The trained transformer in PyTorch, from which the base model ``transformer`` is exported."""
         return self.out(language) / "trained" / "transformer"
+
+    def start(self, language: str) -> Path:
+        """The encoder that has been trained on another language's documents first, in PyTorch."""
+        return self.out(language) / "trained" / "start"
 
     def leg(self, language: str, name: str) -> Path:
         """A base model in the form that answers."""

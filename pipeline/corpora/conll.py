@@ -121,6 +121,22 @@ def _sentences(lines: Sequence[str], form: ColumnFormat, file: str) -> list[list
     return [sentences for sentences in documents if sentences]
 
 
+def cut_signs(words: Sequence[str], spans: Sequence[Span], signs: str) -> tuple[list[str], list[Span]]:
+    """Words whose first character, one of ``signs``, is a word of its own, and the spans of these words.
+
+    A span does not begin with such a sign: of ``#Kells`` the name is ``Kells``. Signs before no letter or digit stay.
+    """
+    cut: list[str] = []
+    starts: list[int] = []  # where each word begins, without the sign
+    for word in words:
+        if signs and word[0] in signs and word[1:2].isalnum():
+            cut.append(word[0])
+            word = word[1:]
+        starts.append(len(cut))
+        cut.append(word)
+    return cut, [Span(starts[span.start], starts[span.end - 1] + 1, span.label) for span in spans]
+
+
 def read_columns(
     path: Path, form: ColumnFormat, types: TypeMap, *, corpus: str = "", split: str = "", source: str = ""
 ) -> list[Document]:
@@ -150,11 +166,13 @@ def _document(
     """One document; ``origin`` is corpus, split and source."""
     spans: list[Span] = []
     offset = 0
+    words: list[list[str]] = []
     for sentence in sentences:
         own = read_tags(sentence.tags, form.scheme, types, file, sentence.line)
+        cut, own = cut_signs(sentence.words, own, form.cut)
         spans += [Span(span.start + offset, span.end + offset, span.label) for span in own]
-        offset += len(sentence.words)
+        offset += len(cut)
+        words.append(cut)
     corpus, split, source = origin
-    words = [sentence.words for sentence in sentences]
     lines = [sentence.line for sentence in sentences]
     return from_words(id, words, spans, lines=lines, corpus=corpus, split=split, source=source)

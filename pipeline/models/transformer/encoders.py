@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 PACKAGED = "packaged:"
+E5 = "e5-small"
 SPECIAL = ["<s>", "<pad>", "</s>", "<unk>"]
 SCRIPTS = ("LATIN", "CYRILLIC")
 
@@ -35,7 +36,7 @@ def resolve_encoder(name: str, paths: Paths) -> str:
     Raises NerError if the packaged encoder is not unpacked.
     """
     if name.startswith(PACKAGED):
-        folder = paths.encoder(name.removeprefix(PACKAGED))
+        folder = paths.packaged_encoders / name.removeprefix(PACKAGED)
         if not (folder / "config.json").is_file():
             raise NerError("the packaged encoder is not unpacked", where=str(folder), remedy="Run: dvc repro encoder")
         return str(folder)

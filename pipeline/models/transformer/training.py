@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
-from multiner.pipeline.config.settings import Workspace
+from multiner.pipeline.config.settings import Workspace, overlay
 from multiner.pipeline.core import locks
 from multiner.pipeline.core.document import Document, documents_hash
 from multiner.pipeline.core.errors import NerError
+from multiner.pipeline.core.files import replace_folder
 from multiner.pipeline.models.base import code_hash
 from multiner.pipeline.models.training_documents import read_training
 from multiner.pipeline.models.transformer.checkpoint import Checkpoints
@@ -30,9 +32,29 @@ def run(workspace: Workspace, language: str) -> None:
     train_model(workspace, language, train, dev, folder=workspace.paths.trained(language))
 
 
+def run_start(workspace: Workspace, language: str) -> None:
+    """Stage ``train_start``: train the encoder of a language on the documents of another (``transformer.start``).
+
+    The transformer of the language then starts from these weights. Without that parameter the folder is empty.
+
+    Raises NerError as :func:`run`.
+    """
+    folder, options = workspace.paths.start(language), workspace.section("transformer", language)
+    if not (other := options["start"]):
+        with replace_folder(folder):
+            pass
+        print(f"{language}: nothing to train first, it starts from its encoder's own weights (transformer.start)")
+        return
+    first = {"start": None, "epochs": options["start_epochs"]}
+    params = overlay(workspace.params, {"languages": {language: {"transformer": first}}})
+    train, dev = read_training(workspace, other)
+    types = workspace.language(other)["types"]
+    train_model(replace(workspace, params=params), language, train, dev, folder=folder, name="start", types=types)
+
+
 def train_model(
     workspace: Workspace, language: str, train: Sequence[Document], dev: Sequence[Document], *, folder: Path,
-    name: str = "transformer", after_epoch: Callable[[int, float], None] | None = None,
+    name: str = "transformer", types: Sequence[str] = (), after_epoch: Callable[[int, float], None] | None = None,
 ) -> None:  # fmt: skip
     """Train with the parameters of a language, or resume an interrupted training, and write the model to ``folder``.
 
@@ -42,6 +64,7 @@ def train_model(
         dev: documents with gold spans; the epoch with the best F1 on them is written.
         folder: the folder of the model, which is replaced as a whole.
         name: name of the checkpoints.
+        types: entity types of the documents; by default the language's.
         after_epoch: as of :func:`fit`; only for a training in one process.
 
     Raises:
@@ -49,7 +72,7 @@ def train_model(
             failed.
     """
     options, encoder = workspace.section("transformer", language), encoder_of(workspace, language)
-    seed, types = workspace.params["seed"], workspace.language(language)["types"]
+    seed, types = workspace.params["seed"], list(types or workspace.language(language)["types"])
     facts = [
         options,
         seed,
@@ -74,15 +97,15 @@ def train_model(
 def encoder_of(workspace: Workspace, language: str) -> str:
     """The weights that a language's training starts from, as ``from_pretrained`` takes them.
 
-    They are an encoder, or the trained transformer of another language (``transformer.start``).
+    They are an encoder, which may have been trained on another language's documents first (``transformer.start``).
 
     Raises:
-        NerError: that transformer is not trained, or the packaged encoder is not unpacked.
+        NerError: that training has not run, or the packaged encoder is not unpacked.
     """
     options = workspace.section("transformer", language)
-    if not (start := options["start"]):
+    if not options["start"]:
         return resolve_encoder(options["encoder"], workspace.paths)
-    if not (weights := workspace.paths.trained(start) / "model.safetensors").is_file():
+    if not (weights := workspace.paths.start(language) / "model.safetensors").is_file():
         raise NerError("the weights to start from are missing", where=str(weights),
-                       remedy=f"Run: dvc repro train_transformer@{start}")  # fmt: skip
+                       remedy=f"Run: dvc repro train_start@{language}")  # fmt: skip
     return str(weights.parent)

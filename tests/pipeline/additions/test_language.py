@@ -38,9 +38,11 @@ def test_every_file_gets_its_lines(home: Path, ner: Ner, corpus: None) -> None:
     profile = ["  de: {transformer: {}, spacy: {}, shipped: {}, ensemble: {}}"]
     assert changes.pop("params.yaml")[0] == "  de:"
     encoder = ["      - languages.de.transformer", "          - languages.de.transformer"]
-    assert changes.pop("dvc.yaml") == [*encoder, '      de: {start: "data/out/${profile}/en/trained/transformer"}']
-    assert changes == {f"params/{name}.yaml": profile for name in ("bert", "cpu", "demo", "large", "smoke")}
+    starts = ['      de: {start: "data/out/${profile}/de/trained/start"}', "      de: {language: en}"]
+    assert changes.pop("dvc.yaml") == [*encoder, *starts]
+    assert changes == {f"params/{name}.yaml": profile for name in ("bert", "cpu", "demo", "light", "smoke")}
     graph = yaml.safe_load((home / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    assert tuple(graph.pop("train_start")["foreach"]) == ("ru", "de")
     assert {tuple(stage["foreach"]) for stage in graph.values() if "foreach" in stage} == {("en", "ru", "de")}
     workspace = Workspace.load(root=home)
     assert workspace.languages == ["en", "ru", "de"]

@@ -92,7 +92,7 @@ def test_the_schema_names_what_params_yaml_holds_and_the_legs_there_are(root: Pa
         (", vectors: navec", "", "languages.ru.spacy.vectors", "the key is missing"),
         ("  patience: 3 ", "  patience: {ru: 3} ", "transformer.patience", "stands under languages.<code>"),
         (" learning_rate: 1.0e-4", " learning_rate: 1e-4", "transformer.learning_rate", "write 0.0001"),
-        ("start: en ", "start: ru ", "languages.ru.transformer.start", "ru cannot start from its own weights"),
+        ("start: en ", "start: ru ", "languages.ru.transformer.start", "ru cannot start from its own documents"),
         ("start: en ", "start: fr ", "languages.ru.transformer.start", "unknown language 'fr'"),
         ('schedule: "@weekly"', "schedule: nonsense", "airflow.schedule", '"nonsense" is no schedule'),
         ('schedule: "@weekly"', 'schedule: "@sometimes"', "airflow.schedule", '"@sometimes" is no schedule'),
@@ -338,7 +338,7 @@ def test_a_start_that_dvc_does_not_know_is_refused(root: Path, home: Path) -> No
     )
     assert refusal(home) == (
         f"params.yaml:{line}: languages.en.transformer.start: dvc.yaml has another start; write there, under "
-        "train_transformer, en: {start: data/out/${profile}/ru/trained/transformer}"
+        "train_start, en: {language: ru}"
     )
 
 

@@ -9,6 +9,7 @@ import textwrap
 import time
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -70,21 +71,26 @@ def test_profiles_overlay_the_parameters(root: Path) -> None:
 
 
 def tracked(root: Path) -> Iterator[tuple[str, str, str, set[str], set[str]]]:
-    """Stages of dvc.yaml by language: stage, language, start, keys of params.yaml, keys of the profile's file."""
+    """Stages of dvc.yaml by language: stage, language, start, keys of params.yaml, keys of the profile's file.
+
+    In the keys of a stage that reads another language's documents, ``*`` stands for that language.
+    """
     graph = yaml.safe_load((root / "dvc.yaml").read_text(encoding="utf-8"))
     for name, stage in graph["stages"].items():
         for code in stage.get("foreach", ()):
-            each = stage["foreach"][code]["start"] if isinstance(stage["foreach"], dict) else ""
+            each = stage["foreach"][code].get("start", "") if isinstance(stage["foreach"], dict) else ""
             params = stage["do"].get("params", [])
             here = [key for key in params if isinstance(key, str)]
             above = [key for part in params if isinstance(part, dict) for key in part["params/${profile}.yaml"]]
-            keys = ({key.replace("${item}", code).replace("${key}", code) for key in part} for part in (here, above))
+            names = {"${item}": code, "${key}": code, "${item.language}": "*"}
+            keys = ({reduce(lambda key, name: key.replace(*name), names.items(), key) for key in part}
+                    for part in (here, above))  # fmt: skip
             yield name, code, each, *keys
 
 
 def test_every_profile_has_the_keys_that_the_graph_tracks(root: Path) -> None:
     """DVC refuses a stage one of whose keys is missing."""
-    expected = {key for *_, keys in tracked(root) for key in keys}
+    expected = {key.replace("*", "en") for *_, keys in tracked(root) for key in keys}
     assert {"transformer", "languages.en.transformer", "languages.ru.spacy"} <= expected
     for path in [root / "params.yaml", *sorted((root / "params").glob("*.yaml"))]:
         lines = read_yaml_file(path).lines
@@ -102,7 +108,10 @@ def test_every_stage_of_the_graph_has_every_language(root: Path) -> None:
     graph = yaml.safe_load((root / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
     lists = {name: list(stage["foreach"]) for name, stage in graph.items() if "foreach" in stage}
     assert len(lists) == len(graph) - 1, "the encoder alone has no language"
-    languages = list(load_params(root)["languages"])
+    workspace = Workspace(root, load_params(root, "cpu"))
+    languages = workspace.languages
+    starting = [code for code in languages if workspace.section("transformer", code)["start"]]
+    assert lists.pop("train_start") == starting == ["ru"]
     assert all(each == languages for each in lists.values())
     for path in (root / "params").glob("*.yaml"):
         assert list(yaml.safe_load(path.read_text(encoding="utf-8"))["languages"]) == languages, path.name
@@ -121,6 +130,8 @@ def test_what_a_profile_may_set_is_tracked_wherever_params_yaml_is(root: Path) -
 def test_a_stage_of_one_language_tracks_no_other_languages_values(root: Path) -> None:
     for name, code, _, here, above in tracked(root):
         own = [key for key in here | above if key.startswith("languages")]
+        if name == "train_start":  # its documents are another language's, and all else is its own
+            own = [key for key in own if key not in ("languages.*.train_on", "languages.*.types")]
         assert all(key.split(".")[1] == code and len(key.split(".")) > 2 for key in own), name
     base = yaml.safe_load((root / "params.yaml").read_text(encoding="utf-8"))
     for section in ("transformer", "spacy", "ensemble", "export"):  # where a change costs a training
@@ -134,8 +145,11 @@ def test_dvc_and_the_parameters_start_each_language_from_the_same_weights(root: 
     workspace = Workspace(root, load_params(root, "cpu"))
     for name, code, each in stages:
         start = workspace.section("transformer", code)["start"]
-        path = Paths(root, "${profile}").trained(start) if start else workspace.paths.encoder("e5-small")
+        path = Paths(root, "${profile}").start(code) if start else workspace.paths.packaged_encoders
         assert each == path.relative_to(root).as_posix(), (name, code)
+    graph = yaml.safe_load((root / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    for code, each in graph["train_start"]["foreach"].items():
+        assert each == {"language": workspace.section("transformer", code)["start"]}, code
 
 
 def test_bad_parameters_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -63,6 +63,15 @@ def test_documents_sentences_and_spans(tmp_path: Path) -> None:
     assert (first.corpus, first.split, first.source) == ("sample", "train", "sample/news.txt")
 
 
+def test_the_sign_of_a_hashtag_is_a_token_of_its_own(tmp_path: Path) -> None:
+    rows = [("#Velm", "B-location"), ("#OldPort", "B-person"), ("#Bay", "I-person"), ("now", "O"), ("#", "O")]
+    (post,) = read(tmp_path, "".join(f"{word}\t{tag}\n" for word, tag in rows), TWO)
+    assert post.words(0, 10) == ["#", "Velm", "#", "OldPort", "#", "Bay", "now", "#"]
+    assert post.spans == (Span(1, 2, "LOC"), Span(3, 6, "PER")), "no name begins with the sign"
+    assert [span.label for span in read(tmp_path, "#Velm X Y B-LOC\n", FOUR)[0].spans] == ["LOC"]
+    assert read(tmp_path, "#Velm X Y B-LOC\n", FOUR)[0].text == "#Velm", "only where the corpus says so"
+
+
 @pytest.mark.parametrize(
     "spoil",
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -105,5 +106,9 @@ def test_sentence_lines_point_into_the_file(corpora: Path, corpus: str, file: st
     for document in part.documents:
         assert document.source == f"{corpus}/{file}"
         for sentence in document.sentences:
-            for number, word in enumerate(document.words(sentence.start, sentence.end), sentence.line):
-                assert lines[number - 1].startswith(word)
+            at, words = sentence.line - 1, document.words(sentence.start, sentence.end)
+            while words:
+                word = re.split(r"[\t ]", lines[at])[0]
+                read = [word[:1], word[1:]] if corpus == "wnut17" and re.match(r"#[^\W_]", word) else [word]
+                assert words[: len(read)] == read
+                at, words = at + 1, words[len(read) :]

