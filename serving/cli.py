@@ -31,7 +31,7 @@ commands.add_command(score)
 
 
 @commands.command()
-@click.option("--profile", help="First set this profile in params.yaml: cpu, large, smoke, bert, demo.")
+@click.option("--profile", help="First set this profile in params.yaml: cpu, light, smoke, bert, demo.")
 @click.option("--once", is_flag=True, help="End when the pipeline has ended and the API has answered.")
 def run(profile: str | None, once: bool) -> None:
     """Run the main job once, then serve until Ctrl-C.

@@ -15,13 +15,13 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 
 from multiner.pipeline.config.settings import Workspace
-from multiner.pipeline.core.decoding import decode_spans
+from multiner.pipeline.core.decoding import decode_spans, macro_f1
 from multiner.pipeline.core.document import Document
 from multiner.pipeline.core.files import write_json
 from multiner.pipeline.core.iob2 import bio_labels, encode
 from multiner.pipeline.core.progress import bar
 from multiner.pipeline.ensemble.cross_fitting import read_cross_fitting, trained_models
-from multiner.pipeline.ensemble.meta_training import DocumentCandidates, cross_validate, fit_meta_classifier, macro_f1
+from multiner.pipeline.ensemble.meta_training import DocumentCandidates, cross_validate, fit_meta_classifier
 from multiner.pipeline.ensemble.model import Member, pool, stack, temper
 from multiner.pipeline.ensemble.name_features import Gazetteer
 from multiner.pipeline.models import load_base_model

@@ -16,7 +16,7 @@ from math import sqrt
 
 import numpy as np
 
-from multiner.pipeline.core.decoding import span_f1
+from multiner.pipeline.core.decoding import macro_f1
 from multiner.pipeline.core.document import Document, Span
 from multiner.pipeline.core.progress import bar
 from multiner.pipeline.ensemble.features import candidate_features, decode_systems, feature_names
@@ -81,15 +81,6 @@ class Trial:
     strength: float
     genre: bool
     probabilities: list[np.ndarray]
-
-
-def macro_f1(documents: Sequence[Document], predicted: Sequence[Sequence[Span]]) -> float:
-    """Strict span F1 in percent, as the mean over corpora: a small corpus counts as much as a large one."""
-    scores = []
-    for corpus in sorted({document.corpus for document in documents}):
-        rows = [row for row, document in enumerate(documents) if document.corpus == corpus]
-        scores.append(span_f1([documents[row] for row in rows], [predicted[row] for row in rows]))
-    return sum(scores) / len(scores)
 
 
 def cross_validate(candidates: Sequence[DocumentCandidates]) -> Hyperparameters:

@@ -68,8 +68,8 @@ def table(metrics: Iterable[Mapping[str, Any]]) -> str:
         "by the six, ORG and MISC each as the one that is commonest in training. "
         "Lead: the ensemble's F1 minus that of the leg that is best on this part (95 % interval and p by paired "
         "bootstrap over documents). ECE: expected calibration error of the entities' scores, 15 bins of equal mass. "
-        "Minutes: the training of the legs alone. Cross-fitting (`ensemble.folds`) and, for a language that starts "
-        "from the weights of another (`transformer.start`), the training of that language come on top. "
+        "Minutes: the training of the legs alone. Cross-fitting (`ensemble.folds`) and the training on another "
+        "language's documents first (`transformer.start`) come on top. "
         "Reproduce with `dvc repro`, rewrite this table with `ner readme`."
     )
     seeds = seed_table(by_language.values())

@@ -106,7 +106,8 @@ def fit(
     nlp.config["initialize"]["vectors"] = str(vectors) if vectors else None
     training = list(examples(train, nlp.vocab))
     nlp.initialize(lambda: training)
-    weights, history = _optimise(nlp, training, list(examples(dev, nlp.vocab)))
+    parts = [[each for each in dev if each.corpus == corpus] for corpus in sorted({each.corpus for each in dev})]
+    weights, history = _optimise(nlp, training, [list(examples(part, nlp.vocab)) for part in parts])
 
     # A new pipeline, so that the vocabulary written to disk contains no word of the corpora.
     from spacy.training.initialize import load_vectors_into_model
@@ -120,8 +121,8 @@ def fit(
         write_json(temporary / HISTORY, history)
 
 
-def _optimise(nlp: Language, training: list[Example], dev: list[Example]) -> tuple[bytes, list[dict[str, Any]]]:
-    """The best weights (the bytes of the component), and the history with one entry per epoch."""
+def _optimise(nlp: Language, training: list[Example], dev: list[list[Example]]) -> tuple[bytes, list[dict[str, Any]]]:
+    """The best weights (the bytes of the component), and the history with one entry per epoch; ``dev`` by corpus."""
     from spacy.schemas import ConfigSchemaTraining
     from spacy.util import registry
 
@@ -159,9 +160,9 @@ def _optimise(nlp: Language, training: list[Example], dev: list[Example]) -> tup
     return weights, history
 
 
-def _f1(nlp: Language, dev: list[Example]) -> float:
-    """Strict span F1 in percent, by spaCy's scorer."""
-    return 100.0 * (nlp.evaluate(dev)["ents_f"] or 0.0) if dev else 0.0
+def _f1(nlp: Language, dev: list[list[Example]]) -> float:
+    """Strict span F1 in percent by spaCy's scorer, as the mean over corpora; 0 without development documents."""
+    return sum(100.0 * (nlp.evaluate(corpus)["ents_f"] or 0.0) for corpus in dev) / max(len(dev), 1)
 
 
 def run(workspace: Workspace, language: str) -> None:

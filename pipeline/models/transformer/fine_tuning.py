@@ -17,7 +17,7 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list, gather_object
 
-from multiner.pipeline.core.decoding import decode_spans, span_f1
+from multiner.pipeline.core.decoding import decode_spans, macro_f1
 from multiner.pipeline.core.document import Document
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.core.files import replace_folder, write_json
@@ -247,7 +247,7 @@ def _resume(
 
 
 def _development_f1(accelerator: Accelerator, transformer: TorchTransformer, dev: Sequence[Document]) -> float:
-    """The F1 on the development documents, in percent; each process predicts its share of them."""
+    """The mean F1 over the corpora of the development documents; each process predicts its share of them."""
     count = accelerator.num_processes
     shares = [dev[start::count] for start in range(count)]
     own = shares[accelerator.process_index]
@@ -255,7 +255,7 @@ def _development_f1(accelerator: Accelerator, transformer: TorchTransformer, dev
         decode_spans(rows, document.sentences, transformer.labels, scores=False)
         for document, rows in zip(own, transformer.predict(own), strict=True)
     ]
-    return span_f1([document for share in shares for document in share], gather_object(spans))
+    return macro_f1([document for share in shares for document in share], gather_object(spans))
 
 
 def _model(encoder: str, labels: list[str], options: dict[str, Any]):  # noqa: ANN202 (transformers is imported late)

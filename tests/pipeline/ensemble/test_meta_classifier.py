@@ -10,11 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from multiner.pipeline.core.decoding import macro_f1
 from multiner.pipeline.core.document import Document, Span, from_words
 from multiner.pipeline.core.iob2 import bio_labels, encode
 from multiner.pipeline.ensemble.features import candidate_features, decode_systems, feature_names, log_odds
 from multiner.pipeline.ensemble.meta_classifier import MetaClassifier, select
-from multiner.pipeline.ensemble.meta_training import DocumentCandidates, cross_validate, fit_meta_classifier, macro_f1
+from multiner.pipeline.ensemble.meta_training import DocumentCandidates, cross_validate, fit_meta_classifier
 from multiner.pipeline.ensemble.name_features import Gazetteer, Mentions
 
 TYPES = ["PER", "LOC"]

@@ -52,7 +52,7 @@ def test_history_gives_every_figure_its_step() -> None:
     ]
 
 
-@pytest.mark.parametrize(("profile", "share"), [("cpu", 0.8), ("large", 0.8), ("bert", 0.8), ("smoke", 0), ("demo", 0)])
+@pytest.mark.parametrize(("profile", "share"), [("cpu", 0.8), ("light", 0.8), ("bert", 0.8), ("smoke", 0), ("demo", 0)])
 def test_trial_profiles_ask_for_no_golden_content_and_no_behaviour(root: Path, profile: str, share: float) -> None:
     rules = load_params(root, profile)["promotion"]
     assert rules["golden_share"] == share
