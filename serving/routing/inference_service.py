@@ -4,23 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from functools import partial
 from typing import Any, TypeVar
-
-from prometheus_client.core import GaugeMetricFamily
 
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.text.languages import AUTO, flags
 from multiner.pipeline.text.surrogates import without_surrogates
 from multiner.serving import executors
-from multiner.serving.answers import ModelFailed, NoTokens
-from multiner.serving.backends.backend import Backend, BackendGone, BackendTimeout, ServedModel
+from multiner.serving.backends.backend import Backend, ServedModel
 from multiner.serving.http.entity_requests import Item
 from multiner.serving.http.metrics import Metrics
-from multiner.serving.http.problems import Problem, busy, no_tokens, unavailable
+from multiner.serving.http.problems import Problem
 from multiner.serving.routing.answer_comparison import ShadowMetrics
 from multiner.serving.routing.canary.calls import CanaryCalls, CanaryMetrics
 from multiner.serving.routing.canary.course import Canary, CanaryConfig
@@ -30,8 +26,10 @@ from multiner.serving.routing.holds import Holds
 from multiner.serving.routing.linked_names import add_names
 from multiner.serving.routing.memory_budget import MemoryBudget
 from multiner.serving.routing.micro_batching import MicroBatcher
-from multiner.serving.routing.model_router import Launch, ModelRouter, NoModel
-from multiner.serving.routing.queue import CallQueue, CallsFull, Cores
+from multiner.serving.routing.model_gauges import ModelGauges
+from multiner.serving.routing.model_problems import as_problems
+from multiner.serving.routing.model_router import Launch, ModelRouter
+from multiner.serving.routing.queue import CallQueue, Cores
 from multiner.serving.routing.reconciler import Reconciler
 from multiner.serving.routing.second_version import SecondVersion
 from multiner.serving.routing.segmentation import ModelText, merge_answers, split_by_language
@@ -40,7 +38,6 @@ from multiner.serving.routing.state_store import StateUnavailable
 from multiner.serving.routing.traffic import Traffic
 from multiner.serving.routing.uncertain_answers import UncertainAnswers
 
-log = logging.getLogger("serving")
 T = TypeVar("T")
 LONG = 10_000  # characters; a longer call is large
 
@@ -90,7 +87,7 @@ class InferenceService:
         }
         self.traffic = Traffic(config.traffic, config.state) if config.traffic else None
         self._tasks: list[asyncio.Task] = []
-        self.metrics.registry.register(self)
+        self.metrics.registry.register(ModelGauges(self.routes, self.shadows, self.canaries))
         self.leaving = False  # the gateway is about to end: proxies are to send it nothing more
 
     def _key(self, language: str) -> str:
@@ -283,7 +280,7 @@ class InferenceService:
             models.append({"name": model.name, "version": model.version})
             answers.append(answer)
         try:
-            with _as_problems(texts[0].language):
+            with as_problems(texts[0].language):
                 result = merge_answers(item.text, texts, answers, models)
         except Problem as problem:
             return problem
@@ -311,7 +308,7 @@ class InferenceService:
         return await self._in_time(language, work, self._deadline(patient=False))
 
     async def _in_time(self, language: str, work: Awaitable[T], deadline: float | None) -> T:
-        with _as_problems(language):
+        with as_problems(language):
             async with asyncio.timeout_at(deadline):
                 return await work
 
@@ -325,32 +322,6 @@ class InferenceService:
         canary = self.canaries.get(language)
         return self.routes[language].describe() | {"canary": canary.describe() if canary else None}
 
-    def collect(self) -> Iterator[GaugeMetricFamily]:
-        """The gauges of this moment; the metrics' registry calls this."""
-        version = ["language", "name", "version"]
-        live = GaugeMetricFamily("ner_model_info", "The live version of each language.", labels=version)
-        waiting = GaugeMetricFamily("ner_queue_waiting", "Calls that wait for a model.", labels=["language"])
-        working = GaugeMetricFamily("ner_model_calls_in_flight", "Calls that a model works on.", labels=["language"])
-        for code, route in self.routes.items():
-            if route.answering:
-                model = route.answering.model
-                live.add_metric([code, model.name, model.version], 1)
-            waiting.add_metric([code], route.queue.waiting)
-            working.add_metric([code], route.queue.in_flight)
-        yield from (live, waiting, working)
-        if self.shadows:
-            running = GaugeMetricFamily("ner_shadow_info", "The running shadows.", labels=version)
-            for code, shadow in self.shadows.items():
-                if shadow.model and shadow.state == "live":
-                    running.add_metric([code, shadow.model.name, shadow.model.version], 1)
-            yield running
-        if self.canaries:
-            tried = GaugeMetricFamily("ner_canary_info", "The running canaries.", labels=version)
-            for code, route in self.routes.items():
-                if route.canary:
-                    tried.add_metric([code, route.canary.model.name, route.canary.model.version], 1)
-            yield tried
-
     def health(self) -> dict[str, Any]:
         """The overall status (``ok``, ``starting``, ``degraded``, ``down``) and that of each language."""
         states = [route.state for route in self.routes.values()]
@@ -361,29 +332,3 @@ class InferenceService:
         else:
             status = "degraded" if any(route.ready for route in self.routes.values()) else "down"
         return {"status": status, "languages": {code: self.state_of(code) for code in self.routes}}
-
-
-@contextlib.contextmanager
-def _as_problems(language: str) -> Iterator[None]:
-    """Turn errors of a model into problems for its callers."""
-    try:
-        yield
-    except NoModel as error:
-        wait = 30 if error.state in ("absent", "failed") else 5
-        why = "; memory is short, and all other models are in use" if error.state == "unloaded" else ""
-        raise unavailable(f"No model for {language!r} is live ({error.state}{why}).", wait) from None
-    except CallsFull as error:
-        raise busy(f"{str(error).capitalize()} for the model for {language!r}; no more may.") from None
-    except NoTokens as error:
-        raise no_tokens(f"{str(error).capitalize()}. Leave out tokens, or have the model trained anew.") from None
-    except BackendGone as error:
-        log.warning("backend gone", extra={"fields": {"language": language, "error": str(error)}})
-        raise unavailable(f"The model for {language!r} is being restarted.") from None
-    except BackendTimeout as error:
-        raise Problem(504, "timeout", "The model took too long", f"{error}. Send less text at once.") from None
-    except TimeoutError:
-        detail = "No answer in the time allowed, waiting for the model included. Send less text at once, or later."
-        raise Problem(504, "timeout", "The model took too long", detail) from None
-    except ModelFailed as error:
-        log.error("model failed", extra={"fields": {"language": language, "error": str(error)}})
-        raise Problem(502, "model-failed", "The model failed", "The model could not answer this request.") from None

@@ -78,8 +78,8 @@ def fit(
 ) -> None:
     """Train a pipeline, and write it with its history to ``folder`` (whole or absent).
 
-    The weights are those of the epoch with the best strict span F1 on ``dev``; without development documents, those of
-    the last epoch. The same seed gives the same weights.
+    The weights are those of the epoch with the best strict span F1 on ``dev``, as the mean over its corpora; without
+    development documents, those of the last epoch. The same seed gives the same weights.
 
     Args:
         train, dev: documents with gold spans.

@@ -61,7 +61,7 @@ def train_model(
     Args:
         workspace, language: parameters and paths.
         train: documents with gold spans to train on.
-        dev: documents with gold spans; the epoch with the best F1 on them is written.
+        dev: documents with gold spans; the epoch with the best mean F1 over their corpora is written.
         folder: the folder of the model, which is replaced as a whole.
         name: name of the checkpoints.
         types: entity types of the documents; by default the language's.

@@ -116,6 +116,13 @@ def test_it_learns_and_the_pipeline_is_a_spacy_ner(folder: Path) -> None:
     assert [ent.label_ for ent in nlp("Ada Plum won in Kells .").ents] == ["PER", "LOC"]
 
 
+def test_an_epoch_is_judged_by_the_mean_over_corpora(vectors: Path, tmp_path: Path) -> None:
+    other = Document.from_json(corpus(1, 9)[0].with_spans([]).to_json() | {"corpus": "other"})
+    fit(corpus(20, 1), [*corpus(6, 2), other], TYPES, language="en", vectors=vectors, params=PARAMS, seed=5,
+        folder=tmp_path / "spacy")  # fmt: skip
+    assert 40 < max(epoch["dev_f1"] for epoch in read_json(tmp_path / "spacy" / "history.json")) <= 50
+
+
 def test_probabilities_fit_the_contract(folder: Path) -> None:
     model = load_base_model("spacy", folder)
     documents = [*corpus(3, 4), Document("empty", "", (), ())]

@@ -12,12 +12,13 @@ from typing import Any
 import pytest
 
 from multiner.pipeline.core.decoding import decode_spans, span_f1
+from multiner.pipeline.core.document import Document
 from multiner.pipeline.core.files import read_json
 from multiner.pipeline.core.iob2 import bio_labels
 from multiner.pipeline.models.transformer import checkpoint_store, fine_tuning
 from multiner.pipeline.models.transformer.checkpoint import Checkpoints
 from multiner.pipeline.models.transformer.network import TorchTransformer
-from tests.pipeline.models.conftest import TYPES, fit, invented
+from tests.pipeline.models.conftest import OPTIONS, TYPES, fit, invented
 
 
 def test_it_learns_and_records_each_epoch(trained: Path) -> None:
@@ -31,6 +32,16 @@ def test_it_learns_and_records_each_epoch(trained: Path) -> None:
     history = read_json(trained / "history.json")
     assert [entry["epoch"] for entry in history] == list(range(1, len(history) + 1))
     assert history[-1]["loss"] < history[0]["loss"]
+
+
+def test_an_epoch_is_judged_by_the_mean_over_corpora(tiny_encoder: Path, tmp_path: Path) -> None:
+    """One document of a corpus that is annotated otherwise counts as much as six of another."""
+    other = Document.from_json(invented(30, 1)[0].with_spans([]).to_json() | {"corpus": "other"})
+    fine_tuning.fit(
+        invented(0, 24), [*invented(24, 6), other], TYPES, encoder=str(tiny_encoder), options=OPTIONS, seed=7,
+        checkpoints=Checkpoints(tmp_path / "checkpoints", "print"), folder=tmp_path / "leg",
+    )  # fmt: skip
+    assert 40 < max(epoch["dev_f1"] for epoch in read_json(tmp_path / "leg" / "history.json")) <= 50
 
 
 def test_nothing_is_pickled(trained: Path) -> None:
