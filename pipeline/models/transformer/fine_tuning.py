@@ -277,7 +277,7 @@ def _model(encoder: str, labels: list[str], options: dict[str, Any]):  # noqa: A
     if options["freeze_embeddings"]:
         getattr(model, model.base_model_prefix).embeddings.requires_grad_(False)
     if drops_case(tokenizer):
-        add_case(model)
+        add_case(model, encoder)
     return model, tokenizer
 
 

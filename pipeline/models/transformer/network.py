@@ -61,11 +61,19 @@ def drops_case(tokenizer: PreTrainedTokenizerBase) -> bool:
     return capitals == lower
 
 
-def add_case(model: PreTrainedModel) -> CasedEmbedding:
-    """Give the pieces of a model vectors of case as well; returns the new embedding."""
+def add_case(model: PreTrainedModel, folder: str | Path) -> CasedEmbedding:
+    """Give the pieces of a model vectors of case as well; returns the new embedding.
+
+    The vectors are those in ``folder``, from which the model was loaded, if it has been trained with them.
+    """
     pieces = cast("torch.nn.Embedding", model.get_input_embeddings())
     embedding = CasedEmbedding(pieces)
     model.set_input_embeddings(embedding)
+    if (file := Path(folder) / "model.safetensors").is_file():
+        with safe_open(file, "pt") as weights:
+            for name in weights.keys():  # noqa: SIM118 (no mapping)
+                if name.endswith(CASE):
+                    embedding.case.data = weights.get_tensor(name)
     return embedding
 
 
@@ -91,9 +99,7 @@ class TorchTransformer(WindowedModel):
             folder, use_safetensors=True, attn_implementation="eager", dtype=torch.float32
         ).eval()
         if vocabulary := settings.get("vocabulary", 0):
-            with safe_open(folder / "model.safetensors", "pt") as weights:
-                (name,) = (name for name in weights.keys() if name.endswith(CASE))  # noqa: SIM118 (no mapping)
-                add_case(model).case.data = weights.get_tensor(name)
+            add_case(model, folder)
         windower = Windower(
             tokenizer.backend_tokenizer, special_pieces_of(tokenizer), settings["max_pieces"], vocabulary
         )

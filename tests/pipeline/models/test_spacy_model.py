@@ -13,6 +13,7 @@ import pytest
 from multiner.pipeline.config.settings import Workspace
 from multiner.pipeline.core.decoding import decode_spans, span_f1
 from multiner.pipeline.core.document import Document, Sentence, Span, from_words, write_jsonl
+from multiner.pipeline.core.files import read_json
 from multiner.pipeline.core.iob2 import bio_labels
 from multiner.pipeline.models import load_base_model
 from multiner.pipeline.models.spacy.component import to_doc, units

@@ -76,7 +76,7 @@ def test_only_an_uncased_tokenizer_drops_case(encoder: Path, tiny_encoder: Path)
 def test_an_encoder_begins_as_it_was(encoder: Path) -> None:
     model, pieces = MPNetModel.from_pretrained(encoder).eval(), torch.tensor([[0, 40, 41, 42, 2]])
     before = model(pieces).last_hidden_state
-    add_case(model)
+    add_case(model, encoder)
     cased = pieces + torch.tensor([[0, 1, 1, 1, 0]]) * len(VOCABULARY)
     torch.testing.assert_close(model(cased).last_hidden_state, before)
 
@@ -89,6 +89,22 @@ def test_the_vectors_of_case_are_trained_and_saved_though_the_others_are_frozen(
     assert isinstance(embedding, CasedEmbedding)
     torch.testing.assert_close(embedding.weight, MPNetModel.from_pretrained(encoder).embeddings.word_embeddings.weight)
     assert (embedding.case[:2].abs().amax(dim=1) > 0).all()
+
+
+def test_a_training_goes_on_from_the_vectors_of_case(trained_uncased: Path, tmp_path: Path) -> None:
+    """As `ner tune` does with a trained model."""
+    fit(
+        trained_uncased,
+        tmp_path / "trained",
+        tmp_path / "checkpoints",
+        epochs=1,
+        learning_rate=0.0,
+        head_learning_rate=0.0,
+    )
+    before, after = (
+        TorchTransformer.load(folder).model.get_input_embeddings() for folder in (trained_uncased, tmp_path / "trained")
+    )
+    torch.testing.assert_close(after.case, before.case)
 
 
 @pytest.mark.parametrize(("precision", "tolerance"), [("fp32", 1e-5), ("int8", 0.05)])
