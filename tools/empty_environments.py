@@ -24,7 +24,6 @@ HEAVY = ("airflow", "dvc", "great_expectations", "mlflow", "torch", "transformer
 REPEATS = (
     3  # of an import, each in a new process; the fastest counts. CPU time: other work on the machine counts little
 )
-CPU = "CPU seconds:"  # before the figure, among what an import writes
 LABELS = ("O", "B-PER", "I-PER", "B-LOC", "I-LOC")
 WORDS = {"Ada": "B-PER", "Oslo": "B-LOC"}  # that the tiny model knows
 
@@ -147,20 +146,20 @@ def attempt(extra: str, python: Path, wheel: Path, folder: Path) -> str:
     for part in (*EXTRAS[extra].parts, extra):
         clone = copy_tracked(folder / part)  # what trains or serves does so in a clone
         run("bash", "-euo", "pipefail", LINES / f"{part}.sh", model, cwd=clone, PATH=path, PYTHONSAFEPATH="1")
-    clock = "time.process_time()"
-    write = f"os.write(1, f'\\n{CPU} {{{clock} - start}}\\n'.encode())"  # Airflow takes what is printed for its log
-    timed = f"import os, time; start = {clock}; {EXTRAS[extra].statement}; {write}"
-    seconds = min(cpu_seconds(run(bin / "python", "-c", timed, cwd=folder)) for _ in range(REPEATS))
+    seconds = min(import_seconds(bin / "python", EXTRAS[extra].statement, folder) for _ in range(REPEATS))
     version = run(bin / "python", "-c", "import sys; print('%d.%d' % sys.version_info[:2])", cwd=folder).strip()
     return f"| `{extra}` | {version} | {count} | {size:,.0f} | {seconds:.2f} | `{EXTRAS[extra].statement}` |"
 
 
-def cpu_seconds(output: str) -> float:
-    """The seconds in the output of a timed import; what is imported may write lines too, as Airflow does."""
-    figures = [line.removeprefix(CPU) for line in output.splitlines() if line.startswith(CPU)]
-    if len(figures) != 1:
-        sys.exit(f"the import gave no time; its last words:\n{output[-2000:]}")
-    return float(figures[0])
+def import_seconds(python: Path, statement: str, folder: Path) -> float:
+    """The processor time of an import in a new process, which writes it to a file: Airflow takes what is printed."""
+    clock, file = "time.process_time()", folder / "seconds"
+    file.unlink(missing_ok=True)
+    timed = f"import time; start = {clock}; {statement}; open({str(file)!r}, 'w').write(str({clock} - start))"
+    words = run(python, "-c", timed, cwd=folder)
+    if not file.is_file():
+        sys.exit(f"the process ended in the midst of: {statement}\n{words[-2000:]}")
+    return float(file.read_text())
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
