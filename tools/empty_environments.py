@@ -152,11 +152,16 @@ def attempt(extra: str, python: Path, wheel: Path, folder: Path) -> str:
 
 
 def import_seconds(python: Path, statement: str, folder: Path) -> float:
-    """The processor time of an import in a new process, which writes it to a file: Airflow takes what is printed."""
-    clock, file = "time.process_time()", folder / "seconds"
+    """The processor time of an import in a new process, which writes it to a file: Airflow takes what is printed.
+
+    The process runs a script, since PySpark ends one that was started with ``-c`` and imports Great Expectations.
+    """
+    clock, file, script = "time.process_time()", folder / "seconds", folder / "timed.py"
     file.unlink(missing_ok=True)
-    timed = f"import time; start = {clock}; {statement}; open({str(file)!r}, 'w').write(str({clock} - start))"
-    words = run(python, "-c", timed, cwd=folder)
+    script.write_text(
+        f"import time; start = {clock}; {statement}; open({str(file)!r}, 'w').write(str({clock} - start))"
+    )
+    words = run(python, "-P", script, cwd=folder)
     if not file.is_file():
         sys.exit(f"the process ended in the midst of: {statement}\n{words[-2000:]}")
     return float(file.read_text())
