@@ -16,7 +16,7 @@ def test_flatten_keeps_lists_as_leaves() -> None:
 
 def test_the_projects_parameters_fit_mlflow(root: Path) -> None:
     params = model_params(load_params(root, "cpu"), "en")
-    assert params["transformer.epochs"] == "3"
+    assert params["transformer.epochs"] == "2"
     assert (params["spacy.vectors"], params["shipped.pipeline"]) == ("en_core_web_md", "en_core_web_md")
     assert params["languages.train_on"] == "['conll2003', 'wnut17']"
     assert not any(name.startswith("languages.transformer") for name in params)
