@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -122,10 +123,12 @@ def test_our_reader_reads_the_predicted_spans(workspace: Workspace, tmp_path: Pa
 
 @pytest.mark.parametrize("corpus", ["conll2003/test.txt", "wnut17/emerging.test.annotated"])
 def test_documents_are_those_that_our_reader_sees(root: Path, corpus: str) -> None:
+    """But for the corpus's own rule that cuts signs, since the file of the answer has the lines of the question."""
+    from multiner.pipeline.config.corpora import published
     from multiner.pipeline.corpora import read_corpus
 
-    samples = root / "data" / "samples"
-    ours = read_corpus(samples, corpus.partition("/")[0], "test")
+    samples, entry = root / "data" / "samples", published()[corpus.partition("/")[0]]
+    ours = read_corpus(samples, replace(entry, form=replace(entry.form, cut="")), "test")
     read = read_column_file(samples / corpus).documents
     assert [(document.text, document.sentences) for document in read] == [
         (document.text, document.sentences) for document in ours

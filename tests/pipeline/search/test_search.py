@@ -31,6 +31,7 @@ def workspace(root: Path, tmp_path: Path, tiny_encoder: Path, monkeypatch: pytes
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     shutil.copytree(root / "params", tmp_path / "params")
     params = yaml.safe_load((root / "params.yaml").read_text(encoding="utf-8"))
+    params["profile"] = "light"  # which sets nothing for the English encoder
     params["transformer"] |= OPTIONS | {"encoder": str(tiny_encoder), "repeat": {}, "recase": {}}
     params["languages"]["en"]["transformer"] = {"epochs": 2}
     params["languages"]["en"]["train_on"] = ["conll2003"]
@@ -74,7 +75,7 @@ def test_trials_become_runs_and_the_best_a_profile_and_the_same_call_continues(w
             assert run.data.metrics["dev_f1"] <= result.f1
     assert not list(workspace.paths.checkpoints("en", "any").parent.glob("*/")), "no model and no checkpoint stays"
 
-    assert result.profile == "cpu-search"
+    assert result.profile == "light-search"
     params = load_params(workspace.root, result.profile)
     section = Workspace(workspace.root, params).section("transformer", "en")
     assert {key: section[key] for key in SPACE} == result.best
