@@ -49,11 +49,12 @@ def test_the_job_runs_and_says_what_it_did(job: Job, first_run: str) -> None:
     assert "profile is now smoke" in first_run
     for language in ("en", "ru"):
         for stage in ("validate", "train_transformer", "export", "train_spacy", "ensemble", "evaluate"):
-            # Another DAG may be the one that ran it: the Russian one also holds the English training.
+            # Another DAG may be the one that ran it: the Russian one also holds the English documents.
             ran = rf"stages ran:.*({stage} \({language}\)|{stage}_{language} \(\w+\))"
             assert re.search(ran, first_run), (stage, language)
         assert re.search(rf"promote_{language} +promote +success", first_run)
         assert re.search(rf"promote_{language} +deploy +success", first_run)
+    assert re.search(r"stages ran:.*train_start \(ru\)", first_run)
     assert job.leftovers() == []
 
 

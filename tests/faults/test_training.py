@@ -27,9 +27,8 @@ TYPES = ["PER", "LOC", "ORG", "MISC"]
 
 def make(folder: Path, root: Path, encoder: Path, **changes: object) -> Workspace:
     """A workspace with prepared documents of people and places, and a tiny encoder."""
-    workspace = make_workspace(
-        folder, root, {"transformer": OPTIONS | {"encoder": str(encoder), "recase": {}} | changes}
-    )
+    options = OPTIONS | {"encoder": str(encoder), "recase": {}} | changes
+    workspace = make_workspace(folder, root, {"profile": "light", "transformer": options})  # it sets no encoder
     path = workspace.root / "params.yaml"
     params = yaml.safe_load(path.read_text(encoding="utf-8"))
     english = {"types": TYPES, "train_on": ["conll2003"], "report_on": ["conll2003"], "transformer": {}}

@@ -37,7 +37,7 @@ def test_a_run_carries_everything_and_the_model_no_pickle(workspace, fill, empty
     run = client.get_run(model.run_id)
 
     assert run.info.status == "FINISHED"
-    assert run.data.params["transformer.epochs"] == "3"
+    assert run.data.params["transformer.epochs"] == "2"
     assert run.data.metrics["wnut17/test/ensemble/PER/f1"] == 95.0
     assert [point.step for point in client.get_metric_history(model.run_id, "transformer/loss")] == [10, 20]
     assert run.data.tags["airflow_run_id"] == "manual__1"
