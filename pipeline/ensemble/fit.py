@@ -21,11 +21,19 @@ from multiner.pipeline.core.files import write_json
 from multiner.pipeline.core.iob2 import bio_labels, encode
 from multiner.pipeline.core.progress import bar
 from multiner.pipeline.ensemble.cross_fitting import read_cross_fitting, trained_models
+from multiner.pipeline.ensemble.features import feature_names
 from multiner.pipeline.ensemble.meta_training import DocumentCandidates, cross_validate, fit_meta_classifier
 from multiner.pipeline.ensemble.model import Member, pool, stack, temper
 from multiner.pipeline.ensemble.name_features import Gazetteer
 from multiner.pipeline.models import load_base_model
 from multiner.pipeline.models.training_documents import read_training
+
+NAMES_PER_WEIGHT = 10
+"""Gold names for each weight of the meta-classifier; with fewer, the pool answers.
+
+Ten events for each variable are the usual least number for a logistic regression (Peduzzi et al., 1996). With fewer,
+the meta-classifier can win on the documents that it is fitted to and lose on other texts.
+"""
 
 
 @dataclass(frozen=True)
@@ -68,8 +76,9 @@ def run(workspace: Workspace, language: str) -> None:
     for member in value["members"]:
         print(f"{language} {member['name']}: weight {member['weight']:.2f}, temperature {member['temperature']:.3f}")
     figures = value["tuned_on"]
-    print(f"{language} pool: F1 {figures['pool']:.2f}; meta-classifier, cross-validated: {figures['chooser']:.2f}"
-          f" (mean over corpora); used: {'the meta-classifier' if value['chooser'] else 'the pool'}")  # fmt: skip
+    meta = "too few names" if figures["chooser"] is None else f"{figures['chooser']:.2f}, cross-validated"
+    print(f"{language} F1 (mean over corpora): pool {figures['pool']:.2f}; meta-classifier {meta};"
+          f" used: {'the meta-classifier' if value['chooser'] else 'the pool'}")  # fmt: skip
 
 
 def fit_ensemble(
@@ -77,8 +86,9 @@ def fit_ensemble(
 ) -> dict[str, Any]:
     """Fit temperatures, weights and the meta-classifier; returns the parts of ``ensemble.json``.
 
-    The ensemble uses the meta-classifier if its cross-validated F1 is above the F1 of the pool. The weights of the pool
-    are fitted to these same documents, so the comparison favours the pool, if anything.
+    The ensemble uses the meta-classifier if there are names enough to fit it and its cross-validated F1 is above the F1
+    of the pool. The weights of the pool are fitted to these same documents, so the comparison favours the pool, if
+    anything.
 
     Args:
         fitting: documents with the probabilities of the base models.
@@ -89,7 +99,7 @@ def fit_ensemble(
 
     Returns:
         ``members``, ``chooser`` (the meta-classifier; None: the ensemble uses the pool) and ``tuned_on`` (F1 of
-        ``pool`` and ``chooser``, mean over corpora, and whether the latter weighs ``genre``).
+        ``pool`` and ``chooser``, mean over corpora, the latter None if it was not fitted; whether it weighs ``genre``).
     """
     labels = bio_labels(types)
     gold = gold_labels([each.document for each in fitting], labels)
@@ -99,16 +109,22 @@ def fit_ensemble(
     ]
     weights, score = fit_weights(fitting, temperatures, labels, step)
     members = [Member(*each) for each in zip(models, temperatures, weights, strict=True)]
-    candidates = [
-        DocumentCandidates.of(each.document, stack(each.probabilities, members), types, labels, each.gazetteer)
-        for each in fitting
-    ]
-    best = cross_validate(candidates)
-    classifier = fit_meta_classifier(candidates, models, types, best, gazetteer) if best.f1 > score else None
+    chooser: dict[str, Any] | None = None
+    tried: dict[str, Any] = {"chooser": None, "genre": False}
+    names = sum(len(each.document.spans) for each in fitting)
+    if names >= NAMES_PER_WEIGHT * len(feature_names(models, types)):
+        candidates = [
+            DocumentCandidates.of(each.document, stack(each.probabilities, members), types, labels, each.gazetteer)
+            for each in fitting
+        ]
+        best = cross_validate(candidates)
+        tried = {"chooser": round(best.f1, 4), "genre": best.genre}
+        if best.f1 > score:
+            chooser = fit_meta_classifier(candidates, models, types, best, gazetteer).to_json()
     return {
         "members": [asdict(member) for member in members],
-        "chooser": classifier.to_json() if classifier else None,
-        "tuned_on": {"pool": round(score, 4), "chooser": round(best.f1, 4), "genre": best.genre},
+        "chooser": chooser,
+        "tuned_on": {"pool": round(score, 4)} | tried,
     }
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 import torch
 from safetensors import safe_open
+from torch.nn.functional import embedding
 
 from multiner.pipeline.core.files import read_json
 from multiner.pipeline.models.base import SETTINGS
@@ -52,7 +53,8 @@ class CasedEmbedding(torch.nn.Embedding):
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
         """Ids → vectors."""
-        return super().forward(input % self.num_embeddings) + self.case[input // self.num_embeddings]
+        # Not self.case[…]: threads add up the gradient of an indexing in any order, and no training could be repeated.
+        return super().forward(input % self.num_embeddings) + embedding(input // self.num_embeddings, self.case)
 
 
 def drops_case(tokenizer: PreTrainedTokenizerBase) -> bool:
@@ -67,14 +69,14 @@ def add_case(model: PreTrainedModel, folder: str | Path) -> CasedEmbedding:
     The vectors are those in ``folder``, from which the model was loaded, if it has been trained with them.
     """
     pieces = cast("torch.nn.Embedding", model.get_input_embeddings())
-    embedding = CasedEmbedding(pieces)
-    model.set_input_embeddings(embedding)
+    cased = CasedEmbedding(pieces)
+    model.set_input_embeddings(cased)
     if (file := Path(folder) / "model.safetensors").is_file():
         with safe_open(file, "pt") as weights:
             for name in weights.keys():  # noqa: SIM118 (no mapping)
                 if name.endswith(CASE):
-                    embedding.case.data = weights.get_tensor(name)
-    return embedding
+                    cased.case.data = weights.get_tensor(name)
+    return cased
 
 
 class TorchTransformer(WindowedModel):

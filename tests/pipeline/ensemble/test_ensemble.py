@@ -12,7 +12,8 @@ from multiner.pipeline.core.document import Document, Span, from_words
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.core.files import write_json
 from multiner.pipeline.core.iob2 import bio_labels, encode
-from multiner.pipeline.ensemble.fit import FittingDocument, fit_ensemble, fit_temperature, simplex
+from multiner.pipeline.ensemble.features import feature_names
+from multiner.pipeline.ensemble.fit import NAMES_PER_WEIGHT, FittingDocument, fit_ensemble, fit_temperature, simplex
 from multiner.pipeline.ensemble.model import Ensemble, Member, pool, temper
 from multiner.pipeline.ensemble.name_features import Gazetteer
 
@@ -104,7 +105,7 @@ def two_specialists(count: int) -> tuple[list[Document], list[FittingDocument]]:
 def test_a_meta_classifier_that_development_data_prefers_survives_json_and_decides(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    gold, fitting = two_specialists(60)
+    gold, fitting = two_specialists(240)
     value = {"language": "en", "types": TYPES} | fit_ensemble(fitting, ["a", "b"], TYPES, Gazetteer(), 0.25)
     assert value["chooser"] is not None
     assert value["tuned_on"]["chooser"] > 95 > value["tuned_on"]["pool"]
@@ -123,6 +124,19 @@ def test_a_meta_classifier_that_development_data_prefers_survives_json_and_decid
     write_json(path, value)
     with pytest.raises(NerError, match="other features"):
         Ensemble.load(path, dict.fromkeys(models, tmp_path))
+
+
+def test_below_ten_names_for_each_weight_the_pool_answers() -> None:
+    weights = len(feature_names(["a", "b"], TYPES))
+    enough = NAMES_PER_WEIGHT * weights // 2  # each document has two names
+    _, fitting = two_specialists(enough + 1)
+    few = fit_ensemble(fitting[: enough - 1], ["a", "b"], TYPES, Gazetteer(), 0.5)
+    assert few["chooser"] is None
+    assert few["tuned_on"]["chooser"] is None, "there is no figure of what was not fitted"
+    assert few["tuned_on"]["pool"] > 0
+    many = fit_ensemble(fitting, ["a", "b"], TYPES, Gazetteer(), 0.5)
+    assert many["tuned_on"]["chooser"] > many["tuned_on"]["pool"]
+    assert many["chooser"]
 
 
 def test_prediction_holds_the_spans_of_each_base_model() -> None:

@@ -107,6 +107,23 @@ def test_a_training_goes_on_from_the_vectors_of_case(trained_uncased: Path, tmp_
     torch.testing.assert_close(after.case, before.case)
 
 
+def test_the_gradient_of_the_vectors_of_case_is_the_same_each_time() -> None:
+    """With two threads, too: else the same inputs would give another model, and so other figures."""
+    chance, threads = torch.Generator().manual_seed(5), torch.get_num_threads()
+    embedding = CasedEmbedding(torch.nn.Embedding(100, 384))
+    pieces = torch.randint(600, (8, 128), generator=chance)
+    weights = torch.randn((8, 128, 384), generator=chance)
+    try:
+        torch.set_num_threads(2)
+        gradients = [
+            torch.autograd.grad((embedding(pieces) * weights).sum(), embedding.case, retain_graph=True)[0]
+            for _ in range(20)
+        ]
+    finally:
+        torch.set_num_threads(threads)
+    assert all(torch.equal(gradients[0], other) for other in gradients[1:])
+
+
 @pytest.mark.parametrize(("precision", "tolerance"), [("fp32", 1e-5), ("int8", 0.05)])
 def test_the_export_answers_as_the_trained_model_and_the_same_alone(
     trained_uncased: Path, tmp_path: Path, precision: str, tolerance: float
