@@ -79,7 +79,7 @@ def sentences(path: Path, count: int) -> list[str]:
 
 def tasks(workspace: Workspace, language: str, threads: int) -> list[Task]:
     """What is measured for a language."""
-    from multiner.pipeline.models.transformer.fine_tuning import mixed_precision
+    from multiner.pipeline.models.transformer.optimisation import mixed_precision
 
     paths = workspace.paths
     ensemble, trained = paths.ensemble(language), str(paths.trained(language))

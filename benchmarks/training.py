@@ -31,8 +31,8 @@ from multiner.pipeline.core.files import read_json, write_json
 from multiner.pipeline.core.iob2 import bio_labels, encode
 from multiner.pipeline.models.transformer.checkpoint import Checkpoints
 from multiner.pipeline.models.transformer.encoders import resolve_encoder
-from multiner.pipeline.models.transformer.fine_tuning import mixed_precision
 from multiner.pipeline.models.transformer.network import TorchTransformer
+from multiner.pipeline.models.transformer.optimisation import mixed_precision
 from multiner.pipeline.models.transformer.training import fit
 
 HERE = Path(__file__).resolve().parent

@@ -32,8 +32,9 @@ from multiner.pipeline.models.base import code_hash
 from multiner.pipeline.models.training_documents import read_split, read_training
 from multiner.pipeline.models.transformer.checkpoint import Checkpoints
 from multiner.pipeline.models.transformer.export import HISTORY, export
-from multiner.pipeline.models.transformer.fine_tuning import fit, mixed_precision
+from multiner.pipeline.models.transformer.fine_tuning import fit
 from multiner.pipeline.models.transformer.network import TorchTransformer
+from multiner.pipeline.models.transformer.optimisation import mixed_precision
 from multiner.pipeline.registry import Registration, register
 from multiner.pipeline.registry.run_report import write_run_report
 from multiner.pipeline.tuning.examples import CORPUS, Examples, balanced, read_examples, replayed, split_examples

@@ -295,7 +295,7 @@ ASIDE = re.compile(  # parameters are tracked by their values; the others change
     r"|models/base\.py)|(.*/)?__init__\.py"
 )
 TRAINING = re.compile(
-    r"pipeline/models/(transformer/(checkpoint|checkpoint_store|encoders|examples|fine_tuning|launcher|network|training)|spacy/(training|vectors)"
+    r"pipeline/models/(transformer/(checkpoint|checkpoint_store|encoders|examples|fine_tuning|launcher|network|optimisation|training)|spacy/(training|vectors)"
     r"|pretrained/installation)\.py"
 )
 

@@ -19,24 +19,20 @@ from accelerate.utils import broadcast_object_list, gather_object
 
 from multiner.pipeline.core.decoding import decode_spans, macro_f1
 from multiner.pipeline.core.document import Document
-from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.core.files import replace_folder, write_json
 from multiner.pipeline.core.iob2 import bio_labels
 from multiner.pipeline.core.progress import bar
 from multiner.pipeline.core.training_failures import memory_advice, require_finite
 from multiner.pipeline.models.base import SETTINGS
 from multiner.pipeline.models.transformer.checkpoint import Checkpoint, Checkpoints, TrainingState
-from multiner.pipeline.models.transformer.encoders import check_positions, not_loadable
 from multiner.pipeline.models.transformer.examples import Example, TokenLoss, batches, grouped, oversample, tensors
 from multiner.pipeline.models.transformer.network import (
-    CASE,
     CasedEmbedding,
     TorchTransformer,
-    add_case,
-    drops_case,
-    quiet_transformers,
     special_pieces_of,
+    start_model,
 )
+from multiner.pipeline.models.transformer.optimisation import adamw, mixed_precision, slope
 from multiner.pipeline.models.windows import Windower
 
 
@@ -102,7 +98,7 @@ class FineTuning:
         torch.set_num_threads(options["threads"])
         torch.manual_seed(seed)
         labels = bio_labels(types)
-        self.model, self.tokenizer = _model(encoder, labels, options)
+        self.model, self.tokenizer = start_model(encoder, labels, options)
         self.model.to(self.accelerator.device)
         embedding = self.model.get_input_embeddings()
         self.windower = Windower(
@@ -113,7 +109,7 @@ class FineTuning:
         self.documents = oversample(train, options["repeat"])
         self.step_batches = self.accelerator.num_processes * options["accumulate"]
         self.total_steps = sum(len(self.steps(epoch)) for epoch in range(options["epochs"]))
-        self.loss_of, self.optimizer = self.accelerator.prepare(TokenLoss(self.model), _optimizer(self.model, options))
+        self.loss_of, self.optimizer = self.accelerator.prepare(TokenLoss(self.model), adamw(self.model, options))
         self.progress = _resume(self.accelerator, checkpoints, self.model, self.optimizer)
         self.start_time = self.checkpoint_time = time.monotonic()
         self.earlier_seconds = self.progress.seconds
@@ -159,7 +155,7 @@ class FineTuning:
         """Learn from this process's batches of a step."""
         accelerator, optimizer, progress = self.accelerator, self.optimizer, self.progress
         for group in optimizer.param_groups:
-            group["lr"] = group["peak"] * _slope(progress.step, self.total_steps, self.options["warmup"])
+            group["lr"] = group["peak"] * slope(progress.step, self.total_steps, self.options["warmup"])
         losses = []
         for index in range(accelerator.process_index, self.step_batches, accelerator.num_processes):
             torch.manual_seed(self.seed * 1_000_003 + progress.step * self.step_batches + index)
@@ -226,7 +222,7 @@ class FineTuning:
         if self.windower.vocabulary:
             settings["vocabulary"] = self.windower.vocabulary
         with replace_folder(folder) as temporary:
-            self.model.to("cpu").save_pretrained(temporary)
+            self.model.cpu().save_pretrained(temporary)
             self.tokenizer.save_pretrained(temporary)
             write_json(temporary / SETTINGS, settings)
             write_json(temporary / "history.json", self.progress.history)
@@ -256,73 +252,3 @@ def _development_f1(accelerator: Accelerator, transformer: TorchTransformer, dev
         for document, rows in zip(own, transformer.predict(own), strict=True)
     ]
     return macro_f1([document for share in shares for document in share], gather_object(spans))
-
-
-def _model(encoder: str, labels: list[str], options: dict[str, Any]):  # noqa: ANN202 (transformers is imported late)
-    """The encoder with a fresh classification head, and its tokenizer."""
-    from transformers import AutoModelForTokenClassification, AutoTokenizer
-
-    quiet_transformers()
-    names = dict(enumerate(labels))
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(encoder, use_fast=True, add_prefix_space=True)
-        model = AutoModelForTokenClassification.from_pretrained(
-            encoder, num_labels=len(labels), id2label=names, label2id={label: at for at, label in names.items()},
-            hidden_dropout_prob=options["dropout"], attention_probs_dropout_prob=options["dropout"],
-            use_safetensors=True, ignore_mismatched_sizes=True,  # a head for other labels is replaced
-        )  # fmt: skip
-    except OSError as error:
-        raise not_loadable(encoder, error) from None
-    check_positions(model, options["max_pieces"])
-    if options["freeze_embeddings"]:
-        getattr(model, model.base_model_prefix).embeddings.requires_grad_(False)
-    if drops_case(tokenizer):
-        add_case(model, encoder)
-    return model, tokenizer
-
-
-def _optimizer(model: torch.nn.Module, options: dict[str, Any]) -> torch.optim.Optimizer:
-    """AdamW: new weights (head, case) have a learning rate of their own; norms and biases have no weight decay."""
-    groups: dict[tuple[bool, bool], list[torch.nn.Parameter]] = {}
-    for name, parameter in model.named_parameters():
-        if parameter.requires_grad:
-            new = name.startswith("classifier") or name.endswith(CASE)
-            groups.setdefault((new, parameter.dim() > 1), []).append(parameter)
-    rates = {True: options["head_learning_rate"], False: options["learning_rate"]}
-    return torch.optim.AdamW(
-        [
-            {"params": parameters, "lr": rates[head], "peak": rates[head],
-             "weight_decay": options["weight_decay"] if matrix else 0.0}
-            for (head, matrix), parameters in groups.items()
-        ],
-        fused=True,
-    )  # fmt: skip
-
-
-def _slope(step: int, total: int, warmup: float) -> float:
-    """The learning rate at a step as a share of its peak: it rises linearly in the warm-up, then falls to zero."""
-    rise = max(1, round(total * warmup))
-    return (step + 1) / rise if step < rise else (total - step) / max(1, total - rise)
-
-
-def mixed_precision(choice: str) -> str:
-    """The precision of multiplications in Accelerate's words: ``bf16``, ``fp16``, or ``no`` for fp32.
-
-    ``auto`` is bf16 if the hardware can, else fp32: a processor without such instructions emulates them, thirty times
-    slower.
-
-    Raises:
-        NerError: the choice is unknown, or needs a GPU.
-    """
-    where = "params.yaml: transformer.precision"
-    if choice not in ("auto", "bf16", "fp16", "fp32"):
-        raise NerError(f"unknown precision {choice!r}", where=where, remedy="Choose auto, bf16, fp16 or fp32.")
-    cuda = torch.cuda.is_available()
-    if choice == "fp16" and not cuda:
-        raise NerError("fp16 needs a GPU", where=where, remedy="Choose auto: bf16 where the hardware can, else fp32.")
-    if choice == "auto":
-        bf16 = torch.cuda.is_bf16_supported() if cuda else (
-            torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-        )  # fmt: skip
-        return "bf16" if bf16 else "no"
-    return "no" if choice == "fp32" else choice

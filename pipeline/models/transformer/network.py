@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
@@ -13,6 +13,7 @@ from torch.nn.functional import embedding
 
 from multiner.pipeline.core.files import read_json
 from multiner.pipeline.models.base import SETTINGS
+from multiner.pipeline.models.transformer.encoders import check_positions, not_loadable
 from multiner.pipeline.models.windows import CASES, SpecialPieces, Window, WindowedModel, Windower
 
 if TYPE_CHECKING:
@@ -77,6 +78,40 @@ def add_case(model: PreTrainedModel, folder: str | Path) -> CasedEmbedding:
                 if name.endswith(CASE):
                     cased.case.data = weights.get_tensor(name)
     return cased
+
+
+def start_model(
+    encoder: str, labels: list[str], options: dict[str, Any]
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """The encoder with a fresh classification head, and its tokenizer: what a training starts from.
+
+    Args:
+        encoder: the argument of ``from_pretrained``.
+        labels: the labels, in the order of the head's rows.
+        options: the section ``transformer`` of params.yaml for the language.
+
+    Raises:
+        NerError: the encoder cannot be loaded, or has fewer positions than the windows have pieces.
+    """
+    from transformers import AutoModelForTokenClassification, AutoTokenizer
+
+    quiet_transformers()
+    names = dict(enumerate(labels))
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(encoder, use_fast=True, add_prefix_space=True)
+        model = AutoModelForTokenClassification.from_pretrained(
+            encoder, num_labels=len(labels), id2label=names, label2id={label: at for at, label in names.items()},
+            hidden_dropout_prob=options["dropout"], attention_probs_dropout_prob=options["dropout"],
+            use_safetensors=True, ignore_mismatched_sizes=True,  # a head for other labels is replaced
+        )  # fmt: skip
+    except OSError as error:
+        raise not_loadable(encoder, error) from None
+    check_positions(model, options["max_pieces"])
+    if options["freeze_embeddings"]:
+        getattr(model, model.base_model_prefix).embeddings.requires_grad_(False)
+    if drops_case(tokenizer):
+        add_case(model, encoder)
+    return model, tokenizer
 
 
 class TorchTransformer(WindowedModel):

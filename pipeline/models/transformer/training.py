@@ -18,8 +18,9 @@ from multiner.pipeline.models.base import code_hash
 from multiner.pipeline.models.training_documents import read_training
 from multiner.pipeline.models.transformer.checkpoint import Checkpoints
 from multiner.pipeline.models.transformer.encoders import content_hash, resolve_encoder
-from multiner.pipeline.models.transformer.fine_tuning import fit, mixed_precision
+from multiner.pipeline.models.transformer.fine_tuning import fit
 from multiner.pipeline.models.transformer.launcher import launch, node_number
+from multiner.pipeline.models.transformer.optimisation import mixed_precision
 
 
 def run(workspace: Workspace, language: str) -> None:

@@ -15,7 +15,7 @@ from multiner.pipeline.core.decoding import decode_spans, span_f1
 from multiner.pipeline.core.document import Document
 from multiner.pipeline.core.files import read_json
 from multiner.pipeline.core.iob2 import bio_labels
-from multiner.pipeline.models.transformer import checkpoint_store, fine_tuning
+from multiner.pipeline.models.transformer import checkpoint_store, fine_tuning, optimisation
 from multiner.pipeline.models.transformer.checkpoint import Checkpoints
 from multiner.pipeline.models.transformer.network import TorchTransformer
 from tests.pipeline.models.conftest import OPTIONS, TYPES, fit, invented
@@ -155,7 +155,7 @@ def test_an_unknown_precision_and_encoder_are_named(tmp_path: Path) -> None:
     from multiner.pipeline.core.errors import NerError
 
     with pytest.raises(NerError, match=r"transformer\.precision"):
-        fine_tuning.mixed_precision("fp8")
+        optimisation.mixed_precision("fp8")
     with pytest.raises(NerError, match="cannot be loaded"):
         fit(tmp_path / "nowhere", tmp_path / "leg", tmp_path / "checkpoints")
 
