@@ -17,21 +17,31 @@ if TYPE_CHECKING:
     from multiner.pipeline.config.settings import Paths, Workspace
 
 SHARED = ("data/raw", "data/samples", "data/encoders", "params/corpora")  # of the workspace around the current folder
-Output = Callable[["Paths", str], Path]
 
-STAGES: Mapping[str, tuple[str, Output]] = {
-    "vectors": ("models.spacy.vectors", lambda paths, language: paths.vectors(language)),
-    "validate": ("validation.stage", lambda paths, language: paths.validation(language)),
-    "prepare": ("corpora.prepare", lambda paths, language: paths.documents(language)),
-    "transformer": ("models.transformer.training", lambda paths, language: paths.trained(language)),
-    "export": ("models.transformer.export", lambda paths, language: paths.leg(language, "transformer")),
-    "spacy": ("models.spacy.training", lambda paths, language: paths.leg(language, "spacy")),
-    "shipped": ("models.pretrained.installation", lambda paths, language: paths.leg(language, "shipped")),
-    "out-of-fold": ("ensemble.cross_fitting", lambda paths, language: paths.out_of_fold(language)),
-    "ensemble": ("ensemble.fit", lambda paths, language: paths.ensemble(language)),
-    "evaluate": ("evaluation.stage", lambda paths, language: paths.metrics(language)),
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A stage: the module below ``multiner.pipeline``, what it writes last, and the function that does it."""
+
+    module: str
+    output: Callable[[Paths, str], Path]
+    function: str = "run"
+
+
+STAGES: Mapping[str, Stage] = {
+    "vectors": Stage("models.spacy.vectors", lambda paths, language: paths.vectors(language)),
+    "validate": Stage("validation.stage", lambda paths, language: paths.validation(language)),
+    "prepare": Stage("corpora.prepare", lambda paths, language: paths.documents(language)),
+    "start": Stage("models.transformer.training", lambda paths, language: paths.start(language), "run_start"),
+    "transformer": Stage("models.transformer.training", lambda paths, language: paths.trained(language)),
+    "export": Stage("models.transformer.export", lambda paths, language: paths.leg(language, "transformer")),
+    "spacy": Stage("models.spacy.training", lambda paths, language: paths.leg(language, "spacy")),
+    "shipped": Stage("models.pretrained.installation", lambda paths, language: paths.leg(language, "shipped")),
+    "out-of-fold": Stage("ensemble.cross_fitting", lambda paths, language: paths.out_of_fold(language)),
+    "ensemble": Stage("ensemble.fit", lambda paths, language: paths.ensemble(language)),
+    "evaluate": Stage("evaluation.stage", lambda paths, language: paths.metrics(language)),
 }
-"""The stages in their order: the module below ``multiner.pipeline`` whose ``run`` does it, and what it writes last."""
+"""The stages in their order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +83,12 @@ def train(config: Mapping[str, Any] | str | Path, folder: str | Path, language: 
     values = dict(config) if isinstance(config, Mapping) else read_yaml(Path(config))
     language = language or _only_language(values)
     workspace = _workspace(root, home, values, language)
-    _link(root, workspace, language)
-    for name, (module, output) in _stages(workspace, language):
-        if not output(workspace.paths, language).exists():
-            print(f"{name} {language}", flush=True)
-            import_module(f"multiner.pipeline.{module}").run(workspace, language)
+    _link(root, workspace)
+    for name, key in _stages(workspace, language):
+        stage = STAGES[name]
+        if not stage.output(workspace.paths, key).exists():
+            print(f"{name} {key}", flush=True)
+            getattr(import_module(f"multiner.pipeline.{stage.module}"), stage.function)(workspace, key)
     model = home / "model"
     if not (model / "MLmodel").is_file():
         from multiner.pipeline.registry.packaging import save_model
@@ -130,11 +141,11 @@ def _workspace(root: Path, home: Path, values: dict[str, Any], language: str) ->
     return workspace
 
 
-def _link(root: Path, workspace: Workspace, language: str) -> None:
+def _link(root: Path, workspace: Workspace) -> None:
     """Give the new workspace the raw data and the weights that the stages read, by links.
 
     Raises:
-        NerError: the corpora are not pulled, or the transformer to start from is not trained.
+        NerError: the corpora are not pulled.
     """
     home = workspace.root
     for name in dict.fromkeys((*SHARED, str(workspace.params["prepare"]["raw"]))):
@@ -144,26 +155,19 @@ def _link(root: Path, workspace: Workspace, language: str) -> None:
     if not workspace.paths.packages.is_dir():
         raise NerError("the packaged weights are not there", where=str(root / "data" / "raw" / "packages"),
                        remedy=f"Pull them and the corpora: ner pull, in {root}")  # fmt: skip
-    start = workspace.section("transformer", language)["start"]
-    if not start:
-        return
-    from multiner.pipeline.config.settings import Paths
-
-    weights, place = Paths(root, workspace.profile).trained(start), workspace.paths.trained(start)
-    if not weights.is_dir():
-        raise NerError(
-            f"the transformer of {start!r}, from which {language!r} starts, is not trained",
-            where=f"languages.{language}.transformer.start",
-            remedy=f"Train it: dvc repro train_transformer@{start}, or set start to null.",
-        )
-    if not place.exists():
-        place.parent.mkdir(parents=True, exist_ok=True)
-        place.symlink_to(weights)
 
 
-def _stages(workspace: Workspace, language: str) -> list[tuple[str, tuple[str, Output]]]:
-    """The stages that the parameters ask for; trained base models that are not in the ensemble are left out."""
+def _stages(workspace: Workspace, language: str) -> list[tuple[str, str]]:
+    """The stages that the parameters ask for, each with the language that it is done for.
+
+    Trained base models that are not in the ensemble are left out. A transformer that starts from a training on another
+    language's documents (``transformer.start``) needs these documents first.
+    """
     models = set(workspace.legs(language))
+    start = workspace.section("transformer", language)["start"] if "transformer" in models else None
     skipped = {"transformer": {"transformer", "export"}, "spacy": {"spacy", "vectors"}, "shipped": {"shipped"}}
     unused = set().union(*(stages for model, stages in skipped.items() if model not in models))
-    return [(name, stage) for name, stage in STAGES.items() if name not in unused]
+    if not start:
+        unused.add("start")
+    first = [(name, start) for name in ("validate", "prepare")] if start else []
+    return [*first, *((name, language) for name in STAGES if name not in unused)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,9 +15,9 @@ from multiner import Training, train
 from multiner.pipeline.config.settings import Workspace
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.core.files import write_json
-from multiner.training import STAGES
+from multiner.training import STAGES, Stage
 
-CONFIG = {"profile": "demo", "languages": {"en": {"transformer": {"epochs": 1}}}}
+CONFIG: dict[str, Any] = {"profile": "demo", "languages": {"en": {"transformer": {"epochs": 1}}}}
 
 
 class Stages:
@@ -28,16 +29,16 @@ class Stages:
 
     def module(self, name: str) -> Any:
         name = name.removeprefix("multiner.pipeline.")
-        (output,) = (output for module, output in STAGES.values() if module == name)
 
-        def run(workspace: Workspace, language: str) -> None:
+        def do(stage: Stage, workspace: Workspace, language: str) -> None:
             if name == self.fails:
                 raise NerError("no document for train", remedy="Give the corpus more documents.")
-            self.done.append(name)
+            self.done.append(f"{name}.{stage.function} {language}")
             assert workspace.params["languages"]["en"]["transformer"]["epochs"] == 1
-            write_json(output(workspace.paths, language), {"language": language})
+            write_json(stage.output(workspace.paths, language), {"language": language})
 
-        return SimpleNamespace(run=run)
+        own = [stage for stage in STAGES.values() if stage.module == name]
+        return SimpleNamespace(**{stage.function: partial(do, stage) for stage in own})
 
 
 @pytest.fixture
@@ -67,13 +68,26 @@ def test_all_stages_run_in_order_and_give_a_model(home: Path, stages: Stages, tm
     folder = tmp_path / "new"
     training = train(CONFIG, folder)
     assert training == Training(folder, "en", folder / "model", {"language": "en"})
-    assert stages.done == [module for module, _ in STAGES.values()]
+    assert stages.done == [f"{stage.module}.{stage.function} en" for name, stage in STAGES.items() if name != "start"]
     assert (training.model / "MLmodel").is_file()
     assert (folder / "data" / "raw").resolve() == home / "data" / "raw"
     params = yaml.safe_load((folder / "params.yaml").read_text(encoding="utf-8"))
     assert params["prepare"]["raw"] == "data/samples"  # of the profile
     assert train(CONFIG, folder) == training
-    assert len(stages.done) == len(STAGES)  # what is done stays
+    assert len(stages.done) == len(STAGES) - 1  # what is done stays
+
+
+def test_a_language_that_starts_from_another_is_trained_on_its_documents_first(
+    home: Path, stages: Stages, tmp_path: Path
+) -> None:
+    config = CONFIG | {"languages": {**CONFIG["languages"], "ru": {"transformer": {"start": "en"}}}}
+    assert train(config, tmp_path / "new", "ru").metrics == {"language": "ru"}
+    in_order = [
+        "validation.stage.run en", "corpora.prepare.run en", "corpora.prepare.run ru",
+        "models.transformer.training.run_start ru", "models.transformer.training.run ru", "ensemble.fit.run ru",
+    ]  # fmt: skip
+    assert [step for step in stages.done if step in in_order] == in_order
+    assert "models.transformer.training.run en" not in stages.done, "no English model is needed"
 
 
 def test_a_failed_training_goes_on(home: Path, stages: Stages, tmp_path: Path) -> None:
@@ -87,7 +101,7 @@ def test_a_failed_training_goes_on(home: Path, stages: Stages, tmp_path: Path) -
     train(file, tmp_path / "new")
     assert stages.done[: len(before)] == before
     assert len(set(stages.done)) == len(stages.done)
-    assert not {"models.transformer.training", "models.pretrained.installation"} & {*stages.done}
+    assert not [step for step in stages.done if step.startswith(("models.transformer", "models.pretrained"))]
     with pytest.raises(NerError, match="not of a training with these parameters"):
         train(CONFIG, tmp_path / "new")
 
@@ -99,7 +113,6 @@ def test_a_failed_training_goes_on(home: Path, stages: Stages, tmp_path: Path) -
         ({"profile": "demo"}, "de", "unknown language"),
         ({"profile": "no-such"}, "en", "unknown profile"),
         ({"profile": "demo", "transformer": {"epoch": 1}}, "en", "epoch"),
-        ({"profile": "demo"}, "ru", "from which 'ru' starts, is not trained"),
     ],
 )
 def test_wrong_parameters_are_refused(

@@ -293,6 +293,11 @@ class Workspace:
         """The base models of a language's ensemble: without a pretrained pipeline, ``shipped`` is none of them."""
         return list(self.section("ensemble", language)["legs"])
 
+    def start_corpora(self, language: str) -> list[str]:
+        """The corpora of another language that its encoder is trained on first (``transformer.start``)."""
+        start = self.section("transformer", language)["start"] if "transformer" in self.legs(language) else None
+        return list(self.language(start)["train_on"]) if start else []
+
     def section(self, name: str, language: str) -> dict[str, Any]:
         """A section of the parameters with a language's own values."""
         section: dict[str, Any] = for_language(self.params, language)[name]

@@ -8,6 +8,7 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
+from multiner.pipeline.config.corpora import corpora_of
 from multiner.pipeline.config.settings import Workspace, for_language
 from multiner.pipeline.registry import lineage
 from multiner.pipeline.registry.store import is_trial, model_name
@@ -38,6 +39,7 @@ def model_card(workspace: Workspace, language: str, metrics: dict[str, Any]) -> 
         thresholds=threshold_table(metrics),
         data=data_list(workspace, language),
         encoder=params["transformer"]["encoder"],
+        start=" (trained on the documents of another language first)" if workspace.start_corpora(language) else "",
         vectors=params["spacy"]["vectors"],
         shipped=shipped_note(params),
     )
@@ -129,9 +131,11 @@ def with_behaviour(card: str, rates: Mapping[str, float], cases: int) -> str:
 def data_list(workspace: Workspace, language: str) -> str:
     """A Markdown list of a language's corpora with licence, role and DVC hash."""
     settings = workspace.language(language)
+    roles = dict.fromkeys(workspace.start_corpora(language), "its encoder was trained on it first")
+    roles |= dict.fromkeys(settings["report_on"], "reported on") | dict.fromkeys(settings["train_on"], "trained on")
     lines = []
-    for corpus in dict.fromkeys([*settings["train_on"], *settings["report_on"]]):
-        role = "trained on" if corpus in settings["train_on"] else "reported on"
+    for corpus in dict.fromkeys([*corpora_of(settings), *roles]):
+        role = roles[corpus]
         folder = workspace.raw_folder(corpus)
         tracked = folder.with_name(f"{folder.name}.dvc")
         if corpus in workspace.growing:

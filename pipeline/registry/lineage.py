@@ -52,8 +52,8 @@ def git_diff(root: Path) -> str:
 
 
 def raw_folders(workspace: Workspace, language: str) -> list[Path]:
-    """The folders of raw data of a language's corpora."""
-    corpora = corpora_of(workspace.language(language))
+    """The folders of raw data of a language's corpora, and of those that its encoder is trained on first."""
+    corpora = [*corpora_of(workspace.language(language)), *workspace.start_corpora(language)]
     return list(dict.fromkeys(workspace.raw_folder(corpus) for corpus in corpora))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from multiner.pipeline.core.files import read_json
+from multiner.pipeline.registry import lineage
 from multiner.pipeline.registry.card import model_card, score_table, threshold_table, with_behaviour
 
 
@@ -24,6 +25,14 @@ def test_card_of_a_trial_profile_says_so(workspace, fill, empty_leg) -> None:  #
     card = model_card(trial, "en", read_json(workspace.paths.metrics("en")))
     assert card.startswith("# ner-en-smoke")
     assert "scores mean nothing" in card
+
+
+def test_card_names_the_corpora_that_the_encoder_was_trained_on_first(workspace) -> None:  # noqa: ANN001
+    """Their licences hold for these weights, too."""
+    card = model_card(workspace, "ru", {})
+    assert "- `conll2003` (its encoder was trained on it first): CoNLL-2003" in card
+    assert "`packaged:e5-small` (trained on the documents of another language first)" in card
+    assert [folder.name for folder in lineage.raw_folders(workspace, "ru")][1:] == ["conll2003", "wnut17"]
 
 
 def test_score_table_leaves_a_missing_system_blank() -> None:
