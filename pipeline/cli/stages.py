@@ -140,7 +140,7 @@ def search(language: str, trials: int, timeout: float | None, name: str, storage
         click.echo(f"  {key}: {value}")
     click.echo(
         f"params/{result.profile}.yaml holds them. Train with them: ner run --profile {result.profile}; or copy them "
-        f"into params.yaml, under languages.{language}.transformer"
+        f"into the file of your profile in params/, under languages.{language}.transformer"
     )
 
 
