@@ -18,7 +18,6 @@ from multiner.pipeline.config.schema_kinds import (
     Folds,
     GrowingCorpusName,
     Label,
-    LanguageCode,
     LegName,
     Name,
     Percent,
@@ -79,7 +78,7 @@ class TransformerSection(Section):
     max_pieces: Annotated[int, Field(ge=8, le=512)]
     batch_pieces: Count
     accumulate: Count
-    start: LanguageCode | None
+    start: ConfiguredLanguage | None
     start_epochs: Count
     epochs: Count
     repeat: dict[TrainingCorpusName, Count]

@@ -24,6 +24,7 @@ from multiner.pipeline.models.base import TokenClassifier, code_hash
 from multiner.pipeline.models.training_documents import read_training
 
 TRAINED = ("transformer", "spacy")
+REMEDY = "Run: dvc repro out_of_fold"
 """The base models that are trained on the corpora; pretrained ones need no folds."""
 
 
@@ -126,7 +127,7 @@ def read_cross_fitting(
         folds: number of folds; 0: none.
 
     Raises:
-        NerError: the predictions of a trained base model are missing.
+        NerError: the predictions of a trained base model are missing, or of other documents than these.
     """
     from safetensors.numpy import load_file
 
@@ -139,9 +140,11 @@ def read_cross_fitting(
             by_model.append(model.predict(train))
         elif path.is_file():
             predictions = load_file(path)
+            if any(len(predictions.get(document.id, ())) != len(document.tokens) for document in train):
+                raise NerError("out-of-fold predictions are of other documents", where=str(path), remedy=REMEDY)
             by_model.append([predictions[document.id] for document in train])
         else:
-            raise NerError("out-of-fold predictions are missing", where=str(path), remedy="Run: dvc repro out_of_fold")
+            raise NerError("out-of-fold predictions are missing", where=str(path), remedy=REMEDY)
     names = [Gazetteer.of(other for other in train if fold_of(other, folds) != fold) for fold in range(folds)]
     return [
         (document, [rows[at] for rows in by_model], names[fold_of(document, folds)])

@@ -29,7 +29,7 @@ from multiner.pipeline.models import load_base_model
 from multiner.pipeline.models.training_documents import read_training
 
 NAMES_PER_WEIGHT = 10
-"""Gold names for each weight of the meta-classifier; with fewer, the pool answers.
+"""Gold names for each weight of the meta-classifier without genre; with fewer, the pool answers.
 
 Ten events for each variable are the usual least number for a logistic regression (Peduzzi et al., 1996). With fewer,
 the meta-classifier can win on the documents that it is fitted to and lose on other texts.

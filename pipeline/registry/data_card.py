@@ -37,14 +37,18 @@ def data_card(workspace: Workspace, language: str, metrics: Mapping[str, Any]) -
 
 
 def _folders(workspace: Workspace, language: str) -> list[str]:
-    corpora = corpora_of(workspace.language(language))
-    return list(dict.fromkeys(workspace.raw_folder(corpus).name for corpus in corpora))
+    return list(dict.fromkeys(workspace.raw_folder(corpus).name for corpus in _corpora(workspace, language)))
+
+
+def _corpora(workspace: Workspace, language: str) -> list[str]:
+    """The corpora of a language, and those that its encoder is trained on first."""
+    return [*corpora_of(workspace.language(language)), *workspace.start_corpora(language)]
 
 
 def _about(workspace: Workspace, language: str) -> list[str]:
     """A paragraph on each raw corpus that something is to be said of, beside the list's line."""
     paragraphs = []
-    for corpus in corpora_of(workspace.language(language)):
+    for corpus in _corpora(workspace, language):
         folder = workspace.raw_folder(corpus)
         if corpus in workspace.growing:
             text = GROWING

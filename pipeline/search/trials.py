@@ -64,8 +64,15 @@ def run(
         storage: a database of Optuna's, as SQLAlchemy's URL; by default ``data/search.db``.
 
     Raises:
-        NerError: Optuna is missing, the study was begun with other inputs, or no trial has finished.
+        NerError: Optuna is missing, the ranges have a parameter of the start, the study was begun with other inputs, or
+            no trial has finished.
     """
+    fixed = [key for key in ("encoder", "start_epochs") if key in workspace.params["search"]["transformer"]]
+    if fixed and workspace.section("transformer", language)["start"]:
+        raise NerError(
+            f"trials of {language!r} share one start (transformer.start): {', '.join(fixed)} cannot be searched",
+            where="params.yaml: search.transformer", remedy=f"Remove {', '.join(fixed)} from the ranges.",
+        )  # fmt: skip
     train, dev = read_training(workspace, language)
     study = open_study(workspace, language, train, dev, name=name, storage=storage)
     import optuna

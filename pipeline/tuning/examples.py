@@ -13,6 +13,7 @@ from multiner.pipeline.growing.declaration import GrowingCorpus
 from multiner.pipeline.growing.records import read_path
 
 CORPUS = "examples"  # name of the user's documents beside the language's corpora
+ORIGINAL = "original"  # name of the language's documents to stop on, which count as one corpus
 FEWEST = 10  # examples
 
 
@@ -103,12 +104,13 @@ def up_to(documents: Sequence[Document], tokens: float) -> list[Document]:
 
 
 def balanced(examples: Sequence[Document], original: Sequence[Document], entities: int) -> list[Document]:
-    """Documents to stop on: in their common F1, the examples and the language's own documents weigh about the same.
+    """Documents to stop on: in the mean F1 over corpora, the examples and the language's own documents weigh the same.
 
     Args:
-        examples: repeated until they have as many entities as the others.
-        original: of these, as many as are needed for ``entities``; equally many entities of each corpus.
-        entities: entities of each side; at least as many as the examples have.
+        examples: one corpus.
+        original: of these, as many as are needed for ``entities``, with equally many entities of each corpus; together
+            they count as one corpus.
+        entities: entities of the original documents; at least as many as the examples have.
     """
     own = sum(len(document.spans) for document in examples)
     corpora = list(dict.fromkeys(document.corpus for document in original))
@@ -118,8 +120,6 @@ def balanced(examples: Sequence[Document], original: Sequence[Document], entitie
         for document in sorted((each for each in original if each.corpus == corpus), key=lambda each: each.id):
             if count >= max(entities, own) / len(corpora):
                 break
-            chosen.append(document)
+            chosen.append(replace(document, corpus=ORIGINAL))
             count += len(document.spans)
-    times = max(1, round(sum(len(document.spans) for document in chosen) / own))
-    repeated = [replace(document, id=f"{document.id}/{time}") for time in range(times) for document in examples]
-    return chosen + repeated
+    return [*chosen, *examples]

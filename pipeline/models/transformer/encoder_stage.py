@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from shutil import copytree
+
 from multiner.pipeline.config.settings import Workspace
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.core.files import replace_folder
@@ -22,6 +24,8 @@ def run(workspace: Workspace) -> None:
                 raise NerError("the packaged weights are missing", where=str(source), remedy="Run: ner pull")
             print(f"encoder {E5}: {convert_e5(source, folder / E5)} vocabulary rows kept")
         if PACKAGED + mpnet.NAME in names:
+            if (before := workspace.paths.packaged_encoders / mpnet.NAME).is_dir():
+                copytree(before, folder / mpnet.NAME)  # a whole one is not downloaded again
             mpnet.unpack(folder / mpnet.NAME)
             print(f"encoder {mpnet.NAME}: unpacked")
     for name in names:

@@ -23,6 +23,9 @@ BATCH_PIECES = 4096
 CASE = ".word_embeddings.case"
 """How the name of the weights of :class:`CasedEmbedding` for the cases ends."""
 
+DROPOUTS = ("hidden_dropout_prob", "attention_probs_dropout_prob", "dropout", "attention_dropout")
+"""The names that the architectures have for dropout."""
+
 
 def quiet_transformers() -> None:
     """Switch off the progress bars and load reports of the library transformers."""
@@ -83,7 +86,9 @@ def add_case(model: PreTrainedModel, folder: str | Path) -> CasedEmbedding:
 def start_model(
     encoder: str, labels: list[str], options: dict[str, Any]
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """The encoder with a fresh classification head, and its tokenizer: what a training starts from.
+    """The encoder with a classification head, and its tokenizer: what a training starts from.
+
+    The head is new, unless ``encoder`` is a trained model with the same labels, as in ``ner tune``.
 
     Args:
         encoder: the argument of ``from_pretrained``.
@@ -93,19 +98,27 @@ def start_model(
     Raises:
         NerError: the encoder cannot be loaded, or has fewer positions than the windows have pieces.
     """
-    from transformers import AutoModelForTokenClassification, AutoTokenizer
+    from transformers import AutoConfig, AutoModelForTokenClassification, AutoTokenizer
 
     quiet_transformers()
     names = dict(enumerate(labels))
     try:
         tokenizer = AutoTokenizer.from_pretrained(encoder, use_fast=True, add_prefix_space=True)
+        before = list(AutoConfig.from_pretrained(encoder).id2label.values())
+        config = AutoConfig.from_pretrained(
+            encoder, num_labels=len(labels), id2label=names, label2id={label: at for at, label in names.items()}
+        )
+        for name in DROPOUTS:
+            if hasattr(config, name):
+                setattr(config, name, options["dropout"])
         model = AutoModelForTokenClassification.from_pretrained(
-            encoder, num_labels=len(labels), id2label=names, label2id={label: at for at, label in names.items()},
-            hidden_dropout_prob=options["dropout"], attention_probs_dropout_prob=options["dropout"],
-            use_safetensors=True, ignore_mismatched_sizes=True,  # a head for other labels is replaced
-        )  # fmt: skip
+            encoder, config=config, use_safetensors=True, ignore_mismatched_sizes=True
+        )
     except OSError as error:
         raise not_loadable(encoder, error) from None
+    if len(before) == len(labels) and before != labels:  # the loaded head is of other labels
+        torch.nn.init.normal_(model.classifier.weight, std=config.initializer_range)
+        torch.nn.init.zeros_(model.classifier.bias)
     check_positions(model, options["max_pieces"])
     if options["freeze_embeddings"]:
         getattr(model, model.base_model_prefix).embeddings.requires_grad_(False)

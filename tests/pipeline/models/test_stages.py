@@ -91,6 +91,10 @@ def test_each_training_document_is_predicted_by_a_leg_that_never_saw_it(
     assert rows[0].shape == (len(document.tokens), 5)
     np.testing.assert_allclose(rows[0].sum(axis=1), 1, atol=1e-5)
 
+    for other in ([*train, *invented(16, 1)], [replace(train[0], id=train[1].id), *invented(40, 1)]):
+        with pytest.raises(NerError, match=r"of other documents(.|\n)*dvc repro out_of_fold"):
+            out_of_fold.read_cross_fitting(folder, other, legs, ["transformer"], 2)
+
     (folder / "transformer.safetensors").unlink()
     with pytest.raises(NerError, match="dvc repro out_of_fold"):
         out_of_fold.read_cross_fitting(folder, train, legs, ["transformer"], 2)

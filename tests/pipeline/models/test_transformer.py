@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from transformers import AutoTokenizer, DistilBertConfig, DistilBertModel
 
 from multiner.pipeline.core.decoding import decode_spans, span_f1
 from multiner.pipeline.core.document import Document
 from multiner.pipeline.core.files import read_json
 from multiner.pipeline.core.iob2 import bio_labels
-from multiner.pipeline.models.transformer import checkpoint_store, fine_tuning, optimisation
+from multiner.pipeline.models.transformer import checkpoint_store, fine_tuning, network, optimisation
 from multiner.pipeline.models.transformer.checkpoint import Checkpoints
 from multiner.pipeline.models.transformer.network import TorchTransformer
 from tests.pipeline.models.conftest import OPTIONS, TYPES, fit, invented
@@ -188,3 +190,20 @@ def test_kill_nine_in_mid_epoch(trained: Path, tiny_encoder: Path, tmp_path: Pat
     assert not (tmp_path / "leg").exists()
     subprocess.run(command, env=environment, check=True, stderr=subprocess.DEVNULL)
     assert (tmp_path / "leg" / "model.safetensors").read_bytes() == (trained / "model.safetensors").read_bytes()
+
+
+def test_a_head_of_other_labels_is_replaced_and_one_of_the_same_labels_stays(trained: Path) -> None:
+    same, _ = network.start_model(str(trained), bio_labels(TYPES), OPTIONS)
+    other, _ = network.start_model(str(trained), bio_labels(TYPES[::-1]), OPTIONS)
+    head = TorchTransformer.load(trained).model.classifier
+    torch.testing.assert_close(same.classifier.weight, head.weight)
+    assert not torch.isclose(other.classifier.weight, head.weight).any()
+    assert list(other.config.id2label.values()) == bio_labels(TYPES[::-1])
+
+
+def test_an_architecture_that_names_dropout_otherwise_is_loaded(tiny_encoder: Path, tmp_path: Path) -> None:
+    config = DistilBertConfig(vocab_size=200, dim=16, n_layers=1, n_heads=2, hidden_dim=32, max_position_embeddings=70)
+    DistilBertModel(config).save_pretrained(tmp_path)
+    AutoTokenizer.from_pretrained(tiny_encoder).save_pretrained(tmp_path)
+    model, _ = network.start_model(str(tmp_path), bio_labels(TYPES), OPTIONS | {"dropout": 0.25})
+    assert model.config.dropout == model.config.attention_dropout == 0.25

@@ -51,6 +51,12 @@ def test_a_corpus_of_many_files_has_one_hash(workspace: Workspace, fill: Callabl
     data = cards(workspace, "ru")["ner-ru-data.md"]
     assert "- `factRuEval-2016`: 1018 files; the list of names and hashes has the SHA-256 `" in data
     assert "| factrueval-name | Facility | left out |" in data
+    for part in (
+        "(its encoder was trained on it first)",
+        "**conll2003.** News of Reuters",
+        "`wnut17/wnut17train.conll`",
+    ):
+        assert part in data
 
 
 def test_each_corpus_describes_itself(workspace: Workspace) -> None:

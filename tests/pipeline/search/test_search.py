@@ -150,6 +150,13 @@ def test_a_study_of_other_inputs_is_not_continued(workspace: Workspace) -> None:
         open_study(workspace)
 
 
+def test_the_start_that_all_trials_share_is_not_searched(workspace: Workspace) -> None:
+    workspace.params["languages"]["en"]["transformer"]["start"] = "ru"
+    workspace.params["search"]["transformer"] = SPACE | {"start_epochs": {"choices": [1, 2]}}
+    with pytest.raises(NerError, match=r"share one start \(transformer.start\): start_epochs cannot be searched"):
+        trials.run(workspace, "en", trials=1)
+
+
 def test_current_parameters_outside_the_ranges_are_no_trial(workspace: Workspace) -> None:
     workspace.params["search"]["transformer"] = {"dropout": {"low": 0.2, "high": 0.4}}
     assert open_study(workspace).trials == []

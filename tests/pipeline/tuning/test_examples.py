@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from multiner.pipeline.core.decoding import macro_f1
 from multiner.pipeline.core.document import Document, Span, from_words
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.tuning.examples import balanced, read_examples, replayed, split_examples
@@ -100,7 +101,9 @@ def test_replayed_documents_are_of_all_corpora_alike_and_the_same_each_time() ->
 
 def test_examples_and_original_documents_weigh_the_same_where_training_stops() -> None:
     original = [document(number, corpus) for corpus in ("news", "posts") for number in range(60)]
-    dev = balanced([document(number) for number in range(4)], original, 100)
-    entities = {name: sum(each.corpus == name for each in dev) for name in ("news", "posts", "examples")}
-    assert entities == {"news": 50, "posts": 50, "examples": 100}
-    assert len({each.id for each in dev}) == len(dev)
+    examples = [document(number) for number in range(4)]
+    dev = balanced(examples, original, 100)
+    names = [each.id.partition("/")[0] for each in dev]
+    assert [names.count(name) for name in ("news", "posts", "examples")] == [50, 50, 4]
+    wrong = [[] if each.corpus == "examples" else list(each.spans) for each in dev]
+    assert macro_f1(dev, wrong) == 50, "one side right, the other wrong"
