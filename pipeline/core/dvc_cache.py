@@ -112,9 +112,8 @@ def _locked(root: Path) -> Iterator[Repo]:
 def recorded(root: Path) -> dict[str, str]:
     """The MD5 that DVC has on record for each output of a stage and each folder of raw data, by path from ``root``."""
     lock = root / "dvc.lock"
-    stages = _mapping(lock).get("stages", {}) if lock.is_file() else {}
     try:
-        outs = {out["path"]: out for stage in stages.values() for out in stage.get("outs", ())}
+        outs = {out["path"]: out for stage in _on_record(lock).values() for out in stage.get("outs", ())}
     except (AttributeError, KeyError, TypeError):
         raise _foreign(lock) from None
     for pointer in (root / "data" / "raw").glob("*.dvc"):
@@ -124,6 +123,25 @@ def recorded(root: Path) -> dict[str, str]:
         except (KeyError, TypeError):
             raise _foreign(pointer) from None
     return {path: out["md5"] for path, out in outs.items() if "md5" in out}
+
+
+def recorded_input(root: Path, path: str) -> dict[str, str]:
+    """The MD5 with which each stage, by DVC's record, has read the input ``path``; without those that do not read it."""
+    lock = root / "dvc.lock"
+    try:
+        return {
+            name: dep["md5"]
+            for name, stage in _on_record(lock).items()
+            for dep in stage.get("deps", ())
+            if dep["path"] == path and "md5" in dep
+        }
+    except (AttributeError, KeyError, TypeError):
+        raise _foreign(lock) from None
+
+
+def _on_record(lock: Path) -> dict[str, Any]:
+    """The stages on record in ``dvc.lock``; none without the file."""
+    return _mapping(lock).get("stages", {}) if lock.is_file() else {}
 
 
 def _foreign(file: Path) -> NerError:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from multiner.pipeline.config.settings import Workspace
-from multiner.pipeline.core.dvc_cache import require_whole
+from multiner.pipeline.core.dvc_cache import recorded_input, require_whole
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.core.files import read_json, sha256_of
 from multiner.pipeline.ensemble.identity import model_hash, read_description
@@ -201,7 +201,27 @@ def _outputs(workspace: Workspace, language: str) -> dict[str, Any]:
     metrics = read_json(paths.metrics(language))
     if breach := _of_another_model(metrics.get("model_hash"), model_hash(paths.ensemble(language), legs)):
         raise NerError(breach, where=str(paths.metrics(language)), remedy=f"Run: dvc repro evaluate@{language}")
+    _require_one_state(workspace, language)
     return metrics
+
+
+def _require_one_state(workspace: Workspace, language: str) -> None:
+    """Refuse a model whose stages have read different documents: another run prepared new ones between two of them.
+
+    Raises NerError; what DVC has no record of is not compared.
+    """
+    documents = workspace.paths.documents(language).relative_to(workspace.root).as_posix()
+    read = {
+        stage: digest
+        for stage, digest in recorded_input(workspace.root, documents).items()
+        if stage.endswith(f"@{language}")
+    }
+    measured = read.get(f"evaluate@{language}")
+    if measured and (others := [stage for stage, digest in read.items() if digest != measured]):
+        raise NerError(
+            f"the model is of two states of the documents: {', '.join(others)} read other ones than the evaluation",
+            where=str(workspace.root / "dvc.lock"), remedy=f"Run: dvc repro evaluate@{language}",
+        )  # fmt: skip
 
 
 def _of_another_model(measured: dict[str, Any] | None, present: dict[str, Any]) -> str | None:

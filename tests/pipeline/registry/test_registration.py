@@ -194,6 +194,27 @@ def test_figures_of_another_model_are_not_put_on_this_ones_card(workspace, fill,
     assert not (paths.mlruns / "artifacts").exists()
 
 
+def test_a_model_of_two_states_of_the_documents_is_refused(workspace, fill, empty_leg) -> None:  # noqa: ANN001
+    """As when another run prepared new documents between the training of the transformer and that of spaCy."""
+    fill(empty_leg)
+    read = {"train_transformer@en": "old", "train_spacy@en": "new", "evaluate@en": "new", "train_start@ru": "older"}
+
+    def record() -> None:
+        folder = workspace.paths.documents("en").relative_to(workspace.root).as_posix()
+        stages = {name: {"deps": [{"path": folder, "md5": digest}]} for name, digest in read.items()}
+        write_json(workspace.root / "dvc.lock", {"schema": "2.0", "stages": stages})
+
+    record()
+    with pytest.raises(NerError, match="two states of the documents: train_transformer@en read other") as caught:
+        register(workspace, "en")
+    assert "dvc repro evaluate@en" in str(caught.value)
+    assert champion(workspace, "en") is None
+    assert challenger(workspace, "en") is None
+    read["train_transformer@en"] = "new"
+    record()
+    assert register(workspace, "en").created
+
+
 def test_a_cut_ensemble_is_named(workspace, fill, empty_leg) -> None:  # noqa: ANN001
     fill(empty_leg)
     file = workspace.paths.ensemble("en")
