@@ -126,7 +126,7 @@ def recorded(root: Path) -> dict[str, str]:
 
 
 def recorded_input(root: Path, path: str) -> dict[str, str]:
-    """The MD5 with which each stage, by DVC's record, has read the input ``path``; without those that do not read it."""
+    """The MD5 of the input ``path`` when a stage last read it, by DVC's record, for each stage that does."""
     lock = root / "dvc.lock"
     try:
         return {
