@@ -36,14 +36,15 @@ def run(workspace: Workspace, language: str) -> None:
 def run_start(workspace: Workspace, language: str) -> None:
     """Stage ``train_start``: train the encoder of a language on the documents of another (``transformer.start``).
 
-    The transformer of the language then starts from these weights. Without that parameter the folder is empty.
+    The transformer of the language then starts from these weights. Without that parameter the folder has the hash of the
+    encoder alone, so that another encoder retrains what follows.
 
     Raises NerError as :func:`run`.
     """
     folder, options = workspace.paths.start(language), workspace.section("transformer", language)
     if not (other := options["start"]):
-        with replace_folder(folder):
-            pass
+        with replace_folder(folder) as new:
+            (new / "encoder").write_text(content_hash(encoder_of(workspace, language)), encoding="utf-8")
         print(f"{language}: nothing to train first, it starts from its encoder's own weights (transformer.start)")
         return
     first = {"start": None, "epochs": options["start_epochs"]}

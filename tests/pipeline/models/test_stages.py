@@ -15,6 +15,7 @@ from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.core.files import read_json
 from multiner.pipeline.ensemble import cross_fitting as out_of_fold
 from multiner.pipeline.models.transformer import training
+from multiner.pipeline.models.transformer.encoders import content_hash
 from multiner.pipeline.models.transformer.network import TorchTransformer
 from tests.pipeline.models.conftest import OPTIONS, invented
 
@@ -45,7 +46,7 @@ def workspace(tmp_path: Path, tiny_encoder: Path) -> Workspace:
     return trial
 
 
-def test_a_language_starts_on_the_documents_of_another(workspace: Workspace) -> None:
+def test_a_language_starts_on_the_documents_of_another(workspace: Workspace, tiny_encoder: Path) -> None:
     with pytest.raises(NerError, match=r"weights to start from are missing(.|\n)*train_start@ru"):
         training.run(workspace, "ru")
     training.run_start(workspace, "ru")
@@ -60,7 +61,8 @@ def test_a_language_starts_on_the_documents_of_another(workspace: Workspace) -> 
     own = replace(workspace, params=overlay(workspace.params, {"languages": {"ru": {"transformer": {"start": None}}}}))
     history = read_json(workspace.paths.trained("ru") / "history.json")
     training.run_start(own, "ru")
-    assert list(own.paths.start("ru").iterdir()) == []
+    (named,) = own.paths.start("ru").iterdir()
+    assert named.read_text(encoding="utf-8") == content_hash(str(tiny_encoder))
     training.run(own, "ru")
     alone = read_json(workspace.paths.trained("ru") / "history.json")
     assert history[0]["loss"] < alone[0]["loss"], "what the English documents taught is there from the first epoch on"
