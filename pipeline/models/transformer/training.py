@@ -36,8 +36,8 @@ def run(workspace: Workspace, language: str) -> None:
 def run_start(workspace: Workspace, language: str) -> None:
     """Stage ``train_start``: train the encoder of a language on the documents of another (``transformer.start``).
 
-    The transformer of the language then starts from these weights. Without that parameter the folder has the hash of the
-    encoder alone, so that another encoder retrains what follows.
+    The transformer of the language then starts from these weights. Without that parameter the folder has the encoder's
+    hash alone, so that another encoder retrains what follows.
 
     Raises NerError as :func:`run`.
     """
