@@ -8,7 +8,6 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from multiner.pipeline.config.corpora import corpora_of
 from multiner.pipeline.config.settings import Workspace, for_language
 from multiner.pipeline.registry import lineage
 from multiner.pipeline.registry.store import is_trial, model_name
@@ -131,11 +130,10 @@ def with_behaviour(card: str, rates: Mapping[str, float], cases: int) -> str:
 def data_list(workspace: Workspace, language: str) -> str:
     """A Markdown list of a language's corpora with licence, role and DVC hash."""
     settings = workspace.language(language)
-    roles = dict.fromkeys(workspace.start_corpora(language), "its encoder was trained on it first")
-    roles |= dict.fromkeys(settings["report_on"], "reported on") | dict.fromkeys(settings["train_on"], "trained on")
+    roles = dict.fromkeys(settings["report_on"], "reported on") | dict.fromkeys(settings["train_on"], "trained on")
     lines = []
-    for corpus in dict.fromkeys([*corpora_of(settings), *roles]):
-        role = roles[corpus]
+    for corpus in lineage.corpora_behind(workspace, language):
+        role = roles.get(corpus, "its encoder was trained on it first")
         folder = workspace.raw_folder(corpus)
         tracked = folder.with_name(f"{folder.name}.dvc")
         if corpus in workspace.growing:

@@ -12,6 +12,7 @@ from multiner.pipeline.config.corpora import corpora_of
 from multiner.pipeline.config.settings import Workspace
 from multiner.pipeline.corpora.manifest import read_manifest
 from multiner.pipeline.registry.card import data_list
+from multiner.pipeline.registry.lineage import corpora_behind, raw_folders
 from multiner.pipeline.registry.store import model_name
 from multiner.pipeline.validation import expected
 
@@ -37,18 +38,13 @@ def data_card(workspace: Workspace, language: str, metrics: Mapping[str, Any]) -
 
 
 def _folders(workspace: Workspace, language: str) -> list[str]:
-    return list(dict.fromkeys(workspace.raw_folder(corpus).name for corpus in _corpora(workspace, language)))
-
-
-def _corpora(workspace: Workspace, language: str) -> list[str]:
-    """The corpora of a language, and those that its encoder is trained on first."""
-    return [*corpora_of(workspace.language(language)), *workspace.start_corpora(language)]
+    return [folder.name for folder in raw_folders(workspace, language)]
 
 
 def _about(workspace: Workspace, language: str) -> list[str]:
     """A paragraph on each raw corpus that something is to be said of, beside the list's line."""
     paragraphs = []
-    for corpus in _corpora(workspace, language):
+    for corpus in corpora_behind(workspace, language):
         folder = workspace.raw_folder(corpus)
         if corpus in workspace.growing:
             text = GROWING

@@ -51,10 +51,14 @@ def git_diff(root: Path) -> str:
     return diff[:DIFF_LIMIT] + f"\n{CUT}{len(diff) - DIFF_LIMIT:,} more characters]\n"
 
 
+def corpora_behind(workspace: Workspace, language: str) -> list[str]:
+    """The corpora of a language, then those that its encoder is trained on first: each once."""
+    return list(dict.fromkeys([*corpora_of(workspace.language(language)), *workspace.start_corpora(language)]))
+
+
 def raw_folders(workspace: Workspace, language: str) -> list[Path]:
-    """The folders of raw data of a language's corpora, and of those that its encoder is trained on first."""
-    corpora = [*corpora_of(workspace.language(language)), *workspace.start_corpora(language)]
-    return list(dict.fromkeys(workspace.raw_folder(corpus) for corpus in corpora))
+    """The folders of raw data of :func:`corpora_behind`."""
+    return list(dict.fromkeys(workspace.raw_folder(corpus) for corpus in corpora_behind(workspace, language)))
 
 
 def dvc_hash(file: Path) -> str:
