@@ -72,11 +72,17 @@ def test_a_holder_is_known_by_what_dvc_notes_of_it(workspace: Path, start, progr
     assert holds(process.pid, record["cmd"])
     assert release(workspace) == []
     assert not holds(process.pid, record["cmd"].replace("wait", "other")), "the id was given to another stage's process"
-    for child in psutil.Process(process.pid).children(recursive=True):
-        child.kill()
+    kill(process)
+    assert release(workspace), "what is gone holds nothing"
+
+
+def kill(process: subprocess.Popen) -> None:
+    """Ends DVC before its command: otherwise DVC learns that the command failed, and may be cut off as it writes."""
+    children = psutil.Process(process.pid).children(recursive=True)
     process.kill()
     process.wait()
-    assert release(workspace), "what is gone holds nothing"
+    for child in children:
+        child.kill()
 
 
 def other_machine(code: str) -> str:
@@ -99,10 +105,7 @@ def test_a_holder_on_another_machine_is_left_alone_while_it_lives(workspace: Pat
     code += f"print(release(Path({str(workspace)!r})))"
     assert other_machine(code) == "[]"
     assert release(workspace) == []
-    for child in psutil.Process(process.pid).children(recursive=True):
-        child.kill()
-    process.kill()
-    process.wait()
+    kill(process)
     assert record["cmd"] in other_machine(code)
     assert notes_of(workspace) == {"read": {}, "write": {}}
     assert not list((workspace / ".dvc" / "tmp").glob("holder-*"))
