@@ -26,6 +26,7 @@ WORKSPACE = [  # params.yaml, and what is known of languages
     "py3langid>=0.4,<0.5",  # tells those of one script apart
     "pydantic>=2",
     "pyyaml",
+    "regex",  # knows the scripts of letters
 ]
 TRAIN = [  # the base models, the ensemble and its evaluation
     *INFER,

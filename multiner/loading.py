@@ -74,7 +74,7 @@ class LocalModel:
 
 
 class EndpointModel:
-    """The models behind a gateway, with the methods of :class:`LocalModel`; a context manager.
+    """The models behind a gateway: ``entities`` and ``predict`` as in :class:`LocalModel`; a context manager.
 
     Args:
         endpoint: the gateway's address.

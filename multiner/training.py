@@ -1,4 +1,7 @@
-"""A training without Airflow and DVC: ``train({"languages": {"en": {…}}}, "my-model")`` runs the stages one by one."""
+"""A training without Airflow and DVC: ``train({"languages": {"en": {…}}}, "my-model")`` runs the stages one by one.
+
+It needs the extra ``pipeline``: Great Expectations validates the corpora, MLflow writes the model's folder.
+"""
 
 from __future__ import annotations
 

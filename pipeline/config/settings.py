@@ -146,6 +146,11 @@ class Paths:
         """An encoder that a user has put in place as a Hugging Face folder; the same for all profiles."""
         return self.root / "data" / "encoders" / name
 
+    @property
+    def behaviour(self) -> Path:
+        """The workspace's own behaviour suites, a file for each language; they need not exist."""
+        return self.root / "params" / "behaviour"
+
     def vectors(self, language: str) -> Path:
         """spaCy's static vectors for a language; the same for all profiles."""
         return self.root / "data" / "vectors" / language

@@ -144,7 +144,7 @@ def span_f1(gold: Sequence[Document], predicted: Sequence[Sequence[Span]]) -> fl
     return 200.0 * hits / (gold_count + predicted_count) if gold_count + predicted_count else 0.0
 
 
-def macro_f1(documents: Sequence[Document], predicted: Sequence[Sequence[Span]]) -> float:
+def corpus_mean_f1(documents: Sequence[Document], predicted: Sequence[Sequence[Span]]) -> float:
     """Strict span F1 in percent, as the mean over corpora: a small corpus counts as much as a large one.
 
     Training stops early by it, and the ensemble is tuned by it. Without documents it is 0.

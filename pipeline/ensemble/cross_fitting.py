@@ -24,8 +24,8 @@ from multiner.pipeline.models.base import TokenClassifier, code_hash
 from multiner.pipeline.models.training_documents import read_training
 
 TRAINED = ("transformer", "spacy")
-REMEDY = "Run: dvc repro out_of_fold"
 """The base models that are trained on the corpora; pretrained ones need no folds."""
+REMEDY = "Run: dvc repro out_of_fold"
 
 
 def fold_of(document: Document, folds: int) -> int:
@@ -54,7 +54,7 @@ def run(workspace: Workspace, language: str) -> None:
                 if not path.is_file():
                     held_out = [document for document in train if fold_of(document, folds) == fold]
                     rest = [document for document in train if fold_of(document, folds) != fold]
-                    predictions = predict_fold(workspace, language, model, rest, dev, held_out, checkpoints,
+                    predictions = train_and_predict_fold(workspace, language, model, rest, dev, held_out, checkpoints,
                                                name=f"{model}-fold-{fold + 1}")  # fmt: skip
                     partial = path.with_suffix(".partial")
                     save_file(predictions, partial)
@@ -92,7 +92,7 @@ def fingerprint(
     return sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def predict_fold(
+def train_and_predict_fold(
     workspace: Workspace, language: str, model: str, train: Sequence[Document], dev: Sequence[Document],
     held_out: Sequence[Document], checkpoints: Path, *, name: str,
 ) -> dict[str, np.ndarray]:  # fmt: skip

@@ -15,7 +15,7 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 
 from multiner.pipeline.config.settings import Workspace
-from multiner.pipeline.core.decoding import decode_spans, macro_f1
+from multiner.pipeline.core.decoding import corpus_mean_f1, decode_spans
 from multiner.pipeline.core.document import Document
 from multiner.pipeline.core.files import write_json
 from multiner.pipeline.core.iob2 import bio_labels, encode
@@ -154,7 +154,7 @@ def fit_weights(
     with bar(len(grid), "weights", unit="mixture") as progress:
         for weights in grid:
             pooled = [pool(rows, weights) for rows in calibrated]
-            score = macro_f1(documents, [decode_spans(rows, document.sentences, labels, scores=False)
+            score = corpus_mean_f1(documents, [decode_spans(rows, document.sentences, labels, scores=False)
                                          for document, rows in zip(documents, pooled, strict=True)])  # fmt: skip
             candidate = (score, -log_loss(np.concatenate(pooled), gold), weights)
             if best is None or candidate > best:

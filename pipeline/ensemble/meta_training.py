@@ -16,7 +16,7 @@ from math import sqrt
 
 import numpy as np
 
-from multiner.pipeline.core.decoding import macro_f1
+from multiner.pipeline.core.decoding import corpus_mean_f1
 from multiner.pipeline.core.document import Document, Span
 from multiner.pipeline.core.progress import bar
 from multiner.pipeline.ensemble.features import candidate_features, decode_systems, feature_names
@@ -25,7 +25,7 @@ from multiner.pipeline.ensemble.meta_classifier import MetaClassifier, probabili
 from multiner.pipeline.ensemble.name_features import Gazetteer
 
 FOLDS = 5
-STRENGTHS = (0.03, 0.1, 0.3, 1.0)
+INVERSE_PENALTIES = (0.03, 0.1, 0.3, 1.0)
 """Inverse strengths of the L2 penalty."""
 THRESHOLDS = (0.5, 0.45, 0.4, 0.35, 0.3, 0.25, 0.2, 0.15)
 """In falling order; that of posts is at most that of edited text."""
@@ -62,13 +62,13 @@ class Hyperparameters:
     """Hyperparameters of the meta-classifier.
 
     Attributes:
-        strength: inverse strength of the L2 penalty.
-        genre: whether the features count once more times the informality of the document.
+        inverse_penalty: inverse strength of the L2 penalty.
+        genre: whether each feature has a second column, multiplied by the document's informality.
         thresholds: as in :class:`multiner.pipeline.ensemble.meta_classifier.MetaClassifier`.
         f1: in cross-validation, mean over corpora, in percent.
     """
 
-    strength: float
+    inverse_penalty: float
     genre: bool
     thresholds: tuple[float, float]
     f1: float
@@ -78,7 +78,7 @@ class Hyperparameters:
 class Trial:
     """A penalty, with or without genre: the cross-validated probabilities of each document's candidates."""
 
-    strength: float
+    inverse_penalty: float
     genre: bool
     probabilities: list[np.ndarray]
 
@@ -90,25 +90,25 @@ def cross_validate(candidates: Sequence[DocumentCandidates]) -> Hyperparameters:
     folds = [np.flatnonzero(fold_of == fold).tolist() for fold in range(FOLDS)]
     rests = [[candidates[row] for row in np.flatnonzero(fold_of != fold).tolist()] for fold in range(FOLDS)]
     if not all(map(is_learnable, rests)):
-        return Hyperparameters(STRENGTHS[0], False, (THRESHOLDS[0], THRESHOLDS[0]), -1.0)
+        return Hyperparameters(INVERSE_PENALTIES[0], False, (THRESHOLDS[0], THRESHOLDS[0]), -1.0)
 
     genres = (False, True) if has_both_genres(documents) else (False,)
     trials = []
-    with bar(len(genres) * len(STRENGTHS) * FOLDS, "meta-classifier", unit="fit") as progress:
-        for genre, strength in product(genres, STRENGTHS):
-            trial = Trial(strength, genre, [np.zeros(0)] * len(candidates))
+    with bar(len(genres) * len(INVERSE_PENALTIES) * FOLDS, "meta-classifier", unit="fit") as progress:
+        for genre, inverse_penalty in product(genres, INVERSE_PENALTIES):
+            trial = Trial(inverse_penalty, genre, [np.zeros(0)] * len(candidates))
             for rows, rest in zip(folds, rests, strict=True):
-                weights, bias = regress(rest, strength, genre)
+                weights, bias = regress(rest, inverse_penalty, genre)
                 for row in rows:
                     trial.probabilities[row] = probabilities(candidates[row].columns(genre), weights, bias)
                 progress.update()
             trials.append(trial)
 
     def loss(trial: Trial, rows: Sequence[int]) -> float:
-        return macro_log_loss([candidates[row] for row in rows], [trial.probabilities[row] for row in rows])
+        return corpus_mean_log_loss([candidates[row] for row in rows], [trial.probabilities[row] for row in rows])
 
     def f1(spans: Sequence[Sequence[Span]], rows: Sequence[int]) -> float:
-        return macro_f1([documents[row] for row in rows], [spans[row] for row in rows])
+        return corpus_mean_f1([documents[row] for row in rows], [spans[row] for row in rows])
 
     every, filled = range(len(candidates)), [rows for rows in folds if rows]
     best, *others = (
@@ -131,7 +131,7 @@ def cross_validate(candidates: Sequence[DocumentCandidates]) -> Hyperparameters:
     two = max(scores, key=scores.__getitem__)
     gains = [f1(selections[two], rows) - f1(selections[one], rows) for rows in filled]
     thresholds = two if is_reliable(gains) else one
-    return Hyperparameters(best.strength, best.genre, thresholds, scores[thresholds])
+    return Hyperparameters(best.inverse_penalty, best.genre, thresholds, scores[thresholds])
 
 
 def has_both_genres(documents: Sequence[Document]) -> bool:
@@ -147,7 +147,7 @@ def is_reliable(gains: Sequence[float]) -> bool:
     return float(np.mean(gains)) > float(np.std(gains, ddof=1)) / sqrt(len(gains)) if len(gains) > 1 else False
 
 
-def macro_log_loss(candidates: Sequence[DocumentCandidates], predicted: Sequence[np.ndarray]) -> float:
+def corpus_mean_log_loss(candidates: Sequence[DocumentCandidates], predicted: Sequence[np.ndarray]) -> float:
     """Mean negative log probability of whether a candidate is right, as the mean over corpora; 0 without candidates."""
     losses: dict[str, list[np.ndarray]] = {}
     for each, scores in zip(candidates, predicted, strict=True):
@@ -163,11 +163,11 @@ def is_learnable(candidates: Sequence[DocumentCandidates]) -> bool:
     return bool(right.any() and not right.all())
 
 
-def regress(candidates: Sequence[DocumentCandidates], strength: float, genre: bool) -> tuple[np.ndarray, float]:
+def regress(candidates: Sequence[DocumentCandidates], inverse_penalty: float, genre: bool) -> tuple[np.ndarray, float]:
     """The weights ``[features]`` and the bias of a logistic regression over all candidates."""
     from sklearn.linear_model import LogisticRegression
 
-    model = LogisticRegression(C=strength, max_iter=5000)
+    model = LogisticRegression(C=inverse_penalty, max_iter=5000)
     model.fit(
         np.concatenate([each.columns(genre) for each in candidates]),
         np.concatenate([each.right for each in candidates]),
@@ -180,7 +180,7 @@ def fit_meta_classifier(
     gazetteer: Gazetteer,
 ) -> MetaClassifier:  # fmt: skip
     """The meta-classifier with these hyperparameters, fitted to all candidates."""
-    weights, bias = regress(candidates, best.strength, best.genre)
+    weights, bias = regress(candidates, best.inverse_penalty, best.genre)
     names = feature_names(models, types)
     columns = names_with_genre(names) if best.genre else names
     return MetaClassifier(tuple(columns), weights, bias, best.thresholds, gazetteer)

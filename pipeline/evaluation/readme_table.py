@@ -65,7 +65,7 @@ def table(metrics: Iterable[Mapping[str, Any]]) -> str:
         "to it; the other half tunes. The test parts only report. Without overlap: without the test sentences that are "
         "also in the training part. WNUT17's six types are mapped to four (corporation and group to ORG, creative-work "
         "and product to MISC), so its figures are not comparable with the shared task's. 6 types: the same predictions "
-        "by the six, ORG and MISC each as the one that is commonest in training. "
+        "scored by the six; each ORG or MISC counts as the one of its types that is commonest in the training part. "
         "Lead: the ensemble's F1 minus that of the leg that is best on this part (95 % interval and p by paired "
         "bootstrap over documents). ECE: expected calibration error of the entities' scores, 15 bins of equal mass. "
         "Minutes: the training of the legs alone. Cross-fitting (`ensemble.folds`) and the training on another "

@@ -24,7 +24,7 @@ IMAGES = {
 SHARED_TASK_TITLES = {"surface": "surface form", "six_types": "six types", "official": "official"}
 SHARED_TASK_NOTES = {
     "surface": "Surface form: WNUT17's F1 over unique pairs of words and type.",
-    "six_types": "Six types: WNUT17's own, a span taken as the commonest of its class in training.",
+    "six_types": "Six types: WNUT17's own; ORG and MISC each count as their commonest type in training.",
     "official": "Official: factRuEval-2016's scoring by name tokens, LocOrg taken as Loc.",
 }
 

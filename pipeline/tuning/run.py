@@ -17,7 +17,7 @@ from typing import Any
 
 from multiner.pipeline.config.settings import Workspace, overlay
 from multiner.pipeline.core import locks
-from multiner.pipeline.core.decoding import decode_spans, macro_f1, span_f1
+from multiner.pipeline.core.decoding import corpus_mean_f1, decode_spans, span_f1
 from multiner.pipeline.core.document import Document, documents_hash, write_jsonl
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.core.files import folder_hash, read_json, replace_folder, write_json
@@ -190,7 +190,7 @@ def transformer_f1(folder: Path, documents: Sequence[Document]) -> float:
         decode_spans(each, document.sentences, transformer.labels, scores=False)
         for document, each in zip(documents, rows, strict=True)
     ]
-    return macro_f1(documents, spans)
+    return corpus_mean_f1(documents, spans)
 
 
 def fit_anew(

@@ -37,6 +37,11 @@ class ServedModel:
         """Whether others serve it, elsewhere."""
         return self.uri.startswith(("http://", "https://"))
 
+    @property
+    def facts(self) -> dict[str, str]:
+        """What the log says of it."""
+        return {"language": self.language, "name": self.name, "version": self.version}
+
 
 class Backend(ABC):
     """What answers for one model version: brought up once, called, and closed once.
@@ -75,7 +80,7 @@ class Backend(ABC):
 
     @abstractmethod
     async def call(self, body: bytes, params: Mapping[str, Any] | None = None) -> httpx.Response:
-        """The response of ``/invocations`` to a body, whatever its status.
+        """The response of ``/invocations`` to a body, whatever its status but 504.
 
         If the caller is cancelled or the time is up, the model is told to stop, and waited for.
 
@@ -84,7 +89,8 @@ class Backend(ABC):
             params: for the model.
 
         Raises:
-            BackendGone, BackendTimeout: see there.
+            BackendGone: the backend was lost; another one may answer.
+            BackendTimeout: MLflow gave the model up (status 504).
         """
 
     @abstractmethod
@@ -97,7 +103,8 @@ class Backend(ABC):
 
         Raises:
             NoTokens: this version has no tokens.
-            BackendGone, BackendTimeout, ModelFailed: see there.
+            BackendGone, BackendTimeout: as in :meth:`call`.
+            ModelFailed: the model raised an error, or its answer is not valid.
         """
 
     async def predict(self, texts: Sequence[str]) -> list[list[dict[str, Any]]]:

@@ -33,7 +33,7 @@ class Health:
     async def hear(self, call: Awaitable[httpx.Response], *, cancellable: bool) -> httpx.Response:
         """Await ``call``, a call of the model, and record its outcome; raises what the call raises.
 
-        ``cancellable`` says whether the model stops it in time, so that MLflow need not (status 504).
+        ``cancellable``: the model can stop the call itself, so that MLflow's status 504 means that it did not.
         """
         self._calls += 1
         try:

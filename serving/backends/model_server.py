@@ -241,8 +241,7 @@ class ModelServer(Backend):
     def give_up(self, reason: str) -> None:
         """Stop calling a server that does not answer; :meth:`lost` returns then."""
         if self.alive:
-            fields = {"language": self.model.language, "name": self.model.name, "version": self.model.version}
-            log.error("model server does not answer", extra={"fields": fields | {"reason": reason}})
+            log.error("model server does not answer", extra={"fields": self.model.facts | {"reason": reason}})
             self.mark_lost()
 
     async def close(self) -> None:

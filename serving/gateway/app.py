@@ -24,7 +24,7 @@ from multiner.pipeline.core.errors import NerError
 from multiner.serving import addresses, page, tracing
 from multiner.serving.addresses import address_family
 from multiner.serving.backends.work_folders import remove_leftovers
-from multiner.serving.gateway import schemas, state
+from multiner.serving.gateway import state
 from multiner.serving.gateway.config import workspace_config
 from multiner.serving.gateway.exposure import listening_address, require_safe
 from multiner.serving.gateway.routes import corrections
@@ -36,6 +36,7 @@ from multiner.serving.gateway.routes.parallel import parallel_router
 from multiner.serving.gateway.routes.state import state_router
 from multiner.serving.gateway.routes.switching import switching_router
 from multiner.serving.gateway.routes.token_classification import token_classification_router
+from multiner.serving.gateway.schemas import openapi
 from multiner.serving.http.after_response import AfterResponse
 from multiner.serving.http.middleware import HeadMethod, JsonFormatter, RequestEnvelope
 from multiner.serving.http.problems import Problem
@@ -128,7 +129,7 @@ def create_app(config: GatewayConfig, facts: FactsReader) -> FastAPI:
         switching_router(service, guard),
         desk_router(config, desk, guard),
     ):
-        app.include_router(router, responses=schemas.problems(400, 403, 414, 421, 431))
+        app.include_router(router, responses=openapi.problems(400, 403, 414, 421, 431))
     app.include_router(inference_protocol_router(service))
     app.openapi = partial(_openapi, app)  # type: ignore[method-assign]  # as FastAPI's documentation has it
     return app
@@ -137,7 +138,7 @@ def create_app(config: GatewayConfig, facts: FactsReader) -> FastAPI:
 def _openapi(app: FastAPI) -> dict[str, Any]:
     """The OpenAPI document, with the schemas of errors."""
     if app.openapi_schema is None:
-        schemas.add_errors(FastAPI.openapi(app))
+        openapi.add_errors(FastAPI.openapi(app))
     assert app.openapi_schema is not None
     return app.openapi_schema
 

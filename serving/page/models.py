@@ -12,7 +12,7 @@ from fastapi import Depends, FastAPI, Request
 from fastapi.responses import HTMLResponse
 
 from multiner.pipeline.text.languages import language_name
-from multiner.serving.gateway.schemas import CanarySchema, ShadowSchema
+from multiner.serving.gateway.schemas.states import CanarySchema, ShadowSchema
 from multiner.serving.operator.facts_reader import LATE
 from multiner.serving.operator.model_schemas import Bin, ModelFacts, VersionFacts
 from multiner.serving.page.rendering import TEMPLATES, render, render_page

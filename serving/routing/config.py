@@ -12,9 +12,9 @@ from multiner.serving.backends.backend import ServedModel
 from multiner.serving.documents.extraction import DocumentLimits
 from multiner.serving.http.entity_requests import Offer
 from multiner.serving.http.payload import Limits
+from multiner.serving.routing.backend_pool import Launch
 from multiner.serving.routing.canary.course import CanaryConfig
 from multiner.serving.routing.memory_budget import Keep
-from multiner.serving.routing.model_router import Launch
 from multiner.serving.routing.state_store import StateStore
 from multiner.serving.routing.traffic import TrafficConfig
 
@@ -23,7 +23,7 @@ Resolve = Callable[[str, str | None], ServedModel | None]  # (language, version 
 
 @dataclass(frozen=True, slots=True)
 class ShadowConfig:
-    """How challengers are shadowed: who the challenger is (blocking), how it is started, which share of calls."""
+    """How a challenger runs as a shadow: who it is (blocking), how it is started, which share of calls it gets."""
 
     challenger: Callable[[str], ServedModel | None]
     launch: Launch
@@ -40,8 +40,8 @@ class GatewayConfig:
     which works on ``concurrency`` at once, and all models of this host on ``cores``; those of the languages in
     ``endpoints`` are elsewhere. The models of this host may take ``memory`` bytes together (None: what is available),
     which ``folder_bytes`` helps to estimate (see :class:`.MemoryBudget`). The registry is looked at every
-    ``reconcile_seconds`` (0: at start alone), and its challengers are shadowed if ``shadow`` says how; new champions
-    are tried out first if ``canary`` says how. ``workspace`` has the reports, and the Airflow that operators order at.
+    ``reconcile_seconds`` (0: at start alone), and its challengers run as shadows if ``shadow`` says how; new champions
+    are tried out first if ``canary`` says how. ``workspace`` has the reports, and the Airflow that runs orders.
     ``state`` is what all gateways share. Live traffic is counted as ``traffic`` says; None: not at all. Corrections go
     to ``review``; None: none are taken. Texts whose answers are in doubt go to ``uncertain``; None: none are kept.
     ``hosts`` are the names that the gateway answers to (see ``allowed_hosts``). ``connections`` may be open at once.

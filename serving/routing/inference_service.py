@@ -18,6 +18,7 @@ from multiner.serving.http.entity_requests import Item
 from multiner.serving.http.metrics import Metrics
 from multiner.serving.http.problems import Problem
 from multiner.serving.routing.answer_comparison import ShadowMetrics
+from multiner.serving.routing.backend_pool import Launch
 from multiner.serving.routing.canary.calls import CanaryCalls, CanaryMetrics
 from multiner.serving.routing.canary.course import Canary, CanaryConfig
 from multiner.serving.routing.canary.records import CanaryRecords
@@ -28,7 +29,7 @@ from multiner.serving.routing.memory_budget import MemoryBudget
 from multiner.serving.routing.micro_batching import MicroBatcher
 from multiner.serving.routing.model_gauges import ModelGauges
 from multiner.serving.routing.model_problems import as_problems
-from multiner.serving.routing.model_router import Launch, ModelRouter
+from multiner.serving.routing.model_router import ModelRouter
 from multiner.serving.routing.queue import CallQueue, Cores
 from multiner.serving.routing.reconciler import Reconciler
 from multiner.serving.routing.second_version import SecondVersion

@@ -1,4 +1,4 @@
-"""The names of a result: its entities, those that mention the same person, place or organisation together."""
+"""Groups the entities of a result into names: mentions of the same person, place or organisation."""
 
 from __future__ import annotations
 

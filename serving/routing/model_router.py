@@ -7,17 +7,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from multiner.pipeline.core.errors import NerError
 from multiner.serving.backends.backend import Backend, BackendGone, ServedModel
+from multiner.serving.routing.backend_pool import BackendPool, Launch
 from multiner.serving.routing.memory_budget import OutOfMemory
 from multiner.serving.routing.queue import CallQueue, CallsFull
 
 log = logging.getLogger("serving")
-Launch = Callable[[ServedModel], Awaitable[Backend]]
 T = TypeVar("T")
 RESTART_PAUSES = (0, 1, 2, 5, 10, 30, 60)  # seconds before each attempt to bring a lost version back
 ATTEMPTS = 3  # backends that one request may lose before it fails
@@ -58,18 +58,14 @@ class ModelRouter:
         self.last_use = 0.0  # on the event loop's clock
         self.error: str | None = None
         self.restarting: str | None = None  # the version that was lost and is started again
-        self._launch = launch
         self._keep = keep
-        self._drain_seconds = drain_seconds
+        self._pool = BackendPool(language, launch, drain_seconds)
         self._lock = asyncio.Lock()  # one launch at a time
         self._orders = 0  # the number of the latest order
         self._latest_done = 0  # the number of the latest order that was carried out
         self._wake_task: asyncio.Task[NerError | None] | None = None
         self._sleepers = 0  # calls that wait for the unloaded version
-        self._tasks: set[asyncio.Task] = set()
-        self._backends: set[Backend] = set()  # all that are not closed yet
         self._canary_losses = 0  # processes of canaries that were lost
-        self._closing = False
 
     @property
     def answering(self) -> Backend | None:
@@ -97,13 +93,12 @@ class ModelRouter:
     ) -> tuple[ServedModel, T]:
         """Wait in the queue, apply ``call`` to a backend, and return its version and the result.
 
-        A call whose backend is lost is repeated with the backend that answers then.
+        A call whose backend is lost is repeated with the backend that answers then. An unloaded version is loaded
+        first.
 
         Args:
             call: calls a backend.
             patient, large: as in :meth:`CallQueue.run`.
-
-        An unloaded version is loaded first.
 
         Raises:
             NoModel: no version is live.
@@ -133,7 +128,7 @@ class ModelRouter:
         if self._sleepers > self.queue.places and not patient:
             raise CallsFull(f"{self._sleepers} requests are waiting")
         if self._wake_task is None:
-            self._wake_task = self._spawn(self._wake())
+            self._wake_task = self._pool.spawn(self._wake())
         self._sleepers += 1
         try:
             error = await asyncio.shield(self._wake_task)
@@ -148,7 +143,7 @@ class ModelRouter:
             try:
                 if self.unloaded is None:
                     return None  # a switch has brought a version live meanwhile
-                backend = await self._start(self.unloaded)
+                backend = await self._pool.start(self.unloaded)
             except OutOfMemory as error:
                 return error
             except NerError as error:
@@ -157,7 +152,7 @@ class ModelRouter:
                 return error
             finally:
                 self._wake_task = None
-            self._add(backend)
+            self._go_live(backend)
             return None
 
     async def unload(self) -> bool:
@@ -172,8 +167,8 @@ class ModelRouter:
         stopped = [backend for backend in (live, self.previous, self.canary) if backend is not None]
         self.live, self.previous, self.canary, self.since = None, None, None, None
         self.state, self.unloaded = "unloaded", live.model
-        log.info("unloaded", extra=self._fields(live))
-        await asyncio.gather(*(self._retire(backend) for backend in stopped))
+        log.info("unloaded", extra={"fields": live.model.facts})
+        await asyncio.gather(*(self._pool.retire(backend) for backend in stopped))
         return True
 
     async def drop_warm(self) -> bool:
@@ -185,8 +180,8 @@ class ModelRouter:
             self.canary = None
         else:
             self.previous = None
-        log.info("warm version stopped", extra=self._fields(warm))
-        await self._retire(warm)
+        log.info("warm version stopped", extra={"fields": warm.model.facts})
+        await self._pool.retire(warm)
         return True
 
     def _nothing(self) -> NoModel:
@@ -208,7 +203,7 @@ class ModelRouter:
 
         Returns:
             ``nothing to do``, ``rolled back`` (it was warm), ``switched``, ``unloaded`` (memory is short, so that the
-            next request brings it live), or ``overtaken`` (by a later order).
+            next request brings it live), or ``overtaken`` (by a later order, or the router is closing).
 
         Raises:
             OutOfMemory: it does not fit beside the models in use; nothing has changed then.
@@ -223,7 +218,7 @@ class ModelRouter:
             if self.state in ("absent", "failed"):
                 self.state = "starting"
             try:
-                backend = await self._start(model)
+                backend = await self._pool.start(model)
             except OutOfMemory:
                 if self.in_demand:
                     raise
@@ -235,15 +230,18 @@ class ModelRouter:
             except NerError as error:
                 self.mark("failed", error.message.splitlines()[0])
                 raise
-            if order < self._latest_done or self._closing:
+            if order < self._latest_done or self._pool.closing:
                 await backend.close()
                 return "overtaken"
             self._latest_done = order
-            self._add(backend)
+            self._go_live(backend)
             return "switched"
 
     async def try_out(self, model: ServedModel, launch: Launch) -> str:
         """Start ``model`` beside the live version, unless it runs already; it answers what is sent to :attr:`canary`.
+
+        Returns:
+            ``canary``, ``nothing to do``, or ``overtaken`` (the router is closing).
 
         Raises:
             OutOfMemory: it does not fit beside the models in use.
@@ -252,37 +250,26 @@ class ModelRouter:
         async with self._lock:
             if self.canary is not None and self.canary.alive and self.canary.model.version == model.version:
                 return "nothing to do"
-            backend = await self._start(model, launch)
-            if self._closing:
+            backend = await self._pool.start(model, launch)
+            if self._pool.closing:
                 await backend.close()
                 return "overtaken"
             self.end_canary()
-            self._watch_over(backend)
+            self._pool.add(backend, self._lost)
             self.canary = backend
-            log.info("canary", extra=self._fields(backend))
+            log.info("canary", extra={"fields": backend.model.facts})
             return "canary"
 
     def end_canary(self) -> None:
         """Stop the canary after its requests in flight, if there is one."""
         backend, self.canary = self.canary, None
         if backend is not None:
-            self._spawn(self._retire(backend))
+            self._pool.retire(backend)
 
     def take_canary_losses(self) -> int:
         """The number of canaries' processes that were lost since this was last called."""
         losses, self._canary_losses = self._canary_losses, 0
         return losses
-
-    async def _start(self, model: ServedModel, launch: Launch | None = None) -> Backend:
-        """A backend for ``model``; any failure is raised as NerError."""
-        try:
-            return await (launch or self._launch)(model)
-        except NerError:
-            raise
-        except Exception as error:  # a full disk, too many open files or processes
-            log.exception("launch failed", extra={"fields": {"language": self.language, "version": model.version}})
-            reason = getattr(error, "strerror", None) or type(error).__name__
-            raise NerError(f"{model.name} version {model.version} cannot be started: {reason}") from error
 
     def _at_once(self, model: ServedModel, order: int) -> str | None:
         """Carry out an order that needs no launch, and return the action; None if it needs one."""
@@ -325,18 +312,11 @@ class ModelRouter:
         warm = self.previous
         if warm is not None and self.live is not None and self.live.alive and not self._may_stay(warm):
             self.previous = None
-            log.info("warm version stopped", extra=self._fields(warm))
-            self._spawn(self._retire(warm))
-
-    def _add(self, backend: Backend) -> None:
-        self._watch_over(backend)
-        self._go_live(backend)
-
-    def _watch_over(self, backend: Backend) -> None:
-        self._backends.add(backend)
-        self._spawn(self._watch(backend))
+            log.info("warm version stopped", extra={"fields": warm.model.facts})
+            self._pool.retire(warm)
 
     def _go_live(self, backend: Backend) -> None:
+        self._pool.add(backend, self._lost)
         if backend is self.canary:
             self.canary = None
         others = [other for other in (self.live, self.previous) if other is not None and other is not backend]
@@ -344,10 +324,10 @@ class ModelRouter:
         self.live, self.previous = backend, warm if warm is not None and self._may_stay(warm) else None
         self.state, self.error, self.restarting, self.since = "live", None, None, datetime.now(UTC)
         self.unloaded = None
-        log.info("live", extra=self._fields(backend))
+        log.info("live", extra={"fields": backend.model.facts})
         for other in others:
             if other is not self.previous:
-                self._spawn(self._retire(other))
+                self._pool.retire(other)
 
     def _may_stay(self, warm: Backend) -> bool:
         try:
@@ -356,17 +336,8 @@ class ModelRouter:
             log.exception("memory unknown", extra={"fields": {"language": self.language}})
             return False
 
-    async def _retire(self, backend: Backend) -> None:
-        await backend.drain(self._drain_seconds)
-        await backend.close()
-        self._backends.discard(backend)
-
-    async def _watch(self, backend: Backend) -> None:
-        """Wait until ``backend`` is lost; then start its version again if it was live, else drop it."""
-        await backend.lost()
-        if self._closing or backend not in (self.live, self.previous, self.canary):
-            return
-        log.warning("backend lost", extra=self._fields(backend))
+    def _lost(self, backend: Backend) -> None:
+        """Start the version again if it was live, else drop it."""
         if backend is self.previous:
             self.previous = None
         elif backend is self.canary:
@@ -374,50 +345,32 @@ class ModelRouter:
             self._canary_losses += 1
         else:
             self.live, self.state, self.restarting = None, "restarting", backend.model.version
-            self._spawn(self._restart(backend.model))
-        await backend.close()
-        self._backends.discard(backend)
+            self._pool.spawn(self._restart(backend.model))
 
     async def _restart(self, model: ServedModel) -> None:
         attempt = 0
-        while not self._closing:
+        while not self._pool.closing:
             await asyncio.sleep(RESTART_PAUSES[min(attempt, len(RESTART_PAUSES) - 1)])
             attempt += 1
             async with self._lock:
                 if self.live is not None:
                     return  # a switch has brought another version live
                 try:
-                    backend = await self._start(model)
+                    backend = await self._pool.start(model)
                 except NerError as error:
                     self.error = error.message.splitlines()[0]
                     log.error("restart failed", extra={"fields": {"language": self.language, "error": str(error)}})
                     continue
-                if self.live is not None or self._closing:  # the warm version went live meanwhile
+                if self.live is not None or self._pool.closing:  # the warm version went live meanwhile
                     await backend.close()
                 else:
-                    self._add(backend)
+                    self._go_live(backend)
                 return
-
-    def _spawn(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._done)
-        return task
-
-    def _done(self, task: asyncio.Task[Any]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()):
-            log.error("background task failed", exc_info=error, extra={"fields": {"language": self.language}})
 
     async def close(self) -> None:
         """Wait for requests in flight, then close every backend."""
-        self._closing = True
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
         self.live = self.previous = self.canary = None
-        await asyncio.gather(*(self._retire(backend) for backend in list(self._backends)), return_exceptions=True)
+        await self._pool.close()
 
     def describe(self) -> dict[str, Any]:
         """The language's entry in ``/health`` and ``/v1/models``."""
@@ -434,7 +387,3 @@ class ModelRouter:
             "previous": warm.model.version if warm and warm.alive and not stands_in else None,
             "detail": self.error or ("the next request loads it" if self.unloaded else detail),
         }
-
-    def _fields(self, backend: Backend) -> dict[str, dict[str, str]]:
-        model = backend.model
-        return {"fields": {"language": self.language, "name": model.name, "version": model.version}}

@@ -116,7 +116,7 @@ class CallQueue:
             large: the call takes long.
 
         Raises:
-            CallsFull: every place is taken.
+            CallsFull: as many calls wait as may.
         """
         with tracing.span("queue"):
             bulk = await self._turn(patient, large)

@@ -29,7 +29,7 @@ REFUSED_PAUSES = (300, 900, 3600)  # seconds before the timer again starts a ver
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class FailedStart:
     """A version that did not come up: how often, and until when the timer leaves it alone (monotonic seconds)."""
 
     version: str
@@ -68,7 +68,7 @@ class Reconciler:
         self._champion_version: str | None = UNREAD  # at the latest reading
         self._overrides: dict[int, str | None] = {}  # by order that is being carried out: the champion at its begin
         self._ended = Hold()  # the latest order that a new champion has ended
-        self._refusal: Refusal | None = None
+        self._failed_start: FailedStart | None = None
         self._unread = 0  # failures in a row to read the registry
         self._error = ""  # of the latest reconciliation by the timer
 
@@ -76,9 +76,9 @@ class Reconciler:
         """Read the orders and the aliases, and bring live what they say.
 
         An operator's order stands until the champion changes (see :meth:`deploy`). Without ``insist`` it is followed,
-        at whichever gateway it was given, and nothing happens while the route restarts the version, and during the
-        pause after it has not come up. A new champion is tried out first (see :class:`.Canary`). With ``insist`` the
-        champion goes live, and the order and the canary end.
+        at whichever gateway it was given. Then nothing is started while the route restarts the version, and during the
+        pause after a failed start the error of that start is raised again. A new champion is tried
+        out first (see :class:`.Canary`). With ``insist`` the champion goes live, and the order and the canary end.
 
         Returns:
             as :meth:`ModelRouter.switch`, or ``no champion``, ``held``, ``restarting``; ``canary`` while one runs.
@@ -134,9 +134,9 @@ class Reconciler:
             return await self._absent()
         if self.route.restarting == target.version:
             return "restarting"
-        refusal = self._refusal
-        if refusal and refusal.version == target.version and time.monotonic() < refusal.until:
-            raise refusal.error.with_traceback(None)
+        failed = self._failed_start
+        if failed and failed.version == target.version and time.monotonic() < failed.until:
+            raise failed.error.with_traceback(None)
         if self.canary and target is champion:
             return await self.canary.follow(target, record, order, self._attempt)
         action = await self._adopt(await self._switch(target, order), target)
@@ -182,12 +182,12 @@ class Reconciler:
         except NerError as error:
             if error.transient:  # the next attempt costs little and needs no pause
                 raise
-            before = self._refusal
+            before = self._failed_start
             times = before.times if before and before.version == version else 0
             until = time.monotonic() + REFUSED_PAUSES[min(times, len(REFUSED_PAUSES) - 1)]
-            self._refusal = Refusal(version, error, times + 1, until)
+            self._failed_start = FailedStart(version, error, times + 1, until)
             raise
-        self._refusal = None
+        self._failed_start = None
         return action
 
     async def deploy(self, version: ServedModel) -> str:

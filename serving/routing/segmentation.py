@@ -12,13 +12,14 @@ from dataclasses import dataclass
 from itertools import accumulate, groupby, pairwise
 from typing import Any
 
-from multiner.pipeline.text.languages import AUTO, CYRILLIC, LATIN, detect, is_cyrillic, one_of_each_script
+from multiner.pipeline.text.languages import AUTO, detect, one_of_each_script
+from multiner.pipeline.text.scripts import LATIN, first_letter, letters_in, script_of
 from multiner.pipeline.text.span_trimming import visible
 from multiner.pipeline.text.tokenizer import sentence_starts
 from multiner.serving.answers import ModelFailed
 
-FEW_LETTERS = 4  # a sentence with fewer Cyrillic and Latin letters does not show its language
-FEW_WORDS = 3  # fewer Latin words are as likely a name within Russian as a sentence
+FEW_LETTERS = 4  # a sentence with fewer letters in the languages' scripts and Latin does not show its language
+FEW_WORDS = 3  # fewer Latin words are as likely a name within another script as a sentence
 JOINT = "\n"  # between passages; sentences end there, so that no entity crosses it
 
 
@@ -74,7 +75,8 @@ def passages_of(text: str, languages: Sequence[str]) -> list[Passage]:
     """
     languages = one_of_each_script(text, languages) if len(languages) > 1 else languages
     whole = [Passage(0, len(text), detect(text, languages))]
-    if not (CYRILLIC.search(text) and LATIN.search(text)) or len({is_cyrillic(code) for code in languages}) < 2:
+    scripts = {script_of(code) for code in languages}
+    if len(scripts) < 2 or sum(first_letter(text, script) is not None for script in {LATIN, *scripts}) < 2:
         return whole
     bounds = list(pairwise([0, *sentence_starts(text)[1:], len(text)]))
     guesses = [_guess(text[start:end], languages) for start, end in bounds]
@@ -94,14 +96,14 @@ def passages_of(text: str, languages: Sequence[str]) -> list[Passage]:
 
 
 def _guess(sentence: str, languages: Sequence[str]) -> tuple[str | None, bool]:
-    """A sentence's language (None without Cyrillic and Latin letters), and whether it is certain."""
-    cyrillic, latin = len(CYRILLIC.findall(sentence)), len(LATIN.findall(sentence))
-    if not cyrillic + latin:
+    """A sentence's language (None without letters in the languages' scripts or Latin), and whether it is certain."""
+    known = letters_in(sentence, {LATIN, *map(script_of, languages)})
+    if not known:
         return None, False
     language = detect(sentence, languages)
-    certain = cyrillic + latin >= FEW_LETTERS
-    if not is_cyrillic(language):
-        certain = certain and sum(bool(LATIN.search(word)) for word in sentence.split()) >= FEW_WORDS
+    certain = known >= FEW_LETTERS
+    if script_of(language) == LATIN:
+        certain = certain and sum(first_letter(word, LATIN) is not None for word in sentence.split()) >= FEW_WORDS
     return language, certain
 
 

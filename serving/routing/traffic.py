@@ -1,6 +1,6 @@
 """Counts of live traffic for `ner drift`: a sketch for each language, model version and day, never a text.
 
-A request only waits for none of this: texts are counted once their answer was sent, a limited number each second, and
+No request waits for any of this: texts are counted once their answer was sent, a limited number each second, and
 the counts go to the state store, where those of all gateways add up, every minute. What fails is logged and left out.
 """
 

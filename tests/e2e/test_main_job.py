@@ -164,6 +164,8 @@ def test_again_with_one_change_for_the_worse_of_russian_alone(job: Job, first_ru
         hugging_face = InferenceClient(model=f"{job.gateway}/v1/en/token-classification")
         groups = hugging_face.token_classification(TEXTS["en"])
         assert {(group.word, group.entity_group) for group in groups} >= set(ENTITIES["en"])
+        tokens = hugging_face.token_classification(TEXTS["en"], aggregation_strategy="none")
+        assert {(token.word, token.entity) for token in tokens} >= {("Angela", "B-PER"), ("Merkel", "I-PER")}
         assert httpx.get(f"{job.gateway}/").status_code == 200
         assert httpx.get(f"{job.gateway}/reports/en/validation/").status_code == 200
     finally:

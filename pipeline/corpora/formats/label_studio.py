@@ -93,9 +93,7 @@ def annotated_tasks(content: str, name: str) -> Iterator[tuple[str, Callable[[],
 
 def _record(task: dict[str, Any], annotation: dict[str, Any]) -> dict[str, Any]:
     """Text and entities of a task with one of its annotations."""
-    text = task["data"].get(FIELD) if isinstance(task["data"], dict) else None
-    if not isinstance(text, str):
-        raise NerError(f"its data has no {FIELD!r}")
+    text = _text(task["data"])
     labelled = [each for each in annotation.get("result") or [] if each.get("type") == "labels"]
     entities = [_entity(region.get("value") or {}) for region in labelled]
     if any(entity["text"] not in (None, text[entity["start"] : entity["end"]]) for entity in entities):
@@ -106,6 +104,19 @@ def _record(task: dict[str, Any], annotation: dict[str, Any]) -> dict[str, Any]:
         entities = units
     id = task["data"].get(ID, task.get("id", ""))
     return {"text": text, "entities": entities, "id": str(id)}
+
+
+def _text(data: Any) -> str:
+    """The text among a task's data: the field ``text``, else the only one with words."""
+    fields = {name: value for name, value in data.items() if isinstance(value, str)} if isinstance(data, dict) else {}
+    if FIELD in fields:
+        return fields[FIELD]
+    texts = [value for name, value in fields.items() if name != ID and len(value.split()) > 1]
+    if len(texts) != 1:
+        names = ", ".join(fields) or "none"
+        raise NerError(f"its data has no {FIELD!r}, and not one field of words alone (fields of text: {names})",
+                       remedy=f"Name the field {FIELD!r} in the export.")  # fmt: skip
+    return texts[0]
 
 
 def _entity(value: dict[str, Any]) -> dict[str, Any]:

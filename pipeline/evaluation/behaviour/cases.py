@@ -98,24 +98,33 @@ class CaseTemplates:
             raise ValueError(f"unknown case {self.case!r}")
 
 
-def suite_file(language: str) -> Path:
-    """The file of a language's cases, which need not exist."""
-    return FOLDER / f"{language}.yaml"
+def suite_file(language: str, own: Path | None = None) -> Path:
+    """The file of a language's cases, which need not exist: that in the folder ``own``, else that of this package."""
+    file = f"{language}.yaml"
+    return own / file if own and (own / file).is_file() else FOLDER / file
 
 
-def suite_hash(language: str) -> str:
+def suite_hash(language: str, own: Path | None = None) -> str:
     """SHA-256 of a language's cases; empty for a language without a suite."""
-    file = suite_file(language)
+    file = suite_file(language, own)
     return sha256_of(file) if file.is_file() else ""
 
 
-def load_cases(language: str, types: Collection[str] | None = None) -> list[BehaviourCase]:
+def load_cases(language: str, types: Collection[str] | None = None, own: Path | None = None) -> list[BehaviourCase]:
     """The cases of a language, in the order of the file; none without a file.
 
     Cases with entities of other ``types`` are left out. If no case with entities remains, the result is empty, since a
-    model without any answer would pass all others. Raises NerError if the format of the file is wrong.
+    model without any answer would pass all others.
+
+    Args:
+        language: its code.
+        types: the entity types of the model; None: all cases.
+        own: the folder of a workspace's own suites, each of which takes the place of the one in this package.
+
+    Raises:
+        NerError: the format of the file is wrong.
     """
-    file = suite_file(language)
+    file = suite_file(language, own)
     if not file.is_file():
         return []
     cases = expand(read_yaml(file), str(file))

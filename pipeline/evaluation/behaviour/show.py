@@ -44,12 +44,12 @@ def workspace_report(workspace: Workspace, language: str, capabilities: Collecti
     from multiner.pipeline.ensemble.identity import base_model_folders, load_ensemble
 
     types = workspace.language(language)["types"]
-    cases = load_cases(language, types)
+    cases = load_cases(language, types, workspace.paths.behaviour)
     available = list(dict.fromkeys(case.capability for case in cases))
     if not cases:
         raise NerError(
             f"no behaviour suite for {language!r} with the types {', '.join(types)}",
-            remedy=f"Write one: pipeline/evaluation/behaviour/{language}.yaml, as en.yaml.",
+            remedy=f"Write params/behaviour/{language}.yaml, in the form of pipeline/evaluation/behaviour/en.yaml.",
         )
     if unknown := set(capabilities) - set(available):
         raise NerError(

@@ -17,7 +17,7 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list, gather_object
 
-from multiner.pipeline.core.decoding import decode_spans, macro_f1
+from multiner.pipeline.core.decoding import corpus_mean_f1, decode_spans
 from multiner.pipeline.core.document import Document
 from multiner.pipeline.core.files import replace_folder, write_json
 from multiner.pipeline.core.iob2 import bio_labels
@@ -251,4 +251,4 @@ def _development_f1(accelerator: Accelerator, transformer: TorchTransformer, dev
         decode_spans(rows, document.sentences, transformer.labels, scores=False)
         for document, rows in zip(own, transformer.predict(own), strict=True)
     ]
-    return macro_f1([document for share in shares for document in share], gather_object(spans))
+    return corpus_mean_f1([document for share in shares for document in share], gather_object(spans))

@@ -18,7 +18,7 @@ from multiner.pipeline.evaluation.scores import span_counts
 from multiner.pipeline.evaluation.significance import micro_f1
 from multiner.pipeline.inference import isolated_process
 from multiner.pipeline.models.training_documents import read_part
-from multiner.pipeline.registry.gate.noninferiority import MEAN, Difference, differences, losses, weights
+from multiner.pipeline.registry.gate.noninferiority import MEAN, Difference, differences, refusal_reasons, weights
 from multiner.pipeline.registry.gate.predictions import GatePredictions
 
 Counts = dict[str, np.ndarray]
@@ -178,7 +178,7 @@ def check_scores(
     if champion is not None:
         verdicts.append(compare(champion.predictions, challenger.predictions, pooled, shared, options, seed))
     if options["max_below_best"] is not None:
-        verdicts.append(below_best(former or {}, challenger.predictions, pooled, types, options, seed))
+        verdicts.append(check_against_best(former or {}, challenger.predictions, pooled, types, options, seed))
     return together(verdicts)
 
 
@@ -193,7 +193,7 @@ def compare(
     """Whether the challenger's spans are no worse than the champion's, as far as they are of ``types``."""
     before, after = paired_counts(documents, [champion, challenger], types)
     difference = differences(before, after, resamples=options["bootstrap"], seed=seed)
-    reasons = losses(difference, options)
+    reasons = refusal_reasons(difference, options)
     details = {
         "types": list(types),
         "f1": {"champion": f1_of(before), "challenger": f1_of(after)},
@@ -207,7 +207,7 @@ def compare(
     return GateVerdict(not reasons, reasons or passed[::-1], {"comparison": details})
 
 
-def below_best(
+def check_against_best(
     former: Mapping[str, GatePredictions],
     challenger: GatePredictions,
     documents: Mapping[str, Sequence[Document]],

@@ -82,17 +82,19 @@ def check_behaviour(
     options: Mapping[str, Any],
     *,
     shared: Sequence[str] | None = None,
+    suites: Path | None = None,
 ) -> GateVerdict:
     """Whether the challenger passes about as many behaviour cases as the champion, and enough of the must cases.
 
     The check passes at once where it is off (``min_behaviour: null``) or the language has no suite for the types. The
-    two models are compared on the cases for the types that both know (``shared``; by default all).
+    two models are compared on the cases for the types that both know (``shared``; by default all). ``suites`` is the
+    folder of the workspace's own suites.
     """
     allowed, floor = options["min_behaviour"], float(options["behaviour_must"] or 0)
-    cases = load_cases(language, types) if allowed is not None else []
+    cases = load_cases(language, types, suites) if allowed is not None else []
     if not cases:
         return GateVerdict(True, [])
-    common = cases if shared is None else load_cases(language, shared)
+    common = cases if shared is None else load_cases(language, shared, suites)
     reports: dict[str, BehaviourReport] = {}
     for role, model, own in (("challenger", challenger, cases), ("champion", champion, common)):
         if model is None or not own:
@@ -131,6 +133,7 @@ def judge(
     training: Mapping[str, Sequence[Document]] | None = None,
     former: Mapping[str, GatePredictions] | None = None,
     samples: Sequence[golden.GoldenSample] = (),
+    suites: Path | None = None,
 ) -> GateVerdict:
     """The whole gate; if the golden samples fail, the checks that take longer are left out.
 
@@ -146,6 +149,7 @@ def judge(
         training: the training documents of a language with cross-fitting, by corpus.
         former: predictions of former champions by version.
         samples: golden samples of a language that has none of its own.
+        suites: the folder of the workspace's own behaviour suites.
     """
     first = check_golden(challenger.folder, language, types, options, samples)
     if not first.passed:
@@ -158,7 +162,7 @@ def judge(
     rival = champion if shared else None
     against = GateVerdict(True, [basis_of_comparison(types, champion_types, shared, first=champion is None)])
     folder = rival.folder if rival else None
-    behaves = check_behaviour(folder, challenger.folder, language, types, options, shared=shared)
+    behaves = check_behaviour(folder, challenger.folder, language, types, options, shared=shared, suites=suites)
     scores = check_scores(
         rival, challenger, documents, types, options, seed, shared=shared, training=training, former=former
     )

@@ -71,7 +71,7 @@ def differences(
     }
 
 
-def losses(difference: Mapping[str, Difference], options: Mapping[str, Any]) -> list[str]:
+def refusal_reasons(difference: Mapping[str, Difference], options: Mapping[str, Any]) -> list[str]:
     """Why a challenger with these differences is refused; empty: it passes.
 
     Args:

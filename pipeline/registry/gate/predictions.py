@@ -26,7 +26,7 @@ FOLDER, FILE = "gate", "predictions.json"
 
 
 def text_hash(document: Document) -> str:
-    """A hash of the text and the tokens of a document: spans belong to no other ones."""
+    """A hash of the text and the tokens of a document; stored spans hold for the same text and tokens only."""
     tokens = [[token.start, token.end, token.norm] for token in document.tokens]
     return sha256(json.dumps([document.text, tokens]).encode()).hexdigest()[:16]
 

@@ -90,7 +90,7 @@ def promote(
     that a rollback need not wait; if the champion has changed by then, the challenger is judged again.
 
     Args:
-        judge_only: note the verdict and move no alias; so it is, too, if ``promotion.approval`` is on and no version
+        judge_only: note the verdict and move no alias. The same happens if ``promotion.approval`` is on and no version
             is ``approved``.
         approved: a version that passed and that a person approved. The gate is not asked again.
         by: the person who approved it, for the journal; None: the user of this process.
@@ -107,7 +107,7 @@ def promote(
         for _ in range(ATTEMPTS):
             with registry_lock(workspace, f".{name}.lock"):
                 client = open_store(workspace)
-                trial = look(client, workspace, language, name)
+                trial = pending_trial(client, workspace, language, name)
             if approved is not None:
                 require_approved(name, approved, trial)
             if isinstance(trial, Promotion):
@@ -143,7 +143,7 @@ def require_approved(name: str, version: str, trial: Promotion | Trial) -> None:
         )
 
 
-def look(client: MlflowClient, workspace: Workspace, language: str, name: str) -> Promotion | Trial:
+def pending_trial(client: MlflowClient, workspace: Workspace, language: str, name: str) -> Promotion | Trial:
     """The two versions to be judged, or the outcome where nothing is to be judged."""
     challenger, champion = alias_version(client, name, CHALLENGER), alias_version(client, name, CHAMPION)
     if champion is not None and challenger in (None, champion):
@@ -208,6 +208,7 @@ def judge(client: MlflowClient, workspace: Workspace, language: str, name: str, 
         seed=workspace.params["seed"],
         training=trial.training,
         samples=corpus_samples(workspace, language),
+        suites=workspace.paths.behaviour,
         former={version: predictions for version, predictions in former.items() if predictions},
     )
     for version, judged in ((trial.challenger, challenger), (trial.champion, champion)):
@@ -240,7 +241,10 @@ def store_predictions(client: MlflowClient, name: str, version: str, model: Judg
 def settle(
     client: MlflowClient, name: str, trial: Trial, verdict: GateVerdict, *, moves: bool, by: str | None
 ) -> Promotion | None:
-    """Note the verdict and, if ``moves``, promote a challenger that passed; None if the champion has changed."""
+    """Note the verdict and, if ``moves``, promote a challenger that passed.
+
+    None if the champion has changed, or the challenger was rolled back, meanwhile.
+    """
     entry = client.get_model_version(name, trial.challenger)
     if alias_version(client, name, CHAMPION) != trial.champion or ROLLED_BACK in entry.tags:
         return None
@@ -269,7 +273,7 @@ def verdict_key(
         "rules": {key: value for key, value in workspace.params["promotion"].items() if key not in APPROVAL},
         "seed": workspace.params["seed"],
         "golden": sha256_of(golden.FILE),
-        "behaviour": suite_hash(language),
+        "behaviour": suite_hash(language, workspace.paths.behaviour),
         "basis": basis,
         "former": list(former),
     }

@@ -15,7 +15,7 @@ from multiner.pipeline.text.surrogates import without_surrogates
 from multiner.pipeline.text.tokenizer import document_from_text
 from multiner.serving import executors
 from multiner.serving.client.results import Entity, Model, Result
-from multiner.serving.gateway import schemas
+from multiner.serving.gateway.schemas import openapi
 from multiner.serving.http.payload import (
     RequestModel,
     check_size,
@@ -72,8 +72,8 @@ class CorrectionAnswer(BaseModel):
 
 CORRECTIONS: dict[str, Any] = {
     "response_model": CorrectionAnswer,
-    "responses": schemas.problems(400, 408, 413, 415, 422, 507) | {201: {"model": CorrectionAnswer}},
-    "openapi_extra": schemas.body({"application/json": schemas.schema(CorrectionRequest)}),
+    "responses": openapi.problems(400, 408, 413, 415, 422, 507) | {201: {"model": CorrectionAnswer}},
+    "openapi_extra": openapi.body({"application/json": openapi.schema(CorrectionRequest)}),
 }
 
 

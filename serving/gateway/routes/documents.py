@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 
 from multiner.serving.documents.extraction import Extraction, TooManyDocuments
 from multiner.serving.documents.reading import DOCX, PDF, TEXT, DocumentError
-from multiner.serving.gateway import schemas
+from multiner.serving.gateway.schemas import openapi
 from multiner.serving.http.payload import json_response, read_body, require_type, unless_gone
 from multiner.serving.http.problems import Problem, busy, too_large
 from multiner.serving.routing.config import GatewayConfig
@@ -36,8 +36,8 @@ class DocumentAnswer(BaseModel):
 
 DOCUMENTS: dict[str, Any] = {
     "response_model": DocumentAnswer,
-    "responses": schemas.problems(400, 408, 413, 415, 422, 429),
-    "openapi_extra": schemas.body({kind: {"type": "string", "format": "binary"} for kind in KINDS}),
+    "responses": openapi.problems(400, 408, 413, 415, 422, 429),
+    "openapi_extra": openapi.body({kind: {"type": "string", "format": "binary"} for kind in KINDS}),
 }
 
 

@@ -7,21 +7,27 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from multiner.serving.gateway import schemas
 from multiner.serving.gateway.routes import invocations, streaming
+from multiner.serving.gateway.schemas import openapi
+from multiner.serving.gateway.schemas.answers import (
+    EntitiesAnswer,
+    PredictionsAnswer,
+    StreamProblemSchema,
+    StreamResultSchema,
+)
 from multiner.serving.http.entity_requests import EntitiesRequest, StreamRequest
 from multiner.serving.http.payload import json_response, read_body, read_model, require_type, unless_gone
 from multiner.serving.http.problems import Problem
 from multiner.serving.routing.inference_service import LONG, InferenceService
 
 ENTITIES: dict[str, Any] = {
-    "response_model": schemas.EntitiesAnswer,
-    "responses": schemas.problems(400, 408, 409, 413, 415, 422, 429, 502, 503, 504),
+    "response_model": EntitiesAnswer,
+    "responses": openapi.problems(400, 408, 409, 413, 415, 422, 429, 502, 503, 504),
 }
-LINE_OUT = {"anyOf": [schemas.schema(schemas.StreamResultSchema), schemas.schema(schemas.StreamProblemSchema)]}
+LINE_OUT = {"anyOf": [openapi.schema(StreamResultSchema), openapi.schema(StreamProblemSchema)]}
 STREAM: dict[str, Any] = {
     "response_class": Response,
-    "responses": schemas.problems(415)
+    "responses": openapi.problems(415)
     | {
         200: {
             "description": "A line for each line that is not blank, in their order: a result, or a problem.",
@@ -30,9 +36,9 @@ STREAM: dict[str, Any] = {
     },
 }
 INVOCATIONS: dict[str, Any] = {
-    "response_model": schemas.PredictionsAnswer,
-    "responses": schemas.problems(400, 404, 408, 413, 415, 422, 429, 502, 503, 504),
-    "openapi_extra": schemas.body(
+    "response_model": PredictionsAnswer,
+    "responses": openapi.problems(400, 404, 408, 413, 415, 422, 429, 502, 503, 504),
+    "openapi_extra": openapi.body(
         {
             invocations.JSON: {"type": "object", "properties": {shape: {} for shape in invocations.SHAPES}},
             invocations.CSV: {"type": "string"},
@@ -44,17 +50,17 @@ INVOCATIONS: dict[str, Any] = {
 def entities_router(service: InferenceService) -> APIRouter:
     """The endpoints that find entities."""
     router, limits, offer = APIRouter(), service.config.limits, service.config.offer
-    text_in = schemas.request_schema(EntitiesRequest, offer)
+    text_in = openapi.request_schema(EntitiesRequest, offer)
     line = {"type": "string", "maxLength": limits.characters}
-    line_in = {"anyOf": [line, schemas.request_schema(StreamRequest, offer)]}
+    line_in = {"anyOf": [line, openapi.request_schema(StreamRequest, offer)]}
 
-    @router.post("/v1/entities", **ENTITIES, openapi_extra=schemas.body({"application/json": text_in}))
+    @router.post("/v1/entities", **ENTITIES, openapi_extra=openapi.body({"application/json": text_in}))
     async def entities(request: Request) -> Response:
         """Find the entities of a text, or of each text of a list."""
         items = (await read_model(request, EntitiesRequest, limits)).items(offer)
         return json_response({"results": await unless_gone(request, service.answer(items))})
 
-    @router.post("/v1/entities/stream", **STREAM, openapi_extra=schemas.body({streaming.MEDIA_TYPE: line_in}))
+    @router.post("/v1/entities/stream", **STREAM, openapi_extra=openapi.body({streaming.MEDIA_TYPE: line_in}))
     async def stream(request: Request) -> Response:
         """Find the entities of texts without end: JSON lines in, JSON lines out, while the body is being sent."""
         require_type(request, [streaming.MEDIA_TYPE])

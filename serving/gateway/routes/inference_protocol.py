@@ -16,7 +16,16 @@ from pydantic import Field
 
 import multiner
 from multiner.pipeline.text.languages import AUTO
-from multiner.serving.gateway import schemas
+from multiner.serving.gateway.schemas import openapi
+from multiner.serving.gateway.schemas.protocols import (
+    InferenceAnswer,
+    InferenceError,
+    ModelMetadata,
+    ModelReady,
+    ServerLive,
+    ServerMetadata,
+    ServerReady,
+)
 from multiner.serving.http import conversation
 from multiner.serving.http.entity_requests import EntitiesRequest, Item, Offer
 from multiner.serving.http.payload import RequestModel, json_response, read_model, to_json, unless_gone, validate
@@ -66,7 +75,7 @@ class InferenceRequest(RequestModel, extra="ignore", frozen=True):
 
 
 def _responses(*codes: int) -> dict[str, Any]:
-    return {"responses": schemas.problems(*codes, form=schemas.InferenceError)}
+    return {"responses": openapi.problems(*codes, form=InferenceError)}
 
 
 def inference_protocol_router(service: InferenceService) -> APIRouter:
@@ -92,28 +101,28 @@ def inference_protocol_router(service: InferenceService) -> APIRouter:
         detail = f"This version of {name} is not live; version {live} is. Leave the version out to ask the live one."
         return Problem(404, "not-found", "Not Found", detail)
 
-    @router.get("", response_model=schemas.ServerMetadata)
+    @router.get("", response_model=ServerMetadata)
     async def server() -> Response:
         """The server's name and version; there are no extensions, that of binary tensors included."""
         return json_response({"name": "multiner", "version": multiner.__version__, "extensions": []})
 
-    @router.get("/health/live", response_model=schemas.ServerLive)
+    @router.get("/health/live", response_model=ServerLive)
     async def live() -> Response:
         """Whether the gateway answers: 200."""
         return json_response({"live": True})
 
-    @router.get("/health/ready", response_model=schemas.ServerReady, responses={503: {"model": schemas.ServerReady}})
+    @router.get("/health/ready", response_model=ServerReady, responses={503: {"model": ServerReady}})
     async def ready() -> Response:
         """As `/ready`: 200 if every language is answered, else 503."""
         is_ready = all(route.ready for route in service.routes.values())
         return json_response({"live": True, "ready": is_ready}, 200 if is_ready else 503)
 
-    @router.get("/models/{name}/versions/{version}", response_model=schemas.ModelMetadata, **_responses(404))
+    @router.get("/models/{name}/versions/{version}", response_model=ModelMetadata, **_responses(404))
     async def version_metadata(name: str, version: str) -> Response:
         """The tensors of a model's live version."""
         return described(name, version)
 
-    @router.get("/models/{name}", response_model=schemas.ModelMetadata, **_responses(404))
+    @router.get("/models/{name}", response_model=ModelMetadata, **_responses(404))
     async def metadata(name: str) -> Response:
         """A model's tensors, and its live version."""
         return described(name, None)
@@ -125,12 +134,12 @@ def inference_protocol_router(service: InferenceService) -> APIRouter:
             {"name": name, **versions, "platform": "mlflow_pyfunc", "inputs": [INPUT], "outputs": [OUTPUT]}
         )
 
-    @router.get("/models/{name}/versions/{version}/ready", response_model=schemas.ModelReady, **_responses(404))
+    @router.get("/models/{name}/versions/{version}/ready", response_model=ModelReady, **_responses(404))
     async def version_ready(name: str, version: str) -> Response:
         """Whether a model's live version answers: 200, else 503."""
         return readiness(name, version)
 
-    @router.get("/models/{name}/ready", response_model=schemas.ModelReady, **_responses(404))
+    @router.get("/models/{name}/ready", response_model=ModelReady, **_responses(404))
     async def model_ready(name: str) -> Response:
         """Whether a model answers: 200, else 503."""
         return readiness(name, None)
@@ -142,8 +151,8 @@ def inference_protocol_router(service: InferenceService) -> APIRouter:
         return json_response({"name": name, "ready": is_ready}, 200 if is_ready else 503)
 
     infer_entry: dict[str, Any] = {
-        "response_model": schemas.InferenceAnswer,
-        "openapi_extra": schemas.body({"application/json": schemas.schema(InferenceRequest)}),
+        "response_model": InferenceAnswer,
+        "openapi_extra": openapi.body({"application/json": openapi.schema(InferenceRequest)}),
         **_responses(400, 404, 408, 413, 415, 422, 429, 502, 503, 504),
     }
 

@@ -17,8 +17,9 @@ from pydantic import Field
 from multiner.pipeline.corpora.formats.label_studio import regions
 from multiner.pipeline.corpora.uncertain_texts import doubt
 from multiner.pipeline.text.languages import AUTO
-from multiner.serving.gateway import schemas
 from multiner.serving.gateway.label_config import LabelConfig, UnfitInterface, read_label_config
+from multiner.serving.gateway.schemas import openapi
+from multiner.serving.gateway.schemas.protocols import BackendEvent, BackendHealth, BackendPredictions, BackendSetup
 from multiner.serving.http.entity_requests import Item, Options
 from multiner.serving.http.payload import Limits, RequestModel, json_response, read_model, unless_gone
 from multiner.serving.http.problems import Problem, invalid, too_large, unavailable
@@ -80,16 +81,16 @@ def label_studio_router(service: InferenceService) -> APIRouter:
         except UnfitInterface as error:
             raise invalid(f"The labelling interface does not fit. {error}", where) from None
 
-    @router.get(f"{PREFIX}/health", response_model=schemas.BackendHealth, responses=schemas.problems(404, 503))
+    @router.get(f"{PREFIX}/health", response_model=BackendHealth, responses=openapi.problems(404, 503))
     async def health(language: str) -> Response:
         """Whether a model answers."""
         return json_response({"status": "UP", "model_class": model_version(language)})
 
     @router.post(
         f"{PREFIX}/setup",
-        response_model=schemas.BackendSetup,
-        openapi_extra=schemas.body({"application/json": schemas.schema(SetupRequest)}),
-        responses=schemas.problems(400, 404, 408, 413, 415, 422, 503),
+        response_model=BackendSetup,
+        openapi_extra=openapi.body({"application/json": openapi.schema(SetupRequest)}),
+        responses=openapi.problems(400, 404, 408, 413, 415, 422, 503),
     )
     async def setup(request: Request, language: str) -> Response:
         """Connect a project: its labelling interface is checked, and nothing is kept."""
@@ -100,9 +101,9 @@ def label_studio_router(service: InferenceService) -> APIRouter:
 
     @router.post(
         f"{PREFIX}/predict",
-        response_model=schemas.BackendPredictions,
-        openapi_extra=schemas.body({"application/json": schemas.schema(PredictRequest)}),
-        responses=schemas.problems(400, 404, 408, 413, 415, 422, 429, 502, 503, 504),
+        response_model=BackendPredictions,
+        openapi_extra=openapi.body({"application/json": openapi.schema(PredictRequest)}),
+        responses=openapi.problems(400, 404, 408, 413, 415, 422, 429, 502, 503, 504),
     )
     async def predict(request: Request, language: str) -> Response:
         """Predict the tasks of a project. A task whose text is missing or too long gets no prediction."""
@@ -137,9 +138,9 @@ def label_studio_router(service: InferenceService) -> APIRouter:
 
     @router.post(
         f"{PREFIX}/webhook",
-        response_model=schemas.BackendEvent,
-        openapi_extra=schemas.body({"application/json": schemas.schema(Event)}),
-        responses=schemas.problems(400, 404, 408, 413, 415, 422),
+        response_model=BackendEvent,
+        openapi_extra=openapi.body({"application/json": openapi.schema(Event)}),
+        responses=openapi.problems(400, 404, 408, 413, 415, 422),
     )
     async def webhook(request: Request, language: str) -> Response:
         """What happened in the project, which changes nothing here; training is not started from there."""

@@ -12,7 +12,8 @@ from pydantic import BaseModel, Field
 
 from multiner.pipeline.text.languages import AUTO
 from multiner.serving import executors
-from multiner.serving.gateway import schemas
+from multiner.serving.gateway.schemas import openapi
+from multiner.serving.gateway.schemas.answers import NameSchema, ResultSchema
 from multiner.serving.http.entity_requests import Item, Offer, Options
 from multiner.serving.http.payload import check_size, json_response, read_model, unless_gone
 from multiner.serving.http.problems import Problem, too_large
@@ -38,7 +39,7 @@ class ParallelRequest(Options, frozen=True):
         return [Item(self.ru, "ru", self), Item(self.en, "en", self)]
 
 
-class ParallelNameSchema(schemas.NameSchema):
+class ParallelNameSchema(NameSchema):
     """A name of one text."""
 
     pair: int | None = Field(description="Place of its pair in the list of pairs; null: unmatched.")
@@ -55,7 +56,7 @@ class ParallelPairSchema(BaseModel):
     counts_differ: bool = Field(description="It is mentioned more often in one text.")
 
 
-class ParallelSideSchema(schemas.ResultSchema):
+class ParallelSideSchema(ResultSchema):
     """The entities and names of one text."""
 
     names: list[ParallelNameSchema]  # type: ignore[assignment]
@@ -71,7 +72,7 @@ class ParallelAnswer(BaseModel):
 
 PARALLEL: dict[str, Any] = {
     "response_model": ParallelAnswer,
-    "responses": schemas.problems(400, 408, 413, 415, 422, 429, 502, 503, 504),
+    "responses": openapi.problems(400, 408, 413, 415, 422, 429, 502, 503, 504),
 }
 
 
@@ -81,7 +82,7 @@ def parallel_router(service: InferenceService) -> APIRouter:
     if not set(LANGUAGES) <= set(service.config.languages):
         return router
 
-    body = schemas.body({"application/json": schemas.request_schema(ParallelRequest, service.config.offer, LANGUAGES)})
+    body = openapi.body({"application/json": openapi.request_schema(ParallelRequest, service.config.offer, LANGUAGES)})
 
     @router.post("/v1/parallel", openapi_extra=body, **PARALLEL)
     async def parallel(request: Request) -> Response:

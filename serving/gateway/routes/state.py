@@ -7,7 +7,7 @@ import asyncio
 from fastapi import APIRouter
 from fastapi.responses import Response
 
-from multiner.serving.gateway import schemas
+from multiner.serving.gateway.schemas.states import HealthAnswer, LiveAnswer, ModelsAnswer
 from multiner.serving.http.metrics import CONTENT_TYPE
 from multiner.serving.http.payload import json_response
 from multiner.serving.operator.facts_reader import FactsReader
@@ -18,18 +18,18 @@ def state_router(service: InferenceService, facts: FactsReader) -> APIRouter:
     """The endpoints of the gateway's state."""
     router = APIRouter()
 
-    @router.get("/live", response_model=schemas.LiveAnswer)
+    @router.get("/live", response_model=LiveAnswer)
     async def live() -> Response:
         """Whether the gateway runs: always 200, with or without a champion."""
         return json_response({"live": True})
 
-    @router.get("/health", response_model=schemas.HealthAnswer, responses={503: {"model": schemas.HealthAnswer}})
+    @router.get("/health", response_model=HealthAnswer, responses={503: {"model": HealthAnswer}})
     async def health() -> Response:
         """Whether the models are live: 200 when `ok` or `degraded` (one language is missing), else 503."""
         report = service.health()
         return json_response(report, 200 if report["status"] in ("ok", "degraded") else 503)
 
-    @router.get("/ready", response_model=schemas.HealthAnswer, responses={503: {"model": schemas.HealthAnswer}})
+    @router.get("/ready", response_model=HealthAnswer, responses={503: {"model": HealthAnswer}})
     async def ready() -> Response:
         """Whether every language is answered: 200, else 503 with `Retry-After`; also once the gateway is to end."""
         report = service.health()
@@ -44,7 +44,7 @@ def state_router(service: InferenceService, facts: FactsReader) -> APIRouter:
         """Counts since the gateway's start, in Prometheus' text format."""
         return Response(service.metrics.render(), headers={"Content-Type": CONTENT_TYPE})
 
-    @router.get("/v1/models", response_model=schemas.ModelsAnswer)
+    @router.get("/v1/models", response_model=ModelsAnswer)
     async def models() -> Response:
         """What serves each language and its shadow, its data, scores and history, and the version kept warm."""
         states = service.models()

@@ -5,16 +5,17 @@ Source: https://huggingface.co/docs/inference-providers/tasks/token-classificati
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
-from pydantic import BeforeValidator, Field
-from pydantic_core import PydanticCustomError
+from pydantic import Field
 
 from multiner.pipeline.text.languages import AUTO
-from multiner.serving.gateway import schemas
+from multiner.serving.gateway.schemas import openapi
+from multiner.serving.gateway.schemas.protocols import TokenClassificationAnswer
 from multiner.serving.http.entity_requests import EntitiesRequest, Item, Offer
 from multiner.serving.http.payload import RequestModel, json_response, read_model, unless_gone, validate
 from multiner.serving.http.problems import Problem
@@ -23,20 +24,13 @@ from multiner.serving.routing.inference_service import InferenceService
 MEDIA_TYPES = ("application/json", "")
 
 
-def _whole_entities(strategy: Any) -> Any:
-    if strategy == "none":
-        detail = "cannot be 'none', which asks for pieces of words: use simple, first, average or max"
-        raise PydanticCustomError("strategy", detail)
-    return strategy
-
-
 class TokenClassificationParameters(RequestModel, extra="ignore", frozen=True):
     """What the answer holds; other parameters of Hugging Face's have no meaning here and are ignored."""
 
-    aggregation_strategy: Annotated[Literal["simple", "first", "average", "max"], BeforeValidator(_whole_entities)] = (
-        Field(default="simple", description="All give the same: the model answers whole entities.")
+    aggregation_strategy: Literal["none", "simple", "first", "average", "max"] = Field(
+        default="simple", description="`none`: each token with its label; all others: whole entities."
     )
-    ignore_labels: list[str] = Field(default=["O"], description="Types to leave out.")
+    ignore_labels: list[str] = Field(default=["O"], description="Types or labels to leave out.")
 
 
 class TokenClassificationRequest(RequestModel, extra="ignore", frozen=True):
@@ -47,16 +41,40 @@ class TokenClassificationRequest(RequestModel, extra="ignore", frozen=True):
 
     def items(self, language: str, offer: Offer) -> list[Item]:
         """The texts, as those of ``/v1/entities``; else Problem 413 or 422."""
-        return validate(EntitiesRequest, {"text": self.inputs, "language": language}).items(offer)
+        request = {"text": self.inputs, "language": language, "tokens": self.parameters.aggregation_strategy == "none"}
+        return validate(EntitiesRequest, request).items(offer)
 
-    def groups(self, result: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """The entities of a text's result."""
+    def answer(self, result: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """The entities of a text's result, or its tokens if nothing is to be aggregated."""
+        ignored = self.parameters.ignore_labels
+        if self.parameters.aggregation_strategy == "none":
+            return [each for each in labelled_tokens(result)
+                    if each["entity"] not in ignored and _type_of(each["entity"]) not in ignored]  # fmt: skip
         return [
             {"entity_group": entity["label"], "score": entity["score"], "word": entity["text"]}
             | {"start": entity["start"], "end": entity["end"]}
             for entity in result["entities"]
-            if entity["label"] not in self.parameters.ignore_labels
+            if entity["label"] not in ignored
         ]
+
+
+def labelled_tokens(result: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Each token with its label in IOB2, and the probability of the label's type, as the pipeline gives pieces."""
+    tokens = result["tokens"]
+    starts, labels = [token["start"] for token in tokens], ["O"] * len(tokens)
+    for entity in result["entities"]:
+        first, end = (bisect_left(starts, entity[edge]) for edge in ("start", "end"))
+        labels[first:end] = [f"{'I' if place else 'B'}-{entity['label']}" for place in range(end - first)]
+    return [
+        {"entity": label, "score": token["probabilities"][_type_of(label)], "index": number, "word": token["text"]}
+        | {"start": token["start"], "end": token["end"]}
+        for number, (token, label) in enumerate(zip(tokens, labels, strict=True), start=1)
+    ]
+
+
+def _type_of(label: str) -> str:
+    """The type of a label in IOB2; ``O`` for ``O``."""
+    return label.removeprefix("B-").removeprefix("I-")
 
 
 def token_classification_router(service: InferenceService) -> APIRouter:
@@ -66,9 +84,9 @@ def token_classification_router(service: InferenceService) -> APIRouter:
 
     @router.post(
         "/v1/{language}/token-classification",
-        response_model=schemas.EntityGroups,
-        openapi_extra=schemas.body({"application/json": schemas.schema(TokenClassificationRequest)}),
-        responses=schemas.problems(400, 404, 408, 413, 415, 422, 429, 502, 503, 504),
+        response_model=TokenClassificationAnswer,
+        openapi_extra=openapi.body({"application/json": openapi.schema(TokenClassificationRequest)}),
+        responses=openapi.problems(400, 404, 408, 409, 413, 415, 422, 429, 502, 503, 504),
     )
     async def token_classification(request: Request, language: str) -> Response:
         """Find the entities of a text, or of each text of a list, for Hugging Face's clients."""
@@ -76,7 +94,7 @@ def token_classification_router(service: InferenceService) -> APIRouter:
             raise Problem(404, "not-found", "Not Found", f"Languages are: {', '.join(languages)}.")
         body = await read_model(request, TokenClassificationRequest, config.limits, MEDIA_TYPES)
         results = await unless_gone(request, service.answer(body.items(language, config.offer)))
-        groups = [body.groups(result) for result in results]
-        return json_response(groups[0] if isinstance(body.inputs, str) else groups)
+        answers = [body.answer(result) for result in results]
+        return json_response(answers[0] if isinstance(body.inputs, str) else answers)
 
     return router

@@ -20,11 +20,12 @@ from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.registry.journal.entry import REASON_LENGTH
 from multiner.serving import executors
 from multiner.serving.backends.backend import ServedModel
+from multiner.serving.routing.backend_pool import Launch
 from multiner.serving.routing.canary.calls import CanaryCalls, CanaryMetrics
 from multiner.serving.routing.canary.records import CanaryRecord, CanaryRecords
 from multiner.serving.routing.canary.rule import CanaryCounts, CanaryRule, decide, measures
 from multiner.serving.routing.memory_budget import OutOfMemory
-from multiner.serving.routing.model_router import Launch, ModelRouter
+from multiner.serving.routing.model_router import ModelRouter
 from multiner.serving.routing.state_store import StateUnavailable
 
 log = logging.getLogger("serving")

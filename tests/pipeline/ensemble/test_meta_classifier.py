@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from multiner.pipeline.core.decoding import macro_f1
+from multiner.pipeline.core.decoding import corpus_mean_f1
 from multiner.pipeline.core.document import Document, Span, from_words
 from multiner.pipeline.core.iob2 import bio_labels, encode
 from multiner.pipeline.ensemble.features import candidate_features, decode_systems, feature_names, log_odds
@@ -168,7 +168,7 @@ def test_the_meta_classifier_learns_which_base_model_to_trust() -> None:
     in_training = samples(60)
     settings = cross_validate(in_training)
     pool = [[Span(*place) for place in {(0, 2, "PER")}] for _ in in_training]
-    assert settings.f1 > 95 > macro_f1([sample.document for sample in in_training], pool)
+    assert settings.f1 > 95 > corpus_mean_f1([sample.document for sample in in_training], pool)
     classifier = fit_meta_classifier(in_training, ["a", "b"], TYPES, settings, Gazetteer())
     again = MetaClassifier.from_json(classifier.to_json())
     for sample in in_training:
@@ -189,4 +189,4 @@ def test_a_small_corpus_counts_as_much_as_a_large_one() -> None:
         return Document.from_json(value | {"corpus": corpus})
 
     gold = [name_document("large", number) for number in range(9)] + [name_document("small", 0)]
-    assert macro_f1(gold, [[Span(0, 1, "PER")]] * 9 + [[]]) == pytest.approx(50)
+    assert corpus_mean_f1(gold, [[Span(0, 1, "PER")]] * 9 + [[]]) == pytest.approx(50)

@@ -107,15 +107,15 @@ def test_a_run_killed_between_folds_goes_on_after_the_last_whole_one(
 ) -> None:
     training.run_start(workspace, "ru")
     questions: list[str] = []
-    predict_fold = out_of_fold.predict_fold
+    train_and_predict_fold = out_of_fold.train_and_predict_fold
 
     def dies(*rest: object, name: str) -> dict[str, np.ndarray]:
         questions.append(name)
         if len(questions) == 2:
             raise KeyboardInterrupt
-        return predict_fold(*rest, name=name)
+        return train_and_predict_fold(*rest, name=name)
 
-    monkeypatch.setattr(out_of_fold, "predict_fold", dies)
+    monkeypatch.setattr(out_of_fold, "train_and_predict_fold", dies)
     with pytest.raises(KeyboardInterrupt):
         out_of_fold.run(workspace, "ru")
     assert not workspace.paths.out_of_fold("ru").exists()

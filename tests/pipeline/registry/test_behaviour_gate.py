@@ -63,7 +63,7 @@ def questions(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
         return isolated_process.Answers([replies[text] for text in texts], [1.0] * len(texts), 1.0)
 
     monkeypatch.setattr(isolated_process, "ask", ask)
-    monkeypatch.setattr(gate, "load_cases", lambda language, types: CASES if language == "en" else [])
+    monkeypatch.setattr(gate, "load_cases", lambda language, types, suites=None: CASES if language == "en" else [])
     return calls
 
 
@@ -152,8 +152,20 @@ def test_all_parts_of_the_gate_say_why(questions, monkeypatch) -> None:  # noqa:
 
 def test_a_changed_suite_asks_again(workspace, monkeypatch) -> None:  # noqa: ANN001
     before = verdict_key(workspace, "en", "2", "1", "basis")
-    monkeypatch.setattr("multiner.pipeline.registry.gate.promotion.suite_hash", lambda _: "other")
+    monkeypatch.setattr("multiner.pipeline.registry.gate.promotion.suite_hash", lambda *_: "other")
     assert verdict_key(workspace, "en", "2", "1", "basis") != before
+
+
+def test_a_workspace_may_have_its_own_suite(workspace) -> None:  # noqa: ANN001
+    file = workspace.paths.behaviour / "de.yaml"
+    file.parent.mkdir(parents=True)
+    before = verdict_key(workspace, "de", "2", "1", "basis"), verdict_key(workspace, "en", "2", "1", "basis")
+    file.write_text("names: {}\ncapabilities: {plain: [{kind: minimum, must: true, texts: ['[Ada](PER) schläft.']}]}\n")
+    (case,) = load_cases("de", ["PER"], workspace.paths.behaviour)
+    assert (case.text.text, case.must) == ("Ada schläft.", True)
+    assert load_cases("en", None, workspace.paths.behaviour) == load_cases("en")
+    after = verdict_key(workspace, "de", "2", "1", "basis"), verdict_key(workspace, "en", "2", "1", "basis")
+    assert (after[0] != before[0], after[1]) == (True, before[1])
 
 
 @pytest.mark.slow

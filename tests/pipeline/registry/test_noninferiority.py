@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from multiner.pipeline.registry.gate.noninferiority import MEAN, Difference, differences, losses, weights
+from multiner.pipeline.registry.gate.noninferiority import MEAN, Difference, differences, refusal_reasons, weights
 
 RULES = {"max_possible_loss": 2.0, "max_certain_loss": 0.5}
 
@@ -55,8 +55,8 @@ def test_few_documents_have_a_wide_interval() -> None:
     ],
 )
 def test_what_refuses(mean: tuple[float, ...], small: tuple[float, ...], refused: list[str]) -> None:
-    reasons = losses({"small": Difference(*small), MEAN: Difference(*mean)}, RULES)
+    reasons = refusal_reasons({"small": Difference(*small), MEAN: Difference(*mean)}, RULES)
     assert len(reasons) == len(refused)
     for reason, part in zip(reasons, refused, strict=True):
         assert part in reason
-    assert losses({MEAN: Difference(*mean)}, {"max_possible_loss": None, "max_certain_loss": None}) == []
+    assert refusal_reasons({MEAN: Difference(*mean)}, {"max_possible_loss": None, "max_certain_loss": None}) == []

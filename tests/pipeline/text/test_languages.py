@@ -5,7 +5,8 @@ import sys
 
 import pytest
 
-from multiner.pipeline.text.languages import cyrillic_share, detect, flags
+from multiner.pipeline.text.languages import detect, flags, main_script
+from multiner.pipeline.text.scripts import letters_in, script_of
 
 BOTH = ["en", "ru"]
 
@@ -63,9 +64,36 @@ def test_a_language_that_the_classifier_lacks_needs_its_name() -> None:
     assert detect("A text in some language.", ["dsb", "hsb"]) == "dsb"
 
 
-def test_share_counts_letters_of_both_scripts_only() -> None:
-    assert cyrillic_share("аб12 !! cd ελλάδα 東京") == 0.5
-    assert cyrillic_share("1 2 3") is None
+@pytest.mark.parametrize(
+    ("text", "language"),
+    [
+        ("Η Ελένη Παππά ζει στη Λισαβόνα.", "el"),
+        ("Мария Келлер живёт в Лиссабоне.", "ru"),
+        ("Олена Коваль живе у Львові, а працює в Києві.", "uk"),
+        ("Maria Keller lives in Lisbon.", "en"),
+        ("ماريا كيلر تعيش في لشبونة.", "ar"),
+        ("マリア・ケラーはリスボンに住んでいる。", "ja"),
+        ("გიორგი", "en"),
+        ("Η Nordwind Shipping Holding άνοιξε γραφεία", "el"),
+        ("Ελλάδα значит Греция", "ru"),
+    ],
+)
+def test_languages_of_any_script_are_told_apart(text: str, language: str) -> None:
+    assert detect(text, ["en", "ru", "el", "uk", "ar", "ja"]) == language
+
+
+def test_scripts_are_those_of_cldr() -> None:
+    codes = {"en": "Latn", "ru": "Cyrl", "el": "Grek", "ja": "Jpan", "zh": "Hans", "xx": "Latn"}
+    assert {language: script_of(language) for language in codes} == codes
+    assert letters_in("аб12 !! cd ελλάδα 東京カ", ["Cyrl", "Latn"]) == 4
+    assert letters_in("аб12 !! cd ελλάδα 東京カ", ["Jpan"]) == 3
+    assert letters_in("e\u0301ª_2", ["Latn"]) == 2, "a mark is no letter"
+
+
+def test_the_main_script_is_one_of_those_asked_for_or_latin() -> None:
+    assert main_script("аб12 !! cd ελλάδα 東京", ["Cyrl"]) == "Cyrl"
+    assert main_script("абв12 !! word, word", ["Cyrl"]) == "Latn"
+    assert main_script("1 2 3 ελλάδα", ["Cyrl"]) is None
 
 
 @pytest.mark.parametrize(
@@ -87,4 +115,6 @@ def test_flags(text: str, language: str, expected: list[str]) -> None:
 
 
 def test_a_script_is_supported_by_the_languages_there_are() -> None:
+    assert flags({"el": "Η Ελένη Παππά"}, ["en", "el"]) == []
+    assert flags({"en": "Η Ελένη Παππά"}, ["en", "el"]) == ["mixed"]
     assert flags({"en": "Мария Келлер"}, ["en"]) == ["unsupported_script"]

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from multiner.pipeline.core.decoding import macro_f1
+from multiner.pipeline.core.decoding import corpus_mean_f1
 from multiner.pipeline.core.document import Document, Span, from_words
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.tuning.examples import balanced, read_examples, replayed, split_examples
@@ -106,4 +106,4 @@ def test_examples_and_original_documents_weigh_the_same_where_training_stops() -
     names = [each.id.partition("/")[0] for each in dev]
     assert [names.count(name) for name in ("news", "posts", "examples")] == [50, 50, 4]
     wrong = [[] if each.corpus == "examples" else list(each.spans) for each in dev]
-    assert macro_f1(dev, wrong) == 50, "one side right, the other wrong"
+    assert corpus_mean_f1(dev, wrong) == 50, "one side right, the other wrong"

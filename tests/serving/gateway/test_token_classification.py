@@ -43,6 +43,21 @@ def test_every_strategy_that_groups_pieces_gives_whole_entities(harness: Any, st
     assert [group["word"] for group in post(harness, body).json()] == ["Maria Keller", "Anna"]
 
 
+def test_without_aggregation_each_token_has_its_label(harness: Any) -> None:
+    text = "🙂 Maria Keller met Anna."
+
+    def tokens(**parameters: Any) -> list[dict[str, Any]]:
+        return post(harness, {"inputs": text, "parameters": {"aggregation_strategy": "none"} | parameters}).json()
+
+    labels = [(token["entity"], token["word"]) for token in tokens()]
+    assert labels == [("B-PER", "Maria"), ("I-PER", "Keller"), ("B-PER", "Anna")]
+    assert all(text[token["start"] : token["end"]] == token["word"] for token in tokens())
+    assert tokens()[0] == {"entity": "B-PER", "score": 0.875, "index": 1, "word": "Maria", "start": 2, "end": 7}
+    assert [token["entity"] for token in tokens(ignore_labels=[])] == ["B-PER", "I-PER", "O", "B-PER"]
+    assert [token["word"] for token in tokens(ignore_labels=["O", "B-PER"])] == ["Keller"]
+    assert tokens(ignore_labels=["O", "PER"]) == []
+
+
 def test_auto_tells_the_language(harness: Any) -> None:
     answer = post(harness, {"inputs": ["Anna", "Анна"]}, "auto").json()
     assert [[group["word"] for group in groups] for groups in answer] == [["Anna"], ["Анна"]]
@@ -52,7 +67,6 @@ def test_auto_tells_the_language(harness: Any) -> None:
     ("body", "language", "status", "words"),
     [
         ({"inputs": "Anna"}, "xx", 404, "Languages are: auto, en, ru."),
-        ({"inputs": "Anna", "parameters": {"aggregation_strategy": "none"}}, "en", 422, "pieces of words: use simple"),
         ({"inputs": "Anna", "parameters": {"aggregation_strategy": "sum"}}, "en", 422, "'simple'"),
         ({"inputs": 1}, "en", 422, "inputs"),
         ({}, "en", 422, "inputs"),

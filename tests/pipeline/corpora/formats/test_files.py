@@ -78,6 +78,12 @@ def test_an_export_of_label_studio() -> None:
     assert (document.id, texts(document)) == ("7", [("Ingrid", "PER"), ("Oslo", "LOC")])
 
 
+def test_a_project_of_label_studio_may_call_its_text_otherwise() -> None:
+    export = io.BytesIO(replaced("label-studio.json", '{"text": "😀', '{"source": "mail-3", "body": "😀'))
+    (document,) = formats.read(export, "label-studio")
+    assert texts(document) == [("Ingrid", "PER"), ("Oslo", "LOC")]
+
+
 def test_json_lines_of_many_tools() -> None:
     documents = formats.read(FILES / "doccano.jsonl", "doccano")
     assert [texts(document) for document in documents] == [
@@ -142,6 +148,8 @@ PREPARED = {"id": "", "text": "ab", "tokens": [[0, 5]], "sentences": [[0, 1]], "
         ("webanno", lambda: replaced("inception.tsv", "identifier|value", "identifier|kind"), "no feature 'value'", ""),
         ("webanno", lambda: replaced("inception.tsv", "2-1	17-21	Bank", "2-1 17-21 Bank"), "no token", ":14"),
         ("label-studio", lambda: replaced("label-studio.json", '"Oslo"', '"Bergen"'), "not where", ": task 7"),
+        ("label-studio", lambda: replaced("label-studio.json", '{"text": "😀', '{"title": "A letter", "body": "😀'),
+         "not one field of words alone .*title, body", ": task 7"),
         ("label-studio", lambda: b"{}", "no export", ""),
         ("doccano", lambda: replaced("doccano.jsonl", "[2, 8,", "[2, 80,"), "outside the text", ":1"),
         ("doccano", lambda: replaced("doccano.jsonl", '[2, 8, "PER"]', "[2, 8]"), "no entity", ":1"),

@@ -1,0 +1,1 @@
+"""What the API answers: the schemas of its OpenAPI document."""
