@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from multiner.evaluation import Evaluation, Scores, evaluate
     from multiner.loading import EndpointModel, LocalModel, load
+    from multiner.pipeline.core.errors import NerError
     from multiner.serving.client.asynchronous import AsyncClient
     from multiner.serving.client.blocking import Client
     from multiner.serving.client.conversions import to_pandas
@@ -30,6 +31,7 @@ __all__ = [
     "LocalModel",
     "Model",
     "Name",
+    "NerError",
     "Pair",
     "ParallelResult",
     "Result",
@@ -53,6 +55,7 @@ _MODULES = {
     "LocalModel": ".loading",
     "Model": ".serving.client.results",
     "Name": ".serving.client.parallel_results",
+    "NerError": ".pipeline.core.errors",
     "Pair": ".serving.client.parallel_results",
     "ParallelResult": ".serving.client.parallel_results",
     "Result": ".serving.client.results",

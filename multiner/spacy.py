@@ -39,7 +39,7 @@ class EntityComponent:
 
     def pipe(self, stream: Iterable[Doc], *, batch_size: int = BATCH) -> Iterator[Doc]:
         """The same Docs with their entities, in order; a batch of texts is predicted at once."""
-        for docs in minibatch(stream, size=batch_size):
+        for docs in minibatch(stream, size=batch_size):  # type: ignore[no-untyped-call]
             yield from map(set_entities, docs, self._find([doc.text for doc in docs]))
 
 

@@ -16,9 +16,9 @@ import multiner
 from multiner.pipeline.cli import ner
 
 PUBLIC = {
-    "AsyncClient", "Client", "EndpointModel", "Entity", "Evaluation", "LocalModel", "Model", "Name", "Pair",
-    "ParallelResult", "Result", "Scores", "ServiceError", "TokenTypes", "Training", "evaluate", "load", "to_pandas",
-    "train",
+    "AsyncClient", "Client", "EndpointModel", "Entity", "Evaluation", "LocalModel", "Model", "Name",
+    "NerError", "Pair", "ParallelResult", "Result", "Scores", "ServiceError", "TokenTypes", "Training", "evaluate",
+    "load", "to_pandas", "train",
 }  # fmt: skip
 HEAVY = {
     "airflow", "dvc", "fastapi", "filelock", "great_expectations", "mlflow", "numpy", "onnxruntime", "pandas", "psutil",

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from base64 import b64decode
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -14,6 +16,10 @@ from multiner.serving.http.payload import Limits
 from tests.serving.documents.files import docx, paragraph, pdf
 
 pytestmark = pytest.mark.slow
+PRINTED = (
+    "<p>Анна Ветрова живёт в <b>Архангельске</b> и пишет о море.</p>"
+    "<p style='break-before: page'>Её брат Пётр уехал в Мурманск.</p>"
+)
 TEXT = "книга об Анне Ветровой: там Анна Ветрова живёт в Архангельске, а из Архангельска уехала Ветрова. "
 
 
@@ -55,6 +61,18 @@ def test_a_document_is_read_into_the_field(page: Any, tmp_path: Path, name: str,
     page.until(lambda: page.one("#notice").text == f"{name} is in the field.")
     assert page.one("#text").get_attribute("value") == text
     assert not page.one("#progress").is_displayed()
+
+
+def test_a_pdf_that_a_browser_printed_is_read(page: Any, live: Any, tmp_path: Path) -> None:
+    """In Russian, of two pages, with the fonts and the compression of a real producer."""
+    page.driver.get(f"data:text/html;charset=utf-8,{quote(PRINTED)}")
+    (tmp_path / "printed.pdf").write_bytes(b64decode(page.driver.print_page()))
+    page.open(live.url)
+    page.one("#file").send_keys(str(tmp_path / "printed.pdf"))
+    page.until(lambda: page.one("#notice").text == "printed.pdf is in the field.")
+    text = page.one("#text").get_attribute("value")
+    assert "Анна Ветрова живёт в Архангельске и пишет о море." in " ".join(text.split())
+    assert "Её брат Пётр уехал в Мурманск." in " ".join(text.split())
 
 
 @pytest.mark.parametrize(
