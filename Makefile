@@ -11,7 +11,7 @@ UPGRADE ?= --upgrade
 RESOLVE = uv pip compile --universal --python-version 3.11 setup.py --no-header --no-annotate $(UPGRADE)
 PYTEST := pytest -ra --durations=15
 PARALLEL := -n logical --maxprocesses 4 --dist loadfile
-.PHONY: help setup run demo test test-fast test-spark faults integration lint lock docs packages audit clean
+.PHONY: help setup run demo test test-fast test-spark faults integration lint lock docs packages clients audit clean
 
 help:  ## Show what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -71,6 +71,9 @@ docs: setup  ## Build the documentation as a site into build/site; a broken link
 
 packages: setup  ## Install each extra in an empty environment and use it there (EXTRAS="core infer": only these)
 	$(BIN)/python tools/empty_environments.py $(EXTRAS)
+
+clients: setup  ## Ask a running gateway with other tools' client libraries (GATEWAY=URL; CLIENTS="triton": only these)
+	$(BIN)/python tools/real_clients.py $(if $(GATEWAY),--gateway $(GATEWAY)) $(CLIENTS)
 
 audit: setup  ## Look for known vulnerabilities, write SBOM and licences to build/audit (DATABASE=all.zip: OSV's export, offline)
 	$(BIN)/python tools/audit.py $(if $(DATABASE),--database $(DATABASE))
