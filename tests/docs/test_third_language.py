@@ -22,11 +22,13 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from multiner import load
 from multiner.pipeline.cli import commands
 from multiner.pipeline.config.settings import Workspace
 from multiner.serving.backends.local_server import free_port
 from multiner.serving.cli import commands as serving_commands
 from multiner.serving.system import deployment
+from tests.pipeline.additions.test_corpus import ONTONOTES
 from tests.pipeline.models.conftest import forgotten_precision, tiny_encoder
 from tests.pipeline.registry.conftest import migrated
 
@@ -74,6 +76,45 @@ def home(
     deployment.stop(Workspace.load(root=home))
 
 
+def train(home: Path) -> list[str]:
+    """Run the stages of German in the profile demo; returns their names."""
+    params = (home / "params.yaml").read_text(encoding="utf-8").replace("profile: cpu", "profile: demo", 1)
+    params = params.replace("max_pieces: 192", "max_pieces: 128", 1)  # the tiny encoder has no more positions
+    (home / "params.yaml").write_text(params, encoding="utf-8")
+    graph, ran = read_mapping(home / "dvc.yaml"), []
+    for address in stages_of(parse_stages(graph), "de"):
+        name, _, code = address.partition("@")
+        assert code == "de", "no other language is trained"
+        run(graph["stages"][name]["do"]["cmd"].replace("${key}", code))
+        ran.append(name)
+    return ran
+
+
+@pytest.mark.slow
+def test_other_types_are_trained_judged_and_served(home: Path, tmp_path: Path) -> None:
+    """The 18 of OntoNotes, of which entities are nested; the outermost are learnt."""
+    lines = []
+    for number in range(12 * len(ONTONOTES)):
+        type_ = ONTONOTES[number % len(ONTONOTES)]
+        name = f"{type_.title().replace('_', '')}haus"
+        text = f"Heute war {name} Nord wieder im Bericht {number}."
+        end = 10 + len(name)
+        lines.append(json.dumps({"text": text, "label": [[10, end + 5, type_], [end + 1, end + 5, "LOC"]]}))
+    (tmp_path / "notes.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    run(f"ner corpus add {tmp_path}/notes.jsonl --name notes -l de --format doccano --license MIT")
+    run("ner language add de --corpus notes --encoder data/encoders/tiny")
+    train(home)
+    scores = json.loads((home / "metrics" / "demo" / "de.json").read_text())["corpora"]["notes"]["test"]
+    assert scores["ensemble"]["per_type"].keys() == set(ONTONOTES)
+    run("ner register --language de")
+    run("ner promote --language de")
+    model = load("ner-de-demo")
+    texts = [json.loads(line)["text"] for line in lines[: len(ONTONOTES)]]
+    found = [(each.text, each.label) for result in model.predict(texts) for each in result.entities]
+    right = [(f"{type_.title().replace('_', '')}haus Nord", type_) for type_ in ONTONOTES]
+    assert len(set(found) & set(right)) > len(ONTONOTES) / 2
+
+
 @pytest.mark.slow
 def test_every_line_works(root: Path, page: str, home: Path) -> None:
     lines = re.findall(r"^\$ (.+)$", page, flags=re.M)
@@ -84,15 +125,7 @@ def test_every_line_works(root: Path, page: str, home: Path) -> None:
         if line.startswith("python tools/"):
             subprocess.run([sys.executable, root / line.split()[1], line.split()[2]], check=True)
         elif line == "dvc repro evaluate@de":
-            params = (home / "params.yaml").read_text(encoding="utf-8").replace("profile: cpu", "profile: demo", 1)
-            params = params.replace("max_pieces: 192", "max_pieces: 128", 1)  # the tiny encoder has no more positions
-            (home / "params.yaml").write_text(params, encoding="utf-8")
-            graph = read_mapping(home / "dvc.yaml")
-            for address in stages_of(parse_stages(graph), "de"):
-                name, _, code = address.partition("@")
-                assert code == "de", "no other language is trained"
-                run(graph["stages"][name]["do"]["cmd"].replace("${key}", code))
-                ran.append(name)
+            ran = train(home)
         elif line.startswith("curl "):
             command = shlex.split(line.replace(":8000/", f":{os.environ['NER_GATEWAY_PORT']}/"))
             answers.append(json.loads(subprocess.run(command, check=True, capture_output=True).stdout))
