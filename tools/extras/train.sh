@@ -1,4 +1,4 @@
-# In a clone, with the bundled samples: documents, a training of a tiny encoder, its export to ONNX.
+# In a clone, with the bundled samples: documents, a tiny encoder trained and exported to ONNX, an ensemble of it alone, its scores.
 python - <<'LINES'
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
@@ -12,8 +12,12 @@ PreTrainedTokenizerFast(tokenizer_object=words, **special).save_pretrained("tiny
 size = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
 BertModel(BertConfig(vocab_size=len(pieces), **size), add_pooling_layer=False).save_pretrained("tiny")
 LINES
-sed -i 's/^profile: .*/profile: demo/; s/encoder: packaged:e5-small/encoder: tiny/' params.yaml
+sed -i 's/^profile: .*/profile: demo/; s/encoder: packaged:e5-small/encoder: tiny/; s/^  legs: .*/  legs: [transformer]/' params.yaml
 ner prepare --language en
 ner train transformer --language en
 ner export --language en
 test -s data/out/demo/en/legs/transformer/model.onnx
+ner ensemble --language en
+ner evaluate --language en
+grep -q '"ensemble"' metrics/demo/en.json
+ner behave --language en --capability plain
