@@ -104,7 +104,7 @@ class Watched:
 
     def __init__(self, live: Any) -> None:
         self.live = live
-        self.loop = next(iter(live.harness.service.routes["en"]._tasks)).get_loop()
+        self.loop = next(iter(live.harness.service.routes["en"]._pool._tasks)).get_loop()
         self.process = psutil.Process()
         good(live)
         until(lambda: live.connections == 0, "the first connection stays open")

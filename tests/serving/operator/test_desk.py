@@ -218,14 +218,14 @@ def test_switches_of_a_language_exclude_each_other(harness: Any, workspace: Work
     async def use(client: httpx.AsyncClient, gateway: Any) -> None:
         await gateway.service.deploy("en", "1")
         resolve, service = gateway.resolve, gateway.service
-        launch = service.routes["en"]._launch
+        launch = service.routes["en"]._pool._launch
         await service.deploy("en", "3")
 
         async def slow(model: ServedModel) -> Any:
             await release.wait()
             return await launch(model)
 
-        service.routes["en"]._launch = slow
+        service.routes["en"]._pool._launch = slow
         assert resolve("en", None).version == "2"
         first, second = await asyncio.gather(*(order(client, "deploy", language="en") for _ in range(2)))
         assert sorted([first.status_code, second.status_code]) == [202, 409]

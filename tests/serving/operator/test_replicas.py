@@ -131,7 +131,7 @@ def test_an_older_order_never_undoes_a_newer_one(url: str) -> None:
 def test_a_slow_deployment_yields_to_a_later_order_at_another_gateway(harness: Any, url: str) -> None:
     async def use(one: httpx.AsyncClient, other: httpx.AsyncClient, first: Any, second: Any) -> None:
         starting, go_on, route = asyncio.Event(), asyncio.Event(), first.service.routes["en"]
-        launch = route._launch
+        launch = route._pool._launch
 
         async def slow(model: Any) -> Any:
             if model.version == "2":
@@ -139,7 +139,7 @@ def test_a_slow_deployment_yields_to_a_later_order_at_another_gateway(harness: A
                 await go_on.wait()
             return await launch(model)
 
-        route._launch = slow
+        route._pool._launch = slow
         deployment = asyncio.create_task(order(one, "deploy", version="2"))
         await starting.wait()
         assert (await order(other, "deploy", version="3"))["version"] == "3"
@@ -217,13 +217,13 @@ def test_a_switch_under_way_renews_its_lease(harness: Any, url: str, monkeypatch
 
     async def use(one: httpx.AsyncClient, other: httpx.AsyncClient, first: Any, second: Any) -> None:
         go_on, route = asyncio.Event(), first.service.routes["en"]
-        launch = route._launch
+        launch = route._pool._launch
 
         async def slow(model: Any) -> Any:
             await go_on.wait()
             return await launch(model)
 
-        route._launch = slow
+        route._pool._launch = slow
         first.champions["en"] = "2"
         begun = await one.post("/admin/actions", json={"action": "deploy", "language": "en"}, headers=OPERATOR)
         at = begun.headers["location"]

@@ -212,7 +212,7 @@ def hold_launches(made: Any, version: str) -> asyncio.Event:
             await go_on.wait()
         return backend
 
-    made.service.routes["en"]._launch = launch
+    made.service.routes["en"]._pool._launch = launch
     return go_on
 
 
@@ -257,7 +257,7 @@ def test_a_rollback_stands_when_a_deployment_before_it_fails(harness: Any) -> No
             await go_on.wait()
             raise NerError("the probe failed")
 
-        made.service.routes["en"]._launch = fail
+        made.service.routes["en"]._pool._launch = fail
         deployment = asyncio.create_task(order(client, "deploy", version="3"))
         await starting.wait()
         await order(client, "rollback")
@@ -299,7 +299,7 @@ def test_the_warm_version_stands_in_while_the_live_one_is_started_again(harness:
             return await plain(model)
 
         await order(client, "deploy", version="2")
-        route._launch = slow
+        route._pool._launch = slow
         waiting = asyncio.create_task(client.post("/v1/entities", json={"text": ["WAIT"], "language": "en"}))
         await until(lambda: made.launched[-1].seen[-1] == ["WAIT"])
         made.launched[-1].kill()
@@ -334,7 +334,7 @@ def test_a_dead_version_is_started_again_whatever_its_first_restart_fails_with(
 
     async def use(client: httpx.AsyncClient, made: Any) -> dict[str, Any]:
         route, told = made.service.routes["en"], []
-        first, plain = route.live, route._launch
+        first, plain = route.live, route._pool._launch
 
         async def failing(model: Any) -> Any:
             told.append(route.describe())
@@ -342,7 +342,7 @@ def test_a_dead_version_is_started_again_whatever_its_first_restart_fails_with(
                 raise refusals.pop()
             return await plain(model)
 
-        route._launch = failing
+        route._pool._launch = failing
         refusals.append(error)
         first.kill()
         await until(lambda: route.state == "live" and route.live is not first)
