@@ -30,7 +30,7 @@ from multiner.pipeline.evaluation.predictions import ENSEMBLE
 from multiner.pipeline.evaluation.scores import span_counts
 from multiner.pipeline.evaluation.significance import micro_f1, no_worse
 from multiner.pipeline.models.training_documents import read_part
-from multiner.pipeline.registry.gate.noninferiority import MEAN, differences, losses
+from multiner.pipeline.registry.gate.noninferiority import MEAN, differences, refusal_reasons
 
 OTHER = "transformer"
 FORMER_RULE = {"min_difference": -0.3, "min_difference_corpus": -1.0, "resamples": 200}
@@ -122,7 +122,7 @@ def simulate(
         champion, challenger, half_champion, half_challenger = draw(corpora, loss, rng)
         difference = differences(champion, challenger, resamples=options["bootstrap"], seed=trial)
         points.append(difference[MEAN].points)
-        refused.append(bool(losses(difference, options)))
+        refused.append(bool(refusal_reasons(difference, options)))
         before.append(not no_worse(half_champion, half_challenger, **FORMER_RULE, seed=trial).passed)
     return {
         "refused": 100 * float(np.mean(refused)),
