@@ -26,8 +26,6 @@ from multiner.serving.backends.local_server import free_port
 
 BIN = Path(sys.executable).parent
 RUN_SECONDS = 2400  # far more than a run takes on two quiet cores
-# Trainings run beside other work here, and of two threads each would wait for the one that other work holds up.
-SIDE_BY_SIDE: dict[str, Any] = {"transformer": {"threads": 1}}
 
 
 class Job:
@@ -48,7 +46,7 @@ class Job:
             name: value for name, value in quiet_environment().items() if not name.startswith(inherited)
         } | {"NER_ROOT": str(root), "NER_CORPORA_MIRROR": str(mirror), "PYTHONUNBUFFERED": "1", "COLUMNS": "200"}
         copy_working_tree(source, root)
-        self.set_params({"serving": self.ports} | SIDE_BY_SIDE)
+        self.set_params({"serving": self.ports})
 
     @property
     def gateway(self) -> str:

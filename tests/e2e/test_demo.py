@@ -19,7 +19,6 @@ import pytest
 
 from tests.e2e.asking import ENTITIES, TEXTS, check_entities, wait_for
 from tests.e2e.conftest import BIN, RUN_SECONDS, Job, cloned
-from tests.e2e.first_hour import ELSEWHERE, TYPED, FirstHour
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
@@ -32,8 +31,6 @@ class Demonstration:
     models: list[tuple[str, str]]  # the name and the live version of each
     entities: dict[str, list[dict[str, Any]]]  # of each language's text
     curl: list[dict[str, Any]]  # entities that the command line found which it says to try
-    first_hour: FirstHour
-    after: list[tuple[str, str]]  # as `models`, after the first hour
 
 
 @pytest.fixture(scope="module")
@@ -56,15 +53,12 @@ def demonstration(tmp_path_factory: pytest.TempPathFactory, root: Path, corpora:
             curl = line.removeprefix("Try").strip()
             done = subprocess.run(curl, shell=True, capture_output=True, text=True, check=True)
             (result,) = json.loads(done.stdout)["results"]
-            first_hour = FirstHour(clone)
-            first_hour.walk()
-            after = [(each["model"], each["live"]) for each in clone.status()["models"]]
         finally:
             for process in psutil.Process(make.pid).children():
                 process.send_signal(signal.SIGINT)  # Ctrl-C reaches `ner`; make would end with an error itself
             returncode = make.wait(120)
         assert returncode == 0, output.read_text()[-4000:]
-        yield Demonstration(clone, models, entities, result["entities"], first_hour, after)
+        yield Demonstration(clone, models, entities, result["entities"])
 
 
 def test_make_demo_shows_everything_on_the_samples(demonstration: Demonstration) -> None:
@@ -73,20 +67,6 @@ def test_make_demo_shows_everything_on_the_samples(demonstration: Demonstration)
     for language, entities in demonstration.entities.items():
         check_entities(language, entities)
     assert {(entity["text"], entity["label"]) for entity in demonstration.curl} >= set(ENTITIES["en"])
-
-
-def test_every_line_of_the_first_hour_works(demonstration: Demonstration) -> None:
-    hour = demonstration.first_hour
-    assert [line for number, lines in hour.lines.items() if number not in TYPED for line in lines] == ELSEWHERE
-    assert "Ingrid Halvorsen" in hour.output("curl -s -H 'Content-Type: application/json' -d '{\"text\"")
-    answered = re.findall(r"^\w+ \S+ \d+$", hour.output("python ask.py"), flags=re.M)
-    assert answered == ["en ner-en-demo 1", "ru ner-ru-demo 1"]
-    assert "Ingrid Halvorsen" in hour.output("python -c")
-    kinds = [entry["kind"] for entry in reversed(hour.journal()["entries"])]
-    assert kinds[:3] == ["registration", "promotion", "registration"]
-    assert kinds[-1] == "rollback"
-    assert demonstration.after == [("ner-en-demo", "1"), ("ner-ru-demo", "1")]
-    assert "the first hour" in hour.output("ner history en")
 
 
 @pytest.mark.faults("kill -9 of dvc in mid-training")

@@ -30,7 +30,7 @@ from multiner.pipeline.core.environment import quiet_environment
 from multiner.serving.addresses import listening
 from multiner.serving.airflow.api import AirflowClient
 from multiner.serving.backends.local_server import free_port
-from tests.e2e.conftest import SIDE_BY_SIDE, copy_working_tree
+from tests.e2e.conftest import copy_working_tree
 
 BIN = Path(sys.executable).parent
 HOST = "127.0.0.1"
@@ -83,7 +83,7 @@ class Cluster:
         origin.mkdir()
         copy_working_tree(source, origin)
         ports = {"port": self.ports["gateway"]} | {f"{part}_port": self.ports[part] for part in ("mlflow", "airflow")}
-        values = {"profile": profile, "serving": ports, "airflow": {"schedule": None}} | SIDE_BY_SIDE
+        values = {"profile": profile, "serving": ports, "airflow": {"schedule": None}}
         path = origin / "params.yaml"
         params = overlay(yaml.safe_load(path.read_text(encoding="utf-8")), values)
         path.write_text(yaml.safe_dump(params, sort_keys=False, allow_unicode=True), encoding="utf-8")
