@@ -11,8 +11,10 @@ if TYPE_CHECKING:
     import regex
 
 LATIN = "Latn"
+# What ISO 15924 tells apart and Unicode does not: ways to write a script
+_VARIANTS = {"Hanb": "Hani", "Hans": "Hani", "Hant": "Hani", "Latf": LATIN, "Latg": LATIN}
 # Scripts of ISO 15924 that consist of several of Unicode's
-_PARTS = {"Hans": ("Hani",), "Hant": ("Hani",), "Jpan": ("Hani", "Hira", "Kana"), "Kore": ("Hang", "Hani")}
+_PARTS = {"Jpan": ("Hani", "Hira", "Kana"), "Kore": ("Hang", "Hani")}
 _LETTER = re.compile(r"[^\W\d_]")
 
 
@@ -20,12 +22,13 @@ _LETTER = re.compile(r"[^\W\d_]")
 def script_of(language: str) -> str:
     """The script that a language is mostly written in, as a code of ISO 15924, by the likely subtags of Unicode's CLDR.
 
-    It is ``Latn`` for a language that CLDR does not know.
+    It is ``Latn`` for a language that CLDR does not know. Ways to write one script, such as Fraktur, are that script.
     """
     from babel.core import get_global
 
     _, _, rest = get_global("likely_subtags").get(language, "").partition("_")  # such as el_Grek_GR
-    return rest.partition("_")[0] or LATIN
+    script = rest.partition("_")[0] or LATIN
+    return _VARIANTS.get(script, script)
 
 
 @lru_cache
@@ -39,8 +42,8 @@ def _letters(script: str) -> regex.Pattern[str]:
 
 def first_letter(text: str, script: str) -> int | None:
     """Where the first letter in a script is; None where there is none."""
-    letters = _letters(script).search(text)
-    return letters.start() if letters else None
+    run = _letters(script).search(text)
+    return run.start() if run else None
 
 
 def letters_in(text: str, scripts: Iterable[str]) -> int:

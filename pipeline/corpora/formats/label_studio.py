@@ -114,7 +114,7 @@ def _text(data: Any) -> str:
     texts = [value for name, value in fields.items() if name != ID and len(value.split()) > 1]
     if len(texts) != 1:
         names = ", ".join(fields) or "none"
-        raise NerError(f"its data has no {FIELD!r}, and not one field of words alone (fields of text: {names})",
+        raise NerError(f"its data has no {FIELD!r}, and which field is the text is not clear: {names}",
                        remedy=f"Name the field {FIELD!r} in the export.")  # fmt: skip
     return texts[0]
 

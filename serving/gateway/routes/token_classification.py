@@ -5,8 +5,8 @@ Source: https://huggingface.co/docs/inference-providers/tasks/token-classificati
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections.abc import Mapping
+from bisect import bisect_left, bisect_right
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Request
@@ -48,8 +48,7 @@ class TokenClassificationRequest(RequestModel, extra="ignore", frozen=True):
         """The entities of a text's result, or its tokens if nothing is to be aggregated."""
         ignored = self.parameters.ignore_labels
         if self.parameters.aggregation_strategy == "none":
-            return [each for each in labelled_tokens(result)
-                    if each["entity"] not in ignored and _type_of(each["entity"]) not in ignored]  # fmt: skip
+            return labelled_tokens(result, ignored)
         return [
             {"entity_group": entity["label"], "score": entity["score"], "word": entity["text"]}
             | {"start": entity["start"], "end": entity["end"]}
@@ -58,23 +57,24 @@ class TokenClassificationRequest(RequestModel, extra="ignore", frozen=True):
         ]
 
 
-def labelled_tokens(result: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Each token with its label in IOB2, and the probability of the label's type, as the pipeline gives pieces."""
+def labelled_tokens(result: Mapping[str, Any], ignored: Sequence[str]) -> list[dict[str, Any]]:
+    """Each token with its label in IOB2, and the probability of the label's type, as the pipeline gives pieces.
+
+    Tokens whose type or label is ``ignored`` are left out. A token that an entity covers in part belongs to it.
+    """
     tokens = result["tokens"]
-    starts, labels = [token["start"] for token in tokens], ["O"] * len(tokens)
+    starts, ends = ([token[edge] for token in tokens] for edge in ("start", "end"))
+    labels = [("O", "O")] * len(tokens)  # label, type
     for entity in result["entities"]:
-        first, end = (bisect_left(starts, entity[edge]) for edge in ("start", "end"))
-        labels[first:end] = [f"{'I' if place else 'B'}-{entity['label']}" for place in range(end - first)]
+        covered = range(bisect_right(ends, entity["start"]), bisect_left(starts, entity["end"]))
+        for place in covered:
+            labels[place] = (f"{'I' if place > covered.start else 'B'}-{entity['label']}", entity["label"])
     return [
-        {"entity": label, "score": token["probabilities"][_type_of(label)], "index": number, "word": token["text"]}
+        {"entity": label, "score": token["probabilities"][type_], "index": number, "word": token["text"]}
         | {"start": token["start"], "end": token["end"]}
-        for number, (token, label) in enumerate(zip(tokens, labels, strict=True), start=1)
+        for number, (token, (label, type_)) in enumerate(zip(tokens, labels, strict=True), start=1)
+        if label not in ignored and type_ not in ignored
     ]
-
-
-def _type_of(label: str) -> str:
-    """The type of a label in IOB2; ``O`` for ``O``."""
-    return label.removeprefix("B-").removeprefix("I-")
 
 
 def token_classification_router(service: InferenceService) -> APIRouter:

@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import pytest
+from babel.core import get_global
 
 from multiner.pipeline.text.languages import detect, flags, main_script
 from multiner.pipeline.text.scripts import letters_in, script_of
@@ -74,20 +75,36 @@ def test_a_language_that_the_classifier_lacks_needs_its_name() -> None:
         ("ماريا كيلر تعيش في لشبونة.", "ar"),
         ("マリア・ケラーはリスボンに住んでいる。", "ja"),
         ("გიორგი", "en"),
+        ("凯勒住在里斯本。", "zh"),
         ("Η Nordwind Shipping Holding άνοιξε γραφεία", "el"),
         ("Ελλάδα значит Греция", "ru"),
     ],
 )
 def test_languages_of_any_script_are_told_apart(text: str, language: str) -> None:
-    assert detect(text, ["en", "ru", "el", "uk", "ar", "ja"]) == language
+    assert detect(text, ["en", "ru", "el", "uk", "ar", "ja", "zh"]) == language
 
 
 def test_scripts_are_those_of_cldr() -> None:
-    codes = {"en": "Latn", "ru": "Cyrl", "el": "Grek", "ja": "Jpan", "zh": "Hans", "xx": "Latn"}
+    codes = {
+        "en": "Latn",
+        "ru": "Cyrl",
+        "el": "Grek",
+        "ja": "Jpan",
+        "zh": "Hani",
+        "yue": "Hani",
+        "gml": "Latn",
+        "xx": "Latn",
+    }
     assert {language: script_of(language) for language in codes} == codes
     assert letters_in("аб12 !! cd ελλάδα 東京カ", ["Cyrl", "Latn"]) == 4
     assert letters_in("аб12 !! cd ελλάδα 東京カ", ["Jpan"]) == 3
     assert letters_in("e\u0301ª_2", ["Latn"]) == 2, "a mark is no letter"
+
+
+def test_every_script_of_cldrs_languages_has_its_letters() -> None:
+    codes = get_global("likely_subtags").keys()
+    assert len(codes) > 1000
+    assert all(letters_in("1", [script_of(code)]) == 0 for code in codes)
 
 
 def test_the_main_script_is_one_of_those_asked_for_or_latin() -> None:

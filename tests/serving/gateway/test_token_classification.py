@@ -8,6 +8,8 @@ from typing import Any
 import httpx
 import pytest
 
+from multiner.serving.gateway.routes.token_classification import labelled_tokens
+
 
 def post(harness: Any, body: Any, language: str = "en") -> httpx.Response:
     async def main() -> httpx.Response:
@@ -56,6 +58,14 @@ def test_without_aggregation_each_token_has_its_label(harness: Any) -> None:
     assert [token["entity"] for token in tokens(ignore_labels=[])] == ["B-PER", "I-PER", "O", "B-PER"]
     assert [token["word"] for token in tokens(ignore_labels=["O", "B-PER"])] == ["Keller"]
     assert tokens(ignore_labels=["O", "PER"]) == []
+
+
+def test_a_token_that_an_entity_covers_in_part_belongs_to_it() -> None:
+    chances = {"O": 0.25, "I-X": 0.75}
+    tokens = [{"start": 0, "end": 5, "text": "\u00adAnna", "probabilities": chances},
+              {"start": 6, "end": 9, "text": "sah", "probabilities": chances}]  # fmt: skip
+    (token,) = labelled_tokens({"tokens": tokens, "entities": [{"start": 1, "end": 5, "label": "I-X"}]}, ["O"])
+    assert (token["entity"], token["score"], token["index"]) == ("B-I-X", 0.75, 1)
 
 
 def test_auto_tells_the_language(harness: Any) -> None:

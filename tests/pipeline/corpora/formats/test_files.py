@@ -149,7 +149,7 @@ PREPARED = {"id": "", "text": "ab", "tokens": [[0, 5]], "sentences": [[0, 1]], "
         ("webanno", lambda: replaced("inception.tsv", "2-1	17-21	Bank", "2-1 17-21 Bank"), "no token", ":14"),
         ("label-studio", lambda: replaced("label-studio.json", '"Oslo"', '"Bergen"'), "not where", ": task 7"),
         ("label-studio", lambda: replaced("label-studio.json", '{"text": "😀', '{"title": "A letter", "body": "😀'),
-         "not one field of words alone .*title, body", ": task 7"),
+         "which field is the text is not clear: title, body", ": task 7"),
         ("label-studio", lambda: b"{}", "no export", ""),
         ("doccano", lambda: replaced("doccano.jsonl", "[2, 8,", "[2, 80,"), "outside the text", ":1"),
         ("doccano", lambda: replaced("doccano.jsonl", '[2, 8, "PER"]', "[2, 8]"), "no entity", ":1"),
