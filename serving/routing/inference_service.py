@@ -17,24 +17,11 @@ from multiner.serving.backends.backend import Backend, ServedModel
 from multiner.serving.http.entity_requests import Item
 from multiner.serving.http.metrics import Metrics
 from multiner.serving.http.problems import Problem
-from multiner.serving.routing.answer_comparison import ShadowMetrics
-from multiner.serving.routing.backend_pool import Launch
-from multiner.serving.routing.canary.calls import CanaryCalls, CanaryMetrics
-from multiner.serving.routing.canary.course import Canary, CanaryConfig
-from multiner.serving.routing.canary.records import CanaryRecords
 from multiner.serving.routing.config import GatewayConfig
-from multiner.serving.routing.holds import Holds
 from multiner.serving.routing.linked_names import add_names
-from multiner.serving.routing.memory_budget import MemoryBudget
-from multiner.serving.routing.micro_batching import MicroBatcher
-from multiner.serving.routing.model_gauges import ModelGauges
 from multiner.serving.routing.model_problems import as_problems
-from multiner.serving.routing.model_router import ModelRouter
-from multiner.serving.routing.queue import CallQueue, Cores
-from multiner.serving.routing.reconciler import Reconciler
-from multiner.serving.routing.second_version import SecondVersion
+from multiner.serving.routing.parts import make_parts
 from multiner.serving.routing.segmentation import ModelText, merge_answers, split_by_language
-from multiner.serving.routing.shadow import Shadow
 from multiner.serving.routing.state_store import StateUnavailable
 from multiner.serving.routing.traffic import Traffic
 from multiner.serving.routing.uncertain_answers import UncertainAnswers
@@ -49,68 +36,14 @@ class InferenceService:
     def __init__(self, config: GatewayConfig) -> None:
         self.config = config
         self.metrics = Metrics()
-        cores, budget = Cores(config.cores), MemoryBudget(config.memory, config.folder_bytes)
-        self.routes = {
-            code: ModelRouter(
-                code,
-                partial(budget.launch, config.launch),
-                keep=budget.keeper(config.keep_previous),
-                drain_seconds=config.limits.seconds + 5,
-                queue=CallQueue(config.concurrency, config.queue, None if code in config.endpoints else cores),
-            )
-            for code in config.languages
-        }
-        budget.routes = self.routes.values()
+        parts = make_parts(config, self.metrics)
+        self.routes, self.shadows, self.canaries = parts.routes, parts.shadows, parts.canaries
+        self.reconcilers, self.second_version = parts.reconcilers, parts.second_version
+        self._batchers, self._canary_records = parts.batchers, parts.canary_records
         self._uncertain = UncertainAnswers(config.uncertain) if config.uncertain else None
-        self.shadows: dict[str, Shadow] = {}
-        if shadow := config.shadow:
-            counts = ShadowMetrics(self.metrics.registry)
-            launch = partial(budget.launch, shadow.launch, spare=True)
-            self.shadows = {code: Shadow(code, launch, shadow.share, counts) for code in self.routes}
-        self.second_version = SecondVersion(partial(budget.launch, config.launch, spare=True), config.resolve)
-        self._records = {code: CanaryRecords(config.state, self._key(code)) for code in self.routes}
-        self.canaries: dict[str, Canary] = {}
-        if config.canary:
-            self.canaries = self._make_canaries(config.canary, partial(budget.launch, config.launch, spare=True))
-        self.reconcilers = {
-            code: Reconciler(
-                route,
-                partial(config.resolve, code),
-                Holds(config.state, self._key(code)),
-                self.shadows.get(code),
-                partial(shadow.challenger, code) if shadow else None,
-                self.canaries.get(code),
-            )
-            for code, route in self.routes.items()
-        }
-        self._batchers = {
-            code: MicroBatcher(route.ask, partial(self.metrics.called, code)) for code, route in self.routes.items()
-        }
         self.traffic = Traffic(config.traffic, config.state) if config.traffic else None
         self._tasks: list[asyncio.Task] = []
-        self.metrics.registry.register(ModelGauges(self.routes, self.shadows, self.canaries))
         self.leaving = False  # the gateway is about to end: proxies are to send it nothing more
-
-    def _key(self, language: str) -> str:
-        """The key of a language in the shared store."""
-        return f"{self.config.workspace.profile}/{language}"
-
-    def _make_canaries(self, canary: CanaryConfig, launch: Launch) -> dict[str, Canary]:
-        config, metrics, canaries = self.config, CanaryMetrics(self.metrics.registry), {}
-        for code, route in self.routes.items():
-            calls = CanaryCalls(
-                route,
-                canary.share,
-                slowdown=canary.slowdown,
-                patience=config.limits.seconds / 2,  # the version before can still answer in time
-                queue=CallQueue(
-                    config.concurrency, config.queue
-                ),  # so that one that hangs holds no place of the others
-                metrics=metrics,
-            )
-            resolve = partial(config.resolve, code)
-            canaries[code] = Canary(route, canary, resolve, launch, self._records[code], calls, metrics)
-        return canaries
 
     def leave(self) -> None:
         """Be no longer ready; requests that still come are answered."""
@@ -128,7 +61,7 @@ class InferenceService:
     async def _forget_canaries(self) -> None:
         """Remove the records of canaries: from now on they do not follow what is live."""
         with contextlib.suppress(StateUnavailable):
-            for records in self._records.values():
+            for records in self._canary_records.values():
                 await records.forget()
 
     async def close(self) -> None:
