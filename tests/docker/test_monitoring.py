@@ -16,7 +16,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.metrics import MetricWrapperBase
 
 from multiner.serving.routing.answer_comparison import ShadowMetrics
-from tests.serving.conftest import Harness
+from tests.serving.harness import Harness
 
 SUFFIXES = {"counter": ("_total",), "histogram": ("_bucket", "_sum", "_count"), "gauge": ("",)}
 SCRAPED = {"job", "instance"}  # Prometheus' own

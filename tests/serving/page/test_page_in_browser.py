@@ -18,6 +18,7 @@ from multiner.pipeline.text.tokenizer import document_from_text
 from multiner.serving.documents.extraction import DocumentLimits
 from multiner.serving.http.payload import Limits
 from multiner.serving.page.examples import EXAMPLES
+from tests.serving.stand_in import find
 
 pytestmark = pytest.mark.slow
 TEXT = "We met Anna Berg and <b>Tom</b>.\nlater Anna Berg left for Oslo."
@@ -36,16 +37,17 @@ def entity(view: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def live(harness: Any, serving: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    from tests.serving import conftest
-
     document_from_text("", "en")  # takes seconds the first time
-    plain, queue = conftest.find, ReviewQueue(tmp_path_factory.mktemp("review"), 100_000)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(conftest, "find", lambda text: [entity(each) for each in plain(text)])
-        documents = DocumentLimits(480_000, 20, 150_000, 60)
-        with serving(harness(review=queue, limits=Limits(4, 120_000, 20), documents=documents)) as gateway:
-            gateway.queue = queue
-            yield gateway
+    queue = ReviewQueue(tmp_path_factory.mktemp("review"), 100_000)
+    made = harness(
+        find=lambda text: [entity(each) for each in find(text)],
+        review=queue,
+        limits=Limits(4, 120_000, 20),
+        documents=DocumentLimits(480_000, 20, 150_000, 60),
+    )
+    with serving(made) as gateway:
+        gateway.queue = queue
+        yield gateway
 
 
 @pytest.fixture

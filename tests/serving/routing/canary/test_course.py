@@ -25,7 +25,6 @@ from multiner.serving.routing.canary import calls as canary_calls
 from multiner.serving.routing.canary.calls import agreement
 from multiner.serving.routing.canary.rule import LOSSES, CanaryCounts
 from multiner.serving.routing.memory_budget import OutOfMemory
-from tests.serving.conftest import find
 from tests.serving.routing.canary.trials import (
     ENDLESS,
     RULE,
@@ -42,6 +41,7 @@ from tests.serving.routing.canary.trials import (
     wrong,
 )
 from tests.serving.routing.twins import entity
+from tests.serving.stand_in import find
 
 
 def test_an_equal_version_takes_over(harness: Any, caplog: pytest.LogCaptureFixture) -> None:

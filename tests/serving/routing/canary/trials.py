@@ -13,8 +13,8 @@ from multiner.serving.http.payload import Limits
 from multiner.serving.routing.canary.course import CanaryConfig
 from multiner.serving.routing.canary.rule import CanaryRule
 from tests.serving import waiting
-from tests.serving.conftest import find
 from tests.serving.routing.twins import entity
+from tests.serving.stand_in import find
 from tests.serving.waiting import settle
 
 OPERATOR = {"authorization": "Bearer a-token-for-tests"}
