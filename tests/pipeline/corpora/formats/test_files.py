@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from spacy.tokens import DocBin
 from multiner.pipeline.core.document import Document
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.corpora import formats
+from multiner.pipeline.corpora.formats import columns
+from multiner.pipeline.corpora.formats.options import checked_options
 from multiner.pipeline.corpora.formats.source import ConversionLoss, entities_of
 
 FILES = Path(__file__).with_name("files")
@@ -24,6 +27,24 @@ def texts(document: Document) -> list[tuple[str, str]]:
     return [(document.text[start:end], label) for start, end, label, _ in entities_of(document)]
 
 
+@pytest.mark.parametrize(
+    ("corpus", "file", "expected"),
+    [
+        ("CoNLL-2002, Spanish", "conll2002.esp", [("Inés", "PER"), ("Logroño", "LOC")]),
+        ("CoNLL-2003, German", "latin1.conll", [("Zürcher", "MISC"), ("Sölve Grünlich", "PER"), ("Orbingen", "LOC")]),
+        ("GermEval 2014", "germeval.tsv", [("Sölve", "PER"), ("Bad Orbingen", "LOC")]),
+    ],
+)
+def test_the_tutorials_options_read_known_corpora(
+    root: Path, corpus: str, file: str, expected: list[tuple[str, str]]
+) -> None:
+    page = (root / "docs" / "tutorials" / "third_language.md").read_text(encoding="utf-8")
+    (row,) = [line for line in page.splitlines() if line.startswith(f"| {corpus}")]
+    options = dict(re.findall(r"--option (\w+)=([^ `]+)", row))
+    first, *_ = formats.read(FILES / file, "columns", **checked_options(columns.read, options, "the tutorial"))
+    assert texts(first) == expected
+
+
 def test_germeval_has_comments_and_the_token_in_the_second_column() -> None:
     options: dict[str, Any] = {"token_column": 2, "label_column": 3, "comments": True}
     first, second = formats.read(FILES / "germeval.tsv", "columns", **options)
@@ -31,11 +52,6 @@ def test_germeval_has_comments_and_the_token_in_the_second_column() -> None:
     assert texts(second) == [("Orbinger", "LOCderiv")]
     inner = formats.read(FILES / "germeval.tsv", "columns", **options | {"label_column": 4})
     assert texts(inner[0]) == [("Bad", "LOC")]
-
-
-def test_a_german_file_in_latin_1_and_iob1() -> None:
-    (document,) = formats.read(FILES / "latin1.conll", "columns", encoding="iso-8859-1", scheme="IOB1")
-    assert texts(document) == [("Zürcher", "MISC"), ("Sölve Grünlich", "PER"), ("Orbingen", "LOC")]
 
 
 def test_stanzas_conllu_in_bioes_with_a_token_of_two_words() -> None:
