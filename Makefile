@@ -11,7 +11,7 @@ UPGRADE ?= --upgrade
 RESOLVE = uv pip compile --universal --python-version 3.11 setup.py --no-header --no-annotate $(UPGRADE)
 PYTEST := pytest -ra --durations=15
 PARALLEL := -n logical --maxprocesses 4 --dist loadfile
-.PHONY: help setup run demo test test-fast test-spark faults integration lint lock docs packages clients audit clean
+.PHONY: help setup run demo test test-fast test-spark faults integration lint lock docs packages clients first-hour audit clean
 
 help:  ## Show what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -74,6 +74,9 @@ packages: setup  ## Install each extra in an empty environment and use it there 
 
 clients: setup  ## Ask a running gateway with other tools' client libraries (GATEWAY=URL; CLIENTS="triton": only these)
 	$(BIN)/python tools/real_clients.py $(if $(GATEWAY),--gateway $(GATEWAY)) $(CLIENTS)
+
+first-hour: setup  ## Type every line of docs/first-hour.md in a fresh clone (fifteen minutes; ports 8000, 5000, 8080)
+	$(BIN)/python tools/first_hour.py
 
 audit: setup  ## Look for known vulnerabilities, write SBOM and licences to build/audit (DATABASE=all.zip: OSV's export, offline)
 	$(BIN)/python tools/audit.py $(if $(DATABASE),--database $(DATABASE))

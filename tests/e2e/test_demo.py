@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import runpy
 import signal
 import subprocess
 import sys
@@ -31,6 +32,7 @@ class Demonstration:
     models: list[tuple[str, str]]  # the name and the live version of each
     entities: dict[str, list[dict[str, Any]]]  # of each language's text
     curl: list[dict[str, Any]]  # entities that the command line found which it says to try
+    reader: Any  # of tools/first_hour.py, who has typed the tutorial's sections 3 to 5
 
 
 @pytest.fixture(scope="module")
@@ -53,12 +55,22 @@ def demonstration(tmp_path_factory: pytest.TempPathFactory, root: Path, corpora:
             curl = line.removeprefix("Try").strip()
             done = subprocess.run(curl, shell=True, capture_output=True, text=True, check=True)
             (result,) = json.loads(done.stdout)["results"]
+            reader = tutorial_reader(clone)
+            reader.walk([3, 4, 5])
         finally:
             for process in psutil.Process(make.pid).children():
                 process.send_signal(signal.SIGINT)  # Ctrl-C reaches `ner`; make would end with an error itself
             returncode = make.wait(120)
         assert returncode == 0, output.read_text()[-4000:]
-        yield Demonstration(clone, models, entities, result["entities"])
+        yield Demonstration(clone, models, entities, result["entities"], reader)
+
+
+def tutorial_reader(clone: Job) -> Any:
+    """The reader of docs/first-hour.md; the clone's port takes the place of the tutorial's."""
+    tool = runpy.run_path(str(clone.root / "tools" / "first_hour.py"))
+    page = (clone.root / "docs" / "first-hour.md").read_text(encoding="utf-8")
+    tutorial = tool["Tutorial"](page.replace("http://127.0.0.1:8000", clone.gateway))
+    return tool["Reader"](clone.root, tutorial, clone.environment, clone.gateway)
 
 
 def test_make_demo_shows_everything_on_the_samples(demonstration: Demonstration) -> None:
@@ -67,6 +79,10 @@ def test_make_demo_shows_everything_on_the_samples(demonstration: Demonstration)
     for language, entities in demonstration.entities.items():
         check_entities(language, entities)
     assert {(entity["text"], entity["label"]) for entity in demonstration.curl} >= set(ENTITIES["en"])
+
+
+def test_the_first_hour_can_be_typed(demonstration: Demonstration) -> None:
+    demonstration.reader.check()
 
 
 @pytest.mark.faults("kill -9 of dvc in mid-training")
