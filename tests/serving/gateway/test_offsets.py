@@ -84,6 +84,7 @@ def gateway(loop: asyncio.Runner, harness: Any) -> Iterator[httpx.AsyncClient]:
     def find(text: str) -> list[dict[str, Any]]:
         return served.predict(None, pd.DataFrame({"text": [text]}))[0]["entities"]
 
+    find("")  # takes seconds the first time, on a busy machine more than a backend's probe may
     client = harness(limits=Limits(16, 100_000, 30), find=find).client()
     yield loop.run(client.__aenter__())
     loop.run(client.__aexit__(None, None, None))
