@@ -75,7 +75,7 @@ packages: setup  ## Install each extra in an empty environment and use it there 
 clients: setup  ## Ask a running gateway with other tools' client libraries (GATEWAY=URL; CLIENTS="triton": only these)
 	$(BIN)/python tools/real_clients.py $(if $(GATEWAY),--gateway $(GATEWAY)) $(CLIENTS)
 
-first-hour: setup  ## Type every line of docs/first-hour.md in a fresh clone (fifteen minutes; ports 8000, 5000, 8080)
+first-hour: setup  ## Type every line of docs/first-hour.md in a fresh clone (ports 8000, 5000 and 8080 must be free)
 	$(BIN)/python tools/first_hour.py
 
 audit: setup  ## Look for known vulnerabilities, write SBOM and licences to build/audit (DATABASE=all.zip: OSV's export, offline)

@@ -1,8 +1,8 @@
 """Types every line of the tutorial docs/first-hour.md in a fresh clone, as a reader would, and checks what comes out.
 
 ``python tools/first_hour.py`` clones what is committed, makes the clone's environment, starts the demonstration on the
-tutorial's ports, retrains, promotes and rolls back: some fifteen minutes on two idle cores. `make run`, the tutorial's
-last line, is not typed. Ends with code 1 at the first line that fails.
+tutorial's ports, retrains, promotes and rolls back. `make run`, the tutorial's last line, is not typed. Ends with code
+1 at the first line that fails.
 """
 
 from __future__ import annotations
