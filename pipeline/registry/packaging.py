@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from multiner.pipeline.config.settings import Workspace
 from multiner.pipeline.core.files import replace_folder
 from multiner.pipeline.inference.cancelled_calls import CALL, CANCEL
-from multiner.pipeline.registry.lineage import MODEL_CODE, PACKAGE, code_closure
+from multiner.pipeline.registry.lineage import ENTRY_POINTS, MODEL_CODE, PACKAGE, code_closure
 
 if TYPE_CHECKING:
     from mlflow.models import ModelSignature
@@ -59,7 +59,7 @@ def _content(workspace: Workspace, language: str, code: Path, folder: Path) -> d
     return {
         "python_model": str(code),
         "artifacts": {"ensemble": str(paths.ensemble(language)), **legs},
-        "code_paths": [str(freeze_code(folder))],
+        "code_paths": [str(freeze_code(folder, code))],
         "signature": signature(),
         "input_example": pd.DataFrame({"text": [EXAMPLES.get(language, EXAMPLES["en"])]}),
         "pip_requirements": requirements(),
@@ -67,10 +67,15 @@ def _content(workspace: Workspace, language: str, code: Path, folder: Path) -> d
     }
 
 
-def freeze_code(folder: Path) -> Path:
-    """Copy the modules that a served model imports into ``folder``, below a package of the project's name."""
+def freeze_code(folder: Path, code: Path = MODEL_CODE) -> Path:
+    """Copy the modules that a served model imports into ``folder``, below a package of the project's name.
+
+    Args:
+        folder: where the package is made.
+        code: the file that gives MLflow the model; what it imports is copied, too.
+    """
     package = folder / PACKAGE.name
-    for path in code_closure():
+    for path in (each for each in code_closure({*ENTRY_POINTS, code}) if each.is_relative_to(PACKAGE)):
         target = package / path.relative_to(PACKAGE)
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, target)

@@ -18,6 +18,7 @@ from typing import Any
 import psutil
 import pytest
 
+from tests.e2e import examples
 from tests.e2e.asking import ENTITIES, TEXTS, check_entities, wait_for
 from tests.e2e.conftest import BIN, RUN_SECONDS, Job, cloned
 
@@ -42,6 +43,7 @@ def demonstration(tmp_path_factory: pytest.TempPathFactory, root: Path, corpora:
     with cloned(folder, root, corpora) as clone:
         (clone.root / ".venv").symlink_to(BIN.parent)  # what `make setup` makes
         output = folder / "demo.log"
+        clone.set_params({"serving": {"review": True}})  # an example sends a correction
         command = ["make", "-o", ".venv/installed", "demo"]
         with output.open("w") as log:
             make = subprocess.Popen(
@@ -57,6 +59,7 @@ def demonstration(tmp_path_factory: pytest.TempPathFactory, root: Path, corpora:
             (result,) = json.loads(done.stdout)["results"]
             reader = tutorial_reader(clone)
             reader.walk([3, 4, 5])
+            type_examples(clone, folder / "typed")
         finally:
             for process in psutil.Process(make.pid).children():
                 process.send_signal(signal.SIGINT)  # Ctrl-C reaches `ner`; make would end with an error itself
@@ -71,6 +74,17 @@ def tutorial_reader(clone: Job) -> Any:
     page = (clone.root / "docs" / "first-hour.md").read_text(encoding="utf-8")
     tutorial = tool["Tutorial"](page.replace("http://127.0.0.1:8000", clone.gateway))
     return tool["Reader"](clone.root, tutorial, clone.environment, clone.gateway)
+
+
+def type_examples(clone: Job, folder: Path) -> None:
+    """Type the examples that no other test runs, with the demonstration's models in place of theirs."""
+    environment = clone.environment | {"PATH": f"{BIN}{os.pathsep}{clone.environment['PATH']}"}
+    names = {"ner-en": "ner-en-demo", "ner-ru": "ner-ru-demo", "Client()": f'Client("{clone.gateway}")'}
+    names |= {'"version": "3"': '"version": "1"'}
+    user = examples.User(folder, environment, clone.gateway, names)
+    for example in examples.examples(clone.root):
+        if not examples.elsewhere(example) and example.page not in examples.PAGES_ELSEWHERE:
+            user.type(example)
 
 
 def test_make_demo_shows_everything_on_the_samples(demonstration: Demonstration) -> None:

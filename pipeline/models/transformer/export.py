@@ -50,12 +50,8 @@ def run(workspace: Workspace, language: str) -> None:
     trained, folder = paths.trained(language), paths.leg(language, "transformer")
     dev = read_tune_half(workspace, language)
     export(trained, folder, workspace.params["export"]["precision"], dev, title=f"export {language}")
-    trained_f1 = max((point["dev_f1"] for point in read_json(trained / HISTORY)), default=0.0)
     size = sum(path.stat().st_size for path in folder.iterdir()) / 1e6
-    print(
-        f"{language} transformer: {size:.0f} MB, development F1 {read_json(folder / SETTINGS)['dev_f1']:.2f} "
-        f"(as trained {trained_f1:.2f})"
-    )
+    print(f"{language} transformer: {size:.0f} MB, development F1 {read_json(folder / SETTINGS)['dev_f1']:.2f}")
 
 
 def export(trained: Path, folder: Path, precision: str, dev: Sequence[Document] = (), *, title: str = "export") -> None:

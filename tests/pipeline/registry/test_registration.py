@@ -230,3 +230,9 @@ def test_what_is_frozen_is_the_code_that_answers_and_no_more(tmp_path: Path) -> 
     names = {path.relative_to(code).as_posix() for path in code.rglob("*.py")}
     assert {path.relative_to(PACKAGE).as_posix() for path in ENTRY_POINTS} < names
     assert not [name for name in names if name.startswith(("serving/", "pipeline/registry/", "pipeline/config/"))]
+
+
+def test_what_other_model_code_imports_is_frozen_with_it(tmp_path: Path, root: Path) -> None:
+    freeze_code(tmp_path, root / "benchmarks" / "rivals" / "torch_ensemble.py")
+    assert (tmp_path / PACKAGE.name / "pipeline" / "models" / "transformer" / "network.py").is_file()
+    assert not list(tmp_path.rglob("torch_ensemble.py"))
