@@ -14,13 +14,15 @@ from typing import Any
 
 import yaml
 
-from multiner.pipeline.config.corpora import SPLITS, OtherFormat, read_entry
+from multiner.pipeline.additions.language import check_code
+from multiner.pipeline.config.corpora import SPLITS, Corpus, OtherFormat, read_entry
 from multiner.pipeline.config.settings import CORPORA_FOLDER, Workspace
 from multiner.pipeline.core import locks
 from multiner.pipeline.core.document import Document
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.core.files import replace_folder, temporary_folder, write_atomically
-from multiner.pipeline.corpora import read_corpus
+from multiner.pipeline.core.iob2 import OUTSIDE
+from multiner.pipeline.corpora import formats, read_corpus
 from multiner.pipeline.corpora.formats import ConversionLoss
 from multiner.pipeline.corpora.manifest import hash_files, list_files, read_manifest, write_manifest
 from multiner.pipeline.corpora.versioning import is_versioned, push, track, writing
@@ -58,6 +60,7 @@ def add_corpus(workspace: Workspace, corpus: NewCorpus, *, again: bool = False) 
         NerError: a file cannot be read (names the line), or the name is taken. Nothing is changed then.
     """
     _check_name(workspace, corpus.name)
+    check_code(corpus.description["language"], "--language")
     target = workspace.paths.raw / corpus.name
     with locks.hold(workspace.paths.run / "growing.lock", locks.GROWING), temporary_folder(target) as staged:
         names = {split: split + ("" if path.is_dir() else path.suffix) for split, path in corpus.files.items()}
@@ -100,6 +103,8 @@ def _check_name(workspace: Workspace, name: str) -> None:
 def _copy(source: Path, target: Path) -> None:
     if not source.exists():
         raise NerError("no such file or folder", where=str(source), remedy="Mend the path. Nothing was added.")
+    if target.resolve().is_relative_to(source.resolve()):
+        raise NerError("this folder holds data/raw itself", where=str(source), remedy="Name the corpus's own folder.")
     (shutil.copytree if source.is_dir() else shutil.copyfile)(source, target)
 
 
@@ -122,30 +127,47 @@ def _described(
 ) -> tuple[dict[str, Any], dict[str, list[Document]], list[str]]:
     """The whole description of a corpus, its documents by split, and what its annotation loses, for the user."""
     description = {**corpus.description, "files": dict(files)}
-    with warnings.catch_warnings(record=True) as losses:
-        warnings.simplefilter("always", ConversionLoss)
-        documents = _read(corpus.name, description, staged, as_they_are=True)
-    labels = sorted({span.label for part in documents.values() for document in part for span in document.spans})
+    with warnings.catch_warnings(action="ignore", category=ConversionLoss):
+        labels = _labels(corpus.name, description, staged)
     if unknown := [name for name in corpus.types if name not in labels]:
         remedy = f"Types in the files: {', '.join(labels)}."
         raise NerError(f"no entity has the type {unknown[0]!r}", where="--map", remedy=remedy)
     description["types"] = {label: corpus.types.get(label, label) or None for label in labels}
-    notes = list(dict.fromkeys(str(each.message).replace(f"{staged}/", "") for each in losses))
-    with warnings.catch_warnings(action="ignore", category=ConversionLoss):
-        return description, _read(corpus.name, description, staged), notes
+    for label, name in description["types"].items():
+        if name and (name == OUTSIDE or name.split() != [name]):
+            problem = "it stands for no entity" if name == OUTSIDE else "it has a blank"
+            remedy = f"Rename it: --map {label!r}=NAME; or leave it out: --map {label!r}="
+            raise NerError(f"{name!r} cannot be the name of a type: {problem}", where="--map", remedy=remedy)
+    with warnings.catch_warnings(record=True) as losses:
+        warnings.simplefilter("always", ConversionLoss)
+        entry = _entry(corpus.name, description, staged)
+        documents = {split: read_corpus(staged.parent, entry, split) for split in SPLITS}
+    return description, documents, list(dict.fromkeys(str(each.message).replace(f"{staged}/", "") for each in losses))
 
 
-def _read(
-    name: str, description: Mapping[str, Any], staged: Path, *, as_they_are: bool = False
-) -> dict[str, list[Document]]:
-    """The documents of a described corpus by split; ``as_they_are``: with the types of the files."""
+def _entry(name: str, description: Mapping[str, Any], staged: Path) -> Corpus:
+    """The corpus that a description describes, with its files in ``staged``."""
     with temporary_folder(staged.parent / f".{name}.description") as folder:
         path = folder / f"{name}.yaml"
         path.write_text(_dumped({"types": {"?": "?"}} | dict(description)), encoding="utf-8")
-        entry = replace(read_entry(path, own=True), folder=staged.name)
-    if as_they_are and isinstance(entry.form, OtherFormat):
-        entry = replace(entry, types={})
-    return {split: read_corpus(staged.parent, entry, split) for split in SPLITS}
+        return replace(read_entry(path, own=True), folder=staged.name)
+
+
+def _labels(name: str, description: Mapping[str, Any], staged: Path) -> list[str]:
+    """The types in the files, those of nested entities among them."""
+    entry = _entry(name, description, staged)
+    if not isinstance(entry.form, OtherFormat):  # no nested entities; the types of these are in the map already
+        documents = [each for split in SPLITS for each in read_corpus(staged.parent, entry, split)]
+    else:
+        form, files = entry.form, dict.fromkeys(entry.parts.values())
+        options = formats.reading_options(form.name, form.options)
+        language = entry.language
+        documents = [
+            each
+            for file in files
+            for each in formats.read(staged / file, form.name, language=language, overlaps="keep", **options)
+        ]
+    return sorted({span.label for document in documents for span in document.spans})
 
 
 def _dumped(description: Mapping[str, Any]) -> str:

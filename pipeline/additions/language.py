@@ -89,7 +89,8 @@ def add_language(workspace: Workspace, language: NewLanguage) -> bool:
             otherwise, or the parameters would not pass their checks. Nothing is changed then.
     """
     root, code = workspace.root, language.code
-    _check_code(workspace, language)
+    check_code(code, "ner language add")
+    _check_script(workspace, language)
     base = read_yaml_file(root / "params.yaml", "params.yaml")
     if code in base.values["languages"]:
         present = base.values["languages"][code]
@@ -146,16 +147,23 @@ def with_lines(text: str, header: str, lines: Sequence[str], name: str) -> str:
     return "\n".join([*rows[:end], *lines, *rows[end:]])
 
 
-def _check_code(workspace: Workspace, language: NewLanguage) -> None:
-    """Refuse codes that spaCy has no rules for, and scripts that the packaged encoder cannot read."""
-    from babel.core import get_global
+def check_code(code: str, where: str) -> None:
+    """Refuse codes that spaCy has no rules for, and other spellings than its own, such as ``deu`` and ``EN``."""
     from spacy.util import get_lang_class
 
+    remedy = "Give a code such as de, es or uk; xx has the rules that all languages share."
     try:
-        get_lang_class(language.code)
-    except ImportError:
-        remedy = "Give a code such as de, es or uk; xx has the rules that all languages share."
-        raise NerError(f"spaCy knows no language {language.code!r}", where="ner language add", remedy=remedy) from None
+        own = str(get_lang_class(code).lang)
+    except (ImportError, AttributeError):  # AttributeError: a module of spaCy's that is no language
+        raise NerError(f"spaCy knows no language {code!r}", where=where, remedy=remedy) from None
+    if own != code:
+        raise NerError(f"spaCy's code of the language {code!r} is {own!r}", where=where, remedy=f"Give {own}.")
+
+
+def _check_script(workspace: Workspace, language: NewLanguage) -> None:
+    """Refuse a script that the packaged encoder cannot read."""
+    from babel.core import get_global
+
     encoder = language.encoder or workspace.params["transformer"]["encoder"]
     tag = get_global("likely_subtags").get(language.code, "")
     if encoder.startswith(PACKAGED) and tag and not any(f"_{script}" in tag for script in SCRIPTS):

@@ -124,7 +124,8 @@ def _read_other(path: Path, entry: Corpus, form: OtherFormat, types: TypeMap, id
     """
     from multiner.pipeline.corpora import formats
 
-    documents = formats.read(path, form.name, language=entry.language, types=types or None, **form.options)
+    options = formats.reading_options(form.name, form.options)
+    documents = formats.read(path, form.name, language=entry.language, types=types or None, **options)
     return [
         replace(each, id=f"{ids}/{number:05d}", corpus=entry.name, source=each.source.replace(str(path), source))
         for number, each in enumerate(documents, 1)

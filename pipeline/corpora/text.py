@@ -29,8 +29,6 @@ def decode(content: bytes, file: str, encoding: str = "utf-8") -> str:
     name = "UTF-8" if encoding == "utf-8" else encoding
     try:
         return content.decode(encoding)
-    except LookupError:
-        raise NerError(f"unknown encoding {encoding!r}", where=file, remedy="Name one such as utf-8.") from None
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise NerError(
@@ -38,6 +36,8 @@ def decode(content: bytes, file: str, encoding: str = "utf-8") -> str:
             where=f"{file}:{line}",
             remedy=f"Convert the file to {name}.",
         ) from None
+    except (LookupError, UnicodeError):  # "undefined" is a codec that refuses every file
+        raise NerError(f"unknown encoding {encoding!r}", where=file, remedy="Name one such as utf-8.") from None
 
 
 def normalise(text: str) -> str:

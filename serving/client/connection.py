@@ -21,7 +21,7 @@ MAX_CHARACTERS = 100_000
 HEADERS = {"Content-Type": "application/json", "Accept": "application/json"}
 Score = float | None
 Types = Iterable[str] | None
-NO_ANSWER = (httpx.HTTPError, httpx.InvalidURL)
+NO_ANSWER = (httpx.HTTPError, httpx.InvalidURL, UnicodeError)  # UnicodeError: a host that IDNA cannot write
 BUSY = frozenset({429, 503})
 # The connection failed, not the request; asking for entities changes nothing, so it can be asked again.
 LOST = (httpx.NetworkError, httpx.ConnectTimeout, httpx.RemoteProtocolError)

@@ -31,6 +31,6 @@ def score(
     from multiner.evaluation import evaluate
     from multiner.pipeline.corpora import formats
 
-    documents = formats.read(corpus, origin, **options_given(reading, "--in"))
+    documents = formats.read(corpus, origin, **formats.reading_options(origin, options_given(reading, "--in")))
     result = evaluate(model, formats.with_types(documents, options_given(types, "--type")))
     click.echo(json.dumps(result.to_json()) if as_json else str(result))

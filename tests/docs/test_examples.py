@@ -24,6 +24,8 @@ def test_commands_and_outputs_of_a_block() -> None:
     assert [output for _, output in commands] == ['{"kept":1, …}\n', "x\n"]
     assert commands[0][0].endswith("localhost\n")
     assert commands[1][0] == "printf x |\n    cat\n"
+    comment = Example("page", "sh", "false  # it doesn't matter\ntrue\n")
+    assert len(comment.commands()) == 2
     assert Example("page", "sh", "a  # one\nb\n").commands() == [("a  # one\n", ""), ("b\n", "")]
 
 

@@ -13,6 +13,7 @@ from tests.serving.documents.files import pdf
 
 SHELL = ("console", "sh", "bash")
 PROGRAM = ("python", "js")
+FENCE = re.compile(r"^ *(?:```|~~~)", flags=re.M)
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", flags=re.S | re.M)
 LINES = {
     "notes.conll": "Ingrid B-person\nHalvorsen I-person\nflew O\nto O\nOslo B-place\n. O\n",
@@ -39,10 +40,10 @@ ELSEWHERE = {  # what a block holds: where its lines are run instead
     "/admin/actions": "docs/first-hour.md, another order of the same form",
     "ner rollback en": "docs/first-hour.md",
     "benchmarks/scaling.py": "tests/benchmarks/test_scaling_benchmark.py",
-    "NER_NODE": "tests/pipeline/models/test_launcher.py",
-    "ner search": "tests/pipeline/search/test_search.py",
+    "NER_NODE": "tests/pipeline/models/test_launcher.py, without the command line",
+    "ner search": "tests/pipeline/search/test_search.py, without the command line",
     "spacy download": "make run, with another profile; the download wants a model hub",
-    "the package rich is not installed": "make packages",
+    "the package rich is not installed": "tests/test_packages.py, of other commands",
 }
 PAGES_ELSEWHERE = ("docs/first-hour.md", "docs/tutorials/third_language.md")  # typed whole, by tests of their own
 
@@ -78,7 +79,7 @@ class Example:
 def unfinished(command: str) -> bool:
     """Whether a command goes on in the next line."""
     try:
-        shlex.split(command)
+        shlex.split(command, comments=True)
     except ValueError:  # a quotation is open
         return True
     return command.rstrip("\n").endswith(("\\", "|"))
@@ -92,7 +93,9 @@ def elsewhere(example: Example) -> list[str]:
 def examples(root: Path) -> Iterator[Example]:
     """The blocks of commands and programs in README.md and docs."""
     for path in (root / "README.md", *sorted((root / "docs").rglob("*.md"))):
-        for language, code in BLOCK.findall(path.read_text(encoding="utf-8")):
+        text = path.read_text(encoding="utf-8")
+        assert len(FENCE.findall(text)) == 2 * len(BLOCK.findall(text)), f"{path}: a block of another form"
+        for language, code in BLOCK.findall(text):
             if language in SHELL + PROGRAM:
                 yield Example(path.relative_to(root).as_posix(), language, code)
 
@@ -137,7 +140,7 @@ class User:
             assert not shown or pattern(self.translated(shown)).fullmatch(printed), (example.page, command, printed)
 
     def _run(self, line: str, where: str) -> str:
-        failing = 'curl() { command curl --fail-with-body "$@"; }\nset -o pipefail\n'  # an answer of 4xx is a failure
+        failing = 'curl() { command curl --fail-with-body "$@"; }\nset -eo pipefail\n'  # an answer of 4xx is a failure
         done = subprocess.run(
             ["bash", "-c", failing + line], cwd=self.folder, env=self.environment, capture_output=True, text=True,
             check=False,

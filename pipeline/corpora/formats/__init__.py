@@ -20,7 +20,19 @@ from multiner.pipeline.corpora.formats import brat, columns, conllu, docbin, jso
 from multiner.pipeline.corpora.formats.options import checked_options, options_of
 from multiner.pipeline.corpora.formats.source import ANY_LANGUAGE, ConversionLoss, Losses, Source, flat
 
-__all__ = ["FORMATS", "ConversionLoss", "Format", "format_named", "options_of", "read", "with_types", "write"]
+__all__ = [
+    "FORMATS",
+    "ConversionLoss",
+    "Format",
+    "format_named",
+    "options_of",
+    "read",
+    "reading_options",
+    "with_types",
+    "write",
+]
+
+SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True)
@@ -111,6 +123,11 @@ def format_named(name: str) -> Format:
         raise NerError(f"unknown format {name!r}", remedy=f"Choose one of: {', '.join(FORMATS)}.") from None
 
 
+def reading_options(format: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options of the user's for :func:`read`: those of the format's reader alone, converted. Raises NerError."""
+    return checked_options(format_named(format).reader, options, f"reading {format}")
+
+
 def read(
     path: str | Path | IO[bytes],
     format: str,
@@ -146,6 +163,11 @@ def read(
     for source in _sources(path, form, losses, language, types):
         new = form.reader(source, **values)
         name = source.path.stem if source.path else "document"
+        for each in new:
+            if sign := SURROGATE.search(each.text):
+                raise NerError(f"the text has half a character, the lone surrogate U+{ord(sign[0]):04X}",
+                               where=each.source or source.name,
+                               remedy="Mend the text: a character was cut in two.")  # fmt: skip
         numbered = (each if each.id else replace(each, id=f"{name}/{n}") for n, each in enumerate(new, 1))
         documents += [replace(each, source=each.source or source.name) for each in numbered]
     if overlaps == "longest":
@@ -187,12 +209,14 @@ def write(documents: Iterable[Document], path: str | Path | IO[bytes], format: s
 
     Args:
         documents: the documents.
-        path: the file; of brat and WebAnno, whose documents are files of their own, the folder. Or a binary stream.
+        path: the file, which is replaced; of brat and WebAnno, whose documents are files of their own, a new or empty
+            folder. Or a binary stream.
         format: of :data:`FORMATS`.
         options: of the format: the keyword-only arguments of its writer.
 
     Raises:
-        NerError: the format or an option is unknown, or it cannot hold a token, a type or a character.
+        NerError: the format or an option is unknown, it cannot hold a token, a type or a character, or the folder is
+            not empty.
 
     Warns:
         ConversionLoss: the format cannot hold something that the documents have.
@@ -211,6 +235,8 @@ def write(documents: Iterable[Document], path: str | Path | IO[bytes], format: s
             raise NerError(f"{format} needs a folder: each document is a file of its own", remedy="Name a folder.")
         if Path(path).is_file():
             raise NerError("this is a file, and a folder is needed", where=name, remedy="Name a folder.")
+        if Path(path).is_dir() and any(Path(path).iterdir()):
+            raise NerError("the folder is not empty", where=name, remedy="Name another, or empty it.")
         _write_folder(documents, Path(path), form, losses, values)
     else:
         content = form.writer(documents, losses, **values)

@@ -10,7 +10,7 @@ from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.corpora.formats.source import Entity, Losses, Source, cell, encoded, entities_of
 from multiner.pipeline.corpora.text import read_text
 
-_ENTITY = re.compile(r"T[^\t]*\t(\S+) (\d+ \d+(?:;\d+ \d+)*)\t(.*)", re.DOTALL)
+_ENTITY = re.compile(r"T[^\t]*\t(\S+) (\d{1,9} \d{1,9}(?:;\d{1,9} \d{1,9})*)\t(.*)", re.DOTALL)
 _BREAKS = re.compile(r"[\n\r]+")
 
 
@@ -26,11 +26,11 @@ def read(source: Source) -> list[Document]:
     if source.path is None:
         raise NerError("brat needs files: the text and its entities are two", remedy="Name the .txt file or a folder.")
     text_file, file = source.path.with_suffix(".txt"), source.path.with_suffix(".ann")
-    text = source.text() if source.path.suffix == ".txt" else read_text(text_file)
+    text = source.text() if source.path.suffix.lower() == ".txt" else read_text(text_file)
     if not file.is_file():
         raise NerError("the annotations are missing", where=str(file), remedy="An empty file stands for no entities.")
     entities: list[Entity] = []
-    for number, line in enumerate(read_text(file).split("\n"), 1):
+    for number, line in enumerate(read_text(file).removeprefix("\ufeff").split("\n"), 1):
         line = line.rstrip("\r")
         if line.startswith("T"):
             entities += _entity(line, text, f"{file}:{number}", source)

@@ -65,6 +65,9 @@ def read(
         raise NerError("no sentence in the file", where=source.name, remedy=remedy)
     width = len(documents[0][0][0][1])
     columns = [_column(each, width, source.name) for each in (token_column, label_column)]
+    if columns[0] == columns[1]:
+        raise NerError(f"column {columns[0] + 1} would be the token's and the label's", where=source.name,
+                       remedy="Name the columns by token_column and label_column, or the separator.")  # fmt: skip
     contents = [[_sentence(rows, width, columns, source.name) for rows in sentences] for sentences in documents]
     try:
         scheme = scheme_of(scheme, (tag for sentences in contents for each in sentences for tag in each.tags))

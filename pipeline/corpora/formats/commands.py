@@ -86,7 +86,8 @@ def convert(
         warnings.simplefilter("always", formats.ConversionLoss)
         stream = BytesIO(sys.stdin.buffer.read()) if source == STREAM else source
         documents = formats.read(
-            stream, origin, language=language, overlaps="keep", **options_given(reading, "--in")
+            stream, origin, language=language, overlaps="keep",
+            **formats.reading_options(origin, options_given(reading, "--in")),
         )  # fmt: skip
         documents = formats.with_types(documents, renamed)
         formats.write(documents, sys.stdout.buffer if output == STREAM else output, target,

@@ -17,7 +17,7 @@ from multiner.pipeline.corpora.formats.source import Losses, Source, cell, encod
 from multiner.pipeline.corpora.formats.tag_schemes import AUTO, decode, encode, scheme_of
 
 _NEW_DOCUMENT = re.compile(r"#\s*newdoc(?:\s+id\s*=\s*(.*))?")
-_ID = re.compile(r"(\d+)(?:-(\d+)|(\.\d+))?")
+_ID = re.compile(r"(\d{1,9})(?:-(\d{1,9})|(\.\d{1,9}))?")
 _ESCAPES = {" ": r"\s", "\t": r"\t", "\n": r"\n", "\r": r"\r", "|": r"\p", "\\": r"\\"}
 _SIGNS = {escape[1]: sign for sign, escape in _ESCAPES.items()}
 _KEYS = ("NER", "NE")  # in any case
@@ -32,7 +32,8 @@ class _Word:
     before: str
     after: str | None
     tags: list[str | None]
-    last: int  # number of the last syntactic word
+    first: int  # number of the first syntactic word
+    last: int  # and of the last one
 
 
 @dataclass
@@ -95,12 +96,16 @@ def _parts(source: Source, key: str) -> Iterator[_Part]:
         tag = next((misc[name] for name in misc if (name.upper() in _KEYS if key == AUTO else name == key)), None)
         if id[3]:
             continue  # an empty node
-        if not id[2] and words and int(id[1]) <= words[-1].last:
-            words[-1].tags.append(tag)
+        first, last = int(id[1]), int(id[2] or id[1])
+        if not id[2] and words and words[-1].first < words[-1].last and words[-1].first <= first <= words[-1].last:
+            words[-1].tags.append(tag)  # a word of the token before, which stands for several
             continue
+        if last < first or (words and first <= words[-1].last):
+            before = f" after {words[-1].last}" if words else ""
+            raise NerError(f"the ID {columns[0]}{before}", where=where,
+                           remedy="Mend the ID, or put a blank line between the sentences.")  # fmt: skip
         after = _plain(misc["SpacesAfter"]) if "SpacesAfter" in misc else "" if misc.get("SpaceAfter") == "No" else None
-        last = int(id[2] or id[1])
-        words.append(_Word(number, columns[1], _plain(misc.get("SpacesBefore", "")), after, [tag], last))
+        words.append(_Word(number, columns[1], _plain(misc.get("SpacesBefore", "")), after, [tag], first, last))
     yield part
 
 

@@ -50,14 +50,15 @@ def _document(value: Any, source: Source, where: str, scheme: str) -> Document:
         value = {"text": value[0], **value[1]}
     if not isinstance(value, dict):
         raise NerError("no document", remedy=_SHAPE)
-    id = str(value.get("id", ""))
+    id = str("" if value.get("id") is None else value["id"])
     if {"tokens", "sentences", "spans", "text"} <= value.keys():
         return _prepared(value, source, where)
     text: Any = value.get("text")
     tokens: Any = value.get("tokens")
     tags: Any = value.get("tags", value.get("ner_tags"))
-    if isinstance(text, str) and not (tokens and tags):
-        key = next((key for key in ("entities", "label", "labels", "spans") if isinstance(value.get(key), list)), None)
+    if isinstance(text, str):
+        names = ("entities", "spans") if tokens and tags else ("entities", "label", "labels", "spans")
+        key = next((name for name in names if isinstance(value.get(name), list)), None)
         if key:
             entities = [_entity(each, text) for each in value[key]]
             for name in ("relations", "cats", "Comments", "comments"):
@@ -66,7 +67,9 @@ def _document(value: Any, source: Source, where: str, scheme: str) -> Document:
     if not (_is_texts(tokens) and _is_texts(tags)) or len(tokens) != len(tags) or not all(map(str.strip, tokens)):
         raise NerError("no document: every token needs a tag, every text its entities", remedy=_SHAPE)
     spans = decode(tags, scheme_of(scheme, tags), lambda _: where)
-    return from_words(id, [tokens] if tokens else [], source.spans(spans, where), source=where)
+    document = from_words(id, [tokens] if tokens else [], source.spans(spans, where), source=where)
+    source.losses.add("the texts' own blanks, in documents", int(isinstance(text, str) and text != document.text))
+    return document
 
 
 def _is_texts(value: Any) -> bool:

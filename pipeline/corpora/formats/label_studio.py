@@ -79,13 +79,19 @@ def annotated_tasks(content: str, name: str) -> Iterator[tuple[str, Callable[[],
         NerError: no such export; the function of a task raises it for regions that do not fit the task's text.
     """
     try:
-        tasks = json.loads(content)
+        tasks = json.loads(content.removeprefix("\ufeff"))
     except ValueError as error:
-        raise NerError(f"no valid JSON: {error}", where=name) from None
+        raise NerError(f"no valid JSON: {error}", where=name, remedy="Export the project anew.") from None
+    except RecursionError:
+        raise NerError("JSON of too many levels", where=name, remedy="Export the project anew.") from None
     if not isinstance(tasks, list) or not all(isinstance(task, dict) and "data" in task for task in tasks):
         raise NerError("no export of Label Studio", where=name, remedy='Export the project there in the format "JSON".')
     for task in tasks:
-        annotations = [each for each in task.get("annotations") or [] if not each.get("was_cancelled")]
+        annotations = task.get("annotations") or []
+        if not isinstance(annotations, list) or not all(isinstance(each, dict) for each in annotations):
+            raise NerError("its annotations are no list of objects", where=f"{name}: task {task.get('id', '?')}",
+                           remedy="Export the project anew.")  # fmt: skip
+        annotations = [each for each in annotations if not each.get("was_cancelled")]
         if annotations:
             latest = max(annotations, key=lambda each: (str(each.get("updated_at") or ""), str(each.get("id") or "")))
             yield f"{name}: task {task.get('id', '?')}", partial(_record, task, latest)
@@ -94,8 +100,10 @@ def annotated_tasks(content: str, name: str) -> Iterator[tuple[str, Callable[[],
 def _record(task: dict[str, Any], annotation: dict[str, Any]) -> dict[str, Any]:
     """Text and entities of a task with one of its annotations."""
     text = _text(task["data"])
-    labelled = [each for each in annotation.get("result") or [] if each.get("type") == "labels"]
-    entities = [_entity(region.get("value") or {}) for region in labelled]
+    result = annotation.get("result") or []
+    if not isinstance(result, list) or not all(isinstance(each, dict) for each in result):
+        raise NerError("the result of its annotation is no list of objects")
+    entities = [_entity(region.get("value")) for region in result if region.get("type") == "labels"]
     if any(entity["text"] not in (None, text[entity["start"] : entity["end"]]) for entity in entities):
         units = [{**each, "start": _index(text, each["start"]), "end": _index(text, each["end"])} for each in entities]
         for entity in units:
@@ -119,11 +127,12 @@ def _text(data: Any) -> str:
     return texts[0]
 
 
-def _entity(value: dict[str, Any]) -> dict[str, Any]:
-    labels = value.get("labels") or []
-    if len(labels) != 1 or not all(type(value.get(key)) is int for key in ("start", "end")):
-        raise NerError(f"a region needs start, end and one label: {json.dumps(value, ensure_ascii=False)[:100]}")
-    return {"start": value["start"], "end": value["end"], "label": labels[0], "text": value.get("text")}
+def _entity(value: Any) -> dict[str, Any]:
+    labels = value.get("labels") if isinstance(value, dict) else None
+    match labels:
+        case [str(label)] if label and all(type(value.get(key)) is int for key in ("start", "end")):
+            return {"start": value["start"], "end": value["end"], "label": label, "text": value.get("text")}
+    raise NerError(f"a region needs start, end and one label: {json.dumps(value, ensure_ascii=False)[:100]}")
 
 
 def read(source: Source) -> list[Document]:

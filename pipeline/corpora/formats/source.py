@@ -182,13 +182,13 @@ def encoded(text: str, encoding: str = "utf-8") -> bytes:
     """The bytes of a text. Raises NerError if the encoding is unknown or has not its characters."""
     try:
         return text.encode(encoding)
-    except LookupError:
-        raise NerError(f"unknown encoding {encoding!r}", remedy="Name one such as utf-8.") from None
     except UnicodeEncodeError as error:
         sign = text[error.start]
         raise NerError(
             f"{encoding} has no character U+{ord(sign):04X}", remedy="Choose encoding=utf-8, or replace the character."
         ) from None
+    except (LookupError, UnicodeError):  # "undefined" is a codec that refuses every text
+        raise NerError(f"unknown encoding {encoding!r}", remedy="Name one such as utf-8.") from None
 
 
 def entities_of(document: Document) -> list[Entity]:

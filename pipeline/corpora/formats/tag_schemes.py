@@ -30,9 +30,14 @@ def scheme_of(name: str, tags: Iterable[str]) -> str:
         return scheme
     if name != AUTO:
         raise NerError(f"unknown scheme {name!r}", remedy=f"Choose one of: {', '.join((AUTO, *SCHEMES))}.")
-    matches = [_TAG.fullmatch(tag) for tag in {*tags} - {OUTSIDE}]
+    different = {*tags}
+    matches = [_TAG.fullmatch(tag) for tag in different - {OUTSIDE}]
     letters = {match[1] if match else "" for match in matches}
     if letters == {""}:
+        if OUTSIDE not in different:  # parts of speech, words, or tags in lower case
+            examples = ", ".join(map(repr, sorted(different)[:3]))
+            raise NerError(f"no tag is {OUTSIDE}, and none begins with B- or I-: {examples}",
+                           remedy="Name the column of the labels; or, of types alone, the scheme IO.")  # fmt: skip
         return "IO"
     if letters & set("ES") and letters & set("LU"):
         raise NerError("the tags mix the letters of BIOES and BILOU", remedy="Mend the file: one scheme a file.")

@@ -17,8 +17,9 @@ from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.corpora.formats.source import Losses, Source, cell, encoded, gaps, sentence_bounds
 
 LAYER = "de.tudarmstadt.ukp.dkpro.core.api.ner.type.NamedEntity"
-_ROW = re.compile(r"(\d+)-(\d+)(\.\d+)?")
-_OFFSETS = re.compile(r"(\d+)-(\d+)")
+_ROW = re.compile(r"(\d{1,9})-(\d{1,9})(\.\d{1,9})?")
+_OFFSETS = re.compile(r"(\d{1,9})-(\d{1,9})")
+_LONGEST_GAP = 1_000_000  # units between sentences: a text longer than this has none
 _STACKED = re.compile(r"(?:\\.|[^|\\])+", re.DOTALL)
 _VALUE = re.compile(r"((?:\\.|[^\\])*?)(?:\[(\d+)\])?", re.DOTALL)
 _TEXT_ESCAPES = {"\t": "t", "\f": "f", "\r": "r", "\b": "b", "\\": "\\"}
@@ -102,12 +103,12 @@ def _sentences(lines: Sequence[str], file: str) -> list[_Sentence]:
             else:
                 sentences.append(_Sentence(text, []))
         elif line.strip() and not line.startswith("#"):
-            id, offsets, *rest = line.split("\t")
+            id, offsets, *rest = (*line.split("\t"), "", "")
             row, place = _ROW.fullmatch(id), _OFFSETS.fullmatch(offsets)
-            if not row or not place or not rest or not sentences:
+            if not row or not place or not rest[0] or not sentences:
                 raise NerError("no token: a line has an id, offsets and the token", where=f"{file}:{number}",
                                remedy="Mend the line, or export the document anew.")  # fmt: skip
-            sentences[-1].rows.append(_Row(number, int(place[1]), int(place[2]), rest[0], bool(row[3]), rest[1:]))
+            sentences[-1].rows.append(_Row(number, int(place[1]), int(place[2]), rest[0], bool(row[3]), rest[1:-2]))
     sentences = [each for each in sentences if each.rows]
     return sentences
 
@@ -118,8 +119,9 @@ def _document(sentences: Sequence[_Sentence], column: int, source: Source, units
     for sentence in sentences:
         lead = len(sentence.text) - len(sentence.text.lstrip()) if sentence.rows[0].form.strip() else 0
         gap = sentence.rows[0].start - lead - length
-        if gap < 0:
-            raise NerError("the sentence overlaps the one before", where=f"{source.name}:{sentence.rows[0].line}",
+        if not 0 <= gap <= _LONGEST_GAP:
+            problem = "overlaps the one before" if gap < 0 else f"begins {gap:,} characters after the one before"
+            raise NerError(f"the sentence {problem}", where=f"{source.name}:{sentence.rows[0].line}",
                            remedy="Mend the offsets.")  # fmt: skip
         text += _filling(gap, bool(text)) + sentence.text
         length += gap + sum(map(units, sentence.text))

@@ -146,3 +146,40 @@ def test_of_nested_entities_the_outermost_stays_and_the_count_is_said(home: Path
     assert found == dict.fromkeys(ONTONOTES, 3)
     ner("language add de --corpus notes")
     assert set(Workspace.load(root=home).language("de")["types"]) == set(ONTONOTES)
+
+
+def test_a_type_that_is_always_nested_is_left_out_by_its_longer_neighbours(
+    home: Path, ner: Ner, tmp_path: Path
+) -> None:
+    path = tmp_path / "nested.jsonl"
+    records = [{"text": f"Ada {n} in Oslo", "label": [[0, 3, "PER"], [0, 5, "ORG"]]} for n in range(9)]
+    path.write_text("".join(json.dumps(each) + "\n" for each in records))
+    output = ner(f"corpus add {path} --name nested -l de --format doccano").output
+    assert "nested or overlapping entities (9)" in output
+    description = yaml.safe_load((home / "params" / "corpora" / "nested.yaml").read_text())
+    assert description["types"] == {"ORG": "ORG", "PER": "PER"}
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ("-l zz", "spaCy knows no language 'zz'"),
+        ("-l EN", "spaCy knows no language 'EN'"),
+        ("-l deu", "spaCy's code of the language 'deu' is 'de'"),
+        ("-l char_classes", "spaCy knows no language"),
+        ("-l de --map PER=O", "it stands for no entity"),
+        ("-l de -o overlaps=keep", "no option 'overlaps'"),
+        ("-l de -o language=de", "no option 'language'"),
+    ],
+)
+def test_wishes_that_no_later_stage_could_grant(home: Path, ner: Ner, tmp_path: Path, more: str, message: str) -> None:
+    path = tmp_path / "notes.conll"
+    path.write_text("Ada B-PER\nleft O\n\n" * 9)
+    before = content(home)
+    assert message in refusal(ner, f"corpus add {path} --name notes {more}").message
+    assert content(home) == before
+
+
+def test_a_folder_that_holds_the_workspace_is_no_corpus(home: Path, ner: Ner) -> None:
+    (home / "data" / "raw" / "notes.conll").write_text("Ada B-PER\n")
+    assert "holds data/raw itself" in refusal(ner, f"corpus add {home / 'data'} --name loop -l de").message

@@ -74,7 +74,20 @@ def write(document: Document, **options: Any) -> bytes:
 
 
 def test_bare_types_are_io() -> None:
-    assert entities(read("Ingrid PER\nHalvorsen PER\nOslo LOC\n")[0]) == [("Ingrid Halvorsen", "PER"), ("Oslo", "LOC")]
+    found = [("Ingrid Halvorsen", "PER"), ("Oslo", "LOC")]
+    assert entities(read("Ingrid PER\nHalvorsen PER\nOslo LOC\n. O\n")[0]) == found
+    assert entities(read("Ingrid PER\nHalvorsen PER\nOslo LOC\n", scheme="IO")[0]) == found
+
+
+@pytest.mark.parametrize("text", ["Ada b-per\nleft o\n", "Ada NNP\nleft VBD\n"])
+def test_other_tags_are_no_types(text: str) -> None:
+    with pytest.raises(NerError, match="no tag is O"):
+        read(text)
+
+
+def test_a_list_of_words_is_refused() -> None:
+    with pytest.raises(NerError, match="the token's and the label's"):
+        read("Ada\nleft\n")
 
 
 def test_documents_begin_at_their_mark_or_are_blocks_of_lines() -> None:
