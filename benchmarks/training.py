@@ -5,7 +5,8 @@
 Both fine-tune the encoder of the profile light on the same slice of CoNLL-2003 in one run, one after the other, in fp32
 and, where the CPU multiplies in it, in bf16. The Trainer's batch is as many sentences as make it take as many steps as
 ours. Its classifier learns at the encoder's rate, ours at ten times that. Its other settings are its defaults; it is
-timed without an evaluation, ours with that of each epoch. F1 is that of the development slice. Needs the stages `encoder` and `prepare@en`: dvc repro encoder prepare@en
+timed without an evaluation, ours with that of each epoch. F1 is that of the development slice. Needs the stages
+`encoder` and `prepare@en`: dvc repro encoder prepare@en
 """
 
 from __future__ import annotations

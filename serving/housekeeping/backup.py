@@ -31,7 +31,6 @@ PATTERNS = (
     "mlruns/artifacts/**/*",  # may be a link to a larger disk, as the folders in it; ** follows none
     "mlruns/artifacts/*/**/*",
     "params.yaml",
-    "params.local.yaml",
     "params/**/*.yaml",
     "dvc.yaml",
     "dvc.lock",

@@ -37,6 +37,8 @@ sys.path.append(str(Path(__file__).resolve().parents[2] / "dags"))
 
 from wiring.graph import parse_stages, read_mapping, stages_of
 
+COMMITTED = ("params.yaml", "dvc.yaml", "dvc.lock", "data/manifest.json")
+AUTHOR = ("-c", "user.name=test", "-c", "user.email=test@localhost")
 __all__ = ["forgotten_precision", "migrated", "tiny_encoder"]
 
 
@@ -134,6 +136,9 @@ def test_a_program_trains_a_model_and_loads_it(root: Path, home: Path, tmp_path:
 
 @pytest.mark.slow
 def test_every_line_works(root: Path, page: str, home: Path) -> None:
+    (home / "dvc.lock").write_text("schema: '2.0'\n", encoding="utf-8")
+    for command in (["init", "-q"], ["add", "params", *COMMITTED], [*AUTHOR, "commit", "-qm", "A clone"]):
+        subprocess.run(["git", *command], cwd=home, check=True)
     lines = re.findall(r"^\$ (.+)$", page, flags=re.M)
     assert len(lines) == 9
     ran: list[str] = []
@@ -159,3 +164,9 @@ def test_every_line_works(root: Path, page: str, home: Path) -> None:
     with contextlib.redirect_stdout(output):
         exec(re.search(r"```python\n(.+?)```", page, flags=re.S)[1], {})
     assert {"PER Käthe Ruhnau", "LOC Köln"} <= set(output.getvalue().splitlines())
+    (back,) = re.findall(r"```sh\n(.+?)```", page, flags=re.S)
+    assert "de" in Workspace.load(root=home).languages
+    subprocess.run(["bash", "-ec", back], cwd=home, check=True)
+    assert set(Workspace.load(root=home).languages) == {"en", "ru"}
+    changed = subprocess.run(["git", "status", "--porcelain", "params", *COMMITTED], cwd=home, capture_output=True)
+    assert changed.stdout == b""
