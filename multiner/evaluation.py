@@ -114,6 +114,8 @@ def evaluate(
         truth, guesses = _predicted(predictions, gold)
     else:
         truth, guesses = [_offsets(document) for document in gold], _given(list(predictions), gold)
+    if resamples < 1:
+        raise NerError("resamples must be 1 at least", where="resamples", remedy="Leave it out for the default.")
     return _scored(truth, guesses, resamples)
 
 

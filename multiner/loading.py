@@ -149,20 +149,24 @@ def load(
     return _load(folder, model, f"{model.name} version {model.version}" if model.version else model.name)
 
 
-def finder(model: str, version: str | int | None, language: str) -> Callable[[list[str]], list[Result]]:
+def finder(model: str | Path, version: str | int | None, language: str) -> Callable[[list[str]], list[Result]]:
     """What gives the results of texts, in order: a gateway, or a model in this process.
 
     Args:
         model: as :func:`load` takes it; or the address of a gateway, with ``http://`` or ``https://``.
         version: of a registered model; None: the champion.
-        language: that a gateway is asked for.
+        language: that a gateway is asked for; ``auto``, or that of the model in this process.
 
     Raises:
-        NerError: there is no such model, or its files are missing or damaged.
+        NerError: there is no such model, its files are missing or damaged, or it has another language.
     """
-    if model.startswith(("http://", "https://")):
+    if isinstance(model, str) and model.startswith(("http://", "https://")):
         return EndpointModel(model, language).predict
-    return load(model, version).predict
+    local = load(model, version)
+    if language not in (AUTO, local.language):
+        raise NerError(f"the model's language is {local.language}, not {language}", where=str(model),
+                       remedy=f"Ask in {local.language}, or load another model.")  # fmt: skip
+    return local.predict
 
 
 def model_source(source: str | Path, version: str | int | None = None) -> tuple[Model, Path]:

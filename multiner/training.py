@@ -127,7 +127,14 @@ def _workspace(root: Path, home: Path, values: dict[str, Any], language: str) ->
         profiles = ", ".join(sorted(each.stem for each in file.parent.glob("*.yaml")))
         raise NerError(f"unknown profile {profile!r}", where="profile", remedy=f"Choose one of: {profiles}.")
     params = overlay(overlay(base, read_yaml(file)), values)
-    text = yaml.safe_dump(params, sort_keys=False, allow_unicode=True)
+    try:
+        text = yaml.safe_dump(params, sort_keys=False, allow_unicode=True)
+    except yaml.YAMLError as error:
+        value = repr(error.args[-1])[:80]
+        raise NerError(f"a parameter is neither number, text, list nor mapping: {value}", where="config",
+                       remedy="Convert it, as by float() or str().") from None  # fmt: skip
+    if home.is_file():
+        raise NerError("this is a file, and a folder is needed", where=str(home), remedy="Name a folder.")
     own = home / "params.yaml"
     if home.exists() and any(home.iterdir()) and not (own.is_file() and own.read_text(encoding="utf-8") == text):
         raise NerError("the folder is not empty, and not of a training with these parameters", where=str(home),

@@ -77,7 +77,7 @@ class Connection(Generic[H]):
         self,
         endpoint: str = ENDPOINT,
         *,
-        timeout: float = TIMEOUT,
+        timeout: float | None = TIMEOUT,
         retries: int = 3,
         batch: int = MAX_TEXTS,
         characters: int = MAX_CHARACTERS,
@@ -90,7 +90,7 @@ class Connection(Generic[H]):
         self.batch, self.characters = batch, characters
         self._reader = AnswerReader(self.endpoint)
         self._backoff = backoff(retries, max_wait)
-        limits = httpx.Timeout(timeout, connect=min(timeout, CONNECT_TIMEOUT))
+        limits = httpx.Timeout(timeout, connect=CONNECT_TIMEOUT if timeout is None else min(timeout, CONNECT_TIMEOUT))
         self._http: H = http or self._kind(timeout=limits, trust_env=False)
 
     def _batcher(self) -> Batcher[str]:

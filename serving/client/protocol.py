@@ -55,7 +55,7 @@ class ServiceError(NerError):
 
 def entities_body(texts: Sequence[str], options: dict[str, Any]) -> bytes:
     """The body that asks for the entities of texts; ``options`` are its other fields."""
-    return json.dumps({"text": _safe(texts), **options}, ensure_ascii=False).encode()
+    return json.dumps({"text": _safe(texts), **options}, ensure_ascii=False).encode(errors="replace")
 
 
 def parallel_body(english: str, russian: str, options: dict[str, Any]) -> bytes:
@@ -90,7 +90,10 @@ class AnswerReader:
 
     def models(self, response: httpx.Response) -> list[dict[str, Any]]:
         """The live version of each language."""
-        return list(self._object(response).get("models", ()))
+        models = self._object(response).get("models", [])
+        if not isinstance(models, list):
+            raise self._not_understood(response)
+        return models
 
     def health(self, response: httpx.Response) -> dict[str, Any]:
         """The gateway's report, also where it is not well."""
@@ -111,7 +114,7 @@ class AnswerReader:
         """The JSON object of a response whose status is one of ``statuses``."""
         try:
             value = response.json()
-        except ValueError:
+        except (ValueError, RecursionError):
             value = {}
         fields = value if isinstance(value, dict) else {}
         if response.status_code not in statuses:
@@ -143,12 +146,14 @@ def _safe(texts: Sequence[str]) -> list[str]:
     return [without_surrogates(text) for text in texts]
 
 
-def _among_all(where: str | None, first: int, alone: bool) -> str | None:
+def _among_all(where: object, first: int, alone: bool) -> str | None:
     """A place in a request as a place among all texts of the caller, ``first`` of which were sent before.
 
     If the request has a text ``alone``, ``/text`` means that one.
     """
     if alone and where == "/text":
         return f"/text/{first}"
-    index = re.fullmatch(r"/text/(\d{1,9})", where or "")
+    if not isinstance(where, str):
+        return None
+    index = re.fullmatch(r"/text/(\d{1,9})", where)
     return f"/text/{first + int(index[1])}" if index else where

@@ -17,7 +17,7 @@ FENCE = re.compile(r"^ *(?:```|~~~)", flags=re.M)
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", flags=re.S | re.M)
 LINES = {
     "notes.conll": "Ingrid B-person\nHalvorsen I-person\nflew O\nto O\nOslo B-place\n. O\n",
-    "train.txt": "1 Ingrid NNP I-PER\n2 Halvorsen NNP I-PER\n3 won VBD O\n4 Gold NN I-OTH\n5 . . O\n",
+    "train.txt": "1 Ingrid NNP B-PER\n2 Halvorsen NNP I-PER\n3 won VBD O\n4 Gold NN B-OTH\n5 . . O\n",
     "de.conll": "Käthe I-PER\naus O\nKöln I-Ort\nist O\nzwölf I-Zahl\n. O\n",
     "notes.conllu": "1\tIngrid\t_\t_\t_\t_\t_\t_\t_\tNER=B-PER\n2\tleft\t_\t_\t_\t_\t_\t_\t_\tNER=O|SpaceAfter=No\n"
     "3\t.\t_\t_\t_\t_\t_\t_\t_\tNER=O\n\n",

@@ -15,14 +15,14 @@ class FakeModel:
     Attributes:
         arguments: that it was made with.
         batches: the number of texts in each call.
-        language: that it was asked in last, as a client.
+        language: its own; as a client, that it was asked in last.
     """
 
     def __init__(self, names: Mapping[str, tuple[str, float | None]], *arguments: object) -> None:
         self.names = names
         self.arguments = arguments
         self.batches: list[int] = []
-        self.language = ""
+        self.language = "en"
 
     def predict(self, texts: list[str]) -> list[Result]:
         self.batches.append(len(texts))

@@ -57,6 +57,11 @@ def test_a_gateway_is_asked_in_the_language(models: list[FakeModel]) -> None:
     assert models[0].language == "ru"
 
 
+def test_a_model_of_another_language_is_refused(models: list[FakeModel]) -> None:
+    with pytest.raises(NerError, match="the model's language is en, not ru"):
+        MultinerRecognizer("ner-en", "ru")
+
+
 def test_a_model_that_is_not_there_is_named(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("NER_ROOT", raising=False)
