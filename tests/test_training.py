@@ -8,6 +8,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 
@@ -113,6 +114,7 @@ def test_a_failed_training_goes_on(home: Path, stages: Stages, tmp_path: Path) -
         ({"profile": "demo"}, "de", "unknown language"),
         ({"profile": "no-such"}, "en", "unknown profile"),
         ({"profile": "demo", "transformer": {"epoch": 1}}, "en", "epoch"),
+        ({"profile": "demo", "transformer": {"learning_rate": np.float64(1)}}, "en", "neither number"),
     ],
 )
 def test_wrong_parameters_are_refused(

@@ -245,12 +245,26 @@ def test_errors_carry_the_problem_details() -> None:
         (httpx.Response(200, json={"results": [{"language": "en", "model": MODEL, "entities": [5]}]}), 200),
         (httpx.Response(502, text="<html>Bad gateway"), 502),
         (httpx.Response(307, headers={"location": "/elsewhere"}), 307),
+        (httpx.Response(422, json={"detail": "no", "where": 5}), 422),
+        (httpx.Response(200, text="[" * 100_000), 200),
     ],
 )
 def test_other_servers_answers_are_errors_too(response: httpx.Response, status: int) -> None:
     with pytest.raises(ServiceError) as raised:
         Script(response).client().entities("a")
     assert raised.value.status == status
+
+
+@pytest.mark.parametrize("models", [None, 5])
+def test_models_are_a_list(models: object) -> None:
+    with pytest.raises(ServiceError, match="not that of a gateway"):
+        Script(httpx.Response(200, json={"models": models})).client().models()
+
+
+def test_a_client_may_wait_without_limit_and_send_half_a_character() -> None:
+    Client(timeout=None).close()
+    with pytest.raises(ServiceError):
+        Script(httpx.Response(422, json={"detail": "no such language"})).client().entities("a", language="\ud800")
 
 
 def test_an_entity_that_is_not_where_the_answer_says_is_refused() -> None:
@@ -260,7 +274,7 @@ def test_an_entity_that_is_not_where_the_answer_says_is_refused() -> None:
 
 
 def test_no_address_at_all() -> None:
-    for address in ("nonsense", "http://[bad"):
+    for address in ("nonsense", "http://[bad", "http://a..b:1"):
         with pytest.raises(ServiceError, match="no answer") as raised:
             Client(address).entities("a")
         assert raised.value.status is None
