@@ -120,6 +120,7 @@ def test_what_cannot_be_scored_is_refused_with_a_remedy(corpus: Path) -> None:
         ("documents have no format", lambda: evaluate(Names(), documents, "columns")),
         ("has no entity", lambda: evaluate(Names(), [each.with_spans(()) for each in documents])),
         ("unknown entity types place", lambda: evaluate(Names(), documents, types={"person": "PER"})),
+        ("resamples must be 1", lambda: evaluate(documents, documents, resamples=0)),
         ("no such option|no option", lambda: evaluate(Names(), corpus, "columns", columns=2)),
     ]
     for message, call in cases:

@@ -257,7 +257,9 @@ def _write_folder(
     names: set[str] = set()
     with replace_folder(path) as folder:
         for document in documents:
-            stem = re.sub(r"[^\w.-]+", "_", document.id).strip("._")[:100] or "document"
+            stem = (
+                re.sub(r"[^\w.-]+", "_", document.id).strip("._").encode()[:200].decode(errors="ignore") or "document"
+            )
             name, number = stem, 1
             while name.casefold() in names:
                 number += 1

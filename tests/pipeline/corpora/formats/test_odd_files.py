@@ -86,6 +86,11 @@ def test_a_folder_with_files_is_not_replaced(tmp_path: Path, name: str) -> None:
     assert list((tmp_path / "new").iterdir())
 
 
+def test_a_long_id_in_wide_letters_names_a_file(tmp_path: Path) -> None:
+    formats.write([from_words("案" * 200, [["Ada"]], [])], tmp_path / "new", "brat")
+    assert len(list((tmp_path / "new").iterdir())) == 2
+
+
 @pytest.mark.parametrize(
     "annotations",
     ["x", ["x"], [{"result": "x"}], [{"result": ["x"]}], *([{"result": [{"type": "labels", "value": value}]}] for value
