@@ -105,6 +105,9 @@ def test_a_failed_training_goes_on(home: Path, stages: Stages, tmp_path: Path) -
     assert not [step for step in stages.done if step.startswith(("models.transformer", "models.pretrained"))]
     with pytest.raises(NerError, match="not of a training with these parameters"):
         train(CONFIG, tmp_path / "new")
+    (tmp_path / "file").touch()
+    with pytest.raises(NerError, match="a folder is needed"):
+        train(CONFIG, tmp_path / "file")
 
 
 @pytest.mark.parametrize(

@@ -61,7 +61,7 @@ def entities_body(texts: Sequence[str], options: dict[str, Any]) -> bytes:
 def parallel_body(english: str, russian: str, options: dict[str, Any]) -> bytes:
     """The body that asks for the names of a text and its translation; ``options`` are its other fields."""
     russian, english = _safe([russian, english])
-    return json.dumps({"ru": russian, "en": english, **options}, ensure_ascii=False).encode()
+    return json.dumps({"ru": russian, "en": english, **options}, ensure_ascii=False).encode(errors="replace")
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,3 +32,4 @@ def test_both_train_in_each_precision(
     for trainer, ours in zip(result["figures"][::2], result["figures"][1::2], strict=True):
         assert 0.8 < trainer["steps"] / ours["steps"] <= 1, "a batch holds whole sentences"
         assert ours["words_per_second"] > 0
+        assert ours["dev_f1"] > 90

@@ -19,6 +19,7 @@ from multiner.pipeline.core.files import is_system_file, replace_folder, write_a
 from multiner.pipeline.corpora.formats import brat, columns, conllu, docbin, json_lines, label_studio, webanno
 from multiner.pipeline.corpora.formats.options import checked_options, options_of
 from multiner.pipeline.corpora.formats.source import ANY_LANGUAGE, ConversionLoss, Losses, Source, flat
+from multiner.pipeline.text.surrogates import SURROGATE
 
 __all__ = [
     "FORMATS",
@@ -31,8 +32,6 @@ __all__ = [
     "with_types",
     "write",
 ]
-
-SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ from tests.serving.sending import API, SECRET, Sent
 NUMBER = 1000
 NO_HTTP = b"Invalid HTTP request received."
 AT_ONCE = 24
-SECONDS = 6.0  # that the gateway gives a body, and a model
+SECONDS = 3.0  # that the gateway gives a body, and a model
 LIMITS = Limits(8, 100_000, SECONDS)
 
 ROOT = Path(__file__).resolve().parents[3]
