@@ -170,18 +170,19 @@ def measure(systems: Mapping[str, Pass], count: int, rounds: int) -> list[Figure
 
 
 def table(result: Mapping[str, Any]) -> str:
-    """The figures of a result as Markdown, a row for each system."""
+    """The figures of a result as Markdown, a row for each system, and below them the packages of the systems."""
     head = "".join(f" batch {size}, sentences/s | ratio | CPU ms |" for size in BATCHES)
-    lines = [f"| System |{head} versions |", "|---|" + "---:|---:|---:|" * len(BATCHES) + "---|"]
+    lines = [f"| System |{head}", "|---|" + "---:|---:|---:|" * len(BATCHES)]
     rows: dict[str, list[str]] = {}
     for figure in result["figures"]:
         cpu = "–" if figure["cpu_ms"] is None else f"{figure['cpu_ms']:.1f}"
         cells = f"{figure['sentences_per_second']:.0f} | {figure['ratio']:.2f} | {cpu}"
         rows.setdefault(figure["system"], []).append(cells)
-    for name, cells in rows.items():
-        versions = ", ".join(f"{package} {number}" for package, number in result["versions"].get(name, {}).items())
-        lines.append(f"| {name} | {' | '.join(cells)} | {versions} |")
-    return "\n".join(lines)
+    lines += [f"| {name} | {' | '.join(cells)} |" for name, cells in rows.items()]
+    systems: dict[str, list[str]] = {}
+    for name, versions in result["versions"].items():
+        systems.setdefault(", ".join(f"{package} {number}" for package, number in versions.items()), []).append(name)
+    return "\n".join([*lines, "", *(f"- {'; '.join(names)}: {packages}" for packages, names in systems.items())])
 
 
 def run(options: argparse.Namespace) -> None:

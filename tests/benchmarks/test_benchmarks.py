@@ -57,10 +57,12 @@ def test_ratios_are_taken_within_a_round(modules: dict[str, ModuleType]) -> None
         for name, ratio, cpu in ((inference.RIVAL, 1.0, 50.0), ("twice as fast", 2.0, 25.0))
         for size in inference.BATCHES
     }
+    names = ("twice as fast", "three times")
     rows = inference.table(
-        {"figures": [asdict(figure) for figure in figures], "versions": {"twice as fast": {"x": "1.0"}}}
+        {"figures": [asdict(figure) for figure in figures], "versions": {key: {"x": "1.0"} for key in names}}
     )
-    assert "| twice as fast | 4 | 2.00 | 25.0 | 4 | 2.00 | 25.0 | x 1.0 |" in rows
+    assert "| twice as fast | 4 | 2.00 | 25.0 | 4 | 2.00 | 25.0 |" in rows
+    assert rows.endswith("\n\n- twice as fast; three times: x 1.0")
 
 
 def test_a_systems_process_times_the_passes_that_it_is_asked_for(
