@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from multiner.pipeline.additions.language import check_code
+from multiner.pipeline.additions.checks import check_code
 from multiner.pipeline.config.corpora import SPLITS, Corpus, OtherFormat, read_entry
 from multiner.pipeline.config.settings import CORPORA_FOLDER, Workspace
 from multiner.pipeline.core import locks

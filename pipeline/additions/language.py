@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import yaml
 
+from multiner.pipeline.additions.checks import check_code, check_encoder, check_pretrained
 from multiner.pipeline.config.corpora import corpus_entry
 from multiner.pipeline.config.settings import CORPORA_FOLDER, Workspace, load_params
 from multiner.pipeline.config.yaml_file import read_yaml_file
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.core.files import write_atomically
 
-PACKAGED = "packaged:"
 PROFILE_LINE = "{transformer: {}, spacy: {}, shipped: {}, ensemble: {}}"
 PACKAGED_FOLDER = "data/encoders/packaged"
-SCRIPTS = ("Latn", "Cyrl")  # of the packaged encoder's vocabulary
 
 
 @dataclass(frozen=True)
@@ -48,17 +48,25 @@ class NewLanguage:
 
     def block(self) -> list[str]:
         """Its lines under ``languages`` in params.yaml."""
-        transformer = {"encoder": self.encoder, "start": self.start}
+        wishes = self.wishes()
         values = {
-            "types": list(self.types),
-            "train_on": list(self.train_on),
-            "report_on": list(self.report_on),
-            "transformer": {key: value for key, value in transformer.items() if value},
+            **wishes[""],
+            "transformer": wishes["transformer"],
             "spacy": {"vectors": self.vectors},
             "shipped": {"pipeline": self.shipped},
             "ensemble": {},
         }
         return [f"  {self.code}:", *(f"    {key}: {_flow(value)}" for key, value in values.items())]
+
+    def wishes(self) -> dict[str, dict[str, object]]:
+        """What was asked for, by section of its block; corpora and types are in the section ``""``."""
+        sections = {
+            "": {"types": list(self.types), "train_on": list(self.train_on), "report_on": list(self.report_on)},
+            "transformer": {"encoder": self.encoder, "start": self.start},
+            "spacy": {"vectors": self.vectors},
+            "shipped": {"pipeline": self.shipped},
+        }
+        return {name: {key: value for key, value in section.items() if value} for name, section in sections.items()}
 
     def weights(self, root: Path, encoder: str) -> str:
         """What its training starts from, as dvc.yaml names it; ``encoder`` is that of the section transformer."""
@@ -85,19 +93,22 @@ def add_language(workspace: Workspace, language: NewLanguage) -> bool:
     A file that has the language stays as it is, so that a call that was interrupted can be repeated.
 
     Raises:
-        NerError: spaCy does not know the code, the encoder cannot read its script, the language is configured
-            otherwise, or the parameters would not pass their checks. Nothing is changed then.
+        NerError: spaCy does not know the code, the encoder cannot read its script, there is no such encoder, vectors or
+            pipeline, the language is configured otherwise, or the parameters would not pass their checks. Nothing is
+            changed then.
     """
     root, code = workspace.root, language.code
     check_code(code, "ner language add")
-    _check_script(workspace, language)
+    check_encoder(code, language.encoder, workspace)
+    check_pretrained(language.vectors, language.shipped, workspace)
     base = read_yaml_file(root / "params.yaml", "params.yaml")
-    if code in base.values["languages"]:
-        present = base.values["languages"][code]
-        asked = {"train_on": list(language.train_on), "report_on": list(language.report_on)}
-        if {key: present[key] for key in asked} != asked:
-            where = f"params.yaml:{base.lines['languages', code]}"
-            raise NerError(f"{code} is configured with other corpora", where=where, remedy="Change the lines there.")
+    if code in base.values["languages"] and (others := _differences(base.values["languages"][code], language)):
+        where = f"params.yaml:{base.lines['languages', code]}"
+        raise NerError(
+            f"{code} is configured with other values of {', '.join(others)}",
+            where=where,
+            remedy="Change the lines there.",
+        )
     texts: dict[str, str] = {}
     for path in [root / "params.yaml", *sorted((root / "params").glob("*.yaml"))]:
         name = path.relative_to(root).as_posix()
@@ -124,6 +135,15 @@ def add_language(workspace: Workspace, language: NewLanguage) -> bool:
     return bool(texts)
 
 
+def _differences(present: Mapping[str, Any], language: NewLanguage) -> list[str]:
+    """The parameters that were asked for and have other values in params.yaml."""
+    differences = []
+    for section, wishes in language.wishes().items():
+        values = present.get(section) or {} if section else present
+        differences += [".".join(filter(None, (section, key))) for key in wishes if values.get(key) != wishes[key]]
+    return differences
+
+
 def with_lines(text: str, header: str, lines: Sequence[str], name: str) -> str:
     """``text`` with ``lines`` at the end of the block mapping under the line that begins with ``header``.
 
@@ -145,33 +165,6 @@ def with_lines(text: str, header: str, lines: Sequence[str], name: str) -> str:
         if row.strip():
             end = number + 1
     return "\n".join([*rows[:end], *lines, *rows[end:]])
-
-
-def check_code(code: str, where: str) -> None:
-    """Refuse codes that spaCy has no rules for, and other spellings than its own, such as ``deu`` and ``EN``."""
-    from spacy.util import get_lang_class
-
-    remedy = "Give a code such as de, es or uk; xx has the rules that all languages share."
-    try:
-        own = str(get_lang_class(code).lang)
-    except (ImportError, AttributeError):  # AttributeError: a module of spaCy's that is no language
-        raise NerError(f"spaCy knows no language {code!r}", where=where, remedy=remedy) from None
-    if own != code:
-        raise NerError(f"spaCy's code of the language {code!r} is {own!r}", where=where, remedy=f"Give {own}.")
-
-
-def _check_script(workspace: Workspace, language: NewLanguage) -> None:
-    """Refuse a script that the packaged encoder cannot read."""
-    from babel.core import get_global
-
-    encoder = language.encoder or workspace.params["transformer"]["encoder"]
-    tag = get_global("likely_subtags").get(language.code, "")
-    if encoder.startswith(PACKAGED) and tag and not any(f"_{script}" in tag for script in SCRIPTS):
-        raise NerError(
-            f"the packaged encoder reads Latin and Cyrillic letters, {language.code} is written in others ({tag})",
-            where="--encoder",
-            remedy="Name a folder, or an encoder on the Hugging Face hub.",
-        )
 
 
 def _check(root: Path, texts: dict[str, str]) -> None:

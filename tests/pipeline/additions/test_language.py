@@ -71,12 +71,38 @@ def test_the_same_call_changes_nothing_and_ends_an_interrupted_one(home: Path, n
         ("language add de --corpus none", "unknown corpus 'none'"),
         ("language add de --start fr", "unknown language 'fr'"),
         ("language add de --type PERS", "unknown entity type 'PERS'; did you mean PER?"),
-        ("language add en --corpus muster", "en is configured with other corpora"),
+        ("language add en --corpus muster", "en is configured with other values of types, train_on, report_on"),
+        ("language add de --shipped de_core_news_xx", "no spaCy pipeline 'de_core_news_xx'"),
+        ("language add de --vectors none", "no spaCy pipeline 'none'"),
+        ("language add de --encoder packaged:e6", "no package has the encoder 'e6'"),
+        ("language add de --encoder ./none", "no folder './none'"),
     ],
 )
 def test_nothing_is_changed_with_an_error(home: Path, ner: Ner, corpus: None, line: str, message: str) -> None:
     before = content(home)
     assert message in refusal(ner, line).message
+    assert content(home) == before
+
+
+@pytest.mark.parametrize(
+    ("wish", "parameter"),
+    [
+        ("--start en", "transformer.start"),
+        ("--encoder bert-base-cased", "transformer.encoder"),
+        ("--vectors en_core_web_md", "spacy.vectors"),
+        ("--shipped en_core_web_md", "shipped.pipeline"),
+        ("--type PER", "types"),
+    ],
+)
+def test_another_wish_for_a_configured_language_is_refused(
+    home: Path, ner: Ner, corpus: None, wish: str, parameter: str
+) -> None:
+    ner("language add de")
+    before = content(home)
+    error = refusal(ner, f"language add de {wish}")
+    assert error.message == f"de is configured with other values of {parameter}"
+    line = int((error.where or "").removeprefix("params.yaml:"))
+    assert before["params.yaml"].decode().split("\n")[line - 1] == "  de:"
     assert content(home) == before
 
 
