@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from filecmp import cmp
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, overload
@@ -13,6 +14,7 @@ from multiner.pipeline.core.environment import silence_telemetry
 from multiner.pipeline.core.errors import NerError
 from multiner.pipeline.core.extras import needs
 from multiner.pipeline.text.span_trimming import visible
+from multiner.pipeline.text.surrogates import without_surrogates
 from multiner.serving.client.blocking import Client
 from multiner.serving.client.connection import AUTO
 from multiner.serving.client.results import Entity, Model, Result
@@ -69,7 +71,7 @@ class LocalModel:
 
     def predict_documents(self, documents: Sequence[Document]) -> list[list[Span]]:
         """The spans of documents over their own tokens; their own spans are not read."""
-        inputs = [document.with_spans(()) for document in documents]
+        inputs = [replace(each, text=without_surrogates(each.text), spans=()) for each in documents]
         return [list(prediction.spans) for prediction in self._ensemble.predict(inputs)]
 
 

@@ -58,9 +58,9 @@ class NewLanguage:
         }
         return [f"  {self.code}:", *(f"    {key}: {_flow(value)}" for key, value in values.items())]
 
-    def wishes(self) -> dict[str, dict[str, object]]:
+    def wishes(self) -> dict[str, dict[str, Any]]:
         """What was asked for, by section of its block; corpora and types are in the section ``""``."""
-        sections = {
+        sections: dict[str, dict[str, Any]] = {
             "": {"types": list(self.types), "train_on": list(self.train_on), "report_on": list(self.report_on)},
             "transformer": {"encoder": self.encoder, "start": self.start},
             "spacy": {"vectors": self.vectors},

@@ -62,6 +62,8 @@ def _document(doc: Doc, where: str, source: Source, spans_key: str) -> Document:
         starts = [index for index, token in enumerate(tokens) if token.start in offsets]
     bounds = sorted({0, *starts, len(tokens)}) if tokens else []
     sentences = tuple(Sentence(start, end) for start, end in pairwise(bounds))
+    for key in doc.spans if not spans_key else ():
+        source.losses.add(f"spans of doc.spans, read by spans_key={key}", len(doc.spans[key]))
     spans = doc.spans[spans_key] if spans_key else doc.ents
     entities = [(span.start_char, span.end_char, span.label_, None) for span in spans]
     id = doc.user_data.get(ID, "")

@@ -79,6 +79,7 @@ def _is_texts(value: Any) -> bool:
 def _prepared(value: dict[str, Any], source: Source, where: str) -> Document:
     try:
         document = Document.from_json({"corpus": "", "split": "", "source": "", **value})
+        _check_types(document)
         end = 0
         for token in document.tokens:
             if not end <= token.start < token.end <= len(document.text):
@@ -91,6 +92,25 @@ def _prepared(value: dict[str, Any], source: Source, where: str) -> Document:
     except (TypeError, KeyError, ValueError) as error:
         raise NerError(f"no prepared document: {error}", remedy="Write it anew: ner prepare, or ner convert.") from None
     return document.with_spans(source.spans(document.spans, where))
+
+
+def _check_types(document: Document) -> None:
+    """Refuse texts that are no strings, and numbers that are no integers. Raises ValueError."""
+    tokens, sentences, spans = document.tokens, document.sentences, document.spans
+    texts: list[Any] = [document.id, document.text, document.corpus, document.split, document.source]
+    texts += [*(token.norm for token in tokens), *(span.label for span in spans)]
+    numbers: list[Any] = [
+        edge for parts in (tokens, sentences, spans) for each in parts for edge in (each.start, each.end)
+    ]
+    numbers += [sentence.line for sentence in sentences]
+    scores: list[Any] = [span.score for span in spans if span.score is not None]
+    kinds = (("text", texts, (str,)), ("whole number", numbers, (int,)), ("score", scores, (int, float)))
+    for kind, values, types in kinds:
+        for value in values:
+            if type(value) not in types:
+                raise ValueError(f"{value!r} is no {kind}")
+    if not all(span.label for span in spans):
+        raise ValueError("a span has no type")
 
 
 def _entity(value: Any, text: str) -> Entity:

@@ -67,7 +67,8 @@ def regions(text: str, entities: Iterable[Any], from_name: str = FROM, to_name: 
 
 
 def annotated_tasks(content: str, name: str) -> Iterator[tuple[str, Callable[[], dict[str, Any]]]]:
-    """The annotated tasks of an export: where each stands, and what gives its ``text`` and ``entities``.
+    """The annotated tasks of an export: where each stands, and what gives its ``text``, ``entities`` and ``others``,
+    the number of regions that are no labels, such as relations and choices.
 
     Of several annotations of a task the one changed last counts; cancelled ones, and tasks without any, are left out.
 
@@ -111,7 +112,7 @@ def _record(task: dict[str, Any], annotation: dict[str, Any]) -> dict[str, Any]:
                 raise NerError(f"the region {entity['text']!r} is not where its offsets say")
         entities = units
     id = task["data"].get(ID, task.get("id", ""))
-    return {"text": text, "entities": entities, "id": str(id)}
+    return {"text": text, "entities": entities, "others": len(result) - len(entities), "id": str(id)}
 
 
 def _text(data: Any) -> str:
@@ -146,6 +147,7 @@ def read(source: Source) -> list[Document]:
         try:
             value = task()
             entities: list[Entity] = [(each["start"], each["end"], each["label"], None) for each in value["entities"]]
+            source.losses.add("relations, choices and other regions that are no labels", value["others"])
             documents.append(source.document(value["text"], entities, id=value["id"], where=where))
         except NerError as error:
             remedy = error.remedy or "Mend the task in Label Studio, and export the project anew."

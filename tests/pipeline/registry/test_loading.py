@@ -21,6 +21,7 @@ from multiner.pipeline.inference.isolated_process import conversation
 from multiner.pipeline.registry.lineage import MODEL_CODE
 from multiner.pipeline.registry.packaging import freeze_code, signature
 from multiner.pipeline.registry.store import open_store
+from multiner.pipeline.text.tokenizer import document_from_text
 from multiner.serving.routing.segmentation import merge_answers, split_by_language
 
 TYPES = ["PER", "LOC", "ORG", "MISC"]
@@ -140,6 +141,13 @@ def test_results_are_those_of_the_gateway(registered_folder: Path) -> None:
             safe = text.replace("\ud800", "\ufffd")
             served = merge_answers(text, split_by_language(text, "en", ["en", "ru"]), [answer(safe)], [source])
             assert model.entities(text) == Result.from_json(served, text)
+
+
+@pytest.mark.slow
+def test_documents_may_hold_half_a_character(registered_folder: Path) -> None:
+    model = load(registered_folder)
+    broken, whole = (document_from_text(TEXTS[-1].replace("\ud800", sign), "en") for sign in ("\ud800", "\ufffd"))
+    assert model.predict_documents([broken]) == model.predict_documents([whole])
 
 
 @pytest.mark.slow

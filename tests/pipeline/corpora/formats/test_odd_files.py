@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import spacy
+from spacy.tokens import DocBin, Span
 
 from multiner.pipeline.core.document import from_words
 from multiner.pipeline.core.errors import NerError
@@ -118,3 +120,45 @@ def test_only_the_options_of_a_format_are_the_users(name: str) -> None:
 def test_an_encoding_that_refuses_every_file() -> None:
     with pytest.raises(NerError, match="unknown encoding"), warnings.catch_warnings(action="error"):
         read("Ada B-PER\n", "columns", encoding="undefined")
+
+
+def test_regions_of_label_studio_that_are_no_labels_are_counted() -> None:
+    value = {"start": 0, "end": 3, "text": "Ada", "labels": ["PER"]}
+    result = [{"type": "labels", "value": value}, {"type": "relation"}, {"type": "choices", "value": {}}]
+    content = json.dumps([{"data": {"text": "Ada left"}, "annotations": [{"result": result}]}])
+    with pytest.warns(ConversionLoss, match=r"other regions that are no labels \(2\)"):
+        assert read(content, "label-studio") == [("Ada left", [("Ada", "PER")])]
+
+
+def test_spans_of_a_docbin_that_are_not_read_are_counted() -> None:
+    doc = spacy.blank("en")("Ada left Oslo")
+    doc.spans["sc"] = [Span(doc, 0, 1, "PER"), Span(doc, 2, 3, "LOC")]
+    content = DocBin(docs=[doc]).to_bytes()
+    with pytest.warns(ConversionLoss, match=r"spans_key=sc \(2\)"):
+        (document,) = formats.read(BytesIO(content), "docbin")
+    assert not document.spans
+    (document,) = formats.read(BytesIO(content), "docbin", spans_key="sc")
+    assert [span.label for span in document.spans] == ["PER", "LOC"]
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({"id": 7}, "7 is no text"),
+        ({"text": ["Ada"]}, "is no text"),
+        ({"tokens": [[0, 3, 5]]}, "5 is no text"),
+        ({"tokens": [[False, 3]]}, "False is no whole number"),
+        ({"tokens": [[0.5, 3]]}, "0.5 is no whole number"),
+        ({"sentences": [[0, True, 1]]}, "True is no whole number"),
+        ({"spans": [[0, 1, 5, None]]}, "5 is no text"),
+        ({"spans": [[0, 1, "", None]]}, "a span has no type"),
+        ({"spans": [[0, 1, "PER", "high"]]}, "'high' is no score"),
+    ],
+)
+def test_prepared_documents_with_values_of_other_kinds(change: dict[str, Any], problem: str) -> None:
+    document = {"id": "a", "text": "Ada", "tokens": [[0, 3]], "sentences": [[0, 1, 1]], "spans": [[0, 1, "PER", 0.9]]}
+    assert read(lines(document), "documents") == [("Ada", [("Ada", "PER")])]
+    with pytest.raises(NerError) as raised:
+        read(lines(document | change), "documents")
+    assert problem in raised.value.message
+    assert raised.value.where == "<stream>:1"
