@@ -1,8 +1,10 @@
-"""The environment of what the project starts, as the libraries read it that make its calls."""
+"""The environment of what the project starts, as the libraries read it that make its calls; large blocks of memory."""
 
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import urllib.request
 
 import httpx
@@ -55,3 +57,28 @@ def test_what_is_started_gets_the_same() -> None:
     ]
     os.environ["no_proxy"] = "*"
     assert quiet_environment()["no_proxy"] == "*", "no proxy at all, as it was"
+
+
+BLOCKS = """
+import ctypes, sys
+from multiner.pipeline.core.environment import map_large_blocks
+
+class Info(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_size_t) for name in ("arena", "ordblks", "smblks", "hblks", "hblkhd")]
+    _fields_ += [("rest", ctypes.c_size_t * 5)]
+
+libc = ctypes.CDLL(None)
+libc.malloc.restype, libc.mallinfo2.restype = ctypes.c_void_p, Info
+if sys.argv[1] == "map":
+    map_large_blocks()
+libc.free(ctypes.c_void_p(libc.malloc(8 * 2**20)))  # glibc then takes blocks of this size from the heap, left to itself
+before = libc.mallinfo2().hblks
+libc.malloc(8 * 2**20)
+print(libc.mallinfo2().hblks - before)
+"""
+
+
+@pytest.mark.parametrize(("choice", "mapped"), [("map", "1"), ("leave", "0")])
+def test_large_blocks_are_mapped_each_by_itself(choice: str, mapped: str) -> None:
+    done = subprocess.run([sys.executable, "-c", BLOCKS, choice], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == mapped

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 from collections.abc import Mapping
 
@@ -24,8 +25,11 @@ QUIET = {
     "GIT_PYTHON_REFRESH": "quiet",
     # Waiting threads sleep: spinning ones would take the cores from other processes.
     "OMP_WAIT_POLICY": "PASSIVE",
+    "THP_MEM_ALLOC_ENABLE": "1",  # PyTorch's blocks of 2 MiB and more lie in huge pages
 }
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
+MMAP_THRESHOLD = -3  # M_MMAP_THRESHOLD of mallopt(3)
+LARGE_BLOCK = 4 * 2**20  # bytes
 
 
 def no_proxy(*hosts: str) -> dict[str, str]:
@@ -57,6 +61,16 @@ def thread_count() -> int:
     if not setting.isdecimal() or not int(setting):
         raise NerError(f"not a number of threads: {setting!r}", where=f"${THREADS}", remedy="Set it to 1 or more.")
     return int(setting)
+
+
+def map_large_blocks() -> None:
+    """Let glibc map each block of 4 MiB and more by itself, so that it goes back to the system when it is freed.
+
+    Otherwise a training leaves free blocks of ever more sizes in the heap: after some hundred steps most of its time
+    goes into the search for one that fits. Elsewhere than with glibc this does nothing.
+    """
+    if mallopt := getattr(ctypes.CDLL(None), "mallopt", None):
+        mallopt(MMAP_THRESHOLD, LARGE_BLOCK)
 
 
 def silence_telemetry() -> None:

@@ -19,6 +19,7 @@ from accelerate.utils import broadcast_object_list, gather_object
 
 from multiner.pipeline.core.decoding import corpus_mean_f1, decode_spans
 from multiner.pipeline.core.document import Document
+from multiner.pipeline.core.environment import map_large_blocks
 from multiner.pipeline.core.files import replace_folder, write_json
 from multiner.pipeline.core.iob2 import bio_labels
 from multiner.pipeline.core.progress import bar
@@ -67,6 +68,7 @@ def fit(
     Raises:
         NerError: the memory does not suffice, or the loss is no finite number (:class:`Diverged`).
     """
+    map_large_blocks()
     with memory_advice(f"batch_pieces (now {options['batch_pieces']}) or max_pieces", "transformer.batch_pieces"):
         training = FineTuning(train, dev, types, encoder=encoder, options=options, seed=seed, checkpoints=checkpoints)
         training.run(title, after_epoch)
