@@ -99,7 +99,8 @@ def make_workspace(
         if not (folder / "ensemble.json").is_file():
             raise NerError("no ensemble here", where=str(folder), remedy="Make it: dvc repro")
         described = read_json(folder / "ensemble.json")
-        languages[language] = params["languages"][language] | {"types": described["types"]}
+        alone = params["languages"][language]["transformer"] | {"start": None}  # that language may not be here
+        languages[language] = params["languages"][language] | {"types": described["types"], "transformer": alone}
         names = [member["name"] for member in described["members"]]
         out = root / "data" / "out" / PROFILE / language
         (out / "legs").mkdir(parents=True)

@@ -25,7 +25,7 @@ from multiner.pipeline.core.errors import NerError
 @pytest.fixture(scope="module")
 def modules(root: Path) -> Iterator[dict[str, ModuleType]]:
     sys.path.insert(0, str(root / "benchmarks"))
-    yield {name: import_module(name) for name in ("clients", "load", "soak", "strangers", "texts")}
+    yield {name: import_module(name) for name in ("clients", "load", "soak", "strangers", "systems", "texts")}
     sys.path.remove(str(root / "benchmarks"))
 
 
@@ -92,6 +92,19 @@ def test_each_servers_own_words_are_spoken(modules: dict[str, ModuleType], proto
     assert clients.entities(protocol, ANSWERS[protocol]) == ENTITIES
     assert "Ada" in clients.body(protocol, "en", "Ada").decode()
     assert {rival.protocol for rival in modules["load"].RIVALS.values()} <= ANSWERS.keys()
+
+
+@pytest.mark.parametrize("language", ["en", "ru"])
+def test_a_language_can_be_served_alone(modules: dict[str, ModuleType], tmp_path: Path, language: str) -> None:
+    """Russian, too, whose encoder is trained on English documents first."""
+    ensemble = tmp_path / "ensemble"
+    (ensemble / "legs" / "spacy").mkdir(parents=True)
+    described = {"types": ["PER"], "members": [{"name": "spacy"}]}
+    (ensemble / "ensemble.json").write_text(json.dumps(described))
+    home = tmp_path / "home"
+    home.mkdir()
+    workspace = modules["systems"].make_workspace(home, {language: ensemble}, {})
+    assert (workspace.languages, workspace.language(language)["types"]) == ([language], ["PER"])
 
 
 def test_nobody_there_is_a_failure_not_a_hang(modules: dict[str, ModuleType]) -> None:
