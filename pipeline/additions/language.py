@@ -139,7 +139,7 @@ def _differences(present: Mapping[str, Any], language: NewLanguage) -> list[str]
     """The parameters that were asked for and have other values in params.yaml."""
     differences = []
     for section, wishes in language.wishes().items():
-        values = present.get(section) or {} if section else present
+        values = (present.get(section) or {}) if section else present
         differences += [".".join(filter(None, (section, key))) for key in wishes if values.get(key) != wishes[key]]
     return differences
 

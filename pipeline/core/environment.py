@@ -66,8 +66,8 @@ def thread_count() -> int:
 def map_large_blocks() -> None:
     """Let glibc map each block of 4 MiB and more by itself, so that it goes back to the system when it is freed.
 
-    Otherwise a training leaves free blocks of ever more sizes in the heap: after some hundred steps most of its time
-    goes into the search for one that fits. Elsewhere than with glibc this does nothing.
+    Otherwise a training leaves free blocks of ever more sizes in the heap: after some hundred steps a third of its time
+    went into the search for one that fits. Elsewhere than with glibc this does nothing.
     """
     if mallopt := getattr(ctypes.CDLL(None), "mallopt", None):
         mallopt(MMAP_THRESHOLD, LARGE_BLOCK)
